@@ -1,0 +1,223 @@
+//! Secret bytes and text: wiped when dropped, never shown, never copied by accident.
+
+use std::fmt;
+
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, Zeroizing};
+
+/// Plaintext bytes that are wiped when dropped and shown as `[redacted]`.
+#[derive(Default)]
+pub struct SecretBytes(Zeroizing<Vec<u8>>);
+
+static_assertions::assert_not_impl_any!(SecretBytes: Clone, fmt::Display);
+
+impl SecretBytes {
+    /// Copies `bytes` into a buffer of exactly their size.
+    pub fn copy_of(bytes: &[u8]) -> Self {
+        Self(Zeroizing::new(bytes.to_vec()))
+    }
+
+    /// Gives access to the plaintext; every call is a place to review.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Tells how many bytes there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Tells whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<Vec<u8>> for SecretBytes {
+    /// Takes the buffer over as it is, spare capacity included: both are wiped.
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+}
+
+impl From<SecretText> for SecretBytes {
+    fn from(text: SecretText) -> Self {
+        text.0
+    }
+}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl PartialEq for SecretBytes {
+    /// Compares in constant time for equal lengths.
+    fn eq(&self, other: &Self) -> bool {
+        self.expose().ct_eq(other.expose()).into()
+    }
+}
+
+impl Eq for SecretBytes {}
+
+/// Plaintext that is known to be UTF-8; otherwise as [`SecretBytes`].
+#[derive(Default)]
+pub struct SecretText(SecretBytes);
+
+static_assertions::assert_not_impl_any!(SecretText: Clone, fmt::Display);
+
+impl SecretText {
+    /// Copies `text` into a buffer of exactly its size.
+    pub fn copy_of(text: &str) -> Self {
+        Self(SecretBytes::copy_of(text.as_bytes()))
+    }
+
+    /// Takes bytes over when they are UTF-8 and gives them back when they are not.
+    pub fn from_bytes(bytes: SecretBytes) -> Result<Self, SecretBytes> {
+        match std::str::from_utf8(bytes.expose()) {
+            Ok(_) => Ok(Self(bytes)),
+            Err(_) => Err(bytes),
+        }
+    }
+
+    /// Gives access to the plaintext; every call is a place to review.
+    pub fn expose(&self) -> &str {
+        std::str::from_utf8(self.0.expose()).expect("checked when it was made")
+    }
+}
+
+impl From<String> for SecretText {
+    fn from(text: String) -> Self {
+        Self(SecretBytes::from(text.into_bytes()))
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl PartialEq for SecretText {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for SecretText {}
+
+/// Builds [`SecretBytes`]: when it must grow, it moves to a new buffer and wipes the old one.
+#[derive(Default)]
+pub struct SecretWriter(Zeroizing<Vec<u8>>);
+
+static_assertions::assert_not_impl_any!(SecretWriter: Clone, fmt::Display, fmt::Debug);
+
+impl SecretWriter {
+    /// Reserves room for `capacity` bytes at once.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self(Zeroizing::new(Vec::with_capacity(capacity)))
+    }
+
+    /// Appends `bytes`.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.make_room(bytes.len());
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// Appends one byte.
+    pub fn push_byte(&mut self, byte: u8) {
+        self.make_room(1);
+        self.0.push(byte);
+    }
+
+    /// Appends `len` zero bytes and hands them out to be filled in place.
+    pub fn extend_zeroed(&mut self, len: usize) -> &mut [u8] {
+        self.make_room(len);
+        let at = self.0.len();
+        self.0.resize(at + len, 0);
+        &mut self.0[at..]
+    }
+
+    /// Forgets everything after the first `len` bytes, wiping what is cut off.
+    pub fn truncate(&mut self, len: usize) {
+        if len < self.0.len() {
+            self.0[len..].zeroize();
+            self.0.truncate(len);
+        }
+    }
+
+    /// Gives access to what was written so far.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Tells how many bytes were written.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Tells whether nothing was written.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Hands the bytes over without copying them.
+    pub fn finish(mut self) -> SecretBytes {
+        SecretBytes(Zeroizing::new(std::mem::take(&mut *self.0)))
+    }
+
+    fn make_room(&mut self, more: usize) {
+        let needed = self.0.len() + more;
+        if needed > self.0.capacity() {
+            let mut larger = Zeroizing::new(Vec::with_capacity(needed.max(self.0.capacity() * 2)));
+            larger.extend_from_slice(&self.0);
+            self.0 = larger; // the old buffer is wiped here
+        }
+    }
+}
+
+impl std::io::Write for SecretWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.push(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_nothing() {
+        let shown = format!(
+            "{:?} {:?}",
+            SecretBytes::copy_of(b"canary"),
+            SecretText::copy_of("canary")
+        );
+        assert_eq!(shown, "[redacted] [redacted]");
+    }
+
+    #[test]
+    fn a_writer_keeps_everything_while_it_grows() {
+        let mut writer = SecretWriter::with_capacity(3);
+        for byte in 0..=255u8 {
+            writer.push(&[byte, byte]);
+        }
+        writer.extend_zeroed(2).copy_from_slice(b"ok");
+        let bytes = writer.finish();
+        assert_eq!(bytes.len(), 514);
+        assert_eq!(&bytes.expose()[510..], b"\xff\xffok");
+    }
+
+    #[test]
+    fn text_is_checked() {
+        assert!(SecretText::from_bytes(SecretBytes::copy_of(b"\xff")).is_err());
+        let text = SecretText::from_bytes(SecretBytes::copy_of("ж".as_bytes())).unwrap();
+        assert_eq!(text.expose(), "ж");
+    }
+}

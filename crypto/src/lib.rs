@@ -23,4 +23,5 @@ pub mod cipher;
 pub mod data_key;
 pub mod mac;
 pub mod master_key;
+pub mod sealing;
 pub mod secret;

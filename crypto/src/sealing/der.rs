@@ -54,9 +54,9 @@ pub(super) fn modulus_bits(pkcs1: &[u8]) -> Option<usize> {
 /// The number of significant bits of a big-endian number.
 pub(super) fn bit_length(number: &[u8]) -> usize {
     let number = without_leading_zeros(number);
-    number.first().map_or(0, |first| {
-        number.len() * 8 - first.leading_zeros() as usize
-    })
+    number
+        .first()
+        .map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
 }
 
 /// A big-endian number without the zero bytes in front.

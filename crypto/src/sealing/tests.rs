@@ -234,7 +234,10 @@ fn the_signature_of_a_generated_certificate_verifies() {
 fn generated_keys_come_back_from_their_pem() {
     let key = PrivateKey::generate(2048).unwrap();
     let text = key.to_pkcs1_pem().unwrap();
-    assert!(text.expose().starts_with(b"-----BEGIN RSA PRIVATE KEY-----\n"));
+    assert!(
+        text.expose()
+            .starts_with(b"-----BEGIN RSA PRIVATE KEY-----\n")
+    );
     let again = PrivateKey::from_pem(text.expose()).unwrap();
     assert_eq!(again.fingerprint(), key.fingerprint());
 
@@ -253,9 +256,15 @@ fn keys_that_cannot_unseal_are_told_apart() {
         error("-----BEGIN RSA PRIVATE KEY-----\n!\n-----END RSA PRIVATE KEY-----\n"),
         Some(KeyError::Damaged)
     );
-    for label in ["EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "OPENSSH PRIVATE KEY"] {
+    for label in [
+        "EC PRIVATE KEY",
+        "ENCRYPTED PRIVATE KEY",
+        "OPENSSH PRIVATE KEY",
+    ] {
         assert_eq!(
-            error(&format!("-----BEGIN {label}-----\nMAA=\n-----END {label}-----\n")),
+            error(&format!(
+                "-----BEGIN {label}-----\nMAA=\n-----END {label}-----\n"
+            )),
             Some(KeyError::NotRsa {
                 label: label.into()
             })
@@ -274,7 +283,10 @@ fn keys_that_cannot_unseal_are_told_apart() {
 #[test]
 fn certificates_that_cannot_seal_are_told_apart() {
     let error = |text: &str| Certificate::from_pem(text.as_bytes()).err();
-    assert_eq!(error("-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n"), Some(CertificateError::Missing));
+    assert_eq!(
+        error("-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n"),
+        Some(CertificateError::Missing)
+    );
     assert_eq!(
         error(include_str!("vectors/small-certificate.pem")),
         Some(CertificateError::Size { bits: 1024 })

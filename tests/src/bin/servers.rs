@@ -1,0 +1,51 @@
+//! Builds what the tests need and the machine does not have: `servers [NAME…]`, all of the list without a name.
+
+#![allow(
+    clippy::print_stderr,
+    reason = "the progress of a long build is what this program is there to show"
+)]
+
+use std::process::ExitCode;
+
+use sealwright_tests::harness::{cache, incumbents, pins::PINS};
+
+fn main() -> ExitCode {
+    let names: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| PINS.iter().all(|pin| pin.name != name.as_str()))
+    {
+        let known: Vec<&str> = PINS.iter().map(|pin| pin.name).collect();
+        eprintln!("servers: no {unknown} in the list: {}", known.join(" "));
+        return ExitCode::FAILURE;
+    }
+    let mut failed = false;
+    if names.is_empty()
+        && let Err(error) = incumbents::ensure_system()
+    {
+        eprintln!("servers: {error}");
+        failed = true;
+    }
+    for pin in PINS
+        .iter()
+        .filter(|pin| names.is_empty() || names.iter().any(|name| name == pin.name))
+    {
+        match cache::ensure(pin, &|line| eprintln!("servers: {line}")) {
+            Ok(home) => eprintln!(
+                "servers: {} {} in {}",
+                pin.name,
+                pin.version,
+                home.display()
+            ),
+            Err(error) => {
+                eprintln!("servers: cannot build {}: {error}", pin.name);
+                failed = true;
+            }
+        }
+    }
+    if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}

@@ -1,0 +1,105 @@
+//! Paths of the foreign programs. A program that is not there fails the test that asks for it, and says what to do.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::cache;
+use super::pins::PINS;
+
+/// The reference program for encrypted files.
+pub fn sops() -> PathBuf {
+    program("sops")
+}
+
+/// The reference program of age.
+pub fn age() -> PathBuf {
+    program("age")
+}
+
+/// Makes age keys.
+pub fn age_keygen() -> PathBuf {
+    program("age-keygen")
+}
+
+/// The reference program that seals.
+pub fn kubeseal() -> PathBuf {
+    program("kubeseal")
+}
+
+/// The reference controller that unseals.
+pub fn sealed_secrets_controller() -> PathBuf {
+    program("controller")
+}
+
+/// The client of the API server.
+pub fn kubectl() -> PathBuf {
+    program("kubectl")
+}
+
+/// An independent reader and writer of encrypted files, in Rust.
+pub fn rops() -> PathBuf {
+    program("rops")
+}
+
+/// An independent reader of encrypted files, in TypeScript: `sops-age FILE` prints the values as JSON.
+pub fn sops_age() -> PathBuf {
+    program("sops-age")
+}
+
+/// An independent sealer, in TypeScript: `aes-gcm-rsa-oaep CERTIFICATE SCOPE NAMESPACE NAME < values.json`.
+pub fn aes_gcm_rsa_oaep() -> PathBuf {
+    program("aes-gcm-rsa-oaep")
+}
+
+/// GnuPG, from the system.
+pub fn gpg() -> PathBuf {
+    system("gpg").unwrap_or_else(|| {
+        panic!("gpg is not installed: run `make servers` as root, or install Debian's gnupg")
+    })
+}
+
+/// The program of that name in the list of [`PINS`].
+///
+/// # Panics
+///
+/// Fails the test when the program has not been built.
+pub fn program(name: &str) -> PathBuf {
+    let pin = PINS
+        .iter()
+        .find(|pin| pin.programs.iter().any(|(_, known)| *known == name));
+    let pin = pin.unwrap_or_else(|| panic!("{name} is not in the list of pins"));
+    let path = cache::place(pin).join("bin").join(name);
+    assert!(
+        path.exists(),
+        "{name} {} is not built ({} does not exist): run `make servers`",
+        pin.version,
+        path.display()
+    );
+    path
+}
+
+/// Sees to what comes from the system's own packages: GnuPG.
+///
+/// # Errors
+///
+/// Names what is missing and cannot be had.
+pub fn ensure_system() -> Result<(), String> {
+    if system("gpg").is_some() {
+        return Ok(());
+    }
+    let installed = Command::new("apt-get")
+        .args(["install", "--yes", "--no-install-recommends", "gnupg"])
+        .output();
+    match system("gpg") {
+        Some(_) => Ok(()),
+        None => Err(format!(
+            "gpg is missing and apt-get could not install it; install GnuPG 2 by hand\n{installed:?}"
+        )),
+    }
+}
+
+fn system(name: &str) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|folder| folder.join(name))
+        .find(|path| Path::is_file(path))
+}

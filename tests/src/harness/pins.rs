@@ -1,0 +1,95 @@
+//! The one list of foreign programs that tests and benchmarks run, and what pins each of them.
+//!
+//! What is downloaded is pinned by the lock files under `tests/servers/<name>/`; a changed file there is a new
+//! place in the cache.
+
+/// A set of programs that is built together, from one place.
+#[derive(Debug)]
+pub struct Pin {
+    /// The name, which is also the folder under `tests/servers/` where there are lock files.
+    pub name: &'static str,
+    /// The version that is built.
+    pub version: &'static str,
+    /// What it gives: the file's name after the build, and the name it goes by here.
+    pub programs: &'static [(&'static str, &'static str)],
+    /// How it is built.
+    pub recipe: Recipe,
+}
+
+/// How a [`Pin`] is built.
+#[derive(Debug)]
+pub enum Recipe {
+    /// All tools of a Go module of ours that holds nothing but requirements.
+    GoTools {
+        /// Variables set at link time, as the projects' own release builds set them.
+        variables: &'static [(&'static str, &'static str)],
+    },
+    /// A crate with programs.
+    Crate,
+    /// A folder with `package-lock.json` and `main.mjs`, which becomes a program of the pin's name.
+    NodeScript,
+}
+
+/// Everything that `make servers` builds, quick ones and widely needed ones first.
+pub const PINS: &[Pin] = &[
+    Pin {
+        name: "age",
+        version: "1.3.2",
+        programs: &[("age", "age"), ("age-keygen", "age-keygen")],
+        recipe: Recipe::GoTools { variables: &[] },
+    },
+    Pin {
+        name: "sops",
+        version: "3.13.3",
+        programs: &[("sops", "sops")],
+        recipe: Recipe::GoTools { variables: &[] },
+    },
+    Pin {
+        name: "sealed-secrets",
+        version: "0.40.0",
+        programs: &[("kubeseal", "kubeseal"), ("controller", "controller")],
+        recipe: Recipe::GoTools {
+            variables: &[("main.VERSION", "v0.40.0")],
+        },
+    },
+    Pin {
+        name: "etcd",
+        version: "3.6.16",
+        programs: &[("server", "etcd")],
+        recipe: Recipe::GoTools { variables: &[] },
+    },
+    Pin {
+        name: "kubernetes",
+        version: "1.36.3",
+        programs: &[
+            ("kube-apiserver", "kube-apiserver"),
+            ("kube-controller-manager", "kube-controller-manager"),
+            ("kubectl", "kubectl"),
+        ],
+        recipe: Recipe::GoTools {
+            variables: &[
+                ("k8s.io/component-base/version.gitVersion", "v1.36.3"),
+                ("k8s.io/component-base/version.gitMajor", "1"),
+                ("k8s.io/component-base/version.gitMinor", "36"),
+            ],
+        },
+    },
+    Pin {
+        name: "sops-age",
+        version: "4.0.2",
+        programs: &[("sops-age", "sops-age")],
+        recipe: Recipe::NodeScript,
+    },
+    Pin {
+        name: "aes-gcm-rsa-oaep",
+        version: "1.1.4",
+        programs: &[("aes-gcm-rsa-oaep", "aes-gcm-rsa-oaep")],
+        recipe: Recipe::NodeScript,
+    },
+    Pin {
+        name: "rops-cli",
+        version: "0.1.7",
+        programs: &[("rops", "rops")],
+        recipe: Recipe::Crate,
+    },
+];

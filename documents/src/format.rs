@@ -1,0 +1,104 @@
+//! The document formats, and what each of them must be able to do.
+
+use sealwright_crypto::secret::{SecretBytes, SecretWriter};
+
+use crate::data::Data;
+use crate::error::{EmitError, ParseError};
+use crate::scalar::Scalar;
+use crate::splice::Edit;
+use crate::tree::{NodeId, Tree};
+
+/// How a format lays out what it writes anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// Columns per level; `None` for the format's own default (YAML 4, JSON one tab), `Some(-1)` for JSON's tab.
+    pub indent: Option<i32>,
+}
+
+/// A step of a path into a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Into a map.
+    Key(String),
+    /// Into a list; comments count as elements.
+    Index(usize),
+}
+
+/// A plain document made ready to be encrypted in place, and what brings its own look back.
+pub struct Prepared {
+    /// A tree of which every leaf can be replaced where it stands and every reader sees the same data.
+    pub tree: Tree,
+    /// Nodes of `tree` that looked otherwise before, in ascending order, with their former bytes: an alias instead of a
+    /// copy of what it named, a flow map over several lines, a tag.
+    pub former: Vec<(NodeId, SecretBytes)>,
+    /// The whole former text, where single nodes cannot tell the difference (a byte order mark, a missing final
+    /// newline, a layout that this format cannot carry); the envelope keeps only what differs. Then `former` is empty.
+    pub former_text: Option<SecretBytes>,
+}
+
+/// One document format.
+///
+/// Formats splice: `spell…` writes the new bytes of one node's site, everything else is copied. What is written anew as
+/// a whole goes through [`Format::render`].
+pub trait Format: Sync {
+    /// Its name, as flags have it: `yaml`, `json`, `dotenv`, `ini`, `binary`.
+    fn name(&self) -> &'static str;
+
+    /// Reads a plain or an encrypted text. An encrypted one has [`Tree::blocks`].
+    fn parse(&self, text: SecretBytes) -> Result<Tree, ParseError>;
+
+    /// Makes a plain tree ready to be encrypted in place: no aliases, no tags on what will be replaced, nothing that
+    /// another reader of the format refuses or reads otherwise. Most trees come back as they are.
+    fn prepare(&self, tree: Tree) -> Result<Prepared, ParseError>;
+
+    /// Writes a scalar at a node's place, as this format spells it when nobody wished otherwise.
+    fn spell(
+        &self,
+        tree: &Tree,
+        at: NodeId,
+        scalar: Scalar<'_>,
+        out: &mut SecretWriter,
+    ) -> Result<(), EmitError>;
+
+    /// Writes the `ENC[…]` text of a value or of a comment at a node's place.
+    fn spell_encrypted(&self, tree: &Tree, at: NodeId, text: &[u8], out: &mut SecretWriter);
+
+    /// Writes a comment where a list element stands whose decrypted type is `comment` (the reference writes comments
+    /// of lists so); gives the edit, or `None` when the format has no comments and the element stays.
+    fn spell_list_comment(&self, tree: &Tree, at: NodeId, comment: &[u8]) -> Option<Edit>;
+
+    /// What `spelling` would be read as if it stood at the node's site, or `None` when it is not one scalar there.
+    /// The result is the content of one leaf.
+    fn read_spelling(&self, tree: &Tree, at: NodeId, spelling: &[u8]) -> Option<Data>;
+
+    /// The edits that put a `sops` block with this content into a tree: a new block when it has none, otherwise its
+    /// blocks with only those fields rewritten whose content differs. `block` is a map, its keys sorted.
+    fn write_block(
+        &self,
+        tree: &Tree,
+        block: &Data,
+        layout: Layout,
+    ) -> Result<Vec<Edit>, EmitError>;
+
+    /// Writes documents anew, in the reference's own spelling.
+    fn render(&self, documents: &[Data], layout: Layout) -> Result<SecretBytes, EmitError>;
+
+    /// Writes one extracted value that is no document: text as it is, others as the reference prints them.
+    fn render_value(&self, value: &Data, layout: Layout) -> Result<SecretBytes, EmitError>;
+
+    /// The edits that set the value at a path of the first document, creating what is missing on the way. Replacing a
+    /// scalar by a scalar changes the bytes of that scalar and no others.
+    fn set(
+        &self,
+        tree: &Tree,
+        path: &[Step],
+        value: &Data,
+        layout: Layout,
+    ) -> Result<Vec<Edit>, EmitError>;
+
+    /// The edits that remove a node (not a root) with its key, and its line where it has one of its own.
+    fn remove(&self, tree: &Tree, node: NodeId) -> Result<Vec<Edit>, EmitError>;
+
+    /// Whether a plain document may not have this key at the top level because the `sops` block lives there.
+    fn reserves(&self, key: &[u8]) -> bool;
+}

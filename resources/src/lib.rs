@@ -1,1 +1,38 @@
-//! resources
+//! The custom resources of sealwright, sealing and templates: values in, values out, without a
+//! cluster.
+//!
+//! This crate owns the types of the custom resources, the scopes and labels that tie a sealed
+//! value to its place, sealing and unsealing of whole objects, the templates that fill Secrets,
+//! and the conditions that tell how it went. It leaves watching and writing to the controller,
+//! files and flags to the CLI, and the ciphers to `sealwright-crypto`.
+//!
+//! ```
+//! use sealwright_crypto::sealing::{Certificate, PrivateKey};
+//! use sealwright_crypto::secret::SecretBytes;
+//! use sealwright_resources::keyring::{Keyring, SealingKey};
+//! use sealwright_resources::plain_secret::PlainSecret;
+//! use sealwright_resources::scope::Scope;
+//! use sealwright_resources::sealed_secret::{UnsealOptions, seal, unseal};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let key = PrivateKey::generate(2048)?;
+//! let certificate = Certificate::self_signed(&key, "", 1_700_000_000, 3600)?;
+//!
+//! let mut secret = PlainSecret::named("ns", "db");
+//! secret.insert("password", SecretBytes::copy_of(b"s3cr3t"));
+//! let sealed = seal(&secret, &certificate, Scope::Strict)?;
+//!
+//! let mut keys = Keyring::default();
+//! keys.insert(SealingKey::new("key-1", key, certificate, 1_700_000_000));
+//! let opened = unseal(&sealed, &keys, &UnsealOptions::default())?;
+//! assert_eq!(opened.secret.get("password").map(SecretBytes::expose), Some(&b"s3cr3t"[..]));
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod condition;
+pub mod keyring;
+pub mod plain_secret;
+pub mod scope;
+pub mod sealed_secret;
+pub mod template;

@@ -1,0 +1,266 @@
+//! SealedSecrets into Secrets.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use sealwright_crypto::sealing::{Fingerprint, base64};
+use sealwright_crypto::secret::SecretBytes;
+
+use super::{
+    API_VERSION, ItemErrors, KIND, SKIP_OWNER_ANNOTATION, SealedSecret, SecretTemplate, UnsealError,
+};
+use crate::keyring::Keyring;
+use crate::plain_secret::PlainSecret;
+use crate::scope::Scope;
+use crate::template::{Context, Template};
+
+/// How to unseal.
+#[derive(Debug, Clone, Copy)]
+pub struct UnsealOptions<'a> {
+    /// Whether the deprecated format is accepted, one blob in `spec.data`.
+    pub accept_deprecated_data: bool,
+    /// The key that opened this object last time; it is tried first.
+    pub remembered: Option<&'a Fingerprint>,
+}
+
+impl Default for UnsealOptions<'_> {
+    fn default() -> Self {
+        Self {
+            accept_deprecated_data: true,
+            remembered: None,
+        }
+    }
+}
+
+/// What came out of a SealedSecret.
+pub struct Unsealed {
+    /// The Secret as it should be in the cluster, owner reference included.
+    pub secret: PlainSecret,
+    /// The key that opened the last value, worth remembering for this object.
+    pub opened_by: Option<Fingerprint>,
+}
+
+static_assertions::assert_not_impl_any!(Unsealed: Clone, std::fmt::Debug, std::fmt::Display);
+
+/// Opens a SealedSecret and fills its template.
+///
+/// Scope, namespace and name come from the outer metadata only: whoever can write a template must
+/// not be able to choose the label. All items are tried, and any failure fails the whole object.
+///
+/// # Errors
+///
+/// Names every item that fails, with the reason.
+pub fn unseal(
+    sealed: &SealedSecret,
+    keys: &Keyring,
+    options: &UnsealOptions<'_>,
+) -> Result<Unsealed, UnsealError> {
+    let (mut secret, opened_by) = match read_deprecated(sealed, keys, options)? {
+        Some((secret, opened_by)) => (secret, Some(opened_by)),
+        None => fill(sealed, keys, options)?,
+    };
+    secret.metadata.namespace = sealed.metadata.namespace.clone();
+    secret.metadata.name = sealed.metadata.name.clone();
+    if !skips_owner(&sealed.spec.template) {
+        secret.metadata.owner_references = Some(vec![owner(sealed)]);
+    }
+    Ok(Unsealed { secret, opened_by })
+}
+
+/// Tells whether every value of a SealedSecret opens, and nothing about the values.
+///
+/// Templates are neither parsed nor run here: this answers strangers.
+///
+/// # Errors
+///
+/// As [`unseal`], but for templates and for what a deprecated blob holds.
+pub fn verify(
+    sealed: &SealedSecret,
+    keys: &Keyring,
+    options: &UnsealOptions<'_>,
+) -> Result<(), UnsealError> {
+    match open_deprecated(sealed, keys, options)? {
+        Some(_) => Ok(()),
+        None => open_items(sealed, keys, options).map(drop),
+    }
+}
+
+/// A value that was opened.
+pub(super) struct Item {
+    pub(super) key: String,
+    pub(super) plaintext: SecretBytes,
+    pub(super) opened_by: Fingerprint,
+}
+
+/// Opens all items of `encryptedData`.
+pub(super) fn open_items(
+    sealed: &SealedSecret,
+    keys: &Keyring,
+    options: &UnsealOptions<'_>,
+) -> Result<Vec<Item>, UnsealError> {
+    let (items, errors) = try_items(sealed, keys, options);
+    errors.into_result()?;
+    Ok(items)
+}
+
+fn try_items(
+    sealed: &SealedSecret,
+    keys: &Keyring,
+    options: &UnsealOptions<'_>,
+) -> (Vec<Item>, ItemErrors) {
+    let label = Scope::label_of(&sealed.metadata);
+    let mut items = Vec::with_capacity(sealed.spec.encrypted_data.len());
+    let mut errors = ItemErrors::default();
+    let mut remembered = options.remembered.cloned();
+    for (key, text) in &sealed.spec.encrypted_data {
+        let bytes = match base64::decode(text.as_bytes()) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                errors.push(key, &error);
+                continue;
+            }
+        };
+        match keys.unseal(&bytes, &label, remembered.as_ref()) {
+            Ok((plaintext, opened_by)) => {
+                // The other items of an object were most likely sealed for the same key.
+                if remembered.as_ref() != Some(opened_by) {
+                    remembered = Some(opened_by.clone());
+                }
+                items.push(Item {
+                    key: key.clone(),
+                    plaintext,
+                    opened_by: opened_by.clone(),
+                });
+            }
+            Err(error) => errors.push(key, &error),
+        }
+    }
+    (items, errors)
+}
+
+fn fill(
+    sealed: &SealedSecret,
+    keys: &Keyring,
+    options: &UnsealOptions<'_>,
+) -> Result<(PlainSecret, Option<Fingerprint>), UnsealError> {
+    let (items, mut errors) = try_items(sealed, keys, options);
+    let opened_by = items.last().map(|item| item.opened_by.clone());
+    let sources = &sealed.spec.template.data;
+
+    // Every template is parsed even if values are missing, so that its author sees all faults.
+    let mut templates = BTreeMap::new();
+    for (key, source) in sources {
+        let Some(source) = source else { continue };
+        match Template::parse(key, source) {
+            Ok(template) => {
+                templates.insert(key, template);
+            }
+            Err(error) => errors.push(key, &error),
+        }
+    }
+    if items.len() < sealed.spec.encrypted_data.len() {
+        errors.into_result()?;
+        unreachable!("an item that did not open left an error");
+    }
+
+    let rendered = {
+        let mut context = Context::default();
+        for item in &items {
+            context.insert(&item.key, item.plaintext.expose());
+        }
+        for (key, source) in sources {
+            if let Some(source) = source
+                && !sealed.spec.encrypted_data.contains_key(key)
+            {
+                context.insert(key, source.as_bytes());
+            }
+        }
+        let mut rendered = Vec::with_capacity(templates.len());
+        for (key, template) in templates {
+            match template.render(&context) {
+                Ok(text) => rendered.push((key, text)),
+                Err(error) => errors.push(key, &error),
+            }
+        }
+        rendered
+    };
+    errors.into_result()?;
+
+    let template = &sealed.spec.template;
+    let mut secret = PlainSecret::default();
+    secret.metadata = template.metadata.clone();
+    secret.kind = template.kind.clone();
+    secret.immutable = template.immutable;
+    for (key, text) in rendered {
+        secret.insert(key, text);
+    }
+    // On a clash of names the sealed value stays, and null leaves it out.
+    for item in items {
+        if sources.get(&item.key) == Some(&None) {
+            secret.remove(&item.key);
+        } else {
+            secret.insert(&item.key, item.plaintext);
+        }
+    }
+    Ok((secret, opened_by))
+}
+
+/// Reads the deprecated format, in which the whole Secret is one sealed value in `spec.data`.
+/// `None` if the object does not use it; the empty string does.
+pub(super) fn read_deprecated(
+    sealed: &SealedSecret,
+    keys: &Keyring,
+    options: &UnsealOptions<'_>,
+) -> Result<Option<(PlainSecret, Fingerprint)>, UnsealError> {
+    let Some((blob, opened_by)) = open_deprecated(sealed, keys, options)? else {
+        return Ok(None);
+    };
+    let mut secret =
+        PlainSecret::from_json(blob.expose()).map_err(UnsealError::DeprecatedSecret)?;
+    secret.metadata.namespace = sealed.metadata.namespace.clone();
+    secret.metadata.name = sealed.metadata.name.clone();
+    Ok(Some((secret, opened_by)))
+}
+
+fn open_deprecated(
+    sealed: &SealedSecret,
+    keys: &Keyring,
+    options: &UnsealOptions<'_>,
+) -> Result<Option<(SecretBytes, Fingerprint)>, UnsealError> {
+    let Some(text) = &sealed.spec.data else {
+        return Ok(None);
+    };
+    if !options.accept_deprecated_data {
+        return Err(UnsealError::DeprecatedRefused);
+    }
+    if !sealed.spec.encrypted_data.is_empty() {
+        return Err(UnsealError::BothFormats);
+    }
+    let bytes = base64::decode(text.as_bytes()).map_err(UnsealError::DeprecatedBase64)?;
+    let label = Scope::label_of(&sealed.metadata);
+    let (blob, opened_by) = keys
+        .unseal(&bytes, &label, options.remembered)
+        .map_err(UnsealError::DeprecatedNoKey)?;
+    Ok(Some((blob, opened_by.clone())))
+}
+
+fn skips_owner(template: &SecretTemplate) -> bool {
+    template
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|annotations| annotations.get(SKIP_OWNER_ANNOTATION))
+        .is_some_and(|value| value == "true")
+}
+
+/// The reference from the Secret to its SealedSecret, exactly as the incumbent writes it.
+fn owner(sealed: &SealedSecret) -> OwnerReference {
+    OwnerReference {
+        api_version: API_VERSION.to_owned(),
+        kind: KIND.to_owned(),
+        name: sealed.metadata.name.clone().unwrap_or_default(),
+        uid: sealed.metadata.uid.clone().unwrap_or_default(),
+        controller: Some(true),
+        block_owner_deletion: None,
+    }
+}

@@ -25,3 +25,4 @@ pub mod mac;
 pub mod master_key;
 pub mod sealing;
 pub mod secret;
+pub mod shamir;

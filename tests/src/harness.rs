@@ -1,6 +1,14 @@
 //! The harness: programs that are built once, servers that run as long as a test binary does.
 
 pub mod cache;
+#[cfg(feature = "kubernetes")]
+pub mod cluster;
 pub mod incumbents;
 pub mod pins;
+pub mod programs;
+pub mod sandbox;
+pub mod server;
 mod toolchain;
+
+#[cfg(feature = "kubernetes")]
+pub use cluster::cluster;

@@ -1,0 +1,36 @@
+//! The programs of this workspace, as cargo has built them.
+
+use std::path::PathBuf;
+
+/// The command line program.
+///
+/// # Panics
+///
+/// Fails the test when the program has not been built.
+pub fn sealwright() -> PathBuf {
+    program_beside_this("sealwright", "sealwright").unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The controller.
+///
+/// # Panics
+///
+/// Fails the test when the program has not been built.
+pub fn sealwright_controller() -> PathBuf {
+    program_beside_this("sealwright-controller", "sealwright-controller")
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Finds a program in the folder where cargo puts the programs of the profile of the one that runs now.
+pub(super) fn program_beside_this(name: &str, package: &str) -> Result<PathBuf, String> {
+    let this = std::env::current_exe()
+        .map_err(|error| format!("cannot tell where this program is: {error}"))?;
+    let folders = this.ancestors().skip(1).take(2);
+    let mut places = folders.map(|folder| folder.join(name));
+    places.find(|path| path.is_file()).ok_or_else(|| {
+        format!(
+            "{name} is not built beside {}: run `cargo build -p {package}` (`make test` does)",
+            this.display()
+        )
+    })
+}

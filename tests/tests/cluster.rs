@@ -1,0 +1,6 @@
+//! Cases against a real API server. `cargo test --features cluster --test cluster`, after `make servers`.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "cluster/harness.rs"]
+mod harness;

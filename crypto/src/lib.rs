@@ -19,10 +19,16 @@
 //! ```
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "age")]
+pub mod age;
 pub mod cipher;
 pub mod data_key;
 pub mod mac;
 pub mod master_key;
+#[cfg(feature = "pgp")]
+pub mod pgp;
 pub mod sealing;
 pub mod secret;
 pub mod shamir;
+pub mod shell_words;
+pub mod surroundings;

@@ -6,7 +6,6 @@
 
 pub mod data;
 pub mod error;
-pub mod float;
 pub mod format;
 pub mod scalar;
 pub mod splice;

@@ -39,6 +39,29 @@ impl Data {
         Data::Str(SecretBytes::copy_of(text.as_bytes()))
     }
 
+    /// The key of a map's entry.
+    pub fn key(text: &str) -> SecretBytes {
+        SecretBytes::copy_of(text.as_bytes())
+    }
+
+    /// Copies the value with everything below it; said aloud, because it copies secrets.
+    pub fn copy(&self) -> Self {
+        match self {
+            Data::List(items) => Data::List(items.iter().map(Data::copy).collect()),
+            Data::Map(entries) => Data::Map(
+                entries
+                    .iter()
+                    .map(|(key, value)| (SecretBytes::copy_of(key.expose()), value.copy()))
+                    .collect(),
+            ),
+            Data::Comment { text, inline } => Data::Comment {
+                text: SecretBytes::copy_of(text.expose()),
+                inline: *inline,
+            },
+            _ => Data::of_scalar(self.as_scalar().expect("not a collection")),
+        }
+    }
+
     /// The entry of a map under `key`; the first when there are several.
     pub fn get(&self, key: &str) -> Option<&Data> {
         match self {

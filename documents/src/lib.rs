@@ -7,6 +7,8 @@
 pub mod data;
 pub mod error;
 pub mod format;
+pub mod metadata;
 pub mod scalar;
+pub mod selection;
 pub mod splice;
 pub mod tree;

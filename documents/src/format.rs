@@ -1,5 +1,9 @@
 //! The document formats, and what each of them must be able to do.
 
+pub mod json;
+#[cfg(test)]
+mod properties;
+
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use crate::data::Data;
@@ -43,6 +47,11 @@ pub struct Prepared {
 pub trait Format: Sync {
     /// Its name, as flags have it: `yaml`, `json`, `dotenv`, `ini`, `binary`.
     fn name(&self) -> &'static str;
+
+    /// The ends of paths that are read in it, case and all; none for the format of everything else.
+    fn suffixes(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// Reads a plain or an encrypted text. An encrypted one has [`Tree::blocks`].
     fn parse(&self, text: SecretBytes) -> Result<Tree, ParseError>;

@@ -1,8 +1,13 @@
 //! The document formats, and what each of them must be able to do.
 
+pub mod binary;
+pub mod dotenv;
+mod flat_block;
 pub mod json;
 #[cfg(test)]
 mod properties;
+
+use std::path::Path;
 
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
@@ -81,7 +86,8 @@ pub trait Format: Sync {
     fn read_spelling(&self, tree: &Tree, at: NodeId, spelling: &[u8]) -> Option<Data>;
 
     /// The edits that put a `sops` block with this content into a tree: a new block when it has none, otherwise its
-    /// blocks with only those fields rewritten whose content differs. `block` is a map, its keys sorted.
+    /// blocks with only those fields rewritten whose content differs. `block` is a map, its keys sorted. An insertion at
+    /// the very start of a site stands before it, one at its end behind it.
     fn write_block(
         &self,
         tree: &Tree,
@@ -110,4 +116,62 @@ pub trait Format: Sync {
 
     /// Whether a plain document may not have this key at the top level because the `sops` block lives there.
     fn reserves(&self, key: &[u8]) -> bool;
+}
+
+/// All formats. What no other one claims by its suffix is binary.
+pub static FORMATS: [&dyn Format; 3] = [&json::Json, &dotenv::Dotenv, &binary::Binary];
+
+/// The format of this name.
+pub fn by_name(name: &str) -> Option<&'static dyn Format> {
+    FORMATS.into_iter().find(|format| format.name() == name)
+}
+
+/// The format of a path: the ends of its whole text count, case and all, so that `.env` is dotenv, and `env` and
+/// `.env.local` are binary.
+pub fn by_path(path: &Path) -> &'static dyn Format {
+    let path = path.as_os_str().as_encoded_bytes();
+    let claims = |format: &&dyn Format| {
+        let mut suffixes = format.suffixes().iter();
+        suffixes.any(|suffix| path.ends_with(suffix.as_bytes()))
+    };
+    FORMATS.into_iter().find(claims).unwrap_or(&binary::Binary)
+}
+
+/// The format of a path unless `name`, as `--input-type` and `--output-type` give it, is one of a format. Other names
+/// and none are as if nothing had been said, as in the reference.
+pub fn choose(name: Option<&str>, path: &Path) -> &'static dyn Format {
+    name.and_then(by_name).unwrap_or_else(|| by_path(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_chosen_by_the_whole_path() {
+        for (path, name) in [
+            ("a/b.json", "json"),
+            (".env", "dotenv"),
+            ("prod.env", "dotenv"),
+            (".json", "json"),
+            ("env", "binary"),
+            ("dotenv", "binary"),
+            (".env.local", "binary"),
+            ("a.JSON", "binary"),
+            ("json", "binary"),
+            ("", "binary"),
+        ] {
+            assert_eq!(by_path(Path::new(path)).name(), name, "{path}");
+        }
+    }
+
+    #[test]
+    fn t59_a_type_that_is_no_format_is_as_if_not_given() {
+        let path = Path::new("a.json");
+        assert_eq!(choose(Some("dotenv"), path).name(), "dotenv");
+        assert_eq!(choose(Some(""), path).name(), "json");
+        assert_eq!(choose(Some("JSON"), path).name(), "json");
+        assert_eq!(choose(None, path).name(), "json");
+        assert_eq!(choose(Some("yaml2"), Path::new("x")).name(), "binary");
+    }
 }

@@ -6,6 +6,7 @@
 
 pub mod data;
 pub mod error;
+pub mod flatten;
 pub mod float;
 pub mod format;
 pub mod metadata;

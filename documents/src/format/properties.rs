@@ -3,6 +3,7 @@
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use crate::data::Data;
+use crate::flatten::{Flat, flatten};
 use crate::format::{Format, Layout};
 use crate::scalar::Scalar;
 use crate::splice::{Edit, Splicer, apply};
@@ -64,7 +65,9 @@ pub(super) fn hold(format: &dyn Format, text: &[u8]) -> bool {
         );
     }
     spelling_comes_back(format, &tree);
-    blocks_come_and_go(format, &tree);
+    if format.name() != "binary" {
+        blocks_come_and_go(format, &tree); // binary has no block without an encrypted value
+    }
     values_come_and_go(format, &tree);
     true
 }
@@ -121,10 +124,7 @@ fn blocks_come_and_go(format: &dyn Format, tree: &Tree) {
         let with = apply(tree.text.expose(), &edits);
         let with = format.parse(with).expect("a text with a block is read");
         is_well_formed(&with);
-        assert!(
-            with.blocks[0].data == *first,
-            "the block is read as written"
-        );
+        assert!(says(&with) == flat(first), "the block is read as written");
         assert!(
             cut(&with) == tree.text,
             "cutting the block brings the text back"
@@ -139,7 +139,7 @@ fn blocks_come_and_go(format: &dyn Format, tree: &Tree) {
             .parse(apply(with.text.expose(), &edits))
             .expect("a text with a changed block is read");
         assert!(
-            again.blocks[0].data == *second,
+            says(&again) == flat(second),
             "the changed block is read as written"
         );
         assert!(
@@ -179,12 +179,12 @@ fn values_come_and_go(format: &dyn Format, tree: &Tree) {
         .parse(apply(tree.text.expose(), &edits))
         .expect("an encrypted text is read");
     is_well_formed(&encrypted);
-    assert_eq!(encrypted.blocks.len(), 1);
+    assert!(!encrypted.blocks.is_empty());
     assert_eq!(encrypted.nodes.len(), tree.nodes.len(), "the same nodes");
 
     let mut changed = 0;
     let mut splicer = Splicer::new(encrypted.text.expose(), tree.text.len());
-    let mut cut = Some(encrypted.blocks[0].cut);
+    let mut cuts = encrypted.blocks.iter().map(|block| block.cut).peekable();
     for at in 0..tree.nodes.len() {
         assert!(tree.key(at) == encrypted.key(at), "the same keys");
         if encrypted.scalar(at).is_none() {
@@ -202,14 +202,13 @@ fn values_come_and_go(format: &dyn Format, tree: &Tree) {
             continue;
         }
         let site = encrypted.nodes[at].site;
-        if let Some(span) = cut.filter(|span| span.start < site.start) {
+        while let Some(span) = cuts.next_if(|span| span.start <= site.start) {
             splicer.replace(span);
-            cut = None;
         }
         splicer.replace(site).push(tree.spelling(at));
         changed += 1;
     }
-    if let Some(span) = cut {
+    for span in cuts {
         splicer.replace(span);
     }
     assert_eq!(changed, count);
@@ -217,6 +216,17 @@ fn values_come_and_go(format: &dyn Format, tree: &Tree) {
         splicer.finish() == tree.text,
         "decrypting brings the text back"
     );
+}
+
+/// Formats without types give back text: what counts is what the fields say.
+fn flat(block: &Data) -> Vec<Flat> {
+    let mut lines = flatten(block).expect("no two fields of one name");
+    lines.sort_by(|a, b| a.key.cmp(&b.key));
+    lines
+}
+
+fn says(tree: &Tree) -> Vec<Flat> {
+    flat(&tree.blocks[0].data)
 }
 
 fn cut(tree: &Tree) -> SecretBytes {

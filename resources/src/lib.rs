@@ -32,6 +32,7 @@
 
 pub mod condition;
 pub mod keyring;
+pub mod manifest;
 pub mod plain_secret;
 pub mod scope;
 pub mod sealed_secret;

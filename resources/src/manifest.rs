@@ -1,0 +1,345 @@
+//! Manifests: streams of YAML documents or JSON objects into Secrets and SealedSecrets, and back.
+//!
+//! Input is read as `kubectl` reads it: YAML 1.1 scalars (`yes` is a boolean, `017` is fifteen), numbers in text fields
+//! re-formatted, field names in any case, Lists expanded. What cannot be read is an error with its place; nothing is
+//! skipped. Output has the shape that scripts know from `kubeseal`.
+
+mod json;
+mod node;
+mod yaml;
+mod yaml_text;
+
+use sealwright_crypto::sealing::{KeyError, PrivateKey, base64};
+use sealwright_crypto::secret::SecretBytes;
+
+use crate::plain_secret::PlainSecret;
+use crate::sealed_secret::{API_VERSION, KIND, SealedSecret};
+use node::Node;
+
+/// How objects are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Output {
+    /// JSON, indented by two blanks, objects one after the other.
+    #[default]
+    Json,
+    /// YAML, keys sorted, `---` before each document.
+    Yaml,
+}
+
+/// A manifest cannot be read. It tells where, and never quotes a value.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestError {
+    /// The text is neither YAML nor JSON.
+    #[error("line {line}, column {column}: {reason}")]
+    Syntax {
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An object is not what it should be.
+    #[error("document {document} (line {line}){field}: {reason}")]
+    Object {
+        /// Its number in the stream, from 1.
+        document: usize,
+        /// The line on which it starts, from 1.
+        line: usize,
+        /// The field at fault, with a colon before it, or nothing.
+        field: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The stream holds no object.
+    #[error("no secrets found. Ensure the input is valid and UTF-8 encoded")]
+    Nothing,
+    /// A private key in a PEM file is of no use.
+    #[error("cannot read a private key: {0}")]
+    Key(#[source] KeyError),
+}
+
+/// One object of a stream.
+struct Object {
+    node: Node,
+    document: usize,
+    line: usize,
+}
+
+impl Object {
+    fn error(&self, field: &str, reason: impl Into<String>) -> ManifestError {
+        let field = if field.is_empty() {
+            String::new()
+        } else {
+            format!(": {field}")
+        };
+        ManifestError::Object {
+            document: self.document,
+            line: self.line,
+            field,
+            reason: reason.into(),
+        }
+    }
+
+    /// The `kind`, empty when there is none.
+    fn kind(&self) -> Result<String, ManifestError> {
+        self.text_field("kind").map(Option::unwrap_or_default)
+    }
+
+    fn text_field(&self, name: &str) -> Result<Option<String>, ManifestError> {
+        match self.node.field(name) {
+            None => Ok(None),
+            Some(value) => value
+                .as_text()
+                .map(|text| text.map(|text| text.to_string()))
+                .ok_or_else(|| self.error(name, "a text is expected")),
+        }
+    }
+
+    /// The JSON of a part, with numbers in text fields written as texts.
+    fn json_of(part: &Node, path: &[&str]) -> SecretBytes {
+        node::to_json(part, path)
+    }
+}
+
+/// Reads every Secret of a stream.
+///
+/// # Errors
+///
+/// Fails on the first object that is no Secret, and when there is none at all.
+pub fn read_secrets(text: &[u8]) -> Result<Vec<PlainSecret>, ManifestError> {
+    let objects = objects(text)?;
+    let secrets: Vec<_> = objects.iter().map(secret).collect::<Result<_, _>>()?;
+    if secrets.is_empty() {
+        Err(ManifestError::Nothing)
+    } else {
+        Ok(secrets)
+    }
+}
+
+/// Reads every SealedSecret of a stream.
+///
+/// # Errors
+///
+/// Fails on the first object that is no SealedSecret, and when there is none at all.
+pub fn read_sealed_secrets(text: &[u8]) -> Result<Vec<SealedSecret>, ManifestError> {
+    let objects = objects(text)?;
+    let sealed: Vec<_> = objects
+        .iter()
+        .map(sealed_secret)
+        .collect::<Result<_, _>>()?;
+    if sealed.is_empty() {
+        Err(ManifestError::Nothing)
+    } else {
+        Ok(sealed)
+    }
+}
+
+/// Tells of what kind the objects of a stream are, in order; objects without a kind count as empty text.
+///
+/// # Errors
+///
+/// Fails if the stream cannot be read.
+pub fn kinds(text: &[u8]) -> Result<Vec<String>, ManifestError> {
+    objects(text)?.iter().map(Object::kind).collect()
+}
+
+/// Reads private keys from a backup: PEM (PKCS#1 or PKCS#8), or Secrets with a `tls.key`, alone, in a stream or in a
+/// List.
+///
+/// # Errors
+///
+/// Fails if there is no key in it, and names the Secret that has none.
+pub fn read_private_keys(text: &[u8]) -> Result<Vec<PrivateKey>, ManifestError> {
+    if text.windows(11).any(|window| window == b"-----BEGIN ")
+        && !text.windows(10).any(|window| window == b"apiVersion")
+        && !text.trim_ascii_start().starts_with(b"{")
+    {
+        return PrivateKey::all_from_pem(text).map_err(ManifestError::Key);
+    }
+    let mut keys = Vec::new();
+    for object in objects(text)? {
+        let secret = secret(&object)?;
+        let pem = secret.get("tls.key").ok_or_else(|| {
+            object.error(
+                "data",
+                "secret must contain a 'tls.key' entry to give a private key",
+            )
+        })?;
+        keys.extend(PrivateKey::all_from_pem(pem.expose()).map_err(ManifestError::Key)?);
+    }
+    if keys.is_empty() {
+        Err(ManifestError::Nothing)
+    } else {
+        Ok(keys)
+    }
+}
+
+/// Writes a SealedSecret.
+#[must_use]
+pub fn write_sealed_secret(sealed: &SealedSecret, output: Output) -> Vec<u8> {
+    let mut value = serde_json::to_value(sealed).expect("a SealedSecret is JSON");
+    if value.get("status").is_some_and(serde_json::Value::is_null) {
+        value
+            .as_object_mut()
+            .expect("an object")
+            .shift_remove("status");
+    }
+    write_value(&value, output).expose().to_vec() // holds ciphertext and names only
+}
+
+/// Writes a Secret in the clear.
+#[must_use]
+pub fn write_secret(secret: &PlainSecret, output: Output) -> SecretBytes {
+    let node: Node = serde_json::from_slice(secret.to_json().expose()).expect("just written");
+    match output {
+        Output::Json => json::pretty(&node),
+        Output::Yaml => yaml_text::document(&node),
+    }
+}
+
+fn write_value(value: &serde_json::Value, output: Output) -> SecretBytes {
+    let node: Node = serde_json::from_value(value.clone()).expect("JSON is JSON");
+    match output {
+        Output::Json => json::pretty(&node),
+        Output::Yaml => yaml_text::document(&node),
+    }
+}
+
+/// Splits a stream into objects and expands Lists.
+fn objects(text: &[u8]) -> Result<Vec<Object>, ManifestError> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let documents = if text.trim_ascii_start().starts_with(b"{") {
+        json::read(text)?
+    } else {
+        yaml::read(text)?
+    };
+    let mut objects = Vec::with_capacity(documents.len());
+    for (index, (line, node)) in documents.into_iter().enumerate() {
+        let object = Object {
+            node,
+            document: index + 1,
+            line,
+        };
+        match &object.node {
+            Node::Map(_) => {}
+            _ => return Err(object.error("", "an object with kind and metadata is expected")),
+        }
+        let kind = object.kind()?;
+        let Some(Node::List(items)) = object.node.field("items") else {
+            objects.push(object);
+            continue;
+        };
+        if !(kind.is_empty() || kind == "List" || kind.ends_with("List")) {
+            objects.push(object);
+            continue;
+        }
+        for item in items {
+            objects.push(Object {
+                node: Node::clone(item),
+                document: object.document,
+                line,
+            });
+        }
+    }
+    Ok(objects)
+}
+
+fn secret(object: &Object) -> Result<PlainSecret, ManifestError> {
+    let kind = object.kind()?;
+    // A missing kind is common in hand-written input; another kind would be sealed into nonsense.
+    if !(kind.is_empty() || kind == "Secret") {
+        return Err(object.error("kind", format!("a Secret is expected, this is a {kind}")));
+    }
+    let mut secret = PlainSecret::default();
+    if let Some(metadata) = object
+        .node
+        .field("metadata")
+        .filter(|metadata| !metadata.is_null())
+    {
+        let json = Object::json_of(metadata, &["metadata"]);
+        secret.metadata = serde_json::from_slice(json.expose())
+            .map_err(|_| object.error("metadata", "a field has the wrong type"))?;
+    }
+    secret.kind = object.text_field("type")?.filter(|kind| !kind.is_empty());
+    secret.immutable = match object.node.field("immutable") {
+        None => None,
+        Some(value) if value.is_null() => None,
+        Some(value) => Some(
+            value
+                .as_bool()
+                .ok_or_else(|| object.error("immutable", "true or false is expected"))?,
+        ),
+    };
+    for (field, encoded) in [("data", true), ("stringData", false)] {
+        let entries = match object.node.field(field) {
+            None => continue,
+            Some(value) if value.is_null() => continue,
+            Some(Node::Map(entries)) => entries,
+            Some(_) => return Err(object.error(field, "a map is expected")),
+        };
+        for (key, value) in entries {
+            let key = key
+                .as_text()
+                .flatten()
+                .map(|key| key.to_string())
+                .unwrap_or_default();
+            let at = || format!("{field}.{key}");
+            let bytes = if value.is_null() {
+                SecretBytes::default()
+            } else if encoded {
+                let text = value
+                    .as_string()
+                    .ok_or_else(|| object.error(&at(), "text in base64 is expected"))?;
+                SecretBytes::from(
+                    base64::decode(text.as_bytes())
+                        .map_err(|error| object.error(&at(), error.to_string()))?,
+                )
+            } else {
+                let text = value
+                    .as_text()
+                    .flatten()
+                    .ok_or_else(|| object.error(&at(), "a text is expected"))?;
+                SecretBytes::copy_of(text.as_bytes())
+            };
+            secret.insert(&key, bytes);
+        }
+    }
+    Ok(secret)
+}
+
+fn sealed_secret(object: &Object) -> Result<SealedSecret, ManifestError> {
+    let kind = object.kind()?;
+    if !(kind.is_empty() || kind == KIND) {
+        return Err(object.error("kind", format!("a {KIND} is expected, this is a {kind}")));
+    }
+    let version = object.text_field("apiVersion")?.unwrap_or_default();
+    if !(version.is_empty() || version == API_VERSION) {
+        return Err(object.error(
+            "apiVersion",
+            format!("{API_VERSION} is expected, this is {version}"),
+        ));
+    }
+    for field in ["metadata", "spec"] {
+        if !matches!(object.node.field(field), Some(Node::Map(_))) {
+            return Err(object.error(field, "missing"));
+        }
+    }
+    let json = Object::json_of(&object.node, &[]);
+    // The content is ciphertext and names, so the reason may be told.
+    let mut sealed: SealedSecret = serde_json::from_slice(json.expose())
+        .map_err(|error| object.error("", shortened(&error)))?;
+    sealed.status = None;
+    Ok(sealed)
+}
+
+/// The reason without the place in a JSON text that nobody wrote.
+fn shortened(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rfind(" at line ")
+        .map_or(text.clone(), |end| text[..end].to_owned())
+}
+
+#[cfg(test)]
+mod tests;

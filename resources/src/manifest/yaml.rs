@@ -1,0 +1,284 @@
+//! YAML documents into nodes, with the scalars of YAML 1.1, as `kubectl` reads them.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use granit_parser::{Event, Parser, ScalarStyle};
+use zeroize::Zeroize;
+
+use super::ManifestError;
+use super::node::Node;
+
+/// How many nodes the aliases of one stream may stand for: far above any manifest, far below a bomb.
+const MOST_NODES: usize = 1_000_000;
+
+/// Reads every document that is not empty, each with the line on which it starts.
+pub(super) fn read(text: &[u8]) -> Result<Vec<(usize, Node)>, ManifestError> {
+    let text = std::str::from_utf8(text).map_err(|error| {
+        let at = error.valid_up_to();
+        let line = text[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let column = at
+            - text[..at]
+                .iter()
+                .rposition(|byte| *byte == b'\n')
+                .map_or(0, |at| at + 1)
+            + 1;
+        ManifestError::Syntax {
+            line,
+            column,
+            reason: "not UTF-8".to_owned(),
+        }
+    })?;
+    let mut builder = Builder::default();
+    let mut documents = Vec::new();
+    let mut start = 1;
+    for step in Parser::new_from_str(text) {
+        let (event, span) = step.map_err(|error| ManifestError::Syntax {
+            line: error.marker().line(),
+            column: error.marker().col() + 1,
+            reason: "no valid YAML".to_owned(),
+        })?;
+        let line = span.start.line();
+        match event {
+            Event::DocumentStart(..) => {
+                builder.anchors.clear();
+                start = 0;
+            }
+            Event::DocumentEnd => {
+                if let Some(node) = builder.root.take().filter(|node| !node.is_null()) {
+                    documents.push((start, Rc::unwrap_or_clone(node)));
+                }
+            }
+            event => {
+                if start == 0
+                    && !matches!(
+                        event,
+                        Event::Comment(..) | Event::StreamStart | Event::StreamEnd
+                    )
+                {
+                    start = line;
+                }
+                builder.take(event, line)?;
+            }
+        }
+    }
+    Ok(documents)
+}
+
+#[derive(Default)]
+struct Builder {
+    open: Vec<Open>,
+    anchors: HashMap<usize, (Rc<Node>, usize)>,
+    root: Option<Rc<Node>>,
+    nodes: usize,
+}
+
+struct Open {
+    anchor: usize,
+    is_map: bool,
+    children: Vec<Rc<Node>>,
+    nodes_before: usize,
+}
+
+impl Builder {
+    fn take(&mut self, event: Event<'_>, line: usize) -> Result<(), ManifestError> {
+        let refuse = |reason: &str| {
+            Err(ManifestError::Syntax {
+                line,
+                column: 1,
+                reason: reason.to_owned(),
+            })
+        };
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let tag = tag.as_deref().map(ToString::to_string).unwrap_or_default();
+                let mut text = text.into_owned();
+                let node = scalar(&text, style, &tag);
+                text.zeroize();
+                let Some(node) = node else {
+                    return refuse("a scalar does not fit its tag");
+                };
+                self.nodes += 1;
+                self.put(Rc::new(node), anchor, 1);
+            }
+            Event::SequenceStart(_, anchor, _) | Event::MappingStart(_, anchor, _) => {
+                let is_map = matches!(event, Event::MappingStart(..));
+                self.nodes += 1;
+                self.open.push(Open {
+                    anchor,
+                    is_map,
+                    children: Vec::new(),
+                    nodes_before: self.nodes,
+                });
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let open = self.open.pop().expect("the parser pairs its events");
+                let node = if open.is_map {
+                    map(open.children)
+                } else {
+                    Some(Node::List(open.children))
+                };
+                let Some(node) = node else {
+                    return refuse("a merge key needs a map");
+                };
+                let size = self.nodes - open.nodes_before + 1;
+                self.put(Rc::new(node), open.anchor, size);
+            }
+            Event::Alias(id) => {
+                let Some((node, size)) = self
+                    .anchors
+                    .get(&id)
+                    .map(|(node, size)| (Rc::clone(node), *size))
+                else {
+                    return refuse("an alias stands within its own anchor");
+                };
+                self.nodes += size;
+                if self.nodes > MOST_NODES {
+                    return refuse("the aliases stand for too much");
+                }
+                self.put(node, 0, size);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, node: Rc<Node>, anchor: usize, size: usize) {
+        if anchor != 0 {
+            self.anchors.insert(anchor, (Rc::clone(&node), size));
+        }
+        match self.open.last_mut() {
+            Some(open) => open.children.push(node),
+            None => self.root = Some(node),
+        }
+    }
+}
+
+/// Pairs keys and values, and merges what `<<` names below the map's own entries.
+fn map(children: Vec<Rc<Node>>) -> Option<Node> {
+    let mut merged = Vec::new();
+    let mut own = Vec::with_capacity(children.len() / 2);
+    let mut children = children.into_iter();
+    while let (Some(key), Some(value)) = (children.next(), children.next()) {
+        if key.as_string() != Some("<<") {
+            own.push((key, value));
+            continue;
+        }
+        let sources = match &*value {
+            Node::Map(_) => vec![Rc::clone(&value)],
+            Node::List(items) => items.iter().rev().map(Rc::clone).collect(),
+            _ => return None,
+        };
+        for source in sources {
+            let Node::Map(entries) = &*source else {
+                return None;
+            };
+            merged.extend(
+                entries
+                    .iter()
+                    .map(|(key, value)| (Rc::clone(key), Rc::clone(value))),
+            );
+        }
+    }
+    merged.extend(own);
+    Some(Node::Map(merged))
+}
+
+fn scalar(text: &str, style: ScalarStyle, tag: &str) -> Option<Node> {
+    let plain = style == ScalarStyle::Plain;
+    Some(match tag.rsplit([':', '!']).next().unwrap_or_default() {
+        "str" => Node::text(text.to_owned()),
+        "binary" => {
+            let compact: String = text.split_ascii_whitespace().collect();
+            let bytes = sealwright_crypto::sealing::base64::decode(compact.as_bytes()).ok()?;
+            Node::text(String::from_utf8(bytes).ok()?)
+        }
+        "bool" | "int" | "float" | "null" => {
+            let node = resolve(text);
+            (!matches!(node, Node::Text(_))).then_some(node)?
+        }
+        _ if plain && !tag.is_empty() && !tag.starts_with("tag:yaml.org") => {
+            Node::text(text.to_owned())
+        }
+        _ if plain => resolve(text),
+        _ => Node::text(text.to_owned()),
+    })
+}
+
+/// Resolves a plain scalar by the rules of YAML 1.1 that Kubernetes' programs use.
+pub(super) fn resolve(text: &str) -> Node {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Node::Null,
+        "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "true" | "True" | "TRUE" => {
+            return Node::Bool(true);
+        }
+        "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" | "false" | "False" | "FALSE" => {
+            return Node::Bool(false);
+        }
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => {
+            return Node::Float(f64::INFINITY);
+        }
+        "-.inf" | "-.Inf" | "-.INF" => return Node::Float(f64::NEG_INFINITY),
+        ".nan" | ".NaN" | ".NAN" => return Node::Float(f64::NAN),
+        _ => {}
+    }
+    if !text
+        .starts_with(|letter: char| letter.is_ascii_digit() || matches!(letter, '+' | '-' | '.'))
+    {
+        return Node::text(text.to_owned());
+    }
+    let digits = text.replace('_', "");
+    if let Some(number) = integer(&digits) {
+        return number;
+    }
+    if is_float(&digits)
+        && let Ok(value) = digits.parse::<f64>()
+        && value.is_finite()
+    {
+        return Node::Float(value);
+    }
+    Node::text(text.to_owned())
+}
+
+fn integer(digits: &str) -> Option<Node> {
+    let (negative, rest) = match digits.as_bytes() {
+        [b'-', ..] => (true, &digits[1..]),
+        [b'+', ..] => (false, &digits[1..]),
+        _ => (false, digits),
+    };
+    let (radix, rest) = match rest.as_bytes() {
+        [b'0', b'x' | b'X', ..] => (16, &rest[2..]),
+        [b'0', b'o' | b'O', ..] => (8, &rest[2..]),
+        [b'0', b'b' | b'B', ..] => (2, &rest[2..]),
+        [b'0', _, ..] => (8, &rest[1..]),
+        _ => (10, rest),
+    };
+    if rest.is_empty() || !rest.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let value = i128::from_str_radix(rest, radix).ok()?;
+    let value = if negative { -value } else { value };
+    (i128::from(i64::MIN)..=i128::from(u64::MAX))
+        .contains(&value)
+        .then_some(Node::Int(value))
+}
+
+/// `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`
+fn is_float(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let (mantissa, exponent) = match unsigned.find(['e', 'E']) {
+        Some(at) => (&unsigned[..at], Some(&unsigned[at + 1..])),
+        None => (unsigned, None),
+    };
+    let all_digits =
+        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let mantissa_fits = match mantissa.split_once('.') {
+        Some(("", fraction)) => all_digits(fraction),
+        Some((whole, fraction)) => {
+            all_digits(whole) && (fraction.is_empty() || all_digits(fraction))
+        }
+        None => all_digits(mantissa),
+    };
+    mantissa_fits
+        && exponent.is_none_or(|text| all_digits(text.strip_prefix(['-', '+']).unwrap_or(text)))
+}

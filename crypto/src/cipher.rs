@@ -313,6 +313,11 @@ pub fn looks_encrypted(text: &[u8]) -> bool {
     Form::find(text).is_some()
 }
 
+/// The type that an encrypted value names; nothing is decrypted, so nothing vouches for it.
+pub fn encrypted_kind(text: &[u8]) -> Option<Kind> {
+    Form::find(text).and_then(|form| Kind::from_name(&text[form.kind]))
+}
+
 /// The length of the text form of `len` bytes of plaintext.
 pub fn encrypted_len(len: usize, kind: Kind) -> usize {
     if len == 0 {

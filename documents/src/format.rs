@@ -65,6 +65,12 @@ pub trait Format: Sync {
     /// another reader of the format refuses or reads otherwise. Most trees come back as they are.
     fn prepare(&self, tree: Tree) -> Result<Prepared, ParseError>;
 
+    /// A node's note after the text around it moved; a note that holds an offset asks `moved` where it went.
+    fn moved(&self, place: u32, moved: &mut dyn FnMut(u32) -> u32) -> u32 {
+        let _ = moved;
+        place
+    }
+
     /// Writes a scalar at a node's place, as this format spells it when nobody wished otherwise.
     fn spell(
         &self,

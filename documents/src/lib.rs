@@ -5,11 +5,13 @@
 //! their `sops` block lies; the envelope knows keys and ciphers; neither knows the other.
 
 pub mod data;
+pub mod envelope;
 pub mod error;
 pub mod flatten;
 pub mod float;
 pub mod format;
 pub mod metadata;
+pub mod presentation;
 pub mod scalar;
 pub mod selection;
 pub mod splice;

@@ -102,6 +102,25 @@ impl MetadataError {
 }
 
 impl Metadata {
+    /// The block of a new file; [`encrypt`](crate::envelope::encrypt) fills in time and MAC.
+    pub fn new(
+        groups: Vec<KeyGroup>,
+        shamir_threshold: u32,
+        selection: Option<SelectionRule>,
+        mac_only_encrypted: bool,
+    ) -> Self {
+        Self {
+            groups,
+            shamir_threshold,
+            selection,
+            mac_only_encrypted,
+            last_modified: Timestamp::from(jiff::Timestamp::UNIX_EPOCH),
+            mac: String::new(),
+            version: VERSION.to_owned(),
+            hints: None,
+        }
+    }
+
     /// Reads a block.
     pub fn from_data(block: &Data) -> Result<Self, MetadataError> {
         let fields = Fields::of(block, "").ok_or(MetadataError::NotAMap)?;

@@ -199,13 +199,6 @@ impl Selector {
     pub fn mistakes(&self, encrypted_comment: &[u8]) -> bool {
         self.on_comments && !self.hit_is_secret && self.test.hits(encrypted_comment)
     }
-
-    /// Makes a comment active for the item that follows it: one that stands on the item's own line.
-    pub fn announce(&self, scope: &mut Scope, text: &[u8]) {
-        if self.on_comments {
-            scope.own |= self.test.hits(text);
-        }
-    }
 }
 
 impl Test {

@@ -50,6 +50,11 @@ impl<'a> Splicer<'a> {
         self.out.len() + (offset as usize - self.copied)
     }
 
+    /// Up to where the old text was dealt with.
+    pub fn copied(&self) -> u32 {
+        u32::try_from(self.copied).expect("formats refuse files of 4 GiB and more")
+    }
+
     /// Copies the rest.
     pub fn finish(mut self) -> SecretBytes {
         self.out.push(&self.from[self.copied..]);

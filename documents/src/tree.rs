@@ -193,6 +193,39 @@ impl Tree {
         })
     }
 
+    /// The path of a node for messages, such as `a.b[0]`; documents after the first are told by their number.
+    pub fn path(&self, node: NodeId) -> String {
+        let mut path = String::new();
+        let document = self
+            .documents
+            .iter()
+            .rposition(|root| *root as usize <= node);
+        let mut at = document.map_or(0, |at| self.documents[at] as usize);
+        if document.is_some_and(|number| number > 0) {
+            path = format!("document {}: ", document.unwrap_or_default() + 1);
+        }
+        let start = path.len();
+        while at != node {
+            let is_list = matches!(self.nodes[at].value, Value::List);
+            let mut children = self.children(at).enumerate();
+            let Some((index, child)) = children
+                .find(|(_, child)| (*child..self.nodes[*child].end as usize).contains(&node))
+            else {
+                break;
+            };
+            if is_list {
+                path.push_str(&format!("[{index}]"));
+            } else if let Some(key) = self.key(child) {
+                if path.len() > start {
+                    path.push('.');
+                }
+                path.push_str(&String::from_utf8_lossy(key));
+            }
+            at = child;
+        }
+        path
+    }
+
     /// The line and column (both from 1; columns count characters) of an offset, for messages.
     pub fn position(&self, offset: u32) -> (usize, usize) {
         crate::error::position(self.text.expose(), offset as usize)

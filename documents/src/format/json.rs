@@ -52,6 +52,11 @@ impl Format for Json {
         })
     }
 
+    /// The note is where the member or the element starts.
+    fn moved(&self, place: u32, moved: &mut dyn FnMut(u32) -> u32) -> u32 {
+        moved(place)
+    }
+
     fn spell(
         &self,
         _: &Tree,

@@ -1,0 +1,455 @@
+//! From an encrypted document to a plain one.
+
+use sealwright_crypto::cipher::{CipherError, Kind, ValueCipher, looks_encrypted};
+use sealwright_crypto::data_key::DataKey;
+use sealwright_crypto::mac::Mac;
+use sealwright_crypto::secret::SecretWriter;
+
+use super::error::{DecryptError, Place, Warning};
+use super::memory::Memory;
+use super::relocation::Relocation;
+use super::walk::{KeyIsNotText, Leaf, Walk};
+use super::{Document, Encrypted, Unverified};
+use crate::presentation::Hints;
+use crate::scalar::Scalar;
+use crate::splice::Splicer;
+use crate::tree::{Key, Node, NodeId, Span, Text, Tree, Value};
+
+/// A decrypted document.
+pub struct Decrypted {
+    /// The document.
+    pub document: Document,
+    /// What was odd about the file.
+    pub warnings: Vec<Warning>,
+}
+
+/// Decrypts a document; it comes out only when its MAC agrees.
+pub fn decrypt(file: &Encrypted, key: &DataKey) -> Result<Decrypted, DecryptError> {
+    let (decrypted, mac) = open(file, key, None)?;
+    mac?;
+    Ok(decrypted)
+}
+
+/// Decrypts a document to change it, and remembers what is needed to encrypt it again quietly.
+pub fn decrypt_to_edit<'a>(
+    file: &'a Encrypted,
+    key: &DataKey,
+) -> Result<(Decrypted, Memory<'a>), DecryptError> {
+    let mut memory = Memory::new(file);
+    let (decrypted, mac) = open(file, key, Some(&mut memory))?;
+    mac?;
+    Ok((decrypted, memory))
+}
+
+/// Decrypts a document whatever its MAC says.
+pub fn decrypt_unverified(
+    file: &Encrypted,
+    key: &DataKey,
+) -> Result<Unverified<Decrypted>, DecryptError> {
+    let (inner, mac) = open(file, key, None)?;
+    Ok(Unverified { inner, mac })
+}
+
+type Opened = (Decrypted, Result<(), DecryptError>);
+
+fn open(
+    file: &Encrypted,
+    key: &DataKey,
+    memory: Option<&mut Memory<'_>>,
+) -> Result<Opened, DecryptError> {
+    let cipher = ValueCipher::new(key);
+    let mut warnings = Vec::new();
+    let hints = match &file.metadata.hints {
+        Some(text) => {
+            let hints = Hints::open(text, &cipher, &file.tree);
+            if hints.is_none() {
+                warnings.push(Warning::HintsLeft);
+            }
+            hints
+        }
+        None => None,
+    };
+    let mut work = Work::new(file, &cipher, hints.as_ref(), memory);
+    work.run()?;
+    warnings.append(&mut work.warnings);
+    let mac = work.check_mac();
+    let Work {
+        splicer,
+        decoded,
+        mut relocation,
+        nodes,
+        dropped,
+        memory,
+        ..
+    } = work;
+    let mut tree = Tree {
+        text: splicer.finish(),
+        decoded: decoded.finish(),
+        nodes,
+        documents: file.tree.documents.clone(),
+        blocks: Vec::new(),
+    };
+    settle(&mut tree, file, &mut relocation);
+    drop_nodes(&mut tree, &dropped);
+    if let Some(memory) = memory {
+        memory.note_insertions(&tree);
+    }
+    if let Some(hints) = hints
+        && hints.is_about_layout()
+    {
+        match hints.restore_layout(file.format, &tree) {
+            Some(restored) => tree = restored,
+            None => warnings.push(Warning::HintsLeft),
+        }
+    }
+    let document = Document {
+        format: file.format,
+        tree,
+    };
+    Ok((Decrypted { document, warnings }, mac))
+}
+
+struct Work<'w, 'm> {
+    file: &'w Encrypted,
+    cipher: &'w ValueCipher,
+    hints: Option<&'w Hints>,
+    memory: Option<&'w mut Memory<'m>>,
+    mac: Mac,
+    splicer: Splicer<'w>,
+    /// Decrypted contents, behind what the encrypted tree had decoded.
+    decoded: SecretWriter,
+    relocation: Relocation,
+    nodes: Vec<Node>,
+    /// Nodes whose new site is known already.
+    dropped: Vec<NodeId>,
+    next_block: usize,
+    leaf: u32,
+    wire: SecretWriter,
+    spelled: SecretWriter,
+    warnings: Vec<Warning>,
+}
+
+impl<'w, 'm> Work<'w, 'm> {
+    fn new(
+        file: &'w Encrypted,
+        cipher: &'w ValueCipher,
+        hints: Option<&'w Hints>,
+        memory: Option<&'w mut Memory<'m>>,
+    ) -> Self {
+        let tree = &file.tree;
+        let text = tree.text.expose();
+        let mut decoded = SecretWriter::with_capacity(tree.decoded.len() + text.len() / 4 + 64);
+        decoded.push(tree.decoded.expose());
+        Self {
+            file,
+            cipher,
+            hints,
+            memory,
+            mac: Mac::new(file.metadata.mac_only_encrypted),
+            splicer: Splicer::new(text, text.len() / 2 + 64),
+            decoded,
+            relocation: Relocation::with_capacity(tree.nodes.len()),
+            nodes: tree.nodes.clone(),
+            dropped: Vec::new(),
+            next_block: 0,
+            leaf: 0,
+            wire: SecretWriter::with_capacity(64),
+            spelled: SecretWriter::with_capacity(64),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn run(&mut self) -> Result<(), DecryptError> {
+        let tree = &self.file.tree;
+        let selector = self.file.metadata.selection().compile_leniently();
+        let mut walk = Walk::new(tree, &selector, true);
+        while let Some(leaf) = walk.next() {
+            let leaf =
+                leaf.map_err(|KeyIsNotText(node)| DecryptError::Key(Place::of(tree, node)))?;
+            self.leaf(leaf, &walk)?;
+            self.leaf += 1;
+        }
+        self.cut_blocks(u32::MAX);
+        Ok(())
+    }
+
+    fn leaf(&mut self, leaf: Leaf, walk: &Walk<'_>) -> Result<(), DecryptError> {
+        let tree = &self.file.tree;
+        let node = leaf.node;
+        let scalar = tree
+            .scalar(node)
+            .ok_or_else(|| DecryptError::Unsupported(Place::of(tree, node)))?;
+        if scalar == Scalar::Null {
+            return Ok(());
+        }
+        if !leaf.is_secret {
+            if let Scalar::Str(text) = scalar
+                && looks_encrypted(text)
+            {
+                let place = Place::of(tree, node);
+                self.warnings.push(Warning::LooksEncrypted(place));
+            }
+            if !self.file.metadata.mac_only_encrypted && !matches!(scalar, Scalar::Comment(_)) {
+                self.hash(&scalar);
+            }
+            return Ok(());
+        }
+        let (stored, is_comment) = match scalar {
+            Scalar::Str(text) => (text, false),
+            Scalar::Comment(text) => (text, true),
+            _ => return Err(DecryptError::NotEncrypted(Place::of(tree, node))),
+        };
+        if stored.is_empty() {
+            return Ok(());
+        }
+        let start = self.decoded.len();
+        let mut at_its_place = true;
+        let kind = match self.cipher.decrypt(stored, walk.aad(), &mut self.decoded) {
+            Ok(kind) => kind,
+            Err(error) if is_comment => {
+                let elsewhere = match error {
+                    CipherError::Refused => walk.other_places(node),
+                    _ => Vec::new(),
+                };
+                let found = elsewhere
+                    .iter()
+                    .find_map(|aad| self.cipher.decrypt(stored, aad, &mut self.decoded).ok());
+                at_its_place = false;
+                match found {
+                    Some(kind) => kind,
+                    None => {
+                        self.warnings
+                            .push(Warning::CommentKept(Place::of(tree, node)));
+                        return Ok(());
+                    }
+                }
+            }
+            Err(source) => {
+                return Err(DecryptError::Value {
+                    place: Place::of(tree, node),
+                    source,
+                });
+            }
+        };
+        let content = Text::Decoded(Span::new(start..self.decoded.len()));
+        let kind = if is_comment { Kind::Comment } else { kind };
+        // The decoded buffer must not move while the scalar borrows it, so it is taken out meanwhile.
+        let decoded = std::mem::take(&mut self.decoded);
+        let done = self.decrypted(
+            leaf,
+            kind,
+            &decoded.expose()[start..],
+            content,
+            at_its_place,
+            walk,
+        );
+        self.decoded = decoded;
+        done
+    }
+
+    /// Hashes, spells and notes a decrypted value.
+    fn decrypted(
+        &mut self,
+        leaf: Leaf,
+        kind: Kind,
+        plain: &[u8],
+        content: Text,
+        at_its_place: bool,
+        walk: &Walk<'_>,
+    ) -> Result<(), DecryptError> {
+        let (tree, format) = (&self.file.tree, self.file.format);
+        let node = leaf.node;
+        let scalar = Scalar::read_wire(kind, plain).map_err(|source| DecryptError::Kind {
+            place: Place::of(tree, node),
+            source,
+        })?;
+        let was_comment = matches!(tree.nodes[node].value, Value::Comment { .. });
+        if kind != Kind::Comment {
+            self.hash(&scalar);
+        }
+        if at_its_place && self.memory.is_some() {
+            self.wire.truncate(0);
+            scalar.write_wire(&mut self.wire);
+            if let Some(memory) = &mut self.memory {
+                memory.remember(walk.aad(), &scalar, self.wire.expose(), node);
+            }
+        }
+        if kind == Kind::Comment && !was_comment && leaf.in_list {
+            self.list_comment(node, plain, content);
+            return Ok(());
+        }
+        // Nobody writes a comment as the value of a key; what it says is kept as text.
+        let scalar = match scalar {
+            Scalar::Comment(text) if !was_comment => Scalar::Str(text),
+            other => other,
+        };
+        let site = tree.nodes[node].site;
+        self.cut_blocks(site.start);
+        let hinted = self.hints.is_some_and(|hints| {
+            self.spelled.truncate(0);
+            hints.spelling(self.leaf, format, tree, node, scalar, &mut self.spelled)
+        });
+        let start = self.splicer.position_of(site.start);
+        let out = self.splicer.replace(site);
+        if hinted {
+            out.push(self.spelled.expose());
+        } else {
+            format.spell(tree, node, scalar, out).map_err(|mut error| {
+                error.path = tree.path(node);
+                error
+            })?;
+        }
+        let new = Span::new(start..out.len());
+        self.relocation.push(site, new);
+        self.nodes[node].value = match scalar {
+            Scalar::Null => Value::Null,
+            Scalar::Bool(value) => Value::Bool(value),
+            Scalar::Int(value) => Value::Int(value),
+            Scalar::Float(value) => Value::Float(value),
+            Scalar::Time(_) => Value::Time(content),
+            Scalar::Str(_) => Value::Str(content),
+            Scalar::Comment(_) => match tree.nodes[node].value {
+                Value::Comment { inline, .. } => Value::Comment {
+                    text: content,
+                    inline,
+                },
+                _ => Value::Str(content),
+            },
+        };
+        Ok(())
+    }
+
+    /// Puts a comment where the reference had written a list element for it.
+    fn list_comment(&mut self, node: NodeId, plain: &[u8], content: Text) {
+        let (tree, format) = (&self.file.tree, self.file.format);
+        let Some(edit) = format.spell_list_comment(tree, node, plain) else {
+            return;
+        };
+        // Neighbours that go both would cut the separator between them twice.
+        let done = self.splicer.copied();
+        let span = Span {
+            start: edit.span.start.max(done),
+            end: edit.span.end.max(done),
+        };
+        self.cut_blocks(span.start);
+        let start = self.splicer.position_of(span.start);
+        let out = self.splicer.replace(span);
+        out.push(edit.text.expose());
+        self.relocation.push(span, Span::new(start..out.len()));
+        if edit.text.is_empty() {
+            self.dropped.push(node);
+            return;
+        }
+        self.nodes[node].value = Value::Comment {
+            text: content,
+            inline: false,
+        };
+        let inside = memchr::memmem::rfind(edit.text.expose(), plain).unwrap_or(0);
+        let site = start + inside..start + inside + plain.len();
+        self.nodes[node].site = Span::new(site);
+        self.nodes[node].place = NEW_PLACE;
+    }
+
+    fn hash(&mut self, scalar: &Scalar<'_>) {
+        match scalar {
+            Scalar::Str(text) | Scalar::Time(text) => self.mac.update(text),
+            _ => {
+                self.wire.truncate(0);
+                scalar.write_wire(&mut self.wire);
+                self.mac.update(self.wire.expose());
+            }
+        }
+    }
+
+    /// Cuts the blocks that lie before an offset.
+    fn cut_blocks(&mut self, before: u32) {
+        while let Some(block) = self.file.tree.blocks.get(self.next_block)
+            && block.cut.start < before
+        {
+            let at = self.splicer.position_of(block.cut.start);
+            self.splicer.replace(block.cut);
+            self.relocation.push(block.cut, Span::new(at..at));
+            self.next_block += 1;
+        }
+    }
+
+    fn check_mac(&mut self) -> Result<(), DecryptError> {
+        let metadata = &self.file.metadata;
+        let mac = std::mem::replace(&mut self.mac, Mac::new(false)).finish();
+        if let Some(memory) = &mut self.memory {
+            memory.mac = sealwright_crypto::secret::SecretBytes::copy_of(mac.expose());
+        }
+        if metadata.mac.is_empty() {
+            return Err(DecryptError::NoMac);
+        }
+        let mut stored = SecretWriter::with_capacity(160);
+        let aad = metadata.last_modified.as_str().as_bytes();
+        self.cipher
+            .decrypt(metadata.mac.as_bytes(), aad, &mut stored)
+            .map_err(DecryptError::Mac)?;
+        if mac.agrees_with(stored.expose()) {
+            Ok(())
+        } else {
+            Err(DecryptError::MacMismatch)
+        }
+    }
+}
+
+/// Marks a node whose site was computed already.
+const NEW_PLACE: u32 = u32::MAX;
+
+/// Moves the spans of all nodes to where their bytes are now.
+fn settle(tree: &mut Tree, file: &Encrypted, relocation: &mut Relocation) {
+    let text = |text: Text, relocation: &mut Relocation| match text {
+        Text::File(span) => Text::File(relocation.span(span)),
+        Text::Decoded(span) => Text::Decoded(span),
+    };
+    for (node, was) in tree.nodes.iter_mut().zip(&file.tree.nodes) {
+        node.key = match was.key {
+            Key::None => Key::None,
+            Key::Text(key) => Key::Text(text(key, relocation)),
+            Key::NotText(key) => Key::NotText(text(key, relocation)),
+        };
+        if node.place == NEW_PLACE {
+            node.place = was.place;
+            continue;
+        }
+        // Contents that stayed in the file lie inside sites that were not replaced.
+        node.value = match node.value {
+            Value::Str(content) => Value::Str(text(content, relocation)),
+            Value::Time(content) => Value::Time(text(content, relocation)),
+            Value::Unsupported(content) => Value::Unsupported(text(content, relocation)),
+            Value::Comment {
+                text: content,
+                inline,
+            } => Value::Comment {
+                text: text(content, relocation),
+                inline,
+            },
+            other => other,
+        };
+        node.site = relocation.span(was.site);
+        node.place = file
+            .format
+            .moved(was.place, &mut |offset| relocation.offset(offset));
+    }
+}
+
+/// Takes out nodes whose bytes are gone.
+fn drop_nodes(tree: &mut Tree, dropped: &[NodeId]) {
+    if dropped.is_empty() {
+        return;
+    }
+    let before = |node: u32| dropped.partition_point(|gone| (*gone as u32) < node) as u32;
+    for node in &mut tree.nodes {
+        node.end -= before(node.end);
+    }
+    for root in &mut tree.documents {
+        *root -= before(*root);
+    }
+    let mut at = 0;
+    tree.nodes.retain(|_| {
+        at += 1;
+        dropped.binary_search(&(at - 1)).is_err()
+    });
+}

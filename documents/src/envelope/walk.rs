@@ -1,0 +1,194 @@
+//! The walk over a document set: which leaf comes next, under which associated data, and whether it is secret.
+
+use sealwright_crypto::cipher::{self, Kind};
+
+use crate::selection::{Scope, Selector};
+use crate::tree::{Key, NodeId, Tree, Value};
+
+/// A leaf on the way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaf {
+    pub(super) node: NodeId,
+    pub(super) is_secret: bool,
+    /// Whether it stands in a list.
+    pub(super) in_list: bool,
+}
+
+/// What the walk cannot pass.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeyIsNotText(pub(super) NodeId);
+
+/// The walk. It keeps the path as one growing buffer (`a:b:`) and asks the rule once for each key.
+pub(super) struct Walk<'a> {
+    tree: &'a Tree,
+    selector: &'a Selector,
+    encrypted: bool,
+    next: NodeId,
+    frames: Vec<Frame>,
+    path: Vec<u8>,
+    /// How much of `path` belongs to the last leaf.
+    leaf_path: usize,
+    /// What was decided about the comments on the line of the last leaf, which stand before it in the reference's tree.
+    inline: Vec<(NodeId, bool)>,
+}
+
+struct Frame {
+    end: NodeId,
+    path: usize,
+    scope: Scope,
+    is_list: bool,
+}
+
+impl<'a> Walk<'a> {
+    /// Starts; `encrypted` says what the tree is.
+    pub(super) fn new(tree: &'a Tree, selector: &'a Selector, encrypted: bool) -> Self {
+        Self {
+            tree,
+            selector,
+            encrypted,
+            next: 0,
+            frames: Vec::new(),
+            path: Vec::new(),
+            leaf_path: 0,
+            inline: Vec::new(),
+        }
+    }
+
+    /// The associated data of the last leaf: the keys on the way, each with a colon; a single colon for none.
+    pub(super) fn aad(&self) -> &[u8] {
+        match self.leaf_path {
+            0 => b":",
+            len => &self.path[..len],
+        }
+    }
+
+    /// Other places where the reference may have seen the comment that came last: the ends of a collection and what
+    /// follows it are not told apart by everyone in the same way.
+    pub(super) fn other_places(&self, comment: NodeId) -> Vec<Vec<u8>> {
+        let mut places = vec![b":".to_vec()];
+        let mut add = |path: &[u8]| {
+            let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b':');
+            for (at, _) in ends {
+                places.push(path[..=at].to_vec());
+            }
+        };
+        add(&self.path); // the leaf before lies there
+        let mut following = self.path[..self.leaf_path].to_vec();
+        let nodes = &self.tree.nodes;
+        let after = nodes[comment + 1..].iter().enumerate();
+        for (at, node) in after.take(32) {
+            match node.value {
+                Value::Comment { .. } => continue,
+                Value::Map | Value::List => {
+                    if let Some(key) = self.tree.key(comment + 1 + at) {
+                        following.extend_from_slice(key);
+                        following.push(b':');
+                    }
+                }
+                _ => break,
+            }
+        }
+        add(&following);
+        places.sort();
+        places.dedup();
+        places
+    }
+
+    /// The next leaf.
+    pub(super) fn next(&mut self) -> Option<Result<Leaf, KeyIsNotText>> {
+        loop {
+            let node = self.next;
+            if node == self.tree.nodes.len() {
+                return None;
+            }
+            self.next += 1;
+            while self.frames.last().is_some_and(|frame| frame.end <= node) {
+                self.frames.pop();
+            }
+            let value = self.tree.nodes[node].value;
+            let end = self.tree.nodes[node].end as usize;
+            let Some(frame) = self.frames.last_mut() else {
+                self.frames.push(Frame {
+                    end,
+                    path: 0,
+                    scope: Scope::default(),
+                    is_list: matches!(value, Value::List),
+                });
+                continue;
+            };
+            let in_list = frame.is_list;
+            if let Value::Comment { text, .. } = value {
+                self.leaf_path = frame.path;
+                let announced = self.inline.iter().find(|(inline, _)| *inline == node);
+                let is_secret = match announced {
+                    Some((_, decision)) => *decision,
+                    None => {
+                        let text = self.tree.content(text);
+                        self.selector.is_secret_comment(&mut frame.scope, text)
+                    }
+                };
+                return Some(Ok(Leaf {
+                    node,
+                    is_secret,
+                    in_list,
+                }));
+            }
+            if matches!(self.tree.nodes[node].key, Key::NotText(_)) {
+                return Some(Err(KeyIsNotText(node)));
+            }
+            let is_collection = matches!(value, Value::Map | Value::List);
+            if self.selector.is_on_comments() {
+                if self.encrypted
+                    && in_list
+                    && let Value::Str(text) = value
+                    && let text = self.tree.content(text)
+                    && cipher::encrypted_kind(text) == Some(Kind::Comment)
+                {
+                    // The reference writes comments of lists so; the rule must see them as what they were.
+                    self.leaf_path = frame.path;
+                    let is_secret = self.selector.is_secret_comment(&mut frame.scope, text);
+                    return Some(Ok(Leaf {
+                        node,
+                        is_secret,
+                        in_list,
+                    }));
+                }
+                self.inline.clear();
+                let mut after = node + 1;
+                while !is_collection
+                    && after < frame.end
+                    && let Value::Comment { text, inline: true } = self.tree.nodes[after].value
+                {
+                    let text = self.tree.content(text);
+                    let decision = self.selector.is_secret_comment(&mut frame.scope, text);
+                    self.inline.push((after, decision));
+                    after += 1;
+                }
+            }
+            let key = self.tree.key(node);
+            let scope = self.selector.enter(&mut frame.scope, key);
+            let mut len = frame.path;
+            if let Some(key) = key {
+                self.path.truncate(len);
+                self.path.extend_from_slice(key);
+                self.path.push(b':');
+                len = self.path.len();
+            }
+            if is_collection {
+                self.frames.push(Frame {
+                    end,
+                    path: len,
+                    scope,
+                    is_list: matches!(value, Value::List),
+                });
+                continue;
+            }
+            self.leaf_path = len;
+            return Some(Ok(Leaf {
+                node,
+                is_secret: self.selector.is_secret(scope),
+                in_list,
+            }));
+        }
+    }
+}

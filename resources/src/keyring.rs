@@ -1,6 +1,6 @@
 //! The sealing keys of a cluster: which one seals, and in which order they are tried.
 
-use sealwright_crypto::sealing::{Certificate, Fingerprint, PrivateKey};
+use sealwright_crypto::sealing::{Certificate, Fingerprint, KeyError, PrivateKey};
 use sealwright_crypto::secret::SecretBytes;
 use thiserror::Error;
 
@@ -77,6 +77,15 @@ impl SealingKey {
         self.private.fingerprint()
     }
 
+    /// Makes a proof over `message` that only a holder of the private key can make or check.
+    ///
+    /// # Errors
+    ///
+    /// Fails only if the key cannot be serialized.
+    pub fn prove(&self, message: &[u8]) -> Result<[u8; 32], KeyError> {
+        self.private.prove(message)
+    }
+
     /// The time that decides which key is the newest.
     #[must_use]
     pub fn ordering_time(&self) -> i64 {
@@ -114,6 +123,14 @@ impl Keyring {
     #[must_use]
     pub fn newest(&self) -> Option<&SealingKey> {
         self.keys.iter().find(|key| key.can_seal())
+    }
+
+    /// The key of this fingerprint.
+    #[must_use]
+    pub fn find(&self, fingerprint: &str) -> Option<&SealingKey> {
+        self.keys
+            .iter()
+            .find(|key| key.fingerprint().as_str() == fingerprint)
     }
 
     /// The keys, newest first.

@@ -1,6 +1,7 @@
 //! The private half of a sealing key.
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::hmac;
 use aws_lc_rs::rsa::{KeySize, OaepPrivateDecryptingKey, PrivateDecryptingKey};
 use thiserror::Error;
 
@@ -149,6 +150,26 @@ impl PrivateKey {
     /// One error for every reason: wrong key, wrong label, damaged value.
     pub fn unseal(&self, sealed: &[u8], label: &[u8]) -> Result<SecretBytes, UnsealError> {
         super::unseal(&self.oaep, sealed, label)
+    }
+
+    /// Makes a proof over `message` that only a holder of this private key can make or check:
+    /// `HMAC-SHA256(HMAC-SHA256(context, PKCS#8), message)`.
+    ///
+    /// It costs a thousandth of an RSA operation and tells nothing about the key.
+    ///
+    /// # Errors
+    ///
+    /// Fails only if the key cannot be serialized.
+    pub fn prove(&self, message: &[u8]) -> Result<[u8; 32], KeyError> {
+        const CONTEXT: &[u8] = b"sealwright proof of a sealing key, version 1";
+        let der = self.pkcs8()?;
+        let context = hmac::Key::new(hmac::HMAC_SHA256, CONTEXT);
+        let derived = hmac::sign(&context, der.as_ref());
+        let key = hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref());
+        hmac::sign(&key, message)
+            .as_ref()
+            .try_into()
+            .map_err(|_| KeyError::Failed)
     }
 
     /// Writes the key as PEM `RSA PRIVATE KEY` (PKCS#1), the form that key Secrets have.

@@ -302,3 +302,16 @@ fn certificates_that_cannot_seal_are_told_apart() {
     assert!(Certificate::from_pem((with_headers + CERTIFICATE).as_bytes()).is_ok());
     assert!(Certificate::self_signed(&VECTOR_KEY, "", 1_790_000_000, u64::MAX).is_err());
 }
+
+#[test]
+fn proofs_depend_on_the_key_and_on_the_message() {
+    let (one, two) = (
+        PrivateKey::generate(2048).unwrap(),
+        PrivateKey::generate(2048).unwrap(),
+    );
+    assert_eq!(one.prove(b"a"), one.prove(b"a"));
+    assert_ne!(one.prove(b"a"), one.prove(b"b"));
+    assert_ne!(one.prove(b"a"), two.prove(b"a"));
+    let again = PrivateKey::from_pem(one.to_pkcs1_pem().unwrap().expose()).unwrap();
+    assert_eq!(again.prove(b"a"), one.prove(b"a"));
+}

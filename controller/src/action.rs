@@ -1,0 +1,200 @@
+//! The one place that writes to the API server.
+//!
+//! Secrets are created with POST and replaced with PUT under the resource version that was seen.
+//! Server-side apply is not used on purpose: it cannot take away what another writer put into an
+//! object, while the contract with users is that a Secret is replaced as a whole; and it takes
+//! away what we once set from Secrets that are only patched, where the contract is that nothing is
+//! ever removed. It would also need a permission that installations of the incumbent lack.
+
+use hyper::Method;
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use sealwright_crypto::secret::SecretBytes;
+use sealwright_resources::plain_secret::PlainSecret;
+use sealwright_resources::sealed_secret::{SealedSecret, SealedSecretStatus};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::api::{Api, ApiError};
+use crate::event::{Happening, Recorder};
+
+/// Who we are in `managedFields`.
+const MANAGER: &str = "fieldManager=sealwright-controller";
+const JSON: &str = "application/json";
+
+/// A version of an object that was written or seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Version {
+    pub(crate) uid: String,
+    pub(crate) resource_version: String,
+}
+
+impl Version {
+    /// The version of the object with this metadata.
+    pub(crate) fn of(metadata: &ObjectMeta) -> Self {
+        Self {
+            uid: metadata.uid.clone().unwrap_or_default(),
+            resource_version: metadata.resource_version.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// Creates a Secret; its plaintext becomes JSON here.
+pub(crate) async fn create_secret(api: &Api, secret: &PlainSecret) -> Result<Version, ApiError> {
+    let path = format!("{}?{MANAGER}", secrets(secret.namespace()));
+    written(api, Method::POST, &path, &secret.to_json()).await
+}
+
+/// Replaces the Secret of the resource version in its metadata.
+pub(crate) async fn replace_secret(api: &Api, secret: &PlainSecret) -> Result<Version, ApiError> {
+    let path = format!(
+        "{}/{}?{MANAGER}",
+        secrets(secret.namespace()),
+        secret.name()
+    );
+    written(api, Method::PUT, &path, &secret.to_json()).await
+}
+
+/// Deletes a Secret; that it is gone already is fine.
+pub(crate) async fn delete_secret(api: &Api, namespace: &str, name: &str) -> Result<(), ApiError> {
+    let path = format!("{}/{name}", secrets(namespace));
+    match api.call(Method::DELETE, &path, JSON, None).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes the status of the SealedSecret of the resource version in its metadata.
+pub(crate) async fn set_status(
+    api: &Api,
+    sealed: &SealedSecret,
+    status: &SealedSecretStatus,
+) -> Result<Version, ApiError> {
+    let namespace = sealed.metadata.namespace.as_deref().unwrap_or_default();
+    let name = sealed.metadata.name.as_deref().unwrap_or_default();
+    let path = format!("{}/status?{MANAGER}", sealed_secret(namespace, name));
+    // A write to the status subresource takes the status alone, but it is checked as a whole.
+    let mut metadata = sealed.metadata.clone();
+    metadata.managed_fields = None;
+    let body = json!({
+        "apiVersion": "bitnami.com/v1alpha1",
+        "kind": "SealedSecret",
+        "metadata": metadata,
+        "spec": sealed.spec,
+        "status": status,
+    });
+    written(api, Method::PUT, &path, &bytes(&body)).await
+}
+
+/// Tells the users of an object what happened; an event that cannot be written is only logged.
+pub(crate) async fn emit(api: &Api, recorder: &Recorder, happening: &Happening) {
+    let Some(write) = recorder.write(happening, Timestamp::now()) else {
+        return;
+    };
+    let mut namespace = happening.namespace.as_str();
+    if namespace.is_empty() {
+        namespace = "default";
+    }
+    let events = format!("/api/v1/namespaces/{namespace}/events");
+    let result = match &write.again {
+        Some(name) => {
+            let path = format!("{events}/{name}?{MANAGER}");
+            api.call(Method::PATCH, &path, JSON, Some(&bytes(&write.patch)))
+                .await
+        }
+        None => Err(ApiError::Unreadable),
+    };
+    // Events expire, so the one to be counted up may be gone.
+    let result = match result {
+        Err(error) if write.again.is_none() || error.is_not_found() => {
+            let path = format!("{events}?{MANAGER}");
+            api.call(Method::POST, &path, JSON, Some(&bytes(&write.event)))
+                .await
+        }
+        other => other,
+    };
+    if let Err(error) = result {
+        tracing::warn!(reason = happening.reason, error = %error, "cannot write an event");
+    }
+}
+
+/// Writes a sealing key; the API server completes its name.
+pub(crate) async fn create_key(
+    api: &Api,
+    namespace: &str,
+    key: &PlainSecret,
+) -> Result<String, ApiError> {
+    let path = format!("{}?{MANAGER}", secrets(namespace));
+    let answer = api
+        .call(Method::POST, &path, JSON, Some(&key.to_json()))
+        .await?;
+    Ok(metadata_of(&answer)?.name.unwrap_or_default())
+}
+
+/// Creates the Lease.
+pub(crate) async fn create_lease(
+    api: &Api,
+    namespace: &str,
+    lease: &Lease,
+) -> Result<Lease, ApiError> {
+    let path = leases(namespace);
+    let body = bytes(&serde_json::to_value(lease).expect("a Lease is JSON"));
+    read(&api.call(Method::POST, &path, JSON, Some(&body)).await?)
+}
+
+/// Replaces the Lease of the resource version in its metadata.
+pub(crate) async fn replace_lease(
+    api: &Api,
+    namespace: &str,
+    lease: &Lease,
+) -> Result<Lease, ApiError> {
+    let name = lease.metadata.name.as_deref().unwrap_or_default();
+    let path = format!("{}/{name}", leases(namespace));
+    let body = bytes(&serde_json::to_value(lease).expect("a Lease is JSON"));
+    read(&api.call(Method::PUT, &path, JSON, Some(&body)).await?)
+}
+
+/// The path of the Secrets of a namespace.
+pub(crate) fn secrets(namespace: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/secrets")
+}
+
+/// The path of a SealedSecret.
+pub(crate) fn sealed_secret(namespace: &str, name: &str) -> String {
+    format!("/apis/bitnami.com/v1alpha1/namespaces/{namespace}/sealedsecrets/{name}")
+}
+
+/// The path of the Leases of a namespace.
+pub(crate) fn leases(namespace: &str) -> String {
+    format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases")
+}
+
+/// Reads an answer whose content is no secret.
+pub(crate) fn read<T: for<'de> Deserialize<'de>>(answer: &SecretBytes) -> Result<T, ApiError> {
+    serde_json::from_slice(answer.expose()).map_err(|_| ApiError::Unreadable)
+}
+
+async fn written(
+    api: &Api,
+    method: Method,
+    path: &str,
+    body: &SecretBytes,
+) -> Result<Version, ApiError> {
+    let answer = api.call(method, path, JSON, Some(body)).await?;
+    metadata_of(&answer).map(|metadata| Version::of(&metadata))
+}
+
+/// Reads the metadata of an answer and nothing else of it.
+fn metadata_of(answer: &SecretBytes) -> Result<ObjectMeta, ApiError> {
+    #[derive(Deserialize)]
+    struct Object {
+        metadata: ObjectMeta,
+    }
+    read::<Object>(answer).map(|object| object.metadata)
+}
+
+fn bytes(value: &serde_json::Value) -> SecretBytes {
+    SecretBytes::from(value.to_string().into_bytes())
+}

@@ -1,0 +1,264 @@
+//! Requests to the API server: bodies in buffers that are wiped, its wish to be left alone
+//! respected, no waiting for ever.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hyper::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
+use hyper::{Method, Request, StatusCode};
+use kube::Client;
+use kube::client::Body;
+use sealwright_crypto::secret::{SecretBytes, SecretWriter};
+use serde::Deserialize;
+use thiserror::Error;
+use tokio::time::{Instant, timeout};
+
+/// No answer within this is as good as none.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often one request is repeated when the server says that it has too much to do.
+const REPEATS: u32 = 5;
+/// A server that asks for more than this gets its request later, from the queue.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// The API server as this program sees it.
+pub(crate) struct Api {
+    client: Client,
+    throttle: Option<Throttle>,
+}
+
+/// A request that did not do what it should. The text is the API server's own where it gave one.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub(crate) enum ApiError {
+    /// The API server says no.
+    #[error("{message}")]
+    Refused {
+        /// The HTTP status.
+        code: u16,
+        /// The machine-readable reason, `AlreadyExists` for one.
+        reason: String,
+        /// What it says to people.
+        message: String,
+    },
+    /// There was no usable answer.
+    #[error("the API server cannot be reached: {0}")]
+    Unreachable(String),
+    /// The answer is not what it should be.
+    #[error("the API server sent an answer that cannot be read")]
+    Unreadable,
+}
+
+impl ApiError {
+    fn code(&self) -> u16 {
+        match self {
+            Self::Refused { code, .. } => *code,
+            Self::Unreachable(_) | Self::Unreadable => 0,
+        }
+    }
+
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.code() == 404
+    }
+
+    pub(crate) fn is_forbidden(&self) -> bool {
+        matches!(self.code(), 401 | 403)
+    }
+
+    /// Somebody else wrote in between: look again.
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.code() == 409
+    }
+
+    /// Trying the same again can help.
+    pub(crate) fn may_pass(&self) -> bool {
+        !matches!(self.code(), 400 | 403 | 405 | 413 | 422)
+    }
+}
+
+impl Api {
+    /// Uses `client`; with `qps`, no more than so many requests a second beside the watches.
+    pub(crate) fn new(client: Client, qps: Option<f32>, burst: u32) -> Self {
+        Self {
+            client,
+            throttle: qps.map(|qps| Throttle::new(qps, burst)),
+        }
+    }
+
+    /// The client, for watches.
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// Reads something.
+    pub(crate) async fn get(&self, path: &str) -> Result<SecretBytes, ApiError> {
+        self.call(Method::GET, path, "application/json", None).await
+    }
+
+    /// Reads the metadata of something.
+    pub(crate) async fn get_metadata(&self, path: &str) -> Result<SecretBytes, ApiError> {
+        let accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+        self.call(Method::GET, path, accept, None).await
+    }
+
+    /// Sends one request, and again if the server asks to come back later.
+    ///
+    /// Only [`action`](crate::action) sends anything but GET.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        accept: &str,
+        body: Option<&SecretBytes>,
+    ) -> Result<SecretBytes, ApiError> {
+        let mut repeats = 0;
+        loop {
+            if let Some(throttle) = &self.throttle {
+                throttle.turn().await;
+            }
+            let attempt = self.once(method.clone(), path, accept, body);
+            let (error, wait) = match timeout(PATIENCE, attempt).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err((error, wait))) => (error, wait),
+                Err(_) => (ApiError::Unreachable("no answer in time".to_owned()), None),
+            };
+            let busy = matches!(error.code(), 429 | 503 | 504);
+            let wait = wait.unwrap_or_else(|| Duration::from_millis(100) * 2u32.pow(repeats));
+            if !busy || repeats >= REPEATS || wait > LONGEST_WAIT {
+                return Err(error);
+            }
+            repeats += 1;
+            tokio::time::sleep(wait + jitter(wait)).await;
+        }
+    }
+
+    async fn once(
+        &self,
+        method: Method,
+        path: &str,
+        accept: &str,
+        body: Option<&SecretBytes>,
+    ) -> Result<SecretBytes, (ApiError, Option<Duration>)> {
+        let patch = method == Method::PATCH;
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(ACCEPT, accept);
+        if body.is_some() {
+            request = request.header(
+                CONTENT_TYPE,
+                match patch {
+                    true => "application/merge-patch+json",
+                    false => "application/json",
+                },
+            );
+        }
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.expose().to_vec()));
+        let request = request.body(body).expect("paths are made of valid names");
+        let unreachable =
+            |error: &dyn std::error::Error| (ApiError::Unreachable(crate::error_text(error)), None);
+        let response = self
+            .client
+            .send(request)
+            .await
+            .map_err(|error| unreachable(&error))?;
+        let status = response.status();
+        let wait = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+            .map(Duration::from_secs);
+        let mut body = response.into_body();
+        let mut answer = SecretWriter::with_capacity(8 << 10);
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| unreachable(&error))?;
+            if let Some(data) = frame.data_ref() {
+                answer.push(data);
+            }
+        }
+        match status.is_success() {
+            true => Ok(answer.finish()),
+            false => Err((refusal(status, answer.expose()), wait)),
+        }
+    }
+}
+
+fn refusal(status: StatusCode, answer: &[u8]) -> ApiError {
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Status {
+        message: String,
+        reason: String,
+    }
+    let told: Status = serde_json::from_slice(answer).unwrap_or_default();
+    ApiError::Refused {
+        code: status.as_u16(),
+        message: match told.message.is_empty() {
+            true => format!("the API server answered {status}"),
+            false => told.message,
+        },
+        reason: told.reason,
+    }
+}
+
+/// Up to a quarter of `wait`, so that those who were sent away together do not come back together.
+pub(crate) fn jitter(wait: Duration) -> Duration {
+    use std::hash::{BuildHasher, RandomState};
+    let random = RandomState::new().hash_one(0) % 1024;
+    wait / 4096 * u32::try_from(random).expect("less than 1024")
+}
+
+/// A bucket of requests that fills with time.
+struct Throttle {
+    interval: Duration,
+    burst: u32,
+    /// When the bucket will be full again.
+    full_at: Mutex<Instant>,
+}
+
+impl Throttle {
+    fn new(qps: f32, burst: u32) -> Self {
+        Self {
+            interval: Duration::from_secs_f32(1.0 / qps.max(0.001)),
+            burst,
+            full_at: Mutex::new(Instant::now()),
+        }
+    }
+
+    async fn turn(&self) {
+        tokio::time::sleep(self.wait(Instant::now())).await;
+    }
+
+    /// Takes one request out and tells how long it has to wait.
+    fn wait(&self, now: Instant) -> Duration {
+        let mut full_at = self.full_at.lock().expect("no holder panics");
+        *full_at = (*full_at).max(now) + self.interval;
+        (*full_at - now).saturating_sub(self.interval * self.burst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_carry_the_servers_words() {
+        let text = br#"{"kind":"Status","message":"secrets \"a\" already exists","reason":"AlreadyExists","code":409}"#;
+        let error = refusal(StatusCode::CONFLICT, text);
+        assert_eq!(error.to_string(), "secrets \"a\" already exists");
+        assert!(error.is_conflict() && !error.is_not_found());
+        let error = refusal(StatusCode::BAD_GATEWAY, b"<html>");
+        assert_eq!(error.to_string(), "the API server answered 502 Bad Gateway");
+        assert!(error.may_pass());
+    }
+
+    #[test]
+    fn c24_c25_the_throttle_lets_a_burst_through_and_then_keeps_its_rate() {
+        let throttle = Throttle::new(5.0, 10);
+        let now = Instant::now();
+        let waits: Vec<_> = (0..15).map(|_| throttle.wait(now)).collect();
+        assert!(waits[..10].iter().all(Duration::is_zero));
+        assert_eq!(waits[14].as_millis(), 1000);
+        assert!(throttle.wait(now + Duration::from_secs(10)).is_zero());
+    }
+}

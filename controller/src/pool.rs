@@ -1,0 +1,131 @@
+//! Threads for what takes a processor: private-key operations, templates, key generation.
+//!
+//! There are as many as processors, and the system prefers every other thread of the process to
+//! them (`nice`), so watches, probes and requests are served while thousands of values are opened.
+
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex};
+
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The threads and what waits for them.
+pub(crate) struct Pool {
+    shared: Arc<Shared>,
+    threads: usize,
+}
+
+struct Shared {
+    jobs: Mutex<Jobs>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct Jobs {
+    waiting: VecDeque<Job>,
+    closed: bool,
+}
+
+/// The work panicked, which is a fault of this program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("an internal fault stopped the work on this object")]
+pub(crate) struct Panicked;
+
+impl Pool {
+    /// Starts one thread per processor.
+    pub(crate) fn start() -> Self {
+        Self::with_threads(std::thread::available_parallelism().map_or(1, NonZeroUsize::get))
+    }
+
+    fn with_threads(threads: usize) -> Self {
+        let shared = Arc::new(Shared {
+            jobs: Mutex::default(),
+            wake: Condvar::new(),
+        });
+        for number in 0..threads {
+            let shared = Arc::clone(&shared);
+            std::thread::Builder::new()
+                .name(format!("work-{number}"))
+                .spawn(move || shared.work())
+                .expect("the system has room for a thread");
+        }
+        Self { shared, threads }
+    }
+
+    /// The number of threads.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Runs `work` on a thread of the pool.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Panicked> {
+        let (sender, receiver) = oneshot::channel();
+        let job = Box::new(move || {
+            // Whoever asked may be gone.
+            if !sender.is_closed() {
+                let _ = sender.send(catch_unwind(AssertUnwindSafe(work)));
+            }
+        });
+        self.shared
+            .jobs
+            .lock()
+            .expect("no holder panics")
+            .waiting
+            .push_back(job);
+        self.shared.wake.notify_one();
+        match receiver.await {
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err(_)) | Err(_) => Err(Panicked),
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.jobs.lock().expect("no holder panics").closed = true;
+        self.shared.wake.notify_all();
+    }
+}
+
+impl Shared {
+    fn work(&self) {
+        // On Linux this is the niceness of the calling thread alone. Not being allowed to be nice
+        // is no reason not to work.
+        let _ = rustix::process::setpriority_process(None, 10);
+        loop {
+            let mut jobs = self.jobs.lock().expect("no holder panics");
+            let job = loop {
+                match jobs.waiting.pop_front() {
+                    Some(job) => break job,
+                    None if jobs.closed => return,
+                    None => jobs = self.wake.wait(jobs).expect("no holder panics"),
+                }
+            };
+            drop(jobs);
+            job();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_and_the_thread_lives_on() {
+        let pool = Pool::with_threads(1);
+        assert_eq!(
+            pool.run(|| panic!("on purpose")).await,
+            Err::<(), _>(Panicked)
+        );
+        assert_eq!(pool.run(|| 6 * 7).await, Ok(42));
+        assert_eq!(pool.threads(), 1);
+    }
+}

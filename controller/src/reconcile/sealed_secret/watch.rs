@@ -1,0 +1,212 @@
+//! The watches behind the index: SealedSecrets, then the metadata of Secrets.
+
+use std::sync::Arc;
+
+use futures::stream::FuturesUnordered;
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::PartialObjectMeta;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, watcher};
+use sealwright_resources::sealed_secret::SealedSecret;
+use tokio::sync::watch;
+
+use super::index::{Key, Wanted};
+use super::{SealedSecrets, plan};
+use crate::action::Version;
+use crate::queue::Urgency;
+use crate::watch_log::WatchLog;
+
+/// Small pages keep the memory of a listing small.
+const PAGE: u32 = 100;
+const METADATA_PAGE: u32 = 500;
+
+/// Watches every scope until it is dropped.
+///
+/// The Secrets are listed after the SealedSecrets, so that only those need remembering that are
+/// the target of one; work starts when both are known, so that what is as it should be is not
+/// worked on at all.
+pub(super) async fn watch(this: Arc<SealedSecrets>) {
+    // Without keys every object would fail, and then be tried again.
+    let mut changes = this.keys.watch();
+    if changes.wait_for(|changes| changes.loaded).await.is_err() {
+        return;
+    }
+    let scopes: Vec<Option<String>> = match &this.settings.namespaces {
+        None => vec![None],
+        Some(names) => names.iter().cloned().map(Some).collect(),
+    };
+    let mut all: FuturesUnordered<_> = scopes
+        .iter()
+        .map(|scope| watch_scope(&this, scope.as_deref()))
+        .collect();
+    tokio::select! {
+        () = async { while all.next().await.is_some() {} } => {}
+        () = retry_with_new_keys(&this, changes) => {}
+    }
+}
+
+/// P11: a key that was added, restored or relabelled may open what failed.
+async fn retry_with_new_keys(
+    this: &SealedSecrets,
+    mut changes: watch::Receiver<crate::keys::Changes>,
+) {
+    while changes.changed().await.is_ok() {
+        for key in this.index.failing() {
+            this.queue.add(key, Urgency::Backlog);
+        }
+    }
+}
+
+async fn watch_scope(this: &SealedSecrets, namespace: Option<&str>) {
+    tracing::info!(
+        namespace = namespace.unwrap_or_default(),
+        "Starting informer"
+    );
+    let (listed, mut is_listed) = watch::channel(false);
+    let sealed = watch_sealed(this, namespace, &listed);
+    if this.settings.skip_recreate {
+        let start = async {
+            if is_listed.wait_for(|listed| *listed).await.is_ok() {
+                this.start_work();
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::join!(sealed, start);
+    } else {
+        tokio::join!(sealed, watch_targets(this, namespace, is_listed));
+    }
+}
+
+async fn watch_sealed(this: &SealedSecrets, namespace: Option<&str>, listed: &watch::Sender<bool>) {
+    let config = watcher::Config {
+        label_selector: Some(this.settings.label_selector.clone()).filter(|text| !text.is_empty()),
+        ..watcher::Config::default().page_size(PAGE)
+    };
+    let mut events = stream::<SealedSecret>(this, namespace, config);
+    let mut log = WatchLog::new("SealedSecrets");
+    let mut began = 0;
+    while let Some(event) = events.next().await {
+        match event {
+            Err(error) => {
+                log.fails(&error);
+                continue;
+            }
+            Ok(watcher::Event::Init) => began = this.index.begin_listing(),
+            Ok(watcher::Event::InitApply(sealed)) => {
+                let (key, wanted) = this.index.see(&sealed);
+                // The first listing is judged as a whole when the Secrets are known too.
+                if *listed.borrow() {
+                    this.want(key, wanted);
+                }
+            }
+            Ok(watcher::Event::InitDone) => {
+                for key in this.index.end_listing(began, namespace) {
+                    this.queue.add(key, Urgency::Now);
+                }
+                listed.send_replace(true);
+            }
+            Ok(watcher::Event::Apply(sealed)) => {
+                let (key, wanted) = this.index.see(&sealed);
+                if wanted == Wanted::No {
+                    tracing::debug!(
+                        "sealed-secret" = %key,
+                        "update suppressed, no changes in spec"
+                    );
+                }
+                this.want(key, wanted);
+            }
+            Ok(watcher::Event::Delete(sealed)) => {
+                let key = key_of(&sealed.metadata);
+                if this.index.remove(&key) {
+                    this.queue.add(key, Urgency::Now);
+                }
+            }
+        }
+        log.works();
+    }
+}
+
+async fn watch_targets(
+    this: &SealedSecrets,
+    namespace: Option<&str>,
+    mut sealed_listed: watch::Receiver<bool>,
+) {
+    if sealed_listed.wait_for(|listed| *listed).await.is_err() {
+        return;
+    }
+    let config = watcher::Config::default().page_size(METADATA_PAGE);
+    let mut events = stream::<PartialObjectMeta<Secret>>(this, namespace, config);
+    let mut log = WatchLog::new("Secrets");
+    let mut started = false;
+    while let Some(event) = events.next().await {
+        match event {
+            Err(error) => {
+                log.fails(&error);
+                // Without the permission there is no drift to see, and no reason to do nothing.
+                if !started && is_forbidden(&error) {
+                    started = true;
+                    this.start_work();
+                }
+                continue;
+            }
+            Ok(watcher::Event::Init) => this.index.forget_targets(namespace),
+            Ok(watcher::Event::InitApply(secret) | watcher::Event::Apply(secret)) => {
+                let key = key_of(&secret.metadata);
+                let wanted = this
+                    .index
+                    .see_target(&key, Version::of(&secret.metadata), |uid| {
+                        plan::is_reclaimed(&secret.metadata, uid)
+                    });
+                if started {
+                    this.want(key, wanted);
+                }
+            }
+            Ok(watcher::Event::InitDone) => {
+                started = true;
+                this.start_work();
+            }
+            Ok(watcher::Event::Delete(secret)) => {
+                let key = key_of(&secret.metadata);
+                let uid = secret.metadata.uid.as_deref().unwrap_or_default();
+                let wanted = this.index.lose_target(&key, uid);
+                this.want(key, wanted);
+            }
+        }
+        log.works();
+    }
+}
+
+fn is_forbidden(error: &watcher::Error) -> bool {
+    matches!(
+        error,
+        watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403
+    )
+}
+
+fn key_of(metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> Key {
+    Key::new(
+        metadata.namespace.as_deref().unwrap_or_default(),
+        metadata.name.as_deref().unwrap_or_default(),
+    )
+}
+
+fn stream<K>(
+    this: &SealedSecrets,
+    namespace: Option<&str>,
+    config: watcher::Config,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + Unpin
+where
+    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + serde::de::DeserializeOwned
+        + std::fmt::Debug
+        + Send
+        + 'static,
+{
+    let api: kube::Api<K> = match namespace {
+        Some(namespace) => kube::Api::namespaced(this.api.client(), namespace),
+        None => kube::Api::all(this.api.client()),
+    };
+    Box::pin(watcher(api, config).default_backoff())
+}

@@ -1,0 +1,42 @@
+//! Says once that a watch does not work, and once that it works again.
+
+use kube::runtime::watcher;
+
+/// The state of one watch.
+pub(crate) struct WatchLog {
+    what: &'static str,
+    told: Option<String>,
+}
+
+impl WatchLog {
+    pub(crate) fn new(what: &'static str) -> Self {
+        Self { what, told: None }
+    }
+
+    /// Something arrived.
+    pub(crate) fn works(&mut self) {
+        if self.told.take().is_some() {
+            tracing::info!(what = self.what, "watching again");
+        }
+    }
+
+    /// Something went wrong; an expired watch is the ordinary course of things.
+    pub(crate) fn fails(&mut self, error: &watcher::Error) {
+        let text = match error {
+            watcher::Error::WatchError(status) if status.code == 410 => return,
+            // The answer's text may quote an object.
+            watcher::Error::InitialListFailed(error)
+            | watcher::Error::WatchStartFailed(error)
+            | watcher::Error::WatchFailed(error) => match error {
+                kube::Error::Api(status) => status.message.clone(),
+                kube::Error::SerdeError(_) => "an answer that cannot be read".to_owned(),
+                error => crate::error_text(error),
+            },
+            error => error.to_string(),
+        };
+        if self.told.as_ref() != Some(&text) {
+            tracing::warn!(what = self.what, error = text, "cannot watch, trying again");
+            self.told = Some(text);
+        }
+    }
+}

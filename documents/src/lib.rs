@@ -10,6 +10,7 @@ pub mod error;
 pub mod flatten;
 pub mod float;
 pub mod format;
+pub mod keyring;
 pub mod metadata;
 pub mod presentation;
 pub mod scalar;

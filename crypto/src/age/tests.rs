@@ -581,3 +581,77 @@ fn errors_show_no_secret() {
         }
     }
 }
+
+/// A plugin is looked for in the `PATH` of the process, which a test must not change: it starts itself again.
+#[test]
+fn plugins_wrap_and_unwrap_and_ask_through_the_callbacks() {
+    if std::env::var_os("SEALWRIGHT_TEST_PLUGIN").is_some() {
+        return plugin_case();
+    }
+    let plugins = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/age");
+    let path = std::env::var("PATH").unwrap();
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "age::tests::plugins_wrap_and_unwrap_and_ask_through_the_callbacks",
+        ])
+        .env("PATH", format!("{plugins}:{path}"))
+        .env("SEALWRIGHT_TEST_PLUGIN", "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+}
+
+fn plugin_case() {
+    let encode = |prefix: &str| {
+        age_core::primitives::bech32_encode(bech32::Hrp::parse(prefix).unwrap(), b"fake")
+    };
+    let recipient = encode("age1fake");
+    let identity = encode("age-plugin-fake-").to_uppercase();
+    let surroundings = Fake::with(&[("SOPS_AGE_KEY", &identity)]).shared();
+
+    let person = Person::knowing("open sesame");
+    let key = key_of(&recipient, surroundings.clone(), &person);
+    let enc = wrap(&key);
+    let header = String::from_utf8_lossy(&armor::decode(&enc).unwrap()).into_owned();
+    assert!(
+        header.contains(&format!("\n-> fake {recipient}\n")),
+        "{header}"
+    );
+    assert_eq!(open(&key, &enc).unwrap(), PART);
+    assert_eq!(person.asked(), ["show touch nothing", "say it"]);
+
+    let wrong = key_of(&recipient, surroundings.clone(), &Person::knowing("x"));
+    let error = open(&wrong, &enc).unwrap_err();
+    assert!(
+        error.tried[0].contains("that was wrong"),
+        "{:?}",
+        error.tried
+    );
+    let error = open(&wrong, fixture!("x25519.age")).unwrap_err();
+    assert_eq!(
+        error.tried[0],
+        "SOPS_AGE_KEY (plugin fake): not the one it is for"
+    );
+
+    let missing = encode("age1nowhere");
+    let surroundings = Fake::with(&[(
+        "SOPS_AGE_KEY",
+        &encode("age-plugin-nowhere-").to_uppercase(),
+    )]);
+    let missing = key_of(&missing, surroundings.shared(), &Person::nobody());
+    let error = finish(missing.wrap_key(&KeyPart::copy_of(PART)))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("age-plugin-nowhere"), "{error}");
+    let error = open(&missing, &enc).unwrap_err();
+    assert!(
+        error.tried[0].contains("age-plugin-nowhere"),
+        "{:?}",
+        error.tried
+    );
+}

@@ -1,0 +1,6 @@
+//! Cases with the incumbents' own programs. `cargo test --features interop --test interop`, after `make servers`.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "interop/keys.rs"]
+mod keys;

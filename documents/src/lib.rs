@@ -13,6 +13,7 @@ pub mod format;
 pub mod keyring;
 pub mod metadata;
 pub mod presentation;
+pub mod rules;
 pub mod scalar;
 pub mod selection;
 pub mod splice;

@@ -13,10 +13,12 @@ use crate::selection::SelectionRule;
 
 mod fields;
 mod key_fields;
+mod key_text;
 mod timestamp;
 mod version;
 
 pub use key_fields::KeyFields;
+pub use key_text::KeyTextError;
 pub use timestamp::Timestamp;
 pub use version::{VERSION, Version};
 

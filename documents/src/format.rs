@@ -3,6 +3,7 @@
 pub mod binary;
 pub mod dotenv;
 mod flat_block;
+pub mod ini;
 pub mod json;
 #[cfg(test)]
 mod properties;
@@ -125,7 +126,7 @@ pub trait Format: Sync {
 }
 
 /// All formats. What no other one claims by its suffix is binary.
-pub static FORMATS: [&dyn Format; 3] = [&json::Json, &dotenv::Dotenv, &binary::Binary];
+pub static FORMATS: [&dyn Format; 4] = [&json::Json, &dotenv::Dotenv, &ini::Ini, &binary::Binary];
 
 /// The format of this name.
 pub fn by_name(name: &str) -> Option<&'static dyn Format> {

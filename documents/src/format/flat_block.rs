@@ -101,16 +101,25 @@ fn keep_open_end(text: &[u8], mut edits: Vec<Edit>) -> Vec<Edit> {
     {
         // Lines put in place of the cut ones: they lose the break at their end.
         let text = edit.text.expose();
-        inserted = SecretBytes::copy_of(text.strip_suffix(b"\n").unwrap_or(text));
+        inserted = SecretBytes::copy_of(&text[..text.len() - break_at_end(text)]);
         edits.pop();
     } else {
-        start = start.saturating_sub(1);
+        start -= break_at_end(&text[..start]);
     }
     edits.push(Edit {
         span: Span::new(start..text.len()),
         text: inserted,
     });
     edits
+}
+
+/// How long the line break at the end of a text is.
+pub(super) fn break_at_end(text: &[u8]) -> usize {
+    match text {
+        [.., b'\r', b'\n'] => 2,
+        [.., b'\n'] => 1,
+        _ => 0,
+    }
 }
 
 fn edit(range: Range<usize>, text: SecretWriter) -> Edit {

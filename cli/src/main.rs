@@ -1,2 +1,40 @@
-//! cli
-fn main() {}
+//! The command line of sealwright. Called by the name `sops` or `kubeseal` (a link, or as the first word) it is that
+//! program.
+#![forbid(unsafe_code)]
+
+mod command;
+mod editor;
+mod error;
+mod exec;
+mod file;
+mod frontend;
+mod keys;
+mod private;
+mod terminal;
+mod wait;
+mod world;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    let called = words.next().unwrap_or_default();
+    let name = Path::new(&called)
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let mut words: Vec<OsString> = words.collect();
+    let code = match name.as_str() {
+        "sops" => frontend::sops::run(words),
+        _ => match words.first().and_then(|word| word.to_str()) {
+            Some("sops") => {
+                words.remove(0);
+                frontend::sops::run(words)
+            }
+            _ => frontend::sealwright::run(words),
+        },
+    };
+    ExitCode::from(code)
+}

@@ -1,0 +1,286 @@
+//! The data key of a file: recovered through its master keys, wrapped by them, and the report when none of them works.
+
+use std::fmt::Write as _;
+
+use sealwright_crypto::data_key::{DataKey, KeyPart};
+use sealwright_crypto::master_key::{KeyError, Kind as KeyKind};
+use sealwright_crypto::shamir;
+use sealwright_documents::metadata::{KeyEntry, KeyFields, KeyGroup, Metadata, Timestamp};
+
+use super::Settings;
+use crate::error::{Error, Kind, Result};
+use crate::terminal::{Level, Terminal};
+use crate::wait::block_on;
+use crate::world::World;
+
+/// Kinds of keys in the order in which they are tried; others follow in file order.
+#[derive(Debug)]
+pub(crate) struct Order(Vec<String>);
+
+impl Order {
+    /// Reads a list such as `age,pgp`; names are not checked, as the incumbent does not either.
+    pub(crate) fn parse(text: Option<&str>) -> Result<Self> {
+        let Some(text) = text.filter(|text| !text.is_empty()) else {
+            return Ok(Self(vec!["age".into(), "pgp".into()]));
+        };
+        let names: Vec<String> = text.split(',').map(str::to_owned).collect();
+        for (at, name) in names.iter().enumerate() {
+            if names[..at].contains(name) {
+                return Err(Error::new(
+                    Kind::DecryptionOrder,
+                    format!("Duplicate decryption key type: {name}"),
+                ));
+            }
+        }
+        Ok(Self(names))
+    }
+
+    fn sort<'a>(&self, group: &'a KeyGroup) -> Vec<&'a KeyEntry> {
+        let mut keys: Vec<&KeyEntry> = group.iter().collect();
+        keys.sort_by_key(|entry| {
+            let name = entry.key.kind().section();
+            self.0
+                .iter()
+                .position(|listed| listed == name)
+                .unwrap_or(self.0.len())
+        });
+        keys
+    }
+}
+
+/// What came of one group of keys.
+struct Attempt {
+    part: Option<KeyPart>,
+    opened_by: Option<String>,
+    failures: Vec<(String, Vec<String>)>,
+}
+
+/// Recovers the data key of a file. Groups are asked until there are enough of them (D23).
+pub(crate) fn recover(world: &World, settings: &Settings, metadata: &Metadata) -> Result<DataKey> {
+    let order = Order::parse(settings.decryption_order.as_deref())?;
+    let alone = metadata.groups.len() == 1;
+    let needed = match (alone, metadata.shamir_threshold as usize) {
+        (true, _) => 1,
+        (false, 0) => metadata.groups.len(),
+        (false, threshold) => threshold.max(2),
+    };
+    let mut attempts = Vec::new();
+    let mut found = 0;
+    for group in &metadata.groups {
+        if found >= needed {
+            break;
+        }
+        let attempt = ask_group(world, settings, &order.sort(group));
+        found += usize::from(attempt.part.is_some());
+        attempts.push(attempt);
+    }
+    if found < needed {
+        return Err(unrecovered(&world.terminal, attempts, needed));
+    }
+    let mut parts: Vec<KeyPart> = Vec::new();
+    for attempt in attempts {
+        if let Some(name) = attempt.opened_by {
+            world.terminal.log(
+                Level::Debug,
+                "SOPS",
+                &format!("the data key came from {name}"),
+            );
+        }
+        parts.extend(attempt.part);
+    }
+    let damaged = |error: Box<dyn std::error::Error + Send + Sync>| {
+        Error::new(
+            Kind::NoDataKey,
+            "the recovered key parts do not make a data key",
+        )
+        .because(error)
+    };
+    let whole = match &parts[..] {
+        [part] if alone => KeyPart::copy_of(part.expose()),
+        shares => shamir::combine(shares).map_err(|error| damaged(error.into()))?,
+    };
+    let key = DataKey::from_part(&whole).map_err(|error| damaged(error.into()))?;
+    world
+        .terminal
+        .log(Level::Info, "SOPS", "Data key recovered successfully");
+    Ok(key)
+}
+
+fn ask_group(world: &World, settings: &Settings, keys: &[&KeyEntry]) -> Attempt {
+    let mut attempt = Attempt {
+        part: None,
+        opened_by: None,
+        failures: Vec::new(),
+    };
+    for entry in keys {
+        let key = world.keys.open(&entry.key);
+        let mut reasons = Vec::new();
+        for service in &settings.key_services {
+            reasons.push(format!(
+                "the key service {service} was not asked: this build has no client for it"
+            ));
+        }
+        if settings.local_keys {
+            match block_on(key.unwrap_key(&entry.enc)) {
+                Ok(Some(part)) => {
+                    attempt.opened_by = Some(key.identity());
+                    attempt.part = Some(part);
+                    return attempt;
+                }
+                Ok(None) => reasons.push("its private key is not here".to_owned()),
+                Err(KeyError { reason, tried, .. }) => {
+                    reasons.push(reason);
+                    reasons.extend(tried);
+                }
+            }
+        } else {
+            reasons.push("the keys of this machine are switched off".to_owned());
+        }
+        attempt.failures.push((key.identity(), reasons));
+    }
+    attempt
+}
+
+/// The report of 3.9: what came of each group, each key and each place that was looked at.
+fn unrecovered(terminal: &Terminal, attempts: Vec<Attempt>, needed: usize) -> Error {
+    let mut text = String::from("Failed to get the data key required to decrypt the SOPS file.\n");
+    let mut recovered = 0;
+    for (index, attempt) in attempts.iter().enumerate() {
+        let verdict = match attempt.part {
+            Some(_) => terminal.paint("32", "SUCCESS"),
+            None => terminal.paint("31", "FAILED"),
+        };
+        recovered += usize::from(attempt.part.is_some());
+        write!(text, "\nGroup {index}: {verdict}").expect("memory takes it");
+        if attempt.part.is_some() {
+            text.push('\n');
+            continue;
+        }
+        for (identity, reasons) in &attempt.failures {
+            let verdict = terminal.paint("31", "FAILED");
+            write!(text, "\n  {identity}: {verdict}").expect("memory takes it");
+            for reason in reasons {
+                for (at, line) in wrap(reason, 60).iter().enumerate() {
+                    let bullet = if at == 0 { "- | " } else { "  | " };
+                    write!(text, "\n    {bullet}{line}").expect("memory takes it");
+                }
+            }
+            text.push('\n');
+        }
+        if attempt.failures.is_empty() {
+            text.push_str("\n  the group holds no key\n");
+        }
+    }
+    let summary = if attempts.len() == 1 {
+        "No master key of the file could be used. One of the keys named above is needed: make its \
+         private half available in one of the places listed there, or ask somebody who holds it to \
+         add a key of yours."
+            .to_owned()
+    } else {
+        format!(
+            "The data key is shared among the groups of the file, and {needed} of them are needed; \
+             {recovered} could be used."
+        )
+    };
+    for line in wrap(&summary, 75) {
+        write!(text, "\n{line}").expect("memory takes it");
+    }
+    Error::new(Kind::NoDataKey, text)
+}
+
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("it starts with one");
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+        } else {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
+}
+
+/// Wraps a data key for groups of keys; gives the groups as a file has them and the threshold to write.
+pub(crate) fn wrap_for(
+    world: &World,
+    settings: &Settings,
+    key: &DataKey,
+    groups: &[Vec<KeyFields>],
+    threshold: u32,
+    now: &Timestamp,
+) -> Result<(Vec<KeyGroup>, u32)> {
+    let failed = |reasons: Vec<String>| {
+        Error::generic(format!(
+            "Could not generate data key: [{}]",
+            reasons.join(" ")
+        ))
+    };
+    if groups.is_empty() || groups.iter().any(Vec::is_empty) {
+        return Err(failed(vec!["empty key group provided".into()]));
+    }
+    if !settings.local_keys {
+        return Err(failed(vec![
+            "no key services provided, cannot encrypt master keys".into(),
+        ]));
+    }
+    let threshold = match (groups.len(), threshold) {
+        (1, given) => given,
+        (count, 0) => u32::try_from(count).unwrap_or(u32::MAX),
+        (_, given) => given,
+    };
+    let parts = if groups.len() == 1 {
+        vec![key.to_part()]
+    } else {
+        shamir::split(key, groups.len(), threshold as usize)
+            .map_err(|error| failed(vec![error.to_string()]))?
+    };
+    let mut wrapped = Vec::new();
+    let mut reasons = Vec::new();
+    for (group, part) in groups.iter().zip(&parts) {
+        let mut entries = KeyGroup::new();
+        for fields in group {
+            let key = world.keys.open(fields);
+            match block_on(key.wrap_key(part)) {
+                Ok(enc) => entries.push(KeyEntry {
+                    key: fields.clone(),
+                    created_at: (fields.kind() != KeyKind::Age).then(|| now.clone()),
+                    enc,
+                }),
+                Err(error) => reasons.push(format!(
+                    "failed to encrypt new data key with master key {:?}: {error}",
+                    key.identity()
+                )),
+            }
+        }
+        wrapped.push(entries);
+    }
+    if reasons.is_empty() {
+        Ok((wrapped, threshold))
+    } else {
+        Err(failed(reasons))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_has_no_kind_twice() {
+        assert_eq!(
+            Order::parse(Some("age,pgp,age")).unwrap_err().kind,
+            Kind::DecryptionOrder
+        );
+        assert_eq!(Order::parse(None).unwrap().0, ["age", "pgp"]);
+        assert_eq!(Order::parse(Some("kms")).unwrap().0, ["kms"]);
+    }
+
+    #[test]
+    fn long_reasons_are_wrapped() {
+        assert_eq!(wrap("aa bb cc", 5), ["aa bb", "cc"]);
+    }
+}

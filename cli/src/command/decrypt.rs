@@ -1,0 +1,56 @@
+//! `decrypt`, and `get`, which is a decryption of one value.
+
+use std::path::PathBuf;
+
+use sealwright_documents::format::Step;
+
+use super::{Change, Input, Output, Settings, data_key, document, stores};
+use crate::error::Result;
+use crate::world::World;
+
+/// Decrypts a document.
+#[derive(Debug)]
+pub(crate) struct Decrypt {
+    pub(crate) from: Input,
+    pub(crate) to: Output,
+    /// What types and rules go by.
+    pub(crate) name: PathBuf,
+    /// Only the value there; empty for the whole document.
+    pub(crate) extract: Vec<Step>,
+    pub(crate) ignore_mac: bool,
+    pub(crate) settings: Settings,
+}
+
+impl Decrypt {
+    /// Does it and delivers the result.
+    pub(crate) fn run(self, world: &World) -> Result<()> {
+        self.change(world)?.deliver(&world.terminal)
+    }
+
+    /// Computes the result. In place, a file that is not encrypted is an error as everywhere.
+    pub(crate) fn change(self, world: &World) -> Result<Change> {
+        let settings = &self.settings;
+        let stores = stores::load(world, settings)?;
+        let mut original = document::read(&self.from, self.to == Output::InPlace)?;
+        let input = document::input_format(settings, &self.name);
+        let output = document::output_format(settings, &self.name);
+        let file = document::parse_encrypted(input, original.take_bytes())?;
+        // Before a key is used, so that a wrong order costs nobody a touch.
+        let key = data_key::recover(world, settings, file.metadata())?;
+        let plain = document::decrypt_with(world, &file, &key, self.ignore_mac)?;
+        let layout = document::layout(settings, stores.indent(output));
+        let bytes = if !self.extract.is_empty() {
+            document::extract(plain.tree(), &self.extract, output, layout)?
+        } else {
+            document::text_in(plain, output, layout)?
+        };
+        Ok(Change {
+            from: self.from,
+            to: self.to,
+            original: Some(original),
+            bytes: Some(bytes),
+            keys: super::key_names(file.metadata()),
+            notes: Vec::new(),
+        })
+    }
+}

@@ -1,0 +1,238 @@
+//! Documents between files and the envelope: read, decrypted, turned into another format, looked into.
+
+use std::path::Path;
+
+use sealwright_crypto::data_key::DataKey;
+use sealwright_crypto::secret::{SecretBytes, SecretWriter};
+use sealwright_documents::data::Data;
+use sealwright_documents::envelope::{
+    DecryptError, Decrypted, Document, Encrypted, ReadError, decrypt, decrypt_unverified,
+};
+use sealwright_documents::error::EmitError;
+use sealwright_documents::format::{Format, Layout, Step, by_name, choose};
+use sealwright_documents::splice::{Edit, Splicer};
+use sealwright_documents::tree::{NodeId, Tree, Value};
+
+use super::{Input, Settings, data_key};
+use crate::error::{Error, Kind, Result};
+use crate::file::{self, Original};
+use crate::terminal::Level;
+use crate::world::World;
+
+/// Reads what a command works on. `to_update` keeps other programs of ours from writing the file meanwhile.
+pub(crate) fn read(from: &Input, to_update: bool) -> Result<Original> {
+    match from {
+        Input::Stdin => file::read_stdin()
+            .map(Original::of_pipe)
+            .map_err(|error| Error::new(Kind::Read, "Error reading standard input").because(error)),
+        Input::File(path) => {
+            let read = if to_update {
+                file::read_to_update(path)
+            } else {
+                file::read(path)
+            };
+            read.map_err(|error| {
+                Error::new(Kind::Read, format!("Error reading file {}", path.display()))
+                    .because(error)
+            })
+        }
+    }
+}
+
+/// The format of what is read.
+pub(crate) fn input_format(settings: &Settings, name: &Path) -> &'static dyn Format {
+    choose(settings.input_type, name)
+}
+
+/// The format of what is written; the name decides, not the input's type (T59).
+pub(crate) fn output_format(settings: &Settings, name: &Path) -> &'static dyn Format {
+    choose(settings.output_type, name)
+}
+
+/// Reads an encrypted text and checks its version.
+pub(crate) fn parse_encrypted(format: &'static dyn Format, text: SecretBytes) -> Result<Encrypted> {
+    let encrypted = parse_any_version(format, text)?;
+    encrypted
+        .metadata()
+        .version()
+        .map_err(|error| Error::generic(error.to_string()))?;
+    Ok(encrypted)
+}
+
+/// Reads an encrypted text whatever its version says.
+pub(crate) fn parse_any_version(
+    format: &'static dyn Format,
+    text: SecretBytes,
+) -> Result<Encrypted> {
+    Encrypted::parse(format, text).map_err(|error| match error {
+        ReadError::Parse(error) => {
+            Error::generic(format!("Error unmarshalling input {}", format.name())).because(error)
+        }
+        error => Error::generic(error.to_string()),
+    })
+}
+
+/// Decrypts a document with its data key.
+pub(crate) fn decrypt_with(
+    world: &World,
+    file: &Encrypted,
+    key: &DataKey,
+    ignore_mac: bool,
+) -> Result<Document> {
+    let decrypted = if ignore_mac {
+        let unverified = decrypt_unverified(file, key).map_err(|error| decrypt_error(&error))?;
+        if let Err(error) = unverified.mac() {
+            world
+                .terminal
+                .warn(&format!("the MAC is ignored as asked for: {error}"));
+        }
+        unverified.accept()
+    } else {
+        decrypt(file, key).map_err(|error| decrypt_error(&error))?
+    };
+    Ok(take(world, decrypted))
+}
+
+/// Tells the warnings of a decryption, and hands out the document.
+pub(crate) fn take(world: &World, decrypted: Decrypted) -> Document {
+    for warning in &decrypted.warnings {
+        world
+            .terminal
+            .log(Level::Warning, "SOPS", &warning.to_string());
+    }
+    decrypted.document
+}
+
+/// Says what kind of failure a decryption met.
+pub(crate) fn decrypt_error(error: &DecryptError) -> Error {
+    if error.is_about_mac() {
+        Error::new(Kind::Mac, format!("MAC mismatch: {error}"))
+            .hint("if you know who changed the file and why, --ignore-mac decrypts it all the same")
+    } else if let DecryptError::Emit(error) = error {
+        Error::new(Kind::Emit, format!("Error dumping file: {error}"))
+    } else {
+        Error::new(Kind::DecryptTree, format!("Error decrypting tree: {error}"))
+    }
+}
+
+/// Recovers the data key of a file and decrypts it.
+pub(crate) fn open(
+    world: &World,
+    settings: &Settings,
+    file: &Encrypted,
+    ignore_mac: bool,
+) -> Result<(Document, DataKey)> {
+    let key = data_key::recover(world, settings, file.metadata())?;
+    let document = decrypt_with(world, file, &key, ignore_mac)?;
+    Ok((document, key))
+}
+
+/// Says that a format cannot hold something.
+pub(crate) fn emit_error(error: &EmitError) -> Error {
+    Error::new(Kind::Emit, format!("Error dumping file: {error}"))
+}
+
+/// The text of a document in a format: as it is when it is in that format already, otherwise written anew.
+pub(crate) fn text_in(
+    document: Document,
+    format: &'static dyn Format,
+    layout: Layout,
+) -> Result<SecretBytes> {
+    if document.format().name() == format.name() {
+        return Ok(document.into_text());
+    }
+    let documents = data_of(document.tree());
+    let error = |error| {
+        let error = emit_error(&error);
+        if format.name() == "binary" {
+            error.hint(
+                "the output type is binary because the name says nothing else: give --output-type",
+            )
+        } else {
+            error
+        }
+    };
+    format.render(&documents, layout).map_err(error)
+}
+
+/// The content of all documents of a tree.
+pub(crate) fn data_of(tree: &Tree) -> Vec<Data> {
+    let roots = tree.documents.iter();
+    roots.map(|root| Data::of(tree, *root as usize)).collect()
+}
+
+/// The columns per level for what is written anew in a format: as told, or as configured.
+pub(crate) fn layout(settings: &Settings, configured: Option<i32>) -> Layout {
+    Layout {
+        indent: settings.indent.or(configured),
+    }
+}
+
+/// Finds a value in the first document.
+pub(crate) fn find(tree: &Tree, path: &[Step]) -> std::result::Result<NodeId, String> {
+    let mut at = tree.documents.first().map_or(0, |root| *root as usize);
+    for step in path {
+        let next = match (step, tree.nodes[at].value) {
+            (Step::Key(key), Value::Map) => tree
+                .children(at)
+                .find(|child| tree.key(*child) == Some(key.as_bytes()))
+                .ok_or_else(|| format!("component [{key:?}] not found"))?,
+            (Step::Index(index), Value::List) => tree
+                .children(at)
+                .nth(*index)
+                .ok_or_else(|| format!("component [{index}] not found: the list is shorter"))?,
+            (Step::Key(key), _) => {
+                return Err(format!(
+                    "component [{key:?}] needs a map, and there is none"
+                ));
+            }
+            (Step::Index(index), _) => {
+                return Err(format!(
+                    "component [{index}] needs a list, and there is none"
+                ));
+            }
+        };
+        at = next;
+    }
+    Ok(at)
+}
+
+/// What `--extract` prints (2.8): a map as a document, a text as it is, anything else as the format spells it.
+pub(crate) fn extract(
+    tree: &Tree,
+    path: &[Step],
+    format: &'static dyn Format,
+    layout: Layout,
+) -> Result<SecretBytes> {
+    let node = find(tree, path)
+        .map_err(|reason| Error::generic(format!("error extracting value: {reason}")))?;
+    let value = Data::of(tree, node);
+    match value {
+        Data::Str(text) => Ok(text),
+        Data::Map(_) => format
+            .render(&[value], layout)
+            .map_err(|error| emit_error(&error)),
+        other => format
+            .render_value(&other, layout)
+            .map_err(|error| emit_error(&error)),
+    }
+}
+
+/// Applies edits to a text.
+pub(crate) fn apply(text: &SecretBytes, mut edits: Vec<Edit>) -> SecretBytes {
+    edits.sort_by_key(|edit| edit.span.start);
+    let more: usize = edits.iter().map(|edit| edit.text.len()).sum();
+    let mut splicer = Splicer::new(text.expose(), text.len() + more);
+    for edit in edits {
+        let out: &mut SecretWriter = splicer.replace(edit.span);
+        out.push(edit.text.expose());
+    }
+    splicer.finish()
+}
+
+/// The format that a path names by its end, if any does.
+pub(crate) fn by_suffix(path: &Path) -> Option<&'static dyn Format> {
+    let format = choose(None, path);
+    let binary = by_name("binary").map(Format::name);
+    (Some(format.name()) != binary).then_some(format)
+}

@@ -1,0 +1,142 @@
+//! `encrypt`: from a plain document to an encrypted one.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use sealwright_crypto::data_key::DataKey;
+use sealwright_crypto::secret::SecretBytes;
+use sealwright_documents::envelope::{Document, EncryptError, Memory, encrypt};
+use sealwright_documents::format::{Format, Layout};
+use sealwright_documents::metadata::Metadata;
+
+use super::new_keys::NewKeys;
+use super::{Change, Input, KeyTexts, Output, SelectionTexts, Settings, document, stores};
+use crate::error::{Error, Kind, Result};
+use crate::world::World;
+
+/// Encrypts a document.
+#[derive(Debug)]
+pub(crate) struct Encrypt {
+    pub(crate) from: Input,
+    pub(crate) to: Output,
+    /// What types and rules go by.
+    pub(crate) name: PathBuf,
+    pub(crate) keys: KeyTexts,
+    pub(crate) aws_profile: Option<String>,
+    pub(crate) encryption_context: Option<String>,
+    pub(crate) selection: SelectionTexts,
+    pub(crate) threshold: u32,
+    pub(crate) mac_only_encrypted: bool,
+    pub(crate) settings: Settings,
+}
+
+impl Encrypt {
+    /// Does it and delivers the result.
+    pub(crate) fn run(self, world: &World) -> Result<()> {
+        self.change(world)?.deliver(&world.terminal)
+    }
+
+    /// Computes the result.
+    pub(crate) fn change(self, world: &World) -> Result<Change> {
+        let settings = &self.settings;
+        let stores = stores::load(world, settings)?;
+        let input = document::input_format(settings, &self.name);
+        let output = document::output_format(settings, &self.name);
+        let new_keys = NewKeys {
+            name: &self.name,
+            keys: &self.keys,
+            aws_profile: self.aws_profile.as_deref(),
+            encryption_context: self.encryption_context.as_deref(),
+            selection: &self.selection,
+            threshold: self.threshold,
+            mac_only_encrypted: self.mac_only_encrypted,
+            settings,
+        }
+        .resolve(world)?;
+        let mut original = document::read(&self.from, self.to == Output::InPlace)?;
+        let layout = document::layout(settings, stores.indent(output));
+        let plain = parse_plain(input, original.take_bytes())?;
+        refuse_encrypted(&plain)?;
+        let plain = in_format(plain, output, layout)?;
+        let now = Timestamp::now();
+        let (metadata, key) = new_keys
+            .for_format(world, output)
+            .make(world, settings, now)?;
+        let keys = super::key_names(&metadata);
+        let bytes = write(plain, metadata, &key, None, now, layout)?.0;
+        Ok(Change {
+            from: self.from,
+            to: self.to,
+            original: Some(original),
+            bytes: Some(bytes),
+            keys,
+            notes: Vec::new(),
+        })
+    }
+}
+
+/// Reads a plain text.
+pub(crate) fn parse_plain(format: &'static dyn Format, text: SecretBytes) -> Result<Document> {
+    Document::parse(format, text).map_err(|error| {
+        if error.empty {
+            Error::new(
+                Kind::NoDocument,
+                "File cannot be completely empty, it must contain at least one document",
+            )
+        } else {
+            Error::new(
+                Kind::Read,
+                format!("Error unmarshalling file: {} {error}", format.name()),
+            )
+        }
+    })
+}
+
+/// Refuses a document that has the key of the `sops` block (S80).
+pub(crate) fn refuse_encrypted(document: &Document) -> Result<()> {
+    match document.reserved_key() {
+        None => Ok(()),
+        Some((_, key)) => Err(already_encrypted(&key)),
+    }
+}
+
+fn already_encrypted(key: &str) -> Error {
+    Error::new(
+        Kind::AlreadyEncrypted,
+        format!(
+            "The file you have provided contains a top-level entry called '{key}', or for flat file formats top-level entries starting with 'sops_'. This is how encrypted files carry their metadata, so the file is encrypted already, or the entry must be renamed."
+        ),
+    )
+}
+
+/// A plain document in another format.
+pub(crate) fn in_format(
+    document: Document,
+    format: &'static dyn Format,
+    layout: Layout,
+) -> Result<Document> {
+    if document.format().name() == format.name() {
+        return Ok(document);
+    }
+    let text = document::text_in(document, format, layout)?;
+    parse_plain(format, text)
+}
+
+/// Encrypts a document, over an earlier version of it when there is one. Tells whether anything changed.
+pub(crate) fn write(
+    document: Document,
+    metadata: Metadata,
+    key: &DataKey,
+    memory: Option<Memory<'_>>,
+    now: Timestamp,
+    layout: Layout,
+) -> Result<(SecretBytes, bool)> {
+    let written =
+        encrypt(document, metadata, key, memory, now, layout).map_err(|error| match &error {
+            EncryptError::AlreadyEncrypted { key, .. } => already_encrypted(key),
+            EncryptError::Rule(_) => Error::generic(error.to_string()),
+            EncryptError::Block(error) => document::emit_error(error),
+            _ => Error::new(Kind::EncryptTree, format!("Error encrypting tree: {error}")),
+        })?;
+    Ok((written.text, written.changed))
+}

@@ -1,0 +1,40 @@
+//! `exec-file`: a command with the decrypted document in a named pipe or a file.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::{ExecHow, Input, Settings, document};
+use crate::error::Result;
+use crate::exec::{self, FileOptions};
+use crate::world::World;
+
+/// Runs a command on a decrypted file.
+#[derive(Debug)]
+pub(crate) struct ExecFile {
+    pub(crate) file: PathBuf,
+    pub(crate) command: OsString,
+    pub(crate) how: ExecHow,
+    pub(crate) no_fifo: bool,
+    pub(crate) filename: Option<String>,
+    pub(crate) settings: Settings,
+}
+
+impl ExecFile {
+    /// Does it.
+    pub(crate) fn run(self, world: &World) -> Result<()> {
+        let how = self.how.resolve(world)?;
+        let stores = super::stores::load(world, &self.settings)?;
+        let original = document::read(&Input::File(self.file.clone()), false)?;
+        let input = document::input_format(&self.settings, &self.file);
+        let output = document::output_format(&self.settings, &self.file);
+        let file = document::parse_encrypted(input, original.into_bytes())?;
+        let (plain, _) = document::open(world, &self.settings, &file, false)?;
+        let layout = document::layout(&self.settings, stores.indent(output));
+        let content = document::text_in(plain, output, layout)?;
+        let options = FileOptions {
+            no_fifo: self.no_fifo,
+            name: self.filename,
+        };
+        exec::with_file(&world.terminal, &how, &self.command, content, &options)
+    }
+}

@@ -1,0 +1,49 @@
+//! `filestatus`: whether a file is encrypted, for programs.
+
+use std::path::PathBuf;
+
+use sealwright_documents::envelope::{Encrypted, ReadError};
+use sealwright_documents::metadata::MetadataError;
+
+use super::{Settings, document, stores};
+use crate::error::{Error, Result};
+use crate::file;
+use crate::world::World;
+
+/// Tells whether a file is encrypted; nothing is decrypted.
+#[derive(Debug)]
+pub(crate) struct FileStatus {
+    pub(crate) file: PathBuf,
+    pub(crate) settings: Settings,
+}
+
+impl FileStatus {
+    /// Prints `{"encrypted":true}` or `{"encrypted":false}` (S11).
+    pub(crate) fn run(self, world: &World) -> Result<()> {
+        stores::load(world, &self.settings)?;
+        let encrypted = self.is_encrypted()?;
+        world
+            .terminal
+            .say(&format!("{{\"encrypted\":{encrypted}}}"))
+    }
+
+    /// Encrypted is what has a block with a version and a MAC (S143).
+    fn is_encrypted(&self) -> Result<bool> {
+        let failed = |reason: String| {
+            Error::generic(format!(
+                "cannot check file status: cannot load encrypted file: {reason}"
+            ))
+        };
+        let original = file::read(&self.file)
+            .map_err(|error| failed(format!("{}: {error}", self.file.display())))?;
+        let format = document::input_format(&self.settings, &self.file);
+        match Encrypted::parse(format, original.into_bytes()) {
+            Ok(file) => {
+                let metadata = file.metadata();
+                Ok(!metadata.version.is_empty() && !metadata.mac.is_empty())
+            }
+            Err(ReadError::Metadata(MetadataError::NotFound)) => Ok(false),
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+}

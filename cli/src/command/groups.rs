@@ -1,0 +1,199 @@
+//! `groups add` and `groups delete`: who shares the data key of a file.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use sealwright_documents::envelope::{Encrypted, write_metadata};
+use sealwright_documents::metadata::{KeyFields, Metadata};
+
+use super::{Change, Input, KeyTexts, Output, Settings, data_key, document, new_keys, stores};
+use crate::error::{Error, Result};
+use crate::world::World;
+
+/// Adds a key group to a file.
+#[derive(Debug)]
+pub(crate) struct GroupsAdd {
+    pub(crate) file: PathBuf,
+    pub(crate) keys: KeyTexts,
+    pub(crate) aws_profile: Option<String>,
+    pub(crate) encryption_context: Option<String>,
+    pub(crate) in_place: bool,
+    /// 0 keeps the threshold.
+    pub(crate) threshold: u32,
+    pub(crate) settings: Settings,
+}
+
+impl GroupsAdd {
+    /// Does it. A group without a key, or with one that cannot wrap, fails and writes nothing (D8).
+    pub(crate) fn run(self, world: &World) -> Result<()> {
+        let context = match &self.encryption_context {
+            Some(text) => new_keys::parse_context(world, text)?,
+            None => BTreeMap::new(),
+        };
+        let keys = self
+            .keys
+            .parse(world, self.aws_profile.as_deref(), &context)?;
+        if keys.is_empty() {
+            return Err(Error::generic(
+                "the new group has no key: nothing was written",
+            ));
+        }
+        regroup(
+            world,
+            &self.settings,
+            self.file,
+            self.in_place,
+            |metadata| {
+                let mut groups = groups_of(metadata);
+                groups.push(keys);
+                let threshold = match (self.threshold, metadata.shamir_threshold) {
+                    (0, 0) => u32::try_from(groups.len()).unwrap_or(u32::MAX),
+                    (0, kept) => kept.max(2),
+                    (given, _) => given,
+                };
+                Ok((groups, threshold))
+            },
+        )
+    }
+}
+
+/// Removes a key group from a file.
+#[derive(Debug)]
+pub(crate) struct GroupsDelete {
+    pub(crate) file: PathBuf,
+    pub(crate) index: usize,
+    pub(crate) in_place: bool,
+    /// 0 keeps the threshold.
+    pub(crate) threshold: u32,
+    pub(crate) settings: Settings,
+}
+
+impl GroupsDelete {
+    /// Does it.
+    pub(crate) fn run(self, world: &World) -> Result<()> {
+        let (index, given) = (self.index, self.threshold);
+        regroup(
+            world,
+            &self.settings,
+            self.file,
+            self.in_place,
+            |metadata| {
+                let mut groups = groups_of(metadata);
+                if index >= groups.len() {
+                    return Err(Error::generic(format!(
+                        "there is no group {index}: the file has {}, counted from 0",
+                        groups.len()
+                    )));
+                }
+                groups.remove(index);
+                let threshold = match given {
+                    0 => metadata.shamir_threshold,
+                    given => given,
+                };
+                if groups.is_empty() {
+                    return Err(Error::generic("the last group of a file cannot be removed"));
+                }
+                if groups.len() < threshold as usize {
+                    return Err(Error::generic(format!(
+                        "removing the group would leave {} groups, fewer than the threshold of {threshold} that it takes to decrypt",
+                        groups.len()
+                    ))
+                    .hint("lower it with --shamir-secret-sharing-threshold"));
+                }
+                Ok((groups, threshold))
+            },
+        )
+    }
+}
+
+fn groups_of(metadata: &Metadata) -> Vec<Vec<KeyFields>> {
+    metadata
+        .groups
+        .iter()
+        .map(|group| group.iter().map(|entry| entry.key.clone()).collect())
+        .collect()
+}
+
+/// Shares the data key anew among other groups; the values stay as they are (T39).
+fn regroup(
+    world: &World,
+    settings: &Settings,
+    file: PathBuf,
+    in_place: bool,
+    change: impl FnOnce(&Metadata) -> Result<(Vec<Vec<KeyFields>>, u32)>,
+) -> Result<()> {
+    let stores = stores::load(world, settings)?;
+    let from = Input::File(file.clone());
+    let mut original = document::read(&from, in_place)?;
+    let format = document::input_format(settings, &file);
+    let encrypted = document::parse_any_version(format, original.take_bytes())?;
+    let key = data_key::recover(world, settings, encrypted.metadata())?;
+    let (groups, threshold) = change(encrypted.metadata())?;
+    let layout = document::layout(settings, stores.indent(format));
+    let metadata = rewrap(world, settings, &encrypted, &key, &groups, threshold)?;
+    let written = write_metadata(&encrypted, &metadata, layout)
+        .map_err(|error| Error::new(crate::error::Kind::Emit, error.to_string()))?;
+    Change {
+        from,
+        to: if in_place {
+            Output::InPlace
+        } else {
+            Output::Stdout
+        },
+        original: Some(original),
+        bytes: Some(written.text),
+        keys: Vec::new(),
+        notes: Vec::new(),
+    }
+    .deliver(&world.terminal)
+}
+
+/// The block of a file with its data key wrapped for other groups. Keys that stay keep the time at which they came; where
+/// there is one group before and after, they keep what they wrapped, too.
+pub(super) fn rewrap(
+    world: &World,
+    settings: &Settings,
+    file: &Encrypted,
+    key: &sealwright_crypto::data_key::DataKey,
+    groups: &[Vec<KeyFields>],
+    threshold: u32,
+) -> Result<Metadata> {
+    let mut metadata = file.metadata().clone();
+    let before = std::mem::take(&mut metadata.groups);
+    let now = Timestamp::now().into();
+    let same_parts = before.len() == 1 && groups.len() == 1;
+    if same_parts {
+        let known = |fields: &KeyFields| before[0].iter().find(|old| old.key == *fields);
+        let new: Vec<KeyFields> = groups[0]
+            .iter()
+            .filter(|fields| known(fields).is_none())
+            .cloned()
+            .collect();
+        let mut wrapped = if new.is_empty() {
+            Vec::new()
+        } else {
+            data_key::wrap_for(world, settings, key, &[new], threshold, &now)?
+                .0
+                .remove(0)
+        };
+        let mut group = Vec::new();
+        for fields in &groups[0] {
+            match known(fields) {
+                Some(old) => group.push(old.clone()),
+                None => group.push(wrapped.remove(0)),
+            }
+        }
+        metadata.groups = vec![group];
+        metadata.shamir_threshold = threshold;
+        return Ok(metadata);
+    }
+    (metadata.groups, metadata.shamir_threshold) =
+        data_key::wrap_for(world, settings, key, groups, threshold, &now)?;
+    for entry in metadata.groups.iter_mut().flatten() {
+        if let Some(old) = before.iter().flatten().find(|old| old.key == entry.key) {
+            entry.created_at = old.created_at.clone();
+        }
+    }
+    Ok(metadata)
+}

@@ -1,0 +1,133 @@
+//! `rotate`: a new data key, all values encrypted anew, master keys added and removed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use sealwright_crypto::data_key::DataKey;
+use sealwright_documents::envelope::decrypt_to_edit;
+use sealwright_documents::metadata::KeyFields;
+
+use super::{
+    Change, Input, KeyTexts, Output, Settings, config, data_key, document, encrypt, stores,
+};
+use crate::error::{Error, Result};
+use crate::world::World;
+
+/// Makes a new data key for a file.
+#[derive(Debug)]
+pub(crate) struct Rotate {
+    pub(crate) from: Input,
+    pub(crate) to: Output,
+    /// What types and rules go by.
+    pub(crate) name: PathBuf,
+    /// Keys for the first group.
+    pub(crate) add: KeyTexts,
+    /// Keys to take out of every group.
+    pub(crate) remove: KeyTexts,
+    pub(crate) encryption_context: Option<String>,
+    pub(crate) ignore_mac: bool,
+    /// Whether a configuration without a rule for the file is an error, as without a command.
+    pub(crate) needs_rule: bool,
+    pub(crate) settings: Settings,
+}
+
+impl Rotate {
+    /// Does it and delivers the result.
+    pub(crate) fn run(self, world: &World) -> Result<()> {
+        self.change(world)?.deliver(&world.terminal)
+    }
+
+    /// Computes the result.
+    pub(crate) fn change(self, world: &World) -> Result<Change> {
+        let settings = &self.settings;
+        let stores = stores::load(world, settings)?;
+        let context = match &self.encryption_context {
+            Some(text) => super::new_keys::parse_context(world, text)?,
+            None => BTreeMap::new(),
+        };
+        if self.needs_rule {
+            config::rule_for(world, settings, &self.name, &context)?;
+        }
+        let add = self.add.parse(world, None, &context)?;
+        let remove = self.remove.parse(world, None, &context)?;
+        let mut original = document::read(&self.from, self.to == Output::InPlace)?;
+        let input = document::input_format(settings, &self.name);
+        let output = document::output_format(settings, &self.name);
+        let file = document::parse_encrypted(input, original.take_bytes())?;
+        let old_key = data_key::recover(world, settings, file.metadata())?;
+        let groups = change_groups(&file.metadata().groups, add, &remove)?;
+        let now = Timestamp::now();
+        let new_key = DataKey::generate();
+        let mut metadata = file.metadata().clone();
+        let before = metadata.groups.clone();
+        (metadata.groups, metadata.shamir_threshold) = data_key::wrap_for(
+            world,
+            settings,
+            &new_key,
+            &groups,
+            metadata.shamir_threshold,
+            &now.into(),
+        )?;
+        // Keys that stay keep the time at which they came.
+        for entry in metadata.groups.iter_mut().flatten() {
+            let known = before.iter().flatten().find(|old| old.key == entry.key);
+            if let Some(old) = known {
+                entry.created_at = old.created_at.clone();
+            }
+        }
+        let keys = super::key_names(&metadata);
+        let layout = document::layout(settings, stores.indent(output));
+        let same_format = input.name() == output.name();
+        let (plain, memory) = if self.ignore_mac {
+            let plain = document::decrypt_with(world, &file, &old_key, true)?;
+            (plain, None)
+        } else {
+            let (decrypted, memory) = decrypt_to_edit(&file, &old_key)
+                .map_err(|error| document::decrypt_error(&error))?;
+            let plain = document::take(world, decrypted);
+            (plain, same_format.then(|| memory.for_new_key()))
+        };
+        let plain = encrypt::in_format(plain, output, layout)?;
+        let (bytes, _) = encrypt::write(plain, metadata, &new_key, memory, now, layout)?;
+        Ok(Change {
+            from: self.from,
+            to: self.to,
+            original: Some(original),
+            bytes: Some(bytes),
+            keys,
+            notes: Vec::new(),
+        })
+    }
+}
+
+/// The groups with keys added to the first and removed from all.
+fn change_groups(
+    groups: &[sealwright_documents::metadata::KeyGroup],
+    add: Vec<KeyFields>,
+    remove: &[KeyFields],
+) -> Result<Vec<Vec<KeyFields>>> {
+    let same = |one: &KeyFields, other: &KeyFields| {
+        one.kind() == other.kind() && one.identity() == other.identity()
+    };
+    let mut changed: Vec<Vec<KeyFields>> = groups
+        .iter()
+        .map(|group| group.iter().map(|entry| entry.key.clone()).collect())
+        .collect();
+    if let Some(first) = changed.first_mut() {
+        for key in add {
+            if !first.iter().any(|known| same(known, &key)) {
+                first.push(key);
+            }
+        }
+    }
+    for (index, group) in changed.iter_mut().enumerate() {
+        group.retain(|key| !remove.iter().any(|gone| same(gone, key)));
+        if group.is_empty() {
+            return Err(Error::generic(format!(
+                "Could not generate data key: group {index} would be left without a key"
+            )));
+        }
+    }
+    Ok(changed)
+}

@@ -1,0 +1,221 @@
+//! `set`: one value of an encrypted file.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use sealwright_crypto::secret::SecretBytes;
+use sealwright_documents::data::Data;
+use sealwright_documents::envelope::{Document, Memory, decrypt_to_edit};
+use sealwright_documents::format::{Format, Layout, Step, by_name};
+use sealwright_documents::metadata::Metadata;
+use sealwright_documents::tree::Tree;
+
+use super::{Change, Input, Output, Settings, config, data_key, document, encrypt, stores};
+use crate::error::{Error, Kind, Result};
+use crate::file;
+use crate::world::World;
+
+/// Where the new value comes from.
+#[derive(Debug)]
+pub(crate) enum SetValue {
+    /// JSON on standard input.
+    Stdin,
+    /// JSON in a file.
+    File(PathBuf),
+    /// JSON.
+    Json(SecretBytes),
+    /// A text as it is.
+    Text(SecretBytes),
+}
+
+impl SetValue {
+    /// JSON that was given on the command line.
+    pub(crate) fn json(text: &[u8]) -> Self {
+        Self::Json(SecretBytes::copy_of(text))
+    }
+
+    fn read(self) -> Result<Data> {
+        match self {
+            SetValue::Text(text) => Ok(Data::Str(text)),
+            SetValue::Json(text) => parse_json(text),
+            SetValue::Stdin => parse_json(read_value_stdin()?),
+            SetValue::File(path) => parse_json(read_value_file(&path)?),
+        }
+    }
+}
+
+/// Reads a value from standard input.
+pub(crate) fn read_value_stdin() -> Result<SecretBytes> {
+    file::read_stdin().map_err(|error| {
+        Error::new(Kind::Path, "cannot read the value from standard input").because(error)
+    })
+}
+
+/// Reads a value from a file.
+pub(crate) fn read_value_file(path: &Path) -> Result<SecretBytes> {
+    let read = file::read(path).map_err(|error| {
+        Error::new(
+            Kind::Path,
+            format!("cannot read the value from {}", path.display()),
+        )
+        .because(error)
+    })?;
+    Ok(read.into_bytes())
+}
+
+/// Reads any JSON value, through the JSON format so that nothing of it stays behind unwiped.
+fn parse_json(text: SecretBytes) -> Result<Data> {
+    let wrong = |reason: String| {
+        Error::new(Kind::Path, format!("Value should be JSON: {reason}"))
+            .hint("a text needs its quotes: '\"text\"'")
+    };
+    let json = by_name("json").expect("JSON is in the list of formats");
+    let mut wrapped = sealwright_crypto::secret::SecretWriter::with_capacity(text.len() + 16);
+    wrapped.push(b"{\"v\":");
+    wrapped.push(text.expose());
+    wrapped.push(b"\n}");
+    let tree = json
+        .parse(wrapped.finish())
+        .map_err(|error| wrong(error.reason))?;
+    let root = tree.documents.first().map_or(0, |root| *root as usize);
+    let children: Vec<_> = tree.children(root).collect();
+    match &children[..] {
+        [only] => Ok(Data::of(&tree, *only)),
+        _ => Err(wrong("it is more than one value".into())),
+    }
+}
+
+/// Sets one value of the first document.
+#[derive(Debug)]
+pub(crate) struct Set {
+    pub(crate) file: PathBuf,
+    /// What types and rules go by.
+    pub(crate) name: PathBuf,
+    pub(crate) path: Vec<Step>,
+    pub(crate) value: SetValue,
+    /// Leave the file alone when the value is there already.
+    pub(crate) idempotent: bool,
+    pub(crate) ignore_mac: bool,
+    pub(crate) needs_rule: bool,
+    pub(crate) settings: Settings,
+}
+
+impl Set {
+    /// Does it, in place.
+    pub(crate) fn run(self, world: &World) -> Result<()> {
+        self.change(world)?.deliver(&world.terminal)
+    }
+
+    /// Computes the result.
+    pub(crate) fn change(self, world: &World) -> Result<Change> {
+        if self.needs_rule {
+            config::rule_for(world, &self.settings, &self.name, &Default::default())?;
+        }
+        let value = self.value.read()?;
+        let path = self.path;
+        let idempotent = self.idempotent;
+        Update {
+            file: self.file,
+            name: self.name,
+            ignore_mac: self.ignore_mac,
+            settings: self.settings,
+        }
+        .change(world, &|format, tree, layout| {
+            if let (true, Ok(node)) = (idempotent, document::find(tree, &path))
+                && Data::of(tree, node) == value
+            {
+                return Ok(None);
+            }
+            let edits = format.set(tree, &path, &value, layout).map_err(|error| {
+                Error::new(Kind::Path, format!("cannot set the value: {error}"))
+            })?;
+            Ok(Some(document::apply(&tree.text, edits)))
+        })
+    }
+}
+
+/// What changes the text of a plain document; `None` leaves the file alone.
+type Work<'a> = &'a dyn Fn(&'static dyn Format, &Tree, Layout) -> Result<Option<SecretBytes>>;
+
+/// A small change of an encrypted file in place.
+pub(crate) struct Update {
+    pub(crate) file: PathBuf,
+    pub(crate) name: PathBuf,
+    pub(crate) ignore_mac: bool,
+    pub(crate) settings: Settings,
+}
+
+impl Update {
+    /// Decrypts, works on the text, encrypts with the same key.
+    pub(crate) fn change(self, world: &World, work: Work<'_>) -> Result<Change> {
+        let settings = &self.settings;
+        let stores = stores::load(world, settings)?;
+        let from = Input::File(self.file);
+        let mut original = document::read(&from, true)?;
+        let input = document::input_format(settings, &self.name);
+        let output = document::output_format(settings, &self.name);
+        let same_format = input.name() == output.name();
+        let file = document::parse_encrypted(input, original.take_bytes())?;
+        let key = data_key::recover(world, settings, file.metadata())?;
+        let metadata: Metadata = file.metadata().clone();
+        let (plain, memory): (Document, Option<Memory<'_>>) = if self.ignore_mac {
+            (document::decrypt_with(world, &file, &key, true)?, None)
+        } else {
+            let (decrypted, memory) =
+                decrypt_to_edit(&file, &key).map_err(|error| document::decrypt_error(&error))?;
+            let plain = document::take(world, decrypted);
+            (plain, same_format.then_some(memory))
+        };
+        let layout = document::layout(settings, stores.indent(input));
+        let keys = super::key_names(&metadata);
+        let changed = work(input, plain.tree(), layout)?;
+        let bytes = match changed {
+            None => None,
+            Some(text) => {
+                let plain = encrypt::parse_plain(input, text)?;
+                encrypt::refuse_encrypted(&plain)?;
+                let layout = document::layout(settings, stores.indent(output));
+                let plain = encrypt::in_format(plain, output, layout)?;
+                let now = Timestamp::now();
+                let (bytes, changed) = encrypt::write(plain, metadata, &key, memory, now, layout)?;
+                changed.then_some(bytes)
+            }
+        };
+        Ok(Change {
+            from,
+            to: Output::InPlace,
+            original: Some(original),
+            bytes,
+            keys,
+            notes: Vec::new(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(text: &str) -> Result<Data> {
+        parse_json(SecretBytes::copy_of(text.as_bytes()))
+    }
+
+    #[test]
+    fn d5_d6_values_are_any_json() {
+        assert_eq!(json("5").unwrap(), Data::Int(5));
+        assert_eq!(json("5.5").unwrap(), Data::Float(5.5));
+        assert_eq!(json("\"x\"").unwrap(), Data::str("x"));
+        assert_eq!(json("null").unwrap(), Data::Null);
+        assert_eq!(
+            json("[1, true]").unwrap(),
+            Data::List(vec![Data::Int(1), Data::Bool(true)])
+        );
+    }
+
+    #[test]
+    fn s98_what_is_no_json_is_refused() {
+        for wrong in ["", "x", "1 2", "1, \"w\": 2", "1}", "\"x", "{\"a\":1} junk"] {
+            assert_eq!(json(wrong).unwrap_err().kind, Kind::Path, "{wrong}");
+        }
+    }
+}

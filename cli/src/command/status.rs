@@ -1,0 +1,111 @@
+//! `status`: what the files of a tree are, without a key.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use sealwright_documents::envelope::{Encrypted, ReadError};
+use sealwright_documents::metadata::MetadataError;
+
+use super::{Settings, batch, config, document};
+use crate::error::{Error, Kind, Result};
+use crate::file;
+use crate::world::World;
+
+/// Tells what files are.
+#[derive(Debug)]
+pub(crate) struct Status {
+    pub(crate) paths: Vec<PathBuf>,
+    /// Fail when a file that has a rule is not encrypted.
+    pub(crate) check: bool,
+    pub(crate) json: bool,
+    pub(crate) settings: Settings,
+}
+
+impl Status {
+    /// Prints a line, or a JSON object, for each file.
+    pub(crate) fn run(self, world: &World) -> Result<()> {
+        let here = std::env::current_dir().unwrap_or_default();
+        let mut plain_with_rule = 0;
+        let mut unreadable = 0;
+        let mut entries = Vec::new();
+        for path in batch::find_files(&self.paths)? {
+            let shown = path
+                .strip_prefix(&here)
+                .unwrap_or(&path)
+                .display()
+                .to_string();
+            let has_rule = config::rule_for(world, &self.settings, &path, &Default::default())
+                .is_ok_and(|rule| rule.is_some());
+            let entry = match self.look(&path) {
+                Ok(Some(file)) => {
+                    let metadata = file.metadata();
+                    let keys = super::key_names(metadata);
+                    if !self.json {
+                        world.terminal.say(&format!(
+                            "{shown}: encrypted, {}, {} keys",
+                            metadata.last_modified.as_str(),
+                            keys.len()
+                        ))?;
+                    }
+                    json!({
+                        "file": shown,
+                        "status": "encrypted",
+                        "last_modified": metadata.last_modified.as_str(),
+                        "version": metadata.version,
+                        "groups": metadata.groups.len(),
+                        "threshold": metadata.shamir_threshold,
+                        "keys": keys,
+                        "rule": has_rule,
+                    })
+                }
+                Ok(None) => {
+                    plain_with_rule += usize::from(has_rule);
+                    if !self.json {
+                        let note = if has_rule { " (a rule names it)" } else { "" };
+                        world.terminal.say(&format!("{shown}: plain{note}"))?;
+                    }
+                    json!({ "file": shown, "status": "plain", "rule": has_rule })
+                }
+                Err(reason) => {
+                    unreadable += 1;
+                    if !self.json {
+                        world
+                            .terminal
+                            .say(&format!("{shown}: unreadable: {reason}"))?;
+                    }
+                    json!({ "file": shown, "status": "unreadable", "message": reason })
+                }
+            };
+            entries.push(entry);
+        }
+        if self.json {
+            world
+                .terminal
+                .say(&json!({ "files": entries }).to_string())?;
+        }
+        if unreadable > 0 {
+            return Err(Error::new(
+                Kind::Read,
+                format!("{unreadable} files cannot be read"),
+            ));
+        }
+        if self.check && plain_with_rule > 0 {
+            return Err(Error::new(
+                Kind::Outdated,
+                format!("{plain_with_rule} files that have a rule are not encrypted"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn look(&self, path: &Path) -> std::result::Result<Option<Encrypted>, String> {
+        let original = file::read(path).map_err(|error| error.to_string())?;
+        let format = document::input_format(&self.settings, path);
+        match Encrypted::parse(format, original.into_bytes()) {
+            Ok(file) => Ok(Some(file)),
+            Err(ReadError::Metadata(MetadataError::NotFound)) => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}

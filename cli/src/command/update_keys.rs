@@ -1,0 +1,225 @@
+//! `updatekeys`: files get the master keys that the configuration names for them.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Zoned;
+use sealwright_documents::envelope::write_metadata;
+use sealwright_documents::metadata::{KeyFields, KeyGroup};
+
+use super::{Change, Input, Output, Settings, config, data_key, document, groups, stores};
+use crate::error::{Error, Kind, Result};
+use crate::world::World;
+
+/// Aligns the master keys of files with the configuration, asking before each.
+#[derive(Debug)]
+pub(crate) struct UpdateKeys {
+    pub(crate) files: Vec<PathBuf>,
+    /// Do not ask.
+    pub(crate) yes: bool,
+    pub(crate) settings: Settings,
+}
+
+impl UpdateKeys {
+    /// Does it for each file; one that fails does not stop the others (S133).
+    pub(crate) fn run(self, world: &World) -> Result<()> {
+        let alone = self.files.len() == 1;
+        let mut failed = 0;
+        for file in &self.files {
+            match self.update(world, file) {
+                Ok(()) => {}
+                Err(error) if alone => return Err(error),
+                Err(error) => {
+                    failed += 1;
+                    world
+                        .terminal
+                        .tell(&format!("{}: {}", file.display(), error.message()));
+                }
+            }
+        }
+        if failed > 0 {
+            return Err(Error::generic(format!(
+                "failed to update the keys of {failed} of {} files",
+                self.files.len()
+            )));
+        }
+        Ok(())
+    }
+
+    fn update(&self, world: &World, file: &Path) -> Result<()> {
+        // As the incumbent: progress on standard error with the local time before it, the difference on standard output.
+        let now = Zoned::now().strftime("%Y/%m/%d %H:%M:%S");
+        world
+            .terminal
+            .tell(&format!("{now} Syncing keys for file {}", file.display()));
+        let Some(plan) = plan(world, file, &self.settings)? else {
+            world
+                .terminal
+                .tell(&format!("{now} File {} already up to date", file.display()));
+            return Ok(());
+        };
+        world
+            .terminal
+            .say("The following changes will be made to the file's groups:")?;
+        for line in &plan.difference {
+            let line = match line.as_bytes().first() {
+                Some(b'+') => world.terminal.paint("32", line),
+                Some(b'-') => world.terminal.paint("31", line),
+                _ => line.clone(),
+            };
+            world.terminal.say(&line)?;
+        }
+        if !self.yes {
+            match world.terminal.ask_yes_no("Is this okay?") {
+                Some(true) => {}
+                Some(false) => {
+                    world
+                        .terminal
+                        .tell(&format!("{now} File {} left unchanged", file.display()));
+                    return Ok(());
+                }
+                None => return Err(Error::generic("nobody answered: nothing was written")),
+            }
+        }
+        plan.carry_out(world, &self.settings)?
+            .deliver(&world.terminal)?;
+        world.terminal.tell(&format!(
+            "{now} File {} synced with new keys",
+            file.display()
+        ));
+        Ok(())
+    }
+}
+
+/// What an update of one file would write, for our own front-end, which asks with `--dry-run`.
+pub(crate) fn change(world: &World, file: &Path, settings: &Settings) -> Result<Change> {
+    match plan(world, file, settings)? {
+        Some(plan) => plan.carry_out(world, settings),
+        None => Ok(Change {
+            from: Input::File(file.to_owned()),
+            to: Output::InPlace,
+            original: None,
+            bytes: None,
+            keys: Vec::new(),
+            notes: Vec::new(),
+        }),
+    }
+}
+
+struct Plan {
+    from: Input,
+    original: crate::file::Original,
+    file: sealwright_documents::envelope::Encrypted,
+    groups: Vec<Vec<KeyFields>>,
+    threshold: u32,
+    difference: Vec<String>,
+    layout: sealwright_documents::format::Layout,
+}
+
+/// Compares a file with its rule; `None` when there is nothing to do (S131).
+fn plan(world: &World, file: &Path, settings: &Settings) -> Result<Option<Plan>> {
+    if file.is_dir() {
+        return Err(Error::generic(format!(
+            "{} is a folder: files are updated",
+            file.display()
+        )));
+    }
+    if !file.exists() {
+        return Err(Error::generic(format!("{} does not exist", file.display())));
+    }
+    let rule = config::rule_for(world, settings, file, &Default::default())?.ok_or_else(|| {
+        Error::generic(
+            "config file not found, or has no creation rules: there is nothing to compare with",
+        )
+    })?;
+    let stores = stores::load(world, settings)?;
+    let from = Input::File(file.to_owned());
+    let mut original = document::read(&from, false)?;
+    let format = document::input_format(settings, file);
+    let encrypted = document::parse_any_version(format, original.take_bytes())?;
+    let metadata = encrypted.metadata();
+    let count = u32::try_from(rule.groups.len()).unwrap_or(u32::MAX);
+    let threshold = match metadata.shamir_threshold.min(count) {
+        0 if count > 1 => count,
+        kept => kept,
+    };
+    let mut difference = Vec::new();
+    let mut changed = threshold != metadata.shamir_threshold;
+    for index in 0..metadata.groups.len().max(rule.groups.len()) {
+        let empty = KeyGroup::new();
+        let old = metadata.groups.get(index).unwrap_or(&empty);
+        let new = rule.groups.get(index).cloned().unwrap_or_default();
+        difference.push(format!("Group {}", index + 1));
+        let lines = compare(old, &new);
+        changed |= lines.iter().any(|line| !line.starts_with(' '));
+        difference.extend(lines);
+    }
+    if threshold != metadata.shamir_threshold {
+        difference.push(format!(
+            "--- shamir_threshold: {}",
+            metadata.shamir_threshold
+        ));
+        difference.push(format!("+++ shamir_threshold: {threshold}"));
+    }
+    if !changed {
+        return Ok(None);
+    }
+    if rule.groups.iter().any(Vec::is_empty) || rule.groups.is_empty() {
+        return Err(Error::new(
+            Kind::Generic,
+            "the rule of the file has an empty key group: nothing was written",
+        ));
+    }
+    Ok(Some(Plan {
+        layout: document::layout(settings, stores.indent(format)),
+        from,
+        original,
+        file: encrypted,
+        groups: rule.groups,
+        threshold,
+        difference,
+    }))
+}
+
+fn compare(old: &KeyGroup, new: &[KeyFields]) -> Vec<String> {
+    let name = |key: &KeyFields| (key.kind(), key.identity());
+    let old: Vec<_> = old.iter().map(|entry| name(&entry.key)).collect();
+    let new: Vec<_> = new.iter().map(name).collect();
+    let mut lines = Vec::new();
+    for (kind, identity) in &new {
+        let known = old.contains(&(*kind, identity.clone()));
+        let mark = if known { "   " } else { "+++" };
+        lines.push(format!("{mark} {identity}"));
+    }
+    for gone in old.iter().filter(|key| !new.contains(key)) {
+        lines.push(format!("--- {}", gone.1));
+    }
+    lines
+}
+
+impl Plan {
+    fn carry_out(self, world: &World, settings: &Settings) -> Result<Change> {
+        let key = data_key::recover(world, settings, self.file.metadata())?;
+        let metadata = groups::rewrap(
+            world,
+            settings,
+            &self.file,
+            &key,
+            &self.groups,
+            self.threshold,
+        )?;
+        let written = write_metadata(&self.file, &metadata, self.layout)
+            .map_err(|error| Error::new(Kind::Emit, error.to_string()))?;
+        Ok(Change {
+            from: self.from,
+            to: Output::InPlace,
+            original: Some(self.original),
+            bytes: Some(written.text),
+            keys: super::key_names(&metadata),
+            notes: self
+                .difference
+                .into_iter()
+                .filter(|line| line.starts_with(['+', '-']))
+                .collect(),
+        })
+    }
+}

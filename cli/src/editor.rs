@@ -1,0 +1,201 @@
+//! The user's editor: found, started on a private file, its result read back.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use sealwright_crypto::secret::SecretBytes;
+use sealwright_crypto::shell_words;
+
+use crate::error::{Error, Kind, Result};
+use crate::file;
+use crate::private::PrivateFolder;
+use crate::terminal::Terminal;
+
+/// A file open for editing.
+#[derive(Debug)]
+pub(crate) struct Session {
+    folder: PrivateFolder,
+    path: PathBuf,
+    words: Vec<OsString>,
+}
+
+impl Session {
+    /// Puts `text` into a private file with the same name as `target`, so that the editor knows its kind.
+    pub(crate) fn open(terminal: &Terminal, target: &Path, text: &SecretBytes) -> Result<Self> {
+        let words = find_editor()?;
+        let failed = |error: std::io::Error| {
+            Error::new(Kind::Write, "cannot make a private file for the editor").because(error)
+        };
+        let folder = PrivateFolder::create("sealwright-edit-").map_err(failed)?;
+        if !folder.in_memory() {
+            terminal.warn(
+                "this system has no folder in memory: the decrypted text lies on a disk while it is edited",
+            );
+        }
+        let path = folder
+            .path()
+            .join(target.file_name().unwrap_or(OsStr::new("file")));
+        File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .and_then(|mut file| file.write_all(text.expose()))
+            .map_err(failed)?;
+        Ok(Self {
+            folder,
+            path,
+            words,
+        })
+    }
+
+    /// Runs the editor and reads the text back; `line` is where it should open.
+    pub(crate) fn run(&self, terminal: &Terminal, line: Option<usize>) -> Result<Edited> {
+        let (program, arguments) = self
+            .words
+            .split_first()
+            .expect("an editor has at least one word");
+        let mut command = Command::new(program);
+        command.args(arguments);
+        if let Some(argument) = line.and_then(|line| line_argument(program, line)) {
+            command.arg(argument);
+        }
+        command.arg(&self.path);
+        let guard = self.folder.wipe_on_signals();
+        let started = Instant::now();
+        let status = command.status();
+        drop(guard);
+        let failed = || {
+            Error::new(
+                Kind::Editor,
+                format!("Could not run editor {}", Path::new(program).display()),
+            )
+        };
+        let status = status.map_err(|error| {
+            failed()
+                .because(error)
+                .hint("set SOPS_EDITOR or EDITOR to a program with its arguments, such as 'vim' or 'code --wait'")
+        })?;
+        if !status.success() {
+            return Err(failed().because(status.to_string()));
+        }
+        let original = file::read(&self.path).map_err(|error| {
+            Error::new(Kind::Editor, "cannot read what the editor left").because(error)
+        })?;
+        // Editors may replace the file under another mask.
+        let _ = std::fs::set_permissions(&self.path, std::fs::Permissions::from_mode(0o600));
+        let returned_at_once = started.elapsed() < Duration::from_millis(500);
+        let _ = terminal;
+        Ok(Edited {
+            text: original.bytes,
+            returned_at_once,
+        })
+    }
+
+    /// What to try when the editor came back at once and changed nothing: a graphical one needs to be told to wait.
+    pub(crate) fn waiting_hint(&self) -> Option<String> {
+        let program = Path::new(&self.words[0]).file_name()?.to_str()?;
+        let wait = match program {
+            "code" | "code-insiders" | "codium" | "cursor" | "zed" | "subl" | "atom"
+            | "windsurf" => "--wait",
+            "gvim" | "mvim" => "--nofork",
+            "kate" => "--block",
+            "gedit" | "gnome-text-editor" => "--standalone",
+            "idea" | "pycharm" | "goland" => "--wait",
+            _ => return None,
+        };
+        let given = self.words.iter().any(|word| {
+            word == wait
+                || (wait == "--wait" && word == "-w")
+                || (wait == "--nofork" && word == "-f")
+        });
+        (!given).then(|| {
+            format!(
+                "{program} may have returned before you were done: set EDITOR='{program} {wait}'"
+            )
+        })
+    }
+}
+
+/// What came back from the editor.
+#[derive(Debug)]
+pub(crate) struct Edited {
+    /// The text.
+    pub(crate) text: SecretBytes,
+    /// Whether the editor ended faster than a person edits.
+    pub(crate) returned_at_once: bool,
+}
+
+/// `SOPS_EDITOR`, else `EDITOR`, as words; else the first of vim, nano and vi that is there (S105).
+fn find_editor() -> Result<Vec<OsString>> {
+    for variable in ["SOPS_EDITOR", "EDITOR"] {
+        let Some(value) = std::env::var_os(variable).filter(|value| !value.is_empty()) else {
+            continue;
+        };
+        let words = value
+            .to_str()
+            .and_then(|text| shell_words::split(text).ok());
+        return match words {
+            Some(words) if !words.is_empty() => Ok(words.into_iter().map(OsString::from).collect()),
+            _ => Err(Error::new(
+                Kind::Editor,
+                format!("invalid {variable}: quotes do not match, or there is no word in it"),
+            )),
+        };
+    }
+    for program in ["vim", "nano", "vi"] {
+        if in_path(program) {
+            return Ok(vec![OsString::from(program)]);
+        }
+    }
+    Err(Error::new(
+        Kind::Editor,
+        "No editor available: none of vim, nano and vi is installed",
+    )
+    .hint("set SOPS_EDITOR or EDITOR"))
+}
+
+fn in_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| {
+        std::fs::metadata(folder.join(program))
+            .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    })
+}
+
+/// The argument that opens a known editor at a line.
+fn line_argument(program: &OsStr, line: usize) -> Option<String> {
+    let name = Path::new(program).file_name()?.to_str()?;
+    let knows = matches!(
+        name,
+        "vi" | "vim"
+            | "nvim"
+            | "view"
+            | "gvim"
+            | "nano"
+            | "pico"
+            | "emacs"
+            | "emacsclient"
+            | "joe"
+            | "micro"
+            | "kak"
+            | "mg"
+    );
+    knows.then(|| format!("+{line}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_editors_open_at_a_line() {
+        assert_eq!(line_argument(OsStr::new("/usr/bin/vim"), 3).unwrap(), "+3");
+        assert_eq!(line_argument(OsStr::new("cp"), 3), None);
+    }
+}

@@ -1,0 +1,490 @@
+//! Files: read into wiped memory, replaced whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
+use sealwright_crypto::secret::{SecretBytes, SecretWriter};
+
+use crate::error::{Error, Kind, Result};
+use crate::terminal::Terminal;
+
+/// What a file was when it was read, so that a writer can tell whether somebody else wrote meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+}
+
+/// The bytes of a file, and which state of it they are.
+#[derive(Debug)]
+pub(crate) struct Original {
+    /// The content.
+    pub(crate) bytes: SecretBytes,
+    /// What it was when it was read; `None` for a pipe or a device.
+    pub(crate) stamp: Option<Stamp>,
+    /// Holds the lock of a file that is to be updated.
+    _lock: Option<File>,
+}
+
+impl Original {
+    /// What came through a pipe.
+    pub(crate) fn of_pipe(bytes: SecretBytes) -> Self {
+        Self {
+            bytes,
+            stamp: None,
+            _lock: None,
+        }
+    }
+
+    /// The content alone; the lock is given up.
+    pub(crate) fn into_bytes(self) -> SecretBytes {
+        self.bytes
+    }
+
+    /// Takes the content out and keeps what tells of other writers.
+    pub(crate) fn take_bytes(&mut self) -> SecretBytes {
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+/// Reads a file.
+pub(crate) fn read(path: &Path) -> io::Result<Original> {
+    let file = File::open(path)?;
+    read_open(file)
+}
+
+/// Reads a file that will be replaced at once: another program that updates it the same way waits until this one is
+/// done, so that both changes last.
+pub(crate) fn read_to_update(path: &Path) -> io::Result<Original> {
+    let file = open_locked(path)?;
+    let lock = file.try_clone()?;
+    let mut original = read_open(file)?;
+    original._lock = Some(lock);
+    Ok(original)
+}
+
+/// Reads all of standard input.
+pub(crate) fn read_stdin() -> io::Result<SecretBytes> {
+    let mut writer = SecretWriter::with_capacity(64 << 10);
+    loop {
+        let at = writer.len();
+        let room = writer.extend_zeroed(64 << 10);
+        let got = match rustix::io::read(rustix::stdio::stdin(), room) {
+            Ok(got) => got,
+            Err(rustix::io::Errno::INTR) => {
+                writer.truncate(at);
+                continue;
+            }
+            Err(errno) => return Err(errno.into()),
+        };
+        writer.truncate(at + got);
+        if got == 0 {
+            return Ok(writer.finish());
+        }
+    }
+}
+
+fn read_open(mut file: File) -> io::Result<Original> {
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    }
+    let expected = usize::try_from(metadata.len()).unwrap_or(0);
+    let mut writer = SecretWriter::with_capacity(expected + 1);
+    loop {
+        let at = writer.len();
+        let step = if at < expected {
+            expected - at
+        } else {
+            8 << 10
+        };
+        // The first read takes the whole file; the second, small, only proves its end.
+        let step = if at == expected && at > 0 { 1 } else { step };
+        let room = writer.extend_zeroed(step);
+        match file.read(room) {
+            Ok(0) => {
+                writer.truncate(at);
+                break;
+            }
+            Ok(got) => writer.truncate(at + got),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => writer.truncate(at),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Original {
+        bytes: writer.finish(),
+        stamp: metadata.is_file().then(|| Stamp::of(&metadata)),
+        _lock: None,
+    })
+}
+
+/// Opens the file at `path` under an exclusive lock. A file that was replaced while we waited is opened again.
+fn open_locked(path: &Path) -> io::Result<File> {
+    loop {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Ok(file);
+        }
+        // Some network file systems have no locks; the stamp still tells of another writer.
+        let _ = rustix::fs::flock(&file, FlockOperation::LockExclusive);
+        let now = fs::metadata(path)?;
+        if (now.dev(), now.ino()) == (metadata.dev(), metadata.ino()) {
+            return Ok(file);
+        }
+    }
+}
+
+/// Replaces a file in one step: readers see the old content or the new, also after a crash.
+///
+/// The new content is written to a file without a name in the same folder, synced, named and renamed over the old one;
+/// then the folder is synced. Mode, owner, extended attributes and the target of a symbolic link are kept. With the
+/// `original` that the new content was made of, a file that somebody else changed meanwhile is left alone. A pipe or a
+/// device is simply written to.
+pub(crate) fn replace(
+    terminal: &Terminal,
+    path: &Path,
+    bytes: &SecretBytes,
+    original: Option<&Original>,
+) -> Result<()> {
+    let failed = |error: io::Error| {
+        Error::new(Kind::Write, format!("cannot write {}", path.display())).because(error)
+    };
+    let target = resolve(path).map_err(failed)?;
+    let old = match fs::metadata(&target) {
+        Ok(metadata) if is_special(&metadata) => {
+            return write_through(&target, bytes).map_err(failed);
+        }
+        Ok(metadata) if metadata.is_dir() => {
+            return Err(failed(io::Error::from(io::ErrorKind::IsADirectory)));
+        }
+        Ok(metadata) => Some(metadata),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(failed(error)),
+    };
+
+    let held = original.is_some_and(|original| original._lock.is_some());
+    let _lock = match (&old, original, held) {
+        (Some(_), Some(_), false) => open_locked(&target).ok(),
+        _ => None,
+    };
+    if let Some(stamp) = original.and_then(|original| original.stamp.as_ref()) {
+        let now = fs::metadata(&target).map_err(failed)?;
+        if Stamp::of(&now) != *stamp {
+            return Err(Error::new(
+                Kind::Write,
+                format!(
+                    "{} was changed by another program while this one worked on it; nothing was written",
+                    path.display()
+                ),
+            )
+            .hint("look at the other change, then run the command again"));
+        }
+    }
+
+    match replace_by_rename(terminal, &target, bytes, old.as_ref()) {
+        Err(error) if old.is_some() && cannot_rename(&error) => {
+            // A folder that takes no new file, or a single file mounted into a container.
+            terminal.warn(&format!(
+                "{} cannot be replaced in one step ({error}): it is overwritten in place",
+                path.display()
+            ));
+            overwrite(&target, bytes).map_err(failed)
+        }
+        other => other.map_err(failed),
+    }
+}
+
+/// Follows symbolic links to the file that is to be written, whether it exists or not.
+fn resolve(path: &Path) -> io::Result<PathBuf> {
+    let mut at = path.to_path_buf();
+    for _ in 0..40 {
+        match fs::read_link(&at) {
+            Ok(next) => at = at.parent().unwrap_or(Path::new("")).join(next),
+            Err(_) => return Ok(at),
+        }
+    }
+    Err(io::Error::other("too many levels of symbolic links"))
+}
+
+fn is_special(metadata: &fs::Metadata) -> bool {
+    let kind = metadata.file_type();
+    kind.is_fifo() || kind.is_char_device() || kind.is_block_device() || kind.is_socket()
+}
+
+fn cannot_rename(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ResourceBusy
+            | io::ErrorKind::CrossesDevices
+    )
+}
+
+fn write_through(target: &Path, bytes: &SecretBytes) -> io::Result<()> {
+    File::options()
+        .write(true)
+        .open(target)?
+        .write_all(bytes.expose())
+}
+
+fn overwrite(target: &Path, bytes: &SecretBytes) -> io::Result<()> {
+    let mut file = File::options().write(true).open(target)?;
+    file.write_all(bytes.expose())?;
+    file.set_len(bytes.len() as u64)?;
+    file.sync_all()
+}
+
+fn replace_by_rename(
+    terminal: &Terminal,
+    target: &Path,
+    bytes: &SecretBytes,
+    old: Option<&fs::Metadata>,
+) -> io::Result<()> {
+    let folder = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut new = NewFile::create(folder, target)?;
+    new.file.write_all(bytes.expose())?;
+    match old {
+        Some(old) => keep_attributes(terminal, target, &new.file, old)?,
+        None => new
+            .file
+            .set_permissions(fs::Permissions::from_mode(0o666 & !umask()))?,
+    }
+    new.file.sync_all()?;
+    new.rename_over(target)?;
+    // Some file systems cannot sync a folder; the rename itself is done.
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    Ok(())
+}
+
+/// Gives the new file the mode, owner and extended attributes (access lists among them) of the old one.
+fn keep_attributes(
+    terminal: &Terminal,
+    target: &Path,
+    file: &File,
+    old: &fs::Metadata,
+) -> io::Result<()> {
+    let new = file.metadata()?;
+    if (new.uid(), new.gid()) != (old.uid(), old.gid())
+        && std::os::unix::fs::fchown(file, Some(old.uid()), Some(old.gid())).is_err()
+    {
+        let group_kept = std::os::unix::fs::fchown(file, None, Some(old.gid())).is_ok();
+        terminal.warn(&format!(
+            "the {} of {} changes: this user may not keep it",
+            if group_kept {
+                "owner"
+            } else {
+                "owner and group"
+            },
+            target.display()
+        ));
+    }
+    copy_attributes(target, file);
+    file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o7777))
+}
+
+/// Copies what can be copied: not every file system has extended attributes, and some belong to the system.
+fn copy_attributes(target: &Path, file: &File) {
+    let mut names = vec![0; 4096];
+    let Ok(length) = rustix::fs::listxattr(target, &mut names[..]) else {
+        return;
+    };
+    for name in names[..length].split(|byte| *byte == 0) {
+        let Ok(name) = std::str::from_utf8(name) else {
+            continue;
+        };
+        let mut value = vec![0; 64 << 10];
+        if name.is_empty() {
+            continue;
+        }
+        if let Ok(length) = rustix::fs::getxattr(target, name, &mut value[..]) {
+            let _ = rustix::fs::fsetxattr(
+                file,
+                name,
+                &value[..length],
+                rustix::fs::XattrFlags::empty(),
+            );
+        }
+    }
+}
+
+/// The mask for new files. Linux tells it without changing it.
+fn umask() -> u32 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("Umask:"))
+        .and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok())
+        .unwrap_or(0o022)
+}
+
+/// A file that has no name until it is complete, where the file system can do that; so a killed program leaves nothing.
+struct NewFile {
+    file: File,
+    /// The name it has or will have for a moment.
+    name: PathBuf,
+    named: bool,
+}
+
+impl NewFile {
+    fn create(folder: &Path, target: &Path) -> io::Result<Self> {
+        let base = target.file_name().unwrap_or_default().to_string_lossy();
+        let base: String = base.chars().take(60).collect();
+        let name = folder.join(format!(".{base}.{}.sealwright", std::process::id()));
+        let nameless = rustix::fs::open(
+            folder,
+            OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC,
+            Mode::RUSR | Mode::WUSR,
+        );
+        if let Ok(descriptor) = nameless {
+            return Ok(Self {
+                file: File::from(descriptor),
+                name,
+                named: false,
+            });
+        }
+        let _ = fs::remove_file(&name); // left behind by a process that had this id
+        let descriptor = rustix::fs::open(
+            &name,
+            OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW,
+            Mode::RUSR | Mode::WUSR,
+        )?;
+        Ok(Self {
+            file: File::from(descriptor),
+            name,
+            named: true,
+        })
+    }
+
+    fn rename_over(mut self, target: &Path) -> io::Result<()> {
+        if !self.named {
+            let source = format!("/proc/self/fd/{}", self.file.as_fd().as_raw_fd());
+            let link = |name: &Path| {
+                rustix::fs::linkat(
+                    rustix::fs::CWD,
+                    source.as_str(),
+                    rustix::fs::CWD,
+                    name,
+                    AtFlags::SYMLINK_FOLLOW,
+                )
+            };
+            if let Err(error) = link(&self.name) {
+                if error != rustix::io::Errno::EXIST {
+                    return Err(error.into());
+                }
+                fs::remove_file(&self.name)?;
+                link(&self.name)?;
+            }
+            self.named = true;
+        }
+        fs::rename(&self.name, target)?;
+        self.named = false;
+        Ok(())
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if self.named {
+            let _ = fs::remove_file(&self.name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(path: &Path) -> Vec<u8> {
+        read(path).unwrap().bytes.expose().to_vec()
+    }
+
+    fn put(path: &Path, bytes: &[u8]) {
+        replace(&Terminal::new(), path, &SecretBytes::copy_of(bytes), None).unwrap();
+    }
+
+    #[test]
+    fn t61_mode_and_symlink_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().join("real");
+        let link = folder.path().join("link");
+        put(&real, b"old");
+        fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink("real", &link).unwrap();
+        put(&link, b"new and longer");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(content(&real), b"new and longer");
+        assert_eq!(fs::metadata(&real).unwrap().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn another_writer_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        put(&path, b"one");
+        let original = read(&path).unwrap();
+        put(&path, b"two");
+        let refused = replace(
+            &Terminal::new(),
+            &path,
+            &SecretBytes::copy_of(b"three"),
+            Some(&original),
+        );
+        assert_eq!(refused.unwrap_err().kind, Kind::Write);
+        assert_eq!(content(&path), b"two");
+    }
+
+    #[test]
+    fn updates_wait_for_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("count");
+        put(&path, b"0");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..25 {
+                        let original = read_to_update(&path).unwrap();
+                        let count: u32 = std::str::from_utf8(original.bytes.expose())
+                            .unwrap()
+                            .parse()
+                            .unwrap();
+                        let next = SecretBytes::copy_of((count + 1).to_string().as_bytes());
+                        // Every thread has the process's id in its temporary name: the lock keeps them apart.
+                        replace(&Terminal::new(), &path, &next, Some(&original)).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(content(&path), b"100");
+    }
+
+    #[test]
+    fn a_missing_file_is_created_with_the_usual_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new");
+        put(&path, b"");
+        let mode = fs::metadata(&path).unwrap().mode() & 0o777;
+        assert_eq!(mode, 0o666 & !umask());
+    }
+}

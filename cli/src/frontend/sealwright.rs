@@ -1,0 +1,113 @@
+//! Our own verbs: consistent with each other, many files at once, JSON for scripts, nothing written with `--dry-run`.
+
+mod arguments;
+
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use crate::error::{Error, Kind, Result};
+use crate::terminal::Terminal;
+use crate::world::World;
+
+use arguments::{Arguments, Verb};
+
+/// Runs the front-end; `words` are those after the program's name. Gives the exit code.
+pub(crate) fn run(words: Vec<OsString>) -> u8 {
+    let terminal = Arc::new(Terminal::new());
+    let words = std::iter::once(OsString::from("sealwright")).chain(words);
+    let parsed = Arguments::command()
+        .try_get_matches_from(words)
+        .and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = match parsed {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let text = error.render();
+            let wanted = !error.use_stderr();
+            if wanted {
+                let _ = terminal.out(text.to_string().as_bytes());
+                return 0;
+            }
+            let text = if terminal.colours() {
+                text.ansi().to_string()
+            } else {
+                text.to_string()
+            };
+            terminal.tell(text.trim_end());
+            return Kind::Usage.code();
+        }
+    };
+    terminal.set_verbose(arguments.everywhere.verbose);
+    let json = arguments.everywhere.json();
+    let world = World::new(Arc::clone(&terminal));
+    match perform(&world, arguments) {
+        Ok(()) => 0,
+        Err(error) if json => report_json(&terminal, &error),
+        Err(error) => super::report(&terminal, &error),
+    }
+}
+
+fn perform(world: &World, arguments: Arguments) -> Result<()> {
+    let everywhere = arguments.everywhere;
+    match arguments.verb {
+        Verb::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "sealwright", &mut script);
+            world.terminal.out(&script)
+        }
+        Verb::Man { folder } => man_pages(world, folder.as_deref()),
+        verb => {
+            crate::world::refuse_unaudited()?;
+            verb.perform(world, &everywhere)
+        }
+    }
+}
+
+/// Prints the manual of the program, or writes one page for each verb into a folder.
+fn man_pages(world: &World, folder: Option<&std::path::Path>) -> Result<()> {
+    let failed =
+        |error: std::io::Error| Error::new(Kind::Write, "cannot print the manual").because(error);
+    let render = |command: clap::Command| -> Result<Vec<u8>> {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(command)
+            .render(&mut page)
+            .map_err(failed)?;
+        Ok(page)
+    };
+    let mut command = Arguments::command();
+    command.build();
+    let Some(folder) = folder else {
+        return world.terminal.out(&render(command)?);
+    };
+    let mut pages = vec![("sealwright".to_owned(), command.clone())];
+    for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+        let name = format!("sealwright-{}", verb.get_name());
+        pages.push((name, verb.clone()));
+    }
+    for (name, command) in pages {
+        let page = sealwright_crypto::secret::SecretBytes::from(render(command)?);
+        crate::file::replace(
+            &world.terminal,
+            &folder.join(format!("{name}.1")),
+            &page,
+            None,
+        )?;
+    }
+    Ok(())
+}
+
+/// Shows an error as one line of JSON on standard error.
+fn report_json(terminal: &Terminal, error: &Error) -> u8 {
+    let message = error.message();
+    if !message.is_empty() {
+        let value = serde_json::json!({
+            "error": error.kind.name(),
+            "code": error.kind.code(),
+            "message": message,
+            "hints": error.hints,
+        });
+        terminal.tell(&value.to_string());
+    }
+    error.kind.code()
+}

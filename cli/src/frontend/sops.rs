@@ -1,0 +1,764 @@
+//! The incumbent `sops`: its commands, flags, messages and exit codes over our commands.
+
+mod completion;
+mod flags;
+mod help;
+mod parser;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::command::{
+    self, Input, KeyTexts, Output, SelectionTexts, Settings, absolute, parse_tree_path,
+};
+use crate::error::{Error, Kind, Result};
+use crate::terminal::Terminal;
+use crate::world::{World, refuse_unaudited};
+
+use flags::{Command, ROOT};
+use parser::Values;
+
+/// The version of the contract that this front-end implements; clients read it (L1).
+const VERSION_LINE: &str = "sops 3.13.3";
+
+/// Runs the front-end; `words` are those after the program's name. Gives the exit code.
+pub(crate) fn run(words: Vec<OsString>) -> u8 {
+    let world = World::new(Arc::new(Terminal::new()));
+    match dispatch(&world, words) {
+        Ok(()) => 0,
+        Err(error) => super::report(&world.terminal, &error),
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+fn dispatch(world: &World, mut words: Vec<OsString>) -> Result<()> {
+    let terminal = &*world.terminal;
+    if words
+        .last()
+        .is_some_and(|word| word == "--generate-bash-completion")
+    {
+        words.pop();
+        return complete(terminal, &words);
+    }
+    let (values, operands) = match parser::parse(&ROOT, &words, &variable) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            let help = help::of_program("sops");
+            terminal.out(format!("Incorrect Usage. {error}\n\n{help}").as_bytes())?;
+            return Err(Error::new(Kind::Usage, error.to_string()));
+        }
+    };
+    terminal.set_verbose(values.on("verbose"));
+    if values.on("help") {
+        return terminal.out(help::of_program("sops").as_bytes());
+    }
+    if values.on("version") {
+        return print_version(terminal, &values);
+    }
+    let Some((first, rest)) = operands.split_first() else {
+        return Err(Error::new(Kind::NoFile, "Error: no file specified"));
+    };
+    if first == "help" || first == "h" {
+        return print_help(terminal, "sops", &ROOT, rest);
+    }
+    match find(&ROOT, first) {
+        Some(command) => run_command(world, &values, "sops", command, rest),
+        None => legacy(world, &values, &operands),
+    }
+}
+
+fn find(within: &'static Command, word: &OsString) -> Option<&'static Command> {
+    within.commands.iter().find(|command| word == command.name)
+}
+
+fn print_version(terminal: &Terminal, values: &Values) -> Result<()> {
+    if values.on("check-for-updates") {
+        terminal.warn("this program does not look for newer releases of itself");
+    }
+    terminal.say(VERSION_LINE)
+}
+
+fn print_help(
+    terminal: &Terminal,
+    path: &str,
+    within: &'static Command,
+    words: &[OsString],
+) -> Result<()> {
+    let text = match words.first() {
+        None if within.name == "sops" => help::of_program(path),
+        None => help::of_command("sops", within),
+        Some(word) => match find(within, word) {
+            Some(command) => help::of_command(path, command),
+            None => {
+                return Err(Error::new(
+                    Kind::HelpTopic,
+                    format!("No help topic for '{}'", word.to_string_lossy()),
+                ));
+            }
+        },
+    };
+    terminal.out(text.as_bytes())
+}
+
+/// Prints what the shell may offer next (S74, S144).
+fn complete(terminal: &Terminal, words: &[OsString]) -> Result<()> {
+    let mut command = &ROOT;
+    for word in words {
+        if let Some(inner) = find(command, word) {
+            command = inner;
+        }
+    }
+    let last = words.last().map(|word| word.to_string_lossy());
+    let with_summaries = variable("_CLI_ZSH_AUTOCOMPLETE_HACK").as_deref() == Some("1");
+    let text = help::completions(command, last.as_deref(), with_summaries);
+    terminal.out(text.as_bytes())
+}
+
+fn run_command(
+    world: &World,
+    before: &Values,
+    path: &str,
+    command: &'static Command,
+    words: &[OsString],
+) -> Result<()> {
+    let terminal = &*world.terminal;
+    let ordered = parser::reorder(command, words);
+    let parsed = parser::parse(command, &ordered, &variable);
+    let (mut values, operands) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            let help = help::of_command(path, command);
+            terminal.out(format!("Incorrect Usage: {error}\n\n{help}").as_bytes())?;
+            return Err(Error::new(Kind::Usage, error.to_string()));
+        }
+    };
+    if values.on("help") {
+        return terminal.out(help::of_command(path, command).as_bytes());
+    }
+    if !command.commands.is_empty() {
+        let path = format!("{path} {}", command.name);
+        return match operands.split_first() {
+            None => terminal.out(help::of_command("sops", command).as_bytes()),
+            Some((word, rest)) if word == "help" || word == "h" => {
+                print_help(terminal, &path, command, rest)
+            }
+            Some((word, rest)) => match find(command, word) {
+                Some(inner) => run_command(world, before, &path, inner, rest),
+                None => print_help(terminal, &path, command, &operands),
+            },
+        };
+    }
+    // These reach every command; whatever else stands before a command counts if the command knows it.
+    const EVERYWHERE: [&str; 5] = [
+        "config",
+        "indent",
+        "mac-only-encrypted",
+        "verbose",
+        "disable-version-check",
+    ];
+    for name in values.inherit(before) {
+        if !EVERYWHERE.contains(&name) {
+            terminal.warn(&format!("--{name} before `{}` has no effect", command.name));
+        }
+    }
+    if values.on("verbose") {
+        terminal.set_verbose(true);
+    }
+    let call = Call {
+        world,
+        root: before,
+        values: &values,
+        operands: &operands,
+    };
+    if path != "sops completion" {
+        refuse_unaudited()?;
+    }
+    match (path, command.name) {
+        (_, "encrypt") => call.encrypt(),
+        (_, "decrypt") => call.decrypt(),
+        (_, "rotate") => call.rotate(),
+        (_, "edit") => call.edit(),
+        (_, "set") => call.set(),
+        (_, "unset") => call.unset(),
+        (_, "exec-env") => call.exec_env(),
+        (_, "exec-file") => call.exec_file(),
+        (_, "publish") => call.publish(),
+        (_, "keyservice") => call.keyservice(),
+        (_, "filestatus") => call.filestatus(),
+        (_, "updatekeys") => call.updatekeys(),
+        ("sops groups", "add") => call.groups_add(),
+        ("sops groups", "delete") => call.groups_delete(),
+        ("sops completion", "bash") => terminal.out(completion::BASH.as_bytes()),
+        ("sops completion", "zsh") => terminal.out(completion::ZSH.as_bytes()),
+        (path, name) => unreachable!("{path} {name} is in the list of commands"),
+    }
+}
+
+/// One command line, read.
+struct Call<'a> {
+    world: &'a World,
+    root: &'a Values,
+    values: &'a Values,
+    operands: &'a [OsString],
+}
+
+/// The names of the flags that add or remove keys, without the prefix.
+const KEY_FLAGS: [&str; 7] = [
+    "kms",
+    "gcp-kms",
+    "hckms",
+    "azure-kv",
+    "hc-vault-transit",
+    "pgp",
+    "age",
+];
+
+impl Call<'_> {
+    fn encrypt(&self) -> Result<()> {
+        self.refuse_two_outputs()?;
+        let from = self.input_or_stdin()?;
+        if from == Input::Stdin && self.values.text("filename-override").is_empty() {
+            return Err(Error::new(
+                Kind::Conflict,
+                "Error: must specify --filename-override when reading from stdin",
+            ));
+        }
+        self.encrypt_from(from)
+    }
+
+    fn encrypt_from(&self, from: Input) -> Result<()> {
+        let name = self.name(&from)?;
+        command::Encrypt {
+            to: self.output()?,
+            name,
+            from,
+            keys: self.keys(),
+            aws_profile: self.values.some_text("aws-profile"),
+            encryption_context: self.values.some_text("encryption-context"),
+            selection: self.selection(),
+            threshold: self.threshold()?,
+            mac_only_encrypted: self.root.on("mac-only-encrypted"),
+            settings: self.settings(),
+        }
+        .run(self.world)
+    }
+
+    fn decrypt(&self) -> Result<()> {
+        self.refuse_two_outputs()?;
+        let from = self.input_or_stdin()?;
+        self.decrypt_from(from)
+    }
+
+    fn decrypt_from(&self, from: Input) -> Result<()> {
+        let extract = parse_tree_path(self.values.text("extract")).map_err(|reason| {
+            Error::new(
+                Kind::ExtractPath,
+                format!("error parsing --extract path: {reason}"),
+            )
+        })?;
+        command::Decrypt {
+            to: self.output()?,
+            name: self.name(&from)?,
+            from,
+            extract,
+            ignore_mac: self.values.on("ignore-mac"),
+            settings: self.settings(),
+        }
+        .run(self.world)
+    }
+
+    fn rotate(&self) -> Result<()> {
+        self.refuse_two_outputs()?;
+        let file = self.file()?;
+        if !file.exists() && self.changes_keys() {
+            return Err(Error::new(
+                Kind::NoFileToRotate,
+                format!(
+                    "Error: cannot add or remove keys on non-existent file {file:?}, use the `edit` subcommand instead."
+                ),
+            ));
+        }
+        self.rotate_file(file, false)
+    }
+
+    fn rotate_file(&self, file: PathBuf, needs_rule: bool) -> Result<()> {
+        let from = Input::File(file);
+        command::Rotate {
+            to: self.output()?,
+            name: self.name(&from)?,
+            from,
+            add: self.prefixed_keys("add-"),
+            remove: self.prefixed_keys("rm-"),
+            encryption_context: self.values.some_text("encryption-context"),
+            ignore_mac: self.values.on("ignore-mac"),
+            needs_rule,
+            settings: self.settings(),
+        }
+        .run(self.world)
+    }
+
+    fn edit(&self) -> Result<()> {
+        let file = self.file()?;
+        self.edit_file(file, false)
+    }
+
+    fn edit_file(&self, file: PathBuf, needs_rule: bool) -> Result<()> {
+        command::Edit {
+            name: self.name(&Input::File(file.clone()))?,
+            file,
+            keys: self.keys(),
+            aws_profile: self.values.some_text("aws-profile"),
+            encryption_context: self.values.some_text("encryption-context"),
+            selection: self.selection(),
+            threshold: self.threshold()?,
+            mac_only_encrypted: self.root.on("mac-only-encrypted"),
+            show_master_keys: self.values.on("show-master-keys"),
+            ignore_mac: self.values.on("ignore-mac"),
+            needs_rule,
+            settings: self.settings(),
+        }
+        .run(self.world)
+    }
+
+    fn set(&self) -> Result<()> {
+        let (from_file, from_stdin) = (self.values.on("value-file"), self.values.on("value-stdin"));
+        let wanted = if from_stdin { 2 } else { 3 };
+        if from_file && from_stdin {
+            return Err(Error::generic(
+                "Error: cannot use both --value-file and --value-stdin",
+            ));
+        }
+        if self.operands.len() != wanted {
+            return Err(Error::new(
+                Kind::NoFile,
+                if from_stdin {
+                    "Error: no file specified, or index is missing. Need precisely 2 positional arguments since --value-stdin is used."
+                } else {
+                    "Error: no file specified, or index and value are missing. Need precisely 3 positional arguments."
+                },
+            ));
+        }
+        let value = match self.operands.get(2) {
+            None => command::SetValue::Stdin,
+            Some(path) if from_file => command::SetValue::File(PathBuf::from(path)),
+            Some(text) => command::SetValue::json(text.to_string_lossy().as_bytes()),
+        };
+        let file = absolute(Path::new(&self.operands[0]))?;
+        command::Set {
+            name: file.clone(),
+            file,
+            path: self.tree_path(1)?,
+            value,
+            idempotent: self.values.on("idempotent"),
+            ignore_mac: self.values.on("ignore-mac"),
+            needs_rule: false,
+            settings: self.settings(),
+        }
+        .run(self.world)
+    }
+
+    fn unset(&self) -> Result<()> {
+        if self.operands.len() != 2 {
+            return Err(Error::new(
+                Kind::NoFile,
+                "Error: no file specified, or index is missing. Need precisely 2 positional arguments.",
+            ));
+        }
+        let file = absolute(Path::new(&self.operands[0]))?;
+        command::Unset {
+            name: file.clone(),
+            file,
+            path: self.tree_path(1)?,
+            idempotent: self.values.on("idempotent"),
+            ignore_mac: self.values.on("ignore-mac"),
+            settings: self.settings(),
+        }
+        .run(self.world)
+    }
+
+    fn exec_env(&self) -> Result<()> {
+        let (file, command) = self.file_and_command()?;
+        command::ExecEnv {
+            file,
+            command,
+            how: self.how(),
+            settings: self.settings(),
+        }
+        .run(self.world)
+    }
+
+    fn exec_file(&self) -> Result<()> {
+        let (file, command) = self.file_and_command()?;
+        command::ExecFile {
+            file,
+            command,
+            how: self.how(),
+            no_fifo: self.values.on("no-fifo"),
+            filename: self.values.some_text("filename"),
+            settings: self.settings(),
+        }
+        .run(self.world)
+    }
+
+    fn publish(&self) -> Result<()> {
+        let file = self.file()?;
+        command::Publish {
+            file,
+            typed: PathBuf::from(&self.operands[0]),
+            recursive: self.values.on("recursive"),
+            yes: self.values.on("yes"),
+            omit_extensions: self.values.on("omit-extensions"),
+            settings: self.settings(),
+        }
+        .run(self.world)
+    }
+
+    fn keyservice(&self) -> Result<()> {
+        command::KeyService {
+            network: self.values.text("network").to_owned(),
+            address: self.values.text("address").to_owned(),
+            prompt: self.values.on("prompt"),
+        }
+        .run(self.world)
+    }
+
+    fn filestatus(&self) -> Result<()> {
+        let file = self.file()?;
+        command::FileStatus {
+            file,
+            settings: self.settings(),
+        }
+        .run(self.world)
+    }
+
+    fn updatekeys(&self) -> Result<()> {
+        if self.operands.is_empty() {
+            return Err(no_file());
+        }
+        let files = self
+            .operands
+            .iter()
+            .map(|path| absolute(Path::new(path)))
+            .collect::<Result<Vec<_>>>()?;
+        command::UpdateKeys {
+            files,
+            yes: self.values.on("yes"),
+            settings: self.settings(),
+        }
+        .run(self.world)
+    }
+
+    fn groups_add(&self) -> Result<()> {
+        if !self.operands.is_empty() {
+            return Err(Error::generic(
+                "error: groups add takes no arguments besides its options",
+            ));
+        }
+        let list = |name: &str| {
+            let items = self.values.list(name);
+            (!items.is_empty()).then(|| items.join(","))
+        };
+        command::GroupsAdd {
+            file: self.group_file()?,
+            keys: KeyTexts {
+                kms: list("kms"),
+                gcp_kms: list("gcp-kms"),
+                hckms: list("hckms"),
+                azure_kv: list("azure-kv"),
+                hc_vault: list("hc-vault-transit"),
+                pgp: list("pgp"),
+                age: list("age"),
+            },
+            aws_profile: self.values.some_text("aws-profile"),
+            encryption_context: self.values.some_text("encryption-context"),
+            in_place: self.values.on("in-place"),
+            threshold: self.threshold()?,
+            settings: self.settings(),
+        }
+        .run(self.world)
+    }
+
+    fn groups_delete(&self) -> Result<()> {
+        if self.operands.len() != 1 {
+            return Err(Error::generic(
+                "error: groups delete takes one argument: the index of the group",
+            ));
+        }
+        let text = self.operands[0].to_string_lossy();
+        let index = text.parse::<usize>().map_err(|error| {
+            Error::generic(format!("failed to parse the group index {text:?}")).because(error)
+        })?;
+        command::GroupsDelete {
+            file: self.group_file()?,
+            index,
+            in_place: self.values.on("in-place"),
+            threshold: self.threshold()?,
+            settings: self.settings(),
+        }
+        .run(self.world)
+    }
+
+    fn group_file(&self) -> Result<PathBuf> {
+        absolute(Path::new(self.values.text("file")))
+    }
+
+    /// The file operand; further operands are ignored with a warning.
+    fn file(&self) -> Result<PathBuf> {
+        let Some(first) = self.operands.first() else {
+            return Err(no_file());
+        };
+        self.warn_of_more();
+        absolute(Path::new(first))
+    }
+
+    fn warn_of_more(&self) {
+        if self.operands.len() < 2 {
+            return;
+        }
+        self.world
+            .terminal
+            .warn("More than one positional argument provided. Only the first one will be used!");
+        let late = self.operands[1..]
+            .iter()
+            .find(|word| word.as_encoded_bytes().starts_with(b"-"));
+        if let Some(late) = late {
+            self.world.terminal.warn(&format!(
+                "{} after the file is not read as an option: put options before the file",
+                late.to_string_lossy()
+            ));
+        }
+    }
+
+    fn input_or_stdin(&self) -> Result<Input> {
+        if self.operands.is_empty() {
+            if self.values.on("in-place") {
+                return Err(Error::new(
+                    Kind::Conflict,
+                    "Error: cannot use --in-place when reading from stdin",
+                ));
+            }
+            return Ok(Input::Stdin);
+        }
+        let file = self.file()?;
+        refuse_missing(&file)?;
+        Ok(Input::File(file))
+    }
+
+    fn file_and_command(&self) -> Result<(PathBuf, OsString)> {
+        match self.operands {
+            [file, command] => Ok((absolute(Path::new(file))?, command.clone())),
+            _ => Err(Error::generic(
+                "error: missing file to decrypt, or command to run; both are needed, and nothing else",
+            )),
+        }
+    }
+
+    fn refuse_two_outputs(&self) -> Result<()> {
+        if self.values.on("in-place") && !self.values.text("output").is_empty() {
+            return Err(Error::new(
+                Kind::Conflict,
+                "Error: cannot operate on both --output and --in-place",
+            ));
+        }
+        Ok(())
+    }
+
+    fn output(&self) -> Result<Output> {
+        Ok(if self.values.on("in-place") {
+            Output::InPlace
+        } else if self.values.text("output").is_empty() {
+            Output::Stdout
+        } else {
+            Output::File(absolute(Path::new(self.values.text("output")))?)
+        })
+    }
+
+    /// The path that rules and types go by; `None` for standard input without a name.
+    fn name(&self, from: &Input) -> Result<PathBuf> {
+        match (self.values.text("filename-override"), from) {
+            ("", Input::File(file)) => Ok(file.clone()),
+            ("", Input::Stdin) => Ok(PathBuf::new()),
+            (name, _) => absolute(Path::new(name)),
+        }
+    }
+
+    fn tree_path(&self, at: usize) -> Result<Vec<sealwright_documents::format::Step>> {
+        let text = self.operands[at].to_string_lossy();
+        let path = parse_tree_path(&text).map_err(|reason| {
+            Error::new(Kind::Path, format!("Invalid set index format: {reason}"))
+        })?;
+        if path.is_empty() {
+            return Err(Error::new(
+                Kind::Path,
+                "Invalid set index format: the path is empty",
+            ));
+        }
+        Ok(path)
+    }
+
+    fn how(&self) -> command::ExecHow {
+        command::ExecHow {
+            background: self.values.on("background"),
+            pristine: self.values.on("pristine"),
+            same_process: self.values.on("same-process"),
+            user: self.values.some_text("user"),
+        }
+    }
+
+    fn threshold(&self) -> Result<u32> {
+        let value = self.values.int("shamir-secret-sharing-threshold");
+        u32::try_from(value)
+            .map_err(|_| Error::generic(format!("{value} is no threshold for key groups")))
+    }
+
+    fn keys(&self) -> KeyTexts {
+        self.prefixed_keys("")
+    }
+
+    fn prefixed_keys(&self, prefix: &str) -> KeyTexts {
+        let text = |name: &str| self.values.some_text(&format!("{prefix}{name}"));
+        KeyTexts {
+            kms: text("kms"),
+            gcp_kms: text("gcp-kms"),
+            hckms: text("hckms"),
+            azure_kv: text("azure-kv"),
+            hc_vault: text("hc-vault-transit"),
+            pgp: text("pgp"),
+            age: text("age"),
+        }
+    }
+
+    fn changes_keys(&self) -> bool {
+        ["add-", "rm-"].iter().any(|prefix| {
+            KEY_FLAGS
+                .iter()
+                .any(|name| !self.values.text(&format!("{prefix}{name}")).is_empty())
+        })
+    }
+
+    fn selection(&self) -> SelectionTexts {
+        let text = |name: &str| self.values.some_text(name);
+        SelectionTexts {
+            unencrypted_suffix: text("unencrypted-suffix"),
+            encrypted_suffix: text("encrypted-suffix"),
+            unencrypted_regex: text("unencrypted-regex"),
+            encrypted_regex: text("encrypted-regex"),
+            unencrypted_comment_regex: text("unencrypted-comment-regex"),
+            encrypted_comment_regex: text("encrypted-comment-regex"),
+        }
+    }
+
+    fn settings(&self) -> Settings {
+        let format = |name: &str| command::format_name(self.values.text(name));
+        let indent = self.root.int("indent");
+        Settings {
+            config: self.root.some_text("config").map(PathBuf::from),
+            indent: (indent != 0).then(|| i32::try_from(indent).unwrap_or(i32::MIN)),
+            decryption_order: self.values.some_text("decryption-order"),
+            local_keys: !self.values.off("enable-local-keyservice"),
+            key_services: self.values.list("keyservice").to_vec(),
+            input_type: format("input-type"),
+            output_type: format("output-type"),
+        }
+    }
+}
+
+fn no_file() -> Error {
+    Error::new(Kind::NoFile, "Error: no file specified")
+}
+
+fn refuse_missing(file: &Path) -> Result<()> {
+    match std::fs::metadata(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::new(
+            Kind::NoFile,
+            format!("Error: cannot operate on non-existent file {file:?}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The program without a command (S17): `--encrypt`, `--decrypt`, `--rotate`, `--set`, otherwise edit.
+fn legacy(world: &World, values: &Values, operands: &[OsString]) -> Result<()> {
+    refuse_unaudited()?;
+    let terminal = &*world.terminal;
+    let call = Call {
+        world,
+        root: values,
+        values,
+        operands,
+    };
+    let (encrypt, decrypt, rotate) = (
+        values.on("encrypt"),
+        values.on("decrypt"),
+        values.on("rotate"),
+    );
+    let set = !values.text("set").is_empty();
+    let file = call.file()?;
+    call.refuse_two_outputs()?;
+    if !file.exists() {
+        if call.changes_keys() {
+            return Err(Error::new(
+                Kind::NoFileToRotate,
+                format!(
+                    "Error: cannot add or remove keys on non-existent file {file:?}, use the `edit` subcommand instead."
+                ),
+            ));
+        }
+        if encrypt || decrypt || rotate {
+            refuse_missing(&file)?;
+        }
+    }
+    if [encrypt, decrypt, rotate, set]
+        .iter()
+        .filter(|on| **on)
+        .count()
+        > 1
+    {
+        terminal.warn(
+            "More than one of --encrypt, --decrypt, --rotate and --set was given: only the last of them in this order is done",
+        );
+    }
+    if set {
+        legacy_set(&call, file)
+    } else if rotate {
+        call.rotate_file(file, true)
+    } else if decrypt {
+        call.decrypt_from(Input::File(file))
+    } else if encrypt {
+        call.encrypt_from(Input::File(file))
+    } else {
+        call.edit_file(file, true)
+    }
+}
+
+/// `--set 'path json'`: split at the first `] ` (S104).
+fn legacy_set(call: &Call<'_>, file: PathBuf) -> Result<()> {
+    let text = call.values.text("set");
+    let wrong = || {
+        Error::new(
+            Kind::Path,
+            "Invalid --set format: 'path' and 'json' must be separated by a space after ]",
+        )
+    };
+    let (path, json) = text.split_once("] ").ok_or_else(wrong)?;
+    let path = parse_tree_path(&format!("{path}]"))
+        .map_err(|reason| Error::new(Kind::Path, format!("Invalid --set format: {reason}")))?;
+    if path.is_empty() {
+        return Err(wrong());
+    }
+    command::Set {
+        name: call.name(&Input::File(file.clone()))?,
+        file,
+        path,
+        value: command::SetValue::json(json.as_bytes()),
+        idempotent: false,
+        ignore_mac: call.values.on("ignore-mac"),
+        needs_rule: true,
+        settings: call.settings(),
+    }
+    .run(call.world)
+}

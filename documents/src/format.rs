@@ -7,6 +7,7 @@ pub mod ini;
 pub mod json;
 #[cfg(test)]
 mod properties;
+pub mod yaml;
 
 use std::path::Path;
 

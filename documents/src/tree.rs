@@ -83,7 +83,8 @@ pub enum Value {
     Time(Text),
     /// Text or bytes.
     Str(Text),
-    /// A comment: the text after the mark. `inline` when it shares its line with a value.
+    /// A comment: the text after the mark. `inline` when it shares its line with a value, which then lies directly before it
+    /// (nodes follow the text; the reference has such a comment before its value, and selection must look ahead).
     Comment {
         /// The text after the mark, leading space included.
         text: Text,

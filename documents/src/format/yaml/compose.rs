@@ -1,0 +1,621 @@
+//! From events to a tree: keys, types, aliases, duplicate keys, and the collection that each comment belongs to.
+
+mod anchors;
+mod block;
+mod weave;
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+
+use sealwright_crypto::secret::SecretBytes;
+
+use crate::error::ParseError;
+use crate::tree::{Block, Key, Node, NodeId, Span, Text, Tree, Value};
+
+use super::events::{Event, Events, What};
+use super::place::Place;
+use super::resolve::{self, Resolved};
+use super::tag::Tag;
+use super::token::Style;
+
+use anchors::Anchors;
+use weave::Found;
+
+type Composed<T> = Result<T, ParseError>;
+
+/// A tree and what only the format itself needs to know about it.
+pub(super) struct Composition {
+    pub(super) tree: Tree,
+    /// Where each node begins: its key, its anchor or its tag.
+    pub(super) starts: Vec<u32>,
+    /// Whether a key is written as an alias, which what it names must outlive.
+    pub(super) has_alias_keys: bool,
+}
+
+/// Reads a whole text.
+pub(super) fn compose(text: SecretBytes) -> Composed<Composition> {
+    if u32::try_from(text.len()).is_err() {
+        return Err(ParseError::at(
+            &[],
+            0,
+            "files of 4 GiB and more are not supported",
+        ));
+    }
+    if text.is_empty() {
+        return Err(ParseError::no_document());
+    }
+    let mut composer = Composer::new(text.expose())?;
+    composer.run()?;
+    let Composer {
+        events,
+        nodes,
+        starts,
+        documents,
+        blocks,
+        found,
+        unit,
+        has_alias_keys,
+        ..
+    } = composer;
+    let (mut nodes, starts, documents) = weave::weave(nodes, starts, documents, found);
+    if let Some(root) = nodes.first_mut() {
+        root.place = Place::of(root.place).with_unit(unit).bits();
+    }
+    let decoded = events.scanner.decoded.finish();
+    Ok(Composition {
+        tree: Tree {
+            text,
+            decoded,
+            nodes,
+            documents,
+            blocks,
+        },
+        starts,
+        has_alias_keys,
+    })
+}
+
+/// A collection that is being read.
+struct Frame {
+    node: NodeId,
+    is_map: bool,
+    is_flow: bool,
+    /// The column of a block collection.
+    column: i32,
+    key: Option<PendingKey>,
+    /// Whether an entry is complete, to which the comments at the foot of the next key belong.
+    has_entries: bool,
+    /// Whether the value of the merge key is being read as a list.
+    is_merge_list: bool,
+}
+
+/// A key whose value comes next.
+struct PendingKey {
+    key: Key,
+    start: usize,
+    is_merge: bool,
+    is_alias: bool,
+    has_foot: bool,
+}
+
+struct Composer<'a> {
+    events: Events<'a>,
+    nodes: Vec<Node>,
+    starts: Vec<u32>,
+    documents: Vec<u32>,
+    blocks: Vec<Block>,
+    frames: Vec<Frame>,
+    found: Vec<Found>,
+    anchors: Anchors,
+    hasher: RandomState,
+    hashes: Vec<(u64, u32)>,
+    unit: i32,
+    has_alias_keys: bool,
+}
+
+impl<'a> Composer<'a> {
+    fn new(src: &'a [u8]) -> Composed<Self> {
+        Ok(Self {
+            events: Events::new(src)?,
+            nodes: Vec::with_capacity(src.len() / 64),
+            starts: Vec::with_capacity(src.len() / 64),
+            documents: Vec::new(),
+            blocks: Vec::new(),
+            frames: Vec::new(),
+            found: Vec::new(),
+            anchors: Anchors::default(),
+            hasher: RandomState::new(),
+            hashes: Vec::new(),
+            unit: 0,
+            has_alias_keys: false,
+        })
+    }
+
+    fn error(&self, offset: usize, reason: impl Into<String>) -> ParseError {
+        self.events.scanner.error(offset, reason)
+    }
+
+    fn run(&mut self) -> Composed<()> {
+        loop {
+            let event = self.events.next()?;
+            match event.what {
+                What::StreamEnd if self.documents.is_empty() => {
+                    return Err(self.error(event.start, "no document, only blanks and comments"));
+                }
+                What::StreamEnd => return Ok(()),
+                _ => self.document(&event)?,
+            }
+        }
+    }
+
+    fn is_first_document(&self) -> bool {
+        self.documents.len() == 1
+    }
+
+    // -- documents ---------------------------------------------------------------------------------------------------
+
+    fn document(&mut self, start: &Event) -> Composed<()> {
+        let root = self.nodes.len();
+        self.documents.push(root as u32);
+        self.take_comments(start, root, root, root);
+        let content = self.events.next()?;
+        self.push_node(
+            Node {
+                key: Key::None,
+                value: Value::Map,
+                site: Span::new(content.node_start..content.node_start),
+                end: 0,
+                place: Place::new(Style::Absent, false, -1).bits(),
+            },
+            content.node_start,
+        );
+        match content.what {
+            What::MappingStart => {
+                self.take_comments(&content, root, root, root);
+                self.define_anchor(&content, root);
+                let column = if content.flow { 0 } else { content.indent };
+                if content.flow || column != 0 {
+                    self.set_place(root, Place::rewrite);
+                }
+                self.open(&content, root);
+                while !self.frames.is_empty() {
+                    let event = self.events.next()?;
+                    self.node(&event)?;
+                }
+            }
+            What::Scalar => self.null_document(&content, root)?,
+            What::Alias => self.alias_document(&content, root)?,
+            _ => {
+                return Err(self.error(
+                    content.start,
+                    "a document that is a list is not supported, only maps are",
+                ));
+            }
+        }
+        let end = self.events.next()?;
+        self.take_comments(&end, root, root, root);
+        self.nodes[root].site.end = end.start as u32;
+        self.nodes[root].end = self.nodes.len() as u32;
+        self.extract_blocks(root)
+    }
+
+    fn null_document(&mut self, content: &Event, root: NodeId) -> Composed<()> {
+        let text = self.events.scanner.content(content.text);
+        let quoted = !matches!(content.style, Style::Plain | Style::Absent);
+        if resolve::resolve(content.tag, quoted, text) != Ok(Resolved::Null) {
+            return Err(self.error(
+                content.start,
+                "a document that is a single value is not supported, only maps are",
+            ));
+        }
+        self.take_comments(content, root, root, root);
+        if content.node_start < content.end {
+            self.set_place(root, Place::rewrite);
+        }
+        Ok(())
+    }
+
+    /// A document that is an alias to a map of a document before it.
+    fn alias_document(&mut self, content: &Event, root: NodeId) -> Composed<()> {
+        self.take_comments(content, root, root, root);
+        let target = self.anchors.find(self.events.scanner.content(content.text));
+        let node = target.and_then(|target| target.node);
+        match node {
+            Some(node) if self.nodes[node].value == Value::Map && self.nodes[node].end != 0 => {
+                self.set_place(root, Place::rewrite);
+                self.copy_children(node, content)
+            }
+            _ => Err(self.error(content.start, "a document must be a map")),
+        }
+    }
+
+    // -- nodes -------------------------------------------------------------------------------------------------------
+
+    fn node(&mut self, event: &Event) -> Composed<()> {
+        let frame = self.frames.last().expect("checked by the caller");
+        let parent = frame.node;
+        if matches!(event.what, What::MappingEnd | What::SequenceEnd) {
+            return self.close(event);
+        }
+        if frame.is_map && frame.key.is_none() {
+            return self.key(event);
+        }
+        let node = self.nodes.len();
+        let (key, start) = match &frame.key {
+            Some(pending) => (pending.key, pending.start),
+            None => (Key::None, event.node_start),
+        };
+        match event.what {
+            What::Scalar => {
+                let holds_comment = event.has_comments && self.drop_inner_comments(event);
+                self.take_comments(event, parent, parent, parent);
+                let value = self.value(event)?;
+                let site = Span::new(event.start..event.end);
+                let mut place = Place::new(event.style, event.flow, event.indent);
+                if self.is_block_at_margin(event) {
+                    place = place.rewrite();
+                }
+                if holds_comment {
+                    place = place.holding_comment();
+                }
+                let place = place.bits();
+                self.push_node(
+                    Node {
+                        key,
+                        value,
+                        site,
+                        end: node as u32 + 1,
+                        place,
+                    },
+                    start,
+                );
+                self.define_anchor(event, node);
+                self.entry_done(node, event)
+            }
+            What::Alias => {
+                self.take_comments(event, parent, parent, parent);
+                self.alias(key, start, event)?;
+                self.entry_done(node, event)
+            }
+            _ => {
+                let in_list = !frame.is_map;
+                let (in_flow, column) = (frame.is_flow, frame.column);
+                let is_merge_list = self.is_first_document()
+                    && frame.key.as_ref().is_some_and(|key| key.is_merge)
+                    && event.what == What::SequenceStart;
+                let head = if in_list { parent } else { node };
+                self.take_comments(event, head, head, head);
+                let place = Place::new(Style::Absent, in_flow, column);
+                let value = if event.what == What::MappingStart {
+                    Value::Map
+                } else {
+                    Value::List
+                };
+                if !event.flow && !in_list && self.unit == 0 {
+                    self.unit = (event.indent - column).clamp(0, 9);
+                }
+                self.push_node(
+                    Node {
+                        key,
+                        value,
+                        site: Span::new(event.node_start..event.node_start),
+                        end: 0,
+                        place: place.bits(),
+                    },
+                    start,
+                );
+                self.define_anchor(event, node);
+                self.open(event, node);
+                self.frames.last_mut().expect("just opened").is_merge_list = is_merge_list;
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether a block scalar stands on a line of its own and no deeper than its parent, where no other value may.
+    fn is_block_at_margin(&self, event: &Event) -> bool {
+        if !matches!(event.style, Style::Literal | Style::Folded) {
+            return false;
+        }
+        let before = &self.events.scanner.src()[..event.node_start];
+        let blanks = before
+            .iter()
+            .rev()
+            .take_while(|byte| **byte == b' ')
+            .count();
+        let line = before.len() - blanks;
+        let starts_line = line == 0
+            || (1..=3.min(line))
+                .any(|len| super::characters::break_len(&before[line - len..line]) == len);
+        starts_line && i32::try_from(blanks).is_ok_and(|column| column <= event.indent)
+    }
+
+    fn push_node(&mut self, node: Node, start: usize) {
+        self.nodes.push(node);
+        self.starts.push(start as u32);
+    }
+
+    fn set_place(&mut self, node: NodeId, change: impl Fn(Place) -> Place) {
+        let place = &mut self.nodes[node].place;
+        *place = change(Place::of(*place)).bits();
+    }
+
+    fn open(&mut self, event: &Event, node: NodeId) {
+        if event.flow {
+            self.set_place(node, Place::flow);
+        }
+        self.frames.push(Frame {
+            node,
+            is_map: event.what == What::MappingStart,
+            is_flow: event.flow,
+            column: event.indent,
+            key: None,
+            has_entries: false,
+            is_merge_list: false,
+        });
+    }
+
+    fn close(&mut self, event: &Event) -> Composed<()> {
+        let frame = self.frames.pop().expect("every end has its start");
+        let node = frame.node;
+        let end = self.nodes.len();
+        self.nodes[node].end = end as u32;
+        let site_end = if frame.is_flow {
+            event.end
+        } else {
+            let last = self.nodes[end - 1].site.end as usize;
+            last.max(self.nodes[node].site.end as usize)
+        };
+        self.nodes[node].site.end = self.nodes[node].site.end.max(site_end as u32);
+        // A pair in a flow list ends where its value ends.
+        if frame.is_flow && frame.is_map && event.start == event.end {
+            self.nodes[node].site.end = self.nodes[end - 1].site.end;
+        }
+        if frame.is_map && self.is_first_document() {
+            self.check_keys(node)?;
+        }
+        if frame.is_merge_list {
+            self.check_merge_list(node)?;
+        }
+        match self.frames.last() {
+            None => {
+                // The root takes all of its own.
+                self.take_comments(event, node, node, node);
+                Ok(())
+            }
+            Some(parent) => {
+                let (parent_node, in_list) = (parent.node, !parent.is_map);
+                let key_has_foot = parent.key.as_ref().is_some_and(|key| key.has_foot);
+                let line = if in_list { parent_node } else { node };
+                let foot_stays = !frame.is_flow && frame.is_map;
+                let foot = if foot_stays || (!in_list && key_has_foot) {
+                    node
+                } else {
+                    parent_node
+                };
+                self.take_end_comments(event, line, foot, in_list);
+                self.entry_done(node, event)
+            }
+        }
+    }
+
+    /// An entry of the innermost collection is complete.
+    fn entry_done(&mut self, node: NodeId, event: &Event) -> Composed<()> {
+        let is_first_document = self.is_first_document();
+        let frame = self.frames.last_mut().expect("an entry has a collection");
+        frame.has_entries = true;
+        let key = frame.key.take();
+        let is_merge = key.as_ref().is_some_and(|key| key.is_merge);
+        if key.is_some_and(|key| key.is_alias) {
+            let place = &mut self.nodes[node].place;
+            *place = Place::of(*place).alias_key().bits();
+        }
+        let end = self.nodes[node].site.end;
+        let owner = frame.node;
+        let site = &mut self.nodes[owner].site;
+        site.end = site.end.max(end);
+        let fits = match self.nodes[node].value {
+            Value::Map => true,
+            Value::List => !Place::of(self.nodes[node].place).is_alias(),
+            _ => false,
+        };
+        if is_merge && is_first_document && !fits {
+            return Err(self.error(event.start, "`<<` takes a map or a list of maps"));
+        }
+        Ok(())
+    }
+
+    // -- keys --------------------------------------------------------------------------------------------------------
+
+    fn key(&mut self, event: &Event) -> Composed<()> {
+        let frame = self.frames.last().expect("checked by the caller");
+        let (map, has_entries) = (frame.node, frame.has_entries);
+        let is_block = !frame.is_flow;
+        let has_foot = event.has_comments
+            && !self.events.comments.foot.is_empty()
+            && !(is_block && has_entries);
+        self.take_comments(event, map, map, map);
+        let (key, is_merge) = match event.what {
+            What::Scalar => {
+                let is_merge = matches!(event.style, Style::Plain)
+                    && matches!(event.tag, Tag::None | Tag::Merge)
+                    && self.events.scanner.content(event.text) == b"<<";
+                let is_merge = is_merge
+                    || (event.tag == Tag::Merge
+                        && self.events.scanner.content(event.text) == b"<<");
+                (self.scalar_key(event)?, is_merge)
+            }
+            What::Alias => {
+                self.has_alias_keys = true;
+                let name = self.events.scanner.content(event.text);
+                match self.anchors.find(name) {
+                    Some(target) => match target.key {
+                        Some(key) => (key, false),
+                        None => {
+                            return Err(self.error(
+                                event.start,
+                                "a key that is a map or a list is not supported",
+                            ));
+                        }
+                    },
+                    None => return Err(self.error(event.start, "unknown anchor")),
+                }
+            }
+            _ => {
+                return Err(self.error(
+                    event.start,
+                    "a key that is a map or a list is not supported",
+                ));
+            }
+        };
+        if let (What::Scalar, Some(anchor)) = (event.what, event.anchor) {
+            let name = self.events.scanner.src()[anchor.range()].to_vec();
+            let value = self.value(event)?;
+            self.anchors.define_key(name, key, value);
+        }
+        let frame = self.frames.last_mut().expect("checked by the caller");
+        frame.key = Some(PendingKey {
+            key,
+            start: event.node_start,
+            is_merge,
+            is_alias: event.what == What::Alias,
+            has_foot,
+        });
+        Ok(())
+    }
+
+    fn scalar_key(&mut self, event: &Event) -> Composed<Key> {
+        Ok(match self.value(event)? {
+            Value::Str(text) => Key::Text(text),
+            _ => Key::NotText(event.text),
+        })
+    }
+
+    /// Refuses a map with two equal keys.
+    fn check_keys(&mut self, map: NodeId) -> Composed<()> {
+        let end = self.nodes[map].end as usize;
+        let mut hashes = std::mem::take(&mut self.hashes);
+        hashes.clear();
+        let mut child = map + 1;
+        while child < end {
+            if let Some(name) = self.key_name(child) {
+                hashes.push((self.hasher.hash_one(name), child as u32));
+            }
+            child = self.nodes[child].end as usize;
+        }
+        hashes.sort_unstable();
+        let same = |pair: &[(u64, u32)]| {
+            pair[0].0 == pair[1].0
+                && self.key_name(pair[0].1 as usize) == self.key_name(pair[1].1 as usize)
+        };
+        let twice = hashes
+            .windows(2)
+            .find(|pair| same(pair))
+            .map(|pair| pair[1].1 as usize);
+        self.hashes = hashes;
+        match twice {
+            None => Ok(()),
+            Some(node) => {
+                let name = self.key_name(node).unwrap_or_default();
+                let name = String::from_utf8_lossy(name).into_owned();
+                let reason = format!("the key `{name}` occurs twice in this map");
+                Err(self.error(self.starts[node] as usize, reason))
+            }
+        }
+    }
+
+    fn key_name(&self, node: NodeId) -> Option<&[u8]> {
+        match self.nodes[node].key {
+            Key::None => None,
+            Key::Text(text) | Key::NotText(text) => Some(self.events.scanner.content(text)),
+        }
+    }
+
+    fn check_merge_list(&self, list: NodeId) -> Composed<()> {
+        let end = self.nodes[list].end as usize;
+        let mut child = list + 1;
+        while child < end {
+            if self.nodes[child].value != Value::Map {
+                let at = self.starts[child] as usize;
+                return Err(self.error(at, "`<<` takes a map or a list of maps"));
+            }
+            child = self.nodes[child].end as usize;
+        }
+        Ok(())
+    }
+
+    // -- values ------------------------------------------------------------------------------------------------------
+
+    fn value(&mut self, event: &Event) -> Composed<Value> {
+        let quoted = !matches!(event.style, Style::Plain | Style::Absent);
+        let text = self.events.scanner.content(event.text);
+        let resolved = match resolve::resolve(event.tag, quoted, text) {
+            Ok(resolved) => resolved,
+            Err(reason) => return Err(self.error(event.start, reason)),
+        };
+        Ok(match resolved {
+            Resolved::Null => Value::Null,
+            Resolved::Bool(value) => Value::Bool(value),
+            Resolved::Int(value) => Value::Int(value),
+            Resolved::Unsigned => Value::Unsupported(event.text),
+            Resolved::Float(value) => Value::Float(value),
+            Resolved::Str => Value::Str(event.text),
+            Resolved::Time(time) if time.text().as_bytes() == text => Value::Time(event.text),
+            Resolved::Time(time) => Value::Time(self.decoded(time.text().as_bytes())),
+            Resolved::Binary(bytes) => Value::Str(self.decoded(&bytes)),
+        })
+    }
+
+    fn decoded(&mut self, bytes: &[u8]) -> Text {
+        let decoded = &mut self.events.scanner.decoded;
+        let from = decoded.len();
+        decoded.push(bytes);
+        Text::Decoded(Span::new(from..decoded.len()))
+    }
+
+    // -- comments ----------------------------------------------------------------------------------------------------
+
+    /// Notes the comments of an event; those on the line of a scalar share it with a value.
+    fn take_comments(&mut self, event: &Event, head: NodeId, line: NodeId, foot: NodeId) {
+        if !event.has_comments {
+            return;
+        }
+        let is_value = matches!(event.what, What::Scalar | What::Alias)
+            && self
+                .frames
+                .last()
+                .is_some_and(|frame| !frame.is_map || frame.key.is_some());
+        let comments = std::mem::take(&mut self.events.comments);
+        self.note(&comments.head, head, false);
+        self.note(&comments.line, line, is_value);
+        self.note(&comments.foot, foot, false);
+    }
+
+    /// Passes over a comment behind the mark of a block scalar: it lies in the middle of the scalar's bytes.
+    fn drop_inner_comments(&mut self, event: &Event) -> bool {
+        let lines = &mut self.events.comments.line;
+        let count = lines.len();
+        lines.retain(|line| !(event.start..event.end).contains(&(line.start as usize)));
+        lines.len() < count
+    }
+
+    fn take_end_comments(&mut self, event: &Event, line: NodeId, foot: NodeId, inline: bool) {
+        if !event.has_comments {
+            return;
+        }
+        let comments = std::mem::take(&mut self.events.comments);
+        self.note(&comments.head, foot, false);
+        self.note(&comments.line, line, inline);
+        self.note(&comments.foot, foot, false);
+    }
+
+    fn note(&mut self, lines: &[Span], parent: NodeId, inline: bool) {
+        let lines = lines.iter().filter(|line| !line.is_empty());
+        self.found.extend(lines.map(|line| Found {
+            // Behind the `#`.
+            text: Span::new(line.start as usize + 1..line.end as usize),
+            parent: parent as u32,
+            inline,
+        }));
+    }
+}

@@ -1,0 +1,148 @@
+//! Anchors, and the copies that aliases stand for.
+
+use std::collections::HashMap;
+
+use crate::tree::{Key, Node, NodeId, Span, Value};
+
+use super::super::events::Event;
+use super::super::place::Place;
+use super::super::token::Style;
+use super::{Composed, Composer};
+
+/// What an anchor names.
+#[derive(Clone, Copy)]
+pub(super) struct Target {
+    /// The node, unless it is a key.
+    pub(super) node: Option<NodeId>,
+    /// As a key; `None` for collections.
+    pub(super) key: Option<Key>,
+    /// The value of a scalar.
+    value: Option<Value>,
+}
+
+/// The anchors seen so far; a name may be given again.
+#[derive(Default)]
+pub(super) struct Anchors {
+    targets: HashMap<Vec<u8>, Target>,
+    /// How many nodes are copies.
+    copied: usize,
+}
+
+impl Anchors {
+    pub(super) fn find(&self, name: &[u8]) -> Option<Target> {
+        self.targets.get(name).copied()
+    }
+
+    pub(super) fn define_key(&mut self, name: Vec<u8>, key: Key, value: Value) {
+        self.targets.insert(
+            name,
+            Target {
+                node: None,
+                key: Some(key),
+                value: Some(value),
+            },
+        );
+    }
+
+    /// Moves what lies behind nodes that are taken out.
+    pub(super) fn forget(&mut self, taken: std::ops::Range<usize>) {
+        self.targets.retain(|_, target| match &mut target.node {
+            Some(node) if taken.contains(node) => false,
+            Some(node) if *node >= taken.end => {
+                *node -= taken.len();
+                true
+            }
+            _ => true,
+        });
+    }
+}
+
+impl Composer<'_> {
+    pub(super) fn define_anchor(&mut self, event: &Event, node: NodeId) {
+        let Some(anchor) = event.anchor else {
+            return;
+        };
+        let name = self.events.scanner.src()[anchor.range()].to_vec();
+        let value = self.nodes[node].value;
+        let (key, value) = match value {
+            Value::Map | Value::List => (None, None),
+            Value::Str(text) => (Some(Key::Text(text)), Some(value)),
+            _ => (Some(Key::NotText(event.text)), Some(value)),
+        };
+        let target = Target {
+            node: Some(node),
+            key,
+            value,
+        };
+        self.anchors.targets.insert(name, target);
+    }
+
+    /// Puts what an alias stands for in its place.
+    pub(super) fn alias(&mut self, key: Key, start: usize, event: &Event) -> Composed<()> {
+        let name = self.events.scanner.content(event.text);
+        let Some(target) = self.anchors.find(name) else {
+            return Err(self.error(event.start, "unknown anchor"));
+        };
+        let root = self.nodes.len();
+        let place = Place::new(Style::Plain, event.flow, event.indent).alias();
+        let mut node = Node {
+            key,
+            value: Value::Null,
+            site: Span::new(event.start..event.end),
+            end: root as u32 + 1,
+            place: place.bits(),
+        };
+        match (target.value, target.node) {
+            (Some(value), _) => {
+                node.value = value;
+                self.push_node(node, start);
+            }
+            (None, Some(from)) => {
+                node.value = self.nodes[from].value;
+                if self.nodes[from].end == 0 {
+                    return Err(self.error(event.start, "an anchor that contains itself"));
+                }
+                self.push_node(node, start);
+                self.copy_children(from, event)?;
+                self.nodes[root].end = self.nodes.len() as u32;
+            }
+            (None, None) => return Err(self.error(event.start, "unknown anchor")),
+        }
+        Ok(())
+    }
+
+    /// Appends copies of everything below a node, without bytes of their own.
+    pub(super) fn copy_children(&mut self, from: NodeId, event: &Event) -> Composed<()> {
+        let range = from + 1..self.nodes[from].end as usize;
+        self.anchors.copied += range.len() + 1;
+        let total = self.nodes.len() + range.len();
+        if is_excessive(self.anchors.copied, total) {
+            return Err(self.error(
+                event.start,
+                "aliases blow this document up too much, write out what they stand for",
+            ));
+        }
+        let moved = (self.nodes.len() - range.start) as u32;
+        for index in range {
+            let node = self.nodes[index];
+            let copy = Node {
+                site: Span::new(event.end..event.end),
+                end: node.end + moved,
+                place: Place::of(node.place).copy().bits(),
+                ..node
+            };
+            self.push_node(copy, event.end);
+        }
+        Ok(())
+    }
+}
+
+/// The limit of yaml.v3: copies may be 99 % of a small document and 10 % of one with millions of nodes.
+fn is_excessive(copied: usize, total: usize) -> bool {
+    const LOW: f64 = 400_000.0;
+    const HIGH: f64 = 4_000_000.0;
+    // It counts keys as well as values.
+    let (copied, total) = (copied as f64 * 2.0, total as f64 * 2.0);
+    let allowed = 0.99 - 0.89 * ((total - LOW) / (HIGH - LOW)).clamp(0.0, 1.0);
+    copied > 100.0 && total > 1000.0 && copied / total > allowed
+}

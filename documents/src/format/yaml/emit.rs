@@ -1,0 +1,354 @@
+//! Writes values anew, in the reference's layout: blocks, one entry per line.
+
+use sealwright_crypto::secret::{SecretBytes, SecretWriter};
+
+use crate::data::Data;
+use crate::error::EmitError;
+use crate::format::Layout;
+
+use super::characters::{self, break_len};
+use super::read::UNIT;
+use super::spell::{self, Spot, next_level};
+
+/// A key longer than this is written behind `?`, as the reference does.
+const MAX_SIMPLE_KEY: usize = 128;
+
+/// The columns per level that were asked for.
+pub(super) fn unit_of(layout: Layout, default: usize) -> Result<usize, EmitError> {
+    match layout.indent {
+        None => Ok(default),
+        Some(0) => Ok(UNIT),
+        Some(indent @ 2..=9) => Ok(usize::try_from(indent).expect("between 2 and 9")),
+        Some(1 | 10..) => Ok(2),
+        Some(_) => Err(EmitError::new(
+            "",
+            "the indentation of YAML cannot be negative",
+        )),
+    }
+}
+
+/// Writes documents with `---` between them.
+pub(super) fn documents(documents: &[Data], unit: usize) -> Result<SecretBytes, EmitError> {
+    let mut emitter = Emitter::new(unit);
+    for (index, document) in documents.iter().enumerate() {
+        if index > 0 {
+            emitter.out.push(b"---\n");
+        }
+        emitter.document(document)?;
+    }
+    Ok(emitter.out.finish())
+}
+
+/// Writes blocks of lines.
+pub(super) struct Emitter {
+    pub(super) out: SecretWriter,
+    unit: usize,
+    /// The path to what is being written, for messages.
+    path: Vec<String>,
+}
+
+impl Emitter {
+    pub(super) fn new(unit: usize) -> Self {
+        Self {
+            out: SecretWriter::default(),
+            unit,
+            path: Vec::new(),
+        }
+    }
+
+    /// Writes a document that must be a map.
+    pub(super) fn document(&mut self, document: &Data) -> Result<(), EmitError> {
+        match document {
+            Data::Map(entries) if has_values(entries.iter().map(|(_, value)| value)) => {
+                self.map(entries, 0, false)
+            }
+            Data::Map(entries) => {
+                self.comments(entries.iter().map(|(_, value)| value), 0)?;
+                self.out.push(b"{}\n");
+                Ok(())
+            }
+            _ => Err(EmitError::new("", "a YAML document must be a map")),
+        }
+    }
+
+    /// Writes a value that stands for itself.
+    pub(super) fn lone(&mut self, value: &Data) -> Result<(), EmitError> {
+        match value {
+            Data::Map(_) => self.document(value),
+            Data::List(items) if has_values(items.iter()) => self.list(items, 0, false),
+            Data::List(_) => {
+                self.out.push(b"[]\n");
+                Ok(())
+            }
+            _ => {
+                let spot = self.spot(0, true);
+                let scalar = value.as_scalar().expect("not a collection");
+                spell::scalar(scalar, &spot, &mut self.out)?;
+                self.out.push_byte(b'\n');
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes one entry of a map, from its column on to the end of its last line.
+    pub(super) fn entry(
+        &mut self,
+        key: &[u8],
+        value: &Data,
+        inline: &[&Data],
+        column: usize,
+    ) -> Result<(), EmitError> {
+        self.path.push(String::from_utf8_lossy(key).into_owned());
+        let is_simple =
+            key.len() <= MAX_SIMPLE_KEY && (0..key.len()).all(|at| break_len(&key[at..]) == 0);
+        if is_simple {
+            let spot = self.spot(column, false);
+            spell::string(key, &spot, &mut self.out);
+        } else {
+            self.out.push(b"? ");
+            let spot = self.spot(column, true);
+            spell::string(key, &spot, &mut self.out);
+            self.out.push_byte(b'\n');
+            self.indent(column);
+        }
+        self.out.push_byte(b':');
+        self.value(value, inline, column, next_level(column, self.unit))?;
+        self.path.pop();
+        Ok(())
+    }
+
+    /// Writes what stands behind a colon or a dash, up to the end of its last line.
+    fn value(
+        &mut self,
+        value: &Data,
+        inline: &[&Data],
+        column: usize,
+        deeper: usize,
+    ) -> Result<(), EmitError> {
+        match value {
+            Data::Map(entries) if has_values(entries.iter().map(|(_, value)| value)) => {
+                self.out.push_byte(b'\n');
+                self.map(entries, deeper, false)?;
+                return self.comments(inline.iter().copied(), column);
+            }
+            Data::List(items) if has_values(items.iter()) => {
+                self.out.push_byte(b'\n');
+                self.list(items, deeper, false)?;
+                return self.comments(inline.iter().copied(), column);
+            }
+            Data::Map(entries) => {
+                let inside: Vec<&Data> = entries.iter().map(|(_, value)| value).collect();
+                self.empty(b"{}", &inside, deeper)?;
+            }
+            Data::List(items) => {
+                let inside: Vec<&Data> = items.iter().collect();
+                self.empty(b"[]", &inside, deeper)?;
+            }
+            _ => {
+                self.out.push_byte(b' ');
+                let spot = self.spot(column, inline.is_empty());
+                let scalar = value.as_scalar().expect("not a collection");
+                let written = spell::scalar(scalar, &spot, &mut self.out);
+                written.map_err(|error| EmitError::new(self.path.join("."), error.reason))?;
+            }
+        }
+        let mut rest = inline;
+        if let [Data::Comment { text, .. }, others @ ..] = inline {
+            self.out.push(b" #");
+            self.comment_line(text.expose())?;
+            rest = others;
+        }
+        self.out.push_byte(b'\n');
+        self.comments(rest.iter().copied(), column)
+    }
+
+    fn empty(&mut self, sign: &[u8], inside: &[&Data], deeper: usize) -> Result<(), EmitError> {
+        if inside.is_empty() {
+            self.out.push_byte(b' ');
+        } else {
+            self.out.push_byte(b'\n');
+            self.comments(inside.iter().copied(), deeper)?;
+            self.indent(deeper);
+        }
+        self.out.push(sign);
+        Ok(())
+    }
+
+    /// Writes the entries of a map that has some; `begun` when the line of the first one has begun already.
+    pub(super) fn map(
+        &mut self,
+        entries: &[(SecretBytes, Data)],
+        column: usize,
+        mut begun: bool,
+    ) -> Result<(), EmitError> {
+        let mut index = 0;
+        while let Some((key, value)) = entries.get(index) {
+            index += 1;
+            if let Data::Comment { .. } = value {
+                // Above a dash they are written by the list.
+                if !begun {
+                    self.comments([value].into_iter(), column)?;
+                }
+                continue;
+            }
+            if !begun {
+                self.indent(column);
+            }
+            begun = false;
+            let inline = entries[index..]
+                .iter()
+                .map(|(_, value)| value)
+                .take_while(|value| matches!(value, Data::Comment { inline: true, .. }))
+                .collect::<Vec<_>>();
+            index += inline.len();
+            self.entry(key.expose(), value, &inline, column)?;
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, items: &[Data], column: usize, mut begun: bool) -> Result<(), EmitError> {
+        let mut index = 0;
+        while let Some(item) = items.get(index) {
+            index += 1;
+            if let Data::Comment { .. } = item {
+                if !begun {
+                    self.comments([item].into_iter(), column)?;
+                }
+                continue;
+            }
+            if let (Data::Map(entries), false) = (item, begun) {
+                let above = entries.iter().map(|(_, value)| value);
+                let above = above.take_while(|value| matches!(value, Data::Comment { .. }));
+                if has_values(entries.iter().map(|(_, value)| value)) {
+                    self.comments(above, column)?;
+                }
+            }
+            if !begun {
+                self.indent(column);
+            }
+            begun = false;
+            self.path.push(index.to_string());
+            self.out.push_byte(b'-');
+            let inline = items[index..]
+                .iter()
+                .take_while(|value| matches!(value, Data::Comment { inline: true, .. }))
+                .collect::<Vec<_>>();
+            index += inline.len();
+            match item {
+                Data::Map(entries) if has_values(entries.iter().map(|(_, value)| value)) => {
+                    self.out.push_byte(b' ');
+                    self.map(entries, column + 2, true)?;
+                    self.comments(inline.into_iter(), column)?;
+                }
+                Data::List(items) if has_values(items.iter()) => {
+                    self.out.push_byte(b' ');
+                    self.list(items, column + 2, true)?;
+                    self.comments(inline.into_iter(), column)?;
+                }
+                _ => self.value(item, &inline, column, column + 2)?,
+            }
+            self.path.pop();
+        }
+        Ok(())
+    }
+
+    /// Writes comments, each on its own lines.
+    fn comments<'a>(
+        &mut self,
+        comments: impl Iterator<Item = &'a Data>,
+        column: usize,
+    ) -> Result<(), EmitError> {
+        for comment in comments {
+            if let Data::Comment { text, .. } = comment {
+                for line in text.expose().split(|byte| *byte == b'\n') {
+                    self.indent(column);
+                    self.out.push_byte(b'#');
+                    self.comment_line(line)?;
+                    self.out.push_byte(b'\n');
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn comment_line(&mut self, line: &[u8]) -> Result<(), EmitError> {
+        let is_line = (0..line.len()).all(|at| break_len(&line[at..]) == 0);
+        if !is_line || characters::check(line).is_err() {
+            let reason = "a comment with characters that YAML has no place for";
+            return Err(EmitError::new(self.path.join("."), reason));
+        }
+        self.out.push(line);
+        Ok(())
+    }
+
+    fn indent(&mut self, column: usize) {
+        for _ in 0..column {
+            self.out.push_byte(b' ');
+        }
+    }
+
+    fn spot(&self, column: usize, allows_block: bool) -> Spot {
+        Spot {
+            in_flow: false,
+            allows_block,
+            allows_keep: true,
+            column,
+            unit: self.unit,
+        }
+    }
+}
+
+fn has_values<'a>(mut values: impl Iterator<Item = &'a Data>) -> bool {
+    values.any(|value| !matches!(value, Data::Comment { .. }))
+}
+
+/// Writes a value on one line, as it may stand anywhere. Comments have no place there.
+pub(super) fn flow(value: &Data, out: &mut SecretWriter) -> Result<(), EmitError> {
+    let spot = Spot {
+        in_flow: true,
+        allows_block: false,
+        allows_keep: false,
+        column: 0,
+        unit: UNIT,
+    };
+    match value {
+        Data::Map(entries) => {
+            out.push_byte(b'{');
+            let mut is_first = true;
+            for (key, value) in entries {
+                if matches!(value, Data::Comment { .. }) {
+                    continue;
+                }
+                if !is_first {
+                    out.push(b", ");
+                }
+                is_first = false;
+                if key.len() > MAX_SIMPLE_KEY {
+                    out.push(b"? ");
+                }
+                spell::string(key.expose(), &spot, out);
+                out.push(b": ");
+                flow(value, out)?;
+            }
+            out.push_byte(b'}');
+        }
+        Data::List(items) => {
+            out.push_byte(b'[');
+            let mut is_first = true;
+            for item in items
+                .iter()
+                .filter(|item| !matches!(item, Data::Comment { .. }))
+            {
+                if !is_first {
+                    out.push(b", ");
+                }
+                is_first = false;
+                flow(item, out)?;
+            }
+            out.push_byte(b']');
+        }
+        Data::Comment { .. } => {}
+        _ => spell::scalar(value.as_scalar().expect("not a collection"), &spot, out)?,
+    }
+    Ok(())
+}

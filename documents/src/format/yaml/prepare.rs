@@ -1,0 +1,339 @@
+//! Makes a plain file ready to be encrypted in place, and keeps what it looked like.
+
+use sealwright_crypto::secret::{SecretBytes, SecretWriter};
+
+use crate::data::Data;
+use crate::error::ParseError;
+use crate::format::Prepared;
+use crate::scalar::Scalar;
+use crate::splice::{Edit, apply};
+use crate::tree::{Key, NodeId, Span, Tree, Value};
+
+use super::characters::break_len;
+use super::compose::{self, Composition};
+use super::emit::{self, Emitter};
+use super::place::Place;
+use super::read;
+use super::spell;
+use super::token::Style;
+
+/// Prepares a tree; most come back as they are.
+pub(super) fn prepare(tree: Tree) -> Result<Prepared, ParseError> {
+    let needs = Needs::of(&tree);
+    if !needs.any() {
+        return Ok(Prepared {
+            tree,
+            former: Vec::new(),
+            former_text: None,
+        });
+    }
+    // What only the format knows is found again.
+    let Composition {
+        tree,
+        starts,
+        has_alias_keys,
+    } = compose::compose(tree.text)?;
+    let mut edits = Vec::new();
+    let mut former = Vec::new();
+    for (index, root) in tree.documents.iter().enumerate() {
+        let root = *root as usize;
+        if Place::of(tree.nodes[root].place).needs_rewrite() {
+            edits.push(rewrite(&tree, root, index == 0)?);
+            continue;
+        }
+        for node in root + 1..tree.nodes[root].end as usize {
+            replace(&tree, &starts, node, &mut edits, &mut former)?;
+        }
+    }
+    if needs.final_break {
+        end_last_line(&tree, &mut edits);
+    }
+    edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
+    let text = apply(tree.text.expose(), &edits);
+    let prepared = compose::compose(text)?.tree;
+    if !is_same(&tree, &prepared) {
+        return Err(ParseError::at(
+            tree.text.expose(),
+            0,
+            "this layout cannot be kept while values are encrypted, please simplify it",
+        ));
+    }
+    let keeps_text =
+        needs.rewrite || needs.final_break || needs.comment_in_header || has_alias_keys;
+    Ok(Prepared {
+        former: if keeps_text { Vec::new() } else { former },
+        former_text: keeps_text.then_some(tree.text),
+        tree: prepared,
+    })
+}
+
+/// An encrypted file with aliases, or with comments inside of block scalars, was edited by hand: it is read as if they
+/// had been written out.
+pub(super) fn expand_encrypted(tree: Tree) -> Result<Tree, ParseError> {
+    let needs = Needs::of(&tree);
+    if tree.blocks.is_empty() || !(needs.aliases || needs.comment_in_header) {
+        return Ok(tree);
+    }
+    prepare(tree).map(|prepared| prepared.tree)
+}
+
+/// What stands in the way of encrypting in place.
+#[derive(Default)]
+struct Needs {
+    rewrite: bool,
+    aliases: bool,
+    comment_in_header: bool,
+    final_break: bool,
+}
+
+impl Needs {
+    fn of(tree: &Tree) -> Self {
+        let mut needs = Needs {
+            final_break: !matches!(tree.text.expose().last(), None | Some(b'\n' | b'\r')),
+            ..Needs::default()
+        };
+        for node in &tree.nodes {
+            if matches!(node.value, Value::Comment { .. }) {
+                continue;
+            }
+            let place = Place::of(node.place);
+            needs.rewrite |= place.needs_rewrite();
+            needs.aliases |= place.is_alias() || place.has_alias_key();
+            needs.comment_in_header |= place.holds_comment();
+        }
+        needs
+    }
+
+    fn any(&self) -> bool {
+        self.rewrite || self.aliases || self.comment_in_header || self.final_break
+    }
+}
+
+/// Writes a document anew whose root is no block map at the first column.
+fn rewrite(tree: &Tree, root: NodeId, is_first: bool) -> Result<Edit, ParseError> {
+    let site = tree.nodes[root].site;
+    let text = tree.text.expose();
+    let refuse = |reason: &str| ParseError::at(text, site.start as usize, reason);
+    let range = root..tree.nodes[root].end as usize;
+    let is_lossy = tree.nodes[range].iter().any(|node| {
+        matches!(node.key, Key::NotText(_)) || matches!(node.value, Value::Unsupported(_))
+    });
+    if is_lossy {
+        return Err(refuse(
+            "keys that are no text, and unsigned numbers, are not supported",
+        ));
+    }
+    let mut emitter = Emitter::new(read::unit(tree));
+    let before = &text[..site.start as usize];
+    let line = before
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
+    let is_blank = before[line..].iter().all(|byte| *byte == b' ');
+    if !is_blank && before != b"\xef\xbb\xbf" {
+        emitter.out.push_byte(b'\n');
+    }
+    let start = if is_blank { line } else { site.start as usize };
+    let document = Data::of(tree, root);
+    let Data::Map(entries) = &document else {
+        return Err(refuse("a document must be a map"));
+    };
+    let has_marker = before.windows(3).any(|window| window == b"---");
+    if tree.children(root).next().is_none() && is_first && !has_marker {
+        // An empty text would be no document at all.
+        emitter.out.push(b"---\n");
+    }
+    emitter
+        .map(entries, 0, false)
+        .map_err(|error| refuse(&error.reason))?;
+    Ok(Edit {
+        span: Span::new(start..site.end as usize),
+        text: emitter.out.finish(),
+    })
+}
+
+/// Replaces what cannot stay at one node.
+fn replace(
+    tree: &Tree,
+    starts: &[u32],
+    at: NodeId,
+    edits: &mut Vec<Edit>,
+    former: &mut Vec<(NodeId, SecretBytes)>,
+) -> Result<(), ParseError> {
+    let node = tree.nodes[at];
+    let place = Place::of(node.place);
+    let text = tree.text.expose();
+    if place.is_copy() {
+        return Ok(());
+    }
+    if place.has_alias_key() {
+        let start = starts[at] as usize;
+        let name = text[start + 1..]
+            .iter()
+            .take_while(|byte| super::characters::is_word(**byte));
+        let span = Span::new(start..start + 1 + name.count());
+        let mut out = SecretWriter::default();
+        spell::write_double(tree.key(at).unwrap_or_default(), &mut out);
+        if !matches!(node.key, Key::Text(_)) {
+            return Err(ParseError::at(
+                text,
+                start,
+                "keys that are no text are not supported",
+            ));
+        }
+        edits.push(Edit {
+            span,
+            text: out.finish(),
+        });
+    }
+    if place.is_alias() {
+        let mut out = SecretWriter::default();
+        let refuse = |reason: String| ParseError::at(text, node.site.start as usize, reason);
+        if matches!(node.value, Value::Unsupported(_)) {
+            return Err(refuse("unsigned numbers are not supported".into()));
+        }
+        emit::flow(&Data::of(tree, at), &mut out).map_err(|error| refuse(error.reason))?;
+        edits.push(Edit {
+            span: node.site,
+            text: out.finish(),
+        });
+        former.push((at, SecretBytes::copy_of(tree.spelling(at))));
+    }
+    if place.needs_rewrite() && !matches!(node.value, Value::Map | Value::List) {
+        let deeper =
+            SecretBytes::from(vec![b' '; usize::try_from(place.indent() + 1).unwrap_or(0)]);
+        let start = starts_of_value(tree, at);
+        edits.push(Edit {
+            span: Span { start, end: start },
+            text: deeper,
+        });
+    }
+    if place.holds_comment() {
+        // In double quotes, and the comment behind them.
+        let mut out = SecretWriter::default();
+        match tree.scalar(at) {
+            Some(Scalar::Str(content)) if std::str::from_utf8(content).is_ok() => {
+                spell::write_double(content, &mut out);
+            }
+            _ => return Ok(()),
+        }
+        let site = tree.spelling(at);
+        let line_end = (0..site.len()).find(|at| break_len(&site[*at..]) > 0);
+        let header = &site[..line_end.unwrap_or(site.len())];
+        // Neither a tag nor the mark has a `#`, but for a tag's own escapes there is a blank before it.
+        let comment = (1..header.len()).find(|at| {
+            header[*at] == b'#'
+                && matches!(
+                    header[at - 1],
+                    b' ' | b'\t' | b'|' | b'>' | b'+' | b'-' | b'1'..=b'9'
+                )
+        });
+        if let Some(comment) = comment {
+            out.push_byte(b' ');
+            out.push(&header[comment..]);
+        }
+        edits.push(Edit {
+            span: node.site,
+            text: out.finish(),
+        });
+    }
+    Ok(())
+}
+
+/// Where the anchor of a value stands, or the value itself.
+fn starts_of_value(tree: &Tree, at: NodeId) -> u32 {
+    let start = tree.nodes[at].site.start;
+    let text = &tree.text.expose()[..start as usize];
+    let line = (0..text.len())
+        .rev()
+        .find(|at| break_len(&text[*at..]) > 0)
+        .map_or(0, |at| at + break_len(&text[at..]));
+    line as u32
+}
+
+/// Ends a file in a line break; a block at its end that has none must not gain one.
+fn end_last_line(tree: &Tree, edits: &mut Vec<Edit>) {
+    let text = tree.text.expose();
+    let len = text.len();
+    let blanks = text.iter().rev().take_while(|byte| **byte == b' ').count();
+    if matches!(text[..len - blanks].last(), Some(b'\n' | b'\r')) && !reaches_end(tree) {
+        edits.push(Edit {
+            span: Span::new(len - blanks..len),
+            text: SecretBytes::default(),
+        });
+        return;
+    }
+    if edits
+        .iter()
+        .any(|edit| edit.span.end as usize == len && edit.text.expose().ends_with(b"\n"))
+    {
+        return;
+    }
+    let last = tree.nodes.iter().rev().find(|node| {
+        matches!(
+            Place::of(node.place).style(),
+            Style::Literal | Style::Folded
+        ) && node.site.end as usize == len
+            && !Place::of(node.place).holds_comment()
+    });
+    if let Some(last) = last {
+        let start = last.site.start as usize;
+        let site = &text[last.site.range()];
+        let header_end = (0..site.len())
+            .find(|at| break_len(&site[*at..]) > 0)
+            .unwrap_or(site.len());
+        let header = &site[..header_end];
+        let mark = header.iter().position(|byte| matches!(byte, b'|' | b'>'));
+        if let (Some(mark), true) = (mark, header_end < site.len()) {
+            let signs = header[mark + 1..]
+                .iter()
+                .take_while(|byte| matches!(byte, b'+' | b'-' | b'0'..=b'9'));
+            let end = mark + 1 + signs.clone().count();
+            let mut new = SecretWriter::default();
+            new.push_byte(b'-');
+            signs
+                .filter(|byte| byte.is_ascii_digit())
+                .for_each(|digit| new.push_byte(*digit));
+            edits.push(Edit {
+                span: Span::new(start + mark + 1..start + end),
+                text: new.finish(),
+            });
+        }
+    }
+    edits.push(Edit {
+        span: Span::new(len..len),
+        text: SecretBytes::copy_of(super::block::line_break(tree)),
+    });
+}
+
+fn reaches_end(tree: &Tree) -> bool {
+    let len = tree.text.len();
+    tree.nodes.iter().rev().any(|node| {
+        !matches!(node.value, Value::Map | Value::List) && node.site.end as usize == len
+    })
+}
+
+/// Whether two trees hold the same, comments aside.
+fn is_same(one: &Tree, other: &Tree) -> bool {
+    let values = |tree: &Tree| -> Vec<NodeId> {
+        let is_value = |at: &NodeId| !matches!(tree.nodes[*at].value, Value::Comment { .. });
+        (0..tree.nodes.len()).filter(is_value).collect()
+    };
+    let (ours, theirs) = (values(one), values(other));
+    ours.len() == theirs.len()
+        && one.documents.len() == other.documents.len()
+        && ours.iter().zip(&theirs).all(|(a, b)| {
+            let kinds = |key: Key| matches!(key, Key::None);
+            kinds(one.nodes[*a].key) == kinds(other.nodes[*b].key)
+                && one.key(*a) == other.key(*b)
+                && match (one.scalar(*a), other.scalar(*b)) {
+                    (Some(a), Some(b)) => a == b || is_nan(a, b),
+                    (None, None) => true,
+                    _ => false,
+                }
+        })
+}
+
+fn is_nan(one: Scalar<'_>, other: Scalar<'_>) -> bool {
+    matches!((one, other), (Scalar::Float(one), Scalar::Float(other)) if one.is_nan() && other.is_nan())
+}

@@ -1,0 +1,241 @@
+//! Spellings at the place of a node: written, and read back.
+
+use sealwright_crypto::secret::{SecretBytes, SecretWriter};
+
+use crate::data::Data;
+use crate::error::EmitError;
+use crate::scalar::Scalar;
+use crate::splice::Edit;
+use crate::tree::{Key, NodeId, Span, Tree, Value};
+
+use super::characters::break_len;
+use super::compose;
+use super::place::Place;
+use super::spell::{self, Spot};
+use super::token::Style;
+
+/// The reference's own unit.
+pub(super) const UNIT: usize = 4;
+
+/// The columns per level of a file.
+pub(super) fn unit(tree: &Tree) -> usize {
+    let shown = tree
+        .nodes
+        .first()
+        .map_or(0, |root| Place::of(root.place).unit());
+    if (2..=9).contains(&shown) {
+        shown
+    } else {
+        UNIT
+    }
+}
+
+/// Writes a scalar at a node's place.
+pub(super) fn spell(
+    tree: &Tree,
+    at: NodeId,
+    scalar: Scalar<'_>,
+    out: &mut SecretWriter,
+) -> Result<(), EmitError> {
+    if let Value::Comment { .. } = tree.nodes[at].value {
+        return match scalar {
+            Scalar::Comment(text) => spell_comment(tree, at, text, out),
+            _ => Err(EmitError::new("", "a value cannot stand in a comment")),
+        };
+    }
+    let site = tree.nodes[at].site;
+    let place = Place::of(tree.nodes[at].place);
+    if place.style() == Style::Absent && site.is_empty() {
+        let before = tree.text.expose()[..site.start as usize].last();
+        if !matches!(before, None | Some(b' ' | b'\n')) {
+            out.push_byte(b' ');
+        }
+    }
+    if is_glued(tree, at) {
+        match scalar {
+            Scalar::Str(text) if std::str::from_utf8(text).is_ok() => {
+                spell::write_double(text, out)
+            }
+            _ => {
+                spell::scalar(scalar, &spot(tree, at, false), out)?;
+                out.push_byte(b' ');
+            }
+        }
+        return Ok(());
+    }
+    match scalar {
+        // Texts without a line break do not depend on what follows.
+        Scalar::Str(text) if memchr::memchr(b'\n', text).is_none() => {
+            spell::string(text, &spot(tree, at, false), out);
+            Ok(())
+        }
+        _ => spell::scalar(scalar, &spot(tree, at, true), out),
+    }
+}
+
+/// Whether a comment follows without a blank, as it may behind quotes.
+fn is_glued(tree: &Tree, at: NodeId) -> bool {
+    tree.text.expose().get(tree.nodes[at].site.end as usize) == Some(&b'#')
+}
+
+/// Writes the `ENC[…]` text at a node's place.
+pub(super) fn spell_encrypted(tree: &Tree, at: NodeId, text: &[u8], out: &mut SecretWriter) {
+    match tree.nodes[at].value {
+        Value::Comment { .. } => out.push(text),
+        _ if Place::of(tree.nodes[at].place).in_flow() || is_glued(tree, at) => {
+            spell::write_double(text, out);
+        }
+        _ => spell::plain_or_double(text, &spot(tree, at, false), out),
+    }
+}
+
+fn spot(tree: &Tree, at: NodeId, look_around: bool) -> Spot {
+    let place = Place::of(tree.nodes[at].place);
+    let (mut allows_block, mut allows_keep) = (false, false);
+    if look_around {
+        let text = tree.text.expose();
+        let rest = &text[tree.nodes[at].site.end as usize..];
+        let blanks = blanks(rest);
+        allows_block = rest.len() == blanks || break_len(&rest[blanks..]) > 0;
+        let next = &rest[blanks + break_len(&rest[blanks..])..];
+        let next = &next[self::blanks(next)..];
+        allows_keep = blanks == 0 && (next.is_empty() || break_len(next) == 0);
+        // A file with other line ends shows a block by them, too.
+        allows_block &= !rest[blanks..].starts_with(b"\r");
+    }
+    Spot {
+        in_flow: place.in_flow(),
+        allows_block,
+        allows_keep,
+        column: usize::try_from(place.indent()).unwrap_or(0),
+        unit: unit(tree),
+    }
+}
+
+fn blanks(text: &[u8]) -> usize {
+    text.iter()
+        .take_while(|byte| matches!(byte, b' ' | b'\t'))
+        .count()
+}
+
+/// A comment with several lines repeats its mark and its indentation.
+fn spell_comment(
+    tree: &Tree,
+    at: NodeId,
+    text: &[u8],
+    out: &mut SecretWriter,
+) -> Result<(), EmitError> {
+    super::characters::check(text).map_err(|(_, reason)| EmitError::new("", reason))?;
+    let file = tree.text.expose();
+    let mark = (tree.nodes[at].site.start as usize).saturating_sub(1);
+    let line = file[..mark]
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
+    let indent = &file[line..mark];
+    let mut rest = text;
+    loop {
+        let end = (0..rest.len()).find(|at| break_len(&rest[*at..]) > 0);
+        out.push(&rest[..end.unwrap_or(rest.len())]);
+        let Some(end) = end else {
+            return Ok(());
+        };
+        if indent.iter().any(|byte| *byte != b' ') {
+            return Err(EmitError::new("", "a comment beside a value has one line"));
+        }
+        out.push_byte(b'\n');
+        out.push(indent);
+        out.push_byte(b'#');
+        rest = &rest[end + break_len(&rest[end..])..];
+    }
+}
+
+/// Writes a comment where an element of a list stands.
+pub(super) fn spell_list_comment(tree: &Tree, at: NodeId, comment: &[u8]) -> Option<Edit> {
+    let node = tree.nodes[at];
+    let is_element = matches!(node.key, Key::None) && matches!(node.value, Value::Str(_));
+    let text = tree.text.expose();
+    let start = node.site.start as usize;
+    let line = text[..start]
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
+    let dash = text[line..start].iter().rposition(|byte| *byte == b'-')? + line;
+    let is_alone = text[line..dash].iter().all(|byte| *byte == b' ')
+        && text[dash + 1..start].iter().all(|byte| *byte == b' ');
+    if !is_element || Place::of(node.place).in_flow() || !is_alone {
+        return None;
+    }
+    let mut out = SecretWriter::default();
+    for (index, line_text) in comment.split(|byte| *byte == b'\n').enumerate() {
+        if index > 0 {
+            out.push_byte(b'\n');
+            out.push(&text[line..dash]);
+        }
+        out.push_byte(b'#');
+        out.push(line_text);
+    }
+    super::characters::check(out.expose()).ok()?;
+    Some(Edit {
+        span: Span::new(dash..node.site.end as usize),
+        text: out.finish(),
+    })
+}
+
+/// What a spelling would be read as at a node's place.
+pub(super) fn read_spelling(tree: &Tree, at: NodeId, spelling: &[u8]) -> Option<Data> {
+    let node = tree.nodes[at];
+    if let Value::Comment { inline, .. } = node.value {
+        let is_line = super::characters::check(spelling).is_ok()
+            && (0..spelling.len()).all(|at| break_len(&spelling[at..]) == 0);
+        return is_line.then(|| Data::Comment {
+            text: SecretBytes::copy_of(spelling),
+            inline,
+        });
+    }
+    let place = Place::of(node.place);
+    let column = usize::try_from(place.indent()).unwrap_or(0);
+    let is_element = matches!(node.key, Key::None);
+    let mut text = SecretWriter::with_capacity(2 * column + spelling.len() + 32);
+    let indent = |text: &mut SecretWriter| (0..column).for_each(|_| text.push_byte(b' '));
+    // A lone CR at the end of a block must not become one break with ours.
+    let line_break: &[u8] = if spelling.ends_with(b"\r") {
+        b"\r\n"
+    } else {
+        b"\n"
+    };
+    // A document of which this is the one value, as deep as in the file, and with what may end it behind.
+    if place.in_flow() {
+        text.push(if is_element { b"k: [ " } else { b"k: {k: " });
+        text.push(spelling);
+        // A colon at the end of a plain text is part of it only where no blank follows.
+        let next = tree.text.expose().get(node.site.end as usize);
+        if matches!(
+            next,
+            None | Some(b' ' | b'\t' | b'\r' | b'\n' | 0xC2 | 0xE2)
+        ) {
+            text.push_byte(b' ');
+        }
+        text.push(if is_element { b"]\n" } else { b"}\n" });
+    } else if is_element {
+        text.push(b"k:\n");
+        indent(&mut text);
+        text.push(b"- ");
+        text.push(spelling);
+        text.push(line_break);
+    } else {
+        indent(&mut text);
+        text.push(b"k: ");
+        text.push(spelling);
+        text.push(line_break);
+        indent(&mut text);
+        text.push(b"e:\n");
+    }
+    let read = compose::compose(text.finish()).ok()?.tree;
+    let is_nested = place.in_flow() || is_element;
+    let leaf = if is_nested { 2 } else { 1 };
+    let fits = read.nodes.len() == 3
+        && read.documents.len() == 1
+        && (is_nested || read.key(2) == Some(b"e"));
+    (fits && read.scalar(leaf).is_some()).then(|| Data::of(&read, leaf))
+}

@@ -1,0 +1,190 @@
+//! What YAML reads and writes, row by row of the contract.
+
+use sealwright_crypto::secret::SecretBytes;
+
+use crate::data::Data;
+use crate::format::Format as _;
+use crate::format::yaml::Yaml;
+use crate::tree::{Key, Tree, Value};
+
+fn parse(text: &str) -> Tree {
+    Yaml.parse(SecretBytes::copy_of(text.as_bytes()))
+        .unwrap_or_else(|error| panic!("{text:?}: {error}"))
+}
+
+fn show(tree: &Tree) -> String {
+    let mut out = String::new();
+    for (index, root) in tree.documents.iter().enumerate() {
+        if index > 0 {
+            out.push_str(" --- ");
+        }
+        show_node(tree, *root as usize, &mut out);
+    }
+    out
+}
+
+fn show_node(tree: &Tree, node: usize, out: &mut String) {
+    use std::fmt::Write as _;
+    let text = |text| String::from_utf8_lossy(tree.content(text)).into_owned();
+    match tree.nodes[node].key {
+        Key::None => {}
+        Key::Text(key) => write!(out, "{}: ", text(key)).unwrap(),
+        Key::NotText(key) => write!(out, "?{}: ", text(key)).unwrap(),
+    }
+    match tree.nodes[node].value {
+        Value::Map | Value::List => {
+            let is_map = tree.nodes[node].value == Value::Map;
+            out.push(if is_map { '{' } else { '[' });
+            for (index, child) in tree.children(node).enumerate() {
+                if index > 0 {
+                    out.push_str(", ");
+                }
+                show_node(tree, child, out);
+            }
+            out.push(if is_map { '}' } else { ']' });
+        }
+        Value::Null => out.push_str("null"),
+        Value::Bool(value) => write!(out, "{value}").unwrap(),
+        Value::Int(value) => write!(out, "{value}").unwrap(),
+        Value::Float(value) => write!(out, "float {value}").unwrap(),
+        Value::Time(value) => write!(out, "time {}", text(value)).unwrap(),
+        Value::Str(value) => write!(out, "{:?}", text(value)).unwrap(),
+        Value::Comment {
+            text: value,
+            inline,
+        } => {
+            let mark = if inline { "##" } else { "#" };
+            write!(out, "{mark}{}", text(value)).unwrap();
+        }
+        Value::Unsupported(value) => write!(out, "unsupported {}", text(value)).unwrap(),
+    }
+}
+
+#[test]
+fn maps_lists_and_scalars() {
+    let cases = [
+        (
+            "a: 1\nb:\n  - x\n  - y: 2\n    z: 3\n",
+            "{a: 1, b: [\"x\", {y: 2, z: 3}]}",
+        ),
+        ("a: [1, {b: c}, [d]]\n", "{a: [1, {b: \"c\"}, [\"d\"]]}"),
+        ("a:\n- 1\n- 2\nb: x\n", "{a: [1, 2], b: \"x\"}"),
+        ("a: b\n  c\n", "{a: \"b c\"}"),
+        ("a: 'it''s'\nb: \"x\\ty\"\n", "{a: \"it's\", b: \"x\\ty\"}"),
+        (
+            "a: |\n  x\n   y\n\n  z\n\nb: >-\n  x\n  y\n\n  z\n",
+            "{a: \"x\\n y\\n\\nz\\n\", b: \"x y\\nz\"}",
+        ),
+        ("a: |+\n  x\n\n\nb: 1\n", "{a: \"x\\n\\n\\n\", b: 1}"),
+        ("? a\n: 1\n? b\n", "{a: 1, b: null}"),
+        ("- a\n".trim_start_matches("- a\n"), ""),
+        (
+            "a: 1\n---\nb: 2\n...\n---\nc: 3\n",
+            "{a: 1} --- {b: 2} --- {c: 3}",
+        ),
+        ("---\n", "{}"),
+        ("a: [x: 1, y]\n", "{a: [{x: 1}, \"y\"]}"),
+        ("a: &x {b: 1}\nc: *x\n", "{a: {b: 1}, c: {b: 1}}"),
+        ("a: &x 1\nc: [*x]\n*x : 2\n", "{a: 1, c: [1], ?1: 2}"),
+    ];
+    for (text, shown) in cases {
+        if !text.is_empty() {
+            assert_eq!(show(&parse(text)), shown, "{text:?}");
+        }
+    }
+}
+
+#[test]
+fn comments_belong_to_collections() {
+    let cases = [
+        ("# head\na: 1 # x\n# foot\n", "{# head, a: 1, ## x, # foot}"),
+        (
+            "a:\n  # in\n  b: 1\n  # end\nc: 2\n",
+            "{a: {# in, b: 1, # end}, c: 2}",
+        ),
+        ("a: # x\n  b: 1\n", "{# x, a: {b: 1}}"),
+        ("a:\n  - 1 # x\n  # y\n  - 2\n", "{a: [1, ## x, # y, 2]}"),
+    ];
+    for (text, shown) in cases {
+        assert_eq!(show(&parse(text)), shown, "{text:?}");
+    }
+}
+
+#[test]
+fn data_of_a_block_is_read() {
+    let tree = parse("a: 1\nsops:\n    mac: x\n    version: 3.13.3\n");
+    assert_eq!(show(&tree), "{a: 1}");
+    assert_eq!(tree.blocks.len(), 1);
+    assert_eq!(tree.blocks[0].data.get("mac"), Some(&Data::str("x")));
+    assert_eq!(tree.blocks[0].cut.range(), 5..tree.text.len());
+    assert_eq!(tree.blocks[0].fields.len(), 2);
+}
+
+mod properties {
+    use super::*;
+    use crate::format::properties;
+
+    const SEEDS: &[&[u8]] = &[
+        b"# head\na: 1 # x\nb:\n  - x\n  # c\n  - y: 2\n    z: 'q'\n\n# foot\n",
+        b"a: |\n  text\n\n  more\nb: >-\n  folded\n  text\nc: {d: [1, \"x\"], e: ~}\n",
+        b"a: &x {b: 1}\nc: *x\nd: &y z\ne: [*y, *y]\n",
+        b"? complex\n: value\nt: 2024-01-01\nf: 1e3\nh: 0x1F\ni: !!str 5\n",
+        b"l:\n- a\n- - b\n  - c\n-\n  d: e\n",
+        b"\xef\xbb\xbfa: 1\r\nb: |+\r\n  x\r\n\r\n# c\r\n",
+        b"k: \"a\\tb\\\n  c\"\nl: a\n  b\n\n  c\nm: |2-\n    x\n   y",
+    ];
+
+    #[test]
+    fn hold_for_the_seeds() {
+        for seed in SEEDS {
+            assert!(
+                properties::hold(&Yaml, seed),
+                "{:?}",
+                String::from_utf8_lossy(seed)
+            );
+        }
+    }
+
+    #[test]
+    fn hold_for_mutations() {
+        const PIECES: &[&[u8]] = &[
+            b"\n",
+            b" ",
+            b"  ",
+            b"#",
+            b" #x",
+            b"- ",
+            b"-",
+            b": ",
+            b":",
+            b"? ",
+            b"[",
+            b"]",
+            b"{",
+            b"}",
+            b",",
+            b"'",
+            b"\"",
+            b"|",
+            b">",
+            b"|+\n",
+            b"&x ",
+            b"*x",
+            b"!!str ",
+            b"!",
+            b"%",
+            b"---\n",
+            b"...\n",
+            b"\t",
+            b"\r\n",
+            b"\xc2\x85",
+            b"\\",
+            b"a: b\n",
+            b"x",
+            b"1",
+            b"~",
+            b"<<: ",
+        ];
+        properties::hold_for_mutations(&Yaml, SEEDS, PIECES, 20_000);
+    }
+}

@@ -1,0 +1,39 @@
+# The index of commands. What needs logic is a program or a test; this file only calls it.
+
+CARGO  ?= cargo
+SERVERS = $(CARGO) run --quiet --package sealwright-tests --bin servers --
+REAL    = --features sealwright-tests/cluster,sealwright-tests/interop
+
+.PHONY: help
+help: ## lists the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## builds the programs and shows the main job from end to end
+	@$(CARGO) build --quiet --package sealwright
+	@sh cli/demo.sh
+
+.PHONY: test
+test: servers ## runs every test, those against real servers and the incumbents included
+	$(CARGO) build --workspace --bins $(REAL)
+	$(CARGO) test --workspace $(REAL)
+
+.PHONY: check
+check: ## checks format, lints, licences, bans, advisories and documentation; warnings are errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --all-features -- --deny warnings
+	sh .ci/deny "$$($(SERVERS) cargo-deny)/cargo-deny"
+	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --workspace --no-deps --all-features
+
+.PHONY: bench
+bench: servers ## measures sealwright beside the incumbents, in turn, and writes target/bench.json
+	$(CARGO) build --release --workspace --bins --features sealwright-tests/bench
+	$${CARGO_TARGET_DIR:-target}/release/bench
+
+.PHONY: servers
+servers: ## builds the servers and incumbents that tests need, once, into the cache
+	@$(SERVERS) >/dev/null
+
+.PHONY: clean
+clean: ## removes what was built here; the cache of servers stays
+	$(CARGO) clean

@@ -7,6 +7,8 @@ pub mod incumbents;
 pub mod pins;
 pub mod programs;
 pub mod sandbox;
+#[cfg(feature = "kubernetes")]
+pub mod sealed_secrets;
 pub mod server;
 mod toolchain;
 

@@ -7,4 +7,6 @@
 //!
 //! `README.md` beside this crate says how to write a test on it.
 
+#[cfg(feature = "bench")]
+pub mod bench;
 pub mod harness;

@@ -4,3 +4,5 @@
 
 #[path = "cluster/harness.rs"]
 mod harness;
+#[path = "cluster/left_nothing.rs"]
+mod left_nothing;

@@ -2,5 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "interop/incumbents.rs"]
+mod incumbents;
 #[path = "interop/keys.rs"]
 mod keys;

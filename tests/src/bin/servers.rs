@@ -1,8 +1,10 @@
 //! Builds what the tests need and the machine does not have: `servers [NAME…]`, all of the list without a name.
+//! The progress goes to standard error, the folders of the programs to standard output.
 
 #![allow(
     clippy::print_stderr,
-    reason = "the progress of a long build is what this program is there to show"
+    clippy::print_stdout,
+    reason = "progress and result are what it is there to show"
 )]
 
 use std::process::ExitCode;
@@ -31,12 +33,7 @@ fn main() -> ExitCode {
         .filter(|pin| names.is_empty() || names.iter().any(|name| name == pin.name))
     {
         match cache::ensure(pin, &|line| eprintln!("servers: {line}")) {
-            Ok(home) => eprintln!(
-                "servers: {} {} in {}",
-                pin.name,
-                pin.version,
-                home.display()
-            ),
+            Ok(home) => println!("{}", home.join("bin").display()),
             Err(error) => {
                 eprintln!("servers: cannot build {}: {error}", pin.name);
                 failed = true;

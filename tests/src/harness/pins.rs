@@ -92,4 +92,11 @@ pub const PINS: &[Pin] = &[
         programs: &[("rops", "rops")],
         recipe: Recipe::Crate,
     },
+    // Not for a test: `make check` asks it about licences, bans and advisories.
+    Pin {
+        name: "cargo-deny",
+        version: "0.20.2",
+        programs: &[("cargo-deny", "cargo-deny")],
+        recipe: Recipe::Crate,
+    },
 ];

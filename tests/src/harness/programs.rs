@@ -22,7 +22,7 @@ pub fn sealwright_controller() -> PathBuf {
 }
 
 /// Finds a program in the folder where cargo puts the programs of the profile of the one that runs now.
-pub(super) fn program_beside_this(name: &str, package: &str) -> Result<PathBuf, String> {
+pub(crate) fn program_beside_this(name: &str, package: &str) -> Result<PathBuf, String> {
     let this = std::env::current_exe()
         .map_err(|error| format!("cannot tell where this program is: {error}"))?;
     let folders = this.ancestors().skip(1).take(2);

@@ -1,6 +1,7 @@
 //! ServiceAccounts with the rights a test gives them, and no others.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::authorization::v1::{
@@ -26,14 +27,35 @@ pub struct Account {
     pub token: String,
     /// A kubeconfig file for `kubectl`, `kubeseal` and programs of ours (`KUBECONFIG`).
     pub kubeconfig: PathBuf,
-    /// A folder as a Pod sees it under `/var/run/secrets`: `kubernetes.io/serviceaccount/{token,ca.crt,namespace}`.
-    pub pod_secrets: PathBuf,
+    /// A folder as a Pod sees it under `/var/run`: `secrets/kubernetes.io/serviceaccount/{token,ca.crt,namespace}`.
+    pub pod_run: PathBuf,
+    api_server_port: u16,
 }
 
 impl Account {
     /// A client that speaks as this account.
     pub async fn client(&self) -> kube::Client {
         client_of(&self.kubeconfig).await
+    }
+
+    /// A command that runs `program` as if in a Pod of this account, for programs that look for the API server only there.
+    ///
+    /// The account's files lie under `/var/run` in a mount namespace that only this program sees.
+    pub fn in_pod(&self, program: &Path) -> Command {
+        let mut command = Command::new("unshare");
+        command.arg("--mount");
+        if !rustix::process::geteuid().is_root() {
+            command.args(["--user", "--map-root-user"]);
+        }
+        command.args([
+            "sh",
+            "-c",
+            "mount --bind \"$0\" \"$(readlink -f /var/run)\" && exec \"$@\"",
+        ]);
+        command.arg(&self.pod_run).arg(program);
+        command.env("KUBERNETES_SERVICE_HOST", "127.0.0.1");
+        command.env("KUBERNETES_SERVICE_PORT", self.api_server_port.to_string());
+        command
     }
 
     /// The name by which the API server knows the account, in its audit log too.
@@ -128,8 +150,8 @@ impl Namespace<'_> {
             .token;
         let cluster = self.cluster();
         let file = format!("{}-{name}", self.name());
-        let pod_secrets = cluster.sandbox.path().join(format!("{file}-secrets"));
-        write_pod_secrets(&pod_secrets, &token, &cluster.authority(), self.name());
+        let pod_run = cluster.sandbox.path().join(format!("{file}-run"));
+        write_pod_run(&pod_run, &token, &cluster.authority(), self.name());
         let user = serde_json::json!({ "token": token });
         let kubeconfig = cluster
             .write_kubeconfig(&file, self.name(), &user)
@@ -139,7 +161,8 @@ impl Namespace<'_> {
             namespace: self.name().to_owned(),
             token,
             kubeconfig,
-            pod_secrets,
+            pod_run,
+            api_server_port: cluster.port(),
         }
     }
 
@@ -192,8 +215,8 @@ impl Namespace<'_> {
     }
 }
 
-fn write_pod_secrets(folder: &Path, token: &str, authority: &Path, namespace: &str) {
-    let folder = folder.join("kubernetes.io/serviceaccount");
+fn write_pod_run(folder: &Path, token: &str, authority: &Path, namespace: &str) {
+    let folder = folder.join("secrets/kubernetes.io/serviceaccount");
     std::fs::create_dir_all(&folder).expect("the sandbox can be written");
     std::fs::write(folder.join("token"), token).expect("the sandbox can be written");
     std::fs::write(folder.join("namespace"), namespace).expect("the sandbox can be written");

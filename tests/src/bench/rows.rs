@@ -1,0 +1,198 @@
+//! The list of what is measured. The names are those of the project's figures.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::Side;
+use super::inputs::{AgeKey, encrypted, maps_of_values, sealing_certificate, secrets};
+use crate::harness::{incumbents, programs};
+
+/// One comparison.
+pub struct Row {
+    /// The figure's name.
+    pub name: &'static str,
+    /// What is done, in a few words.
+    pub title: &'static str,
+    /// Makes the inputs in a folder and returns the sides, the incumbents first and sealwright last.
+    pub prepare: fn(&Path) -> Result<Vec<Side>, String>,
+}
+
+/// All rows, in the order of the table.
+pub const ROWS: &[Row] = &[
+    Row {
+        name: "F0",
+        title: "start and print the version",
+        prepare: start,
+    },
+    Row {
+        name: "F1",
+        title: "decrypt 10 values, YAML, age key",
+        prepare: |folder| decrypt(folder, 1, 10, [41, 41, 41]),
+    },
+    Row {
+        name: "F2-decrypt",
+        title: "decrypt 100,000 values in 1,000 maps",
+        prepare: |folder| decrypt(folder, 1000, 100, [3, 5, 5]),
+    },
+    Row {
+        name: "F2-encrypt",
+        title: "encrypt 100,000 values in 1,000 maps",
+        prepare: |folder| encrypt(folder, 1000, 100),
+    },
+    Row {
+        name: "F2b",
+        title: "decrypt 20,000 values in one map",
+        prepare: |folder| decrypt(folder, 1, 20_000, [3, 5, 5]),
+    },
+    Row {
+        name: "F3-small",
+        title: "decrypt 10,000 values, sealwright alone",
+        prepare: |folder| decrypt_alone(folder, 100),
+    },
+    Row {
+        name: "F3-large",
+        title: "decrypt 1,000,000 values, sealwright alone",
+        prepare: |folder| decrypt_alone(folder, 10_000),
+    },
+    Row {
+        name: "F4",
+        title: "seal 1,000 Secrets with 3 values, RSA-4096, one stream",
+        prepare: seal,
+    },
+];
+
+fn start(_: &Path) -> Result<Vec<Side>, String> {
+    let mut sops = Command::new(incumbents::sops());
+    sops.args(["--version", "--check-for-updates=false"]);
+    let mut kubeseal = Command::new(incumbents::kubeseal());
+    kubeseal.arg("--version");
+    let mut ours = Command::new(programs::sealwright());
+    ours.arg("--version");
+    let side = |name, command| Side {
+        name,
+        command,
+        input: None,
+        check: |output| !output.is_empty(),
+        runs: 31,
+    };
+    Ok(vec![
+        side("sops", sops),
+        side("kubeseal", kubeseal),
+        side("sealwright", ours),
+    ])
+}
+
+fn decrypt(
+    folder: &Path,
+    maps: usize,
+    values: usize,
+    runs: [usize; 3],
+) -> Result<Vec<Side>, String> {
+    let key = AgeKey::generate()?;
+    let file = encrypted(folder, &maps_of_values(maps, values), &key)?;
+    let side = |name, program: &Path, arguments: &[&str], runs| {
+        let mut command = Command::new(program);
+        command.args(arguments).arg(&file);
+        command.env("SOPS_AGE_KEY", &key.secret);
+        Side {
+            name,
+            command,
+            input: None,
+            check: holds_values,
+            runs,
+        }
+    };
+    // rops takes a file by name only from a terminal, so it reads the same file as its input.
+    let mut rops = Command::new(incumbents::rops());
+    rops.args(["decrypt", "--format", "yaml"])
+        .env("ROPS_AGE", &key.secret);
+    let rops = Side {
+        name: "rops",
+        command: rops,
+        input: Some(file.clone()),
+        check: holds_values,
+        runs: runs[1],
+    };
+    Ok(vec![
+        side("sops", &incumbents::sops(), &["decrypt"], runs[0]),
+        rops,
+        side(
+            "sealwright",
+            &programs::sealwright(),
+            &["sops", "decrypt"],
+            runs[2],
+        ),
+    ])
+}
+
+fn decrypt_alone(folder: &Path, maps: usize) -> Result<Vec<Side>, String> {
+    let mut sides = decrypt(folder, maps, 100, [0, 0, 3])?;
+    sides.retain(|side| side.runs > 0);
+    Ok(sides)
+}
+
+fn encrypt(folder: &Path, maps: usize, values: usize) -> Result<Vec<Side>, String> {
+    let key = AgeKey::generate()?;
+    let file = folder.join("plain.yaml");
+    std::fs::write(&file, maps_of_values(maps, values)).map_err(|error| error.to_string())?;
+    let side = |name, program: &Path, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .args(["--age", &key.recipient])
+            .arg(&file);
+        Side {
+            name,
+            command,
+            input: None,
+            check: is_encrypted,
+            runs: 3,
+        }
+    };
+    Ok(vec![
+        side("sops", &incumbents::sops(), &["encrypt"]),
+        side("sealwright", &programs::sealwright(), &["sops", "encrypt"]),
+    ])
+}
+
+fn seal(folder: &Path) -> Result<Vec<Side>, String> {
+    let certificate = sealing_certificate(folder)?;
+    let stream = folder.join("secrets.yaml");
+    std::fs::write(&stream, secrets(1000, 3)).map_err(|error| error.to_string())?;
+    let side = |name, program: &Path, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .args(["--format", "yaml", "--cert"])
+            .arg(&certificate);
+        Side {
+            name,
+            command,
+            input: Some(stream.clone()),
+            check: holds_sealed_secrets,
+            runs: 7,
+        }
+    };
+    Ok(vec![
+        side("kubeseal", &incumbents::kubeseal(), &[]),
+        side("sealwright", &programs::sealwright(), &["kubeseal"]),
+    ])
+}
+
+fn holds_values(output: &[u8]) -> bool {
+    String::from_utf8_lossy(output).contains("value-0: secret number 0 of map 0")
+}
+
+fn is_encrypted(output: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(output);
+    text.contains("ENC[AES256_GCM,")
+        && text.contains("mac: ENC[")
+        && !text.contains("secret number")
+}
+
+fn holds_sealed_secrets(output: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(output);
+    text.matches("kind: SealedSecret").count() == 1000
+        && text.contains("name: secret-999")
+        && !text.contains("hidden")
+}

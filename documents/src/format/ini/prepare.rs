@@ -2,10 +2,14 @@
 //! two places that are read as one, comments beside a section name, keys that are there twice, text that readers ignore.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
-use super::scan::{Entry, Kind, Name, Wrong, scan, trim_end};
+use crate::scalar::Scalar;
+
+use super::scan::{Content, Entry, Kind, Name, Wrong, scan, trim_end};
+use super::spell;
 
 /// A value only at the very end of a file: with a line break behind it, it would open a text of several lines.
 pub(super) const LONE_QUOTES: &[u8; 3] = b"\"\"\"";
@@ -48,9 +52,7 @@ pub(super) fn regular(text: &[u8]) -> Result<SecretBytes, Wrong> {
         }
         out.push(&text[copied..region]);
         for line in &speaker.comments {
-            let line = &text[line.clone()];
-            out.push(&line[..trim_end(line)]);
-            out.push(newline);
+            out.push(&text[line.clone()]);
         }
         if let Some(comment) = &speaker.inline {
             out.push(&text[comment.clone()]);
@@ -66,6 +68,7 @@ pub(super) fn regular(text: &[u8]) -> Result<SecretBytes, Wrong> {
                 },
                 Kind::Key {
                     site,
+                    value,
                     delimiter: other,
                     ..
                 },
@@ -75,11 +78,8 @@ pub(super) fn regular(text: &[u8]) -> Result<SecretBytes, Wrong> {
                     out.push(&text[*name_end..*delimiter]);
                 }
                 out.push(&text[*delimiter..*delimiter + 1]);
-                if text[site.clone()] == *LONE_QUOTES {
-                    out.push(b" '\"\"\"'");
-                } else {
-                    out.push(&text[*other + 1..site.end]);
-                }
+                out.push(&text[*other + 1..site.start]);
+                self_contained(text, site.clone(), value, &mut out)?;
             }
             (Kind::Key { .. }, Kind::Section { .. }) => unreachable!("keys repeat keys"),
         }
@@ -90,6 +90,27 @@ pub(super) fn regular(text: &[u8]) -> Result<SecretBytes, Wrong> {
     }
     out.push(&text[copied..]);
     Ok(out.finish())
+}
+
+/// Writes a value so that it says the same in front of any other line and without a comment beside it.
+fn self_contained(
+    text: &[u8],
+    site: Range<usize>,
+    value: &Content,
+    out: &mut SecretWriter,
+) -> Result<(), Wrong> {
+    const NEXT: &[u8] = b"\nk = v\n";
+    let at = site.start;
+    let spelling = &text[site];
+    let content = match value {
+        Content::File(range) => &text[range.clone()],
+        Content::Joined(content) => content.expose(),
+    };
+    if spell::read_value(spelling, NEXT).is_some_and(|read| read.expose() == content) {
+        out.push(spelling);
+        return Ok(());
+    }
+    spell::value(Scalar::Str(content), NEXT, out).map_err(|reason| (at, reason))
 }
 
 /// For keys that are there several times in one section: the first has the index of the last, all others none.

@@ -147,6 +147,12 @@ fn what_cannot_be_encrypted_in_place_is_rewritten() {
             "; c\n; d\nk = '3'\nl = 2\n\nm = 4\n",
         ),
         ("\"k\" junk = 1", "\"k\"= 1"),
+        (
+            "#  \n # b \nk = 3\\ ; d\nl = 2\n",
+            "#  \n# b \n; d\nk = \"3\\\"\nl = 2\n",
+        ),
+        ("k = 1\nl = 2\nk = 4\\", "k = 4\nl = 2\n"),
+        ("k = \"\"\"", "k = `\"\"\"`"),
     ] {
         let Prepared {
             tree, former_text, ..

@@ -127,7 +127,13 @@ pub trait Format: Sync {
 }
 
 /// All formats. What no other one claims by its suffix is binary.
-pub static FORMATS: [&dyn Format; 4] = [&json::Json, &dotenv::Dotenv, &ini::Ini, &binary::Binary];
+pub static FORMATS: [&dyn Format; 5] = [
+    &yaml::Yaml,
+    &json::Json,
+    &dotenv::Dotenv,
+    &ini::Ini,
+    &binary::Binary,
+];
 
 /// The format of this name.
 pub fn by_name(name: &str) -> Option<&'static dyn Format> {
@@ -158,6 +164,8 @@ mod tests {
     #[test]
     fn formats_are_chosen_by_the_whole_path() {
         for (path, name) in [
+            ("a/b.yaml", "yaml"),
+            (".yml", "yaml"),
             ("a/b.json", "json"),
             (".env", "dotenv"),
             ("prod.env", "dotenv"),

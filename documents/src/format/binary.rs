@@ -51,6 +51,13 @@ impl Format for Binary {
         })
     }
 
+    fn moved(&self, place: u32, moved: &mut dyn FnMut(u32) -> u32) -> u32 {
+        match place {
+            OTHER_JSON => place,
+            offset => moved(offset),
+        }
+    }
+
     fn spell(
         &self,
         tree: &Tree,

@@ -57,6 +57,13 @@ impl Format for Ini {
         })
     }
 
+    fn moved(&self, place: u32, moved: &mut dyn FnMut(u32) -> u32) -> u32 {
+        match place {
+            read::IRREGULAR => place,
+            offset => moved(offset),
+        }
+    }
+
     fn spell(
         &self,
         tree: &Tree,

@@ -19,7 +19,7 @@ pub(super) const DEFAULT: &[u8] = b"DEFAULT";
 pub(super) const BLOCK: &[u8] = b"sops";
 
 /// The place of the root of a tree whose leaves cannot all be replaced where they stand.
-pub(super) const IRREGULAR: u32 = 1;
+pub(super) const IRREGULAR: u32 = u32::MAX;
 
 /// Reads a whole file.
 pub(super) fn parse(text: SecretBytes) -> Result<Tree, ParseError> {

@@ -38,7 +38,7 @@ impl Decrypt {
         // Before a key is used, so that a wrong order costs nobody a touch.
         let key = data_key::recover(world, settings, file.metadata())?;
         let plain = document::decrypt_with(world, &file, &key, self.ignore_mac)?;
-        let layout = document::layout(settings, stores.indent(output));
+        let layout = document::layout(settings, &stores, output)?;
         let bytes = if !self.extract.is_empty() {
             document::extract(plain.tree(), &self.extract, output, layout)?
         } else {

@@ -13,6 +13,7 @@ use sealwright_documents::format::{Format, Layout, Step, by_name, choose};
 use sealwright_documents::splice::{Edit, Splicer};
 use sealwright_documents::tree::{NodeId, Tree, Value};
 
+use super::stores::Stores;
 use super::{Input, Settings, data_key};
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Original};
@@ -162,9 +163,26 @@ pub(crate) fn data_of(tree: &Tree) -> Vec<Data> {
 }
 
 /// The columns per level for what is written anew in a format: as told, or as configured.
-pub(crate) fn layout(settings: &Settings, configured: Option<i32>) -> Layout {
-    Layout {
-        indent: settings.indent.or(configured),
+pub(crate) fn layout(
+    settings: &Settings,
+    stores: &Stores,
+    format: &'static dyn Format,
+) -> Result<Layout> {
+    let indent = settings.indent.or(stores.indent(format));
+    let least = match format.name() {
+        "yaml" => 0,
+        "json" | "binary" => -1,
+        _ => return Ok(Layout::default()),
+    };
+    match indent {
+        Some(indent) if indent < least => Err(Error::new(
+            Kind::Emit,
+            format!(
+                "Error dumping file: an indentation of {indent} is not possible in {}",
+                format.name()
+            ),
+        )),
+        indent => Ok(Layout { indent }),
     }
 }
 

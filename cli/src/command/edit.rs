@@ -49,7 +49,7 @@ impl Edit {
         let stores = stores::load(world, &self.settings)?;
         let input = document::input_format(&self.settings, &self.name);
         let output = document::output_format(&self.settings, &self.name);
-        let layout = document::layout(&self.settings, stores.indent(output));
+        let layout = document::layout(&self.settings, &stores, output)?;
         if self.file.exists() {
             self.edit_existing(world, input, output, layout)
         } else {

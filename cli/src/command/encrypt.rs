@@ -54,7 +54,7 @@ impl Encrypt {
         }
         .resolve(world)?;
         let mut original = document::read(&self.from, self.to == Output::InPlace)?;
-        let layout = document::layout(settings, stores.indent(output));
+        let layout = document::layout(settings, &stores, output)?;
         let plain = parse_plain(input, original.take_bytes())?;
         refuse_encrypted(&plain)?;
         let plain = in_format(plain, output, layout)?;
@@ -100,7 +100,7 @@ pub(crate) fn refuse_encrypted(document: &Document) -> Result<()> {
     }
 }
 
-fn already_encrypted(key: &str) -> Error {
+pub(super) fn already_encrypted(key: &str) -> Error {
     Error::new(
         Kind::AlreadyEncrypted,
         format!(

@@ -29,7 +29,7 @@ impl ExecFile {
         let output = document::output_format(&self.settings, &self.file);
         let file = document::parse_encrypted(input, original.into_bytes())?;
         let (plain, _) = document::open(world, &self.settings, &file, false)?;
-        let layout = document::layout(&self.settings, stores.indent(output));
+        let layout = document::layout(&self.settings, &stores, output)?;
         let content = document::text_in(plain, output, layout)?;
         let options = FileOptions {
             no_fifo: self.no_fifo,

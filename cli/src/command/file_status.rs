@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use sealwright_documents::envelope::{Encrypted, ReadError};
+use sealwright_documents::format::by_name;
 use sealwright_documents::metadata::MetadataError;
 
 use super::{Settings, document, stores};
@@ -41,6 +42,15 @@ impl FileStatus {
             Ok(file) => {
                 let metadata = file.metadata();
                 Ok(!metadata.version.is_empty() && !metadata.mac.is_empty())
+            }
+            // What is stored for a binary file is JSON; anything else there is no file of this kind (L11).
+            Err(ReadError::Metadata(MetadataError::NotFound)) if format.name() == "binary" => {
+                let json = by_name("json").expect("JSON is in the list of formats");
+                let original = file::read(&self.file)
+                    .map_err(|error| failed(format!("{}: {error}", self.file.display())))?;
+                json.parse(original.into_bytes())
+                    .map(|_| false)
+                    .map_err(|error| failed(error.to_string()))
             }
             Err(ReadError::Metadata(MetadataError::NotFound)) => Ok(false),
             Err(error) => Err(failed(error.to_string())),

@@ -130,7 +130,7 @@ fn regroup(
     let encrypted = document::parse_any_version(format, original.take_bytes())?;
     let key = data_key::recover(world, settings, encrypted.metadata())?;
     let (groups, threshold) = change(encrypted.metadata())?;
-    let layout = document::layout(settings, stores.indent(format));
+    let layout = document::layout(settings, &stores, format)?;
     let metadata = rewrap(world, settings, &encrypted, &key, &groups, threshold)?;
     let written = write_metadata(&encrypted, &metadata, layout)
         .map_err(|error| Error::new(crate::error::Kind::Emit, error.to_string()))?;

@@ -77,7 +77,7 @@ impl Rotate {
             }
         }
         let keys = super::key_names(&metadata);
-        let layout = document::layout(settings, stores.indent(output));
+        let layout = document::layout(settings, &stores, output)?;
         let same_format = input.name() == output.name();
         let (plain, memory) = if self.ignore_mac {
             let plain = document::decrypt_with(world, &file, &old_key, true)?;

@@ -54,11 +54,7 @@ pub(crate) fn read_value_stdin() -> Result<SecretBytes> {
 /// Reads a value from a file.
 pub(crate) fn read_value_file(path: &Path) -> Result<SecretBytes> {
     let read = file::read(path).map_err(|error| {
-        Error::new(
-            Kind::Path,
-            format!("cannot read the value from {}", path.display()),
-        )
-        .because(error)
+        Error::generic(format!("cannot read the value from {}", path.display())).because(error)
     })?;
     Ok(read.into_bytes())
 }
@@ -126,6 +122,11 @@ impl Set {
             {
                 return Ok(None);
             }
+            if let Some(Step::Key(key)) = path.first()
+                && format.reserves(key.as_bytes())
+            {
+                return Err(encrypt::already_encrypted(key));
+            }
             let edits = format.set(tree, &path, &value, layout).map_err(|error| {
                 Error::new(Kind::Path, format!("cannot set the value: {error}"))
             })?;
@@ -166,7 +167,7 @@ impl Update {
             let plain = document::take(world, decrypted);
             (plain, same_format.then_some(memory))
         };
-        let layout = document::layout(settings, stores.indent(input));
+        let layout = document::layout(settings, &stores, input)?;
         let keys = super::key_names(&metadata);
         let changed = work(input, plain.tree(), layout)?;
         let bytes = match changed {
@@ -174,7 +175,7 @@ impl Update {
             Some(text) => {
                 let plain = encrypt::parse_plain(input, text)?;
                 encrypt::refuse_encrypted(&plain)?;
-                let layout = document::layout(settings, stores.indent(output));
+                let layout = document::layout(settings, &stores, output)?;
                 let plain = encrypt::in_format(plain, output, layout)?;
                 let now = Timestamp::now();
                 let (bytes, changed) = encrypt::write(plain, metadata, &key, memory, now, layout)?;

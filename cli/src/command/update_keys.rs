@@ -170,7 +170,7 @@ fn plan(world: &World, file: &Path, settings: &Settings) -> Result<Option<Plan>>
         ));
     }
     Ok(Some(Plan {
-        layout: document::layout(settings, stores.indent(format)),
+        layout: document::layout(settings, &stores, format)?,
         from,
         original,
         file: encrypted,

@@ -47,8 +47,10 @@ fn dispatch(world: &World, mut words: Vec<OsString>) -> Result<()> {
     let (values, operands) = match parser::parse(&ROOT, &words, &variable) {
         Ok(parsed) => parsed,
         Err(error) => {
-            let help = help::of_program("sops");
-            terminal.out(format!("Incorrect Usage. {error}\n\n{help}").as_bytes())?;
+            if !error.is_about_variable() {
+                let help = help::of_program("sops");
+                terminal.out(format!("Incorrect Usage. {error}\n\n{help}").as_bytes())?;
+            }
             return Err(Error::new(Kind::Usage, error.to_string()));
         }
     };
@@ -405,6 +407,7 @@ impl Call<'_> {
     }
 
     fn publish(&self) -> Result<()> {
+        self.need_config()?;
         let file = self.file()?;
         command::Publish {
             file,
@@ -436,6 +439,7 @@ impl Call<'_> {
     }
 
     fn updatekeys(&self) -> Result<()> {
+        self.need_config()?;
         if self.operands.is_empty() {
             return Err(no_file());
         }
@@ -502,7 +506,21 @@ impl Call<'_> {
         .run(self.world)
     }
 
+    /// Some commands make no sense without a configuration, and say so before they miss a file.
+    fn need_config(&self) -> Result<()> {
+        match command::config::find(self.world, &self.settings())? {
+            Some(_) => Ok(()),
+            None => Err(Error::generic("config file not found")),
+        }
+    }
+
     fn group_file(&self) -> Result<PathBuf> {
+        if self.values.text("file").is_empty() {
+            return Err(Error::new(
+                Kind::Read,
+                "Error reading file: none was named with --file",
+            ));
+        }
         absolute(Path::new(self.values.text("file")))
     }
 

@@ -52,6 +52,13 @@ pub(super) enum UsageError {
     NotText(OsString),
 }
 
+impl UsageError {
+    /// Whether a variable is wrong and not the command line, so that no help text is called for.
+    pub(super) fn is_about_variable(&self) -> bool {
+        matches!(self, Self::VariableNotBoolean { .. })
+    }
+}
+
 /// Reads the words after the program's name, or after a command that is not reordered. Gives the values and the
 /// operands.
 pub(super) fn parse(

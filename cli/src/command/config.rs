@@ -83,7 +83,7 @@ fn read(path: &Path) -> Result<Config> {
         ))
     };
     let original = file::read(path).map_err(|error| failed(error.to_string()))?;
-    let yaml = by_name("yaml").ok_or_else(|| failed("this build cannot read YAML".into()))?;
+    let yaml = by_name("yaml").expect("YAML is in the list of formats");
     let bytes = original.into_bytes();
     let rules = if is_blank(bytes.expose()) {
         Rules::read(

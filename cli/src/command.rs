@@ -17,6 +17,7 @@ mod keygen;
 mod new_keys;
 mod publish;
 mod rotate;
+pub(crate) mod seal;
 mod set;
 mod status;
 mod stores;

@@ -2,6 +2,7 @@
 //! program.
 #![forbid(unsafe_code)]
 
+mod cluster;
 mod command;
 mod editor;
 mod error;
@@ -28,10 +29,15 @@ fn main() -> ExitCode {
     let mut words: Vec<OsString> = words.collect();
     let code = match name.as_str() {
         "sops" => frontend::sops::run(words),
+        "kubeseal" => frontend::kubeseal::run(words),
         _ => match words.first().and_then(|word| word.to_str()) {
             Some("sops") => {
                 words.remove(0);
                 frontend::sops::run(words)
+            }
+            Some("kubeseal") => {
+                words.remove(0);
+                frontend::kubeseal::run(words)
             }
             _ => frontend::sealwright::run(words),
         },

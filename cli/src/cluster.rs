@@ -1,0 +1,419 @@
+//! The cluster behind `kubeseal` and `sealwright seal`: kubeconfig as kubectl reads it, and the controller's HTTP door
+//! reached through the API server's service proxy.
+
+use std::time::Duration;
+
+use kube::client::Body;
+use kube::config::{AuthInfo, Cluster as ClusterEntry, Context, Kubeconfig, KubeConfigOptions, NamedAuthInfo};
+use kube::config::{NamedCluster, NamedContext};
+use kube::{Client, Config};
+
+/// What the command line says about the cluster, beside what the kubeconfig says.
+#[derive(Clone, Default)]
+pub(crate) struct ClusterOptions {
+    /// An explicit kubeconfig file.
+    pub(crate) kubeconfig: Option<String>,
+    /// Names in the kubeconfig.
+    pub(crate) context: Option<String>,
+    pub(crate) cluster: Option<String>,
+    pub(crate) user: Option<String>,
+    /// `--namespace`.
+    pub(crate) namespace: Option<String>,
+    /// Where the API server is and how it is trusted.
+    pub(crate) server: Option<String>,
+    pub(crate) certificate_authority: Option<String>,
+    pub(crate) tls_server_name: Option<String>,
+    pub(crate) proxy_url: Option<String>,
+    pub(crate) insecure_skip_tls_verify: Option<bool>,
+    pub(crate) disable_compression: Option<bool>,
+    /// Who asks.
+    pub(crate) token: Option<String>,
+    pub(crate) client_certificate: Option<String>,
+    pub(crate) client_key: Option<String>,
+    pub(crate) username: Option<String>,
+    pub(crate) password: Option<String>,
+    pub(crate) impersonate: Option<String>,
+    pub(crate) impersonate_uid: Option<String>,
+    pub(crate) impersonate_groups: Vec<String>,
+    /// The time limit of one request; none when absent.
+    pub(crate) request_timeout: Option<Duration>,
+}
+
+/// The controller's Service.
+#[derive(Clone, Debug)]
+pub(crate) struct ControllerService {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+/// The cluster could not be asked. The text of [`ClusterError::Service`] and its neighbours is what scripts know from
+/// the incumbent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum ClusterError {
+    /// There is no kubeconfig and no cluster around.
+    #[error("invalid configuration: no configuration has been provided, try setting KUBERNETES_MASTER environment variable")]
+    NoConfiguration,
+    /// The kubeconfig cannot be used.
+    #[error("cannot use the kubeconfig: {0}")]
+    Kubeconfig(String),
+    /// The client could not be built from it.
+    #[error("cannot build a client for the cluster: {0}")]
+    Client(String),
+    /// The Service was not found or may not be read.
+    #[error(
+        "cannot get sealed secret service: {0}.\nPlease, use the flag --controller-name and --controller-namespace to set up the name and namespace of the sealed secrets controller"
+    )]
+    Service(String),
+    /// The Service has no port, so it cannot be reached through the API server.
+    #[error("the service {namespace}/{name} has no ports; check --controller-name and --controller-namespace")]
+    NoPort {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// The certificate could not be fetched.
+    #[error("cannot fetch certificate: {0}")]
+    Certificate(String),
+    /// The controller could not be asked.
+    #[error("{0}")]
+    Controller(String),
+}
+
+/// What the controller says of a SealedSecret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It can be unsealed.
+    Opens,
+    /// No key opens it.
+    DoesNotOpen,
+}
+
+/// The namespace that applies when an object names none: the flag, the kubeconfig's context, the pod's own, `default`.
+pub(crate) fn default_namespace(options: &ClusterOptions) -> Result<String, ClusterError> {
+    if let Some(namespace) = options.namespace.as_deref().filter(|namespace| !namespace.is_empty()) {
+        return Ok(namespace.to_owned());
+    }
+    let Some(kubeconfig) = kubeconfig(options)? else {
+        if let Ok(namespace) = std::env::var("POD_NAMESPACE")
+            && !namespace.is_empty()
+        {
+            return Ok(namespace);
+        }
+        let of_pod = std::fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace");
+        return of_pod.map(|text| text.trim().to_owned()).map_err(|_| ClusterError::NoConfiguration);
+    };
+    let name = options.context.as_deref().or(kubeconfig.current_context.as_deref()).unwrap_or_default();
+    let context = kubeconfig.contexts.iter().find(|context| context.name == name);
+    let namespace = context.and_then(|named| named.context.as_ref()).and_then(|context| context.namespace.clone());
+    Ok(namespace.filter(|namespace| !namespace.is_empty()).unwrap_or_else(|| "default".to_owned()))
+}
+
+/// A connection to the controller through the API server.
+pub(crate) struct Controller {
+    client: Client,
+    proxy_path: String,
+}
+
+impl Controller {
+    /// Finds the controller's Service and the path of the API server's proxy to it.
+    pub(crate) async fn find(options: &ClusterOptions, service: &ControllerService) -> Result<Self, ClusterError> {
+        let client = connect(options).await?;
+        let ControllerService { namespace, name } = service;
+        let path = format!("/api/v1/namespaces/{}/services/{}", path_part(namespace), path_part(name));
+        let found: k8s_openapi::api::core::v1::Service =
+            client.request(get(&path, "application/json")).await.map_err(|error| ClusterError::Service(told(&error)))?;
+        let ports = found.spec.and_then(|spec| spec.ports).unwrap_or_default();
+        let port = ports.first().ok_or_else(|| ClusterError::NoPort { namespace: namespace.clone(), name: name.clone() })?;
+        // The colon stays when the port has no name: RBAC rules list exactly this spelling.
+        let port = port.name.as_deref().unwrap_or_default();
+        let proxy_path = format!(
+            "/api/v1/namespaces/{}/services/http:{}:{}/proxy",
+            path_part(namespace),
+            path_part(name),
+            path_part(port)
+        );
+        Ok(Self { client, proxy_path })
+    }
+
+    /// The sealing certificates, as the controller sends them.
+    pub(crate) async fn certificate(&self) -> Result<Vec<u8>, ClusterError> {
+        let request = get(&format!("{}/v1/cert.pem", self.proxy_path), "application/x-pem-file, */*");
+        let text = self.client.request_text(request).await.map_err(|error| ClusterError::Certificate(told(&error)))?;
+        Ok(text.into_bytes())
+    }
+
+    /// Asks whether a SealedSecret (as JSON) can be unsealed.
+    pub(crate) async fn verify(&self, sealed_secret: &[u8]) -> Result<Verdict, ClusterError> {
+        let (status, body) = self.post("/v1/verify", sealed_secret).await?;
+        match status {
+            200..=299 => Ok(Verdict::Opens),
+            409 => Ok(Verdict::DoesNotOpen),
+            _ => Err(ClusterError::Controller(format!(
+                "cannot validate sealed secret: the controller answered {status}{}",
+                reason(&body)
+            ))),
+        }
+    }
+
+    /// Lets the controller seal a SealedSecret (as JSON) anew, under its newest key.
+    pub(crate) async fn rotate(&self, sealed_secret: &[u8]) -> Result<Vec<u8>, ClusterError> {
+        let (status, body) = self.post("/v1/rotate", sealed_secret).await?;
+        match status {
+            200..=299 => Ok(body),
+            _ => Err(ClusterError::Controller(format!(
+                "cannot re-encrypt secret: the controller answered {status}{}",
+                reason(&body)
+            ))),
+        }
+    }
+
+    /// Posts, waiting out the controller's rate limit as `Retry-After` tells.
+    async fn post(&self, path: &str, body: &[u8]) -> Result<(u16, Vec<u8>), ClusterError> {
+        const TRIES: u32 = 30;
+        for _ in 0..TRIES {
+            let request = http::Request::post(format!("{}{path}", self.proxy_path))
+                .body(Body::from(body.to_vec()))
+                .expect("the path was made of checked parts");
+            let asked = |error: kube::Error| ClusterError::Controller(format!("cannot reach the controller: {}", told(&error)));
+            let response = self.client.send(request).await.map_err(asked)?;
+            let status = response.status().as_u16();
+            let wait = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+            let body = response.into_body().collect_bytes().await.map_err(asked)?;
+            match wait {
+                Some(seconds) if status == 429 || status == 503 => {
+                    tokio::time::sleep(Duration::from_secs(seconds.clamp(1, 30))).await;
+                }
+                _ => return Ok((status, body.to_vec())),
+            }
+        }
+        Err(ClusterError::Controller(format!("the controller refused {TRIES} times to be asked so often; try again later")))
+    }
+}
+
+/// Fetches an `http` or `https` URL, through the proxy that the environment names for it.
+pub(crate) async fn fetch_url(url: &str) -> Result<Vec<u8>, ClusterError> {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let failed = |reason: String| ClusterError::Controller(format!("cannot fetch {url:?}: {reason}"));
+    let address: http::Uri = url.parse().map_err(|_| failed("not a URL".to_owned()))?;
+    let path = address.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let authority = address.authority().ok_or_else(|| failed("it names no host".to_owned()))?.to_string();
+    let scheme = address.scheme_str().unwrap_or("https").to_owned();
+    let origin = format!("{scheme}://{authority}").parse().map_err(|_| failed("not a URL".to_owned()))?;
+    let mut config = Config::new(origin);
+    config.proxy_url = proxy_for(&scheme, address.host().unwrap_or_default()).and_then(|proxy| proxy.parse().ok());
+    let client = Client::try_from(config).map_err(|error| failed(told(&error)))?;
+    let request = http::Request::get(path).body(Body::empty()).map_err(|error| failed(error.to_string()))?;
+    let response = client.send(request).await.map_err(|error| failed(told(&error)))?;
+    if !response.status().is_success() {
+        return Err(failed(response.status().to_string()));
+    }
+    let body = response.into_body().collect_bytes().await.map_err(|error| failed(told(&error)))?;
+    Ok(body.to_vec())
+}
+
+fn proxy_for(scheme: &str, host: &str) -> Option<String> {
+    let variable = |name: &str| {
+        let value = std::env::var(name).or_else(|_| std::env::var(name.to_ascii_uppercase())).ok()?;
+        (!value.is_empty()).then_some(value)
+    };
+    let excluded = variable("no_proxy").unwrap_or_default();
+    let is_excluded = excluded.split(',').map(str::trim).filter(|entry| !entry.is_empty()).any(|entry| {
+        let domain = entry.trim_start_matches('.');
+        entry == "*" || host == domain || host.ends_with(&format!(".{domain}"))
+    });
+    let is_local = host == "localhost" || host.starts_with("127.") || host == "[::1]";
+    if is_excluded || is_local { None } else { variable(&format!("{scheme}_proxy")) }
+}
+
+fn get(path: &str, accept: &str) -> http::Request<Vec<u8>> {
+    http::Request::get(path)
+        .header("Accept", accept)
+        .body(Vec::new())
+        .expect("the path was made of checked parts")
+}
+
+/// Escapes what may not stand in one part of a path.
+fn path_part(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+/// The API server's own words where it has some.
+fn told(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => {
+            let mut text = other.to_string();
+            let mut cause = std::error::Error::source(other);
+            while let Some(error) = cause {
+                let more = error.to_string();
+                if !text.ends_with(&more) {
+                    text = format!("{text}: {more}");
+                }
+                cause = error.source();
+            }
+            text
+        }
+    }
+}
+
+/// The reason in an answer, when it is a short text or an API status.
+fn reason(body: &[u8]) -> String {
+    if let Ok(status) = serde_json::from_slice::<serde_json::Value>(body)
+        && let Some(message) = status.get("message").and_then(|message| message.as_str())
+    {
+        return format!(": {message}");
+    }
+    match std::str::from_utf8(body).map(str::trim) {
+        Ok(text) if !text.is_empty() && text.len() <= 300 && !text.contains('\n') => format!(": {text}"),
+        _ => String::new(),
+    }
+}
+
+/// Reads the kubeconfig: the flag, else `KUBECONFIG`, else the file in the home folder; `None` when there is none.
+fn kubeconfig(options: &ClusterOptions) -> Result<Option<Kubeconfig>, ClusterError> {
+    let failed = |error: kube::config::KubeconfigError| ClusterError::Kubeconfig(error.to_string());
+    if let Some(path) = options.kubeconfig.as_deref().filter(|path| !path.is_empty()) {
+        return Kubeconfig::read_from(path).map(Some).map_err(failed);
+    }
+    if std::env::var_os("KUBECONFIG").is_some_and(|list| !list.is_empty()) {
+        return Kubeconfig::from_env().map_err(failed);
+    }
+    let Some(home) = std::env::home_dir() else { return Ok(None) };
+    let path = home.join(".kube/config");
+    if path.exists() { Kubeconfig::read_from(path).map(Some).map_err(failed) } else { Ok(None) }
+}
+
+/// Puts the command line's wishes over the kubeconfig and connects.
+async fn connect(options: &ClusterOptions) -> Result<Client, ClusterError> {
+    // A program that links one backend must still say so before the first connection.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut config = match (kubeconfig(options)?, &options.server) {
+        (Some(kubeconfig), _) => from_kubeconfig(kubeconfig, options).await?,
+        (None, Some(_)) => from_kubeconfig(Kubeconfig::default(), options).await?,
+        (None, None) => Config::incluster().map_err(|_| ClusterError::NoConfiguration)?,
+    };
+    config.default_retry = true;
+    config.read_timeout = options.request_timeout;
+    if let Some(namespace) = &options.namespace {
+        config.default_namespace.clone_from(namespace);
+    }
+    Client::try_from(config).map_err(|error| ClusterError::Client(told(&error)))
+}
+
+async fn from_kubeconfig(mut kubeconfig: Kubeconfig, options: &ClusterOptions) -> Result<Config, ClusterError> {
+    const OURS: &str = "sealwright-command-line";
+    let context_name = options.context.clone().or_else(|| kubeconfig.current_context.clone()).unwrap_or_default();
+    let context = kubeconfig.contexts.iter().find(|named| named.name == context_name);
+    if context.is_none() && options.context.is_some() {
+        return Err(ClusterError::Kubeconfig(format!("context {context_name:?} does not exist")));
+    }
+    let context = context.and_then(|named| named.context.clone()).unwrap_or_default();
+    let cluster_name = options.cluster.clone().unwrap_or_else(|| context.cluster.clone());
+    let user_name = options.user.clone().or_else(|| context.user.clone()).unwrap_or_default();
+
+    let found = kubeconfig.clusters.iter().find(|named| named.name == cluster_name);
+    if found.is_none() && options.cluster.is_some() {
+        return Err(ClusterError::Kubeconfig(format!("cluster {cluster_name:?} does not exist")));
+    }
+    let mut cluster = found.and_then(|named| named.cluster.clone()).unwrap_or_default();
+    let found = kubeconfig.auth_infos.iter().find(|named| named.name == user_name);
+    if found.is_none() && options.user.is_some() {
+        return Err(ClusterError::Kubeconfig(format!("user {user_name:?} does not exist")));
+    }
+    let mut user = found.and_then(|named| named.auth_info.clone()).unwrap_or_default();
+    override_cluster(&mut cluster, options);
+    override_user(&mut user, options);
+    if cluster.server.is_none() {
+        return Err(ClusterError::NoConfiguration);
+    }
+
+    kubeconfig.clusters.push(NamedCluster { name: OURS.to_owned(), cluster: Some(cluster), other: Default::default() });
+    kubeconfig.auth_infos.push(NamedAuthInfo { name: OURS.to_owned(), auth_info: Some(user), other: Default::default() });
+    let context = Context { cluster: OURS.to_owned(), user: Some(OURS.to_owned()), ..context };
+    kubeconfig.contexts.push(NamedContext { name: OURS.to_owned(), context: Some(context), other: Default::default() });
+    let chosen = KubeConfigOptions { context: Some(OURS.to_owned()), cluster: None, user: None };
+    Config::from_custom_kubeconfig(kubeconfig, &chosen)
+        .await
+        .map_err(|error| ClusterError::Kubeconfig(error.to_string()))
+}
+
+fn override_cluster(cluster: &mut ClusterEntry, options: &ClusterOptions) {
+    let replace = |field: &mut Option<String>, wish: &Option<String>| {
+        if wish.is_some() {
+            field.clone_from(wish);
+        }
+    };
+    replace(&mut cluster.server, &options.server);
+    replace(&mut cluster.tls_server_name, &options.tls_server_name);
+    replace(&mut cluster.proxy_url, &options.proxy_url);
+    if let Some(path) = &options.certificate_authority {
+        cluster.certificate_authority = Some(path.clone());
+        cluster.certificate_authority_data = None;
+    }
+    if let Some(skip) = options.insecure_skip_tls_verify {
+        cluster.insecure_skip_tls_verify = Some(skip);
+        if skip {
+            cluster.certificate_authority = None;
+            cluster.certificate_authority_data = None;
+        }
+    }
+    if options.disable_compression.is_some() {
+        cluster.disable_compression = options.disable_compression;
+    }
+}
+
+fn override_user(user: &mut AuthInfo, options: &ClusterOptions) {
+    if let Some(token) = &options.token {
+        *user = AuthInfo { token: Some(token.clone().into()), ..AuthInfo::default() };
+    }
+    if let Some(path) = &options.client_certificate {
+        user.client_certificate = Some(path.clone());
+        user.client_certificate_data = None;
+    }
+    if let Some(path) = &options.client_key {
+        user.client_key = Some(path.clone());
+        user.client_key_data = None;
+    }
+    if options.username.is_some() {
+        user.username.clone_from(&options.username);
+    }
+    if let Some(password) = &options.password {
+        user.password = Some(password.clone().into());
+    }
+    if options.impersonate.is_some() {
+        user.impersonate.clone_from(&options.impersonate);
+    }
+    if options.impersonate_uid.is_some() {
+        user.impersonate_uid.clone_from(&options.impersonate_uid);
+    }
+    if !options.impersonate_groups.is_empty() {
+        user.impersonate_groups = Some(options.impersonate_groups.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_path_are_escaped() {
+        assert_eq!(path_part("sealed-secrets"), "sealed-secrets");
+        assert_eq!(path_part("a/../b?c"), "a%2F..%2Fb%3Fc");
+    }
+
+    #[test]
+    fn the_flag_names_the_namespace() {
+        let options = ClusterOptions { namespace: Some("team".to_owned()), ..ClusterOptions::default() };
+        assert_eq!(default_namespace(&options).unwrap(), "team");
+    }
+}

@@ -1,0 +1,221 @@
+//! Sealing: Secrets into SealedSecrets for one cluster, and what else is done with them outside the cluster.
+
+mod certificate;
+mod in_file;
+mod recovery;
+
+use std::path::{Path, PathBuf};
+
+use sealwright_crypto::sealing::{Certificate, base64};
+use sealwright_crypto::secret::SecretBytes;
+use sealwright_resources::manifest::{self, Output};
+use sealwright_resources::plain_secret::PlainSecret;
+use sealwright_resources::scope::Scope;
+use sealwright_resources::sealed_secret::{SealedSecret, seal_each};
+
+pub(crate) use certificate::CertificateSource;
+pub(crate) use in_file::{merge_into, reseal_file};
+pub(crate) use recovery::{keyring, unseal_stream};
+
+use crate::cluster::{self, ClusterError, ClusterOptions, Controller, ControllerService, Verdict};
+use crate::error::{Error, Kind, Result};
+
+/// What the commands say about the cluster and about the Secret.
+#[derive(Clone, Default)]
+pub(crate) struct SealOptions {
+    /// The scope, when one was named.
+    pub(crate) scope: Option<Scope>,
+    /// The name that overrides the input's.
+    pub(crate) name: Option<String>,
+    /// Whether Secrets without data are accepted.
+    pub(crate) allow_empty_data: bool,
+    /// The cluster.
+    pub(crate) cluster: ClusterOptions,
+}
+
+/// Seals every Secret of a stream. Nothing is given out unless all of them can be sealed.
+pub(crate) fn seal_stream(text: &SecretBytes, to: &Certificate, options: &SealOptions) -> Result<Vec<SealedSecret>> {
+    let mut secrets = manifest::read_secrets(text.expose()).map_err(unreadable)?;
+    for secret in &mut secrets {
+        prepare(secret, options)?;
+    }
+    seal_each(&secrets, to, |secret| Scope::of(&secret.metadata))
+        .into_iter()
+        .zip(&secrets)
+        .map(|(sealed, secret)| {
+            sealed.map_err(|error| Error::generic(error.to_string()).hint_for(&error, secret))
+        })
+        .collect()
+}
+
+/// Brings a Secret into the form that is sealed: name, scope and namespace decided, server fields blanked.
+fn prepare(secret: &mut PlainSecret, options: &SealOptions) -> Result<()> {
+    if secret.is_empty() && !options.allow_empty_data {
+        return Err(Error::generic(
+            "secret.data is empty in input Secret, assuming this is an error and aborting. To work with empty data, --allow-empty-data can be used.",
+        ));
+    }
+    if let Some(name) = &options.name {
+        secret.metadata.name = Some(name.clone());
+    }
+    if secret.name().is_empty() {
+        return Err(Error::generic("missing metadata.name in input Secret").hint("name it there, or with --name"));
+    }
+    if let Some(scope) = options.scope.filter(|scope| *scope != Scope::Strict) {
+        scope.annotate(&mut secret.metadata);
+    }
+    if Scope::of(&secret.metadata) != Scope::ClusterWide {
+        let own = secret.namespace().to_owned();
+        match options.cluster.namespace.as_deref().filter(|namespace| !namespace.is_empty()) {
+            Some(wished) if !own.is_empty() && own != wished => {
+                return Err(Error::generic(format!(
+                    "namespace mismatch: input secret is in namespace {own:?} but {wished:?} was specified"
+                )));
+            }
+            _ if !own.is_empty() => {}
+            _ => match cluster::default_namespace(&options.cluster) {
+                Ok(namespace) => secret.metadata.namespace = Some(namespace),
+                Err(ClusterError::NoConfiguration) => {} // sealing itself then asks for a namespace
+                Err(error) => return Err(of_cluster(error)),
+            },
+        }
+    }
+    let metadata = &mut secret.metadata;
+    metadata.self_link = None;
+    metadata.uid = None;
+    metadata.resource_version = None;
+    metadata.generation = None;
+    metadata.creation_timestamp = None;
+    metadata.deletion_timestamp = None;
+    metadata.deletion_grace_period_seconds = None;
+    Ok(())
+}
+
+trait HintForSealing {
+    fn hint_for(self, error: &dyn std::error::Error, secret: &PlainSecret) -> Self;
+}
+
+impl HintForSealing for Error {
+    fn hint_for(self, _: &dyn std::error::Error, secret: &PlainSecret) -> Self {
+        if secret.namespace().is_empty() {
+            return self.hint("name it in metadata.namespace or with --namespace, or seal with --scope cluster-wide");
+        }
+        self
+    }
+}
+
+/// Seals one value and gives its text, without a final newline.
+pub(crate) fn seal_raw(value: &SecretBytes, to: &Certificate, options: &SealOptions) -> Result<String> {
+    let scope = options.scope.unwrap_or_default();
+    let name = options.name.clone().unwrap_or_default();
+    let namespace = match scope {
+        Scope::ClusterWide => String::new(),
+        _ => cluster::default_namespace(&options.cluster).map_err(of_cluster)?,
+    };
+    if scope == Scope::Strict && name.is_empty() {
+        return Err(Error::generic("must provide the --name flag with --raw and --scope strict"));
+    }
+    let sealed = to
+        .seal(value.expose(), &scope.label(&namespace, &name))
+        .map_err(|error| Error::generic("cannot seal the value").because(error))?;
+    Ok(base64::encode(&sealed))
+}
+
+/// Asks the controller whether each SealedSecret of a stream can be unsealed; names all that cannot.
+pub(crate) fn validate(text: &SecretBytes, service: &ControllerService, options: &ClusterOptions) -> Result<usize> {
+    let sealed = manifest::read_sealed_secrets(text.expose()).map_err(unreadable)?;
+    in_cluster(async {
+        let controller = Controller::find(options, service).await?;
+        let mut refused = Vec::new();
+        for sealed in &sealed {
+            if controller.verify(&compact(sealed)).await? == Verdict::DoesNotOpen {
+                refused.push(sealed.metadata.name.clone().unwrap_or_default());
+            }
+        }
+        Ok(refused)
+    })
+    .and_then(|refused: Vec<String>| {
+        if refused.is_empty() {
+            return Ok(sealed.len());
+        }
+        Err(Error::generic(format!("unable to decrypt sealed secret: {}", refused.join(", "))))
+    })
+}
+
+/// Lets the controller seal each SealedSecret of a stream anew.
+pub(crate) fn re_encrypt(
+    text: &SecretBytes,
+    service: &ControllerService,
+    options: &ClusterOptions,
+) -> Result<Vec<SealedSecret>> {
+    let sealed = manifest::read_sealed_secrets(text.expose()).map_err(unreadable)?;
+    let answers: Vec<Vec<u8>> = in_cluster(async {
+        let controller = Controller::find(options, service).await?;
+        let mut answers = Vec::with_capacity(sealed.len());
+        for sealed in &sealed {
+            answers.push(controller.rotate(&compact(sealed)).await?);
+        }
+        Ok(answers)
+    })?;
+    answers
+        .iter()
+        .zip(&sealed)
+        .map(|(answer, old)| {
+            let mut renewed: SealedSecret = serde_json::from_slice(answer).map_err(|error| {
+                Error::generic("cannot read the controller's answer to a SealedSecret").because(error)
+            })?;
+            // Controllers from 0.40.0 on leave these out; what was only there would be lost.
+            if renewed.spec.template.data.is_empty() {
+                renewed.spec.template.data.clone_from(&old.spec.template.data);
+            }
+            renewed.metadata.creation_timestamp = None;
+            renewed.metadata.deletion_timestamp = None;
+            renewed.metadata.generation = None;
+            renewed.status = None;
+            Ok(renewed)
+        })
+        .collect()
+}
+
+/// Writes SealedSecrets one after the other.
+pub(crate) fn write_all(sealed: &[SealedSecret], output: Output) -> Vec<u8> {
+    sealed.iter().flat_map(|sealed| manifest::write_sealed_secret(sealed, output)).collect()
+}
+
+/// The output format of a file: its extension counts more than a flag.
+pub(crate) fn output_of(path: Option<&Path>, wished: Output) -> Output {
+    let extension = path.and_then(Path::extension).and_then(|extension| extension.to_str());
+    if matches!(extension, Some("yaml" | "yml")) { Output::Yaml } else { wished }
+}
+
+/// Reads a file, or standard input without one.
+pub(crate) fn read_input(path: Option<&PathBuf>) -> Result<SecretBytes> {
+    match path {
+        Some(path) => crate::file::read(path).map(|original| original.bytes).map_err(|error| {
+            Error::new(Kind::Read, format!("cannot read {}", path.display())).because(error)
+        }),
+        None => crate::file::read_stdin()
+            .map_err(|error| Error::new(Kind::Read, "cannot read standard input").because(error)),
+    }
+}
+
+fn compact(sealed: &SealedSecret) -> Vec<u8> {
+    serde_json::to_vec(sealed).expect("a SealedSecret is JSON")
+}
+
+fn unreadable(error: manifest::ManifestError) -> Error {
+    Error::generic(error.to_string())
+}
+
+fn of_cluster(error: ClusterError) -> Error {
+    Error::generic(error.to_string())
+}
+
+/// Runs what asks a cluster; nothing else of these commands needs a runtime.
+pub(crate) fn in_cluster<T>(work: impl Future<Output = std::result::Result<T, ClusterError>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::generic("cannot start the network runtime").because(error))?;
+    runtime.block_on(work).map_err(of_cluster)
+}

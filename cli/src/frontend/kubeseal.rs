@@ -1,0 +1,145 @@
+//! `kubeseal`: its flags and modes, its messages and exit codes.
+
+mod flags;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use sealwright_crypto::secret::SecretBytes;
+use sealwright_resources::manifest::Output;
+use sealwright_resources::scope::Scope;
+
+use crate::command::seal::{self, CertificateSource, SealOptions};
+use crate::error::{Error, Kind, Result};
+use crate::file;
+use crate::terminal::Terminal;
+use flags::Flags;
+
+/// The version of the contract that is implemented; scripts compare it.
+const VERSION: &str = "0.40.0";
+
+/// Runs `kubeseal` and gives its exit code: 0, 1 for an error, 2 for a wrong flag.
+pub(crate) fn run(words: Vec<OsString>) -> u8 {
+    let terminal = Terminal::new();
+    let words = words.into_iter().map(|word| word.to_string_lossy().into_owned());
+    let flags = match Flags::parse(words, |name| std::env::var(name).ok()) {
+        Ok(flags) => flags,
+        Err(error) => {
+            terminal.tell(&format!("{error}\n{}", flags::usage()));
+            return 2;
+        }
+    };
+    match work(&terminal, &flags) {
+        Ok(()) => 0,
+        Err(error) => {
+            terminal.tell(&format!("error: {}", error.message()));
+            for hint in &error.hints {
+                terminal.tell(&format!("{} {hint}", terminal.paint("36", "hint:")));
+            }
+            1
+        }
+    }
+}
+
+fn work(terminal: &Terminal, flags: &Flags) -> Result<()> {
+    if flags.is_on("version") {
+        return terminal.say(&format!("kubeseal version: {VERSION}"));
+    }
+    if flags.is_on("help") {
+        return terminal.out(flags::usage().as_bytes());
+    }
+    let from_files = flags.list("from-file");
+    if !from_files.is_empty() && !flags.is_on("raw") {
+        return Err(Error::new(Kind::Usage, "--from-file requires --raw"));
+    }
+    if flags.is_on("rotate") {
+        terminal.tell("warning: --rotate is deprecated, use --re-encrypt");
+    }
+    let re_encrypts = flags.is_on("re-encrypt") || flags.is_on("rotate");
+    let input = flags.text("secret-file").map(PathBuf::from);
+    let mut target = flags.text("sealed-secret-file").map(PathBuf::from);
+    if re_encrypts && target.is_none() {
+        target.clone_from(&input);
+    }
+    let wished = match flags.value("format").unwrap_or_default().to_ascii_lowercase().as_str() {
+        "" | "json" => Output::Json,
+        "yaml" => Output::Yaml,
+        other => return Err(Error::new(Kind::Usage, format!("unsupported output format: {other}"))),
+    };
+    let output = seal::output_of(target.as_deref(), wished);
+    let read = || {
+        if input.is_none() && rustix::termios::isatty(rustix::stdio::stdin()) {
+            terminal.tell("reading a Secret in YAML or JSON from the terminal; end it with Ctrl-D, or use --secret-file");
+        }
+        seal::read_input(input.as_ref())
+    };
+    let write = |bytes: SecretBytes| write(terminal, target.as_ref(), bytes);
+
+    if flags.is_on("recovery-unseal") {
+        let keys = seal::keyring(&flags.list("recovery-private-key"))?;
+        return write(seal::unseal_stream(&read()?, &keys, output)?);
+    }
+    let cluster = flags.cluster();
+    if flags.is_on("validate") {
+        return seal::validate(&read()?, &flags.controller(), &cluster).map(drop);
+    }
+    if re_encrypts {
+        let sealed = seal::re_encrypt(&read()?, &flags.controller(), &cluster)?;
+        return write(seal::write_all(&sealed, output).into());
+    }
+    let source = match flags.text("cert") {
+        Some(name) => CertificateSource::Named(name),
+        None => CertificateSource::Controller(flags.controller(), Box::new(cluster.clone())),
+    };
+    if flags.is_on("fetch-cert") {
+        return write(source.fetch()?.into());
+    }
+    let scope = match flags.value("scope").unwrap_or_default() {
+        "" => None,
+        name => Some(name.parse::<Scope>().map_err(|error| Error::new(Kind::Usage, error.to_string()))?),
+    };
+    let options = SealOptions {
+        scope,
+        name: flags.text("name"),
+        allow_empty_data: flags.is_on("allow-empty-data"),
+        cluster,
+    };
+    if let Some(merged) = flags.text("merge-into").map(PathBuf::from) {
+        let secrets = read()?;
+        let certificate = source.load()?;
+        let original = file::read_to_update(&merged)
+            .map_err(|error| Error::new(Kind::Read, format!("cannot read {}", merged.display())).because(error))?;
+        let old = SecretBytes::copy_of(original.bytes.expose());
+        let text = seal::merge_into(&merged, old, &secrets, &certificate, &options)?;
+        if text == original.bytes {
+            return Ok(());
+        }
+        return file::replace(terminal, &merged, &text, Some(&original));
+    }
+    if flags.is_on("raw") {
+        let value = match &from_files[..] {
+            [] => seal::read_input(None)?,
+            [one] => seal::read_input(Some(&PathBuf::from(one.split_once('=').map_or(one.as_str(), |(_, path)| path))))?,
+            _ => {
+                return Err(Error::new(
+                    Kind::Usage,
+                    "must provide only one --from-file when encrypting a single item with --raw",
+                ));
+            }
+        };
+        return write(seal::seal_raw(&value, &source.load()?, &options)?.into_bytes().into());
+    }
+    let secrets = read()?;
+    let sealed = seal::seal_stream(&secrets, &source.load()?, &options)?;
+    write(seal::write_all(&sealed, output).into())
+}
+
+/// Writes to the file, readable by its owner alone when it is new, or to standard output.
+fn write(terminal: &Terminal, target: Option<&PathBuf>, bytes: SecretBytes) -> Result<()> {
+    let Some(target) = target else { return terminal.out(bytes.expose()) };
+    file::replace(terminal, target, &bytes, None)?;
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(target, std::fs::Permissions::from_mode(0o600)).map_err(|error| {
+        Error::new(Kind::Write, format!("cannot keep {} from others", target.display())).because(error)
+    })
+}

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use kube::client::Body;
-use kube::config::{AuthInfo, Cluster as ClusterEntry, Context, Kubeconfig, KubeConfigOptions, NamedAuthInfo};
+use kube::config::{
+    AuthInfo, Cluster as ClusterEntry, Context, KubeConfigOptions, Kubeconfig, NamedAuthInfo,
+};
 use kube::config::{NamedCluster, NamedContext};
 use kube::{Client, Config};
 
@@ -52,7 +54,9 @@ pub(crate) struct ControllerService {
 #[non_exhaustive]
 pub(crate) enum ClusterError {
     /// There is no kubeconfig and no cluster around.
-    #[error("invalid configuration: no configuration has been provided, try setting KUBERNETES_MASTER environment variable")]
+    #[error(
+        "invalid configuration: no configuration has been provided, try setting KUBERNETES_MASTER environment variable"
+    )]
     NoConfiguration,
     /// The kubeconfig cannot be used.
     #[error("cannot use the kubeconfig: {0}")]
@@ -66,7 +70,9 @@ pub(crate) enum ClusterError {
     )]
     Service(String),
     /// The Service has no port, so it cannot be reached through the API server.
-    #[error("the service {namespace}/{name} has no ports; check --controller-name and --controller-namespace")]
+    #[error(
+        "the service {namespace}/{name} has no ports; check --controller-name and --controller-namespace"
+    )]
     NoPort {
         /// Its namespace.
         namespace: String,
@@ -92,7 +98,11 @@ pub(crate) enum Verdict {
 
 /// The namespace that applies when an object names none: the flag, the kubeconfig's context, the pod's own, `default`.
 pub(crate) fn default_namespace(options: &ClusterOptions) -> Result<String, ClusterError> {
-    if let Some(namespace) = options.namespace.as_deref().filter(|namespace| !namespace.is_empty()) {
+    if let Some(namespace) = options
+        .namespace
+        .as_deref()
+        .filter(|namespace| !namespace.is_empty())
+    {
         return Ok(namespace.to_owned());
     }
     let Some(kubeconfig) = kubeconfig(options)? else {
@@ -101,13 +111,27 @@ pub(crate) fn default_namespace(options: &ClusterOptions) -> Result<String, Clus
         {
             return Ok(namespace);
         }
-        let of_pod = std::fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace");
-        return of_pod.map(|text| text.trim().to_owned()).map_err(|_| ClusterError::NoConfiguration);
+        let of_pod =
+            std::fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace");
+        return of_pod
+            .map(|text| text.trim().to_owned())
+            .map_err(|_| ClusterError::NoConfiguration);
     };
-    let name = options.context.as_deref().or(kubeconfig.current_context.as_deref()).unwrap_or_default();
-    let context = kubeconfig.contexts.iter().find(|context| context.name == name);
-    let namespace = context.and_then(|named| named.context.as_ref()).and_then(|context| context.namespace.clone());
-    Ok(namespace.filter(|namespace| !namespace.is_empty()).unwrap_or_else(|| "default".to_owned()))
+    let name = options
+        .context
+        .as_deref()
+        .or(kubeconfig.current_context.as_deref())
+        .unwrap_or_default();
+    let context = kubeconfig
+        .contexts
+        .iter()
+        .find(|context| context.name == name);
+    let namespace = context
+        .and_then(|named| named.context.as_ref())
+        .and_then(|context| context.namespace.clone());
+    Ok(namespace
+        .filter(|namespace| !namespace.is_empty())
+        .unwrap_or_else(|| "default".to_owned()))
 }
 
 /// A connection to the controller through the API server.
@@ -118,14 +142,26 @@ pub(crate) struct Controller {
 
 impl Controller {
     /// Finds the controller's Service and the path of the API server's proxy to it.
-    pub(crate) async fn find(options: &ClusterOptions, service: &ControllerService) -> Result<Self, ClusterError> {
+    pub(crate) async fn find(
+        options: &ClusterOptions,
+        service: &ControllerService,
+    ) -> Result<Self, ClusterError> {
         let client = connect(options).await?;
         let ControllerService { namespace, name } = service;
-        let path = format!("/api/v1/namespaces/{}/services/{}", path_part(namespace), path_part(name));
-        let found: k8s_openapi::api::core::v1::Service =
-            client.request(get(&path, "application/json")).await.map_err(|error| ClusterError::Service(told(&error)))?;
+        let path = format!(
+            "/api/v1/namespaces/{}/services/{}",
+            path_part(namespace),
+            path_part(name)
+        );
+        let found: k8s_openapi::api::core::v1::Service = client
+            .request(get(&path, "application/json"))
+            .await
+            .map_err(|error| ClusterError::Service(told(&error)))?;
         let ports = found.spec.and_then(|spec| spec.ports).unwrap_or_default();
-        let port = ports.first().ok_or_else(|| ClusterError::NoPort { namespace: namespace.clone(), name: name.clone() })?;
+        let port = ports.first().ok_or_else(|| ClusterError::NoPort {
+            namespace: namespace.clone(),
+            name: name.clone(),
+        })?;
         // The colon stays when the port has no name: RBAC rules list exactly this spelling.
         let port = port.name.as_deref().unwrap_or_default();
         let proxy_path = format!(
@@ -139,8 +175,15 @@ impl Controller {
 
     /// The sealing certificates, as the controller sends them.
     pub(crate) async fn certificate(&self) -> Result<Vec<u8>, ClusterError> {
-        let request = get(&format!("{}/v1/cert.pem", self.proxy_path), "application/x-pem-file, */*");
-        let text = self.client.request_text(request).await.map_err(|error| ClusterError::Certificate(told(&error)))?;
+        let request = get(
+            &format!("{}/v1/cert.pem", self.proxy_path),
+            "application/x-pem-file, */*",
+        );
+        let text = self
+            .client
+            .request_text(request)
+            .await
+            .map_err(|error| ClusterError::Certificate(told(&error)))?;
         Ok(text.into_bytes())
     }
 
@@ -176,10 +219,15 @@ impl Controller {
             let request = http::Request::post(format!("{}{path}", self.proxy_path))
                 .body(Body::from(body.to_vec()))
                 .expect("the path was made of checked parts");
-            let asked = |error: kube::Error| ClusterError::Controller(format!("cannot reach the controller: {}", told(&error)));
+            let asked = |error: kube::Error| {
+                ClusterError::Controller(format!("cannot reach the controller: {}", told(&error)))
+            };
             let response = self.client.send(request).await.map_err(asked)?;
             let status = response.status().as_u16();
-            let wait = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+            let wait = response
+                .headers()
+                .get("retry-after")
+                .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
             let body = response.into_body().collect_bytes().await.map_err(asked)?;
             match wait {
                 Some(seconds) if status == 429 || status == 503 => {
@@ -188,43 +236,74 @@ impl Controller {
                 _ => return Ok((status, body.to_vec())),
             }
         }
-        Err(ClusterError::Controller(format!("the controller refused {TRIES} times to be asked so often; try again later")))
+        Err(ClusterError::Controller(format!(
+            "the controller refused {TRIES} times to be asked so often; try again later"
+        )))
     }
 }
 
 /// Fetches an `http` or `https` URL, through the proxy that the environment names for it.
 pub(crate) async fn fetch_url(url: &str) -> Result<Vec<u8>, ClusterError> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let failed = |reason: String| ClusterError::Controller(format!("cannot fetch {url:?}: {reason}"));
+    let failed =
+        |reason: String| ClusterError::Controller(format!("cannot fetch {url:?}: {reason}"));
     let address: http::Uri = url.parse().map_err(|_| failed("not a URL".to_owned()))?;
-    let path = address.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    let authority = address.authority().ok_or_else(|| failed("it names no host".to_owned()))?.to_string();
+    let path = address
+        .path_and_query()
+        .map_or("/", |path| path.as_str())
+        .to_owned();
+    let authority = address
+        .authority()
+        .ok_or_else(|| failed("it names no host".to_owned()))?
+        .to_string();
     let scheme = address.scheme_str().unwrap_or("https").to_owned();
-    let origin = format!("{scheme}://{authority}").parse().map_err(|_| failed("not a URL".to_owned()))?;
+    let origin = format!("{scheme}://{authority}")
+        .parse()
+        .map_err(|_| failed("not a URL".to_owned()))?;
     let mut config = Config::new(origin);
-    config.proxy_url = proxy_for(&scheme, address.host().unwrap_or_default()).and_then(|proxy| proxy.parse().ok());
+    config.proxy_url =
+        proxy_for(&scheme, address.host().unwrap_or_default()).and_then(|proxy| proxy.parse().ok());
     let client = Client::try_from(config).map_err(|error| failed(told(&error)))?;
-    let request = http::Request::get(path).body(Body::empty()).map_err(|error| failed(error.to_string()))?;
-    let response = client.send(request).await.map_err(|error| failed(told(&error)))?;
+    let request = http::Request::get(path)
+        .body(Body::empty())
+        .map_err(|error| failed(error.to_string()))?;
+    let response = client
+        .send(request)
+        .await
+        .map_err(|error| failed(told(&error)))?;
     if !response.status().is_success() {
         return Err(failed(response.status().to_string()));
     }
-    let body = response.into_body().collect_bytes().await.map_err(|error| failed(told(&error)))?;
+    let body = response
+        .into_body()
+        .collect_bytes()
+        .await
+        .map_err(|error| failed(told(&error)))?;
     Ok(body.to_vec())
 }
 
 fn proxy_for(scheme: &str, host: &str) -> Option<String> {
     let variable = |name: &str| {
-        let value = std::env::var(name).or_else(|_| std::env::var(name.to_ascii_uppercase())).ok()?;
+        let value = std::env::var(name)
+            .or_else(|_| std::env::var(name.to_ascii_uppercase()))
+            .ok()?;
         (!value.is_empty()).then_some(value)
     };
     let excluded = variable("no_proxy").unwrap_or_default();
-    let is_excluded = excluded.split(',').map(str::trim).filter(|entry| !entry.is_empty()).any(|entry| {
-        let domain = entry.trim_start_matches('.');
-        entry == "*" || host == domain || host.ends_with(&format!(".{domain}"))
-    });
+    let is_excluded = excluded
+        .split(',')
+        .map(str::trim)
+        .filter(|entry| !entry.is_empty())
+        .any(|entry| {
+            let domain = entry.trim_start_matches('.');
+            entry == "*" || host == domain || host.ends_with(&format!(".{domain}"))
+        });
     let is_local = host == "localhost" || host.starts_with("127.") || host == "[::1]";
-    if is_excluded || is_local { None } else { variable(&format!("{scheme}_proxy")) }
+    if is_excluded || is_local {
+        None
+    } else {
+        variable(&format!("{scheme}_proxy"))
+    }
 }
 
 fn get(path: &str, accept: &str) -> http::Request<Vec<u8>> {
@@ -274,7 +353,9 @@ fn reason(body: &[u8]) -> String {
         return format!(": {message}");
     }
     match std::str::from_utf8(body).map(str::trim) {
-        Ok(text) if !text.is_empty() && text.len() <= 300 && !text.contains('\n') => format!(": {text}"),
+        Ok(text) if !text.is_empty() && text.len() <= 300 && !text.contains('\n') => {
+            format!(": {text}")
+        }
         _ => String::new(),
     }
 }
@@ -282,15 +363,25 @@ fn reason(body: &[u8]) -> String {
 /// Reads the kubeconfig: the flag, else `KUBECONFIG`, else the file in the home folder; `None` when there is none.
 fn kubeconfig(options: &ClusterOptions) -> Result<Option<Kubeconfig>, ClusterError> {
     let failed = |error: kube::config::KubeconfigError| ClusterError::Kubeconfig(error.to_string());
-    if let Some(path) = options.kubeconfig.as_deref().filter(|path| !path.is_empty()) {
+    if let Some(path) = options
+        .kubeconfig
+        .as_deref()
+        .filter(|path| !path.is_empty())
+    {
         return Kubeconfig::read_from(path).map(Some).map_err(failed);
     }
     if std::env::var_os("KUBECONFIG").is_some_and(|list| !list.is_empty()) {
         return Kubeconfig::from_env().map_err(failed);
     }
-    let Some(home) = std::env::home_dir() else { return Ok(None) };
+    let Some(home) = std::env::home_dir() else {
+        return Ok(None);
+    };
     let path = home.join(".kube/config");
-    if path.exists() { Kubeconfig::read_from(path).map(Some).map_err(failed) } else { Ok(None) }
+    if path.exists() {
+        Kubeconfig::read_from(path).map(Some).map_err(failed)
+    } else {
+        Ok(None)
+    }
 }
 
 /// Puts the command line's wishes over the kubeconfig and connects.
@@ -310,38 +401,93 @@ async fn connect(options: &ClusterOptions) -> Result<Client, ClusterError> {
     Client::try_from(config).map_err(|error| ClusterError::Client(told(&error)))
 }
 
-async fn from_kubeconfig(mut kubeconfig: Kubeconfig, options: &ClusterOptions) -> Result<Config, ClusterError> {
+async fn from_kubeconfig(
+    mut kubeconfig: Kubeconfig,
+    options: &ClusterOptions,
+) -> Result<Config, ClusterError> {
     const OURS: &str = "sealwright-command-line";
-    let context_name = options.context.clone().or_else(|| kubeconfig.current_context.clone()).unwrap_or_default();
-    let context = kubeconfig.contexts.iter().find(|named| named.name == context_name);
+    let context_name = options
+        .context
+        .clone()
+        .or_else(|| kubeconfig.current_context.clone())
+        .unwrap_or_default();
+    let context = kubeconfig
+        .contexts
+        .iter()
+        .find(|named| named.name == context_name);
     if context.is_none() && options.context.is_some() {
-        return Err(ClusterError::Kubeconfig(format!("context {context_name:?} does not exist")));
+        return Err(ClusterError::Kubeconfig(format!(
+            "context {context_name:?} does not exist"
+        )));
     }
-    let context = context.and_then(|named| named.context.clone()).unwrap_or_default();
-    let cluster_name = options.cluster.clone().unwrap_or_else(|| context.cluster.clone());
-    let user_name = options.user.clone().or_else(|| context.user.clone()).unwrap_or_default();
+    let context = context
+        .and_then(|named| named.context.clone())
+        .unwrap_or_default();
+    let cluster_name = options
+        .cluster
+        .clone()
+        .unwrap_or_else(|| context.cluster.clone());
+    let user_name = options
+        .user
+        .clone()
+        .or_else(|| context.user.clone())
+        .unwrap_or_default();
 
-    let found = kubeconfig.clusters.iter().find(|named| named.name == cluster_name);
+    let found = kubeconfig
+        .clusters
+        .iter()
+        .find(|named| named.name == cluster_name);
     if found.is_none() && options.cluster.is_some() {
-        return Err(ClusterError::Kubeconfig(format!("cluster {cluster_name:?} does not exist")));
+        return Err(ClusterError::Kubeconfig(format!(
+            "cluster {cluster_name:?} does not exist"
+        )));
     }
-    let mut cluster = found.and_then(|named| named.cluster.clone()).unwrap_or_default();
-    let found = kubeconfig.auth_infos.iter().find(|named| named.name == user_name);
+    let mut cluster = found
+        .and_then(|named| named.cluster.clone())
+        .unwrap_or_default();
+    let found = kubeconfig
+        .auth_infos
+        .iter()
+        .find(|named| named.name == user_name);
     if found.is_none() && options.user.is_some() {
-        return Err(ClusterError::Kubeconfig(format!("user {user_name:?} does not exist")));
+        return Err(ClusterError::Kubeconfig(format!(
+            "user {user_name:?} does not exist"
+        )));
     }
-    let mut user = found.and_then(|named| named.auth_info.clone()).unwrap_or_default();
+    let mut user = found
+        .and_then(|named| named.auth_info.clone())
+        .unwrap_or_default();
     override_cluster(&mut cluster, options);
     override_user(&mut user, options);
     if cluster.server.is_none() {
         return Err(ClusterError::NoConfiguration);
     }
 
-    kubeconfig.clusters.push(NamedCluster { name: OURS.to_owned(), cluster: Some(cluster), other: Default::default() });
-    kubeconfig.auth_infos.push(NamedAuthInfo { name: OURS.to_owned(), auth_info: Some(user), other: Default::default() });
-    let context = Context { cluster: OURS.to_owned(), user: Some(OURS.to_owned()), ..context };
-    kubeconfig.contexts.push(NamedContext { name: OURS.to_owned(), context: Some(context), other: Default::default() });
-    let chosen = KubeConfigOptions { context: Some(OURS.to_owned()), cluster: None, user: None };
+    kubeconfig.clusters.push(NamedCluster {
+        name: OURS.to_owned(),
+        cluster: Some(cluster),
+        other: Default::default(),
+    });
+    kubeconfig.auth_infos.push(NamedAuthInfo {
+        name: OURS.to_owned(),
+        auth_info: Some(user),
+        other: Default::default(),
+    });
+    let context = Context {
+        cluster: OURS.to_owned(),
+        user: Some(OURS.to_owned()),
+        ..context
+    };
+    kubeconfig.contexts.push(NamedContext {
+        name: OURS.to_owned(),
+        context: Some(context),
+        other: Default::default(),
+    });
+    let chosen = KubeConfigOptions {
+        context: Some(OURS.to_owned()),
+        cluster: None,
+        user: None,
+    };
     Config::from_custom_kubeconfig(kubeconfig, &chosen)
         .await
         .map_err(|error| ClusterError::Kubeconfig(error.to_string()))
@@ -374,7 +520,10 @@ fn override_cluster(cluster: &mut ClusterEntry, options: &ClusterOptions) {
 
 fn override_user(user: &mut AuthInfo, options: &ClusterOptions) {
     if let Some(token) = &options.token {
-        *user = AuthInfo { token: Some(token.clone().into()), ..AuthInfo::default() };
+        *user = AuthInfo {
+            token: Some(token.clone().into()),
+            ..AuthInfo::default()
+        };
     }
     if let Some(path) = &options.client_certificate {
         user.client_certificate = Some(path.clone());
@@ -413,7 +562,10 @@ mod tests {
 
     #[test]
     fn the_flag_names_the_namespace() {
-        let options = ClusterOptions { namespace: Some("team".to_owned()), ..ClusterOptions::default() };
+        let options = ClusterOptions {
+            namespace: Some("team".to_owned()),
+            ..ClusterOptions::default()
+        };
         assert_eq!(default_namespace(&options).unwrap(), "team");
     }
 }

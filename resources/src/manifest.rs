@@ -192,7 +192,8 @@ pub fn write_sealed_secret(sealed: &SealedSecret, output: Output) -> Vec<u8> {
 /// Writes a Secret in the clear.
 #[must_use]
 pub fn write_secret(secret: &PlainSecret, output: Output) -> SecretBytes {
-    let node: Node = serde_json::from_slice(secret.to_json().expose()).expect("just written");
+    let mut node: Node = serde_json::from_slice(secret.to_json().expose()).expect("just written");
+    node.print_empty_data_as_null();
     match output {
         Output::Json => json::pretty(&node),
         Output::Yaml => yaml_text::document(&node),

@@ -3,6 +3,7 @@
 mod certificate;
 mod in_file;
 mod recovery;
+mod unchanged;
 
 use std::path::{Path, PathBuf};
 
@@ -13,9 +14,10 @@ use sealwright_resources::plain_secret::PlainSecret;
 use sealwright_resources::scope::Scope;
 use sealwright_resources::sealed_secret::{SealedSecret, seal_each};
 
-pub(crate) use certificate::CertificateSource;
+pub(crate) use certificate::{CertificateSource, new_sealing_key};
 pub(crate) use in_file::{merge_into, reseal_file};
 pub(crate) use recovery::{keyring, unseal_stream};
+pub(crate) use unchanged::keep_unchanged;
 
 use crate::cluster::{self, ClusterError, ClusterOptions, Controller, ControllerService, Verdict};
 use crate::error::{Error, Kind, Result};
@@ -34,7 +36,11 @@ pub(crate) struct SealOptions {
 }
 
 /// Seals every Secret of a stream. Nothing is given out unless all of them can be sealed.
-pub(crate) fn seal_stream(text: &SecretBytes, to: &Certificate, options: &SealOptions) -> Result<Vec<SealedSecret>> {
+pub(crate) fn seal_stream(
+    text: &SecretBytes,
+    to: &Certificate,
+    options: &SealOptions,
+) -> Result<Vec<SealedSecret>> {
     let mut secrets = manifest::read_secrets(text.expose()).map_err(unreadable)?;
     for secret in &mut secrets {
         prepare(secret, options)?;
@@ -59,14 +65,20 @@ fn prepare(secret: &mut PlainSecret, options: &SealOptions) -> Result<()> {
         secret.metadata.name = Some(name.clone());
     }
     if secret.name().is_empty() {
-        return Err(Error::generic("missing metadata.name in input Secret").hint("name it there, or with --name"));
+        return Err(Error::generic("missing metadata.name in input Secret")
+            .hint("name it there, or with --name"));
     }
     if let Some(scope) = options.scope.filter(|scope| *scope != Scope::Strict) {
         scope.annotate(&mut secret.metadata);
     }
     if Scope::of(&secret.metadata) != Scope::ClusterWide {
         let own = secret.namespace().to_owned();
-        match options.cluster.namespace.as_deref().filter(|namespace| !namespace.is_empty()) {
+        match options
+            .cluster
+            .namespace
+            .as_deref()
+            .filter(|namespace| !namespace.is_empty())
+        {
             Some(wished) if !own.is_empty() && own != wished => {
                 return Err(Error::generic(format!(
                     "namespace mismatch: input secret is in namespace {own:?} but {wished:?} was specified"
@@ -105,7 +117,11 @@ impl HintForSealing for Error {
 }
 
 /// Seals one value and gives its text, without a final newline.
-pub(crate) fn seal_raw(value: &SecretBytes, to: &Certificate, options: &SealOptions) -> Result<String> {
+pub(crate) fn seal_raw(
+    value: &SecretBytes,
+    to: &Certificate,
+    options: &SealOptions,
+) -> Result<String> {
     let scope = options.scope.unwrap_or_default();
     let name = options.name.clone().unwrap_or_default();
     let namespace = match scope {
@@ -113,7 +129,9 @@ pub(crate) fn seal_raw(value: &SecretBytes, to: &Certificate, options: &SealOpti
         _ => cluster::default_namespace(&options.cluster).map_err(of_cluster)?,
     };
     if scope == Scope::Strict && name.is_empty() {
-        return Err(Error::generic("must provide the --name flag with --raw and --scope strict"));
+        return Err(Error::generic(
+            "must provide the --name flag with --raw and --scope strict",
+        ));
     }
     let sealed = to
         .seal(value.expose(), &scope.label(&namespace, &name))
@@ -122,7 +140,11 @@ pub(crate) fn seal_raw(value: &SecretBytes, to: &Certificate, options: &SealOpti
 }
 
 /// Asks the controller whether each SealedSecret of a stream can be unsealed; names all that cannot.
-pub(crate) fn validate(text: &SecretBytes, service: &ControllerService, options: &ClusterOptions) -> Result<usize> {
+pub(crate) fn validate(
+    text: &SecretBytes,
+    service: &ControllerService,
+    options: &ClusterOptions,
+) -> Result<usize> {
     let sealed = manifest::read_sealed_secrets(text.expose()).map_err(unreadable)?;
     in_cluster(async {
         let controller = Controller::find(options, service).await?;
@@ -138,7 +160,10 @@ pub(crate) fn validate(text: &SecretBytes, service: &ControllerService, options:
         if refused.is_empty() {
             return Ok(sealed.len());
         }
-        Err(Error::generic(format!("unable to decrypt sealed secret: {}", refused.join(", "))))
+        Err(Error::generic(format!(
+            "unable to decrypt sealed secret: {}",
+            refused.join(", ")
+        )))
     })
 }
 
@@ -162,11 +187,16 @@ pub(crate) fn re_encrypt(
         .zip(&sealed)
         .map(|(answer, old)| {
             let mut renewed: SealedSecret = serde_json::from_slice(answer).map_err(|error| {
-                Error::generic("cannot read the controller's answer to a SealedSecret").because(error)
+                Error::generic("cannot read the controller's answer to a SealedSecret")
+                    .because(error)
             })?;
             // Controllers from 0.40.0 on leave these out; what was only there would be lost.
             if renewed.spec.template.data.is_empty() {
-                renewed.spec.template.data.clone_from(&old.spec.template.data);
+                renewed
+                    .spec
+                    .template
+                    .data
+                    .clone_from(&old.spec.template.data);
             }
             renewed.metadata.creation_timestamp = None;
             renewed.metadata.deletion_timestamp = None;
@@ -179,24 +209,62 @@ pub(crate) fn re_encrypt(
 
 /// Writes SealedSecrets one after the other.
 pub(crate) fn write_all(sealed: &[SealedSecret], output: Output) -> Vec<u8> {
-    sealed.iter().flat_map(|sealed| manifest::write_sealed_secret(sealed, output)).collect()
+    sealed
+        .iter()
+        .flat_map(|sealed| manifest::write_sealed_secret(sealed, output))
+        .collect()
 }
 
 /// The output format of a file: its extension counts more than a flag.
 pub(crate) fn output_of(path: Option<&Path>, wished: Output) -> Output {
-    let extension = path.and_then(Path::extension).and_then(|extension| extension.to_str());
-    if matches!(extension, Some("yaml" | "yml")) { Output::Yaml } else { wished }
+    let extension = path
+        .and_then(Path::extension)
+        .and_then(|extension| extension.to_str());
+    if matches!(extension, Some("yaml" | "yml")) {
+        Output::Yaml
+    } else {
+        wished
+    }
 }
 
 /// Reads a file, or standard input without one.
 pub(crate) fn read_input(path: Option<&PathBuf>) -> Result<SecretBytes> {
     match path {
-        Some(path) => crate::file::read(path).map(|original| original.bytes).map_err(|error| {
-            Error::new(Kind::Read, format!("cannot read {}", path.display())).because(error)
-        }),
+        Some(path) => crate::file::read(path)
+            .map(|original| original.bytes)
+            .map_err(|error| {
+                Error::new(Kind::Read, format!("cannot read {}", path.display())).because(error)
+            }),
         None => crate::file::read_stdin()
             .map_err(|error| Error::new(Kind::Read, "cannot read standard input").because(error)),
     }
+}
+
+/// Writes a file that only its owner may read, from the first byte on.
+pub(crate) fn write_private(
+    terminal: &crate::terminal::Terminal,
+    path: &Path,
+    bytes: &SecretBytes,
+) -> Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let failed =
+        |error| Error::new(Kind::Write, format!("cannot write {}", path.display())).because(error);
+    // An empty file with the mode that the replacement takes over.
+    match std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+    {
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+                .map_err(failed)?;
+        }
+        Err(error) => return Err(failed(error)),
+    }
+    crate::file::replace(terminal, path, bytes, None)
 }
 
 fn compact(sealed: &SealedSecret) -> Vec<u8> {
@@ -212,7 +280,9 @@ fn of_cluster(error: ClusterError) -> Error {
 }
 
 /// Runs what asks a cluster; nothing else of these commands needs a runtime.
-pub(crate) fn in_cluster<T>(work: impl Future<Output = std::result::Result<T, ClusterError>>) -> Result<T> {
+pub(crate) fn in_cluster<T>(
+    work: impl Future<Output = std::result::Result<T, ClusterError>>,
+) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

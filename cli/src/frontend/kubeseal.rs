@@ -21,7 +21,9 @@ const VERSION: &str = "0.40.0";
 /// Runs `kubeseal` and gives its exit code: 0, 1 for an error, 2 for a wrong flag.
 pub(crate) fn run(words: Vec<OsString>) -> u8 {
     let terminal = Terminal::new();
-    let words = words.into_iter().map(|word| word.to_string_lossy().into_owned());
+    let words = words
+        .into_iter()
+        .map(|word| word.to_string_lossy().into_owned());
     let flags = match Flags::parse(words, |name| std::env::var(name).ok()) {
         Ok(flags) => flags,
         Err(error) => {
@@ -61,10 +63,20 @@ fn work(terminal: &Terminal, flags: &Flags) -> Result<()> {
     if re_encrypts && target.is_none() {
         target.clone_from(&input);
     }
-    let wished = match flags.value("format").unwrap_or_default().to_ascii_lowercase().as_str() {
+    let wished = match flags
+        .value("format")
+        .unwrap_or_default()
+        .to_ascii_lowercase()
+        .as_str()
+    {
         "" | "json" => Output::Json,
         "yaml" => Output::Yaml,
-        other => return Err(Error::new(Kind::Usage, format!("unsupported output format: {other}"))),
+        other => {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("unsupported output format: {other}"),
+            ));
+        }
     };
     let output = seal::output_of(target.as_deref(), wished);
     let read = || {
@@ -96,7 +108,10 @@ fn work(terminal: &Terminal, flags: &Flags) -> Result<()> {
     }
     let scope = match flags.value("scope").unwrap_or_default() {
         "" => None,
-        name => Some(name.parse::<Scope>().map_err(|error| Error::new(Kind::Usage, error.to_string()))?),
+        name => Some(
+            name.parse::<Scope>()
+                .map_err(|error| Error::new(Kind::Usage, error.to_string()))?,
+        ),
     };
     let options = SealOptions {
         scope,
@@ -107,8 +122,9 @@ fn work(terminal: &Terminal, flags: &Flags) -> Result<()> {
     if let Some(merged) = flags.text("merge-into").map(PathBuf::from) {
         let secrets = read()?;
         let certificate = source.load()?;
-        let original = file::read_to_update(&merged)
-            .map_err(|error| Error::new(Kind::Read, format!("cannot read {}", merged.display())).because(error))?;
+        let original = file::read_to_update(&merged).map_err(|error| {
+            Error::new(Kind::Read, format!("cannot read {}", merged.display())).because(error)
+        })?;
         let old = SecretBytes::copy_of(original.bytes.expose());
         let text = seal::merge_into(&merged, old, &secrets, &certificate, &options)?;
         if text == original.bytes {
@@ -119,7 +135,9 @@ fn work(terminal: &Terminal, flags: &Flags) -> Result<()> {
     if flags.is_on("raw") {
         let value = match &from_files[..] {
             [] => seal::read_input(None)?,
-            [one] => seal::read_input(Some(&PathBuf::from(one.split_once('=').map_or(one.as_str(), |(_, path)| path))))?,
+            [one] => seal::read_input(Some(&PathBuf::from(
+                one.split_once('=').map_or(one.as_str(), |(_, path)| path),
+            )))?,
             _ => {
                 return Err(Error::new(
                     Kind::Usage,
@@ -127,19 +145,21 @@ fn work(terminal: &Terminal, flags: &Flags) -> Result<()> {
                 ));
             }
         };
-        return write(seal::seal_raw(&value, &source.load()?, &options)?.into_bytes().into());
+        return write(
+            seal::seal_raw(&value, &source.load()?, &options)?
+                .into_bytes()
+                .into(),
+        );
     }
     let secrets = read()?;
     let sealed = seal::seal_stream(&secrets, &source.load()?, &options)?;
     write(seal::write_all(&sealed, output).into())
 }
 
-/// Writes to the file, readable by its owner alone when it is new, or to standard output.
+/// Writes to the file, readable by its owner alone, or to standard output.
 fn write(terminal: &Terminal, target: Option<&PathBuf>, bytes: SecretBytes) -> Result<()> {
-    let Some(target) = target else { return terminal.out(bytes.expose()) };
-    file::replace(terminal, target, &bytes, None)?;
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(target, std::fs::Permissions::from_mode(0o600)).map_err(|error| {
-        Error::new(Kind::Write, format!("cannot keep {} from others", target.display())).because(error)
-    })
+    match target {
+        Some(target) => seal::write_private(terminal, target, &bytes),
+        None => terminal.out(bytes.expose()),
+    }
 }

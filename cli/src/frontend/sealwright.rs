@@ -1,6 +1,7 @@
 //! Our own verbs: consistent with each other, many files at once, JSON for scripts, nothing written with `--dry-run`.
 
 mod arguments;
+mod sealing;
 
 use std::ffi::OsString;
 use std::sync::Arc;

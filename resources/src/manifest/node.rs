@@ -35,6 +35,25 @@ impl Node {
         Node::Text(Rc::new(Zeroizing::new(text)))
     }
 
+    /// Go prints an empty value of `data` as null, so the programs that parse it expect that.
+    pub(super) fn print_empty_data_as_null(&mut self) {
+        let Node::Map(fields) = self else { return };
+        for (_, data) in fields
+            .iter_mut()
+            .filter(|(key, _)| key.as_string() == Some("data"))
+        {
+            let Node::Map(entries) = Rc::make_mut(data) else {
+                continue;
+            };
+            for (_, value) in entries
+                .iter_mut()
+                .filter(|(_, value)| value.as_string() == Some(""))
+            {
+                *value = Rc::new(Node::Null);
+            }
+        }
+    }
+
     pub(super) fn is_null(&self) -> bool {
         matches!(self, Node::Null)
     }

@@ -2,7 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sealwright_crypto::sealing::Certificate;
+use sealwright_crypto::sealing::{Certificate, PrivateKey};
+use sealwright_crypto::secret::SecretBytes;
 
 use super::in_cluster;
 use crate::cluster::{self, ClusterOptions, Controller, ControllerService};
@@ -22,44 +23,98 @@ impl CertificateSource {
     pub(crate) fn fetch(&self) -> Result<Vec<u8>> {
         match self {
             CertificateSource::Named(name) => fetch_named(name),
-            CertificateSource::Controller(service, options) => {
-                in_cluster(async { Controller::find(options, service).await?.certificate().await })
-            }
+            CertificateSource::Controller(service, options) => in_cluster(async {
+                Controller::find(options, service)
+                    .await?
+                    .certificate()
+                    .await
+            }),
         }
+    }
+
+    /// What scripts want to know of it, expired or not.
+    pub(crate) fn describe(&self) -> Result<serde_json::Value> {
+        let certificate = self.read()?;
+        let time = |second| {
+            jiff::Timestamp::from_second(second)
+                .map_or_else(|_| String::new(), |time| time.to_string())
+        };
+        Ok(serde_json::json!({
+            "fingerprint": certificate.fingerprint().as_str(),
+            "bits": certificate.bits(),
+            "notBefore": time(certificate.not_before()),
+            "notAfter": time(certificate.not_after()),
+            "expired": certificate.is_expired(seconds_now()),
+            "certificate": certificate.to_pem(),
+        }))
+    }
+
+    fn read(&self) -> Result<Certificate> {
+        let bytes = self.fetch()?;
+        Certificate::from_pem(&bytes).map_err(|error| {
+            let from = match self {
+                CertificateSource::Named(name) => format!("cannot use the certificate of {name}"),
+                CertificateSource::Controller(..) => {
+                    "cannot use the controller's certificate".to_owned()
+                }
+            };
+            Error::generic(from).because(error)
+        })
     }
 
     /// The certificate, unless it has expired.
     pub(crate) fn load(&self) -> Result<Certificate> {
-        let bytes = self.fetch()?;
-        let certificate = Certificate::from_pem(&bytes).map_err(|error| {
-            let from = match self {
-                CertificateSource::Named(name) => format!("cannot use the certificate of {name}"),
-                CertificateSource::Controller(..) => "cannot use the controller's certificate".to_owned(),
-            };
-            Error::generic(from).because(error)
-        })?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        if certificate.is_expired(i64::try_from(now).unwrap_or(i64::MAX)) {
+        let certificate = self.read()?;
+        if certificate.is_expired(seconds_now()) {
             let date = jiff::Timestamp::from_second(certificate.not_after())
                 .map(|time| time.strftime("%B %-d, %Y").to_string())
                 .unwrap_or_default();
-            return Err(Error::generic(format!("failed to encrypt using an expired certificate on {date}"))
-                .hint("fetch the newest one from the controller with --fetch-cert"));
+            return Err(Error::generic(format!(
+                "failed to encrypt using an expired certificate on {date}"
+            ))
+            .hint("fetch the newest one from the controller with --fetch-cert"));
         }
         Ok(certificate)
     }
 }
 
+/// Makes a private key (PEM) and its certificate (PEM).
+pub(crate) fn new_sealing_key(bits: u64, days: u64) -> Result<(SecretBytes, String)> {
+    let failed = |error: &dyn std::error::Error| {
+        Error::generic(format!("cannot make a sealing key: {error}"))
+    };
+    let bits = usize::try_from(bits).expect("clap keeps it small");
+    let key = PrivateKey::generate(bits).map_err(|error| failed(&error))?;
+    let now = seconds_now();
+    let certificate =
+        Certificate::self_signed(&key, "", now, days * 86_400).map_err(|error| failed(&error))?;
+    let text = key.to_pkcs1_pem().map_err(|error| failed(&error))?;
+    Ok((text, certificate.to_pem()))
+}
+
+fn seconds_now() -> i64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    i64::try_from(now).unwrap_or(i64::MAX)
+}
+
 fn fetch_named(name: &str) -> Result<Vec<u8>> {
-    let scheme = name.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    let scheme = name
+        .split_once("://")
+        .map(|(scheme, _)| scheme.to_ascii_lowercase());
     let path = match scheme.as_deref() {
         Some("http" | "https") => return in_cluster(cluster::fetch_url(name)),
         Some("file") => name[7..].strip_prefix("localhost").unwrap_or(&name[7..]),
         Some(scheme) if scheme.len() > 1 => {
-            return Err(Error::generic(format!("cannot fetch {name:?}: the scheme {scheme:?} is not supported"))
-                .hint("give a file, or an http, https or file URL"));
+            return Err(Error::generic(format!(
+                "cannot fetch {name:?}: the scheme {scheme:?} is not supported"
+            ))
+            .hint("give a file, or an http, https or file URL"));
         }
         _ => name,
     };
-    std::fs::read(path).map_err(|error| Error::generic(format!("cannot read the certificate {path}")).because(error))
+    std::fs::read(path).map_err(|error| {
+        Error::generic(format!("cannot read the certificate {path}")).because(error)
+    })
 }

@@ -12,7 +12,9 @@ use sealwright_documents::tree::{NodeId, Tree, Value};
 use sealwright_resources::keyring::Keyring;
 use sealwright_resources::manifest;
 use sealwright_resources::scope::Scope;
-use sealwright_resources::sealed_secret::{KIND, Refresh, SealedSecret, UnsealOptions, reseal, seal};
+use sealwright_resources::sealed_secret::{
+    KIND, Refresh, SealedSecret, UnsealOptions, reseal, seal,
+};
 
 use super::{SealOptions, prepare, unreadable};
 use crate::error::{Error, Kind, Result};
@@ -40,21 +42,43 @@ pub(crate) fn merge_into(
     let format = format_of(path, &text);
     let mut text = text;
     for secret in &mut secrets {
-        prepare(secret, &SealOptions { scope: None, name: target.metadata.name.clone(), ..options.clone() }).or_else(
+        prepare(
+            secret,
+            &SealOptions {
+                scope: None,
+                name: target.metadata.name.clone(),
+                ..options.clone()
+            },
+        )
+        .or_else(
             // The file names the namespace, whatever the input or the cluster says.
-            |error| if secret.name().is_empty() || secret.is_empty() { Err(error) } else { Ok(()) },
+            |error| {
+                if secret.name().is_empty() || secret.is_empty() {
+                    Err(error)
+                } else {
+                    Ok(())
+                }
+            },
         )?;
         secret.metadata.name.clone_from(&target.metadata.name);
-        secret.metadata.namespace.clone_from(&target.metadata.namespace);
-        let sealed =
-            seal(secret, to, scope).map_err(|error| Error::generic("cannot seal the new values").because(error))?;
+        secret
+            .metadata
+            .namespace
+            .clone_from(&target.metadata.namespace);
+        let sealed = seal(secret, to, scope)
+            .map_err(|error| Error::generic("cannot seal the new values").because(error))?;
         let mut put = |path: &[&str], value: &str| -> Result<()> {
-            let path: Vec<Step> = path.iter().map(|step| Step::Key((*step).to_owned())).collect();
+            let path: Vec<Step> = path
+                .iter()
+                .map(|step| Step::Key((*step).to_owned()))
+                .collect();
             let old = std::mem::take(&mut text);
             let tree = parse(format, old, &shown.to_string())?;
             let edits = format
                 .set(&tree, &path, &Data::str(value), Layout { indent: Some(2) })
-                .map_err(|error| Error::new(Kind::Emit, format!("cannot change {shown}")).because(error))?;
+                .map_err(|error| {
+                    Error::new(Kind::Emit, format!("cannot change {shown}")).because(error)
+                })?;
             text = splice::apply(tree.text.expose(), &edits);
             Ok(())
         };
@@ -72,8 +96,12 @@ pub(crate) fn merge_into(
             }
         }
     }
-    manifest::read_sealed_secrets(text.expose())
-        .map_err(|error| Error::generic(format!("the change would spoil {shown}; nothing was written")).because(error))?;
+    manifest::read_sealed_secrets(text.expose()).map_err(|error| {
+        Error::generic(format!(
+            "the change would spoil {shown}; nothing was written"
+        ))
+        .because(error)
+    })?;
     Ok(text)
 }
 
@@ -112,28 +140,40 @@ pub(crate) fn reseal_file(
             let sealed = manifest::read_sealed_secrets(json.expose()).map_err(unreadable)?;
             let [sealed] = &sealed[..] else { continue };
             let name = sealed.metadata.name.clone().unwrap_or_default();
-            let renewed = reseal(sealed, keys, to, refresh, &UnsealOptions::default())
-                .map_err(|error| Error::generic(format!("cannot reseal {name} in {shown}")).because(error))?;
+            let renewed =
+                reseal(sealed, keys, to, refresh, &UnsealOptions::default()).map_err(|error| {
+                    Error::generic(format!("cannot reseal {name} in {shown}")).because(error)
+                })?;
             if sealed.spec.data.is_some() {
                 return Err(Error::generic(format!("{name} in {shown} has the deprecated form with spec.data"))
                     .hint("unseal it and seal it anew: the deprecated form has no place for single values"));
             }
             changed += renewed.changed;
             values += sealed.spec.encrypted_data.len();
-            let items = child(&tree, object, "spec").and_then(|spec| child(&tree, spec, "encryptedData"));
-            for item in items.map(|items| tree.children(items).collect::<Vec<_>>()).unwrap_or_default() {
+            let items =
+                child(&tree, object, "spec").and_then(|spec| child(&tree, spec, "encryptedData"));
+            for item in items
+                .map(|items| tree.children(items).collect::<Vec<_>>())
+                .unwrap_or_default()
+            {
                 let key = String::from_utf8_lossy(tree.key(item).unwrap_or_default()).into_owned();
-                let (Some(old), Some(new)) =
-                    (sealed.spec.encrypted_data.get(&key), renewed.sealed.spec.encrypted_data.get(&key))
-                else {
+                let (Some(old), Some(new)) = (
+                    sealed.spec.encrypted_data.get(&key),
+                    renewed.sealed.spec.encrypted_data.get(&key),
+                ) else {
                     continue;
                 };
                 if old != new {
                     let mut spelled = SecretWriter::default();
                     format
                         .spell(&tree, item, Scalar::Str(new.as_bytes()), &mut spelled)
-                        .map_err(|error| Error::new(Kind::Emit, format!("cannot change {shown}")).because(error))?;
-                    edits.push(Edit { span: tree.nodes[item].site, text: spelled.finish() });
+                        .map_err(|error| {
+                            Error::new(Kind::Emit, format!("cannot change {shown}")).because(error)
+                        })?;
+                    edits.push(Edit {
+                        span: tree.nodes[item].site,
+                        text: spelled.finish(),
+                    });
                 }
             }
         }
@@ -142,7 +182,12 @@ pub(crate) fn reseal_file(
         return Ok(None);
     }
     let text = (!edits.is_empty()).then(|| splice::apply(tree.text.expose(), &edits));
-    Ok(Some(ResealedFile { text, objects, changed, values }))
+    Ok(Some(ResealedFile {
+        text,
+        objects,
+        changed,
+        values,
+    }))
 }
 
 /// The SealedSecrets of a document: itself, or the items of a List.
@@ -150,18 +195,25 @@ fn sealed_secrets_below(tree: &Tree, root: NodeId) -> Vec<NodeId> {
     if is_sealed_secret(tree, root) {
         return vec![root];
     }
-    let items = child(tree, root, "items").filter(|items| matches!(tree.nodes[*items].value, Value::List));
+    let items =
+        child(tree, root, "items").filter(|items| matches!(tree.nodes[*items].value, Value::List));
     items
-        .map(|items| tree.children(items).filter(|item| is_sealed_secret(tree, *item)).collect())
+        .map(|items| {
+            tree.children(items)
+                .filter(|item| is_sealed_secret(tree, *item))
+                .collect()
+        })
         .unwrap_or_default()
 }
 
 fn is_sealed_secret(tree: &Tree, node: NodeId) -> bool {
-    child(tree, node, "kind").and_then(|kind| tree.scalar(kind)) == Some(Scalar::Str(KIND.as_bytes()))
+    child(tree, node, "kind").and_then(|kind| tree.scalar(kind))
+        == Some(Scalar::Str(KIND.as_bytes()))
 }
 
 fn child(tree: &Tree, map: NodeId, key: &str) -> Option<NodeId> {
-    tree.children(map).find(|child| tree.key(*child) == Some(key.as_bytes()))
+    tree.children(map)
+        .find(|child| tree.key(*child) == Some(key.as_bytes()))
 }
 
 fn json_of(tree: &Tree, node: NodeId) -> Result<SecretBytes> {
@@ -179,11 +231,15 @@ fn only_sealed_secret(path: &Path, text: &SecretBytes) -> Result<SealedSecret> {
 }
 
 fn format_of(path: &Path, text: &SecretBytes) -> &'static dyn Format {
-    let is_json = path.extension().is_some_and(|extension| extension == "json")
+    let is_json = path
+        .extension()
+        .is_some_and(|extension| extension == "json")
         || text.expose().trim_ascii_start().starts_with(b"{");
     format::by_name(if is_json { "json" } else { "yaml" }).expect("a format of ours")
 }
 
 fn parse(format: &dyn Format, text: SecretBytes, shown: &str) -> Result<Tree> {
-    format.parse(text).map_err(|error| Error::new(Kind::Read, format!("cannot read {shown}")).because(error))
+    format
+        .parse(text)
+        .map_err(|error| Error::new(Kind::Read, format!("cannot read {shown}")).because(error))
 }

@@ -16,22 +16,30 @@ pub(crate) fn keyring<P: AsRef<Path>>(paths: &[P]) -> Result<Keyring> {
     for path in paths {
         let path = path.as_ref();
         let shown = path.display();
-        let original = crate::file::read(path)
-            .map_err(|error| Error::new(Kind::Read, format!("cannot read {shown}")).because(error))?;
+        let original = crate::file::read(path).map_err(|error| {
+            Error::new(Kind::Read, format!("cannot read {shown}")).because(error)
+        })?;
         let found = manifest::read_private_keys(original.bytes.expose()).map_err(|error| {
             Error::generic(format!("cannot use {shown} as a backup of private keys"))
                 .because(error)
                 .hint("it should be a PEM file (PKCS#1 or unencrypted PKCS#8), or the key Secrets in YAML or JSON")
         })?;
         for (index, key) in found.into_iter().enumerate() {
-            keys.insert(SealingKey::without_certificate(&format!("{shown}#{index}"), key));
+            keys.insert(SealingKey::without_certificate(
+                &format!("{shown}#{index}"),
+                key,
+            ));
         }
     }
     Ok(keys)
 }
 
 /// Unseals every SealedSecret of a stream; nothing is given out unless all of them open.
-pub(crate) fn unseal_stream(text: &SecretBytes, keys: &Keyring, output: Output) -> Result<SecretBytes> {
+pub(crate) fn unseal_stream(
+    text: &SecretBytes,
+    keys: &Keyring,
+    output: Output,
+) -> Result<SecretBytes> {
     let sealed = manifest::read_sealed_secrets(text.expose()).map_err(unreadable)?;
     let mut out = SecretWriter::with_capacity(text.len());
     for sealed in &sealed {
@@ -41,7 +49,10 @@ pub(crate) fn unseal_stream(text: &SecretBytes, keys: &Keyring, output: Output) 
             if keys.is_empty() {
                 error.hint("no private key was given: name a backup with --recovery-private-key")
             } else {
-                error.hint(format!("{} private keys of the backup were tried", keys.len()))
+                error.hint(format!(
+                    "{} private keys of the backup were tried",
+                    keys.len()
+                ))
             }
         })?;
         out.push(manifest::write_secret(&opened.secret, output).expose());

@@ -29,7 +29,12 @@ struct Flag {
 }
 
 const fn flag(name: &'static str, short: Option<char>, takes: Takes, help: &'static str) -> Flag {
-    Flag { name, short, takes, help }
+    Flag {
+        name,
+        short,
+        takes,
+        help,
+    }
 }
 
 #[rustfmt::skip]
@@ -110,8 +115,14 @@ impl Flags {
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, FlagError> {
         let mut flags = Self::default();
-        for flag in FLAGS.iter().filter(|flag| !matches!(flag.takes, Takes::Log | Takes::LogSwitch)) {
-            let name = format!("SEALED_SECRETS_{}", flag.name.to_ascii_uppercase().replace('-', "_"));
+        for flag in FLAGS
+            .iter()
+            .filter(|flag| !matches!(flag.takes, Takes::Log | Takes::LogSwitch))
+        {
+            let name = format!(
+                "SEALED_SECRETS_{}",
+                flag.name.to_ascii_uppercase().replace('-', "_")
+            );
             if let Some(value) = variable(&name)
                 && check(flag, &value).is_ok()
             {
@@ -131,7 +142,9 @@ impl Flags {
                     .iter()
                     .find(|flag| flag.name == name && name.len() > 1)
                     .or_else(|| FLAGS.iter().find(|flag| flag.name == name))
-                    .ok_or_else(|| FlagError(format!("unknown flag: --{name}{}", did_you_mean(name))))?;
+                    .ok_or_else(|| {
+                        FlagError(format!("unknown flag: --{name}{}", did_you_mean(name)))
+                    })?;
                 flags.take(flag, value, &mut args, &format!("--{name}"))?;
             } else if let Some(shorts) = arg.strip_prefix('-').filter(|shorts| !shorts.is_empty()) {
                 flags.take_shorts(shorts, &mut args, &arg)?;
@@ -157,7 +170,8 @@ impl Flags {
                 self.take(flag, None, args, &format!("-{letter}"))?;
                 continue;
             }
-            let value = (!rest.is_empty()).then(|| rest.strip_prefix('=').unwrap_or(rest).to_owned());
+            let value =
+                (!rest.is_empty()).then(|| rest.strip_prefix('=').unwrap_or(rest).to_owned());
             return self.take(flag, value, args, &format!("-{letter}"));
         }
         Ok(())
@@ -173,10 +187,14 @@ impl Flags {
         let value = match (flag.takes, value) {
             (_, Some(value)) => value,
             (Takes::Switch | Takes::LogSwitch, None) => "true".to_owned(),
-            (_, None) => args.next().ok_or_else(|| FlagError(format!("flag needs an argument: {shown}")))?,
+            (_, None) => args
+                .next()
+                .ok_or_else(|| FlagError(format!("flag needs an argument: {shown}")))?,
         };
         check(flag, &value).map_err(|reason| {
-            FlagError(format!("invalid argument {value:?} for {shown:?} flag: {reason}"))
+            FlagError(format!(
+                "invalid argument {value:?} for {shown:?} flag: {reason}"
+            ))
         })?;
         self.given.push((flag.name, value));
         Ok(())
@@ -184,30 +202,44 @@ impl Flags {
 
     /// Whether a switch is on.
     pub(crate) fn is_on(&self, name: &str) -> bool {
-        self.value(name).is_some_and(|text| sealwright_documents::scalar::read_bool(text.as_bytes()) == Some(true))
+        self.value(name).is_some_and(|text| {
+            sealwright_documents::scalar::read_bool(text.as_bytes()) == Some(true)
+        })
     }
 
     /// The last value of a flag.
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
-        self.given.iter().rev().find(|(given, _)| *given == name).map(|(_, value)| value.as_str())
+        self.given
+            .iter()
+            .rev()
+            .find(|(given, _)| *given == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The last value of a flag, unless it is empty.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
-        self.value(name).filter(|value| !value.is_empty()).map(str::to_owned)
+        self.value(name)
+            .filter(|value| !value.is_empty())
+            .map(str::to_owned)
     }
 
     /// The values of a comma-separated, repeatable flag.
     pub(crate) fn list(&self, name: &str) -> Vec<String> {
         let values = self.given.iter().filter(|(given, _)| *given == name);
-        values.flat_map(|(_, value)| comma_separated(value)).collect()
+        values
+            .flat_map(|(_, value)| comma_separated(value))
+            .collect()
     }
 
     /// The controller's Service.
     pub(crate) fn controller(&self) -> ControllerService {
         ControllerService {
-            namespace: self.text("controller-namespace").unwrap_or_else(|| "kube-system".to_owned()),
-            name: self.text("controller-name").unwrap_or_else(|| "sealed-secrets-controller".to_owned()),
+            namespace: self
+                .text("controller-namespace")
+                .unwrap_or_else(|| "kube-system".to_owned()),
+            name: self
+                .text("controller-name")
+                .unwrap_or_else(|| "sealed-secrets-controller".to_owned()),
         }
     }
 
@@ -235,7 +267,10 @@ impl Flags {
             impersonate: self.text("as"),
             impersonate_uid: self.text("as-uid"),
             impersonate_groups: groups.map(|(_, value)| value.clone()).collect(),
-            request_timeout: self.value("request-timeout").and_then(duration).filter(|time| !time.is_zero()),
+            request_timeout: self
+                .value("request-timeout")
+                .and_then(duration)
+                .filter(|time| !time.is_zero()),
         }
     }
 }
@@ -251,9 +286,19 @@ pub(crate) fn usage() -> String {
          \x20 kubeseal --recovery-unseal --recovery-private-key backup.yaml < sealed.yaml\n\nFlags:\n",
     );
     for flag in FLAGS.iter().filter(|flag| !flag.help.is_empty()) {
-        let short = flag.short.map_or_else(|| "    ".to_owned(), |letter| format!("-{letter}, "));
-        let value = if flag.takes == Takes::Switch { "" } else { " VALUE" };
-        text.push_str(&format!("  {short}{:<34} {}\n", format!("--{}{value}", flag.name), flag.help));
+        let short = flag
+            .short
+            .map_or_else(|| "    ".to_owned(), |letter| format!("-{letter}, "));
+        let value = if flag.takes == Takes::Switch {
+            ""
+        } else {
+            " VALUE"
+        };
+        text.push_str(&format!(
+            "  {short}{:<34} {}\n",
+            format!("--{}{value}", flag.name),
+            flag.help
+        ));
     }
     text.push_str("\nEach flag can be set by SEALED_SECRETS_<FLAG>, such as SEALED_SECRETS_CONTROLLER_NAME.\n");
     text.push_str("Logging flags (-v, --logtostderr, …) are accepted and change nothing.\n");
@@ -262,14 +307,18 @@ pub(crate) fn usage() -> String {
 
 fn check(flag: &Flag, value: &str) -> Result<(), String> {
     match (flag.name, flag.takes) {
-        (_, Takes::Switch | Takes::LogSwitch) => match sealwright_documents::scalar::read_bool(value.as_bytes()) {
-            Some(_) => Ok(()),
-            None => Err("expected true or false".to_owned()),
-        },
+        (_, Takes::Switch | Takes::LogSwitch) => {
+            match sealwright_documents::scalar::read_bool(value.as_bytes()) {
+                Some(_) => Ok(()),
+                None => Err("expected true or false".to_owned()),
+            }
+        }
         ("scope", _) if !matches!(value, "" | "strict" | "namespace-wide" | "cluster-wide") => {
             Err("must be one of: strict, namespace-wide, cluster-wide".to_owned())
         }
-        ("v" | "log_file_max_size", _) if value.parse::<i64>().is_err() => Err("expected a number".to_owned()),
+        ("v" | "log_file_max_size", _) if value.parse::<i64>().is_err() => {
+            Err("expected a number".to_owned())
+        }
         ("request-timeout", _) if duration(value).is_none() => {
             Err("expected a duration such as 30s, 1m or 0".to_owned())
         }
@@ -288,7 +337,9 @@ fn duration(text: &str) -> Option<Duration> {
         let digits = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.')?;
         let number: f64 = rest[..digits].parse().ok()?;
         rest = &rest[digits..];
-        let unit_len = rest.find(|letter: char| letter.is_ascii_digit()).unwrap_or(rest.len());
+        let unit_len = rest
+            .find(|letter: char| letter.is_ascii_digit())
+            .unwrap_or(rest.len());
         total += number
             * match &rest[..unit_len] {
                 "ns" => 1e-9,
@@ -329,10 +380,17 @@ fn comma_separated(line: &str) -> Vec<String> {
 }
 
 fn did_you_mean(name: &str) -> String {
-    let near = FLAGS.iter().filter(|flag| !flag.help.is_empty()).find(|flag| {
-        flag.name.starts_with(name) || name.starts_with(flag.name) || flag.name.replace('-', "") == name.replace(['-', '_'], "")
-    });
-    near.map_or_else(String::new, |flag| format!(" (did you mean --{}?)", flag.name))
+    let near = FLAGS
+        .iter()
+        .filter(|flag| !flag.help.is_empty())
+        .find(|flag| {
+            flag.name.starts_with(name)
+                || name.starts_with(flag.name)
+                || flag.name.replace('-', "") == name.replace(['-', '_'], "")
+        });
+    near.map_or_else(String::new, |flag| {
+        format!(" (did you mean --{}?)", flag.name)
+    })
 }
 
 #[cfg(test)]
@@ -345,20 +403,37 @@ mod tests {
 
     #[test]
     fn k43_long_options_need_two_dashes_and_positionals_are_ignored() {
-        let flags = parse(&["left", "-oyaml", "--scope=cluster-wide", "behind", "-w", "out.yaml", "--raw"]).unwrap();
+        let flags = parse(&[
+            "left",
+            "-oyaml",
+            "--scope=cluster-wide",
+            "behind",
+            "-w",
+            "out.yaml",
+            "--raw",
+        ])
+        .unwrap();
         assert_eq!(flags.value("format"), Some("yaml"));
         assert_eq!(flags.value("scope"), Some("cluster-wide"));
         assert_eq!(flags.value("sealed-secret-file"), Some("out.yaml"));
         assert!(flags.is_on("raw") && !flags.is_on("validate"));
         assert!(parse(&["-cert", "x"]).is_err());
         let error = parse(&["--alow-empty-data"]).err().unwrap();
-        assert!(error.0.starts_with("unknown flag: --alow-empty-data"), "{error}");
+        assert!(
+            error.0.starts_with("unknown flag: --alow-empty-data"),
+            "{error}"
+        );
     }
 
     #[test]
     fn k15_a_wrong_scope_is_refused() {
         let error = parse(&["--scope", "Strict"]).err().unwrap();
-        assert!(error.0.ends_with("must be one of: strict, namespace-wide, cluster-wide"), "{error}");
+        assert!(
+            error
+                .0
+                .ends_with("must be one of: strict, namespace-wide, cluster-wide"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -369,16 +444,35 @@ mod tests {
             "SEALED_SECRETS_RECOVERY_PRIVATE_KEY" => Some("a,b".to_owned()),
             _ => None,
         };
-        let args = ["--recovery-private-key", "\"c,d\",e", "--controller-name", "from-flag"];
+        let args = [
+            "--recovery-private-key",
+            "\"c,d\",e",
+            "--controller-name",
+            "from-flag",
+        ];
         let flags = Flags::parse(args.map(str::to_owned), variable).unwrap();
         assert_eq!(flags.controller().name, "from-flag");
-        assert_eq!(flags.value("scope"), None, "an impossible value in a variable is ignored");
+        assert_eq!(
+            flags.value("scope"),
+            None,
+            "an impossible value in a variable is ignored"
+        );
         assert_eq!(flags.list("recovery-private-key"), ["a", "b", "c,d", "e"]);
     }
 
     #[test]
     fn k41_logging_flags_are_accepted() {
-        assert!(parse(&["-v", "5", "--logtostderr", "--vmodule", "a=1", "--stderrthreshold=2"]).is_ok());
+        assert!(
+            parse(&[
+                "-v",
+                "5",
+                "--logtostderr",
+                "--vmodule",
+                "a=1",
+                "--stderrthreshold=2"
+            ])
+            .is_ok()
+        );
         assert!(parse(&["-v", "loud"]).is_err());
     }
 

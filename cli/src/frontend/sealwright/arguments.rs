@@ -64,6 +64,8 @@ enum Shown {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
+    #[command(flatten)]
+    Sealing(super::sealing::SealVerb),
     /// Encrypt files, or standard input.
     #[command(
         after_help = "Examples:\n  sealwright encrypt --age age1… app.yaml > app.enc.yaml\n  \
@@ -639,6 +641,7 @@ impl Verb {
                     command::config::explain(world, everywhere.config.as_deref(), &file, json)
                 }
             },
+            Verb::Sealing(verb) => verb.perform(world, json),
             Verb::Completions { .. } | Verb::Man { .. } => {
                 unreachable!("done before any command")
             }
@@ -710,7 +713,7 @@ impl Files {
 }
 
 impl Caution {
-    fn each(
+    pub(super) fn each(
         &self,
         world: &World,
         json: bool,

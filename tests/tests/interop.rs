@@ -6,3 +6,5 @@
 mod incumbents;
 #[path = "interop/keys.rs"]
 mod keys;
+#[path = "interop/kubeseal.rs"]
+mod kubeseal;

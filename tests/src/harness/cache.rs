@@ -133,7 +133,7 @@ fn build(pin: &Pin, folder: &Path) -> Result<(), String> {
             }
             let node = toolchain::node()?;
             run(node
-                .command("npm")
+                .npm()
                 .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
                 .current_dir(folder))?;
             node_program(&node, &bin.join(pin.name))?;

@@ -17,6 +17,17 @@ impl Toolchain {
         self.bin.join(name)
     }
 
+    /// npm, by its script where that lies beside Node: the wheel's `bin/npm` is a copy that does not find it.
+    pub(super) fn npm(&self) -> Command {
+        let script = self.bin.join("../lib/node_modules/npm/bin/npm-cli.js");
+        if !script.exists() {
+            return self.command("npm");
+        }
+        let mut command = self.command("node");
+        command.arg(script);
+        command
+    }
+
     pub(super) fn command(&self, name: &str) -> Command {
         let mut path = OsString::from(&self.bin);
         path.push(":");

@@ -1,0 +1,63 @@
+#!/bin/sh
+# demo.sh PROGRAM: the main job from end to end, in a folder that vanishes.
+set -eu
+program=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+folder=$(mktemp -d "${TMPDIR:-/tmp}/sealwright-demo-XXXXXX")
+trap 'rm -rf "$folder"' EXIT
+trap 'exit 130' INT TERM
+mkdir "$folder/bin" "$folder/home" "$folder/work"
+ln -s "$program" "$folder/bin/sealwright"
+PATH=$folder/bin:$PATH HOME=$folder/home XDG_CONFIG_HOME=$folder/home/.config
+export PATH HOME XDG_CONFIG_HOME
+# Keys of whoever runs this have no part in it.
+unset SOPS_AGE_KEY SOPS_AGE_KEY_CMD SOPS_AGE_RECIPIENTS SOPS_PGP_FP SOPS_CONFIG KUBECONFIG 2>/dev/null || true
+SOPS_AGE_KEY_FILE=$folder/home/keys.txt
+export SOPS_AGE_KEY_FILE
+cd "$folder/work"
+
+if [ -t 1 ]; then bold=$(printf '\033[1;36m') faint=$(printf '\033[2m') plain=$(printf '\033[0m'); else bold='' faint='' plain=''; fi
+title() { printf '\n%s%s%s\n' "$bold" "$1" "$plain"; }
+show() { printf '%s$ %s%s\n' "$faint" "$*" "$plain"; "$@"; }
+indented() { sed 's/^/  /' "$1" | cut -c1-110; }
+
+title '1. A key, and a rule for which files are encrypted with it'
+show sealwright keygen --out "$SOPS_AGE_KEY_FILE" >keygen.out 2>&1
+recipient=$(grep -o 'age1[0-9a-z]*' "$SOPS_AGE_KEY_FILE" | head -n 1)
+rm keygen.out
+printf 'creation_rules:\n  - path_regex: .*\\.yaml$\n    age: %s\n' "$recipient" >.sops.yaml
+indented .sops.yaml
+
+title '2. A file as people write it: comments, quotes, odd indentation, a folded text'
+cat >app.yaml <<'YAML'
+# The database of the shop.
+db:
+    user:   'shop'          # rotates every month
+    password: "s3cr3t, with a comma"
+
+    hosts: [ one, two ]
+note: >-
+    a folded text
+    of two lines
+port: 0x1F90
+YAML
+cp app.yaml original.yaml
+indented app.yaml
+
+title '3. Encrypted for Git'
+show sealwright encrypt --in-place app.yaml
+sed '/^sops:/,$d' app.yaml >shown && indented shown && rm shown
+printf '  sops: …\n'
+
+title '4. Decrypted, it is the same file, byte for byte'
+printf '%s$ sealwright decrypt app.yaml | cmp - original.yaml && echo identical%s\n' "$faint" "$plain"
+sealwright decrypt app.yaml | cmp - original.yaml && echo '  identical'
+
+title '5. One value is changed, and the diff for the reviewer is that value, the time and the MAC'
+cp app.yaml before.yaml
+printf "%s\$ printf 'n3w' | sealwright set app.yaml db.password --stdin%s\n" "$faint" "$plain"
+printf 'n3w' | sealwright set app.yaml db.password --stdin
+diff before.yaml app.yaml | grep '^>' | cut -c1-100 | sed 's/^/  /'
+printf '%s$ sealwright get app.yaml db.password%s\n  ' "$faint" "$plain"
+sealwright get app.yaml db.password
+
+printf '\n%sThat was all of it; nothing is left behind.%s\n' "$bold" "$plain"

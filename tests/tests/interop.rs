@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "interop/demo.rs"]
+mod demo;
 #[path = "interop/incumbents.rs"]
 mod incumbents;
 #[path = "interop/keys.rs"]

@@ -1,0 +1,29 @@
+//! The demo works, says what it promises and leaves nothing behind.
+
+use std::path::Path;
+use std::process::Command;
+
+use sealwright_tests::harness::cluster::run;
+use sealwright_tests::harness::programs;
+
+#[test]
+fn the_demo_ends_well_and_leaves_nothing() {
+    let empty = tempfile::tempdir().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/demo.sh");
+    let mut demo = Command::new("sh");
+    demo.arg(script)
+        .arg(programs::sealwright())
+        .current_dir(empty.path());
+    demo.env("TMPDIR", empty.path()).env("HOME", empty.path());
+    let output = run(&mut demo, b"");
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success(),
+        "{shown}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(shown.contains("\n  identical\n"), "{shown}");
+    assert!(shown.contains("user:   ENC[AES256_GCM,"), "{shown}");
+    assert!(shown.ends_with("nothing is left behind.\n"), "{shown}");
+    assert_eq!(std::fs::read_dir(empty.path()).unwrap().count(), 0);
+}

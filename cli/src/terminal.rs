@@ -165,7 +165,7 @@ impl Terminal {
     /// Asks until the answer is `y` or `n`; `None` when there is nobody to answer.
     pub(crate) fn ask_yes_no(&self, question: &str) -> Option<bool> {
         loop {
-            match self.ask_line(&format!("{question} (y/n): "))?.as_str() {
+            match self.ask_line(&format!("{question} (y/n):"))?.as_str() {
                 "y" | "Y" => return Some(true),
                 "n" | "N" => return Some(false),
                 _ => {}

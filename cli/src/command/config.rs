@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use sealwright_crypto::age::AgeKey;
 use sealwright_documents::format::by_name;
 use sealwright_documents::metadata::KeyFields;
 use sealwright_documents::rules::{Config as Rules, CreationRule, Found, relative_path};
@@ -161,9 +162,16 @@ pub(crate) fn rule_for(
         Found::NoRules => Ok(None),
         Found::NoMatch => Err(failed(&"no matching creation rules found")
             .hint(format!("no path_regex is found in {text:?}"))),
-        Found::Rule(_, rule) => read_rule(rule, context)
-            .map(Some)
-            .map_err(|error| failed(&error)),
+        Found::Rule(_, rule) => {
+            let rule = read_rule(rule, context).map_err(|error| failed(&error))?;
+            for key in rule.groups.iter().flatten() {
+                if let KeyFields::Age { recipient } = key {
+                    AgeKey::parse(recipient, world.keys.identities())
+                        .map_err(|error| failed(&error))?;
+                }
+            }
+            Ok(Some(rule))
+        }
     }
 }
 

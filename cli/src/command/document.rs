@@ -110,7 +110,7 @@ pub(crate) fn decrypt_error(error: &DecryptError) -> Error {
         Error::new(Kind::Mac, format!("MAC mismatch: {error}"))
             .hint("if you know who changed the file and why, --ignore-mac decrypts it all the same")
     } else if let DecryptError::Emit(error) = error {
-        Error::new(Kind::Emit, format!("Error dumping file: {error}"))
+        emit_error(error)
     } else {
         Error::new(Kind::DecryptTree, format!("Error decrypting tree: {error}"))
     }
@@ -130,7 +130,12 @@ pub(crate) fn open(
 
 /// Says that a format cannot hold something.
 pub(crate) fn emit_error(error: &EmitError) -> Error {
-    Error::new(Kind::Emit, format!("Error dumping file: {error}"))
+    let text = if error.path.is_empty() {
+        error.reason.clone()
+    } else {
+        error.to_string()
+    };
+    Error::new(Kind::Emit, format!("Error dumping file: {text}"))
 }
 
 /// The text of a document in a format: as it is when it is in that format already, otherwise written anew.

@@ -12,7 +12,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_resources::plain_secret::PlainSecret;
-use sealwright_resources::sealed_secret::{SealedSecret, SealedSecretStatus};
+use sealwright_resources::sealed_secret::{API_VERSION, KIND, SealedSecret, SealedSecretStatus};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -75,14 +75,16 @@ pub(crate) async fn set_status(
     let namespace = sealed.metadata.namespace.as_deref().unwrap_or_default();
     let name = sealed.metadata.name.as_deref().unwrap_or_default();
     let path = format!("{}/status?{MANAGER}", sealed_secret(namespace, name));
-    // A write to the status subresource takes the status alone, but it is checked as a whole.
-    let mut metadata = sealed.metadata.clone();
-    metadata.managed_fields = None;
+    // A write to the status subresource takes the status alone; the version makes it conditional.
     let body = json!({
-        "apiVersion": "bitnami.com/v1alpha1",
-        "kind": "SealedSecret",
-        "metadata": metadata,
-        "spec": sealed.spec,
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": sealed.metadata.uid,
+            "resourceVersion": sealed.metadata.resource_version,
+        },
         "status": status,
     });
     written(api, Method::PUT, &path, &bytes(&body)).await

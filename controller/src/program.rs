@@ -378,3 +378,17 @@ fn key_orders() -> Result<watch::Receiver<u64>, std::io::Error> {
     });
     Ok(receiver)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_crd_is_the_one_the_program_prints() {
+        let shipped = include_str!("../../deploy/base/crd.yaml");
+        assert!(
+            shipped == custom_resource_definitions(),
+            "write it anew: sealwright-controller crd > deploy/base/crd.yaml"
+        );
+    }
+}

@@ -27,7 +27,7 @@ use rate_limit::{RateLimit, Verdict};
 /// A SealedSecret cannot be larger than what the API server stores (1.5 MiB) with some room.
 const LARGEST_BODY: usize = 4 << 20;
 /// Connections beyond this wait to be accepted.
-const MOST_CONNECTIONS: usize = 256;
+const MOST_CONNECTIONS: usize = 1024;
 
 /// How the door listens.
 #[derive(Debug, Clone)]

@@ -113,11 +113,12 @@ impl SealedSecrets {
     }
 
     /// Puts everything in the queue that is not proved to be as it should be.
-    fn start_work(&self) {
+    fn start_work(&self, namespace: Option<&str>) {
         let watched = !self.settings.skip_recreate;
         let (work, settled) = self.keys.with(|ring| {
-            self.index
-                .unsettled(watched, |claim, digest| claim.check(ring, digest))
+            self.index.unsettled(namespace, watched, |claim, digest| {
+                claim.check(ring, digest)
+            })
         });
         tracing::debug!(
             unchanged = settled.len(),

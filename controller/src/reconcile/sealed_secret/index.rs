@@ -67,6 +67,8 @@ pub(super) struct Known {
     pub(super) hopeless: Option<(Digest, u64, String)>,
     /// Somebody else wrote the status.
     pub(super) misstated: bool,
+    /// The target was seen last without a mark that it is ours: if it is gone, it stays gone.
+    released: bool,
     claim: Option<Claim>,
     /// The status as we last wrote it and the one before, whose echo may still come.
     stated: [Option<u64>; 2],
@@ -178,6 +180,7 @@ impl Index {
                         failures: 0,
                         hopeless: None,
                         misstated: false,
+                        released: false,
                         claim: claim(),
                         stated: [None, None],
                         strikes: (0, None),
@@ -219,7 +222,7 @@ impl Index {
         self.with(|inner| {
             for (key, known) in &mut inner.objects {
                 if namespace.is_none_or(|name| *key.namespace == *name) {
-                    known.target = Target::Absent;
+                    known.lose();
                 }
             }
         });
@@ -246,6 +249,7 @@ impl Index {
             let reclaimed = reclaimed(&known.uid);
             let echo = matches!(&known.applied, Some((_, applied)) if *applied == version);
             known.target = Target::Present { version, reclaimed };
+            known.released = false;
             match echo {
                 true => Wanted::No,
                 false => known.disturbed(Instant::now()),
@@ -262,42 +266,51 @@ impl Index {
             match &known.target {
                 // It is another one already.
                 Target::Present { version, .. } if version.uid != uid => Wanted::No,
-                Target::Present { reclaimed, .. } => {
-                    let reclaimed = *reclaimed;
-                    known.target = Target::Absent;
-                    match reclaimed {
-                        true => known.disturbed(Instant::now()),
-                        false => Wanted::No,
+                Target::Present { .. } => {
+                    known.lose();
+                    match known.released {
+                        true => Wanted::No,
+                        false => known.disturbed(Instant::now()),
                     }
                 }
                 Target::Unknown | Target::Absent => {
-                    known.target = Target::Absent;
+                    known.lose();
                     Wanted::No
                 }
             }
         })
     }
 
-    /// After a start: hands out what has to be worked on; the rest is proved to be as it should.
+    /// After a listing: hands out what has to be worked on, and what is newly proved to be as it
+    /// should, with the label of its metric.
     pub(super) fn unsettled(
         &self,
+        namespace: Option<&str>,
         targets_watched: bool,
         check: impl Fn(&Claim, Digest) -> Option<(Version, String)>,
     ) -> (Vec<Key>, Vec<(Key, String)>) {
         self.with(|inner| {
             let (mut work, mut settled) = (Vec::new(), Vec::new());
             for (key, known) in &mut inner.objects {
+                if namespace.is_some_and(|name| *key.namespace != *name) {
+                    continue;
+                }
+                let mut proved = false;
                 if known.applied.is_none()
                     && let Some(claim) = known.claim.take()
                     && let Some((version, opened_by)) = check(&claim, known.digest)
                 {
                     known.applied = Some((known.digest, version));
                     known.opened_by = Some(opened_by);
+                    proved = true;
                 }
                 // Without a watch of Secrets nobody has looked at the target yet.
-                match targets_watched && known.is_settled(true) {
-                    true => settled.push((key.clone(), known.instance.clone())),
-                    false => work.push(key.clone()),
+                if targets_watched && known.is_settled(true) {
+                    if proved {
+                        settled.push((key.clone(), known.instance.clone()));
+                    }
+                } else if !(known.released && known.is_applied()) {
+                    work.push(key.clone());
                 }
             }
             (work, settled)
@@ -352,6 +365,13 @@ impl Index {
 }
 
 impl Known {
+    fn lose(&mut self) {
+        if let Target::Present { reclaimed, .. } = self.target {
+            self.released = !reclaimed;
+        }
+        self.target = Target::Absent;
+    }
+
     /// Somebody changed the target: put it back at once, but do not fight for ever at full speed
     /// with somebody who keeps changing it.
     fn disturbed(&mut self, now: Instant) -> Wanted {

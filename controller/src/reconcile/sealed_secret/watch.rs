@@ -68,7 +68,7 @@ async fn watch_scope(this: &SealedSecrets, namespace: Option<&str>) {
     if this.settings.skip_recreate {
         let start = async {
             if is_listed.wait_for(|listed| *listed).await.is_ok() {
-                this.start_work();
+                this.start_work(namespace);
             }
             std::future::pending::<()>().await;
         };
@@ -146,7 +146,7 @@ async fn watch_targets(
                 // Without the permission there is no drift to see, and no reason to do nothing.
                 if !started && is_forbidden(&error) {
                     started = true;
-                    this.start_work();
+                    this.start_work(namespace);
                 }
                 continue;
             }
@@ -164,7 +164,7 @@ async fn watch_targets(
             }
             Ok(watcher::Event::InitDone) => {
                 started = true;
-                this.start_work();
+                this.start_work(namespace);
             }
             Ok(watcher::Event::Delete(secret)) => {
                 let key = key_of(&secret.metadata);

@@ -133,11 +133,24 @@ fn a_status_written_by_somebody_else_is_noticed_and_our_own_is_not() {
 #[test]
 fn after_a_start_only_what_is_not_proved_is_work() {
     let index = applied();
-    let (work, settled) = index.unsettled(true, |_, _| None);
-    assert_eq!((work.len(), settled.len()), (0, 1));
+    let (work, settled) = index.unsettled(None, true, |_, _| None);
+    assert_eq!((work.len(), settled.len()), (0, 0));
     index.see_target(&key(), version("7"), |_| true);
-    let (work, _) = index.unsettled(true, |_, _| None);
+    let (work, _) = index.unsettled(None, true, |_, _| None);
     assert_eq!(work, [key()]);
-    let (work, _) = applied().unsettled(false, |_, _| None);
+    let (work, _) = index.unsettled(Some("other"), true, |_, _| None);
+    assert_eq!(work, []);
+    let (work, _) = applied().unsettled(None, false, |_, _| None);
     assert_eq!(work, [key()]);
+}
+
+#[test]
+fn i27_a_released_secret_that_vanished_unseen_stays_away() {
+    for (reclaimed, expected) in [(false, vec![]), (true, vec![key()])] {
+        let index = applied();
+        index.see_target(&key(), version("5"), |_| reclaimed);
+        index.forget_targets(None);
+        let (work, _) = index.unsettled(None, true, |_, _| None);
+        assert_eq!(work, expected);
+    }
 }

@@ -1,7 +1,7 @@
 //! The one list of master-key kinds that this program can use, and how each is opened.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use sealwright_crypto::age::{AgeKey, Identities};
 use sealwright_crypto::data_key::KeyPart;
@@ -10,7 +10,9 @@ use sealwright_crypto::pgp::PgpKey;
 use sealwright_crypto::surroundings::{Surroundings, SystemSurroundings};
 use sealwright_documents::metadata::KeyFields;
 
-use crate::terminal::Terminal;
+use crate::command::Settings;
+use crate::key_service::{OpenKey, Remote, ServedKey};
+use crate::terminal::{Level, Terminal};
 
 /// Opens master keys. What one of them unwrapped once is remembered for as long as the program runs, so that a token is
 /// touched, and a passphrase asked for, once per wrapped key.
@@ -18,6 +20,7 @@ pub(crate) struct Keys {
     identities: Arc<Identities>,
     surroundings: Arc<dyn Surroundings>,
     unwrapped: Arc<Unwrapped>,
+    remotes: OnceLock<Arc<[Remote]>>,
 }
 
 type Unwrapped = Mutex<HashMap<(Kind, String), KeyPart>>;
@@ -30,6 +33,7 @@ impl Keys {
             identities: Identities::new(Arc::clone(&surroundings), Arc::clone(terminal) as _),
             surroundings,
             unwrapped: Arc::default(),
+            remotes: OnceLock::new(),
         }
     }
 
@@ -38,28 +42,63 @@ impl Keys {
         &self.identities
     }
 
-    /// Opens a key as a file or a rule names it.
-    ///
-    /// This is the list: a new kind is a new arm here.
+    /// Opens a key through the key services that are asked for: this machine first, then the remote ones in order.
+    pub(crate) fn serve(
+        &self,
+        fields: &KeyFields,
+        settings: &Settings,
+        terminal: &Terminal,
+    ) -> Box<dyn MasterKey> {
+        let remotes = self.remotes.get_or_init(|| {
+            let parsed = settings.key_services.iter().filter_map(|address| {
+                Remote::parse(address)
+                    .inspect_err(|error| {
+                        terminal.log(Level::Warning, "SOPS", &format!("{error}, skipping it"));
+                    })
+                    .ok()
+            });
+            parsed.collect()
+        });
+        let local = settings.local_keys.then(|| self.open(fields));
+        match local {
+            Some(local) if remotes.is_empty() => local,
+            local => Box::new(ServedKey::new(fields.clone(), local, remotes)),
+        }
+    }
+
+    /// Opens a key of this machine as a file or a rule names it.
     pub(crate) fn open(&self, fields: &KeyFields) -> Box<dyn MasterKey> {
-        let key: Box<dyn MasterKey> = match fields {
-            KeyFields::Age { recipient } => Box::new(AgeKey::stored(recipient, &self.identities)),
-            KeyFields::Pgp { fingerprint } => {
-                Box::new(PgpKey::parse(fingerprint, &self.surroundings))
-            }
-            KeyFields::Kms { .. }
-            | KeyFields::GcpKms { .. }
-            | KeyFields::HcKms { .. }
-            | KeyFields::AzureKv { .. }
-            | KeyFields::HcVault { .. } => Box::new(Lacking {
-                kind: fields.kind(),
-                identity: fields.identity(),
-            }),
-        };
         Box::new(Remembering {
-            key,
+            key: open(fields, &self.identities, &self.surroundings),
             unwrapped: Arc::clone(&self.unwrapped),
         })
+    }
+
+    /// Opens keys of this machine for others, and remembers nothing of what it unwrapped for them.
+    pub(crate) fn opener(&self) -> OpenKey {
+        let identities = Arc::clone(&self.identities);
+        let surroundings = Arc::clone(&self.surroundings);
+        Arc::new(move |fields| open(fields, &identities, &surroundings))
+    }
+}
+
+/// This is the list: a new kind is a new arm here.
+fn open(
+    fields: &KeyFields,
+    identities: &Arc<Identities>,
+    surroundings: &Arc<dyn Surroundings>,
+) -> Box<dyn MasterKey> {
+    match fields {
+        KeyFields::Age { recipient } => Box::new(AgeKey::stored(recipient, identities)),
+        KeyFields::Pgp { fingerprint } => Box::new(PgpKey::parse(fingerprint, surroundings)),
+        KeyFields::Kms { .. }
+        | KeyFields::GcpKms { .. }
+        | KeyFields::HcKms { .. }
+        | KeyFields::AzureKv { .. }
+        | KeyFields::HcVault { .. } => Box::new(Lacking {
+            kind: fields.kind(),
+            identity: fields.identity(),
+        }),
     }
 }
 

@@ -9,6 +9,7 @@ mod error;
 mod exec;
 mod file;
 mod frontend;
+mod key_service;
 mod keys;
 mod private;
 mod terminal;

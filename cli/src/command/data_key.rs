@@ -113,28 +113,19 @@ fn ask_group(world: &World, settings: &Settings, keys: &[&KeyEntry]) -> Attempt 
         failures: Vec::new(),
     };
     for entry in keys {
-        let key = world.keys.open(&entry.key);
+        let key = world.keys.serve(&entry.key, settings, &world.terminal);
         let mut reasons = Vec::new();
-        for service in &settings.key_services {
-            reasons.push(format!(
-                "the key service {service} was not asked: this build has no client for it"
-            ));
-        }
-        if settings.local_keys {
-            match block_on(key.unwrap_key(&entry.enc)) {
-                Ok(Some(part)) => {
-                    attempt.opened_by = Some(key.identity());
-                    attempt.part = Some(part);
-                    return attempt;
-                }
-                Ok(None) => reasons.push("its private key is not here".to_owned()),
-                Err(KeyError { reason, tried, .. }) => {
-                    reasons.push(reason);
-                    reasons.extend(tried);
-                }
+        match block_on(key.unwrap_key(&entry.enc)) {
+            Ok(Some(part)) => {
+                attempt.opened_by = Some(key.identity());
+                attempt.part = Some(part);
+                return attempt;
             }
-        } else {
-            reasons.push("the keys of this machine are switched off".to_owned());
+            Ok(None) => reasons.push("its private key is not here".to_owned()),
+            Err(KeyError { reason, tried, .. }) => {
+                reasons.push(reason);
+                reasons.extend(tried);
+            }
         }
         attempt.failures.push((key.identity(), reasons));
     }
@@ -222,7 +213,7 @@ pub(crate) fn wrap_for(
     if groups.is_empty() || groups.iter().any(Vec::is_empty) {
         return Err(failed(vec!["empty key group provided".into()]));
     }
-    if !settings.local_keys {
+    if !settings.local_keys && settings.key_services.is_empty() {
         return Err(failed(vec![
             "no key services provided, cannot encrypt master keys".into(),
         ]));
@@ -243,17 +234,21 @@ pub(crate) fn wrap_for(
     for (group, part) in groups.iter().zip(&parts) {
         let mut entries = KeyGroup::new();
         for fields in group {
-            let key = world.keys.open(fields);
+            let key = world.keys.serve(fields, settings, &world.terminal);
             match block_on(key.wrap_key(part)) {
                 Ok(enc) => entries.push(KeyEntry {
                     key: fields.clone(),
                     created_at: (fields.kind() != KeyKind::Age).then(|| now.clone()),
                     enc,
                 }),
-                Err(error) => reasons.push(format!(
-                    "failed to encrypt new data key with master key {:?}: {error}",
-                    key.identity()
-                )),
+                Err(error) => {
+                    let tried = error.tried.iter().map(|line| format!("; {line}"));
+                    reasons.push(format!(
+                        "failed to encrypt new data key with master key {:?}: {error}{}",
+                        key.identity(),
+                        tried.collect::<String>()
+                    ));
+                }
             }
         }
         wrapped.push(entries);

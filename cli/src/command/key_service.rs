@@ -1,9 +1,13 @@
 //! `keyservice`: this machine's keys for other machines.
 
+use std::sync::Arc;
+
 use crate::error::{Error, Result};
+use crate::key_service::{Door, Server};
+use crate::terminal::Level;
 use crate::world::World;
 
-/// Serves keys over gRPC.
+/// Serves keys over gRPC, until it is interrupted.
 #[derive(Debug)]
 pub(crate) struct KeyService {
     pub(crate) network: String,
@@ -12,12 +16,55 @@ pub(crate) struct KeyService {
 }
 
 impl KeyService {
-    /// Says that the service is not in this build.
-    pub(crate) fn run(self, _world: &World) -> Result<()> {
-        let _ = self.prompt;
-        Err(Error::generic(format!(
-            "cannot listen on {} {}: this build has no key service",
-            self.network, self.address
-        )))
+    /// Listens and answers.
+    pub(crate) fn run(self, world: &World) -> Result<()> {
+        let failed = |cause: Box<dyn std::error::Error + Send + Sync>| {
+            let place = format!("{}://{}", self.network, self.address);
+            Error::generic(format!("cannot serve keys on {place}")).because(cause)
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .map_err(|error| failed(error.into()))?;
+        let consent = self.prompt.then(|| Arc::clone(&world.terminal) as _);
+        let terminal = Arc::clone(&world.terminal);
+        let log = Arc::new(move |line: &str| terminal.log_always(Level::Info, "KEYSERVICE", line));
+        let server = Server::new(world.keys.opener(), consent, log.clone());
+        let served = runtime.block_on(async {
+            // Before the door: who sees it open may send a signal at once.
+            let stop = interrupted().map_err(|error| failed(error.into()))?;
+            let door = Door::open(&self.network, &self.address)
+                .await
+                .map_err(|error| failed(error.into()))?;
+            log(&format!("Listening on {}", door.address()));
+            // Without waiting for clients: they keep idle connections, and a request may wait for a person.
+            tokio::select! {
+                served = server.serve(door, std::future::pending()) => {
+                    served.map_err(|error| failed(error.into()))
+                }
+                signal = stop => {
+                    log(&format!("Caught signal {signal}: shutting down."));
+                    Ok(())
+                }
+            }
+        });
+        // A request that still waits for a person does not keep the program alive.
+        runtime.shutdown_background();
+        served
     }
+}
+
+/// Waits for the request to end.
+fn interrupted() -> std::io::Result<impl Future<Output = &'static str>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => "interrupt",
+            _ = terminate.recv() => "terminated",
+        }
+    })
 }

@@ -25,7 +25,7 @@ pub(super) enum Answer {
     Nothing,
 }
 
-/// Asks for the passphrase with which `file` (without its armor) is encrypted; `what` is shown to the person.
+/// Asks for the passphrase with which `file` (without its armor) is encrypted; `what` and a colon are shown.
 pub(super) fn ask(surroundings: &dyn Surroundings, file: &[u8], what: &str) -> Answer {
     let Some(mut agent) = Agent::connect(surroundings) else {
         return Answer::Nothing;
@@ -42,7 +42,7 @@ pub(super) fn ask(surroundings: &dyn Surroundings, file: &[u8], what: &str) -> A
     let request = format!(
         "GET_PASSPHRASE {} X Passphrase {}",
         cache_identifier(file),
-        percent_encode(what)
+        percent_encode(&format!("{what}:"))
     );
     match agent.command(&request) {
         Ok(line) => match line.strip_prefix("OK ").and_then(unhex) {

@@ -187,7 +187,7 @@ impl LockedFile {
         if !file.is_scrypt() {
             return Err("it is an age file, but not one with a passphrase".to_owned());
         }
-        let what = format!("Enter passphrase for identity '{}':", self.location);
+        let what = format!("Enter passphrase for identity '{}'", self.location);
         let passphrase = passphrase(&self.content, &what, helpers)?;
         let mut identity =
             ::age::scrypt::Identity::new(SecretString::from(passphrase.expose().to_owned()));

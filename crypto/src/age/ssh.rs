@@ -91,7 +91,7 @@ impl LockedKey {
         };
         let passphrase = helpers
             .callbacks
-            .passphrase(&format!("Enter passphrase for {:?}:", self.location))
+            .passphrase(&format!("Enter passphrase for {:?}", self.location))
             .ok_or_else(|| "nobody could be asked for its passphrase".to_owned())?;
         key.decrypt(SecretString::from(passphrase.expose().to_owned()))
             .map(|key| Arc::new(key.into()))

@@ -164,7 +164,7 @@ fn a_locked_ssh_key_is_asked_for_once_and_only_when_it_fits() {
 
     assert_eq!(open(&key, fixture!("ssh_locked.age")).unwrap(), PART);
     assert_eq!(open(&key, fixture!("ssh_locked.age")).unwrap(), PART);
-    assert_eq!(person.asked(), [format!("Enter passphrase for {path:?}:")]);
+    assert_eq!(person.asked(), [format!("Enter passphrase for {path:?}")]);
 
     let wrong = key_of("ssh-x", surroundings.clone(), &Person::knowing("x"));
     let error = open(&wrong, fixture!("ssh_locked.age")).unwrap_err();
@@ -343,7 +343,7 @@ fn a_locked_file_opens_with_its_passphrase_and_asks_once() {
         assert!(open(&key, fixture!("hybrid.age")).is_err());
         assert_eq!(
             person.asked(),
-            ["Enter passphrase for identity 'SOPS_AGE_KEY_FILE (/k)':"]
+            ["Enter passphrase for identity 'SOPS_AGE_KEY_FILE (/k)'"]
         );
     }
 }

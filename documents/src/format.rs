@@ -73,6 +73,18 @@ pub trait Format: Sync {
         place
     }
 
+    /// Whether a comment on the line of a value stands before that value in the reference's tree, where rules about
+    /// comments look.
+    fn inline_comments_lead(&self) -> bool {
+        true
+    }
+
+    /// Whether the reference's tree has a comment behind the value that follows it in the file.
+    fn comment_trails(&self, tree: &Tree, comment: NodeId) -> bool {
+        let _ = (tree, comment);
+        false
+    }
+
     /// Writes a scalar at a node's place, as this format spells it when nobody wished otherwise.
     fn spell(
         &self,

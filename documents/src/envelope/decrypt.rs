@@ -75,13 +75,14 @@ fn open(
     let mac = work.check_mac();
     let Work {
         splicer,
-        decoded,
+        mut decoded,
         mut relocation,
-        nodes,
+        mut nodes,
         dropped,
         memory,
         ..
     } = work;
+    settle(&mut nodes, file, &mut relocation, &mut decoded);
     let mut tree = Tree {
         text: splicer.finish(),
         decoded: decoded.finish(),
@@ -89,7 +90,6 @@ fn open(
         documents: file.tree.documents.clone(),
         blocks: Vec::new(),
     };
-    settle(&mut tree, file, &mut relocation);
     drop_nodes(&mut tree, &dropped);
     if let Some(memory) = memory {
         memory.note_insertions(&tree);
@@ -162,7 +162,7 @@ impl<'w, 'm> Work<'w, 'm> {
     fn run(&mut self) -> Result<(), DecryptError> {
         let tree = &self.file.tree;
         let selector = self.file.metadata.selection().compile_leniently();
-        let mut walk = Walk::new(tree, &selector, true);
+        let mut walk = Walk::new(self.file.format, tree, &selector, true);
         while let Some(leaf) = walk.next() {
             let leaf =
                 leaf.map_err(|KeyIsNotText(node)| DecryptError::Key(Place::of(tree, node)))?;
@@ -399,13 +399,27 @@ impl<'w, 'm> Work<'w, 'm> {
 const NEW_PLACE: u32 = u32::MAX;
 
 /// Moves the spans of all nodes to where their bytes are now.
-fn settle(tree: &mut Tree, file: &Encrypted, relocation: &mut Relocation) {
+fn settle(
+    nodes: &mut [Node],
+    file: &Encrypted,
+    relocation: &mut Relocation,
+    decoded: &mut SecretWriter,
+) {
     let text = |text: Text, relocation: &mut Relocation| match text {
         Text::File(span) => Text::File(relocation.span(span)),
         Text::Decoded(span) => Text::Decoded(span),
     };
-    for (node, was) in tree.nodes.iter_mut().zip(&file.tree.nodes) {
-        node.key = match was.key {
+    for (node, was) in nodes.iter_mut().zip(&file.tree.nodes) {
+        let key = match was.key {
+            // Binary: the key stands in what was cut.
+            Key::Text(Text::File(span)) if relocation.is_gone(span.start) => {
+                let start = decoded.len();
+                decoded.push(&file.tree.text.expose()[span.range()]);
+                Key::Text(Text::Decoded(Span::new(start..decoded.len())))
+            }
+            key => key,
+        };
+        node.key = match key {
             Key::None => Key::None,
             Key::Text(key) => Key::Text(text(key, relocation)),
             Key::NotText(key) => Key::NotText(text(key, relocation)),

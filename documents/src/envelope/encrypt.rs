@@ -155,7 +155,7 @@ impl<'m> Work<'_, 'm> {
         let leaves = tree.nodes.len();
         let mut splicer = Splicer::new(plain, plain.len() * 4 / 3 + leaves * 128);
         let mut relocation = Relocation::with_capacity(leaves);
-        let mut walk = Walk::new(tree, self.selector, false);
+        let mut walk = Walk::new(self.format, tree, self.selector, false);
         let mut wire = SecretWriter::with_capacity(64);
         let mut spelled = SecretWriter::with_capacity(64);
         let mut text = Vec::new();

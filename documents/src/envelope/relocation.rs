@@ -45,6 +45,13 @@ impl Relocation {
         }
     }
 
+    /// Whether an offset lies inside replaced bytes.
+    pub(super) fn is_gone(&mut self, old: u32) -> bool {
+        self.offset(old);
+        let at = self.moves.get(self.cursor);
+        at.is_some_and(|it| it.old.start <= old && old < it.old.end)
+    }
+
     /// Where a span went whose ends lie inside no replaced bytes.
     pub(super) fn span(&mut self, old: Span) -> Span {
         let start = self.offset(old.start);

@@ -2,6 +2,7 @@
 
 use sealwright_crypto::cipher::{self, Kind};
 
+use crate::format::Format;
 use crate::selection::{Scope, Selector};
 use crate::tree::{Key, NodeId, Tree, Value};
 
@@ -20,6 +21,7 @@ pub(super) struct KeyIsNotText(pub(super) NodeId);
 
 /// The walk. It keeps the path as one growing buffer (`a:b:`) and asks the rule once for each key.
 pub(super) struct Walk<'a> {
+    format: &'static dyn Format,
     tree: &'a Tree,
     selector: &'a Selector,
     encrypted: bool,
@@ -30,6 +32,9 @@ pub(super) struct Walk<'a> {
     leaf_path: usize,
     /// What was decided about the comments on the line of the last leaf, which stand before it in the reference's tree.
     inline: Vec<(NodeId, bool)>,
+    /// The scope of the next item when it was put aside for a comment that stands before the item in the file and behind
+    /// it in the reference's tree.
+    item_scope: Option<Scope>,
 }
 
 struct Frame {
@@ -41,8 +46,14 @@ struct Frame {
 
 impl<'a> Walk<'a> {
     /// Starts; `encrypted` says what the tree is.
-    pub(super) fn new(tree: &'a Tree, selector: &'a Selector, encrypted: bool) -> Self {
+    pub(super) fn new(
+        format: &'static dyn Format,
+        tree: &'a Tree,
+        selector: &'a Selector,
+        encrypted: bool,
+    ) -> Self {
         Self {
+            format,
             tree,
             selector,
             encrypted,
@@ -51,6 +62,7 @@ impl<'a> Walk<'a> {
             path: Vec::new(),
             leaf_path: 0,
             inline: Vec::new(),
+            item_scope: None,
         }
     }
 
@@ -122,6 +134,14 @@ impl<'a> Walk<'a> {
                 let announced = self.inline.iter().find(|(inline, _)| *inline == node);
                 let is_secret = match announced {
                     Some((_, decision)) => *decision,
+                    None if self.selector.is_on_comments()
+                        && self.format.comment_trails(self.tree, node) =>
+                    {
+                        let text = self.tree.content(text);
+                        self.item_scope = Some(frame.scope);
+                        self.selector.enter(&mut frame.scope, None);
+                        self.selector.is_secret_comment(&mut frame.scope, text)
+                    }
                     None => {
                         let text = self.tree.content(text);
                         self.selector.is_secret_comment(&mut frame.scope, text)
@@ -155,7 +175,8 @@ impl<'a> Walk<'a> {
                 }
                 self.inline.clear();
                 let mut after = node + 1;
-                while !is_collection
+                while self.format.inline_comments_lead()
+                    && !is_collection
                     && after < frame.end
                     && let Value::Comment { text, inline: true } = self.tree.nodes[after].value
                 {
@@ -166,7 +187,10 @@ impl<'a> Walk<'a> {
                 }
             }
             let key = self.tree.key(node);
-            let scope = self.selector.enter(&mut frame.scope, key);
+            let scope = match self.item_scope.take() {
+                Some(mut aside) => self.selector.enter(&mut aside, key),
+                None => self.selector.enter(&mut frame.scope, key),
+            };
             let mut len = frame.path;
             if let Some(key) = key {
                 self.path.truncate(len);

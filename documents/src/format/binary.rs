@@ -228,10 +228,13 @@ fn cover(tree: &mut Tree) {
         tree.nodes[0].place = OTHER_JSON;
         return;
     }
+    let whole = Span::new(0..tree.text.len());
+    tree.nodes[0].site.end = whole.end;
     let site = tree.nodes[1].site;
     let is_empty = matches!(tree.scalar(1), Some(Scalar::Str(text)) if text.is_empty());
     if is_empty {
         tree.nodes[1].site.end = site.start;
+        tree.nodes[1].value = Value::Str(Text::File(tree.nodes[1].site));
     }
     let behind = if is_empty { site.start } else { site.end };
     tree.blocks[0].cut = Span::new(0..site.start as usize);

@@ -15,7 +15,7 @@ use crate::tree::{NodeId, Span, Tree, Value};
 
 use super::prepare::newline_of;
 use super::read::{BLOCK, block_line};
-use super::scan::{Entry, Kind, scan};
+use super::scan::{Entry, Kind, Name, scan};
 use super::spell;
 
 /// The edits that write the `sops` section.
@@ -173,7 +173,14 @@ fn set_key(tree: &Tree, section: NodeId, key: &[u8], value: &Data) -> Result<Vec
     if Data::of(tree, node) == *value {
         return Ok(Vec::new());
     }
-    let site = tree.nodes[node].site.range();
+    // Of a key that is there twice, the last value counts.
+    let (start, site) = entries_with(tree, section, key)
+        .last()
+        .and_then(|entry| match &entry.kind {
+            Kind::Key { site, .. } => Some((entry.start, site.clone())),
+            Kind::Section { .. } => None,
+        })
+        .expect("a key has its entry");
     let mut out = SecretWriter::default();
     if spell::value(scalar, &text[site.end..], &mut out).is_ok() {
         return Ok(vec![edit(site, out)]);
@@ -188,7 +195,6 @@ fn set_key(tree: &Tree, section: NodeId, key: &[u8], value: &Data) -> Result<Vec
     let mut above = SecretWriter::default();
     above.push(&text[site.end + comment..line]);
     above.push(newline_of(text));
-    let start = tree.nodes[node].place as usize;
     Ok(vec![edit(start..start, above), edit(site.start..line, out)])
 }
 
@@ -324,11 +330,15 @@ pub(super) fn remove(tree: &Tree, node: NodeId) -> Vec<Edit> {
             lines(text, start, tree.nodes[node].site.end as usize)
         }
         _ => {
-            let start = tree.nodes[node].place as usize;
-            let entries = entries_of(text);
-            let entry = entries.iter().find(|entry| entry.start == start);
-            let end = entry.map_or(tree.nodes[node].site.end as usize, |entry| entry.end);
-            lines(text, start, end.max(start))
+            let section = (0..node)
+                .rev()
+                .find(|outer| tree.nodes[*outer].end as usize > node);
+            let key = tree.key(node).unwrap_or_default();
+            let entries = entries_with(tree, section.unwrap_or(1), key);
+            return entries
+                .iter()
+                .map(|entry| edit(lines(text, entry.start, entry.end), SecretWriter::default()))
+                .collect();
         }
     };
     vec![edit(removed, SecretWriter::default())]
@@ -365,6 +375,32 @@ fn lines(text: &[u8], start: usize, end: usize) -> Range<usize> {
 
 fn line_start(text: &[u8], at: usize) -> usize {
     memchr::memrchr(b'\n', &text[..at]).map_or(0, |end| end + 1)
+}
+
+/// The lines of a section that have this key, more than one when it is there twice.
+fn entries_with(tree: &Tree, section: NodeId, key: &[u8]) -> Vec<Entry> {
+    let text = tree.text.expose();
+    let wanted = tree.children(0).position(|node| node == section);
+    let mut current = Some(0);
+    let mut count = 0;
+    let mut found = entries_of(text);
+    found.retain(|entry| match &entry.kind {
+        Kind::Section { name, .. } => {
+            current = (text[name.clone()] != *BLOCK).then(|| {
+                count += 1;
+                count
+            });
+            false
+        }
+        Kind::Key { name, .. } => {
+            current == wanted
+                && match name {
+                    Name::Text(range) => text[range.clone()] == *key,
+                    Name::Counted(number) => format!("#{number}").as_bytes() == key,
+                }
+        }
+    });
+    found
 }
 
 fn entries_of(text: &[u8]) -> Vec<Entry> {

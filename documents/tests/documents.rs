@@ -1,0 +1,81 @@
+//! Thousands of generated documents of every format but YAML, encrypted and decrypted: every byte comes back.
+//!
+//! A failing document is made smaller until every piece of it is needed, and printed with its seed. `SEALWRIGHT_CASES`
+//! sets the number of documents per format, `SEALWRIGHT_SEED` the first seed.
+
+#[path = "documents/generate.rs"]
+mod generate;
+#[path = "documents/laws.rs"]
+mod laws;
+
+use generate::{Case, Dice};
+use sealwright_documents::format::{Format, binary::Binary, dotenv::Dotenv, ini::Ini, json::Json};
+
+/// How many documents per format when nobody asks for more.
+const CASES: u64 = 2_500;
+
+#[test]
+fn json_comes_back_byte_for_byte() {
+    run(&Json, generate::json);
+}
+
+#[test]
+fn dotenv_comes_back_byte_for_byte() {
+    run(&Dotenv, generate::dotenv);
+}
+
+#[test]
+fn ini_comes_back_byte_for_byte() {
+    run(&Ini, generate::ini);
+}
+
+#[test]
+fn binary_comes_back_byte_for_byte() {
+    run(&Binary, generate::binary);
+}
+
+fn run(format: &'static dyn Format, generate: fn(&mut Dice) -> Case) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let cases = number("SEALWRIGHT_CASES").unwrap_or(CASES);
+    let first = number("SEALWRIGHT_SEED").unwrap_or(0);
+    let mut refused = 0;
+    for seed in first..first + cases {
+        let case = generate(&mut Dice::new(seed));
+        match laws::hold(format, &case.text(), seed) {
+            Ok(true) => {}
+            Ok(false) => refused += 1,
+            Err(reason) => {
+                let (small, reason) = shrink(format, case, seed, reason);
+                let shown = small.text().escape_ascii().to_string();
+                panic!("seed {seed}: {reason}\n{} document: {shown}", format.name());
+            }
+        }
+    }
+    assert!(
+        refused * 20 <= cases,
+        "the generator makes too much that the format refuses: {refused} of {cases}"
+    );
+}
+
+/// Leaves out pieces as long as the same law stays broken.
+fn shrink(
+    format: &'static dyn Format,
+    mut case: Case,
+    seed: u64,
+    mut reason: String,
+) -> (Case, String) {
+    let mut at = 0;
+    while at < case.pieces.len() {
+        let mut smaller = case.clone();
+        smaller.pieces.remove(at);
+        match laws::hold(format, &smaller.text(), seed) {
+            Err(other) => {
+                case = smaller;
+                reason = other;
+                at = 0;
+            }
+            Ok(_) => at += 1,
+        }
+    }
+    (case, reason)
+}

@@ -1,0 +1,238 @@
+//! What must hold for every document.
+
+use sealwright_crypto::data_key::{DataKey, KeyPart};
+use sealwright_crypto::master_key::Wrapped;
+use sealwright_crypto::secret::SecretBytes;
+use sealwright_documents::data::Data;
+use sealwright_documents::envelope::{Document, Encrypted, decrypt, decrypt_to_edit, encrypt};
+use sealwright_documents::format::{Format, Layout, Step};
+use sealwright_documents::metadata::{KeyEntry, KeyFields, Metadata};
+use sealwright_documents::scalar::Scalar;
+use sealwright_documents::selection::SelectionRule;
+use sealwright_documents::splice::apply;
+use sealwright_documents::tree::{NodeId, Tree};
+
+use super::generate::{Dice, MARK};
+
+/// Checks everything about a text; `Ok(false)` when the format refuses it as a plain document.
+pub(crate) fn hold(format: &'static dyn Format, text: &[u8], seed: u64) -> Result<bool, String> {
+    let text = SecretBytes::copy_of(text);
+    let Ok(document) = Document::parse(format, SecretBytes::copy_of(text.expose())) else {
+        return Ok(false);
+    };
+    if document.reserved_key().is_some() {
+        return Ok(false);
+    }
+    let mut dice = Dice::new(seed);
+    let (rule, mac_only) = rule(format, &mut dice);
+    let hides_all = rule.is_none();
+    let metadata = metadata(rule, mac_only);
+    let key = key();
+    let now = "2024-05-06T07:08:09Z".parse().expect("a time");
+    let layout = Layout {
+        indent: [None, Some(2), Some(-1)][dice.roll(3)],
+    };
+
+    let encrypted = encrypt(document, metadata, &key, None, now, layout)
+        .map_err(|error| format!("cannot be encrypted: {error}"))?
+        .text;
+    if hides_all && has_mark_outside_of_plain_names(encrypted.expose()) {
+        return Err("a secret stands in the encrypted text".into());
+    }
+    let file = Encrypted::parse(format, SecretBytes::copy_of(encrypted.expose()))
+        .map_err(|error| format!("the encrypted text is not read: {error}"))?;
+    let plain = decrypt(&file, &key).map_err(|error| format!("does not open: {error}"))?;
+    if !plain.warnings.is_empty() {
+        return Err(format!("warnings: {:?}", plain.warnings));
+    }
+    if plain.document.text() != &text {
+        let got = plain.document.text().expose().escape_ascii().to_string();
+        return Err(format!("comes back as {got}"));
+    }
+    same_tree(format, plain.document.tree())?;
+    quiet(&file, &key, layout)?;
+    one_value(&file, &key, &mut dice, layout)?;
+    Ok(true)
+}
+
+/// Saving without a change changes nothing.
+fn quiet(file: &Encrypted, key: &DataKey, layout: Layout) -> Result<(), String> {
+    let (plain, memory) =
+        decrypt_to_edit(file, key).map_err(|error| format!("does not open to edit: {error}"))?;
+    let later = "2025-05-06T07:08:09Z".parse().expect("a time");
+    let metadata = file.metadata().clone();
+    let again = encrypt(plain.document, metadata, key, Some(memory), later, layout)
+        .map_err(|error| format!("cannot be encrypted again: {error}"))?;
+    if again.changed || again.text != *file.text() {
+        let got = again.text.expose().escape_ascii().to_string();
+        let was = file.text().expose().escape_ascii().to_string();
+        return Err(format!(
+            "saving unchanged changes the file from {was} to {got}"
+        ));
+    }
+    Ok(())
+}
+
+/// Setting one value changes no other ciphertext, and the value is there afterwards.
+fn one_value(
+    file: &Encrypted,
+    key: &DataKey,
+    dice: &mut Dice,
+    layout: Layout,
+) -> Result<(), String> {
+    let format = file.format();
+    let (plain, memory) =
+        decrypt_to_edit(file, key).map_err(|error| format!("does not open to edit: {error}"))?;
+    let tree = plain.document.tree();
+    let candidates: Vec<(NodeId, Vec<Step>)> = (0..tree.nodes.len())
+        .filter(|node| matches!(tree.scalar(*node), Some(Scalar::Str(_))))
+        .filter_map(|node| Some((node, steps(tree, node)?)))
+        .collect();
+    if candidates.is_empty() {
+        return Ok(());
+    }
+    let in_place = (0..tree.nodes.len()).all(|node| {
+        file.tree().nodes.len() == tree.nodes.len() && tree.key(node) == file.tree().key(node)
+    });
+    let (node, path) = &candidates[dice.roll(candidates.len())];
+    let value =
+        Data::str(dice.pick(&["new", "two words", "a#b;c", "\"quoted\"", " blank ", "x\\"]));
+    let edits = match format.set(tree, path, &value, layout) {
+        Ok(edits) => edits,
+        Err(error) => return Err(format!("cannot set {path:?}: {error}")),
+    };
+    let changed = apply(tree.text.expose(), &edits);
+    let document = Document::parse(format, changed)
+        .map_err(|error| format!("what was set at {path:?} is not read: {error}"))?;
+    let there = find(document.tree(), path).map(|node| Data::of(document.tree(), node));
+    if there.as_ref() != Some(&value) {
+        return Err(format!("what was set at {path:?} is read otherwise"));
+    }
+    let later = "2025-05-06T07:08:09Z".parse().expect("a time");
+    let metadata = file.metadata().clone();
+    let again = encrypt(document, metadata, key, Some(memory), later, layout)
+        .map_err(|error| format!("cannot be encrypted after a change: {error}"))?;
+    let again = Encrypted::parse(format, again.text)
+        .map_err(|error| format!("not read after a change: {error}"))?;
+    let (before, after) = (file.tree(), again.tree());
+    let same_keys = |a: &Tree, b: &Tree| {
+        a.nodes.len() == b.nodes.len() && (0..a.nodes.len()).all(|node| a.key(node) == b.key(node))
+    };
+    if !in_place || !same_keys(before, after) {
+        return Ok(()); // lines of INI may have moved, and nodes with them
+    }
+    for other in (0..before.nodes.len()).filter(|other| other != node) {
+        if before.scalar(other) != after.scalar(other) && !shares_a_slot(before, *node, other) {
+            return Err(format!("setting {path:?} changed another value"));
+        }
+    }
+    decrypt(&again, key).map_err(|error| format!("does not open after a change: {error}"))?;
+    Ok(())
+}
+
+/// Whether two leaves have the same associated data: equal values of theirs are one to the memory.
+fn shares_a_slot(tree: &Tree, one: NodeId, other: NodeId) -> bool {
+    let keys = |node: NodeId| -> Vec<Vec<u8>> {
+        let within = |outer: &NodeId| *outer <= node && tree.nodes[*outer].end as usize > node;
+        let outer = (0..=node).filter(within);
+        outer
+            .filter_map(|outer| Some(tree.key(outer)?.to_vec()))
+            .collect()
+    };
+    keys(one) == keys(other)
+}
+
+/// The tree that decryption builds is the one that reading its text gives.
+fn same_tree(format: &'static dyn Format, tree: &Tree) -> Result<(), String> {
+    let again = format
+        .parse(SecretBytes::copy_of(tree.text.expose()))
+        .map_err(|error| format!("the decrypted text is not read: {error}"))?;
+    if tree.nodes.len() != again.nodes.len() || tree.documents != again.documents {
+        return Err("the decrypted tree has another shape than its text".into());
+    }
+    for node in 0..tree.nodes.len() {
+        let (a, b) = (&tree.nodes[node], &again.nodes[node]);
+        if (a.site, a.end, a.place) != (b.site, b.end, b.place) {
+            return Err(format!("node {node} lies at {a:?} and is read at {b:?}"));
+        }
+        let is_same = match (tree.scalar(node), again.scalar(node)) {
+            (Some(Scalar::Float(_)), Some(_)) | (None, None) => true,
+            (a, b) => a == b,
+        };
+        if !is_same || tree.key(node) != again.key(node) {
+            return Err(format!("node {node} says something else than its text"));
+        }
+    }
+    Ok(())
+}
+
+/// The path to a node that no earlier node shares; `None` for what `set` cannot reach.
+fn steps(tree: &Tree, node: NodeId) -> Option<Vec<Step>> {
+    let mut path = Vec::new();
+    let mut at = *tree.documents.first()? as usize;
+    while at != node {
+        let (index, child) = tree
+            .children(at)
+            .enumerate()
+            .find(|(_, child)| *child <= node && tree.nodes[*child].end as usize > node)?;
+        path.push(match tree.key(child) {
+            Some(key) => Step::Key(String::from_utf8(key.to_vec()).ok()?),
+            None => Step::Index(index),
+        });
+        at = child;
+    }
+    (find(tree, &path) == Some(node)).then_some(path)
+}
+
+fn find(tree: &Tree, path: &[Step]) -> Option<NodeId> {
+    let mut at = *tree.documents.first()? as usize;
+    for step in path {
+        at = match step {
+            Step::Key(key) => tree
+                .children(at)
+                .find(|child| tree.key(*child) == Some(key.as_bytes()))?,
+            Step::Index(index) => tree.children(at).nth(*index)?,
+        };
+    }
+    Some(at)
+}
+
+fn has_mark_outside_of_plain_names(text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(text);
+    text.lines()
+        .any(|line| line.contains(MARK) && !line.contains("_unencrypted"))
+        && !text.contains("_unencrypted")
+}
+
+fn rule(format: &'static dyn Format, dice: &mut Dice) -> (Option<SelectionRule>, bool) {
+    if format.name() == "binary" {
+        return (None, false);
+    }
+    let rules = [
+        ("encrypted_regex", "pick_me|^a$"),
+        ("unencrypted_regex", "^pick"),
+        ("encrypted_suffix", "_me"),
+        ("unencrypted_suffix", "e"),
+        ("unencrypted_suffix", "nothing ends so"),
+    ];
+    let rule = rules
+        .get(dice.roll(2 * rules.len()))
+        .and_then(|(field, text)| SelectionRule::of_field(field, (*text).into()));
+    (rule, dice.roll(4) == 0)
+}
+
+fn key() -> DataKey {
+    DataKey::from_part(&KeyPart::from((0..32).collect::<Vec<u8>>())).expect("32 bytes")
+}
+
+fn metadata(rule: Option<SelectionRule>, mac_only: bool) -> Metadata {
+    let armor = "-----BEGIN AGE ENCRYPTED FILE-----\nYQ==\n-----END AGE ENCRYPTED FILE-----\n";
+    let entry = KeyEntry {
+        key: KeyFields::Age {
+            recipient: "age1a".into(),
+        },
+        created_at: None,
+        enc: Wrapped(armor.into()),
+    };
+    Metadata::new(vec![vec![entry]], 0, rule, mac_only)
+}

@@ -6,3 +6,5 @@
 mod harness;
 #[path = "cluster/left_nothing.rs"]
 mod left_nothing;
+#[path = "cluster/sealed_secrets.rs"]
+mod sealed_secrets;

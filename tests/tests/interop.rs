@@ -10,3 +10,8 @@ mod incumbents;
 mod keys;
 #[path = "interop/kubeseal.rs"]
 mod kubeseal;
+#[path = "interop/sops_format.rs"]
+mod sops_format;
+
+#[path = "interop/template.rs"]
+mod template;

@@ -31,6 +31,11 @@ pub fn sealed_secrets_controller() -> PathBuf {
     program("controller")
 }
 
+/// Go's own template engine with sprig, as a program of ours.
+pub fn template_oracle() -> PathBuf {
+    program("template-oracle")
+}
+
 /// The client of the API server.
 pub fn kubectl() -> PathBuf {
     program("kubectl")

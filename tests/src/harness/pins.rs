@@ -19,7 +19,7 @@ pub struct Pin {
 /// How a [`Pin`] is built.
 #[derive(Debug)]
 pub enum Recipe {
-    /// All tools of a Go module of ours that holds nothing but requirements.
+    /// All tools of a Go module of ours, which mostly holds nothing but requirements.
     GoTools {
         /// Variables set at link time, as the projects' own release builds set them.
         variables: &'static [(&'static str, &'static str)],
@@ -51,6 +51,12 @@ pub const PINS: &[Pin] = &[
         recipe: Recipe::GoTools {
             variables: &[("main.VERSION", "v0.40.0")],
         },
+    },
+    Pin {
+        name: "template-oracle",
+        version: "3.3.0",
+        programs: &[("template-oracle", "template-oracle")],
+        recipe: Recipe::GoTools { variables: &[] },
     },
     Pin {
         name: "etcd",

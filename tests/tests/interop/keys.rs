@@ -106,7 +106,7 @@ fn a_locked_identity_file_of_sops_opens() {
     assert_eq!(
         *person.asked.lock().unwrap(),
         [format!(
-            "Enter passphrase for identity 'SOPS_AGE_KEY_FILE ({})':",
+            "Enter passphrase for identity 'SOPS_AGE_KEY_FILE ({})'",
             locked.display()
         )]
     );

@@ -1,0 +1,12 @@
+//! Our controller on a real API server, under exactly the roles that `deploy/` ships.
+
+#[path = "sealed_secrets/integration.rs"]
+mod integration;
+#[path = "sealed_secrets/isolation.rs"]
+mod isolation;
+#[path = "sealed_secrets/keys.rs"]
+mod keys;
+#[path = "sealed_secrets/rig.rs"]
+mod rig;
+#[path = "sealed_secrets/storms.rs"]
+mod storms;

@@ -7,6 +7,11 @@
 mod generate;
 #[path = "documents/laws.rs"]
 mod laws;
+#[allow(unreachable_pub, reason = "there they are the crate's own doors")]
+#[path = "../../fuzz/src/targets.rs"]
+mod targets;
+
+use std::path::Path;
 
 use generate::{Case, Dice};
 use sealwright_documents::format::{Format, binary::Binary, dotenv::Dotenv, ini::Ini, json::Json};
@@ -32,6 +37,32 @@ fn ini_comes_back_byte_for_byte() {
 #[test]
 fn binary_comes_back_byte_for_byte() {
     run(&Binary, generate::binary);
+}
+
+#[test]
+fn the_corpus_of_the_fuzz_targets_holds() {
+    let all: [(&str, fn(&[u8])); 8] = [
+        ("json", targets::json),
+        ("dotenv", targets::dotenv),
+        ("ini", targets::ini),
+        ("binary", targets::binary),
+        ("block", targets::block),
+        ("cipher_text", targets::cipher_text),
+        ("rules", targets::rules),
+        ("selection", targets::selection),
+    ];
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+    for (name, target) in all {
+        let files = std::fs::read_dir(corpus.join(name)).expect("the target has a corpus");
+        let mut count = 0;
+        for file in files {
+            let path = file.expect("an entry").path();
+            eprintln!("{}", path.display()); // shown when the target panics
+            target(&std::fs::read(&path).expect("a file of the corpus"));
+            count += 1;
+        }
+        assert!(count >= 5, "{name} has a corpus of {count} files only");
+    }
 }
 
 fn run(format: &'static dyn Format, generate: fn(&mut Dice) -> Case) {

@@ -32,22 +32,31 @@ impl Relocation {
     /// Where an offset that lies inside no replaced bytes went. The end of replaced bytes goes to the end of the new
     /// ones, their start to the start.
     pub(super) fn offset(&mut self, old: u32) -> u32 {
-        while self.cursor > 0 && self.moves[self.cursor - 1].old.start > old {
+        self.seek(old);
+        if let Some(next) = self.moves.get(self.cursor)
+            && next.old.start < old
+        {
+            return next.new.start;
+        }
+        match self.cursor.checked_sub(1).map(|at| self.moves[at]) {
+            Some(last) => last.new.end + (old - last.old.end),
+            None => old,
+        }
+    }
+
+    /// Puts the cursor on the first replacement that ends behind an offset, from wherever it is.
+    fn seek(&mut self, old: u32) {
+        while self.cursor > 0 && self.moves[self.cursor - 1].old.end > old {
             self.cursor -= 1;
         }
         while self.cursor < self.moves.len() && self.moves[self.cursor].old.end <= old {
             self.cursor += 1;
         }
-        match self.cursor.checked_sub(1).map(|at| self.moves[at]) {
-            Some(last) if old >= last.old.end => last.new.end + (old - last.old.end),
-            Some(last) => last.new.start,
-            None => old,
-        }
     }
 
     /// Whether an offset lies inside replaced bytes.
     pub(super) fn is_gone(&mut self, old: u32) -> bool {
-        self.offset(old);
+        self.seek(old);
         let at = self.moves.get(self.cursor);
         at.is_some_and(|it| it.old.start <= old && old < it.old.end)
     }
@@ -87,6 +96,20 @@ mod tests {
         ];
         for (old, new) in cases {
             assert_eq!(moved.offset(old), new, "{old}");
+        }
+    }
+
+    #[test]
+    fn what_is_gone_is_gone_whatever_was_asked_before() {
+        let mut moved = Relocation::default();
+        moved.push(Span::new(0..9), Span::new(0..0));
+        moved.push(Span::new(9..12), Span::new(0..3));
+        moved.push(Span::new(12..20), Span::new(3..3));
+        for before in [0, 5, 12, 20, 30] {
+            moved.offset(before);
+            assert!(moved.is_gone(4), "after {before}");
+            moved.offset(before);
+            assert!(moved.is_gone(19) && !moved.is_gone(20), "after {before}");
         }
     }
 }

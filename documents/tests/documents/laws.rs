@@ -14,8 +14,26 @@ use sealwright_documents::tree::{NodeId, Tree};
 
 use super::generate::{Dice, MARK};
 
-/// Checks everything about a text; `Ok(false)` when the format refuses it as a plain document.
+/// Checks everything about a text whose secrets are marked; `Ok(false)` when the format refuses it as a plain document.
 pub(crate) fn hold(format: &'static dyn Format, text: &[u8], seed: u64) -> Result<bool, String> {
+    check(format, text, seed, true)
+}
+
+/// Checks the same about any text, but for secrets that stayed in sight.
+pub(crate) fn round_trip(
+    format: &'static dyn Format,
+    text: &[u8],
+    seed: u64,
+) -> Result<bool, String> {
+    check(format, text, seed, false)
+}
+
+fn check(
+    format: &'static dyn Format,
+    text: &[u8],
+    seed: u64,
+    is_marked: bool,
+) -> Result<bool, String> {
     let text = SecretBytes::copy_of(text);
     let Ok(document) = Document::parse(format, SecretBytes::copy_of(text.expose())) else {
         return Ok(false);
@@ -25,7 +43,7 @@ pub(crate) fn hold(format: &'static dyn Format, text: &[u8], seed: u64) -> Resul
     }
     let mut dice = Dice::new(seed);
     let (rule, mac_only) = rule(format, &mut dice);
-    let hides_all = rule.is_none();
+    let hides_all = is_marked && rule.is_none();
     let metadata = metadata(rule, mac_only);
     let key = key();
     let now = "2024-05-06T07:08:09Z".parse().expect("a time");

@@ -13,9 +13,9 @@ impl WatchLog {
         Self { what, told: None }
     }
 
-    /// Something arrived.
-    pub(crate) fn works(&mut self) {
-        if self.told.take().is_some() {
+    /// Something arrived. That a listing begins proves nothing: the watcher says so before it asks.
+    pub(crate) fn sees<K>(&mut self, event: &watcher::Event<K>) {
+        if !matches!(event, watcher::Event::Init) && self.told.take().is_some() {
             tracing::info!(what = self.what, "watching again");
         }
     }

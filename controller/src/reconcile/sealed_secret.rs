@@ -419,6 +419,7 @@ impl Reconciler for SealedSecrets {
         }
         self.metrics.unseal_requested();
         tracing::info!(key = %key, "Updating");
+        let keys = self.keys.changes().version;
         let (sealed, outcome) = match self.attempt(key, &known).await {
             Ok(result) => result,
             Err(Stop::Gone) => return None,
@@ -449,6 +450,11 @@ impl Reconciler for SealedSecrets {
             happening.message,
         );
         let instance = index::instance(&sealed);
+        // Counted before it is told: a key that comes from now on finds the object among those that fail.
+        let failures = outcome
+            .as_ref()
+            .err()
+            .map(|_| self.count_failure(key, &known));
         tokio::join!(
             action::emit(&self.api, &self.recorder, &happening),
             self.tell(key, sealed, &outcome),
@@ -456,8 +462,12 @@ impl Reconciler for SealedSecrets {
         self.show(key, &instance, outcome.is_ok());
         let problem = outcome.err()?;
         self.metrics.unseal_failed(problem.failure, &key.namespace);
-        let failures = self.count_failure(key, &known);
-        let wait = self.pause(problem.verdict, failures);
+        let failures = failures.unwrap_or_default();
+        let wait = match self.keys.changes().version == keys {
+            true => self.pause(problem.verdict, failures),
+            // The one that came while this attempt was under way may open it.
+            false => Duration::ZERO,
+        };
         let message = match failures > self.settings.quick_retries {
             false => "Error updating, will retry",
             true => "Error updating, will retry slowly",

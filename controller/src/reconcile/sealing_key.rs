@@ -69,11 +69,15 @@ pub(crate) async fn watch(
         tagged(Source::Legacy, watcher(secrets, legacy)),
     );
     let mut seen = Seen::default();
-    let mut log = WatchLog::new("sealing keys");
+    let mut logs = [
+        WatchLog::new("sealing keys"),
+        WatchLog::new("the sealing key from before 0.9"),
+    ];
     while let Some((source, event)) = events.next().await {
+        let log = &mut logs[source as usize];
         let event = match event {
             Ok(event) => {
-                log.works();
+                log.sees(&event);
                 event
             }
             Err(error) => {
@@ -96,12 +100,12 @@ pub(crate) async fn watch(
     }
 }
 
-fn tagged<S: Stream + Send + 'static>(
+fn tagged<S>(
     source: Source,
     stream: S,
 ) -> impl Stream<Item = (Source, S::Item)> + Send + Unpin
 where
-    S: Stream<Item = watcher::Result<watcher::Event<KeySecret>>>,
+    S: Stream<Item = watcher::Result<watcher::Event<KeySecret>>> + Send + 'static,
 {
     Box::pin(stream.default_backoff().map(move |event| (source, event)))
 }

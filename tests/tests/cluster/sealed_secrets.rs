@@ -10,3 +10,5 @@ mod keys;
 mod rig;
 #[path = "sealed_secrets/storms.rs"]
 mod storms;
+#[path = "sealed_secrets/takeover.rs"]
+mod takeover;

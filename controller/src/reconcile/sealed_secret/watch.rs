@@ -87,6 +87,9 @@ async fn watch_sealed(this: &SealedSecrets, namespace: Option<&str>, listed: &wa
     let mut log = WatchLog::new("SealedSecrets");
     let mut began = 0;
     while let Some(event) = events.next().await {
+        if let Ok(event) = &event {
+            log.sees(event);
+        }
         match event {
             Err(error) => {
                 log.fails(&error);
@@ -123,7 +126,6 @@ async fn watch_sealed(this: &SealedSecrets, namespace: Option<&str>, listed: &wa
                 }
             }
         }
-        log.works();
     }
 }
 
@@ -140,6 +142,9 @@ async fn watch_targets(
     let mut log = WatchLog::new("Secrets");
     let mut started = false;
     while let Some(event) = events.next().await {
+        if let Ok(event) = &event {
+            log.sees(event);
+        }
         match event {
             Err(error) => {
                 log.fails(&error);
@@ -173,7 +178,6 @@ async fn watch_targets(
                 this.want(key, wanted);
             }
         }
-        log.works();
     }
 }
 

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Event, Secret, ServiceAccount};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use sealwright_crypto::sealing::Certificate;
@@ -143,11 +144,6 @@ impl<'a> Rig<'a> {
     /// The process of a controller.
     pub(super) fn pid(&self, number: usize) -> u32 {
         self.replicas[number].server.pid().unwrap()
-    }
-
-    /// The loopback port of the HTTP door.
-    pub(super) fn port(&self) -> u16 {
-        self.replicas[0].port
     }
 
     /// Everything all controllers printed.
@@ -314,6 +310,12 @@ impl<'a> Rig<'a> {
                 .map(|(_, _, message, _)| message)
         })
         .await
+    }
+
+    /// The Lease that the replicas compete for.
+    pub(super) async fn lease(&self) -> Lease {
+        let leases: Api<Lease> = self.namespace.api();
+        leases.get("sealed-secrets-controller").await.unwrap()
     }
 
     /// The names of the active key Secrets.

@@ -62,7 +62,10 @@ async fn takeover_from_the_incumbent_and_back_changes_no_secret() {
     let account = incumbents_account(&rig.namespace).await;
     // Its CRD differs from ours in what it says of null.
     let crd = include_str!("../../../../deploy/base/crd.yaml");
-    let theirs = crd.replace("                      nullable: true\n                      type: string\n", "                      type: string\n");
+    let theirs = crd.replace(
+        "                      nullable: true\n                      type: string\n",
+        "                      type: string\n",
+    );
     assert_ne!(crd, theirs);
     cluster.apply(&theirs);
 
@@ -73,8 +76,10 @@ async fn takeover_from_the_incumbent_and_back_changes_no_secret() {
     let values = [("foo", "bar"), ("empty", "")];
     let sealed = |scope, name: &str| sealed_for(&certificate, scope, &here, name, &values);
     rig.create(&sealed(Scope::Strict, "plain")).await;
-    rig.create(&sealed(Scope::NamespaceWide, "namespace-wide")).await;
-    rig.create(&sealed(Scope::ClusterWide, "cluster-wide")).await;
+    rig.create(&sealed(Scope::NamespaceWide, "namespace-wide"))
+        .await;
+    rig.create(&sealed(Scope::ClusterWide, "cluster-wide"))
+        .await;
     let mut typed = sealed(Scope::Strict, "typed");
     typed.spec.template.kind = Some("example.com/kind".into());
     typed.spec.template.immutable = Some(true);
@@ -83,7 +88,10 @@ async fn takeover_from_the_incumbent_and_back_changes_no_secret() {
     rig.create(&typed).await;
     let mut template = sealed(Scope::Strict, "template");
     template.spec.template.data = [
-        ("url".into(), Some("https://{{ .foo }}/{{ .host | upper }}".into())),
+        (
+            "url".into(),
+            Some("https://{{ .foo }}/{{ .host | upper }}".into()),
+        ),
         ("host".into(), Some("example".into())),
         ("json".into(), Some("{{ toJson . }}".into())),
     ]
@@ -96,7 +104,14 @@ async fn takeover_from_the_incumbent_and_back_changes_no_secret() {
     let mut broken = sealed(Scope::Strict, "broken");
     broken.metadata.name = Some("renamed".into());
     rig.create(&broken).await;
-    let names = ["plain", "namespace-wide", "cluster-wide", "typed", "template", "patched"];
+    let names = [
+        "plain",
+        "namespace-wide",
+        "cluster-wide",
+        "typed",
+        "template",
+        "patched",
+    ];
     for name in names {
         rig.eventually_synced(name, "True").await;
     }
@@ -114,7 +129,10 @@ async fn takeover_from_the_incumbent_and_back_changes_no_secret() {
         eventually("it is adopted", async || {
             let sealed = rig.sealed_secrets().get(name).await.unwrap();
             let conditions = sealed.status.unwrap().conditions;
-            conditions.iter().any(|condition| condition.kind == "Applied").then_some(())
+            conditions
+                .iter()
+                .any(|condition| condition.kind == "Applied")
+                .then_some(())
         })
         .await;
     }
@@ -131,7 +149,10 @@ async fn takeover_from_the_incumbent_and_back_changes_no_secret() {
     let (incumbent, port) = start_incumbent(&account, &rig.namespace, "incumbent-2");
     eventually("the incumbent has been through", async || {
         let log = incumbent.log_text();
-        let done = names.iter().chain(&["ours"]).all(|name| log.contains(&format!("msg=Updating key={here}/{name}")));
+        let done = names
+            .iter()
+            .chain(&["ours"])
+            .all(|name| log.contains(&format!("msg=Updating key={here}/{name}")));
         (done && log.matches("reason: 'Unsealed'").count() > names.len()).then_some(())
     })
     .await;

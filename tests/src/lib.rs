@@ -10,3 +10,5 @@
 #[cfg(feature = "bench")]
 pub mod bench;
 pub mod harness;
+#[cfg(test)]
+mod parity;

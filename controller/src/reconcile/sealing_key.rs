@@ -100,10 +100,7 @@ pub(crate) async fn watch(
     }
 }
 
-fn tagged<S>(
-    source: Source,
-    stream: S,
-) -> impl Stream<Item = (Source, S::Item)> + Send + Unpin
+fn tagged<S>(source: Source, stream: S) -> impl Stream<Item = (Source, S::Item)> + Send + Unpin
 where
     S: Stream<Item = watcher::Result<watcher::Event<KeySecret>>> + Send + 'static,
 {

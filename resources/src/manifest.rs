@@ -136,6 +136,16 @@ pub fn read_sealed_secrets(text: &[u8]) -> Result<Vec<SealedSecret>, ManifestErr
     }
 }
 
+/// Reads the SealedSecret that stands first in a stream; what follows it may be of any kind.
+///
+/// # Errors
+///
+/// Fails if the first document is no SealedSecret, if there is none, and if the stream cannot be read.
+pub fn read_first_sealed_secret(text: &[u8]) -> Result<SealedSecret, ManifestError> {
+    let documents = documents(text)?;
+    sealed_secret(documents.first().ok_or(ManifestError::Nothing)?)
+}
+
 /// Tells of what kind the objects of a stream are, in order; objects without a kind count as empty text.
 ///
 /// # Errors
@@ -208,25 +218,35 @@ fn write_value(value: &serde_json::Value, output: Output) -> SecretBytes {
     }
 }
 
-/// Splits a stream into objects and expands Lists.
-fn objects(text: &[u8]) -> Result<Vec<Object>, ManifestError> {
+/// Splits a stream into documents, each of which is an object.
+fn documents(text: &[u8]) -> Result<Vec<Object>, ManifestError> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let documents = if text.trim_ascii_start().starts_with(b"{") {
         json::read(text)?
     } else {
         yaml::read(text)?
     };
+    let numbered = documents.into_iter().zip(1..);
+    numbered
+        .map(|((line, node), document)| {
+            let object = Object {
+                node,
+                document,
+                line,
+            };
+            match &object.node {
+                Node::Map(_) => Ok(object),
+                _ => Err(object.error("", "an object with kind and metadata is expected")),
+            }
+        })
+        .collect()
+}
+
+/// Splits a stream into objects and expands Lists.
+fn objects(text: &[u8]) -> Result<Vec<Object>, ManifestError> {
+    let documents = documents(text)?;
     let mut objects = Vec::with_capacity(documents.len());
-    for (index, (line, node)) in documents.into_iter().enumerate() {
-        let object = Object {
-            node,
-            document: index + 1,
-            line,
-        };
-        match &object.node {
-            Node::Map(_) => {}
-            _ => return Err(object.error("", "an object with kind and metadata is expected")),
-        }
+    for object in documents {
         let kind = object.kind()?;
         let Some(Node::List(items)) = object.node.field("items") else {
             objects.push(object);
@@ -240,7 +260,7 @@ fn objects(text: &[u8]) -> Result<Vec<Object>, ManifestError> {
             objects.push(Object {
                 node: Node::clone(item),
                 document: object.document,
-                line,
+                line: object.line,
             });
         }
     }

@@ -3,7 +3,7 @@
 mod flags;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_resources::manifest::Output;
@@ -63,22 +63,8 @@ fn work(terminal: &Terminal, flags: &Flags) -> Result<()> {
     if re_encrypts && target.is_none() {
         target.clone_from(&input);
     }
-    let wished = match flags
-        .value("format")
-        .unwrap_or_default()
-        .to_ascii_lowercase()
-        .as_str()
-    {
-        "" | "json" => Output::Json,
-        "yaml" => Output::Yaml,
-        other => {
-            return Err(Error::new(
-                Kind::Usage,
-                format!("unsupported output format: {other}"),
-            ));
-        }
-    };
-    let output = seal::output_of(target.as_deref(), wished);
+    // Looked at where an object is written: an extension that decides, and modes that print none, make it irrelevant.
+    let output = || output(flags, target.as_deref());
     let read = || {
         if input.is_none() && rustix::termios::isatty(rustix::stdio::stdin()) {
             terminal.tell("reading a Secret in YAML or JSON from the terminal; end it with Ctrl-D, or use --secret-file");
@@ -89,13 +75,14 @@ fn work(terminal: &Terminal, flags: &Flags) -> Result<()> {
 
     if flags.is_on("recovery-unseal") {
         let keys = seal::keyring(&flags.list("recovery-private-key"))?;
-        return write(seal::unseal_stream(&read()?, &keys, output)?);
+        return write(seal::unseal_stream(&read()?, &keys, output()?)?);
     }
     let cluster = flags.cluster();
     if flags.is_on("validate") {
         return seal::validate(&read()?, &flags.controller(), &cluster).map(drop);
     }
     if re_encrypts {
+        let output = output()?;
         let sealed = seal::re_encrypt(&read()?, &flags.controller(), &cluster)?;
         return write(seal::write_all(&sealed, output).into());
     }
@@ -151,9 +138,25 @@ fn work(terminal: &Terminal, flags: &Flags) -> Result<()> {
                 .into(),
         );
     }
+    let output = output()?;
     let secrets = read()?;
     let sealed = seal::seal_stream(&secrets, &source.load()?, &options)?;
     write(seal::write_all(&sealed, output).into())
+}
+
+fn output(flags: &Flags, target: Option<&Path>) -> Result<Output> {
+    let wished = flags.value("format").unwrap_or_default();
+    match (
+        seal::output_of(target, Output::Json),
+        wished.to_ascii_lowercase().as_str(),
+    ) {
+        (Output::Yaml, _) | (_, "yaml") => Ok(Output::Yaml),
+        (_, "" | "json") => Ok(Output::Json),
+        _ => Err(Error::new(
+            Kind::Usage,
+            format!("unsupported output format: {wished}"),
+        )),
+    }
 }
 
 /// Writes to the file, readable by its owner alone, or to standard output.

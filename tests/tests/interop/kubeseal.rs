@@ -317,7 +317,7 @@ fn k49_what_cannot_be_sealed_is_an_error_and_writes_nothing() {
             &[],
         ),
         ("nothing", "", &[]),
-        ("format", good, &["-o", "toml"]),
+        ("format", good, &["-o", "toml", "-w", "out.txt"]),
         (
             "broken in the middle",
             &format!("{good}---\nkind: Secret\n bad: [canary\n---\n{good}"),
@@ -335,6 +335,7 @@ fn k49_what_cannot_be_sealed_is_an_error_and_writes_nothing() {
             "{what}: {errors}"
         );
         assert_eq!(bench.read("out.yaml"), "old", "{what}");
+        assert!(!bench.path("out.txt").exists(), "{what}");
         if *what != "broken in the middle" {
             assert_eq!(
                 bench.run(Program::Theirs, &args, input).status.code(),

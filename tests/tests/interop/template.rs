@@ -120,8 +120,9 @@ fn ask_go(templates: &[String]) -> Vec<Result<Vec<u8>, String>> {
         .unwrap();
     let mut input = oracle.stdin.take().unwrap();
     let output = BufReader::new(oracle.stdout.take().unwrap());
-    let writer = thread::spawn(move || input.write_all(&questions).unwrap());
-    let answers = output
+    // An oracle that dies closes its input; which template it died of is told below.
+    let writer = thread::spawn(move || drop(input.write_all(&questions)));
+    let answers: Vec<_> = output
         .lines()
         .map(|line| {
             let answer: Value = serde_json::from_str(&line.unwrap()).unwrap();
@@ -135,7 +136,12 @@ fn ask_go(templates: &[String]) -> Vec<Result<Vec<u8>, String>> {
         })
         .collect();
     writer.join().unwrap();
-    assert!(oracle.wait().unwrap().success());
+    let ended = oracle.wait().unwrap();
+    assert!(
+        ended.success(),
+        "the oracle ended with {ended} at {:?}",
+        templates.get(answers.len())
+    );
     answers
 }
 

@@ -19,7 +19,8 @@ use sealwright_resources::sealed_secret::{
 use super::{SealOptions, prepare, unreadable};
 use crate::error::{Error, Kind, Result};
 
-/// Adds the sealed values of a stream of Secrets to the first SealedSecret of a file's text, and gives the new text.
+/// Adds the sealed values of a stream of Secrets to the SealedSecret that stands first in a file's text, and gives the
+/// new text. Other documents of the file stay as they are.
 ///
 /// Name, namespace and scope are the file's: a value sealed under another label would never open.
 pub(crate) fn merge_into(
@@ -30,7 +31,7 @@ pub(crate) fn merge_into(
     options: &SealOptions,
 ) -> Result<SecretBytes> {
     let shown = path.display();
-    let target = only_sealed_secret(path, &text)?;
+    let target = first_sealed_secret(path, &text)?;
     let scope = Scope::of(&target.metadata);
     if options.scope.is_some_and(|wished| wished != scope) {
         return Err(Error::generic(format!(
@@ -96,7 +97,7 @@ pub(crate) fn merge_into(
             }
         }
     }
-    manifest::read_sealed_secrets(text.expose()).map_err(|error| {
+    manifest::read_first_sealed_secret(text.expose()).map_err(|error| {
         Error::generic(format!(
             "the change would spoil {shown}; nothing was written"
         ))
@@ -223,11 +224,14 @@ fn json_of(tree: &Tree, node: NodeId) -> Result<SecretBytes> {
         .map_err(|error| Error::new(Kind::Read, "cannot read a SealedSecret").because(error))
 }
 
-fn only_sealed_secret(path: &Path, text: &SecretBytes) -> Result<SealedSecret> {
-    let mut sealed = manifest::read_sealed_secrets(text.expose()).map_err(|error| {
-        Error::generic(format!("{} is not a file of SealedSecrets", path.display())).because(error)
-    })?;
-    Ok(sealed.swap_remove(0))
+fn first_sealed_secret(path: &Path, text: &SecretBytes) -> Result<SealedSecret> {
+    manifest::read_first_sealed_secret(text.expose()).map_err(|error| {
+        Error::generic(format!(
+            "{} holds no SealedSecret to add to",
+            path.display()
+        ))
+        .because(error)
+    })
 }
 
 fn format_of(path: &Path, text: &SecretBytes) -> &'static dyn Format {

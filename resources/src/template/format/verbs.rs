@@ -311,6 +311,8 @@ fn real(out: &mut Vec<u8>, verb: char, spec: Spec, value: f64, argument: &Value)
             ('f' | 'F', precision) => format!("{size:.*}", precision.unwrap_or(6)),
             ('e' | 'E', precision) => scientific(size, precision.unwrap_or(6)),
             ('g' | 'G' | 'v', Some(precision)) => general(size, precision, spec.sharp),
+            ('x' | 'X', precision) => hexadecimal(size, precision),
+            ('b', _) => binary(size),
             _ => return bad(out, verb, argument),
         }
     };
@@ -347,6 +349,57 @@ fn scientific(size: f64, precision: usize) -> String {
     let text = format!("{size:.precision$e}");
     let (digits, exponent) = text.split_once('e').expect("an exponent");
     super::with_exponent(digits, exponent.parse().expect("a small number"))
+}
+
+/// The digits behind the binary point, with the leading one unless it is nothing at all, and the exponent of two.
+fn parts(size: f64) -> (u64, i32) {
+    const DIGITS: u32 = 52;
+    let bits = size.to_bits();
+    let digits = bits & ((1 << DIGITS) - 1);
+    match i32::try_from(bits >> DIGITS & 0x7ff).expect("eleven bits") {
+        0 => (digits, -1022),
+        exponent => (digits | 1 << DIGITS, exponent - 1023),
+    }
+}
+
+/// `%x`: `0x1.8p+00`, rounded to even.
+fn hexadecimal(size: f64, precision: Option<usize>) -> String {
+    let (mut digits, mut exponent) = parts(size);
+    if digits == 0 {
+        exponent = 0;
+    } else {
+        let missing = digits.leading_zeros() - 11; // a number too small for a leading one
+        digits <<= missing;
+        exponent -= i32::try_from(missing).expect("at most 52");
+    }
+    if let Some(precision) = precision.filter(|precision| *precision < 13) {
+        let cut = 52 - 4 * precision;
+        let (kept, lost, half) = (digits >> cut, digits & ((1 << cut) - 1), 1 << (cut - 1));
+        let up = lost > half || lost == half && kept & 1 == 1;
+        digits = (kept + u64::from(up)) << cut;
+        if digits >> 53 == 1 {
+            digits >>= 1;
+            exponent += 1;
+        }
+    }
+    let behind = format!("{:013x}", digits & ((1 << 52) - 1));
+    let behind = match precision {
+        None => behind.trim_end_matches('0').to_owned(),
+        Some(precision) => format!("{behind:0<precision$}")[..precision].to_owned(),
+    };
+    let point = if behind.is_empty() { "" } else { "." };
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!(
+        "0x{}{point}{behind}p{sign}{:02}",
+        digits >> 52,
+        exponent.unsigned_abs()
+    )
+}
+
+/// `%b`: `4503599627370496p-52`.
+fn binary(size: f64) -> String {
+    let (digits, exponent) = parts(size);
+    format!("{digits}p{:+}", exponent - 52)
 }
 
 /// `%.3g`: so many digits in all, without zeros at the end.

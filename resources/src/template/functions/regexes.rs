@@ -1,22 +1,29 @@
 //! Regular expressions in the syntax of RE2.
 
-use regex::bytes::{Regex, RegexBuilder};
+use std::borrow::Cow;
+use std::ops::Range;
 
+use regex::bytes::{Captures, Regex, RegexBuilder};
+
+use super::super::format::runes;
 use super::super::value::{List, ListKind, Text, Value};
 use super::Parameter::{Int, Text as TextParameter};
 use super::{Entry, Function, bytes, fixed, int};
 
 const FIND: Function = fixed(&[TextParameter, TextParameter], |_, a| {
-    let found = compile(bytes(a, 0))?
-        .find(bytes(a, 1))
-        .map(|found| found.as_bytes());
-    Ok(Value::text(found.unwrap_or_default()))
+    let regex = compile(bytes(a, 0))?;
+    let subject = Subject::new(bytes(a, 1));
+    let found = subject.matches(&regex).next();
+    Ok(Value::text(
+        found.map(|found| &subject.all[found]).unwrap_or_default(),
+    ))
 });
 const FIND_ALL: Function = fixed(&[TextParameter, TextParameter, Int], |_, a| {
     let regex = compile(bytes(a, 0))?;
     let count = usize::try_from(int(a, 2)).unwrap_or(usize::MAX);
-    let found = regex.find_iter(bytes(a, 1)).take(count);
-    let found: Vec<Text> = found.map(|found| Text::from(found.as_bytes())).collect();
+    let subject = Subject::new(bytes(a, 1));
+    let found = subject.matches(&regex).take(count);
+    let found: Vec<Text> = found.map(|found| Text::from(&subject.all[found])).collect();
     Ok(if found.is_empty() {
         Value::List(List::nil(ListKind::Text))
     } else {
@@ -25,16 +32,17 @@ const FIND_ALL: Function = fixed(&[TextParameter, TextParameter, Int], |_, a| {
 });
 const REPLACE_ALL: Function = fixed(&[TextParameter, TextParameter, TextParameter], |_, a| {
     let regex = compile(bytes(a, 0))?;
+    let by = bytes(a, 2);
     Ok(Value::text(
-        regex.replace_all(bytes(a, 1), bytes(a, 2)).into_owned(),
+        Subject::new(bytes(a, 1)).replaced(&regex, |found, out| found.expand(by, out)),
     ))
 });
 const REPLACE_ALL_LITERAL: Function =
     fixed(&[TextParameter, TextParameter, TextParameter], |_, a| {
         let regex = compile(bytes(a, 0))?;
-        let literal = regex::bytes::NoExpand(bytes(a, 2));
+        let by = bytes(a, 2);
         Ok(Value::text(
-            regex.replace_all(bytes(a, 1), literal).into_owned(),
+            Subject::new(bytes(a, 1)).replaced(&regex, |_, out| out.extend_from_slice(by)),
         ))
     });
 const SPLIT: Function = fixed(&[TextParameter, TextParameter, Int], |_, a| {
@@ -42,19 +50,85 @@ const SPLIT: Function = fixed(&[TextParameter, TextParameter, Int], |_, a| {
     Ok(split(&regex, bytes(a, 0), bytes(a, 1), int(a, 2)))
 });
 
+/// A text that is searched. RE2 takes an invalid byte for the character U+FFFD, and matches nothing only between
+/// characters.
+struct Subject<'a> {
+    all: &'a [u8],
+    seen: Cow<'a, str>,
+    /// Where each byte of `seen` stands in `all`, and the end; empty if they are the same.
+    places: Vec<usize>,
+}
+
+impl<'a> Subject<'a> {
+    fn new(all: &'a [u8]) -> Self {
+        if let Ok(text) = std::str::from_utf8(all) {
+            return Self {
+                all,
+                seen: Cow::Borrowed(text),
+                places: Vec::new(),
+            };
+        }
+        let mut seen = String::with_capacity(all.len() * 3);
+        let mut places = Vec::with_capacity(all.len() * 3 + 1);
+        let mut at = 0;
+        for (rune, raw) in runes(all) {
+            seen.push(rune.unwrap_or('\u{fffd}'));
+            places.resize(seen.len(), at);
+            at += raw.len();
+        }
+        places.push(all.len());
+        Self {
+            all,
+            seen: Cow::Owned(seen),
+            places,
+        }
+    }
+
+    fn place(&self, seen: usize) -> usize {
+        self.places.get(seen).copied().unwrap_or(seen)
+    }
+
+    fn is_possible(&self, start: usize, end: usize) -> bool {
+        start < end || self.seen.is_char_boundary(start)
+    }
+
+    /// Where an expression matches, in the bytes as they are.
+    fn matches(&self, regex: &Regex) -> impl Iterator<Item = Range<usize>> {
+        regex
+            .find_iter(self.seen.as_bytes())
+            .filter(|found| self.is_possible(found.start(), found.end()))
+            .map(|found| self.place(found.start())..self.place(found.end()))
+    }
+
+    fn replaced(&self, regex: &Regex, put: impl Fn(&Captures<'_>, &mut Vec<u8>)) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.all.len());
+        let mut done = 0;
+        for captures in regex.captures_iter(self.seen.as_bytes()) {
+            let found = captures.get_match();
+            if self.is_possible(found.start(), found.end()) {
+                out.extend_from_slice(&self.all[done..self.place(found.start())]);
+                put(&captures, &mut out);
+                done = self.place(found.end());
+            }
+        }
+        out.extend_from_slice(&self.all[done..]);
+        out
+    }
+}
+
 pub(super) const FUNCTIONS: &[Entry] = &[
     // The lenient form takes a broken expression for one that never matches.
     (
         "regexMatch",
         fixed(&[TextParameter, TextParameter], |_, a| {
-            let matches = compile(bytes(a, 0)).is_ok_and(|regex| regex.is_match(bytes(a, 1)));
+            let matches = compile(bytes(a, 0)).is_ok_and(|regex| is_match(&regex, bytes(a, 1)));
             Ok(Value::Bool(matches))
         }),
     ),
     (
         "mustRegexMatch",
         fixed(&[TextParameter, TextParameter], |_, a| {
-            Ok(Value::Bool(compile(bytes(a, 0))?.is_match(bytes(a, 1))))
+            Ok(Value::Bool(is_match(&compile(bytes(a, 0))?, bytes(a, 1))))
         }),
     ),
     ("regexFind", FIND),
@@ -68,6 +142,10 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ("regexSplit", SPLIT),
     ("mustRegexSplit", SPLIT),
 ];
+
+fn is_match(regex: &Regex, all: &[u8]) -> bool {
+    Subject::new(all).matches(regex).next().is_some()
+}
 
 /// Compiles an expression; the error does not quote it, because it may be made of values.
 fn compile(expression: &[u8]) -> Result<Regex, String> {
@@ -101,7 +179,6 @@ fn translate(expression: &str) -> String {
                     }
                     out.push_str(&regex::escape(&quoted));
                 }
-                Some('C') => out.push_str("(?s-u:.)"),
                 Some('b') if class_depth == 0 => out.push_str("(?-u:\\b)"),
                 Some('B') if class_depth == 0 => out.push_str("(?-u:\\B)"),
                 Some('d') => out.push_str("[0-9]"),
@@ -188,15 +265,15 @@ fn split(regex: &Regex, expression: &[u8], all: &[u8], count: i64) -> Value {
     }
     let mut parts = Vec::new();
     let (mut start, mut end) = (0, 0);
-    for found in regex.find_iter(all).take(limit) {
+    for found in Subject::new(all).matches(regex).take(limit) {
         if parts.len() + 1 == limit {
             break;
         }
-        end = found.start();
-        if found.end() != 0 {
+        end = found.start;
+        if found.end != 0 {
             parts.push(Text::from(&all[start..end]));
         }
-        start = found.end();
+        start = found.end;
     }
     if end != all.len() {
         parts.push(Text::from(&all[start..]));

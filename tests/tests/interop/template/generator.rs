@@ -8,6 +8,8 @@ pub(crate) struct Generator(u64);
 enum Kind {
     Text,
     Int,
+    /// How often or how far: small, as Go makes lists and texts of billions until the machine ends it.
+    Count,
     Float,
     Bool,
     List,
@@ -35,11 +37,11 @@ const TEXTS: &[(&str, &[Kind])] = &[
     ("abbrev", &[Kind::Int, Kind::Text]),
     ("abbrevboth", &[Kind::Int, Kind::Int, Kind::Text]),
     ("substr", &[Kind::Int, Kind::Int, Kind::Text]),
-    ("repeat", &[Kind::Int, Kind::Text]),
-    ("wrap", &[Kind::Int, Kind::Text]),
-    ("wrapWith", &[Kind::Int, Kind::Text, Kind::Text]),
-    ("indent", &[Kind::Int, Kind::Text]),
-    ("nindent", &[Kind::Int, Kind::Text]),
+    ("repeat", &[Kind::Count, Kind::Text]),
+    ("wrap", &[Kind::Count, Kind::Text]),
+    ("wrapWith", &[Kind::Count, Kind::Text, Kind::Text]),
+    ("indent", &[Kind::Count, Kind::Text]),
+    ("nindent", &[Kind::Count, Kind::Text]),
     ("replace", &[Kind::Text, Kind::Text, Kind::Text]),
     ("plural", &[Kind::Text, Kind::Text, Kind::Int]),
     ("quote", &[Kind::Any, Kind::Any]),
@@ -63,8 +65,8 @@ const TEXTS: &[(&str, &[Kind])] = &[
     ("dir", &[Kind::Text]),
     ("clean", &[Kind::Text]),
     ("ext", &[Kind::Text]),
-    ("seq", &[Kind::Int, Kind::Int]),
-    ("seq", &[Kind::Int]),
+    ("seq", &[Kind::Count, Kind::Count]),
+    ("seq", &[Kind::Count]),
     ("html", &[Kind::Any]),
     ("js", &[Kind::Text]),
     ("urlquery", &[Kind::Any]),
@@ -169,8 +171,8 @@ const LISTS: &[(&str, &[Kind])] = &[
     ("without", &[Kind::List, Kind::Any]),
     ("slice", &[Kind::List, Kind::Int, Kind::Int]),
     ("chunk 2", &[Kind::List]),
-    ("until", &[Kind::Int]),
-    ("untilStep", &[Kind::Int, Kind::Int, Kind::Int]),
+    ("until", &[Kind::Count]),
+    ("untilStep", &[Kind::Count, Kind::Count, Kind::Count]),
     ("splitList", &[Kind::Text, Kind::Text]),
     ("sortAlpha", &[Kind::Any]),
     ("toStrings", &[Kind::Any]),
@@ -311,12 +313,12 @@ impl Generator {
     }
 
     fn expression(&mut self, kind: Kind, depth: usize) -> String {
-        if depth == 0 || self.below(4) == 0 {
+        if depth == 0 || matches!(kind, Kind::Count) || self.below(4) == 0 {
             return self.leaf(kind);
         }
         let table = match kind {
             Kind::Text => TEXTS,
-            Kind::Int => INTS,
+            Kind::Int | Kind::Count => INTS,
             Kind::Float => FLOATS,
             Kind::Bool => BOOLS,
             Kind::List => LISTS,
@@ -372,6 +374,7 @@ impl Generator {
                 "0x10",
                 "1700000000",
             ]),
+            Kind::Count => self.pick(&["0", "1", "2", "3", "7", "12", "-1", "0x10"]),
             Kind::Float => {
                 self.pick(&["0.0", "1.5", "-2.25", "1e3", "1e-7", "123456789.125", "3.0"])
             }

@@ -5,7 +5,25 @@ use super::{is_space, push};
 
 /// `unicode.ToUpper`: one character for one.
 pub(super) fn upper(rune: char) -> char {
-    single(rune, rune.to_uppercase())
+    let behind = match rune {
+        // With an iota below: several characters in full, one in Unicode's simple mapping.
+        '\u{1f80}'..='\u{1f87}' | '\u{1f90}'..='\u{1f97}' | '\u{1fa0}'..='\u{1fa7}' => 8,
+        '\u{1fb3}' | '\u{1fc3}' | '\u{1ff3}' => 9,
+        _ => return single(rune, rune.to_uppercase()),
+    };
+    char::from_u32(u32::from(rune) + behind).unwrap_or(rune)
+}
+
+/// `unicode.ToTitle`: as upper case, but for letters that are two in one, and the Georgian ones.
+fn title_case(rune: char) -> char {
+    match rune {
+        'Ǆ' | 'ǅ' | 'ǆ' => 'ǅ',
+        'Ǉ' | 'ǈ' | 'ǉ' => 'ǈ',
+        'Ǌ' | 'ǋ' | 'ǌ' => 'ǋ',
+        'Ǳ' | 'ǲ' | 'ǳ' => 'ǲ',
+        'ა'..='ჺ' | 'ჽ'..='ჿ' => rune,
+        _ => upper(rune),
+    }
 }
 
 /// `unicode.ToLower`: one character for one.
@@ -35,7 +53,7 @@ pub(super) fn title(all: &[u8]) -> Vec<u8> {
             _ if previous.is_alphanumeric() => false,
             _ => is_space(previous),
         };
-        push(&mut out, if is_start { upper(rune) } else { rune });
+        push(&mut out, if is_start { title_case(rune) } else { rune });
         previous = rune;
     }
     out
@@ -58,16 +76,23 @@ pub(super) fn untitle(all: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Upper for lower and lower for upper.
+/// Upper for lower and lower for upper; title case where a word starts.
 pub(super) fn swap(all: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(all.len());
+    let mut is_start = true;
     for (rune, _) in runes(all) {
         let rune = rune.unwrap_or('\u{fffd}');
-        let swapped = if rune.is_uppercase() {
+        let swapped = if rune.is_uppercase() || matches!(rune, 'ǅ' | 'ǈ' | 'ǋ' | 'ǲ') {
+            is_start = false;
             lower(rune)
         } else if rune.is_lowercase() {
-            upper(rune)
+            if std::mem::take(&mut is_start) {
+                title_case(rune)
+            } else {
+                upper(rune)
+            }
         } else {
+            is_start = is_space(rune);
             rune
         };
         push(&mut out, swapped);
@@ -197,14 +222,14 @@ pub(super) fn separated(all: &[u8], connector: u8) -> Vec<u8> {
 /// A character with its bytes and the invalid bytes around it, which belong to its word.
 type Attached<'a> = (char, &'a [u8]);
 
-/// The characters of a text; invalid bytes go with the character behind them, at the end with the
-/// one before. Empty if there is no character.
+/// The characters of a text; invalid bytes, and the character that stands for them elsewhere, go with the character
+/// behind them, at the end with the one before. Empty if there is no character.
 fn with_attached_bytes(all: &[u8]) -> Vec<Attached<'_>> {
     let mut found: Vec<Attached<'_>> = Vec::with_capacity(all.len());
     let (mut start, mut at) = (0, 0);
     for (rune, raw) in runes(all) {
         at += raw.len();
-        if let Some(rune) = rune {
+        if let Some(rune) = rune.filter(|rune| *rune != '\u{fffd}') {
             found.push((rune, &all[start..at]));
             start = at;
         }

@@ -23,7 +23,10 @@ impl WatchLog {
     /// Something went wrong; an expired watch is the ordinary course of things.
     pub(crate) fn fails(&mut self, error: &watcher::Error) {
         let text = match error {
-            watcher::Error::WatchError(status) if status.code == 410 => return,
+            watcher::Error::WatchError(status) if status.code == 410 => {
+                tracing::debug!(what = self.what, "the watch has expired, listing again");
+                return;
+            }
             // The answer's text may quote an object.
             watcher::Error::InitialListFailed(error)
             | watcher::Error::WatchStartFailed(error)

@@ -1,11 +1,17 @@
 //! Our controller on a real API server, under exactly the roles that `deploy/` ships.
 
+#[path = "sealed_secrets/deploy.rs"]
+mod deploy;
+#[path = "sealed_secrets/flags.rs"]
+mod flags;
 #[path = "sealed_secrets/integration.rs"]
 mod integration;
 #[path = "sealed_secrets/isolation.rs"]
 mod isolation;
 #[path = "sealed_secrets/keys.rs"]
 mod keys;
+#[path = "sealed_secrets/kubeseal.rs"]
+mod kubeseal;
 #[path = "sealed_secrets/rig.rs"]
 mod rig;
 #[path = "sealed_secrets/storms.rs"]

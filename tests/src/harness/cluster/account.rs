@@ -132,6 +132,11 @@ impl Namespace<'_> {
             ..ServiceAccount::default()
         };
         self.create(&account).await;
+        self.existing_account(name).await
+    }
+
+    /// The ServiceAccount that manifests brought along, with a token.
+    pub async fn existing_account(&self, name: &str) -> Account {
         let request = TokenRequest {
             spec: TokenRequestSpec {
                 expiration_seconds: Some(24 * 3600),

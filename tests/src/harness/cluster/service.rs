@@ -15,6 +15,23 @@ impl Namespace<'_> {
     /// There is no node: the Pod behind the Service is a name with an address, and the cluster's way out leads that
     /// address to the loopback port.
     pub async fn expose(&self, name: &str, port: u16, local_port: u16) {
+        let service: Service = serde_json::from_value(json!({
+            "metadata": { "name": name },
+            "spec": { "ports": [{ "name": "http", "port": port, "targetPort": port }] },
+        }))
+        .expect("a Service");
+        self.create(&service).await;
+        self.answer_for(name, Some("http"), port, local_port).await;
+    }
+
+    /// The same for a Service that is there already, whose port has this name or none.
+    pub async fn answer_for(
+        &self,
+        name: &str,
+        port_name: Option<&str>,
+        port: u16,
+        local_port: u16,
+    ) {
         let address = pod_address();
         self.cluster()
             .routes
@@ -36,12 +53,6 @@ impl Namespace<'_> {
         pods.patch_status(&pod_name, &PatchParams::default(), &Patch::Merge(status))
             .await
             .expect("a Pod's status can be set");
-        let service: Service = serde_json::from_value(json!({
-            "metadata": { "name": name },
-            "spec": { "ports": [{ "name": "http", "port": port, "targetPort": port }] },
-        }))
-        .expect("a Service");
-        self.create(&service).await;
         let endpoints: Endpoints = serde_json::from_value(json!({
             "metadata": { "name": name },
             "subsets": [{
@@ -49,7 +60,7 @@ impl Namespace<'_> {
                     "ip": address,
                     "targetRef": { "kind": "Pod", "name": pod_name, "namespace": self.name(), "uid": pod.metadata.uid },
                 }],
-                "ports": [{ "name": "http", "port": port }],
+                "ports": [{ "name": port_name, "port": port }],
             }],
         }))
         .expect("Endpoints");

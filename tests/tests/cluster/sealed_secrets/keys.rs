@@ -261,8 +261,8 @@ async fn c63_to_c68_the_http_door() {
 #[tokio::test]
 async fn t41_probes_answer_while_the_api_server_is_unreachable() {
     let mut rig = Rig::prepare(cluster(), "t41", Variant::Namespaced).await;
-    let text = std::fs::read_to_string(&rig.kubeconfig).unwrap();
-    let wrong = rig.kubeconfig.with_extension("wrong");
+    let text = std::fs::read_to_string(&rig.account.kubeconfig).unwrap();
+    let wrong = rig.account.kubeconfig.with_extension("wrong");
     let port = sealwright_tests::harness::server::free_port().unwrap();
     let text = text.replace(
         &format!(":{}", rig.namespace.cluster().port()),

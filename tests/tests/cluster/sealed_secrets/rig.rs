@@ -3,20 +3,19 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Event, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{Event, Secret};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use sealwright_crypto::sealing::Certificate;
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_resources::plain_secret::PlainSecret;
 use sealwright_resources::scope::Scope;
 use sealwright_resources::sealed_secret::{SealedSecret, seal};
-use sealwright_tests::harness::cluster::{Cluster, Namespace, eventually};
+use sealwright_tests::harness::cluster::{Account, Cluster, Namespace, eventually};
 use sealwright_tests::harness::server::{Server, free_port};
 use sealwright_tests::harness::{incumbents, programs};
 use serde_json::json;
@@ -27,7 +26,8 @@ pub(super) const A_MOMENT: Duration = Duration::from_millis(1500);
 /// A namespace and the controller that works in it.
 pub(super) struct Rig<'a> {
     pub(super) namespace: Namespace<'a>,
-    pub(super) kubeconfig: PathBuf,
+    /// The ServiceAccount that is shipped.
+    pub(super) account: Account,
     flags: Vec<String>,
     replicas: Vec<Replica>,
 }
@@ -58,18 +58,16 @@ impl<'a> Rig<'a> {
     /// Applies the manifests to a new namespace and starts nothing.
     pub(super) async fn prepare(cluster: &'a Cluster, case: &str, variant: Variant) -> Self {
         let namespace = cluster.namespace(case).await;
-        let kubeconfig = install(&namespace, variant).await;
+        let account = install(&namespace, variant).await;
         let mut flags = vec![
             "--key-size=2048".to_owned(),
             "--log-level=DEBUG".to_owned(),
-            format!("--kubeconfig={}", kubeconfig.display()),
+            format!("--kubeconfig={}", account.kubeconfig.display()),
         ];
-        if variant == Variant::Namespaced {
-            flags.push("--all-namespaces=false".to_owned());
-        }
+        flags.extend(shipped_arguments(&namespace).await);
         Self {
             namespace,
-            kubeconfig,
+            account,
             flags,
             replicas: Vec::new(),
         }
@@ -144,6 +142,13 @@ impl<'a> Rig<'a> {
     /// The process of a controller.
     pub(super) fn pid(&self, number: usize) -> u32 {
         self.replicas[number].server.pid().unwrap()
+    }
+
+    /// Makes the first controller answer for the Service that is shipped.
+    pub(super) async fn serve(&self) {
+        let port = self.replicas[0].port;
+        let name = "sealed-secrets-controller";
+        self.namespace.answer_for(name, None, 8080, port).await;
     }
 
     /// Everything all controllers printed.
@@ -427,8 +432,16 @@ pub(super) fn version(secret: &Secret) -> String {
     secret.metadata.resource_version.clone().unwrap()
 }
 
-/// Applies what `deploy/` ships, for this namespace, and gives a kubeconfig of its ServiceAccount.
-async fn install(namespace: &Namespace<'_>, variant: Variant) -> PathBuf {
+/// The arguments in the Deployment that was applied.
+async fn shipped_arguments(namespace: &Namespace<'_>) -> Vec<String> {
+    let deployments: Api<Deployment> = namespace.api();
+    let deployment = deployments.get("sealed-secrets-controller").await.unwrap();
+    let pod = deployment.spec.unwrap().template.spec.unwrap();
+    pod.containers[0].args.clone().unwrap_or_default()
+}
+
+/// Applies what `deploy/` ships, for this namespace, and gives their ServiceAccount.
+async fn install(namespace: &Namespace<'_>, variant: Variant) -> Account {
     let name = namespace.name();
     let folder = match variant {
         Variant::Namespaced => "namespaced",
@@ -448,40 +461,11 @@ async fn install(namespace: &Namespace<'_>, variant: Variant) -> PathBuf {
     namespace
         .cluster()
         .apply(&manifests.replace("namespace: kube-system", &format!("namespace: {name}")));
-    let accounts: Api<ServiceAccount> = namespace.api();
-    let request = TokenRequest {
-        spec: TokenRequestSpec {
-            expiration_seconds: Some(24 * 3600),
-            ..TokenRequestSpec::default()
-        },
-        ..TokenRequest::default()
-    };
-    let answer = accounts
-        .create_token_request(
-            "sealed-secrets-controller",
-            &PostParams::default(),
-            &request,
-        )
-        .await
-        .unwrap();
-    let cluster = namespace.cluster();
-    let text = json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "c", "cluster": {"server": cluster.url(), "certificate-authority": cluster.authority()}}],
-        "users": [{"name": "u", "user": {"token": answer.status.unwrap().token}}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u", "namespace": name}}],
-        "current-context": "x",
-    });
-    let path = cluster
-        .sandbox()
-        .path()
-        .join(format!("controller-{name}.kubeconfig"));
-    std::fs::File::create(&path)
-        .and_then(|mut file| file.write_all(text.to_string().as_bytes()))
-        .unwrap();
+    let account = namespace
+        .existing_account("sealed-secrets-controller")
+        .await;
     // The API server learns of roles a moment later.
-    let client = cluster.client().await;
+    let client = namespace.cluster().client().await;
     let reviews: Api<k8s_openapi::api::authorization::v1::SubjectAccessReview> = Api::all(client);
     for (group, resource) in [("bitnami.com", "sealedsecrets"), ("", "secrets")] {
         let review = serde_json::from_value(json!({"spec": {
@@ -495,5 +479,5 @@ async fn install(namespace: &Namespace<'_>, variant: Variant) -> PathBuf {
         })
         .await;
     }
-    path
+    account
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
 use sealwright_resources::sealed_secret::SealedSecret;
 use sealwright_tests::harness::cluster;
 use sealwright_tests::harness::cluster::{Cluster, eventually};
@@ -144,39 +145,64 @@ async fn a_tenant_cannot_forge_the_proof_that_nothing_changed() {
 }
 
 #[tokio::test]
-async fn kill_9_at_random_moments_loses_nothing() {
-    let mut rig = Rig::start(
-        cluster(),
-        "kill",
-        &["--key-renew-period=3s", "--leader-elect=false"],
-    )
-    .await;
+async fn kill_9_at_random_moments_loses_nothing_and_does_nothing_twice() {
+    const ROUNDS: usize = 10;
+    const EACH: usize = 100;
+    // Objects that the controller works on at a time.
+    const WORKERS: usize = 12;
+    let flags = ["--key-renew-period=3s", "--leader-elect=false"];
+    let mut rig = Rig::start(cluster(), "kill", &flags).await;
     let mut keys = rig.key_names().await;
-    let mut made = 0;
-    for round in 0..8u64 {
+    for round in 0..ROUNDS {
         let certificate = rig.certificate();
-        for _ in 0..12 {
-            let sealed = super::rig::sealed_for(
-                &certificate,
+        let make = |number: usize| {
+            let (strict, here) = (
                 sealwright_resources::scope::Scope::Strict,
                 rig.namespace.name(),
-                &format!("s{made}"),
-                &[("foo", "bar")],
             );
-            rig.create(&sealed).await;
-            made += 1;
-        }
-        tokio::time::sleep(Duration::from_millis(37 * (round * 7 % 11))).await;
+            let name = format!("s{number}");
+            let sealed =
+                super::rig::sealed_for(&certificate, strict, here, &name, &[("foo", "bar")]);
+            let rig = &rig;
+            async move { rig.create(&sealed).await }
+        };
+        let numbers = round * EACH..(round + 1) * EACH;
+        futures::stream::iter(numbers.map(make))
+            .buffer_unordered(10)
+            .collect::<Vec<_>>()
+            .await;
+        let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), round);
+        tokio::time::sleep(Duration::from_millis(random % 700)).await;
         rig.kill_and_restart(0);
         let now = rig.key_names().await;
         assert!(keys.iter().all(|key| now.contains(key)), "a key was lost");
         keys = now;
     }
-    eventually_all_synced(&rig, made).await;
-    for number in 0..made {
-        let secret = rig.secret(&format!("s{number}")).await.unwrap();
-        assert_eq!(data(&secret)["foo"], "bar");
-    }
+    eventually_all_synced(&rig, ROUNDS * EACH).await;
+    let secrets = rig.secrets().list(&Default::default()).await.unwrap();
+    let made: Vec<_> = secrets
+        .iter()
+        .filter(|secret| secret.type_.as_deref() == Some("Opaque"))
+        .collect();
+    assert_eq!(made.len(), ROUNDS * EACH);
+    assert!(made.iter().all(|secret| data(secret)["foo"] == "bar"));
+    // Whatever was interrupted, no Secret was written again, and no status but of what was under way at a kill.
+    let user = rig.account.user();
+    let requests = rig.namespace.cluster().requests();
+    let count = |resource: &str, verb: &str| {
+        let ours = requests
+            .iter()
+            .filter(|request| request.user() == user && request.code() < 400);
+        ours.filter(|request| request.resource() == resource && request.verb == verb)
+            .count()
+    };
+    assert_eq!(
+        (count("secrets", "update"), count("secrets", "patch")),
+        (0, 0)
+    );
+    assert!(count("secrets", "create") <= ROUNDS * EACH + rig.key_names().await.len());
+    let told = count("sealedsecrets/status", "update");
+    assert!(told <= ROUNDS * (EACH + WORKERS), "{told}");
 }
 
 #[tokio::test]
@@ -254,6 +280,48 @@ async fn an_api_server_that_goes_away_is_waited_for() {
     rig.eventually_data("s1", &[("foo", "bar")]).await;
     let complaints = rig.logs().matches("cannot watch, trying again").count();
     assert!(complaints < 12, "{complaints}");
+}
+
+#[tokio::test]
+async fn an_expired_watch_is_listed_again_and_misses_nothing() {
+    let cluster = Cluster::start();
+    let rig = Rig::start(&cluster, "expired", &[]).await;
+    create_many(&rig, 5).await;
+    eventually_all_synced(&rig, 5).await;
+    let late = rig.sealed("late", &[("foo", "bar")]);
+    // Everything moves on, so that an API server that starts anew does not know the versions of the watches any more.
+    for number in 0..20 {
+        let name = json!({"metadata": {"name": format!("filler-{number}")}});
+        let filler: k8s_openapi::api::core::v1::ConfigMap = serde_json::from_value(name).unwrap();
+        rig.namespace.create(&filler).await;
+    }
+    cluster.stop_api_server();
+    cluster.start_api_server();
+    // None of this is seen as it happens.
+    rig.delete_secret("s0").await;
+    rig.patch_secret("s1", json!({"stringData": {"foo": "edited"}}))
+        .await;
+    rig.sealed_secrets()
+        .delete("s2", &Default::default())
+        .await
+        .unwrap();
+    rig.create(&late).await;
+    for name in ["s0", "s1", "s3", "s4", "late"] {
+        rig.eventually_data(name, &[("foo", "bar")]).await;
+    }
+    eventually("the garbage collector has been there", async || {
+        rig.secret("s2").await.is_none().then_some(())
+    })
+    .await;
+    eventually("what is gone has no series", async || {
+        (!rig.metrics_of(0).contains("name=\"s2\"")).then_some(())
+    })
+    .await;
+    let logs = rig.logs();
+    assert!(
+        logs.contains("the watch has expired, listing again"),
+        "{logs}"
+    );
 }
 
 #[tokio::test]

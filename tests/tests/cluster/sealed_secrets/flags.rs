@@ -1,0 +1,122 @@
+//! Flags that change what happens in the cluster.
+
+use kube::api::DeleteParams;
+use sealwright_tests::harness::cluster;
+use sealwright_tests::harness::cluster::{eventually, rule};
+use serde_json::json;
+
+use super::rig::{A_MOMENT, Rig, Variant};
+
+#[tokio::test]
+async fn c11_c17_c22_c80_selector_status_and_series() {
+    let flags = [
+        "--label-selector=team=a",
+        "--update-status=false",
+        "--metrics-omit-secret-labels",
+        "--log-format=json",
+    ];
+    let rig = Rig::start(cluster(), "selector", &flags).await;
+    let mut chosen = rig.sealed("chosen", &[("foo", "bar")]);
+    chosen.metadata.labels = Some([("team".into(), "a".into())].into());
+    rig.create(&rig.sealed("other", &[("foo", "bar")])).await;
+    rig.create(&chosen).await;
+    rig.eventually_data("chosen", &[("foo", "bar")]).await;
+    rig.eventually_event("chosen", "Unsealed").await;
+    assert!(rig.secret("other").await.is_none());
+    let sealed = rig.sealed_secrets().get("chosen").await.unwrap();
+    assert_eq!(sealed.status, None);
+    assert!(!rig.metrics_of(0).contains("condition_info"));
+    for line in rig.logs().lines() {
+        let line: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(line["time"].is_string() && line["level"].is_string() && line["msg"].is_string());
+    }
+    // T30: the Secret that comes back need not carry the label.
+    rig.delete_secret("chosen").await;
+    rig.eventually_data("chosen", &[("foo", "bar")]).await;
+}
+
+#[tokio::test]
+async fn c16_c19_deleting_ourselves_and_not_watching_secrets() {
+    let mut rig = Rig::prepare(cluster(), "old-gc", Variant::Namespaced).await;
+    // As the comment in deploy/namespaced/unsealer.yaml says.
+    rig.namespace
+        .grant(&rig.account, &[rule("", &["secrets"], &["delete"])])
+        .await;
+    rig.flag("--old-gc-behavior");
+    rig.flag("--skip-recreate");
+    rig.add_replica();
+    let mut sealed = rig.sealed("a", &[("foo", "bar")]);
+    let marks = ["skip-set-owner-references", "managed"];
+    let marks = marks.map(|mark| {
+        (
+            format!("sealedsecrets.bitnami.com/{mark}"),
+            "true".to_owned(),
+        )
+    });
+    sealed.spec.template.metadata.annotations = Some(marks.into());
+    rig.create(&sealed).await;
+    rig.eventually_synced("a", "True").await;
+    let secret = rig.secret("a").await.unwrap();
+    assert_eq!(
+        secret.metadata.owner_references, None,
+        "no garbage collector is responsible"
+    );
+
+    rig.create(&rig.sealed("b", &[("foo", "bar")])).await;
+    rig.eventually_synced("b", "True").await;
+    rig.delete_secret("b").await;
+    rig.sealed_secrets()
+        .delete("a", &DeleteParams::default())
+        .await
+        .unwrap();
+    eventually("we deleted it", async || {
+        rig.secret("a").await.is_none().then_some(())
+    })
+    .await;
+    assert!(rig.secret("b").await.is_none(), "nobody watches Secrets");
+}
+
+#[tokio::test]
+async fn c7_the_deprecated_form_is_refused_when_asked() {
+    let rig = Rig::start(cluster(), "no-v1", &["--accept-deprecated-v1-data=false"]).await;
+    let mut sealed = rig.sealed("a", &[]);
+    sealed.spec.data = Some("AgAA".into());
+    rig.create(&sealed).await;
+    let sealed = rig.eventually_synced("a", "False").await;
+    let message = super::rig::condition(&sealed, "Synced").message;
+    assert_eq!(
+        message,
+        "using deprecated 'data' field, use 'encryptedData' or flip the feature flag"
+    );
+}
+
+#[tokio::test]
+async fn c2_to_c4_c14_c15_keys_as_they_are_asked_for() {
+    let flags = [
+        "--key-size=3072",
+        "--key-ttl=48h",
+        "--my-cn=unit.example",
+        "--key-prefix=own-prefix-",
+        "--privatekey-labels=l=m,n=o",
+        "--privatekey-annotations=p=q",
+    ];
+    let rig = Rig::start(cluster(), "made-keys", &flags).await;
+    let names = rig.key_names().await;
+    assert!(names[0].starts_with("own-prefix-"), "{names:?}");
+    let secret = rig.secret(&names[0]).await.unwrap();
+    assert_eq!(secret.type_.as_deref(), Some("kubernetes.io/tls"));
+    assert_eq!(json!(secret.metadata.annotations), json!({"p": "q"}));
+    assert_eq!(
+        json!(secret.metadata.labels),
+        json!({"l": "m", "n": "o", "sealedsecrets.bitnami.com/sealed-secrets-key": "active"})
+    );
+    let certificate = rig.certificate();
+    assert_eq!(certificate.bits(), 3072);
+    assert_eq!(
+        certificate.not_after() - certificate.not_before(),
+        48 * 3600
+    );
+    tokio::time::sleep(A_MOMENT).await;
+    assert_eq!(rig.key_names().await, names, "one is enough");
+}

@@ -1,4 +1,4 @@
-//! Thousands of generated documents of every format but YAML, encrypted and decrypted: every byte comes back.
+//! Thousands of generated documents of every format, encrypted and decrypted: every byte comes back.
 //!
 //! A failing document is made smaller until every piece of it is needed, and printed with its seed. `SEALWRIGHT_CASES`
 //! sets the number of documents per format, `SEALWRIGHT_SEED` the first seed.
@@ -7,6 +7,8 @@
 mod generate;
 #[path = "documents/laws.rs"]
 mod laws;
+#[path = "documents/yaml.rs"]
+mod yaml;
 #[allow(unreachable_pub, reason = "there they are the crate's own doors")]
 #[path = "../../fuzz/src/targets.rs"]
 mod targets;
@@ -14,10 +16,15 @@ mod targets;
 use std::path::Path;
 
 use generate::{Case, Dice};
-use sealwright_documents::format::{Format, binary::Binary, dotenv::Dotenv, ini::Ini, json::Json};
+use sealwright_documents::format::{Format, binary::Binary, dotenv::Dotenv, ini::Ini, json::Json, yaml::Yaml};
 
 /// How many documents per format when nobody asks for more.
 const CASES: u64 = 2_500;
+
+#[test]
+fn yaml_comes_back_byte_for_byte() {
+    run(&Yaml, |dice| yaml::yaml(dice, yaml::Scope::Plain));
+}
 
 #[test]
 fn json_comes_back_byte_for_byte() {

@@ -6,6 +6,7 @@
 mod block;
 mod characters;
 mod compose;
+mod edit;
 mod emit;
 mod events;
 mod place;
@@ -99,13 +100,11 @@ impl Format for Yaml {
         value: &Data,
         layout: Layout,
     ) -> Result<Vec<Edit>, EmitError> {
-        let _ = (tree, path, value, layout);
-        Err(EmitError::new("", "not yet"))
+        edit::set(tree, path, value, layout)
     }
 
     fn remove(&self, tree: &Tree, node: NodeId) -> Result<Vec<Edit>, EmitError> {
-        let _ = (tree, node);
-        Err(EmitError::new("", "not yet"))
+        edit::remove(tree, node)
     }
 
     fn reserves(&self, key: &[u8]) -> bool {

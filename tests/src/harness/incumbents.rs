@@ -36,6 +36,16 @@ pub fn template_oracle() -> PathBuf {
     program("template-oracle")
 }
 
+/// The reference's own YAML reader, as a program of ours.
+pub fn yaml_oracle() -> PathBuf {
+    program("yaml-oracle")
+}
+
+/// The YAML test suite: prints its cases, one line of JSON each.
+pub fn yaml_suite() -> PathBuf {
+    program("yaml-suite")
+}
+
 /// The client of the API server.
 pub fn kubectl() -> PathBuf {
     program("kubectl")

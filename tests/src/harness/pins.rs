@@ -59,6 +59,12 @@ pub const PINS: &[Pin] = &[
         recipe: Recipe::GoTools { variables: &[] },
     },
     Pin {
+        name: "yaml-oracle",
+        version: "3.0.4",
+        programs: &[("yaml-oracle", "yaml-oracle")],
+        recipe: Recipe::GoTools { variables: &[] },
+    },
+    Pin {
         name: "etcd",
         version: "3.6.16",
         programs: &[("server", "etcd")],
@@ -84,6 +90,12 @@ pub const PINS: &[Pin] = &[
         name: "sops-age",
         version: "4.0.2",
         programs: &[("sops-age", "sops-age")],
+        recipe: Recipe::NodeScript,
+    },
+    Pin {
+        name: "yaml-suite",
+        version: "0.1.0",
+        programs: &[("yaml-suite", "yaml-suite")],
         recipe: Recipe::NodeScript,
     },
     Pin {

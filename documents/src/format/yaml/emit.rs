@@ -206,7 +206,8 @@ impl Emitter {
         Ok(())
     }
 
-    fn list(&mut self, items: &[Data], column: usize, mut begun: bool) -> Result<(), EmitError> {
+    /// Writes the elements of a list that has some; `begun` when the line of the first one has begun already.
+    pub(super) fn list(&mut self, items: &[Data], column: usize, mut begun: bool) -> Result<(), EmitError> {
         let mut index = 0;
         while let Some(item) = items.get(index) {
             index += 1;

@@ -90,11 +90,20 @@ pub(super) fn spell_encrypted(tree: &Tree, at: NodeId, text: &[u8], out: &mut Se
 }
 
 fn spot(tree: &Tree, at: NodeId, look_around: bool) -> Spot {
+    let end = tree.nodes[at].site.end as usize;
+    spot_before(tree, at, look_around.then_some(end), unit(tree))
+}
+
+/// The spot of a node when what it replaces ends there.
+pub(super) fn spot_until(tree: &Tree, at: NodeId, end: usize, unit: usize) -> Spot {
+    spot_before(tree, at, Some(end), unit)
+}
+
+fn spot_before(tree: &Tree, at: NodeId, end: Option<usize>, unit: usize) -> Spot {
     let place = Place::of(tree.nodes[at].place);
     let (mut allows_block, mut allows_keep) = (false, false);
-    if look_around {
-        let text = tree.text.expose();
-        let rest = &text[tree.nodes[at].site.end as usize..];
+    if let Some(end) = end {
+        let rest = &tree.text.expose()[end..];
         let blanks = blanks(rest);
         allows_block = rest.len() == blanks || break_len(&rest[blanks..]) > 0;
         let next = &rest[blanks + break_len(&rest[blanks..])..];
@@ -108,7 +117,7 @@ fn spot(tree: &Tree, at: NodeId, look_around: bool) -> Spot {
         allows_block,
         allows_keep,
         column: usize::try_from(place.indent()).unwrap_or(0),
-        unit: unit(tree),
+        unit,
     }
 }
 

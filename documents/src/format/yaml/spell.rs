@@ -10,6 +10,7 @@ use crate::scalar::Scalar;
 
 use super::characters::{break_len, wide_break};
 use super::resolve;
+use super::token::Style;
 
 /// Where a scalar is to be written.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +77,17 @@ pub(super) fn string(text: &[u8], spot: &Spot, out: &mut SecretWriter) {
         Form::Double => write_double(text, out),
         Form::Literal => write_literal(text, spot, out),
     }
+}
+
+/// Writes a text in the quotes that stood there before, if it had some and fits between them.
+pub(super) fn quoted(text: &[u8], style: Style, out: &mut SecretWriter) -> bool {
+    let is_line = memchr::memchr(b'\n', text).is_none() && std::str::from_utf8(text).is_ok();
+    match style {
+        Style::Single if is_line && Shape::of(text).single => write_single(text, out),
+        Style::Double if is_line => write_double(text, out),
+        _ => return false,
+    }
+    true
 }
 
 /// Writes a text without quotes where that is possible, else in double quotes.

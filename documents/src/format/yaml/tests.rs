@@ -188,3 +188,160 @@ mod properties {
         properties::hold_for_mutations(&Yaml, SEEDS, PIECES, 20_000);
     }
 }
+
+mod edits {
+    use super::*;
+    use crate::format::{Layout, Step};
+    use crate::splice::apply;
+
+    fn path(text: &str) -> Vec<Step> {
+        text.split('.')
+            .map(|step| match step.parse() {
+                Ok(index) => Step::Index(index),
+                Err(_) => Step::Key(step.into()),
+            })
+            .collect()
+    }
+
+    fn map(key: &str, value: Data) -> Data {
+        Data::Map(vec![(Data::key(key), value)])
+    }
+
+    fn set(text: &str, at: &str, value: &Data) -> String {
+        let tree = parse(text);
+        let edits = Yaml
+            .set(&tree, &path(at), value, Layout::default())
+            .unwrap_or_else(|error| panic!("{text:?}, {at}: {error}"));
+        String::from_utf8(apply(text.as_bytes(), &edits).expose().to_vec()).unwrap()
+    }
+
+    fn remove(text: &str, at: &str) -> String {
+        let tree = parse(text);
+        let mut node = tree.documents[0] as usize;
+        for step in path(at) {
+            node = match step {
+                Step::Key(key) => tree
+                    .children(node)
+                    .find(|child| tree.key(*child) == Some(key.as_bytes())),
+                Step::Index(index) => tree.children(node).nth(index),
+            }
+            .unwrap();
+        }
+        let edits = Yaml.remove(&tree, node).unwrap();
+        String::from_utf8(apply(text.as_bytes(), &edits).expose().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_value_is_replaced_where_it_stands() {
+        let new = Data::str("new");
+        for (text, at, after) in [
+            ("a: 1 # x\nb: 2\n", "a", "a: new # x\nb: 2\n"),
+            ("a: 'x'\n", "a", "a: 'new'\n"),
+            ("a: \"x\"\n", "a", "a: \"new\"\n"),
+            ("a:\nb: 1\n", "a", "a: new\nb: 1\n"),
+            ("a: |\n  x\n  y\nb: 1\n", "a", "a: new\nb: 1\n"),
+            ("a: [1, 2]\n", "a.1", "a: [1, new]\n"),
+            ("a:\n  - 1\n  - 2 # x\n", "a.0", "a:\n  - new\n  - 2 # x\n"),
+            ("a:\n  b: 1\n  c: 2\nd: 3\n", "a", "a: new\nd: 3\n"),
+            ("a:\n- 1\n- 2\nd: 3\n", "a", "a: new\nd: 3\n"),
+            ("a: # x\n  b: 1\nd: 3\n", "a", "a: # x\n    new\nd: 3\n"),
+            ("a:\n  - b: 1\n    c: 2\n", "a.0", "a:\n  - new\n"),
+            (
+                "a: &x 1\nb: *x\nc: [*x]\n",
+                "b",
+                "a: &x 1\nb: new\nc: [*x]\n",
+            ),
+            (
+                "a: &x {y: 1}\nb: *x\n",
+                "b.y",
+                "a: &x {y: 1}\nb: {y: new}\n",
+            ),
+            ("a: &x 1\nb: *x\n", "a", "a: &x new\nb: 1\n"),
+            ("a: 1\r\nb: 2\r\n", "a", "a: new\r\nb: 2\r\n"),
+        ] {
+            assert_eq!(set(text, at, &new), after, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_collection_takes_the_place_of_a_value() {
+        let new = map("x", Data::List(vec![Data::Int(1), Data::str("y")]));
+        for (text, at, after) in [
+            (
+                "a: 1\nb: 2\n",
+                "a",
+                "a:\n    x:\n        - 1\n        - y\nb: 2\n",
+            ),
+            ("a: 1 # c\n", "a", "a: {x: [1, \"y\"]} # c\n"),
+            ("a: [1]\n", "a.0", "a: [{x: [1, \"y\"]}]\n"),
+            ("a:\n  b:\n    c: 1\n", "a.b", "a:\n  b:\n    x:\n      - 1\n      - y\n"),
+            ("a:\n  - 1\n", "a.0", "a:\n  -\n    x:\n        - 1\n        - y\n"),
+        ] {
+            let got = set(text, at, &new);
+            assert_eq!(show(&parse(&got)), show(&parse(after)), "{text:?}: {got}");
+        }
+        assert_eq!(
+            set("a: 1\nb: 2\n", "a", &new),
+            "a:\n    x:\n        - 1\n        - y\nb: 2\n"
+        );
+    }
+
+    #[test]
+    fn what_is_missing_on_the_way_is_made() {
+        let new = Data::str("new");
+        for (text, at, after) in [
+            ("a: 1\n", "b", "a: 1\nb: new\n"),
+            ("a: 1", "b", "a: 1\nb: new\n"),
+            ("a: 1\n# foot\n", "b", "a: 1\nb: new\n# foot\n"),
+            ("a:\n  b: 1\nc: 2\n", "a.d", "a:\n  b: 1\n  d: new\nc: 2\n"),
+            ("a:\n- 1\nc: 2\n", "a.9", "a:\n- 1\n- new\nc: 2\n"),
+            ("a: {b: 1}\n", "a.c", "a: {b: 1, c: new}\n"),
+            ("a: {}\n", "a.c", "a: {c: new}\n"),
+            ("a: [\n  1,\n  2,\n]\n", "a.9", "a: [\n  1,\n  2,\n  new,\n]\n"),
+            ("a: 1\n", "b.c.0", "a: 1\nb:\n    c:\n        - new\n"),
+            ("a: [x: 1]\n", "a.0.y", "a: [{x: 1, y: new}]\n"),
+            (
+                "a: 1\nsops:\n    mac: x\n",
+                "b",
+                "a: 1\nb: new\nsops:\n    mac: x\n",
+            ),
+            ("sops:\n    mac: x\n", "b", "b: new\nsops:\n    mac: x\n"),
+            ("a: 1\n---\nb: 2\n", "c", "a: 1\nc: new\n---\nb: 2\n"),
+            ("a: |+\n  x\n\n\n", "b", "a: |+\n  x\n\n\nb: new\n"),
+            ("---\n", "b", "---\nb: new\n"),
+        ] {
+            assert_eq!(set(text, at, &new), after, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_entry_goes_with_its_line() {
+        for (text, at, after) in [
+            ("a: 1\nb: 2\n", "a", "b: 2\n"),
+            ("a: 1\nb: 2\n", "b", "a: 1\n"),
+            ("a: 1 # x\nb: 2\n", "a", "# x\nb: 2\n"),
+            ("a:\n  b: 1\n", "a.b", "a: {}\n"),
+            ("a:\n  - b\n", "a.0", "a: []\n"),
+            ("a:\n  # c\n  b: 1\n", "a.b", "a:\n  # c\n  {}\n"),
+            ("a:\n  - b: 1\n    c: 2\n", "a.0.b", "a:\n  - c: 2\n"),
+            ("a:\n  - b: 1\n    c: 2\n", "a.0.c", "a:\n  - b: 1\n"),
+            ("a:\n  - b\n  - c\n", "a.0", "a:\n  - c\n"),
+            ("a:\n  - - b\n    - c\n", "a.0.0", "a:\n  - - c\n"),
+            ("a: [1, 2, 3]\n", "a.1", "a: [1, 3]\n"),
+            ("a: [1, 2, 3]\n", "a.0", "a: [2, 3]\n"),
+            ("a: [1]\n", "a.0", "a: []\n"),
+            ("a: {b: 1, c: 2}\n", "a.c", "a: {b: 1}\n"),
+            ("a: 1\n", "a", "{}\n"),
+            (
+                "a: 1\nsops:\n    mac: x\n",
+                "a",
+                "sops:\n    mac: x\n",
+            ),
+            ("a: &x 1\nb: *x\n", "a", "b: 1\n"),
+            ("a: |\n  x\n\n  y\nb: 1\n", "a", "b: 1\n"),
+            ("? a\n: 1\n? b\n: 2\n", "a", "? b\n: 2\n"),
+        ] {
+            assert_eq!(remove(text, at), after, "{text:?}");
+        }
+    }
+}

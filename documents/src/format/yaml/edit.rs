@@ -1,0 +1,601 @@
+//! Changes a YAML text in place: one value, one entry more, one entry less.
+//!
+//! Every change is carried out on the text, read again, and compared with what it ought to say. Where the first way does
+//! not (an anchor that others name, a block at the end of a file without a line break), another one is tried: the value
+//! on one line, then the same with all aliases written out.
+
+mod place_of_change;
+mod wanted;
+
+use sealwright_crypto::secret::{SecretBytes, SecretWriter};
+
+use crate::data::Data;
+use crate::error::EmitError;
+use crate::format::{Layout, Step};
+use crate::splice::{Edit, apply};
+use crate::tree::{NodeId, Span, Tree, Value};
+
+use super::block;
+use super::compose;
+use super::emit::{self, Emitter};
+use super::place::Place;
+use super::prepare;
+use super::read;
+use super::spell::{self, next_level};
+
+use place_of_change::Surroundings;
+
+/// One change of a tree.
+enum Change {
+    /// A node gets another value.
+    Replace(NodeId, Data),
+    /// A collection gets one entry more, with a key if it is a map.
+    Append(NodeId, Option<SecretBytes>, Data),
+    /// A node goes, with its key.
+    Remove(NodeId),
+}
+
+/// The edits that set a value; none when it is there already.
+pub(super) fn set(
+    tree: &Tree,
+    path: &[Step],
+    value: &Data,
+    layout: Layout,
+) -> Result<Vec<Edit>, EmitError> {
+    match path.first() {
+        None => return Err(EmitError::new("", "the path is empty")),
+        Some(Step::Key(key)) if key == "sops" => {
+            return Err(EmitError::new(
+                key,
+                "the key is reserved for the sops block",
+            ));
+        }
+        Some(_) => {}
+    }
+    let mut node = tree.documents[0] as usize;
+    let mut change = None;
+    for (at, step) in path.iter().enumerate() {
+        let found = match (tree.nodes[node].value, step) {
+            (Value::Map, Step::Key(key)) => tree
+                .children(node)
+                .find(|child| tree.key(*child) == Some(key.as_bytes())),
+            (Value::List, Step::Index(index)) => tree.children(node).nth(*index),
+            (Value::Map, Step::Index(_)) => {
+                return Err(EmitError::new(name_of(path), "an index into a map"));
+            }
+            (Value::List, Step::Key(_)) => {
+                return Err(EmitError::new(name_of(path), "a key into a list"));
+            }
+            // A scalar on the way is replaced, as the reference does.
+            _ => {
+                change = Some(Change::Replace(node, nested(&path[at..], value)));
+                break;
+            }
+        };
+        match found {
+            Some(child) => node = child,
+            None => {
+                let key = match step {
+                    Step::Key(key) => Some(Data::key(key)),
+                    Step::Index(_) => None,
+                };
+                change = Some(Change::Append(node, key, nested(&path[at + 1..], value)));
+                break;
+            }
+        }
+    }
+    let change = match change {
+        Some(change) => change,
+        None if Data::of(tree, node) == *value => return Ok(Vec::new()),
+        None if matches!(tree.nodes[node].value, Value::Comment { .. }) => {
+            return Err(EmitError::new(
+                name_of(path),
+                "a comment stands there, not a value",
+            ));
+        }
+        None => Change::Replace(node, value.copy()),
+    };
+    carry_out(tree, &change, layout, &name_of(path))
+}
+
+/// The edits that remove a node with its key.
+pub(super) fn remove(tree: &Tree, node: NodeId) -> Result<Vec<Edit>, EmitError> {
+    carry_out(
+        tree,
+        &Change::Remove(node),
+        Layout::default(),
+        &tree.path(node),
+    )
+}
+
+/// A value inside the new collections that lead to it.
+fn nested(path: &[Step], value: &Data) -> Data {
+    path.iter()
+        .rev()
+        .fold(value.copy(), |inner, step| match step {
+            Step::Key(key) => Data::Map(vec![(Data::key(key), inner)]),
+            Step::Index(_) => Data::List(vec![inner]),
+        })
+}
+
+fn name_of(path: &[Step]) -> String {
+    let mut name = String::new();
+    for step in path {
+        match step {
+            Step::Key(key) if name.is_empty() => name.push_str(key),
+            Step::Key(key) => {
+                name.push('.');
+                name.push_str(key);
+            }
+            Step::Index(index) => name.push_str(&format!("[{index}]")),
+        }
+    }
+    name
+}
+
+fn carry_out(
+    tree: &Tree,
+    change: &Change,
+    layout: Layout,
+    name: &str,
+) -> Result<Vec<Edit>, EmitError> {
+    let refuse = || {
+        let reason = "the layout around it leaves no place for this change, write it by hand";
+        EmitError::new(name, reason)
+    };
+    let unit = emit::unit_of(layout, read::unit(tree))?;
+    let wanted = wanted::documents(tree, change);
+    let in_text = |text: SecretBytes, change: &Change| -> Result<Option<Vec<Edit>>, EmitError> {
+        let Ok(composition) = compose::compose(text) else {
+            return Ok(None);
+        };
+        for on_one_line in [false, true] {
+            let editor = Editor {
+                around: Surroundings::new(&composition),
+                tree: &composition.tree,
+                unit,
+                on_one_line,
+            };
+            let Some(mut edits) = editor.edits(change)? else {
+                continue;
+            };
+            edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
+            let text = apply(composition.tree.text.expose(), &edits);
+            let says = compose::compose(text).is_ok_and(|read| {
+                read.tree.blocks.len() == tree.blocks.len() && wanted::is_said(&read.tree, &wanted)
+            });
+            if says {
+                return Ok(Some(edits));
+            }
+        }
+        Ok(None)
+    };
+    if let Some(edits) = in_text(SecretBytes::copy_of(tree.text.expose()), change)? {
+        return Ok(edits);
+    }
+    // With aliases written out, and a line break at the end.
+    let composed = compose::compose(SecretBytes::copy_of(tree.text.expose()));
+    let composed = composed.map_err(|_| refuse())?.tree;
+    let prepared = prepare::prepare(composed).map_err(|_| refuse())?.tree;
+    let change = change.moved(tree, &prepared).ok_or_else(refuse)?;
+    let text = SecretBytes::copy_of(prepared.text.expose());
+    let edits = in_text(text, &change)?.ok_or_else(refuse)?;
+    Ok(vec![Edit {
+        span: Span::new(0..tree.text.len()),
+        text: apply(prepared.text.expose(), &edits),
+    }])
+}
+
+impl Change {
+    fn node(&self) -> NodeId {
+        match self {
+            Change::Replace(node, _) | Change::Append(node, ..) | Change::Remove(node) => *node,
+        }
+    }
+
+    /// The same change of a tree that has the same values, and its comments elsewhere.
+    fn moved(&self, from: &Tree, to: &Tree) -> Option<Self> {
+        let is_value =
+            |tree: &Tree, at: usize| !matches!(tree.nodes[at].value, Value::Comment { .. });
+        if !is_value(from, self.node()) {
+            return None;
+        }
+        let before = (0..self.node()).filter(|at| is_value(from, *at)).count();
+        let node = (0..to.nodes.len())
+            .filter(|at| is_value(to, *at))
+            .nth(before)?;
+        Some(match self {
+            Change::Replace(_, value) => Change::Replace(node, value.copy()),
+            Change::Append(_, key, value) => {
+                let key = key.as_ref().map(|key| SecretBytes::copy_of(key.expose()));
+                Change::Append(node, key, value.copy())
+            }
+            Change::Remove(_) => Change::Remove(node),
+        })
+    }
+}
+
+/// Writes one change.
+struct Editor<'a> {
+    tree: &'a Tree,
+    around: Surroundings<'a>,
+    unit: usize,
+    /// Whether new values are written on one line, which fits where blocks do not.
+    on_one_line: bool,
+}
+
+impl Editor<'_> {
+    /// The edits; `None` when this way there is no place for it.
+    fn edits(&self, change: &Change) -> Result<Option<Vec<Edit>>, EmitError> {
+        let node = change.node();
+        // What an alias stands for has no bytes: the alias itself is written out.
+        let alias = (0..=node).find(|at| {
+            let place = Place::of(self.tree.nodes[*at].place);
+            let is_changed = *at < node || matches!(change, Change::Append(..));
+            let is_around = self.tree.nodes[*at].end as usize > node;
+            is_changed && is_around && place.is_alias()
+        });
+        if let Some(alias) = alias {
+            let Some(value) = wanted::value(self.tree, alias, change) else {
+                return Ok(None);
+            };
+            return self.flow_at(self.tree.nodes[alias].site, &value).map(Some);
+        }
+        if Place::of(self.tree.nodes[node].place).is_copy() {
+            return Ok(None);
+        }
+        match change {
+            Change::Replace(node, value) => self.replace(*node, value),
+            Change::Append(node, key, value) => self.append(*node, key.as_ref(), value),
+            Change::Remove(node) => self.remove(*node),
+        }
+    }
+
+    fn flow_at(&self, site: Span, value: &Data) -> Result<Vec<Edit>, EmitError> {
+        let mut out = SecretWriter::default();
+        emit::flow(value, &mut out)?;
+        Ok(vec![edit(site, out)])
+    }
+
+    // -- another value -----------------------------------------------------------------------------------------------
+
+    fn replace(&self, at: NodeId, value: &Data) -> Result<Option<Vec<Edit>>, EmitError> {
+        let tree = self.tree;
+        let node = tree.nodes[at];
+        let place = Place::of(node.place);
+        let is_block_collection =
+            matches!(node.value, Value::Map | Value::List) && !place.is_flow() && !place.is_alias();
+        if is_block_collection {
+            return self.replace_block(at, value);
+        }
+        let mut out = SecretWriter::default();
+        match (value.as_scalar(), value) {
+            (Some(_), Data::Str(text))
+                if !self.on_one_line && spell::quoted(text.expose(), place.style(), &mut out) =>
+            {
+                return Ok(Some(vec![edit(node.site, out)]));
+            }
+            (Some(scalar), _) if !self.on_one_line => {
+                read::spell(tree, at, scalar, &mut out)?;
+                return Ok(Some(vec![edit(node.site, out)]));
+            }
+            _ => {}
+        }
+        let was_empty = !matches!(node.value, Value::Map | Value::List)
+            || tree
+                .children(at)
+                .all(|child| matches!(tree.nodes[child].value, Value::Comment { .. }));
+        let end = node.site.end as usize;
+        let opens_block = !self.on_one_line
+            && !place.in_flow()
+            && !place.is_alias()
+            && was_empty
+            && has_entries(value)
+            && self.around.rest_is_blank(end);
+        if opens_block {
+            let start = node.site.start as usize;
+            if let Some(colon) = self.around.sign_before(start) {
+                return self.block_behind(colon..end, at, value).map(Some);
+            }
+        }
+        if place.style() == super::token::Style::Absent && node.site.is_empty() {
+            out.push_byte(b' ');
+        }
+        emit::flow(value, &mut out)?;
+        Ok(Some(vec![edit(node.site, out)]))
+    }
+
+    /// Replaces a collection that is written as a block, and what stands between its entries.
+    fn replace_block(&self, at: NodeId, value: &Data) -> Result<Option<Vec<Edit>>, EmitError> {
+        let tree = self.tree;
+        let start = tree.nodes[at].site.start as usize;
+        let end = self.around.end_of(at);
+        let is_document = tree.documents.contains(&(at as u32));
+        if is_document {
+            return Ok(None);
+        }
+        let writes_lines = has_entries(value) && !self.on_one_line;
+        if let Some(line) = self.around.line_of(start) {
+            if let Some(sign) = self.around.sign_before(line) {
+                if writes_lines {
+                    return self.block_behind(sign..end, at, value).map(Some);
+                }
+                let mut out = SecretWriter::default();
+                out.push_byte(b' ');
+                self.on_the_spot(at, end, value, &mut out)?;
+                return Ok(Some(vec![edit(Span::new(sign..end), out)]));
+            }
+            // A comment stands between the key and its value, and stays.
+            let mut out = SecretWriter::default();
+            let deeper = next_level(self.column(at), self.unit);
+            if writes_lines {
+                self.block_lines(value, deeper, &mut out)?;
+            } else {
+                (0..deeper).for_each(|_| out.push_byte(b' '));
+                self.on_the_spot(at, end, value, &mut out)?;
+            }
+            return Ok(Some(vec![edit(Span::new(line..end), out)]));
+        }
+        let mut out = SecretWriter::default();
+        self.on_the_spot(at, end, value, &mut out)?;
+        Ok(Some(vec![edit(Span::new(start..end), out)]))
+    }
+
+    /// Writes a value where it stands, without line breaks around it.
+    fn on_the_spot(
+        &self,
+        at: NodeId,
+        end: usize,
+        value: &Data,
+        out: &mut SecretWriter,
+    ) -> Result<(), EmitError> {
+        match value.as_scalar() {
+            Some(scalar) if !self.on_one_line => {
+                let spot = read::spot_until(self.tree, at, end, self.unit);
+                spell::scalar(scalar, &spot, out)
+            }
+            _ => emit::flow(value, out),
+        }
+    }
+
+    /// Writes a collection as lines below its key or dash.
+    fn block_behind(
+        &self,
+        range: std::ops::Range<usize>,
+        at: NodeId,
+        value: &Data,
+    ) -> Result<Vec<Edit>, EmitError> {
+        let column = self.column(at);
+        let is_element = matches!(self.tree.nodes[at].key, crate::tree::Key::None);
+        let mut out = SecretWriter::default();
+        out.push(block::line_break(self.tree));
+        let deeper = if is_element {
+            column + 2
+        } else {
+            next_level(column, self.unit)
+        };
+        self.block_lines(value, deeper, &mut out)?;
+        Ok(vec![edit(Span::new(range), out)])
+    }
+
+    /// Writes the lines of a collection without the last line break.
+    fn block_lines(
+        &self,
+        value: &Data,
+        column: usize,
+        out: &mut SecretWriter,
+    ) -> Result<(), EmitError> {
+        let mut emitter = Emitter::new(self.unit);
+        match value {
+            Data::Map(entries) => emitter.map(entries, column, false)?,
+            Data::List(items) => emitter.list(items, column, false)?,
+            _ => return Err(EmitError::new("", "a scalar has no lines of its own")),
+        }
+        let lines = block::with_line_breaks(self.tree, emitter.out.finish());
+        let lines = lines.expose();
+        let lines = lines.strip_suffix(b"\n").unwrap_or(lines);
+        out.push(lines.strip_suffix(b"\r").unwrap_or(lines));
+        Ok(())
+    }
+
+    /// The column of the collection around a node.
+    fn column(&self, at: NodeId) -> usize {
+        usize::try_from(Place::of(self.tree.nodes[at].place).indent()).unwrap_or(0)
+    }
+
+    // -- one entry more ----------------------------------------------------------------------------------------------
+
+    fn append(
+        &self,
+        at: NodeId,
+        key: Option<&SecretBytes>,
+        value: &Data,
+    ) -> Result<Option<Vec<Edit>>, EmitError> {
+        if Place::of(self.tree.nodes[at].place).is_flow() {
+            return self.append_to_flow(at, key, value).map(Some);
+        }
+        let tree = self.tree;
+        let last = self.around.values_of(at).last();
+        let is_root = tree.documents.contains(&(at as u32));
+        let (place, column) = match last {
+            Some(last) => {
+                let end = self.around.end_of_value(last);
+                (self.around.next_line(end), self.column(last))
+            }
+            None if is_root => {
+                let end = tree.nodes[at].site.end;
+                let block = tree.blocks.iter().find(|block| block.cut.start <= end);
+                (block.map_or(end, |block| block.cut.start) as usize, 0)
+            }
+            None => return Ok(None),
+        };
+        let mut emitter = Emitter::new(self.unit);
+        let before = &tree.text.expose()[..place];
+        if !matches!(before.last(), None | Some(b'\n' | b'\r')) && before != b"\xef\xbb\xbf" {
+            emitter.out.push_byte(b'\n');
+        }
+        match key {
+            _ if self.on_one_line => {
+                (0..column).for_each(|_| emitter.out.push_byte(b' '));
+                match key {
+                    Some(key) => {
+                        spell::write_double(key.expose(), &mut emitter.out);
+                        emitter.out.push(b": ");
+                    }
+                    None => emitter.out.push(b"- "),
+                }
+                emit::flow(value, &mut emitter.out)?;
+                emitter.out.push_byte(b'\n');
+            }
+            Some(key) => {
+                let entry = (SecretBytes::copy_of(key.expose()), value.copy());
+                emitter.map(&[entry], column, false)?;
+            }
+            None => emitter.list(&[value.copy()], column, false)?,
+        }
+        let text = block::with_line_breaks(tree, emitter.out.finish());
+        Ok(Some(vec![Edit {
+            span: Span::new(place..place),
+            text,
+        }]))
+    }
+
+    fn append_to_flow(
+        &self,
+        at: NodeId,
+        key: Option<&SecretBytes>,
+        value: &Data,
+    ) -> Result<Vec<Edit>, EmitError> {
+        let tree = self.tree;
+        let node = tree.nodes[at];
+        if self.on_one_line {
+            let mut entries = Data::of(tree, at);
+            match (&mut entries, key) {
+                (Data::Map(entries), Some(key)) => {
+                    entries.push((SecretBytes::copy_of(key.expose()), value.copy()));
+                }
+                (Data::List(items), _) => items.push(value.copy()),
+                _ => {}
+            }
+            return self.flow_at(node.site, &entries);
+        }
+        let mut out = SecretWriter::default();
+        let place = match self.around.values_of(at).last() {
+            Some(last) => {
+                let start = self.around.start_of(last);
+                out.push_byte(b',');
+                match self.around.line_of(start) {
+                    Some(line) => {
+                        out.push(block::line_break(tree));
+                        out.push(&tree.text.expose()[line..start]);
+                    }
+                    None => out.push_byte(b' '),
+                }
+                self.around.end_of_value(last)
+            }
+            None => node.site.end as usize - 1,
+        };
+        if let Some(key) = key {
+            let mut entry = SecretWriter::default();
+            let entries = Data::Map(vec![(SecretBytes::copy_of(key.expose()), value.copy())]);
+            emit::flow(&entries, &mut entry)?;
+            let entry = entry.expose();
+            out.push(&entry[1..entry.len() - 1]);
+        } else {
+            emit::flow(value, &mut out)?;
+        }
+        Ok(vec![edit(Span::new(place..place), out)])
+    }
+
+    // -- one entry less ----------------------------------------------------------------------------------------------
+
+    fn remove(&self, at: NodeId) -> Result<Option<Vec<Edit>>, EmitError> {
+        let tree = self.tree;
+        if matches!(tree.nodes[at].value, Value::Comment { .. }) {
+            return Ok(Some(vec![self.cut(self.around.comment(at))]));
+        }
+        let Some(parent) = self.around.parent_of(at) else {
+            return Ok(None);
+        };
+        let siblings: Vec<NodeId> = self.around.values_of(parent).collect();
+        let index = siblings.iter().position(|sibling| *sibling == at);
+        let Some(index) = index else {
+            return Ok(None);
+        };
+        let before = index.checked_sub(1).map(|before| siblings[before]);
+        let after = siblings.get(index + 1).copied();
+        let end = self.around.end_of_value(at);
+        if Place::of(tree.nodes[parent].place).is_flow() {
+            let start = self.around.start_of(at);
+            let cut = match (before, after) {
+                (Some(before), _) => self.around.end_of_value(before)..end,
+                (None, Some(after)) => start..self.around.start_of(after),
+                (None, None) => start..end,
+            };
+            return Ok(Some(vec![self.cut(cut)]));
+        }
+        let Some(start) = self.around.sign_of(at) else {
+            return Ok(None);
+        };
+        let is_only = before.is_none() && after.is_none();
+        let is_root = tree.documents.contains(&(parent as u32));
+        let is_list = matches!(tree.nodes[parent].value, Value::List);
+        let empty: &[u8] = if is_list { b"[]" } else { b"{}" };
+        match self.around.line_of(start) {
+            _ if self.on_one_line => Ok(Some(vec![self.cut(start..end)])),
+            Some(line) if is_only && is_root => {
+                let mut out = SecretWriter::default();
+                if tree.blocks.is_empty() {
+                    out.push(empty);
+                    return Ok(Some(vec![edit(Span::new(line..end), out)]));
+                }
+                Ok(Some(vec![self.cut(line..self.around.next_line(end))]))
+            }
+            Some(line) if is_only && self.around.has_comments(parent) => {
+                let mut out = SecretWriter::default();
+                out.push(&tree.text.expose()[line..start]);
+                out.push(empty);
+                Ok(Some(vec![edit(Span::new(line..end), out)]))
+            }
+            _ if is_only => {
+                let value = if is_list {
+                    Data::List(Vec::new())
+                } else {
+                    Data::Map(Vec::new())
+                };
+                self.replace(parent, &value)
+            }
+            Some(line) => Ok(Some(vec![self.cut(match self.around.comment_behind(end) {
+                Some(comment) => start..comment,
+                None => line..self.around.next_line(end),
+            })])),
+            // The first entry on the line of a dash.
+            None => match after.filter(|after| *after == tree.nodes[at].end as usize) {
+                Some(after) => {
+                    let next = self.around.sign_of(after);
+                    Ok(next.map(|next| vec![self.cut(start..next)]))
+                }
+                None => Ok(Some(vec![self.cut(start..end)])),
+            },
+        }
+    }
+
+    fn cut(&self, range: std::ops::Range<usize>) -> Edit {
+        edit(Span::new(range), SecretWriter::default())
+    }
+}
+
+fn edit(span: Span, text: SecretWriter) -> Edit {
+    Edit {
+        span,
+        text: text.finish(),
+    }
+}
+
+fn has_entries(value: &Data) -> bool {
+    match value {
+        Data::Map(entries) => !entries.is_empty(),
+        Data::List(items) => !items.is_empty(),
+        _ => false,
+    }
+}

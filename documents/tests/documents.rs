@@ -16,7 +16,9 @@ mod targets;
 use std::path::Path;
 
 use generate::{Case, Dice};
-use sealwright_documents::format::{Format, binary::Binary, dotenv::Dotenv, ini::Ini, json::Json, yaml::Yaml};
+use sealwright_documents::format::{
+    Format, binary::Binary, dotenv::Dotenv, ini::Ini, json::Json, yaml::Yaml,
+};
 
 /// How many documents per format when nobody asks for more.
 const CASES: u64 = 2_500;
@@ -77,6 +79,7 @@ fn run(format: &'static dyn Format, generate: fn(&mut Dice) -> Case) {
     let cases = number("SEALWRIGHT_CASES").unwrap_or(CASES);
     let first = number("SEALWRIGHT_SEED").unwrap_or(0);
     let mut refused = 0;
+    let mut failures = Vec::new();
     for seed in first..first + cases {
         let case = generate(&mut Dice::new(seed));
         match laws::hold(format, &case.text(), seed) {
@@ -85,10 +88,17 @@ fn run(format: &'static dyn Format, generate: fn(&mut Dice) -> Case) {
             Err(reason) => {
                 let (small, reason) = shrink(format, case, seed, reason);
                 let shown = small.text().escape_ascii().to_string();
-                panic!("seed {seed}: {reason}\n{} document: {shown}", format.name());
+                failures.push(format!(
+                    "seed {seed}: {reason}\n{} document: {shown}",
+                    format.name()
+                ));
+                if failures.len() == 5 {
+                    break;
+                }
             }
         }
     }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
     assert!(
         refused * 20 <= cases,
         "the generator makes too much that the format refuses: {refused} of {cases}"

@@ -15,3 +15,5 @@ mod sops_format;
 
 #[path = "interop/template.rs"]
 mod template;
+#[path = "interop/yaml.rs"]
+mod yaml;

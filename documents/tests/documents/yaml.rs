@@ -38,7 +38,13 @@ pub(crate) fn yaml(dice: &mut Dice, scope: Scope) -> Case {
     }
     for index in 0..maker.dice.roll(9) {
         if index > 0 && maker.dice.roll(25) == 0 {
-            let between = ["---\n", "---\n# next\n", "...\n---\n", "...\n# x\n---\n", "--- # y\n"];
+            let between = [
+                "---\n",
+                "---\n# next\n",
+                "...\n---\n",
+                "...\n# x\n---\n",
+                "--- # y\n",
+            ];
             pieces.push(maker.dice.pick(&between).to_owned());
             maker.anchors.clear();
             maker.maps.clear();
@@ -62,7 +68,11 @@ pub(crate) fn yaml(dice: &mut Dice, scope: Scope) -> Case {
     }
     if maker.dice.roll(8) == 0 {
         // No line break at the end.
-        let last = if tail.is_empty() { pieces.last_mut() } else { Some(&mut tail) };
+        let last = if tail.is_empty() {
+            pieces.last_mut()
+        } else {
+            Some(&mut tail)
+        };
         if let Some(last) = last {
             last.truncate(last.trim_end_matches('\n').len());
         }
@@ -97,7 +107,9 @@ impl Maker<'_> {
 
     fn comment(&mut self) -> String {
         let secret = self.secret();
-        let shape = self.dice.pick(&["# ", "#", "#  ", "## ", "#\t", "# ключ: - "]);
+        let shape = self
+            .dice
+            .pick(&["# ", "#", "#  ", "## ", "#\t", "# ключ: - "]);
         format!("{shape}{secret}\n")
     }
 
@@ -156,8 +168,23 @@ impl Maker<'_> {
         let number = self.count;
         if self.scope == Scope::Odd && self.one_in(30) {
             let odd = [
-                "1", "true", "~", "1.5", "2024-01-01", "!!binary aGk=", "null", "!!str 5", "&k x",
-                "0x1F", "*a1 ", "yes", "a", "a", "!!int 7", "[a]", "{a: b}",
+                "1",
+                "true",
+                "~",
+                "1.5",
+                "2024-01-01",
+                "!!binary aGk=",
+                "null",
+                "!!str 5",
+                "&k x",
+                "0x1F",
+                "*a1 ",
+                "yes",
+                "a",
+                "a",
+                "!!int 7",
+                "[a]",
+                "{a: b}",
             ];
             return self.dice.pick(&odd).to_owned();
         }
@@ -215,7 +242,9 @@ impl Maker<'_> {
                 out.push_str(&format!(" {}", self.secret()));
                 for _ in 0..1 + self.dice.roll(3) {
                     let pad = " ".repeat(inner + self.dice.roll(3));
-                    let line = self.dice.pick(&["two", "- dash", "a?b", "x#y", "é", "{", "\n"]);
+                    let line = self
+                        .dice
+                        .pick(&["two", "- dash", "a?b", "x#y", "é", "{", "\n"]);
                     match line {
                         "\n" => out.push_str(&format!("\n\n{pad}more")),
                         line => out.push_str(&format!("\n{pad}{line}")),
@@ -230,9 +259,19 @@ impl Maker<'_> {
             }
             13 => {
                 let tagged = [
-                    "!!str 5", "!!int \"5\"", "!!float 5", "!!binary aGVsbG8=", "!foo bar", "!!str",
-                    "!!null ''", "!!bool \"true\"", "!<tag:yaml.org,2002:str> 7", "! 8",
-                    "!!binary gIGC", "!!timestamp 2024-01-01", "!!set {x, y}",
+                    "!!str 5",
+                    "!!int \"5\"",
+                    "!!float 5",
+                    "!!binary aGVsbG8=",
+                    "!foo bar",
+                    "!!str",
+                    "!!null ''",
+                    "!!bool \"true\"",
+                    "!<tag:yaml.org,2002:str> 7",
+                    "! 8",
+                    "!!binary gIGC",
+                    "!!timestamp 2024-01-01",
+                    "!!set {x, y}",
                 ];
                 out.push_str(&format!(" {}", self.dice.pick(&tagged)));
                 self.end_line(out);
@@ -243,7 +282,9 @@ impl Maker<'_> {
                 self.end_line(out);
             }
             16 => {
-                let text = self.dice.pick(&["{}", "[]", "{ }", "[\n  ]", "{ # in\n    }"]);
+                let text = self
+                    .dice
+                    .pick(&["{}", "[]", "{ }", "[\n  ]", "{ # in\n    }"]);
                 let text = text.replace("\n", &format!("\n{}", " ".repeat(inner)));
                 out.push_str(&format!(" {text}"));
                 self.end_line(out);
@@ -280,7 +321,11 @@ impl Maker<'_> {
             }
             _ => {
                 self.end_line(out);
-                let column = if !in_list && self.one_in(3) { indent } else { inner };
+                let column = if !in_list && self.one_in(3) {
+                    indent
+                } else {
+                    inner
+                };
                 for _ in 0..1 + self.dice.roll(4) {
                     self.element(column, depth + 1, out);
                 }
@@ -321,9 +366,30 @@ impl Maker<'_> {
         let secret = self.secret();
         if self.scope == Scope::Odd && self.one_in(25) {
             let odd = [
-                "18446744073709551615", "9223372036854775808", "!!int abc", "!!float 1e400",
-                "*unknown", "\"\\q\"", "!!binary %", "- x", "a: b", "@x", "`x", "%x", "&a &b x",
-                "!!int 0x", "[", "}", "'", "\"", "\tx", "? x", "! !x y", "!a!b c", "<<", "!!merge <<",
+                "18446744073709551615",
+                "9223372036854775808",
+                "!!int abc",
+                "!!float 1e400",
+                "*unknown",
+                "\"\\q\"",
+                "!!binary %",
+                "- x",
+                "a: b",
+                "@x",
+                "`x",
+                "%x",
+                "&a &b x",
+                "!!int 0x",
+                "[",
+                "}",
+                "'",
+                "\"",
+                "\tx",
+                "? x",
+                "! !x y",
+                "!a!b c",
+                "<<",
+                "!!merge <<",
             ];
             return self.dice.pick(&odd).to_owned();
         }
@@ -331,22 +397,111 @@ impl Maker<'_> {
             0 => self
                 .dice
                 .pick(&[
-                    "true", "True", "FALSE", "yes", "No", "on", "y", "N", "null", "Null", "~", "0", "-0",
-                    "42", "+5", "0x1F", "0o17", "017", "0777", "09", "0b11", "-0b11", "1_000", "1__0",
-                    "9223372036854775807", "-9223372036854775808", "18446744073709551616", "1.5",
-                    ".5", "5.", "1e3", "1E+3", "12e03", "1_000.5", "-1.5e-7", "1e21", "100000.0",
-                    "1000000.0", ".inf", "-.Inf", "+.INF", ".nan", ".NaN", "1e400", "1.2.3", "_", "0x",
-                    "0xg", "-", "+", ".", "..", "...x", "---x", "=", "<<", "2024-01-01", "2024-1-1",
-                    "2024-01-01T10:00:00.5+02:00", "2001-12-14t21:59:43.10-05:00",
-                    "2001-12-15 2:59:43.10", "2001-12-14 21:59:43.10 -5", "2024-13-45", "20:30:20",
-                    "190:20:30", "12:30:45.6", "0o8", "08", "0.", "1e", "inf", "nan", "0b2", "-0x1f",
-                    "+0o7", "1,000", "2024-01-01T10:00:00Z", "2024-02-30", "0001-01-01",
+                    "true",
+                    "True",
+                    "FALSE",
+                    "yes",
+                    "No",
+                    "on",
+                    "y",
+                    "N",
+                    "null",
+                    "Null",
+                    "~",
+                    "0",
+                    "-0",
+                    "42",
+                    "+5",
+                    "0x1F",
+                    "0o17",
+                    "017",
+                    "0777",
+                    "09",
+                    "0b11",
+                    "-0b11",
+                    "1_000",
+                    "1__0",
+                    "9223372036854775807",
+                    "-9223372036854775808",
+                    "18446744073709551616",
+                    "1.5",
+                    ".5",
+                    "5.",
+                    "1e3",
+                    "1E+3",
+                    "12e03",
+                    "1_000.5",
+                    "-1.5e-7",
+                    "1e21",
+                    "100000.0",
+                    "1000000.0",
+                    ".inf",
+                    "-.Inf",
+                    "+.INF",
+                    ".nan",
+                    ".NaN",
+                    "1e400",
+                    "1.2.3",
+                    "_",
+                    "0x",
+                    "0xg",
+                    "-",
+                    "+",
+                    ".",
+                    "..",
+                    "...x",
+                    "---x",
+                    "=",
+                    "<<",
+                    "2024-01-01",
+                    "2024-1-1",
+                    "2024-01-01T10:00:00.5+02:00",
+                    "2001-12-14t21:59:43.10-05:00",
+                    "2001-12-15 2:59:43.10",
+                    "2001-12-14 21:59:43.10 -5",
+                    "2024-13-45",
+                    "20:30:20",
+                    "190:20:30",
+                    "12:30:45.6",
+                    "0o8",
+                    "08",
+                    "0.",
+                    "1e",
+                    "inf",
+                    "nan",
+                    "0b2",
+                    "-0x1f",
+                    "+0o7",
+                    "1,000",
+                    "2024-01-01T10:00:00Z",
+                    "2024-02-30",
+                    "0001-01-01",
                 ])
                 .into(),
-            1 => format!("{secret}{}", self.dice.pick(&[
-                ":x", "#y", " 'z'", "\"", "[]", "{}", ", ,", " - -", "?", "!", "&*", "%@`", "é\u{2029}",
-                "\u{1f600}", "\u{a0}", "=", "\\n", "://x.example/?a=b&c=d",
-            ])).replace('\u{2029}', "ж"),
+            1 => format!(
+                "{secret}{}",
+                self.dice.pick(&[
+                    ":x",
+                    "#y",
+                    " 'z'",
+                    "\"",
+                    "[]",
+                    "{}",
+                    ", ,",
+                    " - -",
+                    "?",
+                    "!",
+                    "&*",
+                    "%@`",
+                    "é\u{2029}",
+                    "\u{1f600}",
+                    "\u{a0}",
+                    "=",
+                    "\\n",
+                    "://x.example/?a=b&c=d",
+                ])
+            )
+            .replace('\u{2029}', "ж"),
             2 => format!("-{secret}"),
             _ => secret,
         }
@@ -359,7 +514,10 @@ impl Maker<'_> {
             0 => format!("'{secret}\n{pad}folded'"),
             1 => format!("'{secret}  \n\n{pad}  folded '"),
             2 => format!("' it''s {secret}: # '"),
-            3 => self.dice.pick(&["'5'", "'true'", "'~'", "' '", "'2024-01-01'", "''''"]).into(),
+            3 => self
+                .dice
+                .pick(&["'5'", "'true'", "'~'", "' '", "'2024-01-01'", "''''"])
+                .into(),
             _ => format!("'{secret}'"),
         }
     }
@@ -372,7 +530,17 @@ impl Maker<'_> {
             1 => format!("\"{secret}\\\n{pad}\\  joined\\t\""),
             2 => format!("\"{secret}\\n\\x41\\u00e9\\U0001F600\\0\\a\\e\\_\\N\\L\\P\\/\\\"\\\\\""),
             3 => format!("\" {secret}  \n\n\n{pad}far \""),
-            4 => self.dice.pick(&["\"5\"", "\"true\"", "\"\\x00\"", "\" \"", "\"\\n\\n\"", "\"\\ \""]).into(),
+            4 => self
+                .dice
+                .pick(&[
+                    "\"5\"",
+                    "\"true\"",
+                    "\"\\x00\"",
+                    "\" \"",
+                    "\"\\n\\n\"",
+                    "\"\\ \"",
+                ])
+                .into(),
             5 => format!("\"-----BEGIN X\\n{secret}\\n-----END X\\n\""),
             _ => format!("\"{secret}\""),
         }
@@ -400,7 +568,11 @@ impl Maker<'_> {
         }
         let pad = " ".repeat(indent + deeper);
         for index in 0..self.dice.roll(5) {
-            let lead = if index > 0 || tells { self.dice.pick(&["", "", "", "  ", "\t"]) } else { "" };
+            let lead = if index > 0 || tells {
+                self.dice.pick(&["", "", "", "  ", "\t"])
+            } else {
+                ""
+            };
             let secret = self.secret();
             let line = match self.dice.roll(8) {
                 0 => "\n".into(),
@@ -440,7 +612,10 @@ impl Maker<'_> {
         for index in 0..count {
             space(self, &mut out);
             if is_map || self.one_in(10) {
-                let key = self.key().replace(['[', '{', '#', '\'', '"'], "_").replace("x:y", "xy");
+                let key = self
+                    .key()
+                    .replace(['[', '{', '#', '\'', '"'], "_")
+                    .replace("x:y", "xy");
                 let quoted = self.one_in(4);
                 self.count += 1;
                 match self.dice.roll(12) {
@@ -476,9 +651,30 @@ impl Maker<'_> {
         match self.dice.roll(if depth < 4 { 10 } else { 7 }) {
             0 => self.single(inner),
             1 | 2 => self.double(inner),
-            3 => self.dice.pick(&["1", "true", "~", "null", "0x1F", "1.50", "2024-01-01", "no", "''"]).into(),
+            3 => self
+                .dice
+                .pick(&[
+                    "1",
+                    "true",
+                    "~",
+                    "null",
+                    "0x1F",
+                    "1.50",
+                    "2024-01-01",
+                    "no",
+                    "''",
+                ])
+                .into(),
             4 => format!("!!str {}", self.secret()),
-            5 | 6 => format!("{}{}", self.secret(), self.dice.pick(&["", "", " two", ":x", "-", "\n "]).replace("\n", &format!("\n{}", " ".repeat(inner)))) .trim_end().to_owned(),
+            5 | 6 => format!(
+                "{}{}",
+                self.secret(),
+                self.dice
+                    .pick(&["", "", " two", ":x", "-", "\n "])
+                    .replace("\n", &format!("\n{}", " ".repeat(inner)))
+            )
+            .trim_end()
+            .to_owned(),
             _ => self.flow(inner, depth + 1),
         }
     }

@@ -291,7 +291,7 @@ impl<'a> Composer<'a> {
                 } else {
                     Value::List
                 };
-                if !event.flow && !in_list && self.unit == 0 {
+                if !event.flow && !in_list && self.unit == 0 && !self.is_in_block(key) {
                     self.unit = (event.indent - column).clamp(0, 9);
                 }
                 self.push_node(
@@ -310,6 +310,15 @@ impl<'a> Composer<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// Whether a value is part of the `sops` block, which shows how its writer indents and not how the document does.
+    fn is_in_block(&self, key: Key) -> bool {
+        let top = match self.frames.get(1) {
+            Some(frame) => self.nodes[frame.node].key,
+            None => key,
+        };
+        matches!(top, Key::Text(text) if self.events.scanner.content(text) == b"sops")
     }
 
     /// Whether a block scalar stands on a line of its own and no deeper than its parent, where no other value may.

@@ -565,10 +565,12 @@ impl Editor<'_> {
                 };
                 self.replace(parent, &value)
             }
-            Some(line) => Ok(Some(vec![self.cut(match self.around.comment_behind(end) {
-                Some(comment) => start..comment,
-                None => line..self.around.next_line(end),
-            })])),
+            Some(line) => Ok(Some(vec![self.cut(
+                match self.around.comment_behind(end) {
+                    Some(comment) => start..comment,
+                    None => line..self.around.next_line(end),
+                },
+            )])),
             // The first entry on the line of a dash.
             None => match after.filter(|after| *after == tree.nodes[at].end as usize) {
                 Some(after) => {

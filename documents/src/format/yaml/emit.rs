@@ -207,7 +207,12 @@ impl Emitter {
     }
 
     /// Writes the elements of a list that has some; `begun` when the line of the first one has begun already.
-    pub(super) fn list(&mut self, items: &[Data], column: usize, mut begun: bool) -> Result<(), EmitError> {
+    pub(super) fn list(
+        &mut self,
+        items: &[Data],
+        column: usize,
+        mut begun: bool,
+    ) -> Result<(), EmitError> {
         let mut index = 0;
         while let Some(item) = items.get(index) {
             index += 1;
@@ -349,7 +354,15 @@ pub(super) fn flow(value: &Data, out: &mut SecretWriter) -> Result<(), EmitError
             out.push_byte(b']');
         }
         Data::Comment { .. } => {}
-        _ => spell::scalar(value.as_scalar().expect("not a collection"), &spot, out)?,
+        _ => {
+            let from = out.len();
+            spell::scalar(value.as_scalar().expect("not a collection"), &spot, out)?;
+            // The reference lets a float without a fraction become an integer.
+            let is_digit = |byte: &u8| byte.is_ascii_digit() || *byte == b'-';
+            if matches!(value, Data::Float(_)) && out.expose()[from..].iter().all(is_digit) {
+                out.push(b".0");
+            }
+        }
     }
     Ok(())
 }

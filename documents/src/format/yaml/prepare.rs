@@ -4,10 +4,10 @@ use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use crate::data::Data;
 use crate::error::ParseError;
-use crate::format::Prepared;
+use crate::format::{Layout, Prepared};
 use crate::scalar::Scalar;
 use crate::splice::{Edit, apply};
-use crate::tree::{Key, NodeId, Span, Tree, Value};
+use crate::tree::{Key, Node, NodeId, Span, Tree, Value};
 
 use super::characters::break_len;
 use super::compose::{self, Composition};
@@ -19,6 +19,51 @@ use super::token::Style;
 
 /// Prepares a tree; most come back as they are.
 pub(super) fn prepare(tree: Tree) -> Result<Prepared, ParseError> {
+    let mut prepared = make_ready(tree)?;
+    if has_comments_at_the_end(&prepared.tree) {
+        prepared.tree = with_comments_before_a_block(prepared.tree);
+    }
+    Ok(prepared)
+}
+
+/// Whether a comment comes last in some document.
+fn has_comments_at_the_end(tree: &Tree) -> bool {
+    tree.documents.iter().any(|root| {
+        let end = tree.nodes[*root as usize].end as usize;
+        matches!(tree.nodes[end - 1].value, Value::Comment { .. })
+    })
+}
+
+/// Gives the comments at the end of a document to the collection to which they belong when the `sops` block follows, as
+/// it will: readers of the encrypted file bind them to their place there.
+fn with_comments_before_a_block(tree: Tree) -> Tree {
+    let block = Data::Map(vec![(Data::key("mac"), Data::Null)]);
+    let Ok(edits) = super::block::write_block(&tree, &block, Layout::default()) else {
+        return tree;
+    };
+    let text = apply(tree.text.expose(), &edits);
+    let Ok(Composition { tree: read, .. }) = compose::compose(text) else {
+        return tree;
+    };
+    if read.nodes.len() != tree.nodes.len() || read.documents != tree.documents {
+        return tree;
+    }
+    let nodes = tree.nodes.iter().zip(&read.nodes);
+    let is_same = |(old, new): (&Node, &Node)| old.site.len() == new.site.len();
+    let is_leaf = |(old, _): &(&Node, &Node)| !matches!(old.value, Value::Map | Value::List);
+    if !nodes.filter(is_leaf).all(is_same) {
+        return tree;
+    }
+    let ends: Vec<u32> = read.nodes.iter().map(|node| node.end).collect();
+    drop(read);
+    let mut tree = tree;
+    for (node, end) in tree.nodes.iter_mut().zip(ends) {
+        node.end = end;
+    }
+    tree
+}
+
+fn make_ready(tree: Tree) -> Result<Prepared, ParseError> {
     let needs = Needs::of(&tree);
     if !needs.any() {
         return Ok(Prepared {

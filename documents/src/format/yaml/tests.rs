@@ -274,8 +274,16 @@ mod edits {
             ),
             ("a: 1 # c\n", "a", "a: {x: [1, \"y\"]} # c\n"),
             ("a: [1]\n", "a.0", "a: [{x: [1, \"y\"]}]\n"),
-            ("a:\n  b:\n    c: 1\n", "a.b", "a:\n  b:\n    x:\n      - 1\n      - y\n"),
-            ("a:\n  - 1\n", "a.0", "a:\n  -\n    x:\n        - 1\n        - y\n"),
+            (
+                "a:\n  b:\n    c: 1\n",
+                "a.b",
+                "a:\n  b:\n    x:\n      - 1\n      - y\n",
+            ),
+            (
+                "a:\n  - 1\n",
+                "a.0",
+                "a:\n  -\n    x:\n        - 1\n        - y\n",
+            ),
         ] {
             let got = set(text, at, &new);
             assert_eq!(show(&parse(&got)), show(&parse(after)), "{text:?}: {got}");
@@ -297,7 +305,11 @@ mod edits {
             ("a:\n- 1\nc: 2\n", "a.9", "a:\n- 1\n- new\nc: 2\n"),
             ("a: {b: 1}\n", "a.c", "a: {b: 1, c: new}\n"),
             ("a: {}\n", "a.c", "a: {c: new}\n"),
-            ("a: [\n  1,\n  2,\n]\n", "a.9", "a: [\n  1,\n  2,\n  new,\n]\n"),
+            (
+                "a: [\n  1,\n  2,\n]\n",
+                "a.9",
+                "a: [\n  1,\n  2,\n  new,\n]\n",
+            ),
             ("a: 1\n", "b.c.0", "a: 1\nb:\n    c:\n        - new\n"),
             ("a: [x: 1]\n", "a.0.y", "a: [{x: 1, y: new}]\n"),
             (
@@ -332,11 +344,7 @@ mod edits {
             ("a: [1]\n", "a.0", "a: []\n"),
             ("a: {b: 1, c: 2}\n", "a.c", "a: {b: 1}\n"),
             ("a: 1\n", "a", "{}\n"),
-            (
-                "a: 1\nsops:\n    mac: x\n",
-                "a",
-                "sops:\n    mac: x\n",
-            ),
+            ("a: 1\nsops:\n    mac: x\n", "a", "sops:\n    mac: x\n"),
             ("a: &x 1\nb: *x\n", "a", "b: 1\n"),
             ("a: |\n  x\n\n  y\nb: 1\n", "a", "b: 1\n"),
             ("? a\n: 1\n? b\n: 2\n", "a", "? b\n: 2\n"),

@@ -1,0 +1,161 @@
+//! YAML: what the reference's own reader makes of a text, we make of it, comments included; what it refuses, we refuse.
+//!
+//! The judge is `servers/yaml-oracle`, a program of ours around `yaml.v3` in the version that `sops` carries. Documents
+//! are made at random from a seed and damaged at random; one that differs is cut down and shown with its seed.
+//! `SEALWRIGHT_CASES` sets how many, `SEALWRIGHT_SEED` the first seed.
+
+#[allow(
+    dead_code,
+    reason = "only the dice are taken from the generators of other formats"
+)]
+#[path = "../../../documents/tests/documents/generate.rs"]
+mod generate;
+#[path = "yaml/oracle.rs"]
+mod oracle;
+#[path = "yaml/suite.rs"]
+mod suite;
+#[path = "../../../documents/tests/documents/yaml.rs"]
+mod yaml;
+
+use generate::{Case, Dice};
+use oracle::{Oracle, ours};
+
+/// How many documents when nobody asks for more.
+const CASES: u64 = 6_000;
+
+#[test]
+fn generated_documents_are_read_as_by_the_reference() {
+    compare(CASES, |dice| yaml::yaml(dice, yaml::Scope::Odd));
+}
+
+#[test]
+fn damaged_documents_are_read_and_refused_as_by_the_reference() {
+    compare(2 * CASES, |dice| {
+        damage(yaml::yaml(dice, yaml::Scope::Odd), dice)
+    });
+}
+
+fn compare(cases: u64, make: impl Fn(&mut Dice) -> Case) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let cases = number("SEALWRIGHT_CASES").unwrap_or(cases);
+    let first: u64 = number("SEALWRIGHT_SEED").unwrap_or(0);
+    let mut oracle = Oracle::start();
+    let (mut read, mut failures) = (0, Vec::new());
+    for seed in first..first + cases {
+        let mut case = make(&mut Dice::new(seed));
+        match difference(&mut oracle, &case.text()) {
+            Ok(is_read) => read += u64::from(is_read),
+            Err(mut reason) => {
+                let mut at = 0;
+                while at < case.pieces.len() {
+                    let mut smaller = case.clone();
+                    smaller.pieces.remove(at);
+                    match difference(&mut oracle, &smaller.text()) {
+                        Err(other) => (case, reason) = (smaller, other),
+                        Ok(_) => at += 1,
+                    }
+                }
+                let shown = case.text().escape_ascii().to_string();
+                failures.push(format!("seed {seed}: {shown}\n{reason}"));
+            }
+        }
+        if failures.len() == 20 {
+            break;
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    // Texts that are refused prove little: many must be read.
+    assert!(read * 4 > cases, "{read} of {cases} were read");
+}
+
+/// What differs between both readers; otherwise whether they read it.
+fn difference(oracle: &mut Oracle, text: &[u8]) -> Result<bool, String> {
+    let theirs = oracle.read(text);
+    match (ours(text), theirs) {
+        (Ok(ours), Ok(theirs)) if ours == theirs => Ok(true),
+        (Err(_), Err(_)) => Ok(false),
+        (Ok(ours), Ok(theirs)) => Err(format!("reference: {theirs}\nours:      {ours}")),
+        (Ok(_), Err(error)) => Err(format!("we read it, the reference does not: {error}")),
+        (Err(error), Ok(_)) => Err(format!("the reference reads it, we do not: {error}")),
+    }
+}
+
+/// Puts in, takes out and repeats what matters to the grammar.
+fn damage(mut case: Case, dice: &mut Dice) -> Case {
+    const PIECES: [&str; 52] = [
+        "\n",
+        " ",
+        "  ",
+        "#",
+        " #x",
+        "- ",
+        "-",
+        ": ",
+        ":",
+        "? ",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        "'",
+        "\"",
+        "|",
+        ">",
+        "|+\n",
+        ">-\n",
+        "&x ",
+        "*x",
+        "!!str ",
+        "!",
+        "%",
+        "---\n",
+        "...\n",
+        "\t",
+        "\r\n",
+        "\r",
+        "\u{85}",
+        "\u{2028}",
+        "\\",
+        "a: b\n",
+        "x",
+        "1",
+        "~",
+        "<<: ",
+        "\u{feff}",
+        "\u{7f}",
+        "é",
+        "@",
+        "`",
+        "!<",
+        "|2",
+        "\n\n",
+        "\n# c\n",
+        "%YAML 1.2\n",
+        "- - ",
+        "? - ",
+        "\0",
+    ];
+    for _ in 0..=dice.roll(3) {
+        if case.pieces.is_empty() {
+            break;
+        }
+        let which = dice.roll(case.pieces.len());
+        let piece = &mut case.pieces[which];
+        let boundary = |piece: &[u8], mut at: usize| {
+            while piece.get(at).is_some_and(|byte| byte & 0xC0 == 0x80) {
+                at += 1;
+            }
+            at
+        };
+        let at = boundary(piece, dice.roll(piece.len() + 1));
+        let end = boundary(piece, (at + dice.roll(4)).min(piece.len()));
+        let new = PIECES[dice.roll(PIECES.len())].as_bytes();
+        match dice.roll(4) {
+            0 => drop(piece.splice(at..end, new.iter().copied())),
+            1 => drop(piece.drain(at..end)),
+            _ => drop(piece.splice(at..at, new.iter().copied())),
+        }
+    }
+    case
+}

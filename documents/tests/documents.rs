@@ -7,11 +7,11 @@
 mod generate;
 #[path = "documents/laws.rs"]
 mod laws;
-#[path = "documents/yaml.rs"]
-mod yaml;
 #[allow(unreachable_pub, reason = "there they are the crate's own doors")]
 #[path = "../../fuzz/src/targets.rs"]
 mod targets;
+#[path = "documents/yaml.rs"]
+mod yaml;
 
 use std::path::Path;
 

@@ -203,20 +203,23 @@ impl<'w, 'm> Work<'w, 'm> {
             return Ok(());
         }
         let start = self.decoded.len();
-        let mut at_its_place = true;
+        let mut elsewhere = None;
         let kind = match self.cipher.decrypt(stored, walk.aad(), &mut self.decoded) {
             Ok(kind) => kind,
             Err(error) if is_comment => {
-                let elsewhere = match error {
+                let others = match error {
                     CipherError::Refused => walk.other_places(node),
                     _ => Vec::new(),
                 };
-                let found = elsewhere
-                    .iter()
-                    .find_map(|aad| self.cipher.decrypt(stored, aad, &mut self.decoded).ok());
-                at_its_place = false;
+                let found = others.into_iter().find_map(|aad| {
+                    let kind = self.cipher.decrypt(stored, &aad, &mut self.decoded).ok();
+                    Some((kind?, aad))
+                });
                 match found {
-                    Some(kind) => kind,
+                    Some((kind, aad)) => {
+                        elsewhere = Some(aad);
+                        kind
+                    }
                     None => {
                         self.warnings
                             .push(Warning::CommentKept(Place::of(tree, node)));
@@ -240,8 +243,7 @@ impl<'w, 'm> Work<'w, 'm> {
             kind,
             &decoded.expose()[start..],
             content,
-            at_its_place,
-            walk,
+            elsewhere.as_deref().unwrap_or(walk.aad()),
         );
         self.decoded = decoded;
         done
@@ -254,8 +256,7 @@ impl<'w, 'm> Work<'w, 'm> {
         kind: Kind,
         plain: &[u8],
         content: Text,
-        at_its_place: bool,
-        walk: &Walk<'_>,
+        aad: &[u8],
     ) -> Result<(), DecryptError> {
         let (tree, format) = (&self.file.tree, self.file.format);
         let node = leaf.node;
@@ -267,11 +268,11 @@ impl<'w, 'm> Work<'w, 'm> {
         if kind != Kind::Comment {
             self.hash(&scalar);
         }
-        if at_its_place && self.memory.is_some() {
+        if self.memory.is_some() {
             self.wire.truncate(0);
             scalar.write_wire(&mut self.wire);
             if let Some(memory) = &mut self.memory {
-                memory.remember(walk.aad(), &scalar, self.wire.expose(), node);
+                memory.remember(aad, &scalar, self.wire.expose(), node);
             }
         }
         if kind == Kind::Comment && !was_comment && leaf.in_list {

@@ -82,7 +82,16 @@ fn quiet(file: &Encrypted, key: &DataKey, layout: Layout) -> Result<(), String> 
         decrypt_to_edit(file, key).map_err(|error| format!("does not open to edit: {error}"))?;
     let later = "2025-05-06T07:08:09Z".parse().expect("a time");
     let metadata = file.metadata().clone();
-    let again = encrypt(plain.document, metadata, key, Some(memory), later, layout)
+    let mut document = plain.document;
+    if file.format().name() == "yaml" {
+        // As editors and `set` do; comments may belong elsewhere where no block follows.
+        document = Document::parse(
+            file.format(),
+            SecretBytes::copy_of(document.text().expose()),
+        )
+        .map_err(|error| format!("the decrypted text is not read: {error}"))?;
+    }
+    let again = encrypt(document, metadata, key, Some(memory), later, layout)
         .map_err(|error| format!("cannot be encrypted again: {error}"))?;
     if again.changed || again.text != *file.text() {
         let got = again.text.expose().escape_ascii().to_string();
@@ -125,7 +134,15 @@ fn one_value(
     let changed = apply(tree.text.expose(), &edits);
     let document = Document::parse(format, changed)
         .map_err(|error| format!("what was set at {path:?} is not read: {error}"))?;
-    let there = find(document.tree(), path).map(|node| Data::of(document.tree(), node));
+    let found = match format.name() {
+        // A comment counts as an element, and may belong elsewhere when the block above it becomes one line.
+        "yaml" => {
+            let before = values(tree).take_while(|at| at < node).count();
+            values(document.tree()).nth(before)
+        }
+        _ => find(document.tree(), path),
+    };
+    let there = found.map(|node| Data::of(document.tree(), node));
     if there.as_ref() != Some(&value) {
         return Err(format!("what was set at {path:?} is read otherwise"));
     }
@@ -144,7 +161,11 @@ fn one_value(
     }
     for other in (0..before.nodes.len()).filter(|other| other != node) {
         let is_nan = matches!(before.scalar(other), Some(Scalar::Float(value)) if value.is_nan());
-        let is_same = before.scalar(other) == after.scalar(other) || is_nan;
+        // A comment below a YAML block may belong to another collection when the block becomes one line.
+        let is_moved = format.name() == "yaml"
+            && matches!(before.scalar(other), Some(Scalar::Comment(_)))
+            && tree.spelling(*node).contains(&b'\n');
+        let is_same = before.scalar(other) == after.scalar(other) || is_nan || is_moved;
         if !is_same && !shares_a_slot(before, *node, other) {
             return Err(format!("setting {path:?} changed another value"));
         }
@@ -170,30 +191,43 @@ fn same_tree(format: &'static dyn Format, tree: &Tree) -> Result<(), String> {
     let again = format
         .parse(SecretBytes::copy_of(tree.text.expose()))
         .map_err(|error| format!("the decrypted text is not read: {error}"))?;
-    if tree.nodes.len() != again.nodes.len() || tree.documents != again.documents {
+    // The tree of a YAML file keeps how the ciphertexts were spelled (the lowest bits), and its comments where they were
+    // read: before the block.
+    let is_yaml = format.name() == "yaml";
+    if tree.nodes.len() != again.nodes.len() || (!is_yaml && tree.documents != again.documents) {
         return Err("the decrypted tree has another shape than its text".into());
     }
-    for node in 0..tree.nodes.len() {
-        let (a, b) = (&tree.nodes[node], &again.nodes[node]);
-        if format.name() == "yaml" {
-            // Its tree keeps how the ciphertexts were spelled (the lowest bits), and comments before the block where
-            // they were read.
-            let is_leaf = !matches!(a.value, Value::Map | Value::List);
-            if is_leaf && (a.site, a.place & !7) != (b.site, b.place & !7) {
-                return Err(format!("node {node} lies at {a:?} and is read at {b:?}"));
+    let all = |tree: &Tree| (0..tree.nodes.len()).collect::<Vec<_>>();
+    let (ours, theirs) = match is_yaml {
+        true => (values(tree).collect(), values(&again).collect()),
+        false => (all(tree), all(&again)),
+    };
+    for (node, other) in ours.into_iter().zip(theirs) {
+        let (a, b) = (&tree.nodes[node], &again.nodes[other]);
+        let is_there = match is_yaml {
+            true => {
+                matches!(a.value, Value::Map | Value::List)
+                    || (a.site, a.place & !7) == (b.site, b.place & !7)
             }
-        } else if (a.site, a.end, a.place) != (b.site, b.end, b.place) {
+            false => (a.site, a.end, a.place) == (b.site, b.end, b.place),
+        };
+        if !is_there {
             return Err(format!("node {node} lies at {a:?} and is read at {b:?}"));
         }
-        let is_same = match (tree.scalar(node), again.scalar(node)) {
+        let is_same = match (tree.scalar(node), again.scalar(other)) {
             (Some(Scalar::Float(_)), Some(_)) | (None, None) => true,
             (a, b) => a == b,
         };
-        if !is_same || tree.key(node) != again.key(node) {
+        if !is_same || tree.key(node) != again.key(other) {
             return Err(format!("node {node} says something else than its text"));
         }
     }
     Ok(())
+}
+
+/// The nodes that are no comments.
+fn values(tree: &Tree) -> impl Iterator<Item = NodeId> + '_ {
+    (0..tree.nodes.len()).filter(|at| !matches!(tree.nodes[*at].value, Value::Comment { .. }))
 }
 
 /// The path to a node that no earlier node shares; `None` for what `set` cannot reach.

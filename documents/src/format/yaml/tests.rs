@@ -244,7 +244,7 @@ mod edits {
             ("a:\n  - 1\n  - 2 # x\n", "a.0", "a:\n  - new\n  - 2 # x\n"),
             ("a:\n  b: 1\n  c: 2\nd: 3\n", "a", "a: new\nd: 3\n"),
             ("a:\n- 1\n- 2\nd: 3\n", "a", "a: new\nd: 3\n"),
-            ("a: # x\n  b: 1\nd: 3\n", "a", "a: # x\n    new\nd: 3\n"),
+            ("a: # x\n  b: 1\nd: 3\n", "a", "a: # x\n  new\nd: 3\n"),
             ("a:\n  - b: 1\n    c: 2\n", "a.0", "a:\n  - new\n"),
             (
                 "a: &x 1\nb: *x\nc: [*x]\n",
@@ -290,7 +290,7 @@ mod edits {
         }
         assert_eq!(
             set("a: 1\nb: 2\n", "a", &new),
-            "a:\n    x:\n        - 1\n        - y\nb: 2\n"
+            "a:\n    x:\n        - 1\n        - \"y\"\nb: 2\n"
         );
     }
 
@@ -311,7 +311,6 @@ mod edits {
                 "a: [\n  1,\n  2,\n  new,\n]\n",
             ),
             ("a: 1\n", "b.c.0", "a: 1\nb:\n    c:\n        - new\n"),
-            ("a: [x: 1]\n", "a.0.y", "a: [{x: 1, y: new}]\n"),
             (
                 "a: 1\nsops:\n    mac: x\n",
                 "b",

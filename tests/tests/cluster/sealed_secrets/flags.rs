@@ -1,5 +1,7 @@
 //! Flags that change what happens in the cluster.
 
+use std::io::{Read, Write};
+
 use kube::api::DeleteParams;
 use sealwright_tests::harness::cluster;
 use sealwright_tests::harness::cluster::{eventually, rule};
@@ -8,7 +10,7 @@ use serde_json::json;
 use super::rig::{A_MOMENT, Rig, Variant};
 
 #[tokio::test]
-async fn c11_c17_c22_c80_selector_status_and_series() {
+async fn c11_c17_c22_c80_t30_selector_status_and_series() {
     let flags = [
         "--label-selector=team=a",
         "--update-status=false",
@@ -119,4 +121,22 @@ async fn c2_to_c4_c14_c15_keys_as_they_are_asked_for() {
     );
     tokio::time::sleep(A_MOMENT).await;
     assert_eq!(rig.key_names().await, names, "one is enough");
+}
+
+#[tokio::test]
+async fn c26_to_c28_a_client_that_says_nothing_is_let_go() {
+    let rig = Rig::start(cluster(), "silent", &["--read-timeout=1s"]).await;
+    for said in [
+        "",
+        "GET /healthz HTTP/1.1\r\nHost: ",
+        "POST /v1/verify HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nno",
+    ] {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", rig.port())).unwrap();
+        stream.write_all(said.as_bytes()).unwrap();
+        let mut answer = String::new();
+        // Ends only when the other side closes; the client itself never does.
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(!answer.contains("200 OK"), "{answer}");
+    }
+    assert_eq!(rig.http("GET", "/healthz", "", "").status, 200);
 }

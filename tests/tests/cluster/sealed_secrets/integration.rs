@@ -447,14 +447,19 @@ async fn t4_t44_owner_references_and_server_fields() {
 }
 
 #[tokio::test]
-async fn c47_c55_a_deleted_sealed_secret_takes_its_secret_and_series_along() {
+async fn c47_c55_t32_a_deleted_sealed_secret_takes_its_secret_and_series_along() {
     let rig = Rig::start(cluster(), "c47", &[]).await;
     rig.create(&rig.sealed("a", &[("foo", "bar")])).await;
     rig.eventually_synced("a", "True").await;
+    let requests = rig.metric("unseal_requests_total");
     rig.sealed_secrets()
         .delete("a", &DeleteParams::default())
         .await
         .unwrap();
+    eventually("the deletion counts as a request", async || {
+        (rig.metric("unseal_requests_total") > requests).then_some(())
+    })
+    .await;
     eventually("the garbage collector has been there", async || {
         rig.secret("a").await.is_none().then_some(())
     })
@@ -476,4 +481,52 @@ async fn p10_a_status_that_somebody_else_wrote_is_put_right() {
         .await
         .unwrap();
     rig.eventually_synced("a", "True").await;
+}
+
+#[tokio::test]
+async fn t11_empty_values_and_empty_objects_are_legal() {
+    let rig = Rig::start(cluster(), "t11", &[]).await;
+    rig.create(&rig.sealed("value", &[("empty", "")])).await;
+    rig.create(&rig.sealed("nothing", &[])).await;
+    let mut rendered = rig.sealed("rendered", &[]);
+    rendered.spec.template.data = [("out".to_owned(), Some("{{ len . }}".to_owned()))].into();
+    rig.create(&rendered).await;
+    for name in ["value", "nothing", "rendered"] {
+        rig.eventually_synced(name, "True").await;
+    }
+    assert_eq!(data(&rig.secret("value").await.unwrap())["empty"], "");
+    assert!(data(&rig.secret("nothing").await.unwrap()).is_empty());
+    assert_eq!(data(&rig.secret("rendered").await.unwrap())["out"], "1");
+}
+
+#[tokio::test]
+async fn t54_c72_the_series_is_there_for_every_object_and_always_true() {
+    let mut rig = Rig::start(cluster(), "t54", &[]).await;
+    let series = |name: &str, instance: &str| {
+        format!(
+            "condition_info{{condition=\"Synced\",name=\"{name}\",namespace=\"{}\",ss_app_kubernetes_io_instance=\"{instance}\"}}",
+            rig.namespace.name()
+        )
+    };
+    let (good, bad) = (series("good", "team"), series("bad", ""));
+    let mut sealed = rig.sealed("good", &[("foo", "bar")]);
+    sealed.metadata.labels = Some([("app.kubernetes.io/instance".into(), "team".into())].into());
+    rig.create(&sealed).await;
+    let mut sealed = rig.sealed("bad", &[("foo", "bar")]);
+    sealed
+        .spec
+        .encrypted_data
+        .insert("foo".into(), "AgAA".into());
+    rig.create(&sealed).await;
+    rig.eventually_synced("good", "True").await;
+    rig.eventually_synced("bad", "False").await;
+    for restart in [false, true] {
+        if restart {
+            rig.kill_and_restart(0);
+        }
+        eventually("both series are there and true", async || {
+            (rig.metric(&good) == 1.0 && rig.metric(&bad) == -1.0).then_some(())
+        })
+        .await;
+    }
 }

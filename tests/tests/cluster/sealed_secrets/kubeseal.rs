@@ -200,7 +200,7 @@ async fn anybody(rig: &Rig<'_>) -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn i9_i11_i12_the_real_kubeseal_with_our_controller() {
+async fn i9_i11_i12_t19_t20_t33_the_real_kubeseal_with_our_controller() {
     let rig = Rig::start(cluster(), "kubeseal-theirs", &["--key-renew-period=0"]).await;
     rig.serve().await;
     let kubeseal = Kubeseal::theirs(anybody(&rig).await, rig.namespace.name());
@@ -208,7 +208,7 @@ async fn i9_i11_i12_the_real_kubeseal_with_our_controller() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn i9_i11_i12_our_kubeseal_with_our_controller() {
+async fn i9_i11_i12_t21_t33_our_kubeseal_with_our_controller() {
     let rig = Rig::start(cluster(), "kubeseal-ours", &["--key-renew-period=0"]).await;
     rig.serve().await;
     let kubeseal = Kubeseal::ours(anybody(&rig).await, rig.namespace.name());

@@ -151,6 +151,11 @@ impl<'a> Rig<'a> {
         self.namespace.answer_for(name, None, 8080, port).await;
     }
 
+    /// The loopback port of the first controller's HTTP door.
+    pub(super) fn port(&self) -> u16 {
+        self.replicas[0].port
+    }
+
     /// Everything all controllers printed.
     pub(super) fn logs(&self) -> String {
         self.replicas

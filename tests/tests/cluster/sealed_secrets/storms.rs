@@ -325,7 +325,7 @@ async fn an_expired_watch_is_listed_again_and_misses_nothing() {
 }
 
 #[tokio::test]
-async fn another_writer_is_not_overwritten_unseen_and_does_not_win() {
+async fn t9_another_writer_is_not_overwritten_unseen_and_does_not_win() {
     let rig = Rig::start(cluster(), "writer", &[]).await;
     create_many(&rig, 1).await;
     eventually_all_synced(&rig, 1).await;

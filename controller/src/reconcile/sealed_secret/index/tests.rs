@@ -97,7 +97,7 @@ fn a_fight_with_another_writer_slows_down() {
 }
 
 #[test]
-fn a_listing_finds_what_is_gone() {
+fn t36_a_listing_finds_what_is_gone() {
     let index = applied();
     let began = index.begin_listing();
     assert_eq!(index.end_listing(began, Some("other")), []);

@@ -3,6 +3,7 @@
 //! What counts are the ratios: times depend on the machine, but both sides had the same one at the same time. The rows
 //! are a list ([`rows::ROWS`]); the results go to `target/bench.json` and as a table to the terminal.
 
+mod controller;
 mod inputs;
 mod measure;
 mod report;
@@ -30,7 +31,7 @@ pub struct Side {
 }
 
 /// What one side took.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 struct Taken {
     name: &'static str,
     /// The median of the wall clock, in milliseconds.
@@ -57,11 +58,10 @@ struct Measured {
 ///
 /// Says which side of which row failed or printed something else than it has to.
 pub fn run(names: &[String], tell: &mut dyn FnMut(&str)) -> Result<(), String> {
-    let chosen = |row: &&Row| {
-        names.is_empty() || names.iter().any(|name| row.name.starts_with(name.as_str()))
-    };
+    let chosen =
+        |row: &str| names.is_empty() || names.iter().any(|name| row.starts_with(name.as_str()));
     let mut results = Vec::new();
-    for row in ROWS.iter().filter(chosen) {
+    for row in ROWS.iter().filter(|row| chosen(row.name)) {
         let folder = tempfile::Builder::new()
             .prefix("sealwright-bench-")
             .tempdir();
@@ -71,6 +71,12 @@ pub fn run(names: &[String], tell: &mut dyn FnMut(&str)) -> Result<(), String> {
             measure_row(row, folder.path()).map_err(|error| format!("{}: {error}", row.name))?;
         report::table(&measured).iter().for_each(|line| tell(line));
         results.push(measured);
+    }
+    if chosen("F6") {
+        for measured in controller::measure().map_err(|error| format!("F6: {error}"))? {
+            report::table(&measured).iter().for_each(|line| tell(line));
+            results.push(measured);
+        }
     }
     let sizes = report::sizes();
     report::size_table(&sizes)

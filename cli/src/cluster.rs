@@ -370,8 +370,18 @@ fn kubeconfig(options: &ClusterOptions) -> Result<Option<Kubeconfig>, ClusterErr
     {
         return Kubeconfig::read_from(path).map(Some).map_err(failed);
     }
-    if std::env::var_os("KUBECONFIG").is_some_and(|list| !list.is_empty()) {
-        return Kubeconfig::from_env().map_err(failed);
+    if let Some(list) = std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) {
+        // As for kubectl, files of the list that are not there are as good as empty.
+        return std::env::split_paths(&list)
+            .filter(|path| path.exists())
+            .try_fold(None, |merged: Option<Kubeconfig>, path| {
+                let next = Kubeconfig::read_from(path)?;
+                Ok(Some(match merged {
+                    Some(merged) => merged.merge(next)?,
+                    None => next,
+                }))
+            })
+            .map_err(failed);
     }
     let Some(home) = std::env::home_dir() else {
         return Ok(None);
@@ -457,8 +467,27 @@ async fn from_kubeconfig(
     let mut user = found
         .and_then(|named| named.auth_info.clone())
         .unwrap_or_default();
+    if let Some(path) = user.token_file.take() {
+        // Of both, kubectl takes the file; it ends in a newline as often as not.
+        let token = std::fs::read_to_string(&path).map_err(|error| {
+            ClusterError::Kubeconfig(format!("cannot read the token file {path}: {error}"))
+        })?;
+        user.token = Some(token.trim().to_owned().into());
+    }
     override_cluster(&mut cluster, options);
     override_user(&mut user, options);
+    if cluster
+        .server
+        .as_deref()
+        .is_some_and(|server| server.starts_with("http://"))
+    {
+        // As kubectl, nobody shows a credential to a server that is not encrypted; whom one asks for is no credential.
+        user = AuthInfo {
+            impersonate: user.impersonate,
+            impersonate_groups: user.impersonate_groups,
+            ..AuthInfo::default()
+        };
+    }
     if cluster.server.is_none() {
         return Err(ClusterError::NoConfiguration);
     }

@@ -9,6 +9,7 @@ mod node;
 mod yaml;
 mod yaml_text;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sealwright_crypto::sealing::{KeyError, PrivateKey, base64};
 use sealwright_crypto::secret::SecretBytes;
 
@@ -282,6 +283,7 @@ fn secret(object: &Object) -> Result<PlainSecret, ManifestError> {
         let json = Object::json_of(metadata, &["metadata"]);
         secret.metadata = serde_json::from_slice(json.expose())
             .map_err(|_| object.error("metadata", "a field has the wrong type"))?;
+        drop_empty_fields(&mut secret.metadata);
     }
     secret.kind = object.text_field("type")?.filter(|kind| !kind.is_empty());
     secret.immutable = match object.node.field("immutable") {
@@ -301,11 +303,7 @@ fn secret(object: &Object) -> Result<PlainSecret, ManifestError> {
             Some(_) => return Err(object.error(field, "a map is expected")),
         };
         for (key, value) in entries {
-            let key = key
-                .as_text()
-                .flatten()
-                .map(|key| key.to_string())
-                .unwrap_or_default();
+            let key = key.as_key();
             let at = || format!("{field}.{key}");
             let bytes = if value.is_null() {
                 SecretBytes::default()
@@ -352,7 +350,24 @@ fn sealed_secret(object: &Object) -> Result<SealedSecret, ManifestError> {
     let mut sealed: SealedSecret = serde_json::from_slice(json.expose())
         .map_err(|error| object.error("", shortened(&error)))?;
     sealed.status = None;
+    drop_empty_fields(&mut sealed.metadata);
+    drop_empty_fields(&mut sealed.spec.template.metadata);
     Ok(sealed)
+}
+
+/// Takes an empty map or list for an absent one, as all of Kubernetes does.
+fn drop_empty_fields(metadata: &mut ObjectMeta) {
+    metadata.labels.take_if(|labels| labels.is_empty());
+    metadata
+        .annotations
+        .take_if(|annotations| annotations.is_empty());
+    metadata
+        .finalizers
+        .take_if(|finalizers| finalizers.is_empty());
+    metadata.managed_fields.take_if(|fields| fields.is_empty());
+    metadata
+        .owner_references
+        .take_if(|owners| owners.is_empty());
 }
 
 /// The reason without the place in a JSON text that nobody wrote.

@@ -85,6 +85,18 @@ impl Node {
         }))
     }
 
+    /// The text of a scalar that is a key: as [`Node::as_text`], but infinite as YAML spells it.
+    pub(super) fn as_key(&self) -> String {
+        let text = self.as_text().flatten().unwrap_or_default();
+        let spelled = match (self, &*text) {
+            (Node::Float(_), "+Inf") => ".inf",
+            (Node::Float(_), "-Inf") => "-.inf",
+            (Node::Float(_), "NaN") => ".nan",
+            _ => return text.into_owned(),
+        };
+        spelled.to_owned()
+    }
+
     /// The field of a map, in any case if there is no exact match.
     pub(super) fn field(&self, name: &str) -> Option<&Node> {
         let Node::Map(entries) = self else {
@@ -214,6 +226,8 @@ fn write_json(node: &Node, path: &mut Vec<String>, out: &mut SecretWriter) {
             out.push_byte(b'}');
         }
         Node::Text(text) => write_json_text(text, out),
+        // Kubernetes reads nothing in a map of texts as the empty text.
+        Node::Null if is_in_text_map(path) => out.push(b"\"\""),
         Node::Null => out.push(b"null"),
         scalar if wants_text(path) => {
             write_json_text(
@@ -237,11 +251,7 @@ pub(super) fn last_of_each(entries: &[(Rc<Node>, Rc<Node>)]) -> Vec<(String, &No
     let mut kept: Vec<(String, &Node)> = Vec::with_capacity(entries.len());
     let mut places = std::collections::HashMap::with_capacity(entries.len());
     for (key, value) in entries {
-        let key = key
-            .as_text()
-            .flatten()
-            .map(|key| key.to_string())
-            .unwrap_or_default();
+        let key = key.as_key();
         match places.get(&key) {
             Some(place) => {
                 let place: &usize = place;
@@ -265,11 +275,17 @@ fn holds_own_keys(path: &[String]) -> bool {
 
 fn wants_text(path: &[String]) -> bool {
     let field = path.last().map_or("", String::as_str);
-    let parent = path.len().checked_sub(2).map_or("", |at| path[at].as_str());
-    if TEXT_MAPS.contains(&parent) || (parent == "data" && path.len() > 2) {
-        return true;
-    }
-    !TYPED_FIELDS.contains(&field)
+    is_in_text_map(path)
+        || (parent(path) == "data" && path.len() > 2)
+        || !TYPED_FIELDS.contains(&field)
+}
+
+fn is_in_text_map(path: &[String]) -> bool {
+    TEXT_MAPS.contains(&parent(path))
+}
+
+fn parent(path: &[String]) -> &str {
+    path.len().checked_sub(2).map_or("", |at| path[at].as_str())
 }
 
 pub(super) fn write_json_text(text: &str, out: &mut SecretWriter) {

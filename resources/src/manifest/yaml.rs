@@ -113,6 +113,9 @@ impl Builder {
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let open = self.open.pop().expect("the parser pairs its events");
+                if open.is_map && open.children.iter().step_by(2).any(|key| key.is_null()) {
+                    return refuse("a key is missing");
+                }
                 let node = if open.is_map {
                     map(open.children)
                 } else {

@@ -66,13 +66,13 @@ impl Writer {
                 self.end_line();
                 self.indent(indent);
             }
-            let long = key.chars().count() > 128 || key.contains('\n');
+            let long = key.chars().count() > 128 || key.contains(['\n', '\r']);
             if long {
                 self.push("? ");
             }
             self.text(key, indent, !long);
             if long {
-                self.push("\n");
+                self.end_line();
                 self.indent(indent);
             }
             self.push(":");
@@ -206,7 +206,6 @@ impl Writer {
                 '\r' => "\\r".to_owned(),
                 '\u{1b}' => "\\e".to_owned(),
                 '\u{85}' => "\\N".to_owned(),
-                '\u{a0}' => "\\_".to_owned(),
                 '\u{2028}' => "\\L".to_owned(),
                 '\u{2029}' => "\\P".to_owned(),
                 letter if is_printable(letter) => letter.to_string(),
@@ -280,9 +279,11 @@ fn style(text: &str, is_key: bool) -> Style {
     }
 }
 
+/// What stands for itself. U+2028 and U+2029 end a line for readers of YAML 1.1 and for no others, so they are escaped: the
+/// reference writes them raw, which only its own reader takes for the same text.
 fn is_printable(letter: char) -> bool {
     matches!(letter, ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}')
-        && !matches!(letter, '\u{feff}')
+        && !matches!(letter, '\u{2028}' | '\u{2029}' | '\u{feff}')
 }
 
 /// Whether a one-line text can stand without quotes in block context.
@@ -295,12 +296,6 @@ fn is_plain(text: &str) -> bool {
         return false;
     }
     let letters: Vec<char> = text.chars().collect();
-    if letters
-        .iter()
-        .any(|letter| matches!(letter, '\u{2028}' | '\u{2029}'))
-    {
-        return false;
-    }
     let followed_by_blank = |at: usize| letters.get(at + 1).is_none_or(|next| *next == ' ');
     let first = match letters[0] {
         '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%'
@@ -338,25 +333,79 @@ fn is_sexagesimal(text: &str) -> bool {
         && rest > 0
 }
 
-/// A date or a timestamp of YAML 1.1.
+/// A date or a timestamp of YAML 1.1, as far as the reference knows them: with `T` and a zone, or with a blank and none.
 fn is_date(text: &str) -> bool {
-    let digits = |text: &str, len: std::ops::RangeInclusive<usize>| {
-        len.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    let number = |text: &str, most: usize| -> Option<u32> {
+        let is_short = (1..=most).contains(&text.len());
+        (is_short && text.bytes().all(|byte| byte.is_ascii_digit()))
+            .then(|| text.parse().ok())
+            .flatten()
     };
-    let date_end = text.find(['T', 't', ' ']).unwrap_or(text.len());
-    let mut parts = text[..date_end].split('-');
-    let is_date = parts.next().is_some_and(|year| digits(year, 4..=4))
-        && parts.next().is_some_and(|month| digits(month, 1..=2))
-        && parts.next().is_some_and(|day| digits(day, 1..=2))
-        && parts.next().is_none();
-    let time = text[date_end..].trim_start_matches(['T', 't', ' ']);
-    is_date
-        && (date_end == text.len()
-            || (time.starts_with(|letter: char| letter.is_ascii_digit())
-                && time.matches(':').count() >= 2
-                && time
-                    .bytes()
-                    .all(|byte| byte.is_ascii_digit() || b":.+-Zz ".contains(&byte))))
+    let (date, time) = match text.find(['T', 't', ' ']) {
+        Some(at) => (
+            &text[..at],
+            Some((text.as_bytes()[at] == b' ', &text[at + 1..])),
+        ),
+        None => (text, None),
+    };
+    let mut parts = date.splitn(3, '-');
+    let year = parts
+        .next()
+        .filter(|year| year.len() == 4)
+        .and_then(|year| number(year, 4));
+    let mut part = |range: std::ops::RangeInclusive<u32>| {
+        parts
+            .next()
+            .and_then(|part| number(part, 2))
+            .filter(|part| range.contains(part))
+    };
+    let (Some(year), Some(month), Some(day)) = (year, part(1..=12), part(1..=31)) else {
+        return false;
+    };
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        2 => 28 + u32::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    if day > days {
+        return false;
+    }
+    let Some((is_without_zone, time)) = time else {
+        return true;
+    };
+    let time = if is_without_zone {
+        time
+    } else if let Some(time) = time.strip_suffix('Z') {
+        time
+    } else {
+        let Some((time, zone)) = time.rfind(['+', '-']).map(|at| time.split_at(at)) else {
+            return false;
+        };
+        let is_zone = zone.len() == 6
+            && zone[1..].split_once(':').is_some_and(|(hours, minutes)| {
+                number(hours, 2).is_some_and(|hours| hours <= 24)
+                    && minutes.len() == 2
+                    && number(minutes, 2).is_some_and(|minutes| minutes < 60)
+            });
+        if !is_zone {
+            return false;
+        }
+        time
+    };
+    let mut parts = time.splitn(3, ':');
+    let mut part = |limit: u32| {
+        let part = parts.next().unwrap_or_default();
+        let (whole, fraction) = match part.split_once(['.', ',']).filter(|_| limit == 61) {
+            Some((whole, fraction)) => (whole, Some(fraction)),
+            None => (part, None),
+        };
+        let fraction_fits = fraction.is_none_or(|digits| {
+            !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+        });
+        fraction_fits && number(whole, 2).is_some_and(|part| part < limit.min(60))
+    };
+    part(24) && part(60) && part(61)
 }
 
 /// Orders keys as people count: `a2` before `a10`, letters after everything else.

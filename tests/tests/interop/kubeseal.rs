@@ -1,5 +1,12 @@
 //! `kubeseal` both ways, offline: what either program seals the other opens, and the output has the same shape.
 
+#[path = "kubeseal/cluster.rs"]
+mod cluster;
+#[path = "kubeseal/door.rs"]
+mod door;
+#[path = "kubeseal/generated.rs"]
+mod generated;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -57,6 +64,16 @@ impl Bench {
     }
 
     fn run(&self, program: Program, args: &[&str], input: &str) -> Output {
+        self.run_with(program, args, &[], input)
+    }
+
+    fn run_with(
+        &self,
+        program: Program,
+        args: &[&str],
+        env: &[(&str, &str)],
+        input: &str,
+    ) -> Output {
         let mut command = match program {
             Program::Theirs => Command::new(incumbents::kubeseal()),
             Program::Ours => {
@@ -69,7 +86,8 @@ impl Bench {
             .args(args)
             .current_dir(&self.folder)
             .env_clear()
-            .env("HOME", self.folder.path());
+            .env("HOME", self.folder.path())
+            .envs(env.iter().copied());
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

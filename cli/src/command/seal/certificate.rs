@@ -114,7 +114,10 @@ fn fetch_named(name: &str) -> Result<Vec<u8>> {
         }
         _ => name,
     };
+    // Scripts and the reference's own tests look for these words.
     std::fs::read(path).map_err(|error| {
-        Error::generic(format!("cannot read the certificate {path}")).because(error)
+        let reason = error.to_string();
+        let reason = reason.split(" (os error").next().unwrap_or(&reason);
+        Error::generic(format!("open {path}: {}", reason.to_ascii_lowercase()))
     })
 }

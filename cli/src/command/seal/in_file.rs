@@ -127,7 +127,7 @@ pub(crate) fn reseal_file(
     refresh: Refresh,
 ) -> Result<Option<ResealedFile>> {
     let shown = path.display();
-    if memchr::memmem::find(text.expose(), KIND.as_bytes()).is_none() {
+    if !may_hold_sealed_secrets(text.expose()) {
         return Ok(None);
     }
     let format = format_of(path, &text);
@@ -143,7 +143,9 @@ pub(crate) fn reseal_file(
             let name = sealed.metadata.name.clone().unwrap_or_default();
             let renewed =
                 reseal(sealed, keys, to, refresh, &UnsealOptions::default()).map_err(|error| {
-                    Error::generic(format!("cannot reseal {name} in {shown}")).because(error)
+                    Error::generic(format!("cannot reseal {name} in {shown}"))
+                        .because(error)
+                        .hint(format!("the backup has {} private keys", keys.len()))
                 })?;
             if sealed.spec.data.is_some() {
                 return Err(Error::generic(format!("{name} in {shown} has the deprecated form with spec.data"))
@@ -189,6 +191,27 @@ pub(crate) fn reseal_file(
         changed,
         values,
     }))
+}
+
+/// Whether somewhere a kind is given as SealedSecret. A tree has files of all sorts, and those that cannot be read are
+/// an error only if something would be left behind in them.
+fn may_hold_sealed_secrets(text: &[u8]) -> bool {
+    let quoted = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'"' | b'\'');
+    memchr::memmem::find_iter(text, KIND.as_bytes()).any(|at| {
+        let before = text[..at].trim_ascii_end();
+        let before = before
+            .strip_suffix(b"\"")
+            .or(before.strip_suffix(b"'"))
+            .unwrap_or(before);
+        let Some(before) = before.trim_ascii_end().strip_suffix(b":") else {
+            return false;
+        };
+        let end = before
+            .iter()
+            .rposition(|byte| !quoted(byte))
+            .map_or(0, |at| at + 1);
+        before[..end].to_ascii_lowercase().ends_with(b"kind")
+    })
 }
 
 /// The SealedSecrets of a document: itself, or the items of a List.

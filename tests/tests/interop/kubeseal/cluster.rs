@@ -1,0 +1,489 @@
+//! `kubeseal` before a cluster: who it says it is, where it asks, and what it makes of the answers, beside the real one.
+//! Every user has a token: without any credential the real one asks the terminal for a name and a password.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::Output;
+
+use serde_json::json;
+
+use super::door::{Answers, Asked, Door};
+use super::{BOTH, Bench, Program, SECRET};
+
+impl Bench {
+    /// A door that serves this bench's certificate.
+    fn door(&self, answers: Answers) -> Door {
+        Door::open(Answers {
+            certificate: self.read("cert.pem"),
+            ..answers
+        })
+    }
+
+    /// Runs both programs on the same door and compares what they ask; gives what they said.
+    fn asked_alike(
+        &self,
+        door: &Door,
+        args: &[&str],
+        env: &[(&str, &str)],
+        input: &str,
+    ) -> ([Output; 2], Vec<Asked>) {
+        door.asked();
+        let mut asked = Vec::new();
+        let outputs = BOTH.map(|program| {
+            let output = self.run_with(program, args, env, input);
+            asked.push(door.asked());
+            output
+        });
+        let compact = |asked: &[Asked]| -> Vec<_> {
+            asked
+                .iter()
+                .map(|asked| {
+                    (
+                        asked.method.clone(),
+                        asked.path.split('?').next().unwrap_or_default().to_owned(),
+                        asked.who.clone(),
+                        parsed(&asked.body),
+                    )
+                })
+                .collect()
+        };
+        assert_eq!(
+            compact(&asked[1]),
+            compact(&asked[0]),
+            "{args:?} {env:?} {:?}",
+            outputs.each_ref().map(told)
+        );
+        (outputs, asked.swap_remove(1))
+    }
+}
+
+fn parsed(body: &str) -> serde_json::Value {
+    serde_json::from_str(body).unwrap_or_else(|_| body.into())
+}
+
+fn told(output: &Output) -> (String, String, Option<i32>) {
+    (
+        String::from_utf8(output.stdout.clone()).unwrap(),
+        String::from_utf8(output.stderr.clone()).unwrap(),
+        output.status.code(),
+    )
+}
+
+#[test]
+fn k66_to_k69_t19_the_certificate_comes_through_the_service_proxy() {
+    for port_name in ["", "http"] {
+        let bench = Bench::new();
+        let door = bench.door(Answers {
+            port_name,
+            ..Answers::default()
+        });
+        bench.write("config", &door.kubeconfig(&json!({ "token": "t" })));
+        let args = ["--kubeconfig", "config", "--fetch-cert"];
+        let (outputs, asked) = bench.asked_alike(&door, &args, &[], "");
+        for output in &outputs {
+            assert_eq!(
+                told(output),
+                (bench.read("cert.pem"), String::new(), Some(0))
+            );
+        }
+        assert_eq!(
+            asked[1].path,
+            format!(
+                "/api/v1/namespaces/kube-system/services/http:sealed-secrets-controller:{port_name}/proxy/v1/cert.pem"
+            )
+        );
+        assert_eq!(asked[1].accept, "application/x-pem-file, */*");
+    }
+}
+
+#[test]
+fn k67_a_service_that_is_not_there_is_named_with_the_flags_that_name_it() {
+    let bench = Bench::new();
+    let door = bench.door(Answers::default());
+    bench.write("config", &door.kubeconfig(&json!({ "token": "t" })));
+    let args = [
+        "--kubeconfig",
+        "config",
+        "--fetch-cert",
+        "--controller-name",
+        "absent",
+    ];
+    let (outputs, _) = bench.asked_alike(&door, &args, &[], "");
+    let [theirs, ours] = outputs.each_ref().map(told);
+    assert_eq!(ours.2, Some(1));
+    assert_eq!(
+        (ours.1.trim_end(), ours.2),
+        (theirs.1.trim_end(), theirs.2),
+        "message and code"
+    );
+}
+
+#[test]
+fn k22_to_k40_k81_who_asks_and_where() {
+    let bench = Bench::new();
+    let door = bench.door(Answers::default());
+    bench.write("config", &door.kubeconfig(&json!({ "token": "of-u" })));
+    bench.write("ca.pem", &door.authority);
+    let server = format!("https://127.0.0.1:{}", door.port);
+    let by_name = format!("https://localhost:{}", door.port);
+    let plain = format!("http://127.0.0.1:{}", door.port);
+    let cases: &[&[&str]] = &[
+        &[],
+        &["--context", "other"],
+        &["--user", "v"],
+        &["--cluster", "c"],
+        &["--token", "from-flag"],
+        &["--as", "someone"],
+        &[
+            "--as",
+            "someone",
+            "--as-uid",
+            "77",
+            "--as-group",
+            "a",
+            "--as-group",
+            "b,c",
+        ],
+        &["--server", &server],
+        // Nobody shows a credential over plain HTTP.
+        &["--server", &plain],
+        &[
+            "--server",
+            &plain,
+            "--token",
+            "from-flag",
+            "--as",
+            "someone",
+        ],
+        &["--server", &by_name],
+        &[
+            "--server",
+            &by_name,
+            "--tls-server-name",
+            "api.cluster.invalid",
+        ],
+        &["--server", &by_name, "--insecure-skip-tls-verify"],
+        &["--server", &server, "--certificate-authority", "ca.pem"],
+        &["--server", &server, "--certificate-authority", "cert.pem"],
+        &["--request-timeout", "5s"],
+        &["--disable-compression"],
+        &["--controller-namespace", "elsewhere"],
+        &["--context", "absent"],
+        &["--cluster", "absent"],
+        &["--user", "absent"],
+    ];
+    for case in cases {
+        let args = [&["--kubeconfig", "config", "--fetch-cert"], *case].concat();
+        let (outputs, _) = bench.asked_alike(&door, &args, &[], "");
+        assert_eq!(
+            outputs[0].status.code(),
+            outputs[1].status.code(),
+            "{case:?}"
+        );
+    }
+    for user in [
+        json!({ "username": "me", "password": "pw" }),
+        json!({ "token": "t", "as": "them", "as-groups": ["x", "y"], "as-user-extra": { "scope": ["z"] } }),
+        json!({ "tokenFile": bench.path("token") }),
+        json!({ "token": "direct", "tokenFile": bench.path("token") }),
+    ] {
+        bench.write("token", "from-file\n");
+        bench.write("config", &door.kubeconfig(&user));
+        let (outputs, _) =
+            bench.asked_alike(&door, &["--kubeconfig", "config", "--fetch-cert"], &[], "");
+        assert!(
+            outputs[1].status.success(),
+            "{user}: {:?}",
+            told(&outputs[1])
+        );
+    }
+}
+
+#[test]
+fn k81_a_plugin_gives_the_token() {
+    let bench = Bench::new();
+    let door = bench.door(Answers::default());
+    bench.write(
+        "plugin.sh",
+        "#!/bin/sh\nprintf '{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\"status\":{\"token\":\"%s-%s\"}}' \"$1\" \"$EXTRA\"\n",
+    );
+    std::fs::set_permissions(
+        bench.path("plugin.sh"),
+        std::fs::Permissions::from_mode(0o755),
+    )
+    .unwrap();
+    let exec = json!({ "exec": {
+        "apiVersion": "client.authentication.k8s.io/v1", "command": bench.path("plugin.sh"), "args": ["plugged"],
+        "env": [{ "name": "EXTRA", "value": "in" }], "interactiveMode": "Never",
+    } });
+    bench.write("config", &door.kubeconfig(&exec));
+    let (outputs, asked) = bench.asked_alike(
+        &door,
+        &["--kubeconfig", "config", "--fetch-cert"],
+        &[("PATH", "/usr/bin:/bin")],
+        "",
+    );
+    assert!(outputs[1].status.success(), "{:?}", told(&outputs[1]));
+    assert_eq!(asked[0].who["authorization"], ["Bearer plugged-in"]);
+}
+
+#[test]
+fn k81_kubeconfigs_are_found_as_kubectl_finds_them() {
+    let bench = Bench::new();
+    let door = bench.door(Answers::default());
+    let whole: serde_json::Value =
+        serde_json::from_str(&door.kubeconfig(&json!({ "token": "t" }))).unwrap();
+    let part = |keys: &[&str]| {
+        let mut part = whole.clone();
+        part.as_object_mut()
+            .unwrap()
+            .retain(|key, _| keys.contains(&key.as_str()) || key == "kind" || key == "apiVersion");
+        part.to_string()
+    };
+    bench.write("one", &part(&["clusters", "current-context"]));
+    bench.write("two", &part(&["contexts", "users"]));
+    std::fs::create_dir(bench.path(".kube")).unwrap();
+    bench.write(".kube/config", &whole.to_string());
+    let here = bench.path("");
+    let list = format!("{0}one:{0}absent:{0}two", here.display());
+    for env in [
+        &[("KUBECONFIG", list.as_str())][..],
+        &[],
+        &[("KUBECONFIG", "")],
+    ] {
+        let (outputs, asked) = bench.asked_alike(&door, &["--fetch-cert"], env, "");
+        assert!(
+            outputs[1].status.success(),
+            "{env:?}: {:?}",
+            told(&outputs[1])
+        );
+        assert_eq!(asked.len(), 2);
+    }
+    // The flag's file has to be there; a missing one of the variable is as good as none.
+    for (args, env) in [
+        (&["--kubeconfig", "absent", "--fetch-cert"][..], &[][..]),
+        (&["--fetch-cert"], &[("KUBECONFIG", "absent")]),
+    ] {
+        let (outputs, asked) = bench.asked_alike(&door, args, env, "");
+        let [theirs, ours] = outputs.each_ref().map(told);
+        assert_eq!(
+            (ours.2, asked.len()),
+            (theirs.2, 0),
+            "{args:?} {env:?} {ours:?}"
+        );
+        assert_eq!(ours.2, Some(1));
+    }
+}
+
+#[test]
+fn k35_a_proxy_leads_to_the_api_server() {
+    let bench = Bench::new();
+    let door = bench.door(Answers::default());
+    let mut config: serde_json::Value =
+        serde_json::from_str(&door.kubeconfig(&json!({ "token": "t" }))).unwrap();
+    // The name does not exist: only the proxy can lead there.
+    config["clusters"][0]["cluster"]["server"] = "https://api.cluster.invalid:6443".into();
+    bench.write("config", &config.to_string());
+    let proxy = format!("http://127.0.0.1:{}", door.port);
+    for program in BOTH {
+        let args = [
+            "--kubeconfig",
+            "config",
+            "--proxy-url",
+            &proxy,
+            "--fetch-cert",
+        ];
+        assert_eq!(
+            bench.ok(program, &args, ""),
+            bench.read("cert.pem"),
+            "{program:?}"
+        );
+    }
+    config["clusters"][0]["cluster"]["proxy-url"] = proxy.into();
+    bench.write("config", &config.to_string());
+    for program in BOTH {
+        let args = ["--kubeconfig", "config", "--fetch-cert"];
+        assert_eq!(
+            bench.ok(program, &args, ""),
+            bench.read("cert.pem"),
+            "{program:?}"
+        );
+    }
+}
+
+#[test]
+fn k58_k59_the_namespace_comes_from_flag_context_or_default() {
+    let bench = Bench::new();
+    let door = bench.door(Answers::default());
+    bench.write("config", &door.kubeconfig(&json!({ "token": "t" })));
+    let bare = "kind: Secret\nmetadata: {name: a}\nstringData: {a: b}\n";
+    let cases: &[&[&str]] = &[
+        &["--kubeconfig", "config"],
+        &["--kubeconfig", "config", "--context", "other"],
+        &["--kubeconfig", "config", "-n", "flagged"],
+        &["-n", "flagged"],
+        &["--kubeconfig", "config", "--scope", "cluster-wide"],
+        &["--kubeconfig", "config", "--scope", "namespace-wide"],
+    ];
+    for case in cases {
+        let args = [&["--cert", "cert.pem", "-o", "yaml"], *case].concat();
+        let [theirs, ours] = BOTH.map(|program| super::masked(&bench.ok(program, &args, bare)));
+        assert_eq!(ours, theirs, "{case:?}");
+    }
+    // Without any kubeconfig: sealing misses the namespace, one value misses the configuration.
+    for args in [
+        &["--cert", "cert.pem"][..],
+        &["--cert", "cert.pem", "--raw", "--name", "x"],
+    ] {
+        let [theirs, ours] = BOTH.map(|program| told(&bench.run(program, args, bare)));
+        assert_eq!((ours.2, theirs.2), (Some(1), Some(1)), "{args:?}");
+        assert_eq!(ours.1.lines().next(), theirs.1.lines().next(), "{args:?}");
+    }
+    let [theirs, ours] = BOTH
+        .map(|program| told(&bench.run(program, &["--cert", "cert.pem", "-n", "other"], SECRET)));
+    assert_eq!(ours, theirs, "a contradiction");
+}
+
+#[test]
+fn k72_t20_t33_validating_a_stream_waits_out_the_rate_limit() {
+    let bench = Bench::new();
+    let door = bench.door(Answers {
+        closed: vec!["second"],
+        put_off: 1,
+        ..Answers::default()
+    });
+    bench.write("config", &door.kubeconfig(&json!({ "token": "t" })));
+    let sealed = bench.ok(Program::Ours, &["--cert", "cert.pem", "-o", "yaml"], SECRET);
+    let first = sealed.split("\n---\n").next().unwrap();
+    let args = ["--kubeconfig", "config", "--validate"];
+    let (outputs, asked) = bench.asked_alike(&door, &args, &[], first);
+    for output in &outputs {
+        assert_eq!(told(output), (String::new(), String::new(), Some(0)));
+    }
+    let tries: Vec<_> = asked[1..]
+        .iter()
+        .map(|asked| asked.method.as_str())
+        .collect();
+    assert_eq!(tries, ["POST", "POST"], "429, and then once more");
+    let (outputs, _) = bench.asked_alike(&door, &args, &[], &sealed);
+    let [theirs, ours] = outputs.each_ref().map(told);
+    assert_eq!(ours, theirs);
+    assert_eq!(ours.1, "error: unable to decrypt sealed secret: second\n");
+}
+
+#[test]
+fn t37_validating_nothing_or_nonsense_is_an_error_here() {
+    let bench = Bench::new();
+    let door = bench.door(Answers::default());
+    bench.write("config", &door.kubeconfig(&json!({ "token": "t" })));
+    for input in [
+        "",
+        "kind: [",
+        "kind: Secret\nmetadata: {name: a}\nspec: {}\n",
+    ] {
+        let output = bench.run(
+            Program::Ours,
+            &["--kubeconfig", "config", "--validate"],
+            input,
+        );
+        assert_eq!(output.status.code(), Some(1), "{input:?}");
+        assert_eq!(door.asked().len(), 0);
+    }
+}
+
+#[test]
+fn k16_k73_t47_re_encrypting_keeps_what_the_controller_leaves_out() {
+    let bench = Bench::new();
+    let door = bench.door(Answers::default());
+    bench.write("config", &door.kubeconfig(&json!({ "token": "t" })));
+    let one = SECRET.split("---\n").next().unwrap();
+    let sealed = bench.ok(Program::Theirs, &["--cert", "cert.pem", "-o", "yaml"], one);
+    let args = ["--kubeconfig", "config", "--re-encrypt", "-o", "yaml"];
+    let (outputs, _) = bench.asked_alike(&door, &args, &[], &sealed);
+    let [theirs, ours] = outputs.each_ref().map(told);
+    assert_eq!(ours, theirs, "nothing is left out: the same text");
+
+    let with_data = sealed.replace(
+        "  template:\n",
+        "  template:\n    data:\n      url: 'x://{{ .foo }}'\n",
+    );
+    let renewed = bench.ok(Program::Ours, &args, &with_data);
+    assert!(renewed.contains("url: x://{{ .foo }}"), "K85: {renewed}");
+    // Written back to the file it came from, in the form of its name.
+    bench.write("sealed.yaml", &sealed);
+    let args = [
+        "--kubeconfig",
+        "config",
+        "--re-encrypt",
+        "-f",
+        "sealed.yaml",
+    ];
+    assert_eq!(bench.ok(Program::Ours, &args, ""), "");
+    assert_eq!(bench.read("sealed.yaml"), theirs.0, "K48");
+    // Deprecated, and its notice does not stand in front of the object.
+    let args = ["--kubeconfig", "config", "--rotate", "-o", "yaml"];
+    let output = bench.run(Program::Ours, &args, &sealed);
+    assert_eq!(told(&output).0, theirs.0, "K17");
+}
+
+#[test]
+fn k73_a_refusal_changes_no_file() {
+    let bench = Bench::new();
+    let door = bench.door(Answers {
+        closed: vec!["demo"],
+        ..Answers::default()
+    });
+    bench.write("config", &door.kubeconfig(&json!({ "token": "t" })));
+    let one = SECRET.split("---\n").next().unwrap();
+    let sealed = bench.ok(Program::Ours, &["--cert", "cert.pem", "-o", "yaml"], one);
+    bench.write("sealed.yaml", &sealed);
+    let args = [
+        "--kubeconfig",
+        "config",
+        "--re-encrypt",
+        "-f",
+        "sealed.yaml",
+    ];
+    let output = bench.run(Program::Ours, &args, "");
+    let (_, errors, code) = told(&output);
+    assert_eq!(code, Some(1));
+    assert!(
+        errors.starts_with("error: cannot re-encrypt secret: "),
+        "{errors}"
+    );
+    assert_eq!(bench.read("sealed.yaml"), sealed);
+}
+
+#[test]
+fn k70_certificates_come_from_urls_and_variables_too() {
+    let bench = Bench::new();
+    let door = bench.door(Answers::default());
+    let url = format!(
+        "http://127.0.0.1:{}/api/v1/namespaces/kube-system/services/http:sealed-secrets-controller:/proxy/v1/cert.pem",
+        door.port
+    );
+    let file = format!("file://{}", bench.path("cert.pem").display());
+    for cert in [url.as_str(), &file, "cert.pem", "./cert.pem"] {
+        for program in BOTH {
+            let echoed = bench.ok(program, &["--cert", cert, "--fetch-cert"], "");
+            assert_eq!(echoed, bench.read("cert.pem"), "{program:?} {cert}: K66");
+        }
+    }
+    let env = [
+        ("SEALED_SECRETS_CERT", "cert.pem"),
+        ("SEALED_SECRETS_FORMAT", "yaml"),
+    ];
+    let [theirs, ours] = BOTH.map(|program| {
+        let output = bench.run_with(program, &[], &env, SECRET);
+        super::masked(&String::from_utf8(output.stdout).unwrap())
+    });
+    assert_eq!(ours, theirs, "K42");
+    for missing in [
+        format!("http://127.0.0.1:{}/absent.pem", door.port),
+        "absent.pem".to_owned(),
+    ] {
+        let [theirs, ours] =
+            BOTH.map(|program| told(&bench.run(program, &["--cert", &missing], SECRET)));
+        assert_eq!((ours.2, theirs.2), (Some(1), Some(1)), "{missing}");
+        assert_eq!(ours.1, theirs.1, "I13: {missing}");
+    }
+}

@@ -3,40 +3,44 @@
 use std::fmt;
 
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::optimization_barrier;
 
 /// Plaintext bytes that are wiped when dropped and shown as `[redacted]`.
 #[derive(Default)]
-pub struct SecretBytes(Zeroizing<Vec<u8>>);
+pub struct SecretBytes(Wiped);
 
 static_assertions::assert_not_impl_any!(SecretBytes: Clone, fmt::Display);
 
 impl SecretBytes {
     /// Copies `bytes` into a buffer of exactly their size.
     pub fn copy_of(bytes: &[u8]) -> Self {
-        Self(Zeroizing::new(bytes.to_vec()))
+        Self(Wiped(bytes.to_vec()))
     }
 
     /// Gives access to the plaintext; every call is a place to review.
     pub fn expose(&self) -> &[u8] {
-        &self.0
+        &self.0.0
     }
 
     /// Tells how many bytes there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.0.0.len()
     }
 
     /// Tells whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.0.is_empty()
     }
 }
 
 impl From<Vec<u8>> for SecretBytes {
-    /// Takes the buffer over as it is, spare capacity included: both are wiped.
-    fn from(bytes: Vec<u8>) -> Self {
-        Self(Zeroizing::new(bytes))
+    /// Takes the buffer over as it is; its spare capacity is wiped here, its content when it is dropped.
+    fn from(mut bytes: Vec<u8>) -> Self {
+        let len = bytes.len();
+        bytes.resize(bytes.capacity(), 0);
+        optimization_barrier(&bytes[len..]);
+        bytes.truncate(len);
+        Self(Wiped(bytes))
     }
 }
 
@@ -109,69 +113,70 @@ impl Eq for SecretText {}
 
 /// Builds [`SecretBytes`]: when it must grow, it moves to a new buffer and wipes the old one.
 #[derive(Default)]
-pub struct SecretWriter(Zeroizing<Vec<u8>>);
+pub struct SecretWriter(Wiped);
 
 static_assertions::assert_not_impl_any!(SecretWriter: Clone, fmt::Display, fmt::Debug);
 
 impl SecretWriter {
     /// Reserves room for `capacity` bytes at once.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self(Zeroizing::new(Vec::with_capacity(capacity)))
+        Self(Wiped(Vec::with_capacity(capacity)))
     }
 
     /// Appends `bytes`.
     pub fn push(&mut self, bytes: &[u8]) {
         self.make_room(bytes.len());
-        self.0.extend_from_slice(bytes);
+        self.0.0.extend_from_slice(bytes);
     }
 
     /// Appends one byte.
     pub fn push_byte(&mut self, byte: u8) {
         self.make_room(1);
-        self.0.push(byte);
+        self.0.0.push(byte);
     }
 
     /// Appends `len` zero bytes and hands them out to be filled in place.
     pub fn extend_zeroed(&mut self, len: usize) -> &mut [u8] {
         self.make_room(len);
-        let at = self.0.len();
-        self.0.resize(at + len, 0);
-        &mut self.0[at..]
+        let at = self.0.0.len();
+        self.0.0.resize(at + len, 0);
+        &mut self.0.0[at..]
     }
 
     /// Forgets everything after the first `len` bytes, wiping what is cut off.
     pub fn truncate(&mut self, len: usize) {
-        if len < self.0.len() {
-            self.0[len..].zeroize();
-            self.0.truncate(len);
+        if len < self.0.0.len() {
+            wipe(&mut self.0.0[len..]);
+            self.0.0.truncate(len);
         }
     }
 
     /// Gives access to what was written so far.
     pub fn expose(&self) -> &[u8] {
-        &self.0
+        &self.0.0
     }
 
     /// Tells how many bytes were written.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.0.0.len()
     }
 
     /// Tells whether nothing was written.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.0.is_empty()
     }
 
     /// Hands the bytes over without copying them.
     pub fn finish(mut self) -> SecretBytes {
-        SecretBytes(Zeroizing::new(std::mem::take(&mut *self.0)))
+        SecretBytes(std::mem::take(&mut self.0))
     }
 
     fn make_room(&mut self, more: usize) {
-        let needed = self.0.len() + more;
-        if needed > self.0.capacity() {
-            let mut larger = Zeroizing::new(Vec::with_capacity(needed.max(self.0.capacity() * 2)));
-            larger.extend_from_slice(&self.0);
+        let needed = self.0.0.len() + more;
+        let capacity = self.0.0.capacity();
+        if needed > capacity {
+            let mut larger = Wiped(Vec::with_capacity(needed.max(capacity * 2)));
+            larger.0.extend_from_slice(&self.0.0);
             self.0 = larger; // the old buffer is wiped here
         }
     }
@@ -186,6 +191,23 @@ impl std::io::Write for SecretWriter {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+/// A buffer that is wiped when dropped. Behind its length lies nothing secret: what was cut off was wiped then. So the
+/// spare capacity of a large buffer is never touched, and takes no memory.
+#[derive(Default)]
+struct Wiped(Vec<u8>);
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+/// Overwrites many bytes at once, where `Zeroize` writes one by one: files have millions of them.
+fn wipe(bytes: &mut [u8]) {
+    bytes.fill(0);
+    optimization_barrier(bytes); // the zeros count as read, so they are written
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use sealwright_crypto::secret::SecretBytes;
 use crate::error::ParseError;
 use crate::format::Format;
 use crate::metadata::{Metadata, MetadataError};
-use crate::tree::{NodeId, Span, Tree};
+use crate::tree::{Block, NodeId, Span, Tree};
 
 pub use decrypt::{Decrypted, decrypt, decrypt_to_edit, decrypt_unverified};
 pub use encrypt::{EncryptedText, encrypt, write_metadata};
@@ -102,7 +102,14 @@ impl Encrypted {
     pub fn parse(format: &'static dyn Format, text: SecretBytes) -> Result<Self, ReadError> {
         let tree = format.parse(text)?;
         let block = tree.blocks.first().ok_or(MetadataError::NotFound)?;
-        let metadata = Metadata::from_data(&block.data)?;
+        let metadata = Metadata::from_data(&block.data).map_err(|source| {
+            let (line, column) = position_in(&tree, block, source.field_name());
+            ReadError::Block {
+                line,
+                column,
+                source,
+            }
+        })?;
         Ok(Self {
             format,
             tree,
@@ -129,6 +136,21 @@ impl Encrypted {
     pub fn text(&self) -> &SecretBytes {
         &self.tree.text
     }
+}
+
+/// Where a field of a block stands, or the block itself.
+fn position_in(tree: &Tree, block: &Block, field: Option<&str>) -> (usize, usize) {
+    let of_field = field.and_then(|name| {
+        let mut fields = block.fields.iter();
+        fields.find(|(known, _)| known == name)
+    });
+    let span = of_field.map_or(block.cut, |(_, span)| *span);
+    // Fields and blocks are whole lines where the format has lines: what is meant begins behind the blanks.
+    let text = &tree.text.expose()[span.range()];
+    let blank = text
+        .iter()
+        .take_while(|byte| byte.is_ascii_whitespace() || **byte == b',');
+    tree.position(span.start + u32::try_from(blank.count()).unwrap_or(0))
 }
 
 /// What came out without the MAC agreeing, or without it having been asked.

@@ -95,6 +95,17 @@ pub enum MetadataError {
 }
 
 impl MetadataError {
+    /// The top-level field of the block that it is about; `None` when it is about the whole block.
+    pub fn field_name(&self) -> Option<&str> {
+        let path = match self {
+            Self::Field { field, .. } => field,
+            Self::Missing(field) if field.contains(['.', '[']) => field,
+            Self::Version(_) => "version",
+            _ => return None,
+        };
+        path.split(['.', '[']).next()
+    }
+
     fn field(field: impl Into<String>, reason: impl fmt::Display) -> Self {
         Self::Field {
             field: field.into(),

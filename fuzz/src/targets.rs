@@ -1,5 +1,7 @@
 //! What must hold for any bytes. A target panics when it does not.
 
+use std::sync::LazyLock;
+
 use regex::bytes::Regex;
 use sealwright_crypto::cipher::{Kind, Nonces, ValueCipher, encrypted_kind, looks_encrypted};
 use sealwright_crypto::data_key::{DataKey, KeyPart};
@@ -75,7 +77,13 @@ pub fn block(bytes: &[u8]) {
         over.to_data() == written,
         "an unchanged block is read as another one"
     );
-    if let Ok(flat) = flatten(&written)
+    // A group without keys has no line, and a mark inside a key is taken for a step: so in the reference.
+    let is_flat = metadata.groups.iter().all(|group| !group.is_empty())
+        && !["__map_", "__list_"]
+            .iter()
+            .any(|mark| String::from_utf8_lossy(bytes).contains(mark));
+    if is_flat
+        && let Ok(flat) = flatten(&written)
         && let Ok(nested) = unflatten(&flat)
         && let Ok(again) = Metadata::from_data(&nested)
     {
@@ -88,9 +96,12 @@ pub fn block(bytes: &[u8]) {
 
 /// The `ENC[…]` text: read as the reference's pattern reads it, and never opened when it was not written by us.
 pub fn cipher_text(bytes: &[u8]) {
-    let pattern = r"^ENC\[AES256_GCM,data:((?-u:[^\n])+),iv:((?-u:[^\n])+),tag:((?-u:[^\n])+),type:((?-u:[^\n])+)\]";
-    let pattern = Regex::new(pattern).expect("the reference's pattern");
-    let found = pattern.captures(bytes);
+    static PATTERN: LazyLock<Regex> = LazyLock::new(|| {
+        let field = "((?-u:[^\\n])+)";
+        let text = format!("^ENC\\[AES256_GCM,data:{field},iv:{field},tag:{field},type:{field}\\]");
+        Regex::new(&text).expect("the reference's pattern")
+    });
+    let found = PATTERN.captures(bytes);
     assert_eq!(looks_encrypted(bytes), found.is_some());
     let kind = found.and_then(|found| Some(found.get(4)?.as_bytes()));
     match encrypted_kind(bytes) {

@@ -3,7 +3,7 @@
 use sealwright_crypto::cipher::{CipherError, Kind, ValueCipher, looks_encrypted};
 use sealwright_crypto::data_key::DataKey;
 use sealwright_crypto::mac::Mac;
-use sealwright_crypto::secret::SecretWriter;
+use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use super::error::{DecryptError, Place, Warning};
 use super::memory::Memory;
@@ -79,6 +79,7 @@ fn open(
         mut relocation,
         mut nodes,
         dropped,
+        moved_comments,
         memory,
         ..
     } = work;
@@ -91,6 +92,11 @@ fn open(
         blocks: Vec::new(),
     };
     drop_nodes(&mut tree, &dropped);
+    if moved_comments && let Ok(read) = file.format.parse(SecretBytes::copy_of(tree.text.expose()))
+    {
+        // A comment may belong to another collection than the element that it was, so the text is asked again.
+        tree = read;
+    }
     if let Some(memory) = memory {
         memory.note_insertions(&tree);
     }
@@ -122,6 +128,8 @@ struct Work<'w, 'm> {
     nodes: Vec<Node>,
     /// Nodes whose new site is known already.
     dropped: Vec<NodeId>,
+    /// Whether an element of a list became a comment.
+    moved_comments: bool,
     next_block: usize,
     leaf: u32,
     wire: SecretWriter,
@@ -151,6 +159,7 @@ impl<'w, 'm> Work<'w, 'm> {
             relocation: Relocation::with_capacity(tree.nodes.len()),
             nodes: tree.nodes.clone(),
             dropped: Vec::new(),
+            moved_comments: false,
             next_block: 0,
             leaf: 0,
             wire: SecretWriter::with_capacity(64),
@@ -341,6 +350,7 @@ impl<'w, 'm> Work<'w, 'm> {
             self.dropped.push(node);
             return;
         }
+        self.moved_comments = true;
         self.nodes[node].value = Value::Comment {
             text: content,
             inline: false,
@@ -378,7 +388,7 @@ impl<'w, 'm> Work<'w, 'm> {
         let metadata = &self.file.metadata;
         let mac = std::mem::replace(&mut self.mac, Mac::new(false)).finish();
         if let Some(memory) = &mut self.memory {
-            memory.mac = sealwright_crypto::secret::SecretBytes::copy_of(mac.expose());
+            memory.mac = SecretBytes::copy_of(mac.expose());
         }
         if metadata.mac.is_empty() {
             return Err(DecryptError::NoMac);

@@ -9,7 +9,7 @@ use super::error::{EncryptError, Place};
 use super::memory::Memory;
 use super::relocation::Relocation;
 use super::walk::{KeyIsNotText, Leaf, Walk};
-use super::{Document, Encrypted};
+use super::{Document, Encrypted, position_in};
 use crate::data::Data;
 use crate::format::{Format, Layout, Prepared};
 use crate::metadata::{Metadata, Timestamp};
@@ -43,7 +43,14 @@ pub fn encrypt(
 ) -> Result<EncryptedText, EncryptError> {
     if let Some((node, name)) = document.reserved_key() {
         return Err(EncryptError::AlreadyEncrypted {
-            place: Place::of(&document.tree, node),
+            place: match document.tree.blocks.first() {
+                Some(block) => {
+                    let (line, column) = position_in(&document.tree, block, None);
+                    let path = String::new();
+                    Place { path, line, column }
+                }
+                None => Place::of(&document.tree, node),
+            },
             key: name,
         });
     }

@@ -37,9 +37,20 @@ pub enum ReadError {
     /// The text is not of its format.
     #[error(transparent)]
     Parse(#[from] ParseError),
-    /// The `sops` block is missing or wrong.
+    /// The `sops` block is missing.
     #[error(transparent)]
     Metadata(#[from] MetadataError),
+    /// The `sops` block is wrong.
+    #[error("line {line}, column {column}: {source}")]
+    Block {
+        /// The line of the field, or of the block where it is about no field that is there.
+        line: usize,
+        /// The column in characters.
+        column: usize,
+        /// What is wrong.
+        #[source]
+        source: MetadataError,
+    },
 }
 
 /// A document cannot be encrypted.

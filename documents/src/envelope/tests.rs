@@ -8,6 +8,9 @@ use crate::metadata::{KeyEntry, KeyFields};
 use crate::selection::SelectionRule;
 
 mod json;
+mod malformed;
+mod traps;
+mod vectors;
 
 fn key() -> DataKey {
     DataKey::from_part(&KeyPart::from((0..32).collect::<Vec<u8>>())).unwrap()
@@ -61,11 +64,9 @@ fn assert_same_tree(format: &'static dyn Format, tree: &Tree) {
     assert_eq!(tree.documents, again.documents);
     for at in 0..tree.nodes.len() {
         let (a, b) = (&tree.nodes[at], &again.nodes[at]);
-        assert_eq!(
-            (a.site, a.end, a.place),
-            (b.site, b.end, b.place),
-            "node {at}"
-        );
+        assert_eq!((a.site, a.end), (b.site, b.end), "node {at}");
+        // The note of YAML says how a value was quoted when it was read, and how deep the block was indented.
+        assert!(a.place == b.place || format.name() == "yaml", "node {at}");
         assert_eq!(tree.key(at), again.key(at));
         let same_value = match (tree.scalar(at), again.scalar(at)) {
             (Some(a), Some(b)) => a == b || matches!((a, b), (crate::scalar::Scalar::Float(_), _)),

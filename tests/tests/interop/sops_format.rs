@@ -1,7 +1,8 @@
 //! Documents: what the real `sops` encrypts we decrypt, and the other way round.
 //!
 //! Documents are made at random from a seed; a case that fails is cut down to the chunks that matter, and shown with its
-//! seed. `SEALWRIGHT_INTEROP_CASES` sets how many documents of each format are tried.
+//! seed. `SEALWRIGHT_INTEROP_CASES` sets how many documents of each format are tried, `SEALWRIGHT_INTEROP_SEED` the first
+//! seed.
 
 use std::{
     future::{Future, pending},
@@ -27,7 +28,7 @@ use sealwright_documents::{
     metadata::{KeyEntry, KeyFields, Metadata},
     selection::SelectionRule,
 };
-use sealwright_tests::harness::incumbents;
+use sealwright_tests::harness::{cluster::run, incumbents};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -61,31 +62,128 @@ fn binary_goes_both_ways() {
     let desk = Desk::new();
     let format = format::by_name("binary").unwrap();
     let mut dice = Dice::new(7);
-    for len in [1, 2, 100, 70_000] {
+    let types = ["--input-type=binary", "--output-type=binary"];
+    let lens = [0, 1, 2, 100, 70_000];
+    let more = (0..cases() / 10)
+        .map(|_| 1 + dice.roll(3000))
+        .collect::<Vec<_>>();
+    for len in lens.into_iter().chain(more) {
         let bytes: Vec<u8> = (0..len).map(|_| dice.roll(256) as u8).collect();
-        let ours = desk.encrypt(format, &bytes, &Settings::default());
-        assert_eq!(
-            desk.sops(
-                &["decrypt", "--input-type=binary", "--output-type=binary"],
-                "f",
-                &ours
-            )
-            .unwrap(),
-            bytes
-        );
+        let settings = Settings {
+            groups: [1, 3][dice.roll(2)],
+            ..Settings::default()
+        };
+        let ours = desk.encrypt(format, &bytes, &settings);
+        let read = desk.sops(&["decrypt", types[0], types[1]], "f", &ours);
+        assert_eq!(read.unwrap(), bytes, "{len} bytes");
         let theirs = desk.sops(
-            &[
-                "encrypt",
-                "--input-type=binary",
-                "--output-type=binary",
-                "--age",
-                &desk.recipients[0],
-            ],
+            &["encrypt", types[0], types[1], "--age", &desk.recipients[0]],
             "f",
             &bytes,
         );
         assert_eq!(desk.decrypt(format, &theirs.unwrap()).unwrap().0, bytes);
+        let rotated = desk.sops(&["rotate", types[0], types[1]], "f", &ours);
+        assert_eq!(desk.decrypt(format, &rotated.unwrap()).unwrap().0, bytes);
     }
+}
+
+#[test]
+fn sops_age_reads_ours_as_it_reads_theirs() {
+    for name in ["yaml", "json", "dotenv", "ini"] {
+        read_by_another(name, |desk, format, text| {
+            let file = desk
+                .folder
+                .path()
+                .join(format!("o{}", format.suffixes()[0]));
+            std::fs::write(&file, text).unwrap();
+            let mut command = Command::new(incumbents::sops_age());
+            command
+                .arg(&file)
+                .env("SOPS_AGE_KEY", desk.identities[0].expose());
+            let read = desk.output(&mut command, None)?;
+            serde_json::from_slice(&read).map_err(|error| error.to_string())
+        });
+    }
+}
+
+#[test]
+fn rops_reads_ours_as_it_reads_theirs() {
+    for name in ["yaml", "json"] {
+        read_by_another(name, |desk, format, text| {
+            // rops takes a file by name only from a terminal.
+            let mut command = Command::new(incumbents::rops());
+            command
+                .args(["decrypt", "--format", format.name()])
+                .env("ROPS_AGE", desk.identities[0].expose());
+            let read = desk.output(&mut command, Some(text))?;
+            let document = Document::parse(format, SecretBytes::copy_of(&read))
+                .map_err(|error| error.to_string())?;
+            Ok(value_of(document.tree()))
+        });
+    }
+}
+
+/// Generated documents, encrypted by the reference and by us: another reader that takes the one takes the other, and
+/// reads the same.
+fn read_by_another(
+    name: &'static str,
+    read: impl Fn(&Desk, &'static dyn Format, &[u8]) -> Result<Value, String>,
+) {
+    let generate = match name {
+        "yaml" => generate::yaml,
+        "json" => generate::json,
+        "dotenv" => generate::dotenv,
+        _ => generate::ini,
+    };
+    let desk = Desk::new();
+    let format = format::by_name(name).unwrap();
+    // Values in clear stay as they are spelled, and neither reader knows the reference's way with `2024-01-01`.
+    let settings = Settings {
+        rule: Some(("unencrypted_suffix", "nothing ends so")),
+        groups: 1,
+        ..Settings::default()
+    };
+    let wanted = (cases() / 25).max(10);
+    let mut compared = 0;
+    for seed in (first_seed()..).take(8 * wanted as usize) {
+        let mut chunks = generate(&mut Dice::new(seed));
+        chunks.truncate(4); // neither reads times or comments in lists, so small documents are read more often
+        let text = join(name, &chunks, &settings);
+        if name == "yaml" && text.contains("[\n") {
+            continue; // goes on at the column of its key, which YAML 1.2 forbids and the reference reads
+        }
+        let Ok(theirs) = desk.sops_encrypt(format, &text, &settings) else {
+            continue;
+        };
+        let Ok(expected) = read(&desk, format, &theirs) else {
+            continue;
+        };
+        let ours = desk.encrypt(format, text.as_bytes(), &settings);
+        let got = read(&desk, format, &ours).unwrap_or_else(|error| {
+            let shown = String::from_utf8_lossy(&ours);
+            panic!("{name}, seed {seed}: it reads theirs and not ours: {error}\n{shown}")
+        });
+        assert_eq!(normal(got), normal(expected), "{name}, seed {seed}\n{text}");
+        compared += 1;
+        if compared == wanted {
+            return;
+        }
+    }
+    assert!(
+        compared * 2 >= wanted,
+        "{name}: only {compared} documents are read by the other program"
+    );
+}
+
+/// How many documents of each format are tried.
+fn cases() -> u64 {
+    let count = std::env::var("SEALWRIGHT_INTEROP_CASES").ok();
+    count.and_then(|count| count.parse().ok()).unwrap_or(500)
+}
+
+fn first_seed() -> u64 {
+    let seed = std::env::var("SEALWRIGHT_INTEROP_SEED").ok();
+    seed.and_then(|seed| seed.parse().ok()).unwrap_or(0)
 }
 
 /// How a document is encrypted.
@@ -94,10 +192,16 @@ struct Settings {
     rule: Option<(&'static str, &'static str)>,
     mac_only: bool,
     groups: usize,
+    /// Whether lines end in CRLF.
+    crlf: bool,
+    /// Whether the text begins with a byte order mark.
+    mark: bool,
+    /// Whether the reference saves our file in between.
+    between: bool,
 }
 
 impl Settings {
-    fn roll(dice: &mut Dice) -> Self {
+    fn roll(name: &str, dice: &mut Dice) -> Self {
         let rules = [
             None,
             Some(("unencrypted_suffix", "_unencrypted")),
@@ -111,26 +215,21 @@ impl Settings {
             rule: rules[dice.roll(rules.len())],
             mac_only: dice.roll(4) == 0,
             groups: [1, 1, 1, 2, 3][dice.roll(5)],
+            crlf: name != "dotenv" && dice.roll(8) == 0,
+            mark: matches!(name, "yaml" | "ini") && dice.roll(20) == 0,
+            between: dice.roll(4) == 0,
         }
     }
 }
 
 fn both_ways(name: &'static str, generate: fn(&mut Dice) -> Vec<String>) {
-    let cases: u64 = std::env::var("SEALWRIGHT_INTEROP_CASES")
-        .ok()
-        .and_then(|count| count.parse().ok())
-        .unwrap_or(60);
-    let first: u64 = std::env::var("SEALWRIGHT_INTEROP_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-        .unwrap_or(0);
     let desk = Desk::new();
     let format = format::by_name(name).unwrap();
     let mut failures = Vec::new();
     let mut values = 0;
-    for seed in first..first + cases {
+    for seed in first_seed()..first_seed() + cases() {
         let mut dice = Dice::new(seed);
-        let settings = Settings::roll(&mut dice);
+        let settings = Settings::roll(name, &mut dice);
         let mut chunks = generate(&mut dice);
         let Err(reason) = case(&desk, format, &chunks, &settings, &mut values) else {
             continue;
@@ -146,7 +245,7 @@ fn both_ways(name: &'static str, generate: fn(&mut Dice) -> Vec<String>) {
                 Ok(()) => at += 1,
             }
         }
-        let text = join(name, &chunks);
+        let text = join(name, &chunks, &settings);
         failures.push(format!(
             "seed {seed}, {settings:?}: {reason}\n{text}\n{text:?}\n"
         ));
@@ -157,12 +256,19 @@ fn both_ways(name: &'static str, generate: fn(&mut Dice) -> Vec<String>) {
     assert!(failures.is_empty(), "{name}: {}", failures.join("\n"));
 }
 
-fn join(name: &str, chunks: &[String]) -> String {
-    match name {
+fn join(name: &str, chunks: &[String], settings: &Settings) -> String {
+    let mut text: String = match name {
         "json" => format!("{{\n  {}\n}}\n", chunks.join(",\n  ")),
         "dotenv" => chunks.iter().map(|line| format!("{line}\n")).collect(),
         _ => chunks.concat(),
+    };
+    if settings.crlf {
+        text = text.replace('\n', "\r\n");
     }
+    if settings.mark {
+        text.insert(0, '\u{feff}');
+    }
+    text
 }
 
 /// One document both ways.
@@ -173,7 +279,7 @@ fn case(
     settings: &Settings,
     values: &mut usize,
 ) -> Result<(), String> {
-    let text = join(format.name(), chunks);
+    let text = join(format.name(), chunks, settings);
     let input = format!("--input-type={}", format.name());
     let parsed = Document::parse(format, SecretBytes::copy_of(text.as_bytes()));
     let theirs = desk.sops_encrypt(format, &text, settings);
@@ -223,19 +329,59 @@ fn case(
         ));
     }
     let read = desk
-        .sops(&["decrypt", &input, "--output-type=json"], &file, &ours)
+        .read_by_sops(format, &ours, document.tree().documents.len())
         .map_err(|error| format!("sops cannot decrypt ours: {error}\n{shown}"))?;
-    let read: Value = serde_json::from_slice(&read).map_err(|error| error.to_string())?;
     let (read, plain) = (normal(read), normal(plain));
     if read != plain {
         return Err(format!(
             "ours decrypts with sops to {read}, not {plain}\n{shown}"
         ));
     }
+    if settings.between {
+        saved_in_between(desk, format, &ours, plain)
+            .map_err(|error| format!("{error}\n{shown}"))?;
+    }
     Ok(())
 }
 
-/// The first document of a tree as JSON, without comments; the last of equal keys wins, as in what reads it.
+/// The reference adds a value to our file: it still decrypts to the same data and that value.
+fn saved_in_between(
+    desk: &Desk,
+    format: &'static dyn Format,
+    ours: &[u8],
+    mut plain: Value,
+) -> Result<(), String> {
+    let path = match format.name() {
+        "ini" => r#"["zz"]["added"]"#,
+        _ => r#"["zz"]"#,
+    };
+    let added = match format.name() {
+        "ini" => serde_json::json!({"added": "by sops"}),
+        _ => Value::from("by sops"),
+    };
+    let saved = desk.saved_by_sops(format, ours, path, "\"by sops\"")?;
+    let first = match &mut plain {
+        Value::Array(documents) => &mut documents[0],
+        document => document,
+    };
+    first
+        .as_object_mut()
+        .ok_or("the first document is no map")?
+        .insert("zz".to_owned(), added);
+    let (_, read) = desk.decrypt(format, &saved).map_err(|error| {
+        let saved = String::from_utf8_lossy(&saved);
+        format!("saved by sops in between we cannot decrypt it: {error}\n{saved}")
+    })?;
+    let read = normal(read);
+    if read != plain {
+        return Err(format!(
+            "saved by sops in between it decrypts to {read}, not {plain}"
+        ));
+    }
+    Ok(())
+}
+
+/// The document of a tree as JSON, several as a list, without comments; the last of equal keys wins, as in what reads it.
 fn value_of(tree: &sealwright_documents::tree::Tree) -> Value {
     fn convert(data: &Data) -> Value {
         match data {
@@ -264,7 +410,11 @@ fn value_of(tree: &sealwright_documents::tree::Tree) -> Value {
                 .into(),
         }
     }
-    normal(convert(&Data::of(tree, tree.documents[0] as usize)))
+    let of = |root: &u32| normal(convert(&Data::of(tree, *root as usize)));
+    match &tree.documents[..] {
+        [root] => of(root),
+        roots => roots.iter().map(of).collect(),
+    }
 }
 
 /// Numbers as floats, an empty section that INI always has left out.
@@ -446,19 +596,70 @@ impl Desk {
         self.sops(&["encrypt", &types[0], &types[1]], &file, text.as_bytes())
     }
 
+    /// What the reference reads in a file: as JSON, which is its own printing and another's reading, or, where that
+    /// cannot say all, as YAML.
+    fn read_by_sops(
+        &self,
+        format: &'static dyn Format,
+        text: &[u8],
+        documents: usize,
+    ) -> Result<Value, String> {
+        let input = format!("--input-type={}", format.name());
+        let file = format!("f{}", format.suffixes().first().unwrap_or(&""));
+        let run = |output| self.sops(&["decrypt", &input, output], &file, text);
+        if documents == 1
+            && let Ok(json) = run("--output-type=json")
+        {
+            return serde_json::from_slice(&json).map_err(|error| error.to_string());
+        }
+        let yaml = run("--output-type=yaml")?;
+        let format = format::by_name("yaml").unwrap();
+        let document = Document::parse(format, SecretBytes::copy_of(&yaml));
+        let document = document.map_err(|error| format!("what it prints is not read: {error}"))?;
+        Ok(value_of(document.tree()))
+    }
+
+    /// A file after the reference set a value in it.
+    fn saved_by_sops(
+        &self,
+        format: &'static dyn Format,
+        text: &[u8],
+        path: &str,
+        value: &str,
+    ) -> Result<Vec<u8>, String> {
+        let name = format!("s{}", format.suffixes().first().unwrap_or(&""));
+        let file = self.folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        let mut command = Command::new(incumbents::sops());
+        command.arg("set").arg(&file).args([path, value]);
+        self.output(&mut command, None)
+            .map_err(|error| format!("sops cannot set a value in ours: {error}"))?;
+        Ok(std::fs::read(&file).unwrap())
+    }
+
     fn sops(&self, arguments: &[&str], name: &str, content: &[u8]) -> Result<Vec<u8>, String> {
         let path: PathBuf = self.folder.path().join(name);
         std::fs::write(&path, content).unwrap();
         let mut command = Command::new(incumbents::sops());
+        command.args(arguments).arg(&path);
+        self.output(&mut command, None)
+    }
+
+    /// Runs a program in the folder, with the identities and nothing else in its surroundings.
+    fn output(&self, command: &mut Command, input: Option<&[u8]>) -> Result<Vec<u8>, String> {
+        let kept: Vec<_> = command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+            .collect();
         command
-            .args(arguments)
-            .arg(&path)
             .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.folder.path())
             .env("SOPS_AGE_KEY", self.all_identities())
             .env("SOPS_DISABLE_VERSION_CHECK", "1")
+            .envs(kept)
             .current_dir(self.folder.path());
-        let output = command.output().unwrap();
+        let output = run(command, input.unwrap_or_default());
         if output.status.success() {
             Ok(output.stdout)
         } else {

@@ -242,15 +242,48 @@ pub(super) fn ini(dice: &mut Dice) -> Vec<String> {
         .collect()
 }
 
-/// The top-level entries of a YAML document, with the comments and blank lines over them.
+/// The top-level entries of a YAML stream, with the comments and blank lines over them, and the marks between documents.
 pub(super) fn yaml(dice: &mut Dice) -> Vec<String> {
-    (0..2 + dice.roll(20))
-        .map(|number| {
-            let mut out = String::new();
-            yaml_entry(dice, number, 0, 0, &mut out);
-            out
-        })
-        .collect()
+    let mut chunks = Vec::new();
+    let mut has_anchor = false;
+    let streams = dice.chance(20);
+    for number in 0..2 + dice.roll(20) {
+        if streams && dice.chance(15) {
+            let mark = dice.one(&["---\n", "--- # next\n", "...\n---\n", "---\n# head\n"]);
+            chunks.push(mark.to_owned());
+            has_anchor = false;
+        }
+        let mut out = String::new();
+        match dice.roll(12) {
+            0 => {
+                let value = dice.one(&[
+                    "&x text",
+                    "&x\n  in: 1\n  deep: [a, ~]",
+                    "&x 0x1F",
+                    "&x\n- one # first\n- two",
+                    "&x {a: &y b, c: *y}",
+                ]);
+                out.push_str(&format!("k{number}anchor: {value}\n"));
+                has_anchor = true;
+            }
+            1 | 2 if has_anchor => out.push_str(&alias(dice, number)),
+            _ => yaml_entry(dice, number, 0, 0, &mut out),
+        }
+        chunks.push(out);
+    }
+    chunks
+}
+
+fn alias(dice: &mut Dice, number: usize) -> String {
+    let value = dice.one(&[
+        " *x\n",
+        " *x # inline\n",
+        "\n  - *x\n  - b\n",
+        "\n  <<: *x\n  own: 1\n",
+        " [*x, 1]\n",
+        " {m: *x}\n",
+    ]);
+    format!("k{number}alias:{value}")
 }
 
 fn yaml_key(dice: &mut Dice, number: usize) -> String {
@@ -414,6 +447,20 @@ fn yaml_scalar(dice: &mut Dice) -> String {
         "'it''s'",
         "https://x.example/?a=b&c=d",
         "😀",
+        "!!float 5",
+        "!!int \"5\"",
+        "!!binary aGVsbG8=",
+        "0b101",
+        "0777",
+        "1e400",
+        "9223372036854775807",
+        "99999999999999999999",
+        "-0",
+        "2001-12-14t21:59:43.10-05:00",
+        "2001-12-14 21:59:43.10 -5",
+        "<<",
+        "a  b",
+        "\"\\u2028 \\x07\"",
     ])
     .to_owned()
 }

@@ -100,6 +100,11 @@ pub(crate) enum Output {
     File(PathBuf),
 }
 
+/// Refuses an order of kinds of keys that names one twice.
+pub(crate) fn check_order(settings: &Settings) -> Result<()> {
+    data_key::Order::parse(settings.decryption_order.as_deref()).map(drop)
+}
+
 /// The texts of master keys as flags have them, lists split by commas, one field per kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KeyTexts {

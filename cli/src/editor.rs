@@ -13,13 +13,16 @@ use sealwright_crypto::shell_words;
 
 use crate::error::{Error, Kind, Result};
 use crate::file;
-use crate::private::PrivateFolder;
+use crate::private::{PrivateFolder, SignalGuard};
 use crate::terminal::Terminal;
 
 /// A file open for editing.
 #[derive(Debug)]
 pub(crate) struct Session {
-    folder: PrivateFolder,
+    // For as long as the plaintext is there, the pause between two editors included: the handlers of a process outlive
+    // the watch, so a signal after its end would be lost. Dropped before the folder.
+    _guard: SignalGuard,
+    _folder: PrivateFolder,
     path: PathBuf,
     words: Vec<OsString>,
 }
@@ -48,7 +51,8 @@ impl Session {
             .and_then(|mut file| file.write_all(text.expose()))
             .map_err(failed)?;
         Ok(Self {
-            folder,
+            _guard: folder.wipe_on_signals(),
+            _folder: folder,
             path,
             words,
         })
@@ -66,10 +70,8 @@ impl Session {
             command.arg(argument);
         }
         command.arg(&self.path);
-        let guard = self.folder.wipe_on_signals();
         let started = Instant::now();
         let status = command.status();
-        drop(guard);
         let failed = || {
             Error::new(
                 Kind::Editor,

@@ -4,6 +4,9 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use sealwright_documents::data::Data;
+use sealwright_documents::format::by_name;
+
 use crate::error::{Error, Result};
 use crate::keys::Keys;
 use crate::terminal::Terminal;
@@ -40,18 +43,54 @@ const AUDIT_CONFIG: &str = "/etc/sops/audit.yaml";
 /// Refuses to work where an audit is asked for: this build cannot write audit events, and a machine whose administrator
 /// wants each decryption on record must not decrypt off the record.
 pub(crate) fn refuse_unaudited() -> Result<()> {
-    let text = match std::fs::read_to_string(AUDIT_CONFIG) {
+    let text = match std::fs::read(AUDIT_CONFIG) {
         Ok(text) => text,
         Err(_) => return Ok(()), // as the incumbent: what cannot be read asks for nothing
     };
-    let asks = text
-        .lines()
-        .any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
-    if !asks {
+    if !asks_for_audit(text) {
         return Ok(());
     }
     Err(Error::generic(format!(
         "{AUDIT_CONFIG} asks for an audit of every operation, and this build cannot write audit events to PostgreSQL"
     ))
     .hint("use the incumbent on this machine, or remove the file if no audit is wanted"))
+}
+
+/// Whether an audit configuration names a place to write events to. What cannot be understood might, so it does.
+fn asks_for_audit(text: Vec<u8>) -> bool {
+    let yaml = by_name("yaml").expect("YAML is in the list of formats");
+    if text.iter().all(u8::is_ascii_whitespace) {
+        return false;
+    }
+    let Ok(tree) = yaml.parse(text.into()) else {
+        return true;
+    };
+    let root = tree.documents.first().map_or(0, |root| *root as usize);
+    match Data::of(&tree, root).get("backends") {
+        None | Some(Data::Null) => false,
+        Some(backends) => match backends.get("postgres") {
+            None | Some(Data::Null) => !matches!(backends, Data::Map(_)),
+            Some(Data::List(places)) => !places.is_empty(),
+            Some(_) => true,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s175_an_audit_is_asked_for_by_naming_a_place() {
+        for (text, asks) in [
+            ("", false),
+            ("backends: {}\n", false),
+            ("backends:\n  postgres: []\n", false),
+            ("other: 1\n", false),
+            ("backends:\n  postgres:\n    - connection_string: x\n", true),
+            ("backends: [\n", true),
+        ] {
+            assert_eq!(asks_for_audit(text.into()), asks, "{text}");
+        }
+    }
 }

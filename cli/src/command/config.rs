@@ -229,6 +229,15 @@ pub(crate) fn check(world: &World, path: Option<&Path>, as_json: bool) -> Result
             .iter()
             .map(|warning| (warning.line, warning.path.clone(), warning.text.clone())),
     );
+    for rule in config.rules.creation_rules.iter().flatten() {
+        for key in rule.groups().into_iter().flatten().flatten() {
+            if let KeyFields::Age { recipient } = key
+                && let Err(error) = AgeKey::parse(recipient, world.keys.identities())
+            {
+                findings.push((rule.line, "age".to_owned(), error.to_string()));
+            }
+        }
+    }
     findings.sort();
     if as_json {
         let list: Vec<_> = findings

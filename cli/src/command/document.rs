@@ -66,6 +66,8 @@ pub(crate) fn parse_any_version(
     text: SecretBytes,
 ) -> Result<Encrypted> {
     Encrypted::parse(format, text).map_err(|error| match error {
+        // Nothing at all is above all not encrypted; clients search for these words (L8).
+        ReadError::Parse(error) if error.empty => Error::generic("sops metadata not found"),
         ReadError::Parse(error) => {
             Error::generic(format!("Error unmarshalling input {}", format.name())).because(error)
         }

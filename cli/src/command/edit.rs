@@ -105,11 +105,11 @@ impl Edit {
             selection: &self.selection,
             threshold: self.threshold,
             mac_only_encrypted: self.mac_only_encrypted,
+            format,
             settings: &self.settings,
         }
         .resolve(world)?;
         let (metadata, key) = recipe
-            .for_format(world, format)
             .make(world, &self.settings, now)
             .map_err(|error| Error {
                 kind: Kind::NoDataKey,

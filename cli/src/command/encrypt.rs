@@ -9,7 +9,7 @@ use sealwright_documents::envelope::{Document, EncryptError, Memory, encrypt};
 use sealwright_documents::format::{Format, Layout};
 use sealwright_documents::metadata::Metadata;
 
-use super::new_keys::NewKeys;
+use super::new_keys::{NewKeys, Recipe};
 use super::{Change, Input, KeyTexts, Output, SelectionTexts, Settings, document, stores};
 use crate::error::{Error, Kind, Result};
 use crate::world::World;
@@ -36,13 +36,14 @@ impl Encrypt {
         self.change(world)?.deliver(&world.terminal)
     }
 
-    /// Computes the result.
-    pub(crate) fn change(self, world: &World) -> Result<Change> {
-        let settings = &self.settings;
-        let stores = stores::load(world, settings)?;
-        let input = document::input_format(settings, &self.name);
-        let output = document::output_format(settings, &self.name);
-        let new_keys = NewKeys {
+    /// Finds the keys and the selection, and no more.
+    pub(crate) fn check(&self, world: &World) -> Result<()> {
+        let input = document::input_format(&self.settings, &self.name);
+        self.recipe(world, input).map(drop)
+    }
+
+    fn recipe(&self, world: &World, input: &'static dyn Format) -> Result<Recipe> {
+        NewKeys {
             name: &self.name,
             keys: &self.keys,
             aws_profile: self.aws_profile.as_deref(),
@@ -50,18 +51,26 @@ impl Encrypt {
             selection: &self.selection,
             threshold: self.threshold,
             mac_only_encrypted: self.mac_only_encrypted,
-            settings,
+            format: input,
+            settings: &self.settings,
         }
-        .resolve(world)?;
+        .resolve(world)
+    }
+
+    /// Computes the result.
+    pub(crate) fn change(self, world: &World) -> Result<Change> {
+        let settings = &self.settings;
+        let stores = stores::load(world, settings)?;
+        let input = document::input_format(settings, &self.name);
+        let output = document::output_format(settings, &self.name);
+        let new_keys = self.recipe(world, input)?;
         let mut original = document::read(&self.from, self.to == Output::InPlace)?;
         let layout = document::layout(settings, &stores, output)?;
         let plain = parse_plain(input, original.take_bytes())?;
         refuse_encrypted(&plain)?;
         let plain = in_format(plain, output, layout)?;
         let now = Timestamp::now();
-        let (metadata, key) = new_keys
-            .for_format(world, output)
-            .make(world, settings, now)?;
+        let (metadata, key) = new_keys.make(world, settings, now)?;
         let keys = super::key_names(&metadata);
         let bytes = write(plain, metadata, &key, None, now, layout)?.0;
         Ok(Change {

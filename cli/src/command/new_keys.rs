@@ -22,6 +22,8 @@ pub(crate) struct NewKeys<'a> {
     pub(crate) selection: &'a SelectionTexts,
     pub(crate) threshold: u32,
     pub(crate) mac_only_encrypted: bool,
+    /// The format of what is encrypted: binary files are encrypted as a whole.
+    pub(crate) format: &'static dyn Format,
     pub(crate) settings: &'a Settings,
 }
 
@@ -32,7 +34,6 @@ pub(crate) struct Recipe {
     threshold: u32,
     selection: Option<SelectionRule>,
     mac_only_encrypted: bool,
-    asked_for_selection: bool,
 }
 
 impl NewKeys<'_> {
@@ -43,6 +44,7 @@ impl NewKeys<'_> {
             None => BTreeMap::new(),
         };
         let rule = config::rule_for(world, self.settings, self.name, &context)?;
+        let selection = self.selection(world, rule.as_ref())?;
         let groups = if self.keys.is_empty() {
             match &rule {
                 Some(rule) => rule.groups.clone(),
@@ -56,7 +58,6 @@ impl NewKeys<'_> {
         } else {
             vec![self.keys.parse(world, self.aws_profile, &context)?]
         };
-        let (selection, asked_for_selection) = self.selection(rule.as_ref())?;
         let threshold = match (self.threshold, &rule) {
             (0, Some(rule)) => rule.threshold,
             (given, _) => given,
@@ -64,15 +65,19 @@ impl NewKeys<'_> {
         Ok(Recipe {
             groups,
             threshold,
+            mac_only_encrypted: selection.is_some()
+                && (self.mac_only_encrypted || rule.is_some_and(|rule| rule.mac_only_encrypted)),
             selection,
-            mac_only_encrypted: self.mac_only_encrypted
-                || rule.is_some_and(|rule| rule.mac_only_encrypted),
-            asked_for_selection,
         })
     }
 
-    /// The selection: each option from the flag, else from the rule; one in total (S86).
-    fn selection(&self, rule: Option<&config::Rule>) -> Result<(Option<SelectionRule>, bool)> {
+    /// The selection: each option from the flag, else from the rule; one in total (S86). Binary files have one value, so
+    /// none makes sense there, and however many are given they are ignored (2.6).
+    fn selection(
+        &self,
+        world: &World,
+        rule: Option<&config::Rule>,
+    ) -> Result<Option<SelectionRule>> {
         let flags = [
             ("unencrypted_suffix", &self.selection.unencrypted_suffix),
             ("encrypted_suffix", &self.selection.encrypted_suffix),
@@ -99,6 +104,14 @@ impl NewKeys<'_> {
                 chosen = SelectionRule::of_field(field, text);
             }
         }
+        if self.format.name() == "binary" {
+            if given > 0 || self.mac_only_encrypted {
+                world.terminal.warn(
+                    "binary files are encrypted as a whole: the selection options are ignored",
+                );
+            }
+            return Ok(None);
+        }
         if given > 1 {
             return Err(Error::new(
                 Kind::Conflict,
@@ -110,25 +123,11 @@ impl NewKeys<'_> {
             rule.compile()
                 .map_err(|error| Error::generic(describe(&error)))?;
         }
-        Ok((Some(chosen.unwrap_or_default()), given > 0))
+        Ok(Some(chosen.unwrap_or_default()))
     }
 }
 
 impl Recipe {
-    /// Binary files have one value: a selection makes no sense there (2.6).
-    pub(crate) fn for_format(mut self, world: &World, format: &dyn Format) -> Self {
-        if format.name() == "binary" {
-            if self.asked_for_selection || self.mac_only_encrypted {
-                world.terminal.warn(
-                    "binary files are encrypted as a whole: the selection options are ignored",
-                );
-            }
-            self.selection = None;
-            self.mac_only_encrypted = false;
-        }
-        self
-    }
-
     /// Makes a data key and wraps it.
     pub(crate) fn make(
         self,

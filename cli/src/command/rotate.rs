@@ -124,9 +124,10 @@ fn change_groups(
     for (index, group) in changed.iter_mut().enumerate() {
         group.retain(|key| !remove.iter().any(|gone| same(gone, key)));
         if group.is_empty() {
-            return Err(Error::generic(format!(
-                "Could not generate data key: group {index} would be left without a key"
-            )));
+            return Err(
+                Error::generic("Could not generate data key: [empty key group provided]")
+                    .hint(format!("group {index} would be left without a key")),
+            );
         }
     }
     Ok(changed)

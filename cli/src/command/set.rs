@@ -127,9 +127,14 @@ impl Set {
             {
                 return Err(encrypt::already_encrypted(key));
             }
-            let edits = format.set(tree, &path, &value, layout).map_err(|error| {
-                Error::new(Kind::Path, format!("cannot set the value: {error}"))
-            })?;
+            // A flat format cannot hold what the path or value asks for; in the others the path is wrong.
+            let kind = match format.name() {
+                "dotenv" | "ini" => Kind::Emit,
+                _ => Kind::Path,
+            };
+            let edits = format
+                .set(tree, &path, &value, layout)
+                .map_err(|error| Error::new(kind, format!("cannot set the value: {error}")))?;
             Ok(Some(document::apply(&tree.text, edits)))
         })
     }

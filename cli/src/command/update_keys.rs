@@ -126,11 +126,8 @@ fn plan(world: &World, file: &Path, settings: &Settings) -> Result<Option<Plan>>
     if !file.exists() {
         return Err(Error::generic(format!("{} does not exist", file.display())));
     }
-    let rule = config::rule_for(world, settings, file, &Default::default())?.ok_or_else(|| {
-        Error::generic(
-            "config file not found, or has no creation rules: there is nothing to compare with",
-        )
-    })?;
+    let rule = config::rule_for(world, settings, file, &Default::default())?
+        .ok_or_else(|| Error::generic("the configuration does not contain any creation rule"))?;
     let stores = stores::load(world, settings)?;
     let from = Input::File(file.to_owned());
     let mut original = document::read(&from, false)?;

@@ -233,8 +233,12 @@ impl Call<'_> {
     }
 
     fn encrypt_from(&self, from: Input) -> Result<()> {
+        self.encryption(from)?.run(self.world)
+    }
+
+    fn encryption(&self, from: Input) -> Result<command::Encrypt> {
         let name = self.name(&from)?;
-        command::Encrypt {
+        Ok(command::Encrypt {
             to: self.output()?,
             name,
             from,
@@ -245,8 +249,7 @@ impl Call<'_> {
             threshold: self.threshold()?,
             mac_only_encrypted: self.root.on("mac-only-encrypted"),
             settings: self.settings(),
-        }
-        .run(self.world)
+        })
     }
 
     fn decrypt(&self) -> Result<()> {
@@ -256,21 +259,24 @@ impl Call<'_> {
     }
 
     fn decrypt_from(&self, from: Input) -> Result<()> {
+        self.decryption(from)?.run(self.world)
+    }
+
+    fn decryption(&self, from: Input) -> Result<command::Decrypt> {
         let extract = parse_tree_path(self.values.text("extract")).map_err(|reason| {
             Error::new(
                 Kind::ExtractPath,
                 format!("error parsing --extract path: {reason}"),
             )
         })?;
-        command::Decrypt {
+        Ok(command::Decrypt {
             to: self.output()?,
             name: self.name(&from)?,
             from,
             extract,
             ignore_mac: self.values.on("ignore-mac"),
-            settings: self.settings(),
-        }
-        .run(self.world)
+            settings: self.settings_to_decrypt()?,
+        })
     }
 
     fn rotate(&self) -> Result<()> {
@@ -288,8 +294,12 @@ impl Call<'_> {
     }
 
     fn rotate_file(&self, file: PathBuf, needs_rule: bool) -> Result<()> {
+        self.rotation(file, needs_rule)?.run(self.world)
+    }
+
+    fn rotation(&self, file: PathBuf, needs_rule: bool) -> Result<command::Rotate> {
         let from = Input::File(file);
-        command::Rotate {
+        Ok(command::Rotate {
             to: self.output()?,
             name: self.name(&from)?,
             from,
@@ -298,9 +308,8 @@ impl Call<'_> {
             encryption_context: self.values.some_text("encryption-context"),
             ignore_mac: self.values.on("ignore-mac"),
             needs_rule,
-            settings: self.settings(),
-        }
-        .run(self.world)
+            settings: self.settings_to_decrypt()?,
+        })
     }
 
     fn edit(&self) -> Result<()> {
@@ -321,7 +330,7 @@ impl Call<'_> {
             show_master_keys: self.values.on("show-master-keys"),
             ignore_mac: self.values.on("ignore-mac"),
             needs_rule,
-            settings: self.settings(),
+            settings: self.settings_to_decrypt()?,
         }
         .run(self.world)
     }
@@ -358,7 +367,7 @@ impl Call<'_> {
             idempotent: self.values.on("idempotent"),
             ignore_mac: self.values.on("ignore-mac"),
             needs_rule: false,
-            settings: self.settings(),
+            settings: self.settings_to_decrypt()?,
         }
         .run(self.world)
     }
@@ -377,7 +386,7 @@ impl Call<'_> {
             path: self.tree_path(1)?,
             idempotent: self.values.on("idempotent"),
             ignore_mac: self.values.on("ignore-mac"),
-            settings: self.settings(),
+            settings: self.settings_to_decrypt()?,
         }
         .run(self.world)
     }
@@ -388,7 +397,7 @@ impl Call<'_> {
             file,
             command,
             how: self.how(),
-            settings: self.settings(),
+            settings: self.settings_to_decrypt()?,
         }
         .run(self.world)
     }
@@ -401,7 +410,7 @@ impl Call<'_> {
             how: self.how(),
             no_fifo: self.values.on("no-fifo"),
             filename: self.values.some_text("filename"),
-            settings: self.settings(),
+            settings: self.settings_to_decrypt()?,
         }
         .run(self.world)
     }
@@ -670,6 +679,13 @@ impl Call<'_> {
         }
     }
 
+    /// The settings of a command that decrypts; an order that makes no sense is refused before anything is read.
+    fn settings_to_decrypt(&self) -> Result<Settings> {
+        let settings = self.settings();
+        command::check_order(&settings)?;
+        Ok(settings)
+    }
+
     fn settings(&self) -> Settings {
         let format = |name: &str| command::format_name(self.values.text(name));
         let indent = self.root.int("indent");
@@ -737,8 +753,12 @@ fn legacy(world: &World, values: &Values, operands: &[OsString]) -> Result<()> {
         > 1
     {
         terminal.warn(
-            "More than one of --encrypt, --decrypt, --rotate and --set was given: only the last of them in this order is done",
+            "More than one of --encrypt, --decrypt, --rotate and --set was given: only the last of them in this order is written",
         );
+        // The incumbent does them all and shows the last; of the others only wrong options and rules stop it.
+        if encrypt {
+            call.encryption(Input::File(file.clone()))?.check(world)?;
+        }
     }
     if set {
         legacy_set(&call, file)
@@ -776,7 +796,7 @@ fn legacy_set(call: &Call<'_>, file: PathBuf) -> Result<()> {
         idempotent: false,
         ignore_mac: call.values.on("ignore-mac"),
         needs_rule: true,
-        settings: call.settings(),
+        settings: call.settings_to_decrypt()?,
     }
     .run(call.world)
 }

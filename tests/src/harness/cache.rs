@@ -138,6 +138,10 @@ fn build(pin: &Pin, folder: &Path) -> Result<(), String> {
                 .current_dir(folder))?;
             node_program(&node, &bin.join(pin.name))?;
         }
+        Recipe::Python { collection } => {
+            python(folder, &folder_of(pin), collection)?;
+            python_program(&bin.join(pin.name))?;
+        }
     }
     for (built, name) in pin.programs {
         fs::rename(bin.join(built), bin.join(name))
@@ -151,6 +155,45 @@ fn node_program(node: &Toolchain, path: &Path) -> Result<(), String> {
         "#!/bin/sh\nexec '{}' \"${{0%/*}}/../main.mjs\" \"$@\"\n",
         node.program("node").display()
     );
+    fs::write(path, text)
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o755)))
+        .map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+/// Installs packages into `lib` and the collection into `collections`; the release it comes in is 50 MB and not kept.
+fn python(folder: &Path, pins: &Path, collection: &str) -> Result<(), String> {
+    let venv = folder.join("venv");
+    run(Command::new("python3").args(["-m", "venv"]).arg(&venv))
+        .map_err(|error| format!("{error}\ninstall Python 3 with venv (Debian: python3-venv)"))?;
+    let pip = || Command::new(venv.join("bin/pip"));
+    run(pip()
+        .args(["install", "--quiet", "--no-deps", "--target"])
+        .arg(folder.join("lib"))
+        .arg("--requirement")
+        .arg(pins.join("requirements.txt")))?;
+    let release = folder.join("release");
+    run(pip()
+        .args(["download", "--quiet", "--no-deps", "--dest"])
+        .arg(&release)
+        .arg("--requirement")
+        .arg(pins.join("collection.txt")))?;
+    let take = "import sys, zipfile, glob\n\
+                for name in glob.glob(sys.argv[1] + '/*.whl'):\n    \
+                whole = zipfile.ZipFile(name)\n    \
+                whole.extractall(sys.argv[2], [n for n in whole.namelist() if n.startswith(sys.argv[3])])\n";
+    run(Command::new("python3")
+        .args(["-c", take])
+        .arg(&release)
+        .arg(folder.join("collections"))
+        .arg(collection))?;
+    for used in [&release, &venv] {
+        fs::remove_dir_all(used).map_err(failed("remove what was only needed to install"))?;
+    }
+    Ok(())
+}
+
+fn python_program(path: &Path) -> Result<(), String> {
+    let text = "#!/bin/sh\nhere=${0%/*}/..\nexport PYTHONPATH=\"$here/lib\" ANSIBLE_COLLECTIONS_PATH=\"$here/collections\"\nexec python3 \"$@\"\n";
     fs::write(path, text)
         .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o755)))
         .map_err(|error| format!("cannot write {}: {error}", path.display()))

@@ -66,6 +66,18 @@ pub fn aes_gcm_rsa_oaep() -> PathBuf {
     program("aes-gcm-rsa-oaep")
 }
 
+/// A Python with the clients of `sops`: Ansible with `community.sops`, and `sopsy`.
+pub fn sops_clients() -> PathBuf {
+    program("sops-clients")
+}
+
+/// A line editor, from the system, for tests at a terminal.
+pub fn ed() -> PathBuf {
+    system("ed").unwrap_or_else(|| {
+        panic!("ed is not installed: run `make servers` as root, or install Debian's ed")
+    })
+}
+
 /// GnuPG, from the system.
 pub fn gpg() -> PathBuf {
     system("gpg").unwrap_or_else(|| {
@@ -93,24 +105,26 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
-/// Sees to what comes from the system's own packages: GnuPG.
+/// Sees to what comes from the system's own packages: GnuPG, and an editor.
 ///
 /// # Errors
 ///
 /// Names what is missing and cannot be had.
 pub fn ensure_system() -> Result<(), String> {
-    if system("gpg").is_some() {
-        return Ok(());
+    for (program, package) in [("gpg", "gnupg"), ("ed", "ed")] {
+        if system(program).is_some() {
+            continue;
+        }
+        let installed = Command::new("apt-get")
+            .args(["install", "--yes", "--no-install-recommends", package])
+            .output();
+        if system(program).is_none() {
+            return Err(format!(
+                "{program} is missing and apt-get could not install it; install it by hand\n{installed:?}"
+            ));
+        }
     }
-    let installed = Command::new("apt-get")
-        .args(["install", "--yes", "--no-install-recommends", "gnupg"])
-        .output();
-    match system("gpg") {
-        Some(_) => Ok(()),
-        None => Err(format!(
-            "gpg is missing and apt-get could not install it; install GnuPG 2 by hand\n{installed:?}"
-        )),
-    }
+    Ok(())
 }
 
 fn system(name: &str) -> Option<PathBuf> {

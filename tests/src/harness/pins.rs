@@ -28,6 +28,12 @@ pub enum Recipe {
     Crate,
     /// A folder with `package-lock.json` and `main.mjs`, which becomes a program of the pin's name.
     NodeScript,
+    /// A folder with `requirements.txt`, which becomes a Python of the pin's name that has them, and `collection.txt` with
+    /// a release of Ansible, of which one collection is taken.
+    Python {
+        /// The folder of the collection inside of the release.
+        collection: &'static str,
+    },
 }
 
 /// Everything that `make servers` builds, quick ones and widely needed ones first.
@@ -103,6 +109,14 @@ pub const PINS: &[Pin] = &[
         version: "1.1.4",
         programs: &[("aes-gcm-rsa-oaep", "aes-gcm-rsa-oaep")],
         recipe: Recipe::NodeScript,
+    },
+    Pin {
+        name: "sops-clients",
+        version: "12.3.0",
+        programs: &[("sops-clients", "sops-clients")],
+        recipe: Recipe::Python {
+            collection: "ansible_collections/community/sops/",
+        },
     },
     Pin {
         name: "rops-cli",

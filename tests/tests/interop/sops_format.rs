@@ -33,7 +33,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 #[path = "sops_format/generate.rs"]
-mod generate;
+pub(crate) mod generate;
 
 use generate::Dice;
 
@@ -382,7 +382,7 @@ fn saved_in_between(
 }
 
 /// The document of a tree as JSON, several as a list, without comments; the last of equal keys wins, as in what reads it.
-fn value_of(tree: &sealwright_documents::tree::Tree) -> Value {
+pub(crate) fn value_of(tree: &sealwright_documents::tree::Tree) -> Value {
     fn convert(data: &Data) -> Value {
         match data {
             Data::Null | Data::Comment { .. } => Value::Null,
@@ -418,7 +418,7 @@ fn value_of(tree: &sealwright_documents::tree::Tree) -> Value {
 }
 
 /// Numbers as floats, an empty section that INI always has left out.
-fn normal(value: Value) -> Value {
+pub(crate) fn normal(value: Value) -> Value {
     match value {
         Value::Number(number) if number.as_i64().is_some() => Value::from(number),
         Value::Number(number) => {

@@ -1,0 +1,380 @@
+//! The reference's functional tests, by behaviour: F1 to F41 of its own list. What needs a cloud or a Vault is theirs to
+//! show when those are there.
+
+use serde_json::{Value, json};
+
+use super::{Desk, Whose, run};
+
+fn json_of(desk: &Desk, name: &str) -> Value {
+    serde_json::from_str(&desk.ours(["decrypt", "--output-type", "json", name]).good()).unwrap()
+}
+
+#[test]
+fn f01_f02_f08_encrypting_hides_values_from_a_file_and_from_a_pipe() {
+    let desk = Desk::with_rule();
+    desk.write("a.json", r#"{"foo": 2, "bar": "baz"}"#);
+    let out: Value = serde_json::from_str(&desk.ours(["encrypt", "a.json"]).good()).unwrap();
+    assert!(out["sops"].is_object());
+    for key in ["foo", "bar"] {
+        assert!(out[key].as_str().unwrap().starts_with("ENC["), "{out}");
+    }
+    let words = [
+        "encrypt",
+        "--filename-override",
+        "x.yaml",
+        "--output-type",
+        "json",
+    ];
+    let ran = run(desk.command(Whose::Ours).args(words), b"foo: 2\nbar: baz\n");
+    let out: Value = serde_json::from_str(&ran.good()).unwrap();
+    assert!(out["sops"].is_object() && out["foo"].as_str().unwrap().starts_with("ENC["));
+    desk.write("a.yaml", "foo: 2\nbar: baz\n");
+    let out = desk.ours(["encrypt", "a.yaml"]).good();
+    assert!(
+        out.starts_with("foo: ENC[") && out.contains("\nbar: ENC[") && out.contains("\nsops:\n"),
+        "{out}"
+    );
+}
+
+#[test]
+fn f07_values_become_texts_in_ini() {
+    let desk = Desk::with_rule();
+    desk.write(
+        "a.yaml",
+        "the_section:\n  int: 123\n  float: 1.23\n  bool: true\n  date: 2025-01-02\n  timestamp: 2025-01-02T03:04:05Z\n  utc_timestamp: 2025-01-02T03:04:05+02:00\n  string: this is a string\n",
+    );
+    desk.ours(["encrypt", "-i", "a.yaml"]).good();
+    let theirs = desk
+        .theirs(["decrypt", "--output-type", "ini", "a.yaml"])
+        .good();
+    assert_eq!(
+        desk.ours(["decrypt", "--output-type", "ini", "a.yaml"])
+            .good(),
+        theirs
+    );
+    assert!(theirs.contains("bool          = true"), "{theirs}");
+}
+
+#[test]
+fn f09_f12_f15_f16_set_replaces_and_inserts() {
+    let desk = Desk::with_rule();
+    for (name, text) in [
+        ("a.json", "{\"a\": 2, \"b\": \"ba\"}"),
+        ("a.yaml", "a: 2\nb: ba\n"),
+    ] {
+        desk.write(name, text);
+        desk.ours(["encrypt", "-i", name]).good();
+        desk.ours(["set", name, "[\"a\"]", "{\"aa\": \"aaa\"}"])
+            .good();
+        desk.ours(["set", name, "[\"c\"]", "{\"cc\": \"ccc\"}"])
+            .good();
+        let expected = json!({"a": {"aa": "aaa"}, "b": "ba", "c": {"cc": "ccc"}});
+        assert_eq!(json_of(&desk, name), expected);
+        let theirs = desk
+            .theirs(["decrypt", "--output-type", "json", name])
+            .good();
+        assert_eq!(serde_json::from_str::<Value>(&theirs).unwrap(), expected);
+    }
+}
+
+#[test]
+fn f10_f11_an_equal_value_rewrites_the_file_only_without_idempotent() {
+    let desk = Desk::with_rule();
+    desk.write("a.json", "{\"a\": \"b\"}");
+    desk.ours(["encrypt", "-i", "a.json"]).good();
+    let before = desk.bytes("a.json");
+    desk.ours(["set", "--idempotent", "a.json", "[\"a\"]", "\"b\""])
+        .good();
+    assert_eq!(desk.bytes("a.json"), before);
+    desk.ours(["set", "--output-type", "yaml", "a.json", "[\"a\"]", "\"b\""])
+        .good();
+    assert!(
+        desk.read("a.json").starts_with("a: ENC["),
+        "{}",
+        desk.read("a.json")
+    );
+    let words = [
+        "decrypt",
+        "--input-type",
+        "yaml",
+        "--output-type",
+        "yaml",
+        "a.json",
+    ];
+    assert_eq!(desk.ours(words).good(), "a: b\n");
+}
+
+#[test]
+fn f13_f14_values_come_from_a_file_and_from_standard_input() {
+    let desk = Desk::with_rule();
+    desk.write("a.json", "{\"a\": 1}");
+    desk.write("value", "{\"x\": [1, 2]}");
+    desk.ours(["encrypt", "-i", "a.json"]).good();
+    desk.ours(["set", "--value-file", "a.json", "[\"f\"]", "value"])
+        .good();
+    let words = ["set", "--value-stdin", "a.json", "[\"s\"]"];
+    run(desk.command(Whose::Ours).args(words), b"{\"y\": \"z\"}\n").good();
+    assert_eq!(
+        json_of(&desk, "a.json"),
+        json!({"a": 1, "f": {"x": [1, 2]}, "s": {"y": "z"}})
+    );
+}
+
+#[test]
+fn f17_f18_the_old_flags_do_what_the_commands_do() {
+    let desk = Desk::with_rule();
+    desk.write("a.yaml", "a: 1\n");
+    desk.ours(["encrypt", "-i", "a.yaml"]).good();
+    desk.ours(["set", "a.yaml", "[\"a\"]", "\"aaa\""]).good();
+    desk.ours(["decrypt", "-i", "a.yaml"]).good();
+    assert_eq!(desk.read("a.yaml"), "a: aaa\n");
+    desk.ours(["-e", "-i", "a.yaml"]).good();
+    desk.ours(["--set", "[\"a\"] \"bbb\"", "-i", "a.yaml"])
+        .good();
+    desk.ours(["-d", "-i", "a.yaml"]).good();
+    assert_eq!(desk.read("a.yaml"), "a: bbb\n");
+}
+
+#[test]
+fn f19_dates_come_back() {
+    let desk = Desk::with_rule();
+    let text =
+        "date: 2025-01-02\ntimestamp: 2025-01-02T03:04:05Z\noffset: 2025-01-02T03:04:05+02:00\n";
+    desk.write("a.yaml", text);
+    desk.ours(["encrypt", "-i", "a.yaml"]).good();
+    // The real program spells a date with a time; here the text comes back as it was (Q1).
+    let theirs = desk.theirs(["decrypt", "a.yaml"]).good();
+    assert_eq!(
+        theirs,
+        text.replace("2025-01-02\n", "2025-01-02T00:00:00Z\n")
+    );
+    assert_eq!(desk.ours(["decrypt", "a.yaml"]).good(), text);
+    desk.write("b.yaml", text);
+    desk.theirs(["encrypt", "-i", "b.yaml"]).good();
+    assert_eq!(desk.ours(["decrypt", "b.yaml"]).good(), theirs);
+}
+
+#[test]
+fn f20_f21_unset_removes_and_repeats_quietly() {
+    let desk = Desk::with_rule();
+    for (name, text) in [
+        ("a.json", "{\"a\": 1, \"key\": \"v\", \"list\": [1, 2]}"),
+        ("a.yaml", "{a: 1, key: v, list: [1, 2]}\n"),
+    ] {
+        desk.write(name, text);
+        desk.ours(["encrypt", "-i", name]).good();
+        desk.ours(["unset", name, "[\"key\"]"]).good();
+        desk.ours(["unset", name, "[\"list\"][1]"]).good();
+        let before = desk.bytes(name);
+        for path in ["[\"key\"]", "[\"list\"][1]"] {
+            desk.ours(["unset", "--idempotent", name, path]).good();
+            desk.ours(["unset", name, path]).fails(1);
+        }
+        assert_eq!(desk.bytes(name), before);
+        assert_eq!(json_of(&desk, name), json!({"a": 1, "list": [1]}));
+        desk.theirs(["decrypt", name]).good();
+    }
+}
+
+#[test]
+fn f22_a_file_without_a_mac_needs_to_be_asked_for() {
+    let desk = Desk::with_rule();
+    desk.theirs_encrypts("a.yaml", "a: 1\n", &[]);
+    let text: String = desk
+        .read("a.yaml")
+        .lines()
+        .filter(|line| !line.contains("mac:"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    desk.write("a.yaml", text);
+    let (theirs, ours) = (
+        desk.theirs(["decrypt", "a.yaml"]),
+        desk.ours(["decrypt", "a.yaml"]),
+    );
+    assert_eq!(theirs.code, ours.code);
+    assert_ne!(ours.code, 0);
+    assert_eq!(
+        desk.ours(["decrypt", "--ignore-mac", "a.yaml"]).good(),
+        "a: 1\n"
+    );
+}
+
+#[test]
+fn f23_decrypting_a_pipe() {
+    let desk = Desk::with_rule();
+    desk.theirs_encrypts("a.yaml", "a: 1\n", &[]);
+    let words = ["decrypt", "--input-type", "yaml", "--output-type", "yaml"];
+    assert_eq!(
+        run(desk.command(Whose::Ours).args(words), &desk.bytes("a.yaml")).good(),
+        "a: 1\n"
+    );
+    // Without types it is binary, which this is not (S2).
+    let ran = run(
+        desk.command(Whose::Ours).arg("decrypt"),
+        &desk.bytes("a.yaml"),
+    );
+    assert_eq!(
+        ran.code,
+        run(
+            desk.command(Whose::Theirs).arg("decrypt"),
+            &desk.bytes("a.yaml")
+        )
+        .code
+    );
+}
+
+#[test]
+fn f24_to_f27_comments_are_hidden_and_come_back() {
+    let desk = Desk::with_rule();
+    let text = "# first comment\na: 1\nlist:\n    # in a list\n    - x\n";
+    desk.write("a.yaml", text);
+    let encrypted = desk.ours(["encrypt", "a.yaml"]).good();
+    assert!(
+        !encrypted.contains("first") && !encrypted.contains("in a list"),
+        "{encrypted}"
+    );
+    desk.write("enc.yaml", &encrypted);
+    assert_eq!(desk.ours(["decrypt", "enc.yaml"]).good(), text);
+    let theirs = desk.theirs(["decrypt", "enc.yaml"]).good();
+    assert!(
+        theirs.contains("# first comment") && theirs.contains("# in a list"),
+        "{theirs}"
+    );
+    // A comment that somebody wrote into the encrypted file stays, with a warning.
+    desk.write("enc.yaml", format!("# plain\n{encrypted}"));
+    let ran = desk.ours(["decrypt", "enc.yaml"]);
+    assert!(ran.text().contains("# plain"), "{}", ran.err);
+}
+
+#[test]
+fn f28_f29_f30_groups_and_several_keys() {
+    let desk = Desk::new();
+    let two = |other: usize, threshold: u32| {
+        format!(
+            "creation_rules:\n  - shamir_threshold: {threshold}\n    key_groups:\n      - age: [{}]\n      - age: [{}]\n",
+            desk.recipients[0], desk.recipients[other]
+        )
+    };
+    desk.write("a.yaml", "a: 1\n");
+    for (other, threshold, code) in [(1, 2, 0), (2, 2, 128)] {
+        desk.write(".sops.yaml", two(other, threshold));
+        let encrypted = desk.ours(["encrypt", "a.yaml"]).good();
+        desk.write("enc.yaml", encrypted);
+        assert_eq!(desk.ours(["decrypt", "enc.yaml"]).code, code);
+        assert_eq!(desk.theirs(["decrypt", "enc.yaml"]).code, code);
+    }
+    desk.theirs_encrypts(
+        "b.yaml",
+        "b: 1\n",
+        &[
+            "--age",
+            &format!("{},{}", desk.recipients[2], desk.recipients[1]),
+        ],
+    );
+    assert_eq!(desk.ours(["decrypt", "b.yaml"]).good(), "b: 1\n");
+}
+
+#[test]
+fn f31_f32_f33_a_rule_without_keys_says_so_in_the_same_words() {
+    let desk = Desk::new();
+    desk.write("a.yaml", "a: 1\n");
+    for rule in ["path_regex: a", "key_groups: []", "key_groups: [{}]"] {
+        desk.write(".sops.yaml", format!("creation_rules:\n  - {rule}\n"));
+        let err = desk.ours(["encrypt", "a.yaml"]).fails(1);
+        assert_eq!(
+            err, "Could not generate data key: [empty key group provided]\n",
+            "{rule}"
+        );
+        assert_eq!(desk.theirs(["encrypt", "a.yaml"]).err, err);
+    }
+}
+
+#[test]
+fn f34_an_extracted_block_is_exact() {
+    let desk = Desk::with_rule();
+    desk.write(
+        "a.yaml",
+        "multiline: |\n    multi\n    line\nkept: |-\n    no end\n",
+    );
+    desk.ours(["encrypt", "-i", "a.yaml"]).good();
+    for (key, text) in [("multiline", "multi\nline\n"), ("kept", "no end")] {
+        let words = ["decrypt", "--extract", &format!("[\"{key}\"]"), "a.yaml"];
+        assert_eq!(desk.ours(words).good(), text);
+        assert_eq!(desk.theirs(words).good(), text);
+    }
+}
+
+#[test]
+fn f35_l10_binary_bytes_come_back_exactly() {
+    let desk = Desk::with_rule();
+    let bytes: Vec<u8> = (0..=255).cycle().take(3000).collect();
+    desk.write("a.bin", &bytes);
+    desk.ours(["encrypt", "-i", "a.bin"]).good();
+    assert_eq!(desk.ours(["decrypt", "a.bin"]).out, bytes);
+    assert_eq!(desk.theirs(["decrypt", "a.bin"]).out, bytes);
+}
+
+#[test]
+fn f37_output_goes_to_a_file_and_nowhere_else() {
+    let desk = Desk::with_rule();
+    desk.write("a.yaml", "a: 1\n");
+    assert_eq!(
+        desk.ours(["encrypt", "--output", "out.yaml", "a.yaml"])
+            .good(),
+        ""
+    );
+    assert_eq!(
+        desk.ours(["decrypt", "--output", "plain.yaml", "out.yaml"])
+            .good(),
+        ""
+    );
+    assert_eq!(desk.read("plain.yaml"), "a: 1\n");
+}
+
+#[test]
+fn f38_f39_f40_commands_get_values_and_files() {
+    let desk = Desk::with_rule();
+    desk.write("a.env", "foo=bar\nmulti=one\\ntwo\n");
+    desk.ours(["encrypt", "-i", "a.env"]).good();
+    let out = desk
+        .ours(["exec-env", "a.env", "printf '%s|%s' \"$foo\" \"$multi\""])
+        .good();
+    assert_eq!(out, "bar|one\ntwo");
+    desk.write("a.json", "{\"foo\": \"bar\"}");
+    desk.ours(["encrypt", "-i", "a.json"]).good();
+    let words = ["exec-file", "--output-type", "json", "a.json", "cat {}"];
+    assert_eq!(desk.ours(words).good(), "{\"foo\": \"bar\"}");
+    let shown = desk
+        .ours([
+            "exec-file",
+            "--no-fifo",
+            "--filename",
+            "foobar",
+            "a.json",
+            "echo {}",
+        ])
+        .good();
+    assert!(shown.trim().ends_with("/foobar"), "{shown}");
+    assert!(
+        !std::path::Path::new(shown.trim()).exists(),
+        "the file is gone afterwards"
+    );
+}
+
+#[test]
+fn f41_files_of_all_formats_of_the_real_program_decrypt_to_the_same_text() {
+    let desk = Desk::with_rule();
+    for (name, text) in [
+        ("a.yaml", "foo: bar\nlist:\n    - 1\n"),
+        ("a.json", "{\n\t\"foo\": \"bar\"\n}\n"),
+        ("a.env", "foo = bar\n"),
+        ("a.ini", "[s]\nfoo = bar\n"),
+    ] {
+        desk.theirs_encrypts(name, text, &[]);
+        assert_eq!(
+            desk.ours(["decrypt", name]).good(),
+            desk.theirs(["decrypt", name]).good(),
+            "{name}"
+        );
+    }
+}

@@ -4,12 +4,12 @@ use super::generate::{Case, Dice, MARK};
 
 /// What a document may hold.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, reason = "each test has its own scope")]
 pub(crate) enum Scope {
     /// Only what can be encrypted.
     Plain,
     /// Also what the format reads and the envelope refuses: keys that are no text, unsigned numbers, a document as an
     /// alias.
-    #[allow(dead_code, reason = "for the comparison with another reader")]
     Odd,
 }
 

@@ -72,9 +72,11 @@ fn compare(cases: u64, make: impl Fn(&mut Dice) -> Case) {
 fn difference(oracle: &mut Oracle, text: &[u8]) -> Result<bool, String> {
     let theirs = oracle.read(text);
     match (ours(text), theirs) {
-        (Ok(ours), Ok(theirs)) if ours == theirs => Ok(true),
         (Err(_), Err(_)) => Ok(false),
-        (Ok(ours), Ok(theirs)) => Err(format!("reference: {theirs}\nours:      {ours}")),
+        (Ok(ours), Ok(theirs)) => match oracle::difference(&ours, &theirs, text) {
+            None => Ok(true),
+            Some(difference) => Err(difference),
+        },
         (Ok(_), Err(error)) => Err(format!("we read it, the reference does not: {error}")),
         (Err(error), Ok(_)) => Err(format!("the reference reads it, we do not: {error}")),
     }

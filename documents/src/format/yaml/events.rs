@@ -543,7 +543,10 @@ impl<'a> Events<'a> {
     fn flow_pair_end(&mut self) -> Parsed<Event> {
         let token = self.scanner.peek()?;
         self.state = State::FlowSequenceEntry { first: false };
-        Ok(self.event(What::MappingEnd, &token))
+        // The token ends the list, not the pair.
+        let mut event = self.event(What::MappingEnd, &token);
+        event.end = event.start;
+        Ok(event)
     }
 
     fn flow_mapping_key(&mut self, first: bool) -> Parsed<Event> {

@@ -310,6 +310,7 @@ mod edits {
                 "a.9",
                 "a: [\n  1,\n  2,\n  new,\n]\n",
             ),
+            ("a: [x: 1]\n", "a.0.y", "a: [{x: 1, \"y\": new}]\n"),
             ("a: 1\n", "b.c.0", "a: 1\nb:\n    c:\n        - new\n"),
             (
                 "a: 1\nsops:\n    mac: x\n",

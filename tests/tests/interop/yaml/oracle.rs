@@ -33,7 +33,7 @@ impl Oracle {
     }
 
     /// What the reference reads.
-    pub(super) fn read(&mut self, text: &[u8]) -> Result<String, String> {
+    pub(super) fn read(&mut self, text: &[u8]) -> Result<Reading, String> {
         let mut line: String = text.iter().map(|byte| format!("{byte:02x}")).collect();
         line.push('\n');
         self.input.write_all(line.as_bytes()).unwrap();
@@ -43,13 +43,94 @@ impl Oracle {
         if let Some(error) = answer.get("error") {
             return Err(error.as_str().unwrap().to_owned());
         }
-        let mut out = String::new();
-        for document in answer["documents"].as_array().into_iter().flatten() {
-            out.push_str("--- ");
-            show(document, &mut out);
+        let mut reading = Reading::default();
+        let documents = answer["documents"].as_array().into_iter().flatten();
+        for (index, document) in documents.enumerate() {
+            reading.values.push_str("--- ");
+            show(document, &index.to_string(), &mut reading);
         }
-        Ok(out)
+        reading.comments.sort();
+        Ok(reading)
     }
+}
+
+/// What one reader makes of a text.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    /// All documents with their keys, kinds and values.
+    pub(super) values: String,
+    /// The path of the collection, and the comment with its mark: `##` when it shares its line with a value.
+    pub(super) comments: Vec<(String, String)>,
+    /// Paths of what is written as an alias.
+    aliases: Vec<String>,
+}
+
+/// What differs between our reading and the reference's, beside what is meant to.
+///
+/// Meant: the reference drops some comments altogether (behind `{`, behind an anchor before a block), which we keep; it
+/// repeats the comments inside of an anchored collection for every alias; and it takes a comment behind the mark of a
+/// block scalar for one on the line of a value, which we only do once the value is to be encrypted.
+pub(super) fn difference(ours: &Reading, theirs: &Reading, text: &[u8]) -> Option<String> {
+    if ours.values != theirs.values {
+        return Some(format!(
+            "reference: {}\nours:      {}",
+            theirs.values, ours.values
+        ));
+    }
+    let is_copy = |path: &String| {
+        ours.aliases
+            .iter()
+            .any(|alias| path == alias || path.starts_with(&format!("{alias}/")))
+    };
+    let only_in = |these: &Reading, those: &Reading| {
+        let mut rest = those.comments.clone();
+        let mut only = Vec::new();
+        for comment in &these.comments {
+            match rest.iter().position(|other| other == comment) {
+                Some(at) => drop(rest.remove(at)),
+                None => only.push(comment.clone()),
+            }
+        }
+        only
+    };
+    let missing: Vec<_> = only_in(theirs, ours)
+        .into_iter()
+        .filter(|(path, comment)| !is_copy(path) && !is_behind_a_block_mark(text, comment))
+        .collect();
+    let added: Vec<_> = only_in(ours, theirs)
+        .into_iter()
+        .filter(|(_, comment)| {
+            let text = comment.trim_start_matches("##");
+            let is_dropped = !theirs
+                .comments
+                .iter()
+                .any(|(_, other)| other.ends_with(text));
+            !is_dropped
+        })
+        .collect();
+    (!missing.is_empty() || !added.is_empty()).then(|| {
+        format!("comments that only the reference has: {missing:?}, that only we have: {added:?}")
+    })
+}
+
+fn is_behind_a_block_mark(text: &[u8], comment: &str) -> bool {
+    let Some(comment) = comment.strip_prefix("##") else {
+        return false;
+    };
+    text.split(|byte| matches!(byte, b'\n' | b'\r'))
+        .any(|line| {
+            let shown = line.escape_ascii().to_string();
+            let before = shown
+                .strip_suffix(comment)
+                .and_then(|line| line.strip_suffix('#'));
+            before.is_some_and(|before| {
+                let sign = before.replace("\\t", " ");
+                let sign = sign
+                    .trim_end()
+                    .trim_end_matches(['+', '-', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
+                sign.ends_with(['|', '>'])
+            })
+        })
 }
 
 impl Drop for Oracle {
@@ -67,37 +148,39 @@ fn text_of(value: &serde_json::Value) -> Vec<u8> {
         .collect()
 }
 
-fn show(value: &serde_json::Value, out: &mut String) {
+fn show(value: &serde_json::Value, path: &str, out: &mut Reading) {
     let parts = value.as_array().unwrap();
     let kind = parts[0].as_str().unwrap();
     match kind {
         "m" | "l" => {
-            let comments = parts[1..].iter().filter(|part| is_comment(part));
-            let mut comments: Vec<String> = comments
-                .map(|part| comment(part[0].as_str().unwrap(), &text_of(&part[1])))
-                .collect();
-            comments.sort();
-            out.push_str(kind);
-            out.push('(');
-            out.push_str(&comments.concat());
-            for part in parts[1..].iter().filter(|part| !is_comment(part)) {
-                if kind == "m" {
-                    show(&part[0], out);
-                    out.push_str(": ");
-                    show(&part[1], out);
-                } else {
-                    show(part, out);
+            out.values.push_str(kind);
+            out.values.push('(');
+            let mut index = 0;
+            for part in &parts[1..] {
+                if is_comment(part) {
+                    let comment = comment(part[0].as_str().unwrap(), &text_of(&part[1]));
+                    out.comments.push((path.to_owned(), comment));
+                    continue;
                 }
-                out.push_str(", ");
+                let inner = format!("{path}/{index}");
+                index += 1;
+                if kind == "m" {
+                    show(&part[0], &inner, out);
+                    out.values.push_str(": ");
+                    show(&part[1], &inner, out);
+                } else {
+                    show(part, &inner, out);
+                }
+                out.values.push_str(", ");
             }
-            out.push(')');
+            out.values.push(')');
         }
         "float" => {
             let text = String::from_utf8(text_of(&parts[1])).unwrap();
-            write!(out, "float {:?}", text.parse::<f64>().unwrap()).unwrap();
+            write!(out.values, "float {:?}", text.parse::<f64>().unwrap()).unwrap();
         }
-        "unsigned" => out.push_str(kind),
-        _ => write!(out, "{kind} {}", text_of(&parts[1]).escape_ascii()).unwrap(),
+        "unsigned" => out.values.push_str(kind),
+        _ => write!(out.values, "{kind} {}", text_of(&parts[1]).escape_ascii()).unwrap(),
     }
 }
 
@@ -106,61 +189,63 @@ fn is_comment(part: &serde_json::Value) -> bool {
 }
 
 fn comment(mark: &str, text: &[u8]) -> String {
-    format!("{mark}{} ", text.escape_ascii())
+    format!("{mark}{}", text.escape_ascii())
 }
 
-/// What we read, in the same form.
-pub(super) fn ours(text: &[u8]) -> Result<String, String> {
+/// What we read.
+pub(super) fn ours(text: &[u8]) -> Result<Reading, String> {
     let tree = Yaml
         .parse(SecretBytes::copy_of(text))
         .map_err(|error| error.to_string())?;
-    let mut out = String::new();
-    for root in &tree.documents {
-        out.push_str("--- ");
-        show_node(&tree, *root as usize, &mut out);
+    let mut reading = Reading::default();
+    for (index, root) in tree.documents.iter().enumerate() {
+        reading.values.push_str("--- ");
+        show_node(&tree, *root as usize, &index.to_string(), &mut reading);
     }
-    Ok(out)
+    reading.comments.sort();
+    Ok(reading)
 }
 
-fn show_node(tree: &Tree, at: usize, out: &mut String) {
+fn show_node(tree: &Tree, at: usize, path: &str, out: &mut Reading) {
     let node = tree.nodes[at];
     let content = |text| tree.content(text).escape_ascii().to_string();
+    if tree.spelling(at).starts_with(b"*") {
+        out.aliases.push(path.to_owned());
+    }
     match node.value {
         Value::Map | Value::List => {
-            let mut comments = Vec::new();
-            let mut values = Vec::new();
+            out.values
+                .push(if node.value == Value::Map { 'm' } else { 'l' });
+            out.values.push('(');
+            let mut index = 0;
             for child in tree.children(at) {
-                match tree.nodes[child].value {
-                    Value::Comment { text, inline } => {
-                        comments.push(comment(if inline { "##" } else { "#" }, tree.content(text)));
-                    }
-                    _ => values.push(child),
+                if let Value::Comment { text, inline } = tree.nodes[child].value {
+                    let mark = if inline { "##" } else { "#" };
+                    out.comments
+                        .push((path.to_owned(), comment(mark, tree.content(text))));
+                    continue;
                 }
-            }
-            comments.sort();
-            out.push(if node.value == Value::Map { 'm' } else { 'l' });
-            out.push('(');
-            out.push_str(&comments.concat());
-            for child in values {
+                let inner = format!("{path}/{index}");
+                index += 1;
                 match tree.nodes[child].key {
                     Key::None => {}
-                    Key::Text(text) => write!(out, "str {}: ", content(text)).unwrap(),
+                    Key::Text(text) => write!(out.values, "str {}: ", content(text)).unwrap(),
                     Key::NotText(text) => {
-                        write!(out, "{}: ", not_text(tree.content(text))).unwrap();
+                        write!(out.values, "{}: ", not_text(tree.content(text))).unwrap();
                     }
                 }
-                show_node(tree, child, out);
-                out.push_str(", ");
+                show_node(tree, child, &inner, out);
+                out.values.push_str(", ");
             }
-            out.push(')');
+            out.values.push(')');
         }
-        Value::Null => out.push_str("null "),
-        Value::Bool(value) => write!(out, "bool {value}").unwrap(),
-        Value::Int(value) => write!(out, "int {value}").unwrap(),
-        Value::Float(value) => write!(out, "float {value:?}").unwrap(),
-        Value::Time(text) => write!(out, "time {}", content(text)).unwrap(),
-        Value::Str(text) => write!(out, "str {}", content(text)).unwrap(),
-        Value::Unsupported(_) => out.push_str("unsigned"),
+        Value::Null => out.values.push_str("null "),
+        Value::Bool(value) => write!(out.values, "bool {value}").unwrap(),
+        Value::Int(value) => write!(out.values, "int {value}").unwrap(),
+        Value::Float(value) => write!(out.values, "float {value:?}").unwrap(),
+        Value::Time(text) => write!(out.values, "time {}", content(text)).unwrap(),
+        Value::Str(text) => write!(out.values, "str {}", content(text)).unwrap(),
+        Value::Unsupported(_) => out.values.push_str("unsigned"),
         Value::Comment { .. } => unreachable!("a comment is no document"),
     }
 }
@@ -171,7 +256,7 @@ fn not_text(spelling: &[u8]) -> String {
     let Ok(tree) = Yaml.parse(SecretBytes::copy_of(&text)) else {
         return format!("not text {}", spelling.escape_ascii());
     };
-    let mut out = String::new();
-    show_node(&tree, 1, &mut out);
-    out
+    let mut out = Reading::default();
+    show_node(&tree, 1, "", &mut out);
+    out.values
 }

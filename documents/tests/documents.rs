@@ -50,8 +50,9 @@ fn binary_comes_back_byte_for_byte() {
 
 #[test]
 fn the_corpus_of_the_fuzz_targets_holds() {
-    let all: [(&str, fn(&[u8])); 8] = [
+    let all: [(&str, fn(&[u8])); 9] = [
         ("json", targets::json),
+        ("yaml", targets::yaml),
         ("dotenv", targets::dotenv),
         ("ini", targets::ini),
         ("binary", targets::binary),

@@ -10,11 +10,13 @@ use sealwright_documents::data::Data;
 use sealwright_documents::envelope::{Encrypted, decrypt, decrypt_unverified, write_metadata};
 use sealwright_documents::flatten::{flatten, unflatten};
 use sealwright_documents::format::{
-    Format, Layout, binary::Binary, dotenv::Dotenv, ini::Ini, json::Json,
+    Format, Layout, binary::Binary, dotenv::Dotenv, ini::Ini, json::Json, yaml::Yaml,
 };
 use sealwright_documents::metadata::Metadata;
 use sealwright_documents::rules::Config;
 use sealwright_documents::selection::{Pattern, SelectionRule};
+use sealwright_documents::splice::apply;
+use sealwright_documents::tree::Value as TreeValue;
 use serde_json::Value;
 
 use super::laws;
@@ -32,6 +34,35 @@ pub fn json(bytes: &[u8]) {
                 value_of(of_json(&value)),
                 "another reader reads it otherwise"
             );
+        }
+    }
+}
+
+/// YAML: the laws of documents; nodes lie within the text one behind the other, and what is set or removed anywhere leaves
+/// a text that is read.
+pub fn yaml(bytes: &[u8]) {
+    document(&Yaml, bytes);
+    let Ok(tree) = Yaml.parse(SecretBytes::copy_of(bytes)) else {
+        return;
+    };
+    let mut last = 0;
+    for (at, node) in tree.nodes.iter().enumerate() {
+        assert!(node.end as usize > at && node.end as usize <= tree.nodes.len());
+        assert!(node.site.start <= node.site.end);
+        if !matches!(node.value, TreeValue::Map | TreeValue::List) {
+            assert!(node.site.start >= last, "leaves ascend");
+            last = node.site.end;
+        }
+    }
+    assert!(last as usize <= tree.text.len());
+    // Every node of a small file, the first ones of a large one.
+    for node in (0..tree.nodes.len())
+        .filter(|at| !tree.documents.contains(&(*at as u32)))
+        .take(20)
+    {
+        if let Ok(edits) = Yaml.remove(&tree, node) {
+            let text = apply(tree.text.expose(), &edits);
+            assert!(Yaml.parse(text).is_ok(), "what is left of a file is read");
         }
     }
 }

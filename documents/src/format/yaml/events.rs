@@ -276,6 +276,7 @@ impl<'a> Events<'a> {
             token = self.scanner.peek()?;
         }
         let start = tag.map_or(token.start, |tag| tag.start);
+        let is_tagged = tag.is_some();
         let tag = match tag {
             None => Tag::None,
             Some(tag) => {
@@ -328,7 +329,7 @@ impl<'a> Events<'a> {
                 event.flow = false;
                 self.take_stem(&mut event);
             }
-            _ if anchor.is_some() || tag != Tag::None => {
+            _ if anchor.is_some() || is_tagged => {
                 self.pop_state();
                 event = Event {
                     end,

@@ -103,8 +103,11 @@ fn make_ready(tree: Tree) -> Result<Prepared, ParseError> {
             "this layout cannot be kept while values are encrypted, please simplify it",
         ));
     }
-    let keeps_text =
-        needs.rewrite || needs.final_break || needs.comment_in_header || has_alias_keys;
+    let keeps_text = needs.rewrite
+        || needs.final_break
+        || needs.comment_in_header
+        || needs.glued
+        || has_alias_keys;
     Ok(Prepared {
         former: if keeps_text { Vec::new() } else { former },
         former_text: keeps_text.then_some(tree.text),
@@ -128,6 +131,8 @@ struct Needs {
     rewrite: bool,
     aliases: bool,
     comment_in_header: bool,
+    /// A value begins right behind the name of its anchor, which ends at a colon.
+    glued: bool,
     final_break: bool,
 }
 
@@ -145,13 +150,26 @@ impl Needs {
             needs.rewrite |= place.needs_rewrite();
             needs.aliases |= place.is_alias() || place.has_alias_key();
             needs.comment_in_header |= place.holds_comment();
+            needs.glued |= is_glued(tree, node);
         }
         needs
     }
 
     fn any(&self) -> bool {
-        self.rewrite || self.aliases || self.comment_in_header || self.final_break
+        self.rewrite || self.aliases || self.comment_in_header || self.glued || self.final_break
     }
+}
+
+/// Whether a value begins right behind the name of its anchor: `&an:chor` is `:chor` with an anchor.
+fn is_glued(tree: &Tree, node: &Node) -> bool {
+    let is_leaf = !matches!(node.value, Value::Map | Value::List);
+    let before = &tree.text.expose()[..node.site.start as usize];
+    is_leaf
+        && !node.site.is_empty()
+        && !Place::of(node.place).is_copy()
+        && before
+            .last()
+            .is_some_and(|byte| super::characters::is_word(*byte))
 }
 
 /// Writes a document anew whose root is no block map at the first column.
@@ -229,6 +247,13 @@ fn replace(
         edits.push(Edit {
             span,
             text: out.finish(),
+        });
+    }
+    if is_glued(tree, &node) {
+        let start = node.site.start;
+        edits.push(Edit {
+            span: Span { start, end: start },
+            text: SecretBytes::copy_of(b" "),
         });
     }
     if place.is_alias() {

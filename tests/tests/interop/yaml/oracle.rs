@@ -59,7 +59,7 @@ impl Oracle {
 pub(super) struct Reading {
     /// All documents with their keys, kinds and values.
     pub(super) values: String,
-    /// The path of the collection, and the comment with its mark: `##` when it shares its line with a value.
+    /// The keys on the way to the collection, which bind its ciphertext, and the comment with its mark: `##` when it shares its line with a value.
     pub(super) comments: Vec<(String, String)>,
     /// Paths of what is written as an alias.
     aliases: Vec<String>,
@@ -70,12 +70,12 @@ pub(super) struct Reading {
 /// Meant: the reference drops some comments altogether (behind `{`, behind an anchor before a block), which we keep; it
 /// repeats the comments inside of an anchored collection for every alias; and it takes a comment behind the mark of a
 /// block scalar for one on the line of a value, which we only do once the value is to be encrypted.
-pub(super) fn difference(ours: &Reading, theirs: &Reading, text: &[u8]) -> Option<String> {
+pub(super) fn difference(ours: &Reading, theirs: &Reading, text: &[u8]) -> Result<(), Difference> {
     if ours.values != theirs.values {
-        return Some(format!(
-            "reference: {}\nours:      {}",
-            theirs.values, ours.values
-        ));
+        let (theirs, ours) = (&theirs.values, &ours.values);
+        return Err(Difference::Values(format!(
+            "reference: {theirs}\nours:      {ours}"
+        )));
     }
     let is_copy = |path: &String| {
         ours.aliases
@@ -108,9 +108,22 @@ pub(super) fn difference(ours: &Reading, theirs: &Reading, text: &[u8]) -> Optio
             !is_dropped
         })
         .collect();
-    (!missing.is_empty() || !added.is_empty()).then(|| {
-        format!("comments that only the reference has: {missing:?}, that only we have: {added:?}")
-    })
+    if missing.is_empty() && added.is_empty() {
+        return Ok(());
+    }
+    Err(Difference::Comments(format!(
+        "comments that only the reference has: {missing:?}, that only we have: {added:?}"
+    )))
+}
+
+/// How two readings differ.
+#[derive(Debug)]
+pub(super) enum Difference {
+    /// In what the values are, or in whether there are any.
+    Values(String),
+    /// In the collection to which a comment belongs.
+    #[allow(dead_code, reason = "shown by `Debug` when a test fails")]
+    Comments(String),
 }
 
 fn is_behind_a_block_mark(text: &[u8], comment: &str) -> bool {
@@ -162,8 +175,11 @@ fn show(value: &serde_json::Value, path: &str, out: &mut Reading) {
                     out.comments.push((path.to_owned(), comment));
                     continue;
                 }
-                let inner = format!("{path}/{index}");
-                index += 1;
+                let mut inner = path.to_owned();
+                if kind == "m" {
+                    write!(inner, "/{index}").unwrap();
+                    index += 1;
+                }
                 if kind == "m" {
                     show(&part[0], &inner, out);
                     out.values.push_str(": ");
@@ -225,8 +241,11 @@ fn show_node(tree: &Tree, at: usize, path: &str, out: &mut Reading) {
                         .push((path.to_owned(), comment(mark, tree.content(text))));
                     continue;
                 }
-                let inner = format!("{path}/{index}");
-                index += 1;
+                let mut inner = path.to_owned();
+                if node.value == Value::Map {
+                    write!(inner, "/{index}").unwrap();
+                    index += 1;
+                }
                 match tree.nodes[child].key {
                     Key::None => {}
                     Key::Text(text) => write!(out.values, "str {}: ", content(text)).unwrap(),

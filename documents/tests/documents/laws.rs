@@ -173,7 +173,46 @@ fn one_value(
             return Err(format!("setting {path:?} changed another value"));
         }
     }
+    if format.name() == "yaml" && !tree.spelling(*node).contains(&b'\n') {
+        few_lines(file.text().expose(), again.text().expose())?;
+    }
     decrypt(&again, key).map_err(|error| format!("does not open after a change: {error}"))?;
+    Ok(())
+}
+
+/// Between two versions only one line of values differs, and of the block the MAC, the time and the hints.
+fn few_lines(before: &[u8], after: &[u8]) -> Result<(), String> {
+    let lines = |text: &[u8]| -> Vec<Vec<u8>> {
+        text.split(|byte| *byte == b'\n')
+            .map(<[u8]>::to_vec)
+            .collect()
+    };
+    let mut old = lines(before);
+    let mut new = lines(after);
+    new.retain(|line| match old.iter().position(|other| other == line) {
+        Some(at) => {
+            old.remove(at);
+            false
+        }
+        None => true,
+    });
+    let of_block = |line: &Vec<u8>| {
+        let line = line.trim_ascii_start();
+        ["mac: ", "lastmodified: ", "sealwright: "]
+            .iter()
+            .any(|field| line.starts_with(field.as_bytes()))
+    };
+    new.retain(|line| !of_block(line));
+    if new.len() > 1 {
+        let shown: Vec<String> = new
+            .iter()
+            .map(|line| line.escape_ascii().to_string())
+            .collect();
+        return Err(format!(
+            "one new value changes {} lines: {shown:?}",
+            new.len()
+        ));
+    }
     Ok(())
 }
 

@@ -254,7 +254,7 @@ mod edits {
             (
                 "a: &x {y: 1}\nb: *x\n",
                 "b.y",
-                "a: &x {y: 1}\nb: {y: new}\n",
+                "a: &x {y: 1}\nb: {\"y\": new}\n",
             ),
             ("a: &x 1\nb: *x\n", "a", "a: &x new\nb: 1\n"),
             ("a: 1\r\nb: 2\r\n", "a", "a: new\r\nb: 2\r\n"),
@@ -351,5 +351,174 @@ mod edits {
         ] {
             assert_eq!(remove(text, at), after, "{text:?}");
         }
+    }
+}
+
+mod refusals {
+    use super::*;
+
+    fn refused(text: impl AsRef<[u8]>) -> (usize, usize, String) {
+        let error = Yaml
+            .parse(SecretBytes::copy_of(text.as_ref()))
+            .err()
+            .unwrap_or_else(|| panic!("{:?} is read", String::from_utf8_lossy(text.as_ref())));
+        (error.line, error.column, error.reason)
+    }
+
+    #[test]
+    fn say_where_and_why() {
+        let cases: &[(&[u8], usize, usize, &str)] = &[
+            (b"a: 1\na: 2\n", 2, 1, "the key `a` occurs twice"),
+            (
+                b"a:\n  b: 1\n  c: 2\n  b: 3\n",
+                4,
+                3,
+                "the key `b` occurs twice",
+            ),
+            (b"a:\n\tb: 1\n", 2, 1, "tab"),
+            (b"a: \"x\nb: 1\n", 1, 4, "quote"),
+            (b"a: 'x\n", 1, 4, "quote"),
+            (b"a: [1, 2\n", 2, 1, "the collection that starts on line 1"),
+            (b"a: {b: 1\nc: 2\n", 2, 2, "expected `,` or `}`"),
+            (b"a: 1\n b: 2\n", 2, 3, "a value cannot start here"),
+            (b"a: \"\\q\"\n", 1, 5, "unknown escape"),
+            (b"a: *x\n", 1, 4, "unknown anchor"),
+            (b"a: &x [*x]\n", 1, 8, "contains itself"),
+            (b"a: @x\n", 1, 4, "`@` cannot start a value, quote it"),
+            (b"a: x\xff\n", 1, 5, "invalid UTF-8"),
+            (b"a: \xff\xfe\n", 1, 4, "invalid UTF-8"),
+            (b"\xff\xfea\0", 1, 1, "UTF-16"),
+            (b"a: x\x07\n", 1, 5, "control characters"),
+            (b"- a\n- b\n", 1, 1, "a document that is a list"),
+            (b"just text\n", 1, 1, "a document that is a single value"),
+            (b"# only\n\n", 3, 1, "no document"),
+            (b"", 1, 1, "empty"),
+            (b"? [a]\n: 1\n", 1, 3, "a key that is a map or a list"),
+            (b"a: !!int abc\n", 1, 4, "int"),
+            (b"a: !!binary \"%\"\n", 1, 4, "base64"),
+            (b"a: !x!y 1\n", 1, 4, "unknown tag handle"),
+            (
+                b"%YAML 1.2\n---\na: 1\n",
+                1,
+                1,
+                "only `%YAML 1.1` is supported",
+            ),
+            (b"a: |x\n  y\n", 1, 5, "block"),
+            (b"a: 1\n---\nb: [\n", 4, 1, "unexpected end of the file"),
+            (b"a: 1\nsops: {}\nsops: {}\n", 3, 1, "occurs twice"),
+        ];
+        let mut wrong = Vec::new();
+        for (text, line, column, reason) in cases {
+            let (got_line, got_column, got) = refused(text);
+            if (got_line, got_column) != (*line, *column) || !got.contains(reason) {
+                let text = text.escape_ascii();
+                wrong.push(format!(
+                    "{text}: line {got_line}, column {got_column}: {got}"
+                ));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn hold_no_value() {
+        for text in [
+            "a: \"s3cr3t\\q\"\n",
+            "a: !!int s3cr3t\n",
+            "a: [s3cr3t\n",
+            "s3cr3t\n",
+        ] {
+            let (.., reason) = refused(text);
+            assert!(!reason.contains("s3cr3t"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn nesting_has_a_limit_and_no_stack_runs_over() {
+        for (open, close) in [("[", "]"), ("{a: ", "}")] {
+            let nested = |depth| format!("a: {}{}\n", open.repeat(depth), close.repeat(depth));
+            let tree = parse(&nested(1_000));
+            assert!(tree.nodes.len() > 1_000);
+            let (_, _, reason) = refused(nested(20_000));
+            assert!(reason.contains("deep"), "{reason}");
+        }
+        let blocks: String = (0..11_000).map(|_| "- ").collect();
+        let (_, _, reason) = refused(format!("a:\n  {blocks}x\n"));
+        assert!(reason.contains("deep"), "{reason}");
+        let (_, _, reason) = refused("a: ".to_owned() + &"[".repeat(3_000_000));
+        assert!(reason.contains("deep"), "{reason}");
+    }
+
+    #[test]
+    fn aliases_cannot_blow_a_document_up() {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let names = vec![format!("*a{}", level - 1); 10].join(", ");
+            text.push_str(&format!("a{level}: &a{level} [{names}]\n"));
+        }
+        let (_, _, reason) = refused(text);
+        assert!(reason.contains("aliases blow this document up"), "{reason}");
+    }
+}
+
+#[test]
+fn t30_merge_keys_are_kept_and_aliases_read_as_copies() {
+    assert_eq!(
+        show(&parse("a: &x {b: 1}\nc:\n  <<: *x\n  d: 2\n")),
+        "{a: {b: 1}, c: {<<: {b: 1}, d: 2}}"
+    );
+    assert_eq!(
+        show(&parse("a: &x {b: 1}\nc:\n  <<: [*x, *x]\n")),
+        "{a: {b: 1}, c: {<<: [{b: 1}, {b: 1}]}}"
+    );
+}
+
+#[test]
+fn t29_duplicate_keys_are_refused_in_the_first_document_only() {
+    assert!(Yaml.parse(SecretBytes::copy_of(b"a: 1\na: 2\n")).is_err());
+    assert_eq!(
+        show(&parse("a: 1\n---\nb: 1\nb: 2\n")),
+        "{a: 1} --- {b: 1, b: 2}"
+    );
+}
+
+#[test]
+fn scalars_have_the_kinds_of_the_reference() {
+    for (text, kind) in [
+        ("true", "true"),
+        ("False", "false"),
+        ("yes", "\"yes\""),
+        ("on", "\"on\""),
+        ("y", "\"y\""),
+        ("~", "null"),
+        ("", "null"),
+        ("+5", "5"),
+        ("0x1F", "31"),
+        ("0o17", "15"),
+        ("017", "15"),
+        ("0b11", "3"),
+        ("1_000", "1000"),
+        ("09", "float 9"),
+        ("18446744073709551615", "unsupported 18446744073709551615"),
+        ("18446744073709551616", "float 18446744073709552000"),
+        ("1e3", "float 1000"),
+        (".inf", "float inf"),
+        ("1e400", "\"1e400\""),
+        ("2024-01-01", "time 2024-01-01T00:00:00Z"),
+        ("2001-12-15 2:59:43.10", "time 2001-12-15T02:59:43.1Z"),
+        ("2001-12-14 21:59:43.10 -5", "\"2001-12-14 21:59:43.10 -5\""),
+        ("20:30:20", "\"20:30:20\""),
+        ("2024-13-45", "\"2024-13-45\""),
+        ("!!str 5", "\"5\""),
+        ("!!int \"5\"", "5"),
+        ("!!float 5", "float 5"),
+        ("!foo bar", "\"bar\""),
+        ("!!binary aGk=", "\"hi\""),
+    ] {
+        assert_eq!(
+            show(&parse(&format!("a: {text}\n"))),
+            format!("{{a: {kind}}}"),
+            "{text}"
+        );
     }
 }

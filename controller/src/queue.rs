@@ -44,7 +44,14 @@ enum Place {
     Waiting(Urgency),
     Later((Instant, u64)),
     /// With a worker, and what comes after.
-    Working(Option<Urgency>),
+    Working(After),
+}
+
+/// What was wanted of a key while a worker had it.
+#[derive(Clone, Copy, Default)]
+struct After {
+    urgency: Option<Urgency>,
+    at: Option<Instant>,
 }
 
 impl<K: Clone + Eq + Hash> Queue<K> {
@@ -113,11 +120,12 @@ impl<K: Clone + Eq + Hash> Queue<K> {
                 state.places.insert(key.clone(), other);
                 return;
             }
-            None => None,
+            None => After::default(),
         };
-        match (after, again) {
+        let again = again.map(|delay| Instant::now() + delay);
+        match (after.urgency, [after.at, again].into_iter().flatten().min()) {
             (Some(urgency), _) => state.add(key.clone(), urgency),
-            (None, Some(delay)) => state.add_later(key.clone(), Instant::now() + delay),
+            (None, Some(at)) => state.add_later(key.clone(), at),
             (None, None) => return,
         }
         drop(state);
@@ -142,7 +150,7 @@ impl<K: Clone + Eq + Hash> State<K> {
             }
             Entry::Occupied(mut place) => match place.get_mut() {
                 Place::Working(after) => {
-                    *after = (*after).max(Some(urgency));
+                    after.urgency = after.urgency.max(Some(urgency));
                     return;
                 }
                 Place::Waiting(known) if *known >= urgency => return,
@@ -162,11 +170,14 @@ impl<K: Clone + Eq + Hash> State<K> {
 
     fn add_later(&mut self, key: K, at: Instant) {
         let place = (at, self.sequence);
-        match self.places.get(&key) {
+        match self.places.get_mut(&key) {
             None => {}
             Some(Place::Later(known)) if known.0 > at => {
-                let known = *known;
-                self.later.remove(&known);
+                self.later.remove(known);
+            }
+            Some(Place::Working(after)) => {
+                after.at = Some(after.at.map_or(at, |known| known.min(at)));
+                return;
             }
             Some(_) => return,
         }
@@ -200,7 +211,7 @@ impl<K: Clone + Eq + Hash> State<K> {
                     continue;
                 };
                 if matches!(place, Place::Waiting(known) if *known == urgency) {
-                    *place = Place::Working(None);
+                    *place = Place::Working(After::default());
                     self.taken_now = match urgency {
                         Urgency::Now => self.taken_now.saturating_add(1),
                         Urgency::Backlog => 0,
@@ -278,6 +289,25 @@ mod tests {
             let now = Instant::now() + Duration::from_secs(seconds);
             queue.state.lock().unwrap().take(now)
         };
+        assert_eq!(at(4), None);
+        assert_eq!(at(6), Some("a"));
+        queue.done(&"a", None);
+        assert_eq!(at(100), None);
+    }
+
+    #[tokio::test]
+    async fn a_delay_that_is_wanted_while_a_worker_has_the_key_is_kept() {
+        let queue = Queue::new();
+        let at = |seconds| {
+            let now = Instant::now() + Duration::from_secs(seconds);
+            queue.state.lock().unwrap().take(now)
+        };
+        queue.add("a", Urgency::Now);
+        assert_eq!(at(0), Some("a"));
+        queue.add_after("a", Duration::from_secs(60));
+        queue.add_after("a", Duration::from_secs(5));
+        assert_eq!(at(100), None);
+        queue.done(&"a", Some(Duration::from_secs(30)));
         assert_eq!(at(4), None);
         assert_eq!(at(6), Some("a"));
         queue.done(&"a", None);

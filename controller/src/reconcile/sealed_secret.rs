@@ -42,6 +42,9 @@ use crate::queue::{Queue, Urgency};
 /// How often one attempt looks again because somebody else wrote in between.
 const LOOKS: u32 = 4;
 
+/// When a status that could not be written is tried again.
+const UNTOLD: Duration = Duration::from_secs(10);
+
 /// What decides how SealedSecrets are treated.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -352,21 +355,21 @@ impl SealedSecrets {
         }
     }
 
-    /// Writes the status where it is not true already.
-    async fn tell(&self, key: &Key, mut sealed: SealedSecret, outcome: &Outcome) {
+    /// Writes the status where it is not true already; tells whether that is dealt with.
+    async fn tell(&self, key: &Key, mut sealed: SealedSecret, outcome: &Outcome) -> bool {
         if !self.settings.update_status {
-            return;
+            return true;
         }
         let uid = sealed.metadata.uid.clone().unwrap_or_default();
         for _ in 0..LOOKS {
             let Some(status) = report::status(&sealed, outcome, Timestamp::now()) else {
                 let status = sealed.status.unwrap_or_default();
                 self.index.state(key, &uid, &status);
-                return;
+                return true;
             };
             self.index.state(key, &uid, &status);
             let error = match action::set_status(&self.api, &sealed, &status).await {
-                Ok(_) => return,
+                Ok(_) => return true,
                 Err(error) => error,
             };
             // Somebody changed the object: if that concerns us, it comes again anyway.
@@ -377,14 +380,14 @@ impl SealedSecrets {
                 continue;
             }
             if error.is_conflict() || error.is_not_found() {
-                return;
+                return true;
             }
             tracing::error!("sealed-secret" = %key, error = %error, "Error updating SealedSecret status");
             self.metrics.unseal_failed(Failure::Status, &key.namespace);
-            self.queue.add_after(key.clone(), Duration::from_secs(10));
-            self.index.update(key, &uid, |known| known.misstated = true);
-            return;
+            break;
         }
+        self.index.update(key, &uid, |known| known.misstated = true);
+        false
     }
 
     /// Reads the object again and hands it out if what decides is still the same.
@@ -455,12 +458,14 @@ impl Reconciler for SealedSecrets {
             .as_ref()
             .err()
             .map(|_| self.count_failure(key, &known));
-        tokio::join!(
+        let ((), told) = tokio::join!(
             action::emit(&self.api, &self.recorder, &happening),
             self.tell(key, sealed, &outcome),
         );
         self.show(key, &instance, outcome.is_ok());
-        let problem = outcome.err()?;
+        let Err(problem) = outcome else {
+            return (!told).then(|| UNTOLD + jitter(UNTOLD));
+        };
         self.metrics.unseal_failed(problem.failure, &key.namespace);
         let failures = failures.unwrap_or_default();
         let wait = match self.keys.changes().version == keys {

@@ -291,3 +291,25 @@ async fn a_missing_permission_is_said_once_where_the_user_looks() {
     cluster().apply(&roles);
     rig.eventually_data("a", &[("foo", "bar")]).await;
 }
+
+#[tokio::test]
+async fn c56_a_status_that_cannot_be_written_holds_nothing_up_and_is_written_later() {
+    let mut rig = Rig::prepare(cluster(), "no-status", Variant::Namespaced).await;
+    let here = rig.namespace.name().to_owned();
+    let roles = include_str!("../../../../deploy/namespaced/unsealer.yaml");
+    let roles = roles.replace("namespace: kube-system", &format!("namespace: {here}"));
+    let fewer = roles.replace("resources: [sealedsecrets/status]", "resources: [none]");
+    assert_ne!(roles, fewer);
+    cluster().apply(&fewer);
+    rig.add_replica();
+    rig.create(&rig.sealed("a", &[("foo", "bar")])).await;
+    rig.eventually_data("a", &[("foo", "bar")]).await;
+    let series = format!("unseal_errors_total{{namespace=\"{here}\",reason=\"status\"}}");
+    eventually("it is counted", async || {
+        (rig.metric(&series) > 0.0).then_some(())
+    })
+    .await;
+    assert!(rig.logs().contains("Error updating SealedSecret status"));
+    cluster().apply(&roles);
+    rig.eventually_synced("a", "True").await;
+}

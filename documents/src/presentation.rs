@@ -3,7 +3,7 @@
 //! A ciphertext has one spelling; the value behind it may have had many (`"x"`, `'x'`, `0x1F`, a folded block, an alias).
 //! What differs from the spelling that the format would choose is written down here in a compact form, padded, encrypted
 //! with the data key and kept as one more field of the `sops` block. Data always wins: a hint that does not read as the
-//! very value is left aside. `docs/presentation-hints.md` has the form for other programs.
+//! very value is left aside. `docs/src/presentation-hints.md` has the form for other programs.
 
 mod difference;
 mod reader;

@@ -45,11 +45,15 @@ pub(super) fn maps_of_values(maps: usize, values: usize) -> String {
     text
 }
 
-/// The text as a file encrypted by the reference program.
-pub(super) fn encrypted(folder: &Path, text: &str, key: &AgeKey) -> Result<PathBuf, String> {
+/// The text as a file encrypted by a program with the reference's arguments.
+pub(super) fn encrypted(
+    mut command: Command,
+    folder: &Path,
+    text: &str,
+    key: &AgeKey,
+) -> Result<PathBuf, String> {
     let file = folder.join("values.yaml");
     fs::write(&file, text).map_err(|error| error.to_string())?;
-    let mut command = Command::new(incumbents::sops());
     command
         .args(["encrypt", "--in-place", "--age", &key.recipient])
         .arg(&file)

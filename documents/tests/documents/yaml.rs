@@ -528,7 +528,7 @@ impl Maker<'_> {
         match self.dice.roll(8) {
             0 => format!("\"{secret}\n{pad}folded\""),
             1 => format!("\"{secret}\\\n{pad}\\  joined\\t\""),
-            2 => format!("\"{secret}\\n\\x41\\u00e9\\U0001F600\\0\\a\\e\\_\\N\\L\\P\\/\\\"\\\\\""),
+            2 => format!("\"{secret}\\n\\x41\\u00e9\\U0001F600\\0\\a\\e\\_\\N\\L\\P\\\"\\\\\""),
             3 => format!("\" {secret}  \n\n\n{pad}far \""),
             4 => self
                 .dice

@@ -50,6 +50,10 @@ pub(super) fn set(
                 "the key is reserved for the sops block",
             ));
         }
+        Some(_) if prepare::is_too_deep(tree) => {
+            let reason = "the file is nested too deeply to be changed";
+            return Err(EmitError::new(name_of(path), reason));
+        }
         Some(_) => {}
     }
     let mut node = tree.documents[0] as usize;
@@ -143,6 +147,12 @@ fn carry_out(
         let reason = "the layout around it leaves no place for this change, write it by hand";
         EmitError::new(name, reason)
     };
+    if prepare::is_too_deep(tree) {
+        return Err(EmitError::new(
+            name,
+            "the file is nested too deeply to be changed",
+        ));
+    }
     let unit = emit::unit_of(layout, read::unit(tree))?;
     let wanted = wanted::documents(tree, change);
     let in_text = |text: SecretBytes, change: &Change| -> Result<Option<Vec<Edit>>, EmitError> {

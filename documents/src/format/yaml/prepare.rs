@@ -72,6 +72,10 @@ fn make_ready(tree: Tree) -> Result<Prepared, ParseError> {
             former_text: None,
         });
     }
+    if (needs.rewrite || needs.aliases) && is_too_deep(&tree) {
+        let reason = format!("aliases and flow documents may be {MAX_DEPTH} levels deep");
+        return Err(ParseError::at(tree.text.expose(), 0, reason));
+    }
     // What only the format knows is found again.
     let Composition {
         tree,
@@ -123,6 +127,26 @@ pub(super) fn expand_encrypted(tree: Tree) -> Result<Tree, ParseError> {
         return Ok(tree);
     }
     prepare(tree).map(|prepared| prepared.tree)
+}
+
+/// More levels than this are not written anew: that takes a stack frame for each.
+const MAX_DEPTH: usize = 1_000;
+
+/// Whether a tree has more levels than can be written anew.
+pub(super) fn is_too_deep(tree: &Tree) -> bool {
+    let mut open: Vec<u32> = Vec::new();
+    for (at, node) in tree.nodes.iter().enumerate() {
+        while open.last().is_some_and(|end| *end as usize <= at) {
+            open.pop();
+        }
+        if matches!(node.value, Value::Map | Value::List) {
+            open.push(node.end);
+        }
+        if open.len() > MAX_DEPTH {
+            return true;
+        }
+    }
+    false
 }
 
 /// What stands in the way of encrypting in place.

@@ -356,6 +356,7 @@ mod edits {
 
 mod refusals {
     use super::*;
+    use crate::format::{Layout, Step};
 
     fn refused(text: impl AsRef<[u8]>) -> (usize, usize, String) {
         let error = Yaml
@@ -442,6 +443,24 @@ mod refusals {
             let (_, _, reason) = refused(nested(20_000));
             assert!(reason.contains("deep"), "{reason}");
         }
+        // What is read can be gone through with the stack of a program's first thread.
+        let through = || {
+            let text = format!("a: {}x{}\nb: 1\n", "[".repeat(9_990), "]".repeat(9_990));
+            let tree = parse(&text);
+            assert!(matches!(Data::of(&tree, 0), Data::Map(_)));
+            let set = Yaml.set(
+                &tree,
+                &[Step::Key("b".into())],
+                &Data::Int(2),
+                Layout::default(),
+            );
+            assert!(set.unwrap_err().reason.contains("deep"));
+            assert!(Yaml.prepare(tree).is_ok());
+        };
+        let thread = std::thread::Builder::new()
+            .stack_size(8 << 20)
+            .spawn(through);
+        thread.unwrap().join().unwrap();
         let blocks: String = (0..11_000).map(|_| "- ").collect();
         let (_, _, reason) = refused(format!("a:\n  {blocks}x\n"));
         assert!(reason.contains("deep"), "{reason}");

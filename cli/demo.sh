@@ -52,4 +52,22 @@ title '4. Decrypted, it is the same file, byte for byte'
 printf '%s$ sealwright decrypt app.yaml | cmp - original.yaml && echo identical%s\n' "$faint" "$plain"
 sealwright decrypt app.yaml | cmp - original.yaml && echo '  identical'
 
+title '5. A Secret, sealed for one cluster: only its controller has the key'
+show sealwright sealing-key --bits 2048 --key backup.pem --cert cert.pem
+cat >secret.yaml <<'YAML'
+apiVersion: v1
+kind: Secret
+metadata: { name: db, namespace: shop }
+stringData: { password: correct horse }
+YAML
+indented secret.yaml
+show sealwright seal secret.yaml --cert cert.pem --out sealed.yaml
+indented sealed.yaml
+
+title '6. Unsealed without the cluster, with a backup of the key'
+sealwright unseal --key backup.pem sealed.yaml >opened.yaml
+printf '%s$ sealwright unseal --key backup.pem sealed.yaml%s\n' "$faint" "$plain"
+sed -n '/^data:/,/^kind:/p' opened.yaml | sed '$d; s/^/  /'
+printf '  which is: %s\n' "$(sed -n 's/^  password: //p' opened.yaml | base64 -d)"
+
 printf '\n%sThat was all of it; nothing is left behind.%s\n' "$bold" "$plain"

@@ -10,6 +10,8 @@ mod incumbents;
 mod keys;
 #[path = "interop/kubeseal.rs"]
 mod kubeseal;
+#[path = "interop/sealing.rs"]
+mod sealing;
 #[path = "interop/sops_cli.rs"]
 mod sops_cli;
 #[path = "interop/sops_format.rs"]

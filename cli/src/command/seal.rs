@@ -58,7 +58,7 @@ pub(crate) fn seal_stream(
 fn prepare(secret: &mut PlainSecret, options: &SealOptions) -> Result<()> {
     if secret.is_empty() && !options.allow_empty_data {
         return Err(Error::generic(
-            "secret.data is empty in input Secret, assuming this is an error and aborting. To work with empty data, --allow-empty-data can be used.",
+            "secret.data is empty in input Secret, assuming this is an error and aborting. To work with empty data, --allow-empty-data can be used",
         ));
     }
     if let Some(name) = &options.name {

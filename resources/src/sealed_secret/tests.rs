@@ -539,6 +539,40 @@ fn the_key_that_opened_is_reported() {
     assert!(unseal(&sealed, &KEYS.ring, &options).is_ok());
 }
 
+#[test]
+fn several_threads_open_the_same_and_fail_the_same() {
+    let keys: Vec<String> = (0..7).map(|number| format!("k{number}")).collect();
+    let values: Vec<(&str, &[u8])> = keys
+        .iter()
+        .map(|key| (key.as_str(), key.as_bytes()))
+        .collect();
+    let mut sealed = seal(&secret(&values), &KEYS.old, Scope::Strict).unwrap();
+    let told = |sealed: &SealedSecret| {
+        [1, 2, 3, 7, 50].map(|threads| {
+            match unseal_on(threads, sealed, &KEYS.ring, &UnsealOptions::default()) {
+                Ok(opened) => String::from_utf8(opened.secret.to_json().expose().to_vec()).unwrap(),
+                Err(error) => error.to_string(),
+            }
+        })
+    };
+    let opened = told(&sealed);
+    assert!(
+        opened
+            .iter()
+            .all(|text| *text == opened[0] && text.contains("k6"))
+    );
+    for key in ["k2", "k5"] {
+        sealed
+            .spec
+            .encrypted_data
+            .insert(key.to_owned(), "AAAA".to_owned());
+    }
+    assert_eq!(
+        told(&sealed),
+        [(); 5].map(|()| "no key could decrypt secret (k2, k5)".to_owned())
+    );
+}
+
 /// The incumbent's CRD, field by field; the named differences are wanted.
 #[test]
 fn the_crd_is_the_incumbents_with_nullable_template_values() {

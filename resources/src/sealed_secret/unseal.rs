@@ -55,9 +55,23 @@ pub fn unseal(
     keys: &Keyring,
     options: &UnsealOptions<'_>,
 ) -> Result<Unsealed, UnsealError> {
+    unseal_on(1, sealed, keys, options)
+}
+
+/// Does what [`unseal`] does on several threads at once: for programs that have nothing else to do meanwhile.
+///
+/// # Errors
+///
+/// As [`unseal`].
+pub fn unseal_on(
+    threads: usize,
+    sealed: &SealedSecret,
+    keys: &Keyring,
+    options: &UnsealOptions<'_>,
+) -> Result<Unsealed, UnsealError> {
     let (mut secret, opened_by) = match read_deprecated(sealed, keys, options)? {
         Some((secret, opened_by)) => (secret, Some(opened_by)),
-        None => fill(sealed, keys, options)?,
+        None => fill(threads, sealed, keys, options)?,
     };
     secret.metadata.namespace = sealed.metadata.namespace.clone();
     secret.metadata.name = sealed.metadata.name.clone();
@@ -98,21 +112,57 @@ pub(super) fn open_items(
     keys: &Keyring,
     options: &UnsealOptions<'_>,
 ) -> Result<Vec<Item>, UnsealError> {
-    let (items, errors) = try_items(sealed, keys, options);
+    let (items, errors) = try_items(1, sealed, keys, options);
     errors.into_result()?;
     Ok(items)
 }
 
 fn try_items(
+    threads: usize,
     sealed: &SealedSecret,
     keys: &Keyring,
     options: &UnsealOptions<'_>,
 ) -> (Vec<Item>, ItemErrors) {
     let label = Scope::label_of(&sealed.metadata);
-    let mut items = Vec::with_capacity(sealed.spec.encrypted_data.len());
+    let all: Vec<(&str, &str)> = sealed
+        .spec
+        .encrypted_data
+        .iter()
+        .map(|(key, text)| (key.as_str(), text.as_str()))
+        .collect();
+    let share = all.len().div_ceil(threads.max(1)).max(1);
+    let (first, others) = all.split_at(share.min(all.len()));
+    if others.is_empty() {
+        return try_share(first, &label, keys, options);
+    }
+    std::thread::scope(|scope| {
+        let label = &label;
+        let running: Vec<_> = others
+            .chunks(share)
+            .map(|share| scope.spawn(move || try_share(share, label, keys, options)))
+            .collect();
+        let (mut items, mut errors) = try_share(first, label, keys, options);
+        for thread in running {
+            let (more, failed) = thread.join().expect("unsealing does not panic");
+            items.extend(more);
+            for (message, names) in failed.groups() {
+                names.iter().for_each(|name| errors.push(name, &message));
+            }
+        }
+        (items, errors)
+    })
+}
+
+fn try_share(
+    share: &[(&str, &str)],
+    label: &[u8],
+    keys: &Keyring,
+    options: &UnsealOptions<'_>,
+) -> (Vec<Item>, ItemErrors) {
+    let mut items = Vec::with_capacity(share.len());
     let mut errors = ItemErrors::default();
     let mut remembered = options.remembered.cloned();
-    for (key, text) in &sealed.spec.encrypted_data {
+    for &(key, text) in share {
         let bytes = match base64::decode(text.as_bytes()) {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -120,14 +170,14 @@ fn try_items(
                 continue;
             }
         };
-        match keys.unseal(&bytes, &label, remembered.as_ref()) {
+        match keys.unseal(&bytes, label, remembered.as_ref()) {
             Ok((plaintext, opened_by)) => {
                 // The other items of an object were most likely sealed for the same key.
                 if remembered.as_ref() != Some(opened_by) {
                     remembered = Some(opened_by.clone());
                 }
                 items.push(Item {
-                    key: key.clone(),
+                    key: key.to_owned(),
                     plaintext,
                     opened_by: opened_by.clone(),
                 });
@@ -139,11 +189,12 @@ fn try_items(
 }
 
 fn fill(
+    threads: usize,
     sealed: &SealedSecret,
     keys: &Keyring,
     options: &UnsealOptions<'_>,
 ) -> Result<(PlainSecret, Option<Fingerprint>), UnsealError> {
-    let (items, mut errors) = try_items(sealed, keys, options);
+    let (items, mut errors) = try_items(threads, sealed, keys, options);
     let opened_by = items.last().map(|item| item.opened_by.clone());
     let sources = &sealed.spec.template.data;
 

@@ -62,14 +62,17 @@ pub(super) fn encrypted(
     Ok(file)
 }
 
-/// The certificate of a sealing key of the size that controllers make.
+/// The certificate of a sealing key of the size that controllers make; the key goes to `key.pem` beside it.
 pub(super) fn sealing_certificate(folder: &Path) -> Result<PathBuf, String> {
-    let make = || -> Result<String, rcgen::Error> {
+    let make = || -> Result<(String, String), rcgen::Error> {
         let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_4096)?;
-        Ok(CertificateParams::new(Vec::new())?.self_signed(&key)?.pem())
+        let certificate = CertificateParams::new(Vec::new())?.self_signed(&key)?;
+        Ok((key.serialize_pem(), certificate.pem()))
     };
     let path = folder.join("cert.pem");
-    let certificate = make().map_err(|error| format!("cannot make a certificate: {error}"))?;
+    let (key, certificate) =
+        make().map_err(|error| format!("cannot make a certificate: {error}"))?;
+    fs::write(folder.join("key.pem"), key).map_err(|error| error.to_string())?;
     fs::write(&path, certificate).map_err(|error| error.to_string())?;
     Ok(path)
 }

@@ -68,6 +68,16 @@ pub const ROWS: &[Row] = &[
         title: "seal 1,000 Secrets with 3 values, RSA-4096, one stream",
         prepare: seal,
     },
+    Row {
+        name: "F5-one",
+        title: "unseal one value, RSA-4096, with a backup of the key",
+        prepare: |folder| unseal(folder, 1),
+    },
+    Row {
+        name: "F5-many",
+        title: "unseal 200 values of one SealedSecret, RSA-4096",
+        prepare: |folder| unseal(folder, 200),
+    },
 ];
 
 fn start(_: &Path) -> Result<Vec<Side>, String> {
@@ -208,6 +218,44 @@ fn seal(folder: &Path) -> Result<Vec<Side>, String> {
         side("kubeseal", &incumbents::kubeseal(), &[]),
         side("sealwright", &programs::sealwright(), &["kubeseal"]),
     ])
+}
+
+fn unseal(folder: &Path, values: usize) -> Result<Vec<Side>, String> {
+    let certificate = sealing_certificate(folder)?;
+    let sealed = folder.join("sealed.json");
+    let mut seal = Command::new(incumbents::kubeseal());
+    seal.arg("--cert").arg(&certificate);
+    let plain = folder.join("one.yaml");
+    std::fs::write(&plain, secrets(1, values)).map_err(|error| error.to_string())?;
+    seal.arg("--secret-file").arg(&plain);
+    seal.arg("--sealed-secret-file").arg(&sealed);
+    let done = seal.output().map_err(|error| error.to_string())?;
+    if !done.status.success() {
+        return Err(String::from_utf8_lossy(&done.stderr).into_owned());
+    }
+    let side = |name, program: &Path, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .args(["--recovery-unseal", "--recovery-private-key"])
+            .arg(folder.join("key.pem"));
+        Side {
+            name,
+            command,
+            input: Some(sealed.clone()),
+            check: holds_a_secret,
+            runs: 15,
+        }
+    };
+    Ok(vec![
+        side("kubeseal", &incumbents::kubeseal(), &[]),
+        side("sealwright", &programs::sealwright(), &["kubeseal"]),
+    ])
+}
+
+fn holds_a_secret(output: &[u8]) -> bool {
+    // "hidden value 0 of 0"
+    String::from_utf8_lossy(output).contains("\"value-0\": \"aGlkZGVuIHZhbHVlIDAgb2YgMA==\"")
 }
 
 fn holds_values(output: &[u8]) -> bool {

@@ -6,6 +6,8 @@ mod cluster;
 mod door;
 #[path = "kubeseal/generated.rs"]
 mod generated;
+#[path = "kubeseal/modes.rs"]
+mod modes;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

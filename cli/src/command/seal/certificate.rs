@@ -49,9 +49,22 @@ impl CertificateSource {
         }))
     }
 
-    fn read(&self) -> Result<Certificate> {
+    /// The certificates as text for people to pass on: as they come, but never with a private key that lies beside them.
+    pub(crate) fn show(&self) -> Result<Vec<u8>> {
         let bytes = self.fetch()?;
-        Certificate::from_pem(&bytes).map_err(|error| {
+        let certificate = self.parse(&bytes)?;
+        Ok(match memchr::memmem::find(&bytes, b"PRIVATE KEY") {
+            None => bytes,
+            Some(_) => certificate.to_pem().into_bytes(),
+        })
+    }
+
+    fn read(&self) -> Result<Certificate> {
+        self.parse(&self.fetch()?)
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Result<Certificate> {
+        Certificate::from_pem(bytes).map_err(|error| {
             let from = match self {
                 CertificateSource::Named(name) => format!("cannot use the certificate of {name}"),
                 CertificateSource::Controller(..) => {

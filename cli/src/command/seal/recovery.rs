@@ -5,7 +5,7 @@ use std::path::Path;
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 use sealwright_resources::keyring::{Keyring, SealingKey};
 use sealwright_resources::manifest::{self, Output};
-use sealwright_resources::sealed_secret::{UnsealOptions, unseal};
+use sealwright_resources::sealed_secret::{SealedSecret, UnsealOptions, unseal_on};
 
 use super::unreadable;
 use crate::error::{Error, Kind, Result};
@@ -41,21 +41,50 @@ pub(crate) fn unseal_stream(
     output: Output,
 ) -> Result<SecretBytes> {
     let sealed = manifest::read_sealed_secrets(text.expose()).map_err(unreadable)?;
-    let mut out = SecretWriter::with_capacity(text.len());
-    for sealed in &sealed {
-        let name = sealed.metadata.name.as_deref().unwrap_or_default();
-        let opened = unseal(sealed, keys, &UnsealOptions::default()).map_err(|error| {
-            let error = Error::generic(format!("cannot unseal {name}")).because(error);
-            if keys.is_empty() {
-                error.hint("no private key was given: name a backup with --recovery-private-key")
-            } else {
-                error.hint(format!(
-                    "{} private keys of the backup were tried",
-                    keys.len()
-                ))
-            }
-        })?;
-        out.push(manifest::write_secret(&opened.secret, output).expose());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = sealed.len().div_ceil(cores).max(1);
+    let open_share = |share: &[SealedSecret]| -> Result<Vec<SecretBytes>> {
+        share
+            .iter()
+            .map(|one| open(if sealed.len() == 1 { cores } else { 1 }, one, keys, output))
+            .collect()
+    };
+    let opened = std::thread::scope(|threads| {
+        let (first, others) = sealed.split_at(share.min(sealed.len()));
+        let running: Vec<_> = others
+            .chunks(share)
+            .map(|share| threads.spawn(|| open_share(share)))
+            .collect();
+        let mut opened = open_share(first)?;
+        for thread in running {
+            opened.extend(thread.join().expect("unsealing does not panic")?);
+        }
+        Ok(opened)
+    })?;
+    let mut out = SecretWriter::with_capacity(opened.iter().map(SecretBytes::len).sum());
+    for text in opened {
+        out.push(text.expose());
     }
     Ok(out.finish())
+}
+
+fn open(
+    threads: usize,
+    sealed: &SealedSecret,
+    keys: &Keyring,
+    output: Output,
+) -> Result<SecretBytes> {
+    let name = sealed.metadata.name.as_deref().unwrap_or_default();
+    let opened = unseal_on(threads, sealed, keys, &UnsealOptions::default()).map_err(|error| {
+        let error = Error::generic(format!("cannot unseal {name}")).because(error);
+        if keys.is_empty() {
+            error.hint("no private key was given: name a backup with --recovery-private-key")
+        } else {
+            error.hint(format!(
+                "{} private keys of the backup were tried",
+                keys.len()
+            ))
+        }
+    })?;
+    Ok(manifest::write_secret(&opened.secret, output))
 }

@@ -329,7 +329,7 @@ impl SealVerb {
             SealVerb::Cert { to, cluster } => {
                 let source = to.source(&cluster);
                 if !json {
-                    return world.terminal.out(&source.fetch()?);
+                    return world.terminal.out(&source.show()?);
                 }
                 world.terminal.say(&source.describe()?.to_string())
             }

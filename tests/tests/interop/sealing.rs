@@ -1,0 +1,572 @@
+//! The verbs of sealing, without a cluster: what changes, what stays, what is told, and that secrets are told nowhere.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use sealwright_tests::harness::programs;
+
+/// Two sealing keys, an old one and a new one, in a folder of their own.
+struct Bench {
+    folder: tempfile::TempDir,
+}
+
+const SECRET: &str = "kind: Secret\nmetadata: {name: demo, namespace: ns1}\nstringData: {one: c4n4ry-1, two: c4n4ry-2}\n";
+
+impl Bench {
+    fn new() -> Self {
+        static KEYS: OnceLock<Vec<(&str, Vec<u8>)>> = OnceLock::new();
+        let folder = tempfile::tempdir().unwrap();
+        let bench = Self { folder };
+        std::fs::create_dir(bench.path("tmp")).unwrap();
+        let keys = KEYS.get_or_init(|| {
+            bench.ok(&[
+                "sealing-key",
+                "--bits",
+                "2048",
+                "--key",
+                "old.key",
+                "--cert",
+                "old.crt",
+            ]);
+            bench.ok(&[
+                "sealing-key",
+                "--bits",
+                "2048",
+                "--key",
+                "new.key",
+                "--cert",
+                "new.crt",
+            ]);
+            ["old.key", "old.crt", "new.key", "new.crt"]
+                .map(|name| (name, std::fs::read(bench.path(name)).unwrap()))
+                .into()
+        });
+        for (name, bytes) in keys {
+            std::fs::write(bench.path(name), bytes).unwrap();
+        }
+        bench.write("secret.yaml", SECRET);
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(programs::sealwright());
+        command
+            .args(args)
+            .current_dir(&self.folder)
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .env("TMPDIR", self.path("tmp"))
+            .env("RUST_LOG", "trace")
+            .env("RUST_BACKTRACE", "full")
+            .stdin(Stdio::null());
+        command.output().unwrap()
+    }
+
+    fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{args:?}: {errors}");
+        assert_eq!(errors, "", "{args:?} is quiet on success");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn code(&self, args: &[&str]) -> i32 {
+        self.run(args).status.code().unwrap()
+    }
+}
+
+#[test]
+fn sealed_values_that_did_not_change_keep_their_text() {
+    let bench = Bench::new();
+    let seal = [
+        "seal",
+        "secret.yaml",
+        "--cert",
+        "old.crt",
+        "--out",
+        "sealed.yaml",
+    ];
+    bench.ok(&seal);
+    let first = bench.read("sealed.yaml");
+    let keyed = [&seal[..], &["--key", "old.key"]].concat();
+    let modified = || {
+        std::fs::metadata(bench.path("sealed.yaml"))
+            .unwrap()
+            .modified()
+            .unwrap()
+    };
+    let before = modified();
+    bench.ok(&keyed);
+    assert_eq!(
+        (bench.read("sealed.yaml"), modified()),
+        (first.clone(), before),
+        "nothing changed, nothing is written"
+    );
+
+    bench.write("secret.yaml", &SECRET.replace("c4n4ry-2", "another"));
+    bench.ok(&keyed);
+    let second = bench.read("sealed.yaml");
+    let changed: Vec<_> = first
+        .lines()
+        .zip(second.lines())
+        .filter(|(a, b)| a != b)
+        .collect();
+    assert_eq!(changed.len(), 1);
+    assert!(changed[0].1.starts_with("    two: "));
+
+    let output = bench.run(&seal);
+    assert!(output.status.success());
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("without a private key (--key) nobody can tell")
+    );
+    assert_ne!(bench.read("sealed.yaml"), second);
+    // A certificate of another key: the old texts would be of no use to its controller.
+    let other = [
+        "seal",
+        "secret.yaml",
+        "--cert",
+        "new.crt",
+        "--out",
+        "sealed.yaml",
+        "--key",
+        "old.key",
+    ];
+    bench.ok(&other);
+    assert!(
+        bench
+            .ok(&["unseal", "--key", "new.key", "sealed.yaml"])
+            .contains("two: YW5vdGhlcg==")
+    );
+}
+
+#[test]
+fn a_tree_is_resealed_where_it_stands_and_only_what_needs_it() {
+    let bench = Bench::new();
+    let old = bench.ok(&["seal", "secret.yaml", "--cert", "old.crt"]);
+    let new = bench.ok(&["seal", "secret.yaml", "--cert", "new.crt"]);
+    let json = bench.ok(&[
+        "seal",
+        "secret.yaml",
+        "--cert",
+        "old.crt",
+        "--format",
+        "json",
+    ]);
+    let mixed = format!(
+        "# head\n{}---\n# beside\nkind:   ConfigMap\ndata: {{q: 'SealedSecret'}}\n",
+        old.replace("spec:", "spec: # kept")
+    );
+    bench.write("tree/a/mixed.yaml", &mixed);
+    bench.write("tree/current.yaml", &new);
+    bench.write(
+        "tree/list.json",
+        &format!("{{\"kind\": \"List\",\n   \"items\": [{json}, {{\"kind\": \"ConfigMap\"}}]}}\n"),
+    );
+    bench.write("tree/values.yaml", "text: about SealedSecret\n");
+    bench.write(
+        "tree/helm.yaml",
+        "{{ if .Values.x }}\na: SealedSecret\n{{ end }}\n",
+    );
+    bench.write("tree/.git/ignored.yaml", &old);
+    std::fs::write(
+        bench.path("both.key"),
+        bench.read("old.key") + &bench.read("new.key"),
+    )
+    .unwrap();
+    let reseal = ["reseal", "--key", "both.key", "--cert", "new.crt"];
+    let check = [&reseal[..], &["--check", "tree"]].concat();
+
+    assert_eq!(bench.code(&check), 1, "something would change");
+    assert_eq!(
+        bench.code(&[&reseal[..], &["--dry-run", "tree"]].concat()),
+        0
+    );
+    assert_eq!(bench.read("tree/a/mixed.yaml"), mixed, "neither writes");
+    let told = bench.ok(&[&reseal[..], &["tree"]].concat());
+    assert_eq!(told.matches(": resealed\n").count(), 2, "{told}");
+    assert_eq!(bench.code(&check), 0, "and then nothing would");
+    assert_eq!(bench.read("tree/current.yaml"), new);
+    assert_eq!(bench.read("tree/.git/ignored.yaml"), old);
+
+    let resealed = bench.read("tree/a/mixed.yaml");
+    assert_eq!(resealed.lines().count(), mixed.lines().count());
+    for (before, after) in mixed.lines().zip(resealed.lines()) {
+        assert_eq!(
+            before == after,
+            !before.contains(": Ag") && !before.contains(": AQ"),
+            "{before}"
+        );
+    }
+    let first = resealed.split("---\n").nth(1).unwrap();
+    bench.write("first.yaml", first);
+    assert!(
+        bench
+            .ok(&["unseal", "--key", "new.key", "first.yaml"])
+            .contains("one: YzRuNHJ5LTE=")
+    );
+
+    let all = [&reseal[..], &["--all", "tree/current.yaml"]].concat();
+    bench.ok(&all);
+    assert_ne!(bench.read("tree/current.yaml"), new, "--all means all");
+    // A file that cannot be opened or read is told, and the others are done.
+    bench.write("bad/unreadable.yaml", "kind: SealedSecret\nspec: [\n");
+    bench.write("bad/good.yaml", &old);
+    let output = bench.run(&[&reseal[..], &["bad"]].concat());
+    assert!(!output.status.success());
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("bad/unreadable.yaml")
+    );
+    assert_ne!(bench.read("bad/good.yaml"), old);
+    let json = bench.ok(&[&reseal[..], &["--check", "--output", "json", "tree"]].concat());
+    assert!(json.contains("\"outdated\":0"), "{json}");
+}
+
+#[test]
+fn p17_p19_unsealing_and_certificates_without_a_cluster() {
+    let bench = Bench::new();
+    bench.ok(&[
+        "seal",
+        "secret.yaml",
+        "--cert",
+        "old.crt",
+        "--out",
+        "sealed.yaml",
+    ]);
+    let opened = bench.ok(&[
+        "unseal",
+        "--key",
+        "new.key",
+        "--key",
+        "old.key",
+        "--format",
+        "json",
+        "sealed.yaml",
+    ]);
+    let opened: serde_json::Value = serde_json::from_str(&opened).unwrap();
+    assert_eq!(opened["data"]["one"], "YzRuNHJ5LTE=");
+    assert_eq!(
+        bench.code(&["unseal", "--key", "new.key", "sealed.yaml"]),
+        1
+    );
+    assert_eq!(
+        bench.ok(&["cert", "--cert", "old.crt"]),
+        bench.read("old.crt")
+    );
+    let told: serde_json::Value =
+        serde_json::from_str(&bench.ok(&["cert", "--cert", "old.crt", "--output", "json"]))
+            .unwrap();
+    assert!(told["fingerprint"].as_str().unwrap().starts_with("SHA256:"));
+    assert_eq!(
+        (told["bits"].as_u64(), told["expired"].as_bool()),
+        (Some(2048), Some(false))
+    );
+    let key = bench.read("old.key");
+    assert_ne!(
+        bench.code(&["sealing-key", "--key", "old.key", "--cert", "x.crt"]),
+        0,
+        "a key is never overwritten"
+    );
+    assert_eq!(bench.read("old.key"), key);
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(bench.path("old.key"))
+        .unwrap()
+        .permissions()
+        .mode();
+    let fresh = [
+        "sealing-key",
+        "--bits",
+        "2048",
+        "--key",
+        "fresh.key",
+        "--cert",
+        "fresh.crt",
+    ];
+    bench.ok(&fresh);
+    let fresh = std::fs::metadata(bench.path("fresh.key"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(fresh & 0o777, 0o600, "{mode:o}");
+}
+
+/// Plaintext and private keys stand in no output but that of unsealing, in no message and in no file that stays.
+#[test]
+fn canaries_show_up_nowhere() {
+    let bench = Bench::new();
+    let key = bench.read("old.key");
+    let key_line = key.lines().nth(3).unwrap().to_owned();
+    let canaries = [
+        "c4n4ry",
+        "YzRuNHJ5",
+        "M0bjRyeS",
+        "NG40cnkt",
+        key_line.as_str(),
+    ];
+    bench.write(
+        "broken.yaml",
+        "kind: Secret\nmetadata: {name: c4n4ry, namespace: [}\nstringData: {a: c4n4ry}\n",
+    );
+    bench.write(
+        "base64.yaml",
+        "kind: Secret\nmetadata: {name: a, namespace: b}\ndata: {a: 'c4n4ry c4n4ry'}\n",
+    );
+    bench.write("typed.yaml", "kind: Secret\nmetadata: {name: a, namespace: b}\nimmutable: c4n4ry\nstringData: {a: {b: c4n4ry}}\n");
+    bench.write(
+        "huge.yaml",
+        &format!(
+            "kind: Secret\nmetadata: {{name: a}}\nstringData: {{a: \"{}",
+            "c4n4ry".repeat(5000)
+        ),
+    );
+    bench.write("broken.key", &key.replace("END RSA", "END"));
+    bench.write("secret.key", &format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: k}}\nstringData: {{tls.key: '{key_line}'}}\n"));
+    bench.ok(&[
+        "seal",
+        "secret.yaml",
+        "--cert",
+        "old.crt",
+        "--out",
+        "sealed.yaml",
+    ]);
+    bench.write("template.yaml", &bench.read("sealed.yaml").replace("  template:\n", "  template:\n    data:\n      x: '{{ fail .one }}{{ atoi .two }}'\n      y: '{{ mustRegexMatch .one `x` }}{{ .one.two }}'\n"));
+    let inputs: Vec<PathBuf> = files(bench.folder.path());
+    let runs: &[&[&str]] = &[
+        &["seal", "secret.yaml", "--cert", "old.crt"],
+        &[
+            "--verbose",
+            "seal",
+            "secret.yaml",
+            "--cert",
+            "old.crt",
+            "--format",
+            "json",
+        ],
+        &[
+            "seal",
+            "secret.yaml",
+            "--cert",
+            "old.crt",
+            "--out",
+            "sealed.yaml",
+            "--key",
+            "old.key",
+        ],
+        &[
+            "seal",
+            "secret.yaml",
+            "--cert",
+            "old.crt",
+            "--merge-into",
+            "sealed.yaml",
+        ],
+        &[
+            "seal",
+            "secret.yaml",
+            "--cert",
+            "old.crt",
+            "--raw",
+            "--name",
+            "a",
+            "-n",
+            "b",
+        ],
+        &["seal", "secret.yaml", "--cert", "old.key"],
+        &["seal", "secret.yaml", "--cert", "absent"],
+        &[
+            "seal",
+            "secret.yaml",
+            "--cert",
+            "old.crt",
+            "--out",
+            "absent/x.yaml",
+        ],
+        &["seal", "secret.yaml", "--cert", "old.crt", "-n", "other"],
+        &["seal", "broken.yaml", "--cert", "old.crt"],
+        &["seal", "base64.yaml", "--cert", "old.crt"],
+        &["seal", "typed.yaml", "--cert", "old.crt"],
+        &["seal", "huge.yaml", "--cert", "old.crt"],
+        &["seal", "old.key", "--cert", "old.crt"],
+        &["unseal", "--key", "broken.key", "sealed.yaml"],
+        &["unseal", "--key", "secret.key", "sealed.yaml"],
+        &["unseal", "--key", "secret.yaml", "sealed.yaml"],
+        &["unseal", "--key", "new.key", "sealed.yaml"],
+        &["unseal", "--key", "old.key", "template.yaml"],
+        &["unseal", "--key", "old.key", "secret.yaml"],
+        &["unseal", "--key", "old.key", "old.key"],
+        &[
+            "reseal",
+            "--key",
+            "old.key",
+            "--cert",
+            "new.crt",
+            "--dry-run",
+            "sealed.yaml",
+        ],
+        &[
+            "reseal",
+            "--key",
+            "old.key",
+            "--cert",
+            "new.crt",
+            "--output",
+            "json",
+            "sealed.yaml",
+        ],
+        &[
+            "reseal",
+            "--key",
+            "old.key",
+            "--cert",
+            "old.crt",
+            "secret.yaml",
+            "broken.yaml",
+            "old.key",
+        ],
+        &["cert", "--cert", "old.key"],
+        &["validate", "secret.yaml"],
+        &["sealing-key", "--key", "old.key", "--cert", "y.crt"],
+        &[
+            "kubeseal",
+            "--cert",
+            "old.crt",
+            "-f",
+            "secret.yaml",
+            "-w",
+            "kubeseal.yaml",
+            "-v",
+            "9",
+        ],
+        &["kubeseal", "--cert", "old.crt", "-f", "typed.yaml"],
+        &[
+            "kubeseal",
+            "--cert",
+            "old.crt",
+            "-f",
+            "secret.yaml",
+            "--merge-into",
+            "secret.yaml",
+        ],
+        &[
+            "kubeseal",
+            "--recovery-unseal",
+            "--recovery-private-key",
+            "broken.key",
+            "-f",
+            "sealed.yaml",
+        ],
+        &[
+            "kubeseal",
+            "--recovery-unseal",
+            "--recovery-private-key",
+            "old.key",
+            "-f",
+            "template.yaml",
+        ],
+        &[
+            "kubeseal",
+            "--cert",
+            "old.crt",
+            "--raw",
+            "--from-file",
+            "secret.yaml",
+            "--name",
+            "a",
+            "-n",
+            "b",
+        ],
+    ];
+    for args in runs {
+        let output = bench.run(args);
+        for stream in [&output.stdout, &output.stderr] {
+            let text = String::from_utf8_lossy(stream);
+            for canary in canaries {
+                assert!(
+                    !text.contains(canary),
+                    "{canary} in what {args:?} says: {text}"
+                );
+            }
+        }
+        for file in files(bench.folder.path()) {
+            let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
+            let is_new = !inputs.contains(&file) || file.ends_with("sealed.yaml");
+            for canary in canaries.iter().filter(|_| is_new) {
+                assert!(
+                    !text.contains(canary),
+                    "{canary} in {} after {args:?}",
+                    file.display()
+                );
+            }
+        }
+        assert_eq!(
+            std::fs::read_dir(bench.path("tmp")).unwrap().count(),
+            0,
+            "{args:?}"
+        );
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The guide's commands, run as they stand there, one after the other.
+#[test]
+fn the_commands_of_the_guide_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/src/sealing.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let blocks: Vec<&str> = guide
+        .split("```sh\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    assert!(blocks.len() > 4, "the guide has examples");
+    std::fs::create_dir(folder.path().join("bin")).unwrap();
+    for name in ["sealwright", "kubeseal"] {
+        std::os::unix::fs::symlink(programs::sealwright(), folder.path().join("bin").join(name))
+            .unwrap();
+    }
+    let output = Command::new("sh")
+        .args(["-euc", &blocks.concat()])
+        .current_dir(&folder)
+        .env_clear()
+        .env("HOME", folder.path())
+        .env(
+            "PATH",
+            format!("{}:/usr/bin:/bin", folder.path().join("bin").display()),
+        )
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}\n{errors}");
+    assert_eq!(errors, "");
+    assert!(told.ends_with("nothing to reseal\n"), "{told}");
+}

@@ -29,6 +29,20 @@ fn yaml_comes_back_byte_for_byte() {
 }
 
 #[test]
+fn damaged_yaml_holds_the_laws() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let cases = number("SEALWRIGHT_CASES").unwrap_or(1_500);
+    let first: u64 = number("SEALWRIGHT_SEED").unwrap_or(0);
+    for seed in first..first + cases {
+        let mut dice = Dice::new(seed);
+        let case = yaml::yaml(&mut dice, yaml::Scope::Odd);
+        let text = yaml::damage(case, &mut dice).text();
+        eprintln!("seed {seed}: {}", text.escape_ascii()); // shown when the target panics
+        targets::yaml(&text);
+    }
+}
+
+#[test]
 fn json_comes_back_byte_for_byte() {
     run(&Json, generate::json);
 }

@@ -211,6 +211,11 @@ pub(crate) fn find(tree: &Tree, path: &[Step]) -> std::result::Result<NodeId, St
                     "component [{key:?}] needs a map, and there is none"
                 ));
             }
+            (Step::Index(index), Value::Map) => {
+                return Err(format!(
+                    "component [{index}] not found: a map has keys and no indices"
+                ));
+            }
             (Step::Index(index), _) => {
                 return Err(format!(
                     "component [{index}] needs a list, and there is none"

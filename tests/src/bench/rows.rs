@@ -82,7 +82,7 @@ pub const ROWS: &[Row] = &[
 
 fn start(_: &Path) -> Result<Vec<Side>, String> {
     let mut sops = Command::new(incumbents::sops());
-    sops.args(["--version", "--check-for-updates=false"]);
+    sops.args(["--version", "--disable-version-check"]);
     let mut kubeseal = Command::new(incumbents::kubeseal());
     kubeseal.arg("--version");
     let mut ours = Command::new(programs::sealwright());

@@ -15,7 +15,7 @@ fn the_pinned_versions_answer() {
     assert!(
         says(
             &incumbents::sops(),
-            &["--version", "--check-for-updates=false"]
+            &["--version", "--disable-version-check"]
         )
         .starts_with("sops 3.13.3")
     );

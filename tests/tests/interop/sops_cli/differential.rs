@@ -52,11 +52,10 @@ fn generated_command_lines_do_the_same() {
             )),
         }
     }
-    eprintln!("codes of the real program: {codes:?}; differences by decision: {excused:?}");
     let list = failures.join("\n");
     assert!(
         failures.is_empty(),
-        "{} of {count}:\n{list}",
+        "{} of {count} (codes of the real program: {codes:?}; by decision: {excused:?}):\n{list}",
         failures.len()
     );
     assert!(
@@ -69,9 +68,15 @@ fn generated_command_lines_do_the_same() {
 fn excuse(line: &Line, theirs: &Deed, ours: &Deed) -> Option<&'static str> {
     let (they, we) = (&theirs.ran, &ours.ran);
     let words = line.words.join(" ");
+    if they.code == 1 && matches!(we.code, 7 | 91) && we.err.contains("is negative") {
+        return Some("D7: a negative index is refused before the file is read");
+    }
     if they.err.contains("goroutine ") || they.err.contains("panic:") {
         return (we.code != 0 && we.code != 101)
             .then_some("D7: a panic of the reference is an error here");
+    }
+    if (they.code, we.code) == (201, 1) && we.err.contains("nobody is there to correct it") {
+        return Some("D4: a spoiled edit ends where nobody answers");
     }
     if (they.code, we.code) == (0, 0) && words.contains("set ") && ours.written.is_empty() {
         return Some("S101: a set that changes nothing writes nothing");
@@ -91,7 +96,11 @@ fn excuse(line: &Line, theirs: &Deed, ours: &Deed) -> Option<&'static str> {
     if we.code == 4 && they.code == 0 {
         return Some("D12, D13, D21: what a format cannot hold is refused");
     }
-    if words.contains("set ") && they.code == 7 && we.code == 0 && words.contains(" [") {
+    if words.contains("set ")
+        && they.code == 7
+        && we.code == 0
+        && line.words.iter().any(|word| word == "[1, \"two\"]")
+    {
         return Some("D6: arrays can be set");
     }
     None
@@ -234,9 +243,12 @@ struct Words<'a> {
     words: Vec<String>,
 }
 
+/// What makes the words of one kind of command.
+type Make<'a> = fn(&mut Words<'a>);
+
 impl Words<'_> {
     fn fill(&mut self) {
-        let kinds: [(usize, fn(&mut Self)); 17] = [
+        let kinds: [(usize, Make<'_>); 17] = [
             (18, Self::encrypt),
             (18, Self::decrypt),
             (8, Self::rotate),
@@ -452,7 +464,7 @@ impl Words<'_> {
         self.encrypted_file();
     }
 
-    const PATHS: [&'static str; 12] = [
+    const PATHS: [&'static str; 17] = [
         "[\"db\"][\"password\"]",
         "[\"new\"]",
         "[\"db\"][\"new\"]",
@@ -465,6 +477,11 @@ impl Words<'_> {
         "[\"list\"]",
         "[\"sops\"]",
         "[\"db\"][\"user\"][\"deep\"]",
+        "[\"list\"][\"x\"]",
+        "[0]",
+        "[\"db\"][0]",
+        "[\"list\"][-1]",
+        "[\"on\"]",
     ];
 
     fn set(&mut self) {
@@ -503,6 +520,7 @@ impl Words<'_> {
             "",
             "\"a\nb\"",
             "{}",
+            "[1, \"two\"]",
         ]);
         if by_file {
             self.push("value.json");
@@ -678,7 +696,7 @@ impl Words<'_> {
             "completion fish",
             "groups help delete",
         ]);
-        for word in words.to_owned().split(' ') {
+        for word in words.split(' ') {
             self.push(word);
         }
     }
@@ -689,7 +707,7 @@ impl Words<'_> {
             "-version --disable-version-check",
             "--disable-version-check -v",
         ]);
-        for word in words.to_owned().split(' ') {
+        for word in words.split(' ') {
             self.push(word);
         }
     }
@@ -718,7 +736,7 @@ impl Words<'_> {
             "---",
             "-- enc.yaml",
         ]);
-        for word in words.to_owned().split_whitespace() {
+        for word in words.split_whitespace() {
             self.push(word);
         }
     }
@@ -752,7 +770,11 @@ impl Bench {
         desk.write("multi.yaml", "a: 1\n---\nb: two\n");
         desk.write("value.json", "{\"from\": \"file\"}");
         desk.write("change.sh", "echo '# more' >> \"$1\"\n");
-        desk.write("spoil.sh", "echo '{[' >> \"$1\"\n");
+        // The reference opens a spoiled text again and again where nobody answers (D4), so the second time fails.
+        desk.write(
+            "spoil.sh",
+            "test -e spoiled && exit 1; touch spoiled; echo '{[' >> \"$1\"\n",
+        );
         for (name, text) in [
             ("enc.yaml", YAML),
             ("sub/enc.yaml", YAML),

@@ -190,10 +190,7 @@ fn l12_byte_markers() {
             .any(|line| line.contains("mac: ENC[") && line.ends_with(",type:str]")),
         "{yaml}"
     );
-    let last = yaml
-        .lines()
-        .filter(|line| !line.starts_with(' '))
-        .next_back();
+    let last = yaml.lines().rfind(|line| !line.starts_with(' '));
     assert_eq!(last, Some("sops:"), "the block is last");
     let json = encrypt("a.json", b"{\"a\": 1}");
     assert!(json.contains("\"mac\": \"ENC["), "{json}");

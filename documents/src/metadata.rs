@@ -238,13 +238,23 @@ impl Metadata {
                 },
             )
         };
+        // Of several spellings of a field the one counts that is read: the exact one, otherwise the first.
+        let is_read = |at: usize, text: &str, name: &str| {
+            text == name
+                || find(earlier, name).is_none()
+                    && !earlier[..at]
+                        .iter()
+                        .any(|(key, _)| key.expose().eq_ignore_ascii_case(name.as_bytes()))
+        };
         let mut out = Vec::new();
-        for (raw_name, raw) in earlier {
+        for (at, (raw_name, raw)) in earlier.iter().enumerate() {
             if matches!(raw, Data::Comment { .. }) {
                 continue;
             }
             let text = String::from_utf8_lossy(raw_name.expose()).into_owned();
-            let name = fields::known_name(&text).unwrap_or(&text);
+            let name = fields::known_name(&text)
+                .filter(|name| is_read(at, &text, name))
+                .unwrap_or(&text);
             let before = find(&was, name).map(|at| &was[at].1);
             match find(&new, name).map(|at| new.swap_remove(at).1) {
                 Some(now) if before != Some(&now) => out.push((Data::key(&text), now)),

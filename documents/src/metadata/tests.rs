@@ -241,3 +241,23 @@ fn unchanged_and_unknown_fields_keep_their_content() {
     assert_eq!(written.get("future"), Some(&Data::Bool(true)));
     assert_eq!(written.get("mac_only_encrypted"), None);
 }
+
+#[test]
+fn a_field_in_another_case_beside_the_exact_one_stays_apart() {
+    let raw = map(&[
+        ("age", Data::List(vec![age("age1a")])),
+        ("lastmodifiEd", Data::str("nonsense")),
+        ("lastmodified", Data::str("2020-01-01T00:00:00Z")),
+        ("mac", Data::str("ENC[x]")),
+    ]);
+    let was = Metadata::from_data(&raw).unwrap();
+    let mut now = was.clone();
+    now.mac = "ENC[y]".into();
+    let written = now.to_data_over(&raw, &was);
+    assert_eq!(Metadata::from_data(&written).unwrap(), now);
+    assert_eq!(
+        written.get("lastmodifiEd"),
+        Some(&Data::str("nonsense")),
+        "an unknown field is kept"
+    );
+}

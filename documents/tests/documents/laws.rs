@@ -166,6 +166,7 @@ fn one_value(
     if !in_place || !same_keys(before, after) {
         return Ok(()); // lines of INI may have moved, and nodes with them
     }
+    let mut changed_values = 1;
     for other in (0..before.nodes.len()).filter(|other| other != node) {
         let is_nan = matches!(before.scalar(other), Some(Scalar::Float(value)) if value.is_nan());
         // A comment below a YAML block may belong to another collection when the block becomes one line.
@@ -176,18 +177,21 @@ fn one_value(
         if !is_same && !shares_a_slot(before, *node, other) {
             return Err(format!("setting {path:?} changed another value"));
         }
+        changed_values += usize::from(!is_same); // an alias of it
     }
-    let mut others = (0..before.nodes.len()).filter(|other| other != node);
-    let is_alone = !others.any(|other| shares_a_slot(before, *node, other));
-    if format.name() == "yaml" && is_alone && !tree.spelling(*node).contains(&b'\n') {
-        few_lines(file.text().expose(), again.text().expose())?;
+    // In INI a comment beside a key is one with those above it, and goes above when the value needs other quotes.
+    let is_simple =
+        format.name() != "ini" || !tree.text.expose().iter().any(|b| b"#;`\"".contains(b));
+    let is_one_line = |tree: &Tree| !tree.spelling(*node).contains(&b'\n');
+    if is_simple && is_one_line(tree) && is_one_line(before) {
+        few_lines(file.text().expose(), again.text().expose(), changed_values)?;
     }
     decrypt(&again, key).map_err(|error| format!("does not open after a change: {error}"))?;
     Ok(())
 }
 
-/// Between two versions only one line of values differs, and of the block the MAC, the time and the hints.
-fn few_lines(before: &[u8], after: &[u8]) -> Result<(), String> {
+/// Between two versions only the lines of changed values differ, and of the block the MAC, the time and the hints.
+fn few_lines(before: &[u8], after: &[u8], values: usize) -> Result<(), String> {
     let lines = |text: &[u8]| -> Vec<Vec<u8>> {
         text.split(|byte| *byte == b'\n')
             .map(<[u8]>::to_vec)
@@ -204,12 +208,14 @@ fn few_lines(before: &[u8], after: &[u8]) -> Result<(), String> {
     });
     let of_block = |line: &Vec<u8>| {
         let line = line.trim_ascii_start();
-        ["mac: ", "lastmodified: ", "sealwright: "]
+        let line = line.strip_prefix(b"sops_").unwrap_or(line);
+        let line = line.strip_prefix(b"\"").unwrap_or(line);
+        ["mac", "lastmodified", "sealwright"]
             .iter()
             .any(|field| line.starts_with(field.as_bytes()))
     };
     new.retain(|line| !of_block(line));
-    if new.len() > 1 {
+    if new.len() > values {
         let shown: Vec<String> = new
             .iter()
             .map(|line| line.escape_ascii().to_string())

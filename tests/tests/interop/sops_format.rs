@@ -178,7 +178,7 @@ fn read_by_another(
 /// How many documents of each format are tried.
 fn cases() -> u64 {
     let count = std::env::var("SEALWRIGHT_INTEROP_CASES").ok();
-    count.and_then(|count| count.parse().ok()).unwrap_or(500)
+    count.and_then(|count| count.parse().ok()).unwrap_or(400)
 }
 
 fn first_seed() -> u64 {

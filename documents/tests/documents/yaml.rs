@@ -332,7 +332,7 @@ impl Maker<'_> {
                 }
                 self.end_line(out);
             }
-            9 | 10 | 11 => self.block_scalar(indent, out),
+            9..=11 => self.block_scalar(indent, out),
             12 => {
                 out.push_str(self.dice.pick(&["", " ", " ~", " null", " ''", " \"\""]));
                 self.end_line(out);

@@ -8,7 +8,7 @@ use crate::format::Layout;
 use crate::splice::Edit;
 use crate::tree::{Block, Span, Tree};
 
-use super::characters::break_len;
+use super::characters::{at_line_start, break_len};
 use super::emit::{self, Emitter};
 use super::place::Place;
 use super::read;
@@ -55,7 +55,7 @@ pub(super) fn write_block(
             }
             let mut text = SecretWriter::default();
             let before = &tree.text.expose()[..end as usize];
-            if !matches!(before.last(), None | Some(b'\n' | b'\r')) && before != b"\xef\xbb\xbf" {
+            if !at_line_start(before) {
                 text.push(line_break(tree));
             }
             text.push(lines(tree, fields, unit)?.expose());
@@ -147,10 +147,7 @@ fn update(
     if !rest.is_empty() {
         let end = present.cut.end;
         let mut text = SecretWriter::default();
-        if !matches!(
-            tree.text.expose()[..end as usize].last(),
-            Some(b'\n' | b'\r')
-        ) {
+        if !at_line_start(&tree.text.expose()[..end as usize]) {
             text.push(line_break(tree));
         }
         text.push(rest.expose());

@@ -87,6 +87,18 @@ pub(super) fn break_len(text: &[u8]) -> usize {
     }
 }
 
+/// Whether a text ends in an ASCII line break, or is nothing yet.
+pub(super) fn at_line_start(text: &[u8]) -> bool {
+    matches!(text.last(), None | Some(b'\n' | b'\r')) || text == b"\xef\xbb\xbf"
+}
+
+/// Whether a text ends in a line break that is not ASCII.
+pub(super) fn ends_in_wide_break(text: &[u8]) -> bool {
+    [2, 3]
+        .into_iter()
+        .any(|len| text.len() >= len && wide_break(&text[text.len() - len..]) == Some(len))
+}
+
 /// Whether a byte may be part of an anchor or of a tag handle.
 pub(super) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'

@@ -57,6 +57,8 @@ pub(super) fn compose(text: SecretBytes) -> Composed<Composition> {
         has_alias_keys,
         ..
     } = composer;
+    let (mut nodes, mut found) = (nodes, found);
+    drop_inner_comments(&mut nodes, &mut found);
     let (mut nodes, starts, documents) = weave::weave(nodes, starts, documents, found);
     if let Some(root) = nodes.first_mut() {
         root.place = Place::of(root.place).with_unit(unit).bits();
@@ -73,6 +75,33 @@ pub(super) fn compose(text: SecretBytes) -> Composed<Composition> {
         starts,
         has_alias_keys,
     })
+}
+
+/// Passes over the comments between a tag and its value: they lie amidst the bytes that a new value replaces.
+fn drop_inner_comments(nodes: &mut [Node], found: &mut Vec<Found>) {
+    if found.is_empty() {
+        return;
+    }
+    found.sort_unstable_by_key(|comment| comment.text.start);
+    let mut leaf = 0;
+    found.retain(|comment| {
+        let at = comment.text.start;
+        let is_behind = |node: &Node| {
+            matches!(node.value, Value::Map | Value::List)
+                || Place::of(node.place).is_copy()
+                || node.site.end <= at
+        };
+        while nodes.get(leaf).is_some_and(is_behind) {
+            leaf += 1;
+        }
+        match nodes.get_mut(leaf) {
+            Some(node) if node.site.start < at => {
+                node.place = Place::of(node.place).holding_comment().bits();
+                false
+            }
+            _ => true,
+        }
+    });
 }
 
 /// A collection that is being read.

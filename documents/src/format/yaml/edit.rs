@@ -16,6 +16,7 @@ use crate::splice::{Edit, apply};
 use crate::tree::{NodeId, Span, Tree, Value};
 
 use super::block;
+use super::characters::at_line_start;
 use super::compose;
 use super::emit::{self, Emitter};
 use super::place::Place;
@@ -441,7 +442,7 @@ impl Editor<'_> {
         };
         let mut emitter = Emitter::new(self.unit);
         let before = &tree.text.expose()[..place];
-        if !matches!(before.last(), None | Some(b'\n' | b'\r')) && before != b"\xef\xbb\xbf" {
+        if !at_line_start(before) {
             emitter.out.push_byte(b'\n');
         }
         match key {

@@ -9,7 +9,7 @@ use crate::scalar::Scalar;
 use crate::splice::{Edit, apply};
 use crate::tree::{Key, Node, NodeId, Span, Tree, Value};
 
-use super::characters::break_len;
+use super::characters::{at_line_start, break_len, ends_in_wide_break};
 use super::compose::{self, Composition};
 use super::emit::{self, Emitter};
 use super::place::Place;
@@ -90,6 +90,13 @@ fn make_ready(tree: Tree) -> Result<Prepared, ParseError> {
             edits.push(rewrite(&tree, root, index == 0)?);
             continue;
         }
+        let end = tree.nodes[root].site.end;
+        if ends_wide(&tree, root as u32) && (end as usize) < tree.text.len() {
+            edits.push(Edit {
+                span: Span { start: end, end },
+                text: SecretBytes::copy_of(b"\n"),
+            });
+        }
         for node in root + 1..tree.nodes[root].end as usize {
             replace(&tree, &starts, node, &mut edits, &mut former)?;
         }
@@ -99,18 +106,22 @@ fn make_ready(tree: Tree) -> Result<Prepared, ParseError> {
     }
     edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
     let text = apply(tree.text.expose(), &edits);
-    let prepared = compose::compose(text)?.tree;
-    if !is_same(&tree, &prepared) {
-        return Err(ParseError::at(
-            tree.text.expose(),
-            0,
-            "this layout cannot be kept while values are encrypted, please simplify it",
-        ));
-    }
+    let prepared = compose::compose(text).map(|composition| composition.tree);
+    let prepared = match prepared {
+        Ok(prepared) if is_same(&tree, &prepared) => prepared,
+        _ => {
+            return Err(ParseError::at(
+                tree.text.expose(),
+                0,
+                "this layout cannot be kept while values are encrypted, please simplify it",
+            ));
+        }
+    };
     let keeps_text = needs.rewrite
         || needs.final_break
         || needs.comment_in_header
         || needs.glued
+        || needs.wide_end
         || has_alias_keys;
     Ok(Prepared {
         former: if keeps_text { Vec::new() } else { former },
@@ -157,15 +168,18 @@ struct Needs {
     comment_in_header: bool,
     /// A value begins right behind the name of its anchor, which ends at a colon.
     glued: bool,
+    /// A document ends in a line break that is not ASCII.
+    wide_end: bool,
     final_break: bool,
 }
 
 impl Needs {
     fn of(tree: &Tree) -> Self {
         let mut needs = Needs {
-            final_break: !matches!(tree.text.expose().last(), None | Some(b'\n' | b'\r')),
+            final_break: !at_line_start(tree.text.expose()),
             ..Needs::default()
         };
+        needs.wide_end = tree.documents.iter().any(|root| ends_wide(tree, *root));
         for node in &tree.nodes {
             if matches!(node.value, Value::Comment { .. }) {
                 continue;
@@ -180,8 +194,19 @@ impl Needs {
     }
 
     fn any(&self) -> bool {
-        self.rewrite || self.aliases || self.comment_in_header || self.glued || self.final_break
+        self.rewrite
+            || self.aliases
+            || self.comment_in_header
+            || self.glued
+            || self.wide_end
+            || self.final_break
     }
+}
+
+/// Whether a document ends in a line break that is not ASCII, behind which no block can be written without a trace.
+fn ends_wide(tree: &Tree, root: u32) -> bool {
+    let end = tree.nodes[root as usize].site.end as usize;
+    ends_in_wide_break(&tree.text.expose()[..end])
 }
 
 /// Whether a value begins right behind the name of its anchor: `&an:chor` is `:chor` with an anchor.
@@ -226,7 +251,8 @@ fn rewrite(tree: &Tree, root: NodeId, is_first: bool) -> Result<Edit, ParseError
         return Err(refuse("a document must be a map"));
     };
     let has_marker = before.windows(3).any(|window| window == b"---");
-    if tree.children(root).next().is_none() && is_first && !has_marker {
+    let is_value = |child: NodeId| !matches!(tree.nodes[child].value, Value::Comment { .. });
+    if !tree.children(root).any(is_value) && is_first && !has_marker {
         // An empty text would be no document at all.
         emitter.out.push(b"---\n");
     }
@@ -322,7 +348,7 @@ fn replace(
                     b' ' | b'\t' | b'|' | b'>' | b'+' | b'-' | b'1'..=b'9'
                 )
         });
-        if let Some(comment) = comment {
+        if let Some(comment) = comment.filter(|_| !place.in_flow()) {
             out.push_byte(b' ');
             out.push(&header[comment..]);
         }

@@ -107,6 +107,8 @@ impl Set {
         if self.needs_rule {
             config::rule_for(world, &self.settings, &self.name, &Default::default())?;
         }
+        // A wrong configuration is told before a wrong value, as by the incumbent.
+        stores::load(world, &self.settings)?;
         let value = self.value.read()?;
         let path = self.path;
         let idempotent = self.idempotent;

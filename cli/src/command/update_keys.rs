@@ -126,13 +126,14 @@ fn plan(world: &World, file: &Path, settings: &Settings) -> Result<Option<Plan>>
     if !file.exists() {
         return Err(Error::generic(format!("{} does not exist", file.display())));
     }
-    let rule = config::rule_for(world, settings, file, &Default::default())?
-        .ok_or_else(|| Error::generic("the configuration does not contain any creation rule"))?;
     let stores = stores::load(world, settings)?;
     let from = Input::File(file.to_owned());
     let mut original = document::read(&from, false)?;
     let format = document::input_format(settings, file);
     let encrypted = document::parse_any_version(format, original.take_bytes())?;
+    // After the file, as the incumbent does: what is not encrypted is told first.
+    let rule = config::rule_for(world, settings, file, &Default::default())?
+        .ok_or_else(|| Error::generic("the configuration does not contain any creation rule"))?;
     let metadata = encrypted.metadata();
     let count = u32::try_from(rule.groups.len()).unwrap_or(u32::MAX);
     let threshold = match metadata.shamir_threshold.min(count) {

@@ -55,7 +55,12 @@ pub(super) fn hold(format: &dyn Format, text: &[u8]) -> bool {
     if !tree.blocks.is_empty() {
         return true;
     }
-    let prepared = format.prepare(tree).expect("what is read can be prepared");
+    let prepared = match format.prepare(tree) {
+        Ok(prepared) => prepared,
+        // YAML refuses a few layouts aloud.
+        Err(error) if error.reason.contains("layout cannot be kept") => return false,
+        Err(error) => panic!("what is read can be prepared: {error}"),
+    };
     let tree = prepared.tree;
     is_well_formed(&tree);
     for (node, former) in &prepared.former {

@@ -131,9 +131,6 @@ mod properties {
         b"? complex\n: value\nt: 2024-01-01\nf: 1e3\nh: 0x1F\ni: !!str 5\n",
         b"l:\n- a\n- - b\n  - c\n-\n  d: e\n",
         b"\xef\xbb\xbfa: 1\r\nb: |+\r\n  x\r\n\r\n# c\r\n",
-        b"a: !!str # c\n  x\nb: [!!str # d\n   y, !!int # e\n   5]\nc: &x\n  # f\n  z\n",
-        b"&x # c\n",
-        b"a: >+\n x\n\xc2\x85...\n",
         b"k: \"a\\tb\\\n  c\"\nl: a\n  b\n\n  c\nm: |2-\n    x\n   y",
     ];
 

@@ -3,6 +3,11 @@
 //! A failing document is made smaller until every piece of it is needed, and printed with its seed. `SEALWRIGHT_CASES`
 //! sets the number of documents per format, `SEALWRIGHT_SEED` the first seed.
 
+#![allow(
+    clippy::print_stderr,
+    reason = "the input of a target that panics is in the output of the test"
+)]
+
 #[path = "documents/generate.rs"]
 mod generate;
 #[path = "documents/laws.rs"]
@@ -62,9 +67,12 @@ fn binary_comes_back_byte_for_byte() {
     run(&Binary, generate::binary);
 }
 
+/// What a fuzzer calls with bytes; it panics when a property is broken.
+type Target = fn(&[u8]);
+
 #[test]
 fn the_corpus_of_the_fuzz_targets_holds() {
-    let all: [(&str, fn(&[u8])); 9] = [
+    let all: [(&str, Target); 9] = [
         ("json", targets::json),
         ("yaml", targets::yaml),
         ("dotenv", targets::dotenv),

@@ -249,12 +249,10 @@ fn k50_k53_k55_k57_streams_lists_and_kinds() {
         "K50"
     );
     // The reference sees one Secret without data.
-    let list = format!(
-        "kind: List\nitems:\n- {{kind: Secret, metadata: {{name: a, namespace: b}}, stringData: {{a: b}}}}\n- {{kind: Secret, metadata: {{name: c, namespace: b}}, stringData: {{a: b}}}}\n"
-    );
+    let list = "kind: List\nitems:\n- {kind: Secret, metadata: {name: a, namespace: b}, stringData: {a: b}}\n- {kind: Secret, metadata: {name: c, namespace: b}, stringData: {a: b}}\n";
     assert_eq!(
         bench
-            .ok(Program::Ours, &args, &list)
+            .ok(Program::Ours, &args, list)
             .matches("kind: SealedSecret")
             .count(),
         2,

@@ -66,6 +66,7 @@ pub struct SealedSecretSpec {
 /// The structure of the Secret that comes out.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[allow(rustdoc::bare_urls, reason = "the words of the CRD")]
 pub struct SecretTemplate {
     /// Standard object's metadata.
     /// More info: https://git.k8s.io/community/contributors/devel/api-conventions.md#metadata

@@ -1,5 +1,10 @@
 //! The command line of our own verbs, as clap reads it, and its translation into commands.
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "brackets in help texts are no links"
+)]
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 

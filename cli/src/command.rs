@@ -31,7 +31,7 @@ use sealwright_documents::format::{Step, by_name};
 use sealwright_documents::metadata::Metadata;
 
 use crate::error::{Error, Kind, Result};
-use crate::file::{self, Original};
+use crate::file::{self, Content, Original};
 use crate::terminal::Terminal;
 
 pub(crate) use decrypt::Decrypt;
@@ -177,6 +177,8 @@ pub(crate) struct Change {
     pub(crate) original: Option<Original>,
     /// The result; `None` when there is nothing to do.
     pub(crate) bytes: Option<SecretBytes>,
+    /// What the result is.
+    pub(crate) content: Content,
     /// The master keys that are used, for people.
     pub(crate) keys: Vec<String>,
     /// What else there is to say about it.
@@ -191,9 +193,9 @@ impl Change {
         };
         match (&self.to, &self.from) {
             (Output::Stdout, _) => terminal.out(bytes.expose()),
-            (Output::File(path), _) => file::replace(terminal, path, bytes, None),
+            (Output::File(path), _) => file::replace(terminal, path, bytes, self.content, None),
             (Output::InPlace, Input::File(path)) => {
-                file::replace(terminal, path, bytes, self.original.as_ref())
+                file::replace(terminal, path, bytes, self.content, self.original.as_ref())
             }
             (Output::InPlace, Input::Stdin) => Err(Error::new(
                 Kind::Conflict,

@@ -4,24 +4,29 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_crypto::shell_words;
 
 use crate::error::{Error, Kind, Result};
 use crate::file;
-use crate::private::{PrivateFolder, SignalGuard};
-use crate::terminal::Terminal;
+use crate::private::{self, PrivateFolder};
+use crate::signals::{Child, Watch, end, from_keyboard};
+use crate::terminal::{Terminal, TerminalModes};
 
 /// A file open for editing.
 #[derive(Debug)]
 pub(crate) struct Session {
     // For as long as the plaintext is there, the pause between two editors included: the handlers of a process outlive
     // the watch, so a signal after its end would be lost. Dropped before the folder.
-    _guard: SignalGuard,
+    watch: Option<Watch>,
+    editor: Child,
+    modes: TerminalModes,
     _folder: PrivateFolder,
     path: PathBuf,
     words: Vec<OsString>,
@@ -34,7 +39,7 @@ impl Session {
         let failed = |error: std::io::Error| {
             Error::new(Kind::Write, "cannot make a private file for the editor").because(error)
         };
-        let folder = PrivateFolder::create("sealwright-edit-").map_err(failed)?;
+        let folder = PrivateFolder::create(private::EDIT).map_err(failed)?;
         if !folder.in_memory() {
             terminal.warn(
                 "this system has no folder in memory: the decrypted text lies on a disk while it is edited",
@@ -50,16 +55,19 @@ impl Session {
             .open(&path)
             .and_then(|mut file| file.write_all(text.expose()))
             .map_err(failed)?;
+        let (editor, modes) = (Child::default(), TerminalModes::now());
         Ok(Self {
-            _guard: folder.wipe_on_signals(),
+            watch: Some(watch(&folder, &editor, &modes)),
             _folder: folder,
+            editor,
+            modes,
             path,
             words,
         })
     }
 
     /// Runs the editor and reads the text back; `line` is where it should open.
-    pub(crate) fn run(&self, terminal: &Terminal, line: Option<usize>) -> Result<Edited> {
+    pub(crate) fn run(&mut self, terminal: &Terminal, line: Option<usize>) -> Result<Edited> {
         let (program, arguments) = self
             .words
             .split_first()
@@ -71,7 +79,11 @@ impl Session {
         }
         command.arg(&self.path);
         let started = Instant::now();
-        let status = command.status();
+        let status = self.editor.start(&mut command);
+        if self.editor.got().is_some() {
+            // The watch is about to end the program; nothing may be written any more.
+            drop(self.watch.take());
+        }
         let failed = || {
             Error::new(
                 Kind::Editor,
@@ -84,6 +96,12 @@ impl Session {
                 .hint("set SOPS_EDITOR or EDITOR to a program with its arguments, such as 'vim' or 'code --wait'")
         })?;
         if !status.success() {
+            self.modes.restore();
+            if status.signal() == Some(Signal::INT.as_raw()) {
+                return Err(Error::generic(
+                    "the edit was interrupted; the file is as it was",
+                ));
+            }
             return Err(failed().because(status.to_string()));
         }
         let original = file::read(&self.path).map_err(|error| {
@@ -122,6 +140,22 @@ impl Session {
             )
         })
     }
+}
+
+/// Ends the program on a signal: the editor first, then the plaintext (S106). Ctrl+C while the editor runs is the
+/// editor's alone: emacs takes it for "not that", ed for "stop printing".
+fn watch(folder: &PrivateFolder, editor: &Child, modes: &TerminalModes) -> Watch {
+    let (editor, modes, wiper) = (editor.clone(), modes.clone(), folder.wiper());
+    Watch::start(move |signal| {
+        if editor.is_running() && from_keyboard(signal) {
+            return;
+        }
+        editor.pass_on(signal);
+        editor.wait_at_most(Duration::from_secs(1));
+        wiper.wipe();
+        modes.restore();
+        end(1)
+    })
 }
 
 /// What came back from the editor.

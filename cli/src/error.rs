@@ -53,6 +53,8 @@ pub(crate) enum Kind {
     HelpTopic,
     /// A check found something to do.
     Outdated,
+    /// Nobody reads standard output any more.
+    Pipe,
     /// A child's own exit code.
     Child(u8),
 }
@@ -81,6 +83,7 @@ impl Kind {
             Kind::Editor => 201,
             Kind::Version => 202,
             Kind::AlreadyEncrypted => 203,
+            Kind::Pipe => 141,
             Kind::Child(code) => code,
         }
     }
@@ -111,6 +114,7 @@ impl Kind {
             Kind::AlreadyEncrypted => "already-encrypted",
             Kind::HelpTopic => "help-topic",
             Kind::Outdated => "outdated",
+            Kind::Pipe => "pipe",
             Kind::Child(_) => "child",
         }
     }

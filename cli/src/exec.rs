@@ -10,11 +10,12 @@ use std::path::{Component, Path};
 use std::process::{Command, ExitStatus, Stdio};
 
 use rustix::fs::{FileType, Mode};
-use rustix::process::{Gid, Uid};
+use rustix::process::{Gid, Signal, Uid};
 use sealwright_crypto::secret::SecretBytes;
 
 use crate::error::{Error, Kind, Result};
-use crate::private::PrivateFolder;
+use crate::private::{self, PrivateFolder};
+use crate::signals::{Child, Watch, code_of, from_keyboard};
 use crate::terminal::Terminal;
 
 /// Who the command runs as.
@@ -93,7 +94,7 @@ pub(crate) fn with_file(
         None if options.no_fifo => format!("tmp-file{}", random_digits()),
         None => "tmp-file".to_owned(),
     };
-    let folder = PrivateFolder::create(".sops").map_err(|error| {
+    let folder = PrivateFolder::create(private::EXEC).map_err(|error| {
         Error::generic("cannot make a private folder for the decrypted file").because(error)
     })?;
     let path = folder.path().join(&name);
@@ -144,7 +145,9 @@ fn shell(how: &How, command: &OsStr) -> Command {
     shell
 }
 
-/// Starts the shell and waits for it. A signal to this program meanwhile removes the folder before it ends.
+/// Starts the shell and waits for it. A signal that asks this program to end is passed on to the shell, and this program
+/// ends after it with the code of that signal, which is what a shell shows for the incumbent. Ctrl+C reaches the command
+/// by itself, and what it makes of it is its own business.
 fn run(
     terminal: &Terminal,
     how: &How,
@@ -161,18 +164,30 @@ fn run(
         started.map_err(|error| Error::generic("cannot run /bin/sh").because(error))?;
         return Ok(());
     }
-    let guard = folder.as_ref().map(PrivateFolder::wipe_on_signals);
-    let status = shell
-        .status()
+    let child = Child::default();
+    let watched = child.clone();
+    let watch = Watch::start(move |signal| {
+        if from_keyboard(signal) {
+            watched.note(signal);
+        } else {
+            watched.pass_on(signal);
+        }
+    });
+    let status = child
+        .start(&mut shell)
         .map_err(|error| Error::generic("cannot run /bin/sh").because(error));
-    drop(guard);
     drop(folder);
+    drop(watch);
     let status = status?;
-    if status.success() {
+    let asked = child
+        .got()
+        .filter(|signal| *signal != Signal::INT || status.signal() == Some(signal.as_raw()));
+    if status.success() && asked.is_none() {
         return Ok(());
     }
     terminal.tell(&describe(status));
-    Err(Error::new(Kind::Child(code(status)), ""))
+    let code = asked.map_or_else(|| code(status), code_of);
+    Err(Error::new(Kind::Child(code), ""))
 }
 
 fn describe(status: ExitStatus) -> String {

@@ -2,15 +2,20 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
+use rustix::fs::FlockOperation;
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use crate::error::{Error, Kind, Result};
 use crate::terminal::Terminal;
+
+mod new_file;
+mod remains;
+
+use new_file::{NewFile, folder_of};
+pub(crate) use remains::clear_if_remains as clear_remains;
 
 /// What a file was when it was read, so that a writer can tell whether somebody else wrote meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,8 +69,9 @@ impl Original {
     }
 }
 
-/// Reads a file.
+/// Reads a file. What a killed run left beside it is cleared away.
 pub(crate) fn read(path: &Path) -> io::Result<Original> {
+    remains::clear(path);
     let file = File::open(path)?;
     read_open(file)
 }
@@ -73,6 +79,7 @@ pub(crate) fn read(path: &Path) -> io::Result<Original> {
 /// Reads a file that will be replaced at once: another program that updates it the same way waits until this one is
 /// done, so that both changes last.
 pub(crate) fn read_to_update(path: &Path) -> io::Result<Original> {
+    remains::clear(path);
     let file = open_locked(path)?;
     let lock = file.try_clone()?;
     let mut original = read_open(file)?;
@@ -152,16 +159,26 @@ fn open_locked(path: &Path) -> io::Result<File> {
     }
 }
 
+/// What is in a file that is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// For its owner alone until it has its place: a killed run may leave it under the temporary name.
+    Plain,
+    /// May be seen by whoever may see the file it replaces.
+    Encrypted,
+}
+
 /// Replaces a file in one step: readers see the old content or the new, also after a crash.
 ///
-/// The new content is written to a file without a name in the same folder, synced, named and renamed over the old one;
-/// then the folder is synced. Mode, owner, extended attributes and the target of a symbolic link are kept. With the
+/// The new content is written to a file without a name in the same folder, synced, named and renamed over the old one
+/// ([`new_file`] tells what a kill can leave); then the folder is synced. Mode, owner, extended attributes and the target of a symbolic link are kept. With the
 /// `original` that the new content was made of, a file that somebody else changed meanwhile is left alone. A pipe or a
 /// device is simply written to.
 pub(crate) fn replace(
     terminal: &Terminal,
     path: &Path,
     bytes: &SecretBytes,
+    content: Content,
     original: Option<&Original>,
 ) -> Result<()> {
     let failed = |error: io::Error| {
@@ -199,7 +216,7 @@ pub(crate) fn replace(
         }
     }
 
-    match replace_by_rename(terminal, &target, bytes, old.as_ref()) {
+    match replace_by_rename(terminal, &target, bytes, content, old.as_ref()) {
         Err(error) if old.is_some() && cannot_rename(&error) => {
             // A folder that takes no new file, or a single file mounted into a container.
             terminal.warn(&format!(
@@ -256,29 +273,31 @@ fn replace_by_rename(
     terminal: &Terminal,
     target: &Path,
     bytes: &SecretBytes,
+    content: Content,
     old: Option<&fs::Metadata>,
 ) -> io::Result<()> {
-    let folder = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut new = NewFile::create(folder, target)?;
+    let mut new = NewFile::create(target)?;
     new.file.write_all(bytes.expose())?;
-    match old {
-        Some(old) => keep_attributes(terminal, target, &new.file, old)?,
-        None => new
-            .file
-            .set_permissions(fs::Permissions::from_mode(0o666 & !umask()))?,
+    if let Some(old) = old {
+        keep_owner_and_attributes(terminal, target, &new.file, old)?;
+    }
+    let mode = old.map_or_else(|| 0o666 & !umask(), |old| old.mode() & 0o7777);
+    let mode = fs::Permissions::from_mode(mode);
+    if content == Content::Encrypted {
+        new.file.set_permissions(mode.clone())?;
     }
     new.file.sync_all()?;
-    new.rename_over(target)?;
+    let file = new.rename_over(target)?;
+    if content == Content::Plain {
+        file.set_permissions(mode)?;
+    }
     // Some file systems cannot sync a folder; the rename itself is done.
-    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    let _ = File::open(folder_of(target)).and_then(|folder| folder.sync_all());
     Ok(())
 }
 
-/// Gives the new file the mode, owner and extended attributes (access lists among them) of the old one.
-fn keep_attributes(
+/// Gives the new file the owner and the extended attributes (access lists among them) of the old one.
+fn keep_owner_and_attributes(
     terminal: &Terminal,
     target: &Path,
     file: &File,
@@ -300,7 +319,8 @@ fn keep_attributes(
         ));
     }
     copy_attributes(target, file);
-    file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o7777))
+    // An access list has the old mode in it.
+    file.set_permissions(fs::Permissions::from_mode(0o600))
 }
 
 /// Copies what can be copied: not every file system has extended attributes, and some belong to the system.
@@ -338,79 +358,6 @@ fn umask() -> u32 {
         .unwrap_or(0o022)
 }
 
-/// A file that has no name until it is complete, where the file system can do that; so a killed program leaves nothing.
-struct NewFile {
-    file: File,
-    /// The name it has or will have for a moment.
-    name: PathBuf,
-    named: bool,
-}
-
-impl NewFile {
-    fn create(folder: &Path, target: &Path) -> io::Result<Self> {
-        let base = target.file_name().unwrap_or_default().to_string_lossy();
-        let base: String = base.chars().take(60).collect();
-        let name = folder.join(format!(".{base}.{}.sealwright", std::process::id()));
-        let nameless = rustix::fs::open(
-            folder,
-            OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC,
-            Mode::RUSR | Mode::WUSR,
-        );
-        if let Ok(descriptor) = nameless {
-            return Ok(Self {
-                file: File::from(descriptor),
-                name,
-                named: false,
-            });
-        }
-        let _ = fs::remove_file(&name); // left behind by a process that had this id
-        let descriptor = rustix::fs::open(
-            &name,
-            OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW,
-            Mode::RUSR | Mode::WUSR,
-        )?;
-        Ok(Self {
-            file: File::from(descriptor),
-            name,
-            named: true,
-        })
-    }
-
-    fn rename_over(mut self, target: &Path) -> io::Result<()> {
-        if !self.named {
-            let source = format!("/proc/self/fd/{}", self.file.as_fd().as_raw_fd());
-            let link = |name: &Path| {
-                rustix::fs::linkat(
-                    rustix::fs::CWD,
-                    source.as_str(),
-                    rustix::fs::CWD,
-                    name,
-                    AtFlags::SYMLINK_FOLLOW,
-                )
-            };
-            if let Err(error) = link(&self.name) {
-                if error != rustix::io::Errno::EXIST {
-                    return Err(error.into());
-                }
-                fs::remove_file(&self.name)?;
-                link(&self.name)?;
-            }
-            self.named = true;
-        }
-        fs::rename(&self.name, target)?;
-        self.named = false;
-        Ok(())
-    }
-}
-
-impl Drop for NewFile {
-    fn drop(&mut self) {
-        if self.named {
-            let _ = fs::remove_file(&self.name);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -420,7 +367,8 @@ mod tests {
     }
 
     fn put(path: &Path, bytes: &[u8]) {
-        replace(&Terminal::new(), path, &SecretBytes::copy_of(bytes), None).unwrap();
+        let bytes = SecretBytes::copy_of(bytes);
+        replace(&Terminal::new(), path, &bytes, Content::Plain, None).unwrap();
     }
 
     #[test]
@@ -449,6 +397,7 @@ mod tests {
             &Terminal::new(),
             &path,
             &SecretBytes::copy_of(b"three"),
+            Content::Encrypted,
             Some(&original),
         );
         assert_eq!(refused.unwrap_err().kind, Kind::Write);
@@ -470,8 +419,8 @@ mod tests {
                             .parse()
                             .unwrap();
                         let next = SecretBytes::copy_of((count + 1).to_string().as_bytes());
-                        // Every thread has the process's id in its temporary name: the lock keeps them apart.
-                        replace(&Terminal::new(), &path, &next, Some(&original)).unwrap();
+                        let (terminal, content) = (Terminal::new(), Content::Encrypted);
+                        replace(&terminal, &path, &next, content, Some(&original)).unwrap();
                     }
                 });
             }

@@ -12,6 +12,7 @@ mod frontend;
 mod key_service;
 mod keys;
 mod private;
+mod signals;
 mod terminal;
 mod wait;
 mod world;

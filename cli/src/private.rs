@@ -2,30 +2,50 @@
 //!
 //! It lies in memory where the system has such a place (`$XDG_RUNTIME_DIR` or `/dev/shm`, when a tmpfs), so that not even
 //! a kill or a power cut leaves plaintext on a disk. Its mode is 0700, its name is drawn at random; what is in it is
-//! overwritten and removed when the value is dropped, and on SIGINT, SIGTERM and SIGHUP.
+//! overwritten and removed when the value is dropped, and on SIGINT, SIGTERM and SIGHUP. Nobody can do that on SIGKILL: the
+//! next run of the same user does. A folder whose maker lives is locked, and the lock of a dead process is gone.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::thread;
+
+use rustix::fs::{FlockOperation, OFlags};
+
+/// How the names of such folders begin; what follows are sixteen hexadecimal digits.
+const PREFIXES: [&str; 2] = [EDIT, EXEC];
+/// Of what is edited.
+pub(crate) const EDIT: &str = "sealwright-edit-";
+/// Of files made for a command (S118). Those of the incumbent have fewer digits behind it.
+pub(crate) const EXEC: &str = ".sops";
 
 /// A private folder; dropping it wipes and removes it.
 #[derive(Debug)]
 pub(crate) struct PrivateFolder {
     path: PathBuf,
     in_memory: bool,
+    // Tells other runs that this one lives.
+    _lock: Option<File>,
 }
 
 impl PrivateFolder {
     /// Makes one whose name begins with `prefix`. `TMPDIR` decides where when it is set and is in memory, or when nothing
-    /// else is.
+    /// else is. What killed runs of this user left in those places is wiped first.
     pub(crate) fn create(prefix: &str) -> io::Result<Self> {
+        let parents = parents();
+        for (parent, _) in &parents {
+            wipe_abandoned(parent);
+        }
         let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for (parent, in_memory) in parents() {
+        for (parent, in_memory) in parents {
             match make_in(&parent, prefix) {
-                Ok(path) => return Ok(Self { path, in_memory }),
+                Ok((path, lock)) => {
+                    return Ok(Self {
+                        path,
+                        in_memory,
+                        _lock: lock,
+                    });
+                }
                 Err(error) => last = error,
             }
         }
@@ -42,72 +62,26 @@ impl PrivateFolder {
         self.in_memory
     }
 
-    /// Wipes the folder and ends the program with code 1 when a signal asks it to end, until the guard is dropped.
-    pub(crate) fn wipe_on_signals(&self) -> SignalGuard {
-        let path = self.path.clone();
-        let (done, ended) = tokio::sync::oneshot::channel();
-        let (ready, is_ready) = mpsc::channel();
-        let thread = thread::spawn(move || {
-            let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
-                .enable_io()
-                .build()
-            else {
-                return;
-            };
-            runtime.block_on(async move {
-                use tokio::signal::unix::{SignalKind, signal};
-                let signals = (
-                    signal(SignalKind::interrupt()),
-                    signal(SignalKind::terminate()),
-                    signal(SignalKind::hangup()),
-                );
-                let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = signals else {
-                    return;
-                };
-                let _ = ready.send(());
-                let asked = tokio::select! {
-                    _ = interrupt.recv() => true,
-                    _ = terminate.recv() => true,
-                    _ = hangup.recv() => true,
-                    _ = ended => false,
-                };
-                if asked {
-                    wipe(&path);
-                    // The main thread waits for a child that nobody wants any more.
-                    std::process::exit(1);
-                }
-            });
-        });
-        // Until the handlers stand, a signal would still end the program at once.
-        let _ = is_ready.recv();
-        SignalGuard {
-            done: Some(done),
-            thread: Some(thread),
-        }
+    /// Removes the folder ahead of its time, when a signal is about to end the program.
+    pub(crate) fn wiper(&self) -> Wiper {
+        Wiper(self.path.clone())
+    }
+}
+
+/// Wipes a private folder from another thread.
+#[derive(Debug)]
+pub(crate) struct Wiper(PathBuf);
+
+impl Wiper {
+    /// Does it.
+    pub(crate) fn wipe(&self) {
+        wipe(&self.0);
     }
 }
 
 impl Drop for PrivateFolder {
     fn drop(&mut self) {
         wipe(&self.path);
-    }
-}
-
-/// Ends the watch for signals when it is dropped.
-#[derive(Debug)]
-pub(crate) struct SignalGuard {
-    done: Option<tokio::sync::oneshot::Sender<()>>,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl Drop for SignalGuard {
-    fn drop(&mut self) {
-        if let Some(done) = self.done.take() {
-            let _ = done.send(());
-        }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 
@@ -138,17 +112,83 @@ fn is_in_memory(folder: &Path) -> bool {
     })
 }
 
-fn make_in(parent: &Path, prefix: &str) -> io::Result<PathBuf> {
+fn make_in(parent: &Path, prefix: &str) -> io::Result<(PathBuf, Option<File>)> {
     for _ in 0..16 {
         let mut random = [0; 8];
         rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
         let path = parent.join(format!("{prefix}{:016x}", u64::from_ne_bytes(random)));
         match fs::DirBuilder::new().mode(0o700).create(&path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            other => return other.map(|()| path),
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            Err(error) => return Err(error),
+        }
+        match lock(&path) {
+            Locked::Here(lock) => return Ok((path, Some(lock))),
+            // No locks in this file system: nobody wipes anything here.
+            Locked::Impossible => return Ok((path, None)),
+            // Another run took it for an abandoned one before it was locked.
+            Locked::ByAnother | Locked::Gone => {}
         }
     }
     Err(io::Error::from(io::ErrorKind::AlreadyExists))
+}
+
+enum Locked {
+    Here(File),
+    ByAnother,
+    Impossible,
+    Gone,
+}
+
+/// Locks a folder, if it is one and still there.
+fn lock(folder: &Path) -> Locked {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let opened = File::options()
+        .read(true)
+        .custom_flags(flags.bits() as i32)
+        .open(folder);
+    let Ok(file) = opened else {
+        return Locked::Gone;
+    };
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => return Locked::ByAnother,
+        Err(_) => return Locked::Impossible,
+    }
+    match (file.metadata(), fs::symlink_metadata(folder)) {
+        (Ok(file_is), Ok(name_is))
+            if (file_is.dev(), file_is.ino()) == (name_is.dev(), name_is.ino()) =>
+        {
+            Locked::Here(file)
+        }
+        _ => Locked::Gone,
+    }
+}
+
+/// Wipes the folders of this user's runs that are no more.
+fn wipe_abandoned(parent: &Path) {
+    let user = rustix::process::geteuid().as_raw();
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if !name.to_str().is_some_and(is_ours) {
+            continue;
+        }
+        let of_user = entry
+            .metadata()
+            .is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == user);
+        if of_user && let Locked::Here(_lock) = lock(&entry.path()) {
+            wipe(&entry.path());
+        }
+    }
+}
+
+fn is_ours(name: &str) -> bool {
+    PREFIXES.iter().any(|prefix| {
+        name.strip_prefix(prefix).is_some_and(|digits| {
+            let hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+            digits.len() == 16 && digits.bytes().all(hexadecimal)
+        })
+    })
 }
 
 /// Overwrites every regular file below with zeros, then removes all of it. Best effort: it runs on the way out.
@@ -187,14 +227,32 @@ mod tests {
 
     #[test]
     fn it_is_private_and_goes_away() {
-        let folder = PrivateFolder::create("sealwright-test-").unwrap();
+        let folder = PrivateFolder::create(EDIT).unwrap();
         let path = folder.path().to_owned();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
         File::create(path.join("a")).unwrap();
         fs::create_dir(path.join("b")).unwrap();
-        let guard = folder.wipe_on_signals();
-        drop(guard);
+        folder.wiper().wipe();
+        assert!(!path.exists());
         drop(folder);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn abandoned_folders_are_wiped_and_all_others_stay() {
+        let parent = tempfile::tempdir().unwrap();
+        let (alive, _lock) = make_in(parent.path(), EDIT).unwrap();
+        let (edited, _) = make_in(parent.path(), EDIT).unwrap();
+        let (made, _) = make_in(parent.path(), EXEC).unwrap();
+        fs::write(edited.join("a.yaml"), "plaintext").unwrap();
+        let others = [".sops1234567890", "sealwright-edit-", ".sops", "notes"];
+        for name in others {
+            fs::create_dir(parent.path().join(name)).unwrap();
+        }
+        std::os::unix::fs::symlink("notes", parent.path().join(".sops0123456789abcdef")).unwrap();
+        wipe_abandoned(parent.path());
+        assert!(!edited.exists() && !made.exists());
+        assert!(alive.exists());
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 6);
     }
 }

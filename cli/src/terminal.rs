@@ -6,11 +6,12 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::{Timestamp, Unit};
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 use sealwright_crypto::master_key::Callbacks;
 use sealwright_crypto::secret::{SecretText, SecretWriter};
 
 use crate::error::{Error, Kind, Result};
+use crate::signals::{Watch, code_of, end};
 
 /// How important a line of the log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,8 +81,8 @@ impl Terminal {
         }
     }
 
-    /// Writes to standard output without a buffer of our own, which could keep plaintext. A reader that went away is no
-    /// error: the rest is not wanted.
+    /// Writes to standard output without a buffer of our own, which could keep plaintext. When the reader went away the
+    /// rest is not wanted: the program ends without a word, as if SIGPIPE had ended it.
     pub(crate) fn out(&self, bytes: &[u8]) -> Result<()> {
         self.clear_progress();
         let mut rest = bytes;
@@ -89,7 +90,7 @@ impl Terminal {
             match rustix::io::write(rustix::stdio::stdout(), rest) {
                 Ok(written) => rest = &rest[written..],
                 Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::PIPE) => return Ok(()),
+                Err(rustix::io::Errno::PIPE) => return Err(Error::new(Kind::Pipe, "")),
                 Err(errno) => {
                     return Err(
                         Error::new(Kind::Write, "cannot write to standard output").because(errno)
@@ -216,6 +217,31 @@ impl Callbacks for Terminal {
     }
 }
 
+/// How the terminal of this process was set, for when another program leaves it otherwise.
+#[derive(Clone, Debug)]
+pub(crate) struct TerminalModes(Option<Termios>);
+
+impl TerminalModes {
+    /// How it is set at the moment.
+    pub(crate) fn now() -> Self {
+        Self(
+            open_tty()
+                .ok()
+                .and_then(|tty| rustix::termios::tcgetattr(tty).ok()),
+        )
+    }
+
+    /// Sets it that way again. In the background it belongs to somebody else.
+    pub(crate) fn restore(&self) {
+        if let (Some(modes), Ok(tty)) = (&self.0, open_tty())
+            && rustix::termios::tcgetpgrp(&tty)
+                .is_ok_and(|group| group == rustix::process::getpgrp())
+        {
+            let _ = rustix::termios::tcsetattr(&tty, OptionalActions::Now, modes);
+        }
+    }
+}
+
 fn open_tty() -> io::Result<File> {
     File::options().read(true).write(true).open("/dev/tty")
 }
@@ -227,6 +253,7 @@ fn read_unseen(tty: &mut File) -> Option<SecretText> {
     const END: u8 = 4;
     const ERASE_ALL: u8 = 21;
 
+    let modes = TerminalModes::now();
     let before = rustix::termios::tcgetattr(&*tty).ok()?;
     let mut silent = before.clone();
     silent
@@ -234,6 +261,10 @@ fn read_unseen(tty: &mut File) -> Option<SecretText> {
         .remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
     silent.special_codes[SpecialCodeIndex::VMIN] = 1;
     silent.special_codes[SpecialCodeIndex::VTIME] = 0;
+    let _watch = Watch::start(move |signal| {
+        modes.restore();
+        end(code_of(signal))
+    });
     rustix::termios::tcsetattr(&*tty, OptionalActions::Flush, &silent).ok()?;
 
     let mut line = SecretWriter::with_capacity(256);

@@ -32,8 +32,13 @@ impl Batch<'_> {
         world: &World,
         work: &(dyn Fn(&Path) -> Result<Change> + Sync),
     ) -> Result<()> {
-        let files = find_files(self.paths)?;
-        let results: Vec<Mutex<Option<Result<Change>>>> =
+        let Found { files, unreadable } = find_files(self.paths)?;
+        if files.is_empty() && unreadable.is_empty() && !self.json {
+            world
+                .terminal
+                .tell("there is no document in what was named: nothing to do");
+        }
+        let results: Vec<Mutex<Option<Result<Outcome>>>> =
             files.iter().map(|_| Mutex::new(None)).collect();
         let next = AtomicUsize::new(0);
         let finished = AtomicUsize::new(0);
@@ -41,17 +46,16 @@ impl Batch<'_> {
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 let Some(file) = files.get(at) else { break };
-                let mut result = work(file);
-                if let (false, Ok(change)) = (self.dry_run, &mut result)
-                    && let Err(error) = change.deliver(&world.terminal)
-                {
-                    result = Err(error);
-                }
+                // The text of a file and its lock are given up here: there may be many thousands.
+                let result = work(file).and_then(|change| {
+                    if !self.dry_run {
+                        change.deliver(&world.terminal)?;
+                    }
+                    Ok(Outcome::of(change))
+                });
                 *results[at].lock().expect("no worker panics") = Some(result);
                 let done = finished.fetch_add(1, Ordering::Relaxed) + 1;
-                world
-                    .terminal
-                    .progress(done, files.len(), &file.to_string_lossy());
+                world.terminal.progress(done, files.len(), &shown(file));
             }
         };
         let workers = std::thread::available_parallelism()
@@ -64,19 +68,39 @@ impl Batch<'_> {
             one_after_the_other();
         });
         world.terminal.clear_progress();
-        let results = files
+        let results = results
             .into_iter()
-            .zip(results)
-            .map(|(file, slot)| {
-                let result = slot.into_inner().expect("no worker panics");
-                (file, result.expect("every file was worked on"))
-            })
-            .collect();
+            .map(|slot| slot.into_inner().expect("no worker panics"))
+            .map(|result| result.expect("every file was worked on"));
+        let mut results: Vec<_> = files.into_iter().zip(results).collect();
+        results.extend(
+            unreadable
+                .into_iter()
+                .map(|(folder, error)| (folder, Err(error))),
+        );
         let report = Report {
             check: self.check,
             ..Report::new(self.json, self.done, self.dry_run)
         };
         report.finish(world, results)
+    }
+}
+
+/// What is told of a file that was worked on.
+pub(crate) struct Outcome {
+    changed: bool,
+    keys: Vec<String>,
+    notes: Vec<String>,
+}
+
+impl Outcome {
+    /// What is told of a change.
+    pub(crate) fn of(change: Change) -> Self {
+        Self {
+            changed: change.bytes.is_some(),
+            keys: change.keys,
+            notes: change.notes,
+        }
     }
 }
 
@@ -103,29 +127,24 @@ impl Report {
     pub(crate) fn finish(
         &self,
         world: &World,
-        results: Vec<(PathBuf, Result<Change>)>,
+        results: Vec<(PathBuf, Result<Outcome>)>,
     ) -> Result<()> {
         let mut failures = 0;
         let mut outdated = 0;
         let mut first: Option<Kind> = None;
         let mut entries = Vec::new();
         let alone = results.len() == 1;
-        let here = std::env::current_dir().unwrap_or_default();
         let mut only_error = None;
         for (file, result) in results {
-            let shown = file
-                .strip_prefix(&here)
-                .unwrap_or(&file)
-                .display()
-                .to_string();
-            let mut entry = json!({ "file": shown });
+            let mut entry = json!({ "file": relative(&file).to_string_lossy() });
+            let shown = shown(&file);
             match result {
-                Ok(change) if change.bytes.is_some() => {
+                Ok(change) if change.changed => {
                     outdated += 1;
                     let state = if self.dry_run { "would-be" } else { "done" };
                     entry["status"] = format!("{state}-{}", self.done).into();
-                    entry["keys"] = change.keys.clone().into();
-                    entry["notes"] = change.notes.clone().into();
+                    entry["keys"] = change.keys.as_slice().into();
+                    entry["notes"] = change.notes.as_slice().into();
                     if !self.json {
                         let would = if self.dry_run { "would be " } else { "" };
                         world
@@ -183,7 +202,7 @@ impl Report {
             let text = if self.json || alone {
                 String::new()
             } else {
-                format!("{failures} files failed")
+                count(failures, "failed", "failed")
             };
             return Err(Error::new(kind, text));
         }
@@ -191,7 +210,10 @@ impl Report {
             let text = if self.json {
                 String::new()
             } else {
-                format!("{outdated} files would be {}", self.done)
+                {
+                    let would = format!("would be {}", self.done);
+                    count(outdated, &would, &would)
+                }
             };
             return Err(Error::new(Kind::Outdated, text));
         }
@@ -199,49 +221,92 @@ impl Report {
     }
 }
 
+/// A path as people read it: relative to the working folder where it lies below it, on one line whatever is in it.
+pub(crate) fn shown(path: &Path) -> String {
+    let path = relative(path);
+    match path.to_str() {
+        Some(text) if !text.chars().any(char::is_control) => text.to_owned(),
+        _ => format!("{path:?}"),
+    }
+}
+
+/// A path relative to the working folder where it lies below it.
+pub(crate) fn relative(path: &Path) -> &Path {
+    static HERE: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    let here = HERE.get_or_init(|| std::env::current_dir().unwrap_or_default());
+    match path.strip_prefix(here) {
+        Ok(below) if !below.as_os_str().is_empty() => below,
+        _ => path,
+    }
+}
+
+/// So many files, and what they did.
+pub(crate) fn count(files: usize, one: &str, many: &str) -> String {
+    match files {
+        1 => format!("1 file {one}"),
+        _ => format!("{files} files {many}"),
+    }
+}
+
+/// What a list of files and folders means.
+pub(crate) struct Found {
+    pub(crate) files: Vec<PathBuf>,
+    /// Folders below that cannot be looked into.
+    pub(crate) unreadable: Vec<(PathBuf, Error)>,
+}
+
 /// The files of a list of files and folders, folders walked in order. Files named are taken as they are; of folders those
-/// that a document format claims by name, without hidden folders, whose content belongs to other programs, and without
-/// the configuration itself.
-pub(crate) fn find_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+/// that a document format claims by name, without hidden folders, whose content belongs to other programs, without links,
+/// which lead to files of other folders or round in circles, and without the configuration itself.
+pub(crate) fn find_files(paths: &[PathBuf]) -> Result<Found> {
+    let mut found = Found {
+        files: Vec::new(),
+        unreadable: Vec::new(),
+    };
     for path in paths {
         let path = absolute(path)?;
         if path.is_dir() {
-            walk(&path, &mut files)?;
+            walk(&path, &mut found);
         } else {
-            files.push(path);
+            found.files.push(path);
         }
     }
     let mut seen = std::collections::HashSet::new();
-    files.retain(|file| seen.insert(file.clone()));
-    Ok(files)
+    found.files.retain(|file| seen.insert(file.clone()));
+    Ok(found)
 }
 
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let failed = |error: std::io::Error| {
-        Error::new(
-            Kind::Read,
-            format!("cannot read the folder {}", folder.display()),
-        )
-        .because(error)
+fn walk(folder: &Path, found: &mut Found) {
+    let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+    let mut entries = match entries {
+        Ok(entries) => entries,
+        Err(error) => {
+            let text = format!("cannot read the folder {}", shown(folder));
+            let error = Error::new(Kind::Read, text).because(error);
+            found.unreadable.push((folder.to_owned(), error));
+            return;
+        }
     };
-    let mut entries = std::fs::read_dir(folder)
-        .and_then(Iterator::collect::<std::io::Result<Vec<_>>>)
-        .map_err(failed)?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
-        let kind = entry.file_type().map_err(failed)?;
+        // What vanished since is not there.
+        let Ok(kind) = entry.file_type() else {
+            continue;
+        };
         let name = entry.file_name();
         let hidden = name.as_encoded_bytes().starts_with(b".");
         if kind.is_dir() && !hidden {
-            walk(&entry.path(), files)?;
-        } else if kind.is_file()
-            && name != ".sops.yaml"
-            && name != ".sops.yml"
-            && super::format_by_suffix(&entry.path()).is_some()
-        {
-            files.push(entry.path());
+            walk(&entry.path(), found);
+        } else if kind.is_file() {
+            if hidden {
+                crate::file::clear_remains(&entry.path());
+            }
+            if name != ".sops.yaml"
+                && name != ".sops.yml"
+                && super::format_by_suffix(&entry.path()).is_some()
+            {
+                found.files.push(entry.path());
+            }
         }
     }
-    Ok(())
 }

@@ -6,6 +6,7 @@ use sealwright_documents::format::Step;
 
 use super::{Change, Input, Output, Settings, data_key, document, stores};
 use crate::error::Result;
+use crate::file::Content;
 use crate::world::World;
 
 /// Decrypts a document.
@@ -49,6 +50,7 @@ impl Decrypt {
             to: self.to,
             original: Some(original),
             bytes: Some(bytes),
+            content: Content::Plain,
             keys: super::key_names(file.metadata()),
             notes: Vec::new(),
         })

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::editor::Session;
 use crate::error::{Error, Kind, Result};
+use crate::file::Content;
 use crate::terminal::Terminal;
 use crate::world::World;
 
@@ -88,6 +89,7 @@ impl Edit {
             to: Output::InPlace,
             original: Some(original),
             bytes: Some(bytes),
+            content: Content::Encrypted,
             keys: Vec::new(),
             notes: Vec::new(),
         }
@@ -132,6 +134,7 @@ impl Edit {
             to: Output::InPlace,
             original: None,
             bytes: Some(bytes),
+            content: Content::Encrypted,
             keys: Vec::new(),
             notes: Vec::new(),
         }
@@ -177,7 +180,7 @@ impl Edit {
         shown: &SecretBytes,
         format: &'static dyn Format,
     ) -> Result<Good> {
-        let session = Session::open(&world.terminal, &self.file, shown)?;
+        let mut session = Session::open(&world.terminal, &self.file, shown)?;
         let mut line = None;
         loop {
             let edited = session.run(&world.terminal, line)?;

@@ -12,6 +12,7 @@ use sealwright_documents::metadata::Metadata;
 use super::new_keys::{NewKeys, Recipe};
 use super::{Change, Input, KeyTexts, Output, SelectionTexts, Settings, document, stores};
 use crate::error::{Error, Kind, Result};
+use crate::file::Content;
 use crate::world::World;
 
 /// Encrypts a document.
@@ -78,6 +79,7 @@ impl Encrypt {
             to: self.to,
             original: Some(original),
             bytes: Some(bytes),
+            content: Content::Encrypted,
             keys,
             notes: Vec::new(),
         })

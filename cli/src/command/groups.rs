@@ -9,6 +9,7 @@ use sealwright_documents::metadata::{KeyFields, Metadata};
 
 use super::{Change, Input, KeyTexts, Output, Settings, data_key, document, new_keys, stores};
 use crate::error::{Error, Result};
+use crate::file::Content;
 use crate::world::World;
 
 /// Adds a key group to a file.
@@ -143,6 +144,7 @@ fn regroup(
         },
         original: Some(original),
         bytes: Some(written.text),
+        content: Content::Encrypted,
         keys: Vec::new(),
         notes: Vec::new(),
     }

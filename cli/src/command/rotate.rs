@@ -12,6 +12,7 @@ use super::{
     Change, Input, KeyTexts, Output, Settings, config, data_key, document, encrypt, stores,
 };
 use crate::error::{Error, Result};
+use crate::file::Content;
 use crate::world::World;
 
 /// Makes a new data key for a file.
@@ -95,6 +96,7 @@ impl Rotate {
             to: self.to,
             original: Some(original),
             bytes: Some(bytes),
+            content: Content::Encrypted,
             keys,
             notes: Vec::new(),
         })

@@ -264,7 +264,7 @@ pub(crate) fn write_private(
         }
         Err(error) => return Err(failed(error)),
     }
-    crate::file::replace(terminal, path, bytes, None)
+    crate::file::replace(terminal, path, bytes, crate::file::Content::Plain, None)
 }
 
 fn compact(sealed: &SealedSecret) -> Vec<u8> {

@@ -12,7 +12,7 @@ use sealwright_documents::tree::Tree;
 
 use super::{Change, Input, Output, Settings, config, data_key, document, encrypt, stores};
 use crate::error::{Error, Kind, Result};
-use crate::file;
+use crate::file::{self, Content};
 use crate::world::World;
 
 /// Where the new value comes from.
@@ -194,6 +194,7 @@ impl Update {
             to: Output::InPlace,
             original: Some(original),
             bytes,
+            content: Content::Encrypted,
             keys,
             notes: Vec::new(),
         })

@@ -25,16 +25,13 @@ pub(crate) struct Status {
 impl Status {
     /// Prints a line, or a JSON object, for each file.
     pub(crate) fn run(self, world: &World) -> Result<()> {
-        let here = std::env::current_dir().unwrap_or_default();
         let mut plain_with_rule = 0;
         let mut unreadable = 0;
         let mut entries = Vec::new();
-        for path in batch::find_files(&self.paths)? {
-            let shown = path
-                .strip_prefix(&here)
-                .unwrap_or(&path)
-                .display()
-                .to_string();
+        let found = batch::find_files(&self.paths)?;
+        for path in found.files {
+            let shown = batch::shown(&path);
+            let name = batch::relative(&path).to_string_lossy();
             let has_rule = config::rule_for(world, &self.settings, &path, &Default::default())
                 .is_ok_and(|rule| rule.is_some());
             let entry = match self.look(&path) {
@@ -49,7 +46,7 @@ impl Status {
                         ))?;
                     }
                     json!({
-                        "file": shown,
+                        "file": name,
                         "status": "encrypted",
                         "last_modified": metadata.last_modified.as_str(),
                         "version": metadata.version,
@@ -65,7 +62,7 @@ impl Status {
                         let note = if has_rule { " (a rule names it)" } else { "" };
                         world.terminal.say(&format!("{shown}: plain{note}"))?;
                     }
-                    json!({ "file": shown, "status": "plain", "rule": has_rule })
+                    json!({ "file": name, "status": "plain", "rule": has_rule })
                 }
                 Err(reason) => {
                     unreadable += 1;
@@ -74,10 +71,21 @@ impl Status {
                             .terminal
                             .say(&format!("{shown}: unreadable: {reason}"))?;
                     }
-                    json!({ "file": shown, "status": "unreadable", "message": reason })
+                    json!({ "file": name, "status": "unreadable", "message": reason })
                 }
             };
             entries.push(entry);
+        }
+        for (folder, error) in found.unreadable {
+            unreadable += 1;
+            let (shown, reason) = (batch::shown(&folder), error.message());
+            if !self.json {
+                world
+                    .terminal
+                    .say(&format!("{shown}: unreadable: {reason}"))?;
+            }
+            let name = batch::relative(&folder).to_string_lossy();
+            entries.push(json!({ "file": name, "status": "unreadable", "message": reason }));
         }
         if self.json {
             world
@@ -87,13 +95,17 @@ impl Status {
         if unreadable > 0 {
             return Err(Error::new(
                 Kind::Read,
-                format!("{unreadable} files cannot be read"),
+                batch::count(unreadable, "cannot be read", "cannot be read"),
             ));
         }
         if self.check && plain_with_rule > 0 {
             return Err(Error::new(
                 Kind::Outdated,
-                format!("{plain_with_rule} files that have a rule are not encrypted"),
+                batch::count(
+                    plain_with_rule,
+                    "that has a rule is not encrypted",
+                    "that have a rule are not encrypted",
+                ),
             ));
         }
         Ok(())

@@ -8,6 +8,7 @@ use sealwright_documents::metadata::{KeyFields, KeyGroup};
 
 use super::{Change, Input, Output, Settings, config, data_key, document, groups, stores};
 use crate::error::{Error, Kind, Result};
+use crate::file::Content;
 use crate::world::World;
 
 /// Aligns the master keys of files with the configuration, asking before each.
@@ -99,6 +100,7 @@ pub(crate) fn change(world: &World, file: &Path, settings: &Settings) -> Result<
             to: Output::InPlace,
             original: None,
             bytes: None,
+            content: Content::Encrypted,
             keys: Vec::new(),
             notes: Vec::new(),
         }),
@@ -212,6 +214,7 @@ impl Plan {
             to: Output::InPlace,
             original: Some(self.original),
             bytes: Some(written.text),
+            content: Content::Encrypted,
             keys: super::key_names(&metadata),
             notes: self
                 .difference

@@ -117,7 +117,13 @@ fn work(terminal: &Terminal, flags: &Flags) -> Result<()> {
         if text == original.bytes {
             return Ok(());
         }
-        return file::replace(terminal, &merged, &text, Some(&original));
+        return file::replace(
+            terminal,
+            &merged,
+            &text,
+            file::Content::Encrypted,
+            Some(&original),
+        );
     }
     if flags.is_on("raw") {
         let value = match &from_files[..] {

@@ -92,6 +92,7 @@ fn man_pages(world: &World, folder: Option<&std::path::Path>) -> Result<()> {
             &world.terminal,
             &folder.join(format!("{name}.1")),
             &page,
+            crate::file::Content::Encrypted,
             None,
         )?;
     }

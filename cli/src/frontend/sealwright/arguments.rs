@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::command::batch::{Batch, Report};
+use crate::command::batch::{Batch, Outcome, Report};
 use crate::command::{
     self, Input, KeyTexts, Output, SelectionTexts, Settings, absolute, parse_tree_path,
 };
@@ -711,7 +711,8 @@ impl Files {
         let shown = name.clone();
         let change = work(from, to, name)?;
         if self.dry_run {
-            return Report::new(json, done, true).finish(world, vec![(shown, Ok(change))]);
+            return Report::new(json, done, true)
+                .finish(world, vec![(shown, Ok(Outcome::of(change)))]);
         }
         change.deliver(&world.terminal)
     }
@@ -752,7 +753,7 @@ fn one_change(
             return Ok(());
         }
     }
-    Report::new(json, done, dry_run).finish(world, vec![(file.to_owned(), Ok(change))])
+    Report::new(json, done, dry_run).finish(world, vec![(file.to_owned(), Ok(Outcome::of(change)))])
 }
 
 impl KeyOptions {

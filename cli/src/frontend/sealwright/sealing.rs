@@ -288,7 +288,8 @@ impl SealVerb {
                 if crate::file::read(&out).is_ok_and(|old| old.bytes == bytes) {
                     return Ok(());
                 }
-                crate::file::replace(&world.terminal, &out, &bytes, None)
+                let content = crate::file::Content::Encrypted;
+                crate::file::replace(&world.terminal, &out, &bytes, content, None)
             }
             SealVerb::Unseal { file, key, format } => {
                 let keys = seal::keyring(&key)?;
@@ -373,6 +374,7 @@ impl SealVerb {
                     &world.terminal,
                     &cert,
                     &certificate.into_bytes().into(),
+                    crate::file::Content::Encrypted,
                     None,
                 )
             }
@@ -394,6 +396,7 @@ fn change_file(
         from: Input::File(path),
         to: Output::InPlace,
         bytes: new.filter(|new| *new != original.bytes),
+        content: crate::file::Content::Encrypted,
         original: Some(original),
         keys: Vec::new(),
         notes: Vec::new(),

@@ -1,5 +1,6 @@
 //! `exec-env` and `exec-file`: environment, shells, users, named pipes, exit codes.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -247,6 +248,94 @@ fn s122_a_signal_to_us_removes_the_plaintext() {
     assert!(killed.unwrap().success());
     child.wait().unwrap();
     assert!(!Path::new(&file).exists());
+}
+
+#[test]
+fn a_signal_to_us_reaches_the_command_and_the_code_is_that_of_the_real_program() {
+    let desk = desk();
+    for (whose, words) in [
+        (Whose::Ours, ["exec-env", "a.env"]),
+        (Whose::Ours, ["exec-file", "a.env"]),
+        (Whose::Theirs, ["exec-env", "a.env"]),
+        (Whose::Theirs, ["exec-file", "a.env"]),
+    ] {
+        for (signal, number) in [("TERM", 15), ("HUP", 1)] {
+            let mut child = desk
+                .command(whose)
+                .args(words)
+                .arg("trap 'touch asked; exit 0' TERM HUP; touch runs; sleep 2 & wait")
+                .spawn()
+                .unwrap();
+            while !desk.path("runs").exists() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            std::fs::remove_file(desk.path("runs")).unwrap();
+            let killed = std::process::Command::new("kill")
+                .args([&format!("-{signal}"), &child.id().to_string()])
+                .status();
+            assert!(killed.unwrap().success());
+            let status = child.wait().unwrap();
+            // A shell shows both as 128 and the number.
+            let code = status.code().or_else(|| Some(128 + status.signal()?));
+            assert_eq!(code, Some(128 + number), "{whose:?} {words:?} {signal}");
+            if whose == Whose::Ours {
+                std::fs::remove_file(desk.path("asked")).expect("the command is asked to end");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_ignored_at_the_start_stays_ignored() {
+    let desk = desk();
+    let mut command = std::process::Command::new("nohup");
+    desk.furnish(&mut command);
+    let mut child = command
+        .arg(desk.program(Whose::Ours))
+        .args([
+            "exec-file",
+            "--no-fifo",
+            "a.env",
+            "touch runs; sleep 1; cp {} copy",
+        ])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while !desk.path("runs").exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let killed = std::process::Command::new("kill")
+        .args(["-HUP", &child.id().to_string()])
+        .status();
+    assert!(killed.unwrap().success());
+    assert!(child.wait().unwrap().success());
+    assert!(desk.read("copy").contains("FOO=bar"));
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_output_without_a_word() {
+    let desk = Desk::with_rule();
+    let values: String = (0..20_000).map(|at| format!("k{at}: v\n")).collect();
+    desk.write("big.yaml", values);
+    desk.ours(["encrypt", "-i", "big.yaml"]).good();
+    for whose in [Whose::Theirs, Whose::Ours] {
+        for words in [["decrypt", "big.yaml"], ["encrypt", "big.txt"]] {
+            desk.write("big.txt", vec![b'x'; 1 << 20]);
+            let mut child = desk
+                .command(whose)
+                .args(words)
+                .stdout(std::process::Stdio::piped())
+                .stderr(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            drop(child.stdout.take());
+            let output = child.wait_with_output().unwrap();
+            let code = output.status.code();
+            let code = code.or_else(|| Some(128 + output.status.signal()?));
+            assert_eq!(code, Some(141), "{whose:?} {words:?}");
+            assert!(output.stderr.is_empty(), "{whose:?} {words:?}");
+        }
+    }
 }
 
 #[test]

@@ -217,6 +217,54 @@ fn s106_ctrl_c_in_the_pause_leaves_file_and_no_plaintext() {
     assert!(left.is_empty(), "{left:?}");
 }
 
+#[test]
+fn ctrl_c_in_the_editor_is_the_editors() {
+    let desk = desk();
+    let mut session = AtTerminal::start(&desk, Whose::Ours, &["edit", "a.yaml"]);
+    session.expect("ed>");
+    session.send("\u{3}");
+    session.expect("?");
+    session.send("g/s3cr3t/s//n3w/\n");
+    session.expect("ed>");
+    session.send("w\nq\n");
+    let (code, screen) = session.finish();
+    assert_eq!(code, 0, "{screen}");
+    assert!(desk.ours(["decrypt", "a.yaml"]).good().contains("n3w"));
+}
+
+#[test]
+fn ctrl_c_in_a_command_is_the_commands() {
+    let desk = desk();
+    let words = [
+        "exec-env",
+        "a.yaml",
+        "trap 'echo understood; exit 5' INT; echo ready; sleep 5 & wait",
+    ];
+    let mut session = AtTerminal::start(&desk, Whose::Ours, &words);
+    session.expect("ready");
+    session.send("\u{3}");
+    session.expect("understood");
+    let (code, screen) = session.finish();
+    assert_eq!(code, 5, "{screen}");
+}
+
+#[test]
+fn an_editor_that_dies_leaves_the_terminal_as_it_was() {
+    let mut desk = desk();
+    desk.write("editor.sh", "stty -echo -icanon; echo raw; kill -9 $$\n");
+    desk.write("after.sh", "\"$SOPS\" edit a.yaml; echo code $?; stty -a\n");
+    desk.set("EDITOR", "sh editor.sh");
+    desk.set("SOPS", desk.program(Whose::Ours).to_str().unwrap());
+    let words = ["exec-env", "a.yaml", "sh after.sh"];
+    let mut session = AtTerminal::start(&desk, Whose::Ours, &words);
+    session.expect("raw");
+    session.expect("code 201");
+    session.expect(" icanon");
+    session.expect(" echo ");
+    let (code, screen) = session.finish();
+    assert_eq!(code, 0, "{screen}");
+}
+
 /// The folders that editors of this program work in.
 pub(super) fn private_folders() -> Vec<PathBuf> {
     let entries = std::fs::read_dir("/dev/shm")

@@ -1,0 +1,209 @@
+//! Signals that ask the program to end while it holds what must not stay behind: plaintext in a file, a silent terminal,
+//! a child.
+//!
+//! What was ignored when the program started stays ignored, as `nohup` and shells without job control want it.
+//!
+//! Flow for a child: it runs ([`Child::start`]), signals are passed on to it, it ends, and only then is its number given
+//! up. So no signal ever goes to a process that got the number later.
+
+use std::fs;
+use std::io;
+use std::process::{Command, ExitStatus};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Watches for SIGINT, SIGTERM and SIGHUP until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    done: Option<tokio::sync::oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Watch {
+    /// Gives each signal to `on`, in a thread of its own. Without a thread the signals do what they always do.
+    pub(crate) fn start(mut on: impl FnMut(Signal) + Send + 'static) -> Self {
+        let (done, mut ended) = tokio::sync::oneshot::channel();
+        let (ready, is_ready) = mpsc::channel();
+        let ignored = ignored();
+        let thread = thread::spawn(move || {
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+                .enable_io()
+                .build()
+            else {
+                return;
+            };
+            runtime.block_on(async move {
+                let watched = |wanted: Signal, kind: SignalKind| {
+                    let watched = !ignored.contains(&wanted);
+                    watched.then(|| signal(kind).ok()).flatten()
+                };
+                let mut interrupt = watched(Signal::INT, SignalKind::interrupt());
+                let mut terminate = watched(Signal::TERM, SignalKind::terminate());
+                let mut hangup = watched(Signal::HUP, SignalKind::hangup());
+                let _ = ready.send(());
+                loop {
+                    let got = tokio::select! {
+                        () = next(&mut interrupt) => Signal::INT,
+                        () = next(&mut terminate) => Signal::TERM,
+                        () = next(&mut hangup) => Signal::HUP,
+                        _ = &mut ended => return,
+                    };
+                    on(got);
+                }
+            });
+        });
+        // Until the handlers stand, a signal would still end the program at once.
+        let _ = is_ready.recv();
+        Self {
+            done: Some(done),
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(done) = self.done.take() {
+            let _ = done.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn next(signals: &mut Option<tokio::signal::unix::Signal>) {
+    match signals {
+        Some(signals) => {
+            let _ = signals.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Which of the three are ignored. Linux tells it without changing it.
+fn ignored() -> Vec<Signal> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0);
+    let mut signals = vec![Signal::INT, Signal::TERM, Signal::HUP];
+    signals.retain(|signal| mask & (1 << (signal.as_raw() - 1)) != 0);
+    signals
+}
+
+/// The code a shell shows for a program that a signal ended.
+pub(crate) fn code_of(signal: Signal) -> u8 {
+    u8::try_from(128 + signal.as_raw()).unwrap_or(u8::MAX)
+}
+
+/// Ends the program from the thread of a watch, when the main thread waits for what does not come any more.
+#[allow(clippy::exit, reason = "the main thread cannot return")]
+pub(crate) fn end(code: u8) -> ! {
+    std::process::exit(code.into())
+}
+
+/// Whether a SIGINT comes from the keyboard, most likely: the terminal is ours at the moment. Then every process of the
+/// group got it, and programs such as emacs have a use for it other than to end.
+pub(crate) fn from_keyboard(signal: Signal) -> bool {
+    signal == Signal::INT
+        && fs::File::open("/dev/tty")
+            .ok()
+            .and_then(|tty| rustix::termios::tcgetpgrp(tty).ok())
+            .is_some_and(|foreground| foreground == rustix::process::getpgrp())
+}
+
+/// The process that the program waits for, shared with its watch.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Child(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    running: Option<Pid>,
+    got: Option<Signal>,
+}
+
+impl Child {
+    /// Starts a command and waits for its end. Without a watch that uses this value it is what [`Command::status`] is.
+    pub(crate) fn start(&self, command: &mut Command) -> io::Result<ExitStatus> {
+        let mut child = {
+            let mut state = self.state();
+            let child = command.spawn()?;
+            state.running = Some(Pid::from_child(&child));
+            child
+        };
+        let pid = Pid::from_child(&child);
+        // Its number stays its own until `wait`.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while let Err(rustix::io::Errno::INTR) = rustix::process::waitid(WaitId::Pid(pid), options)
+        {
+        }
+        self.state().running = None;
+        child.wait()
+    }
+
+    /// Whether there is one at the moment.
+    pub(crate) fn is_running(&self) -> bool {
+        self.state().running.is_some()
+    }
+
+    /// Passes a signal on, and remembers that it came.
+    pub(crate) fn pass_on(&self, signal: Signal) {
+        let mut state = self.state();
+        state.got = Some(signal);
+        if let Some(pid) = state.running {
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+
+    /// Remembers that a signal came that it got, too.
+    pub(crate) fn note(&self, signal: Signal) {
+        self.state().got = Some(signal);
+    }
+
+    /// The last signal that came.
+    pub(crate) fn got(&self) -> Option<Signal> {
+        self.state().got
+    }
+
+    /// Waits for its end, but not for ever.
+    pub(crate) fn wait_at_most(&self, longest: Duration) {
+        let end = Instant::now() + longest;
+        while self.is_running() && Instant::now() < end {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_gets_what_is_passed_on_and_its_status_comes_back() {
+        let child = Child::default();
+        let waiting = child.clone();
+        let waiter = thread::spawn(move || waiting.start(Command::new("sleep").arg("30")));
+        while !child.is_running() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        child.pass_on(Signal::TERM);
+        let status = waiter.join().unwrap().unwrap();
+        assert_eq!(
+            std::os::unix::process::ExitStatusExt::signal(&status),
+            Some(Signal::TERM.as_raw())
+        );
+        assert_eq!(child.got(), Some(Signal::TERM));
+        assert!(!child.is_running());
+    }
+}

@@ -2,6 +2,7 @@
 //! program.
 #![forbid(unsafe_code)]
 
+mod audit;
 mod cluster;
 mod command;
 mod editor;

@@ -5,6 +5,7 @@ pub mod cache;
 pub mod cluster;
 pub mod incumbents;
 pub mod pins;
+pub mod postgres;
 pub mod programs;
 pub mod sandbox;
 #[cfg(feature = "kubernetes")]

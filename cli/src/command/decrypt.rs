@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use sealwright_documents::format::Step;
 
-use super::{Change, Input, Output, Settings, data_key, document, stores};
+use super::{Change, Input, Output, Settings, document, stores};
 use crate::error::Result;
 use crate::file::Content;
 use crate::world::World;
@@ -37,7 +37,7 @@ impl Decrypt {
         let output = document::output_format(settings, &self.name);
         let file = document::parse_encrypted(input, original.take_bytes())?;
         // Before a key is used, so that a wrong order costs nobody a touch.
-        let key = data_key::recover(world, settings, file.metadata())?;
+        let key = document::key_to_decrypt(world, settings, &self.from, &file)?;
         let plain = document::decrypt_with(world, &file, &key, self.ignore_mac)?;
         let layout = document::layout(settings, &stores, output)?;
         let bytes = if !self.extract.is_empty() {

@@ -15,6 +15,7 @@ use sealwright_documents::tree::{NodeId, Tree, Value};
 
 use super::stores::Stores;
 use super::{Input, Settings, data_key};
+use crate::audit::Action;
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Original};
 use crate::terminal::Level;
@@ -118,16 +119,27 @@ pub(crate) fn decrypt_error(error: &DecryptError) -> Error {
     }
 }
 
+/// Recovers the data key of a file, to decrypt its values: that goes on record as soon as it is possible.
+pub(crate) fn key_to_decrypt(
+    world: &World,
+    settings: &Settings,
+    from: &Input,
+    file: &Encrypted,
+) -> Result<DataKey> {
+    let key = data_key::recover(world, settings, file.metadata())?;
+    world.record(Action::Decrypt, from)?;
+    Ok(key)
+}
+
 /// Recovers the data key of a file and decrypts it.
 pub(crate) fn open(
     world: &World,
     settings: &Settings,
+    from: &Input,
     file: &Encrypted,
-    ignore_mac: bool,
-) -> Result<(Document, DataKey)> {
-    let key = data_key::recover(world, settings, file.metadata())?;
-    let document = decrypt_with(world, file, &key, ignore_mac)?;
-    Ok((document, key))
+) -> Result<Document> {
+    let key = key_to_decrypt(world, settings, from, file)?;
+    decrypt_with(world, file, &key, false)
 }
 
 /// Says that a format cannot hold something.

@@ -16,8 +16,7 @@ use sealwright_documents::metadata::{Metadata, VERSION};
 
 use super::new_keys::NewKeys;
 use super::{
-    Change, Input, KeyTexts, Output, SelectionTexts, Settings, config, data_key, document, encrypt,
-    stores,
+    Change, Input, KeyTexts, Output, SelectionTexts, Settings, config, document, encrypt, stores,
 };
 use crate::editor::Session;
 use crate::error::{Error, Kind, Result};
@@ -71,7 +70,7 @@ impl Edit {
         let from = Input::File(self.file.clone());
         let mut original = document::read(&from, false)?;
         let file = document::parse_encrypted(input, original.take_bytes())?;
-        let key = data_key::recover(world, &self.settings, file.metadata())?;
+        let key = document::key_to_decrypt(world, &self.settings, &from, &file)?;
         let (plain, memory) = self.decrypt(world, &file, &key)?;
         let memory = (input.name() == output.name()).then_some(memory).flatten();
         let mut metadata = file.metadata().clone();
@@ -82,8 +81,13 @@ impl Edit {
         if let Some(block) = edited.metadata {
             keep_keys(&mut metadata, block)?;
         }
-        let now = Timestamp::now();
-        let (bytes, _) = encrypt::write(edited.document, metadata, &key, memory, now, layout)?;
+        let (bytes, _) = encrypt::Writing {
+            world,
+            from: &from,
+            now: Timestamp::now(),
+            layout,
+        }
+        .write(edited.document, metadata, &key, memory)?;
         Change {
             from,
             to: Output::InPlace,
@@ -121,16 +125,16 @@ impl Edit {
         let plain = encrypt::parse_plain(format, sample)?;
         let shown = self.shown(&plain, &metadata, format, layout)?;
         let edited = self.edit_until_good(world, &shown, format)?;
-        let (bytes, _) = encrypt::write(
-            edited.document,
-            metadata,
-            &key,
-            None,
-            Timestamp::now(),
+        let from = Input::File(self.file.clone());
+        let (bytes, _) = encrypt::Writing {
+            world,
+            from: &from,
+            now: Timestamp::now(),
             layout,
-        )?;
+        }
+        .write(edited.document, metadata, &key, None)?;
         Change {
-            from: Input::File(self.file.clone()),
+            from,
             to: Output::InPlace,
             original: None,
             bytes: Some(bytes),

@@ -11,6 +11,7 @@ use sealwright_documents::metadata::Metadata;
 
 use super::new_keys::{NewKeys, Recipe};
 use super::{Change, Input, KeyTexts, Output, SelectionTexts, Settings, document, stores};
+use crate::audit::Action;
 use crate::error::{Error, Kind, Result};
 use crate::file::Content;
 use crate::world::World;
@@ -73,7 +74,13 @@ impl Encrypt {
         let now = Timestamp::now();
         let (metadata, key) = new_keys.make(world, settings, now)?;
         let keys = super::key_names(&metadata);
-        let bytes = write(plain, metadata, &key, None, now, layout)?.0;
+        let writing = Writing {
+            world,
+            from: &self.from,
+            now,
+            layout,
+        };
+        let bytes = writing.write(plain, metadata, &key, None)?.0;
         Ok(Change {
             from: self.from,
             to: self.to,
@@ -133,21 +140,34 @@ pub(crate) fn in_format(
     parse_plain(format, text)
 }
 
-/// Encrypts a document, over an earlier version of it when there is one. Tells whether anything changed.
-pub(crate) fn write(
-    document: Document,
-    metadata: Metadata,
-    key: &DataKey,
-    memory: Option<Memory<'_>>,
-    now: Timestamp,
-    layout: Layout,
-) -> Result<(SecretBytes, bool)> {
-    let written =
-        encrypt(document, metadata, key, memory, now, layout).map_err(|error| match &error {
-            EncryptError::AlreadyEncrypted { key, .. } => already_encrypted(key),
-            EncryptError::Rule(_) => Error::generic(error.to_string()),
-            EncryptError::Block(error) => document::emit_error(error),
-            _ => Error::new(Kind::EncryptTree, format!("Error encrypting tree: {error}")),
-        })?;
-    Ok((written.text, written.changed))
+/// The circumstances in which a document is encrypted.
+pub(crate) struct Writing<'a> {
+    pub(crate) world: &'a World,
+    /// Where the document came from, for the record.
+    pub(crate) from: &'a Input,
+    pub(crate) now: Timestamp,
+    pub(crate) layout: Layout,
+}
+
+impl Writing<'_> {
+    /// Encrypts a document, over an earlier version of it when there is one. Tells whether anything changed.
+    pub(crate) fn write(
+        &self,
+        document: Document,
+        metadata: Metadata,
+        key: &DataKey,
+        memory: Option<Memory<'_>>,
+    ) -> Result<(SecretBytes, bool)> {
+        self.world.record(Action::Encrypt, self.from)?;
+        let written =
+            encrypt(document, metadata, key, memory, self.now, self.layout).map_err(|error| {
+                match &error {
+                    EncryptError::AlreadyEncrypted { key, .. } => already_encrypted(key),
+                    EncryptError::Rule(_) => Error::generic(error.to_string()),
+                    EncryptError::Block(error) => document::emit_error(error),
+                    _ => Error::new(Kind::EncryptTree, format!("Error encrypting tree: {error}")),
+                }
+            })?;
+        Ok((written.text, written.changed))
+    }
 }

@@ -57,10 +57,11 @@ impl ExecEnv {
     pub(crate) fn run(self, world: &World) -> Result<()> {
         let how = self.how.resolve(world)?;
         super::stores::load(world, &self.settings)?;
-        let original = document::read(&Input::File(self.file.clone()), false)?;
+        let from = Input::File(self.file.clone());
+        let original = document::read(&from, false)?;
         let format = document::input_format(&Settings::new(), &self.file);
         let file = document::parse_encrypted(format, original.into_bytes())?;
-        let (plain, _) = document::open(world, &self.settings, &file, false)?;
+        let plain = document::open(world, &self.settings, &from, &file)?;
         let variables = variables(plain.tree())?;
         drop(plain);
         exec::with_environment(&world.terminal, &how, &self.command, &variables)

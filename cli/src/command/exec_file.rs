@@ -24,11 +24,12 @@ impl ExecFile {
     pub(crate) fn run(self, world: &World) -> Result<()> {
         let how = self.how.resolve(world)?;
         let stores = super::stores::load(world, &self.settings)?;
-        let original = document::read(&Input::File(self.file.clone()), false)?;
+        let from = Input::File(self.file.clone());
+        let original = document::read(&from, false)?;
         let input = document::input_format(&self.settings, &self.file);
         let output = document::output_format(&self.settings, &self.file);
         let file = document::parse_encrypted(input, original.into_bytes())?;
-        let (plain, _) = document::open(world, &self.settings, &file, false)?;
+        let plain = document::open(world, &self.settings, &from, &file)?;
         let layout = document::layout(&self.settings, &stores, output)?;
         let content = document::text_in(plain, output, layout)?;
         let options = FileOptions {

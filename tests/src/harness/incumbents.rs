@@ -71,6 +71,21 @@ pub fn sops_clients() -> PathBuf {
     program("sops-clients")
 }
 
+/// A database server.
+pub fn postgres() -> PathBuf {
+    program("postgres")
+}
+
+/// Makes the folder of a database server.
+pub fn initdb() -> PathBuf {
+    program("initdb")
+}
+
+/// The client of a database server.
+pub fn psql() -> PathBuf {
+    program("psql")
+}
+
 /// A line editor, from the system, for tests at a terminal.
 pub fn ed() -> PathBuf {
     system("ed").unwrap_or_else(|| {

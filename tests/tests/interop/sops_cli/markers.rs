@@ -387,60 +387,6 @@ fn s74_s144_completion_lists_what_the_real_program_lists() {
     assert_eq!(ran.good().trim(), "decrypt");
 }
 
-/// The file is the system's, so the programs see a copy of `/etc` in a mount namespace of their own.
-#[test]
-fn s175_s176_an_audit_that_cannot_be_written_stops_every_command() {
-    let desk = Desk::with_rule();
-    desk.theirs_encrypts("a.yaml", "a: 1\n", &[]);
-    let etc = desk.root.path().join("etc");
-    let run_with = |config: &str, whose: Whose, words: &str| {
-        desk.write("audit.yaml", config);
-        let script = format!(
-            "mkdir -p {etc}; cp -a /etc/. {etc} 2>/dev/null; mkdir -p {etc}/sops; cp audit.yaml {etc}/sops/; \
-             mount --bind {etc} /etc && exec {} {words}",
-            desk.program(whose).display(),
-            etc = etc.display(),
-        );
-        let mut command = std::process::Command::new("unshare");
-        desk.furnish(&mut command);
-        if !rustix::process::getuid().is_root() {
-            command.args(["--user", "--map-root-user"]);
-        }
-        run(command.args(["--mount", "sh", "-c", &script]), b"")
-    };
-    let nowhere = "backends:\n  postgres:\n    - connection_string: postgres://u@127.0.0.1:1/db?sslmode=disable\n";
-    for whose in [Whose::Theirs, Whose::Ours] {
-        assert_eq!(
-            run_with("backends: {}\n", whose, "decrypt a.yaml").good(),
-            "a: 1\n"
-        );
-        let ran = run_with(nowhere, whose, "decrypt a.yaml");
-        assert_eq!(
-            (ran.code, ran.show_out().as_str()),
-            (1, ""),
-            "{whose:?}: {}",
-            ran.err
-        );
-    }
-    for words in [
-        "-d a.yaml",
-        "filestatus a.yaml",
-        "rotate -i a.yaml",
-        "encrypt audit.yaml",
-    ] {
-        let err = run_with(nowhere, Whose::Ours, words).fails(1);
-        assert!(
-            err.contains("/etc/sops/audit.yaml") && err.contains("hint:"),
-            "{err}"
-        );
-    }
-    assert!(
-        run_with(nowhere, Whose::Sealwright, "decrypt a.yaml")
-            .fails(1)
-            .contains("audit")
-    );
-}
-
 #[test]
 fn s28_to_s34_kinds_of_keys_that_are_not_in_this_build_are_named() {
     let desk = Desk::new();

@@ -1,0 +1,410 @@
+//! TLS to a database, verified as far as `sslmode` asks for.
+
+use std::fs;
+use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    SupportedProtocolVersion,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_postgres::Socket;
+use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
+use tokio_rustls::TlsConnector;
+use x509_parser::prelude::{FromDer, X509Certificate};
+use zeroize::Zeroizing;
+
+use super::connection_string::Settings;
+use super::postgres::is_well_kept;
+
+/// Why TLS cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(super) enum TlsError {
+    /// A setting has a value that makes no sense, which is not shown.
+    #[error("`{name}` of the connection string (or its variable) must be {expected}")]
+    Setting {
+        name: &'static str,
+        expected: &'static str,
+    },
+    /// A file cannot be read.
+    #[error("cannot read the file that `{name}` names: {reason}")]
+    File { name: &'static str, reason: String },
+    /// A text is no certificate or key.
+    #[error("`{0}` holds nothing of use in PEM")]
+    Pem(&'static str),
+    /// Others can read the private key.
+    #[error(
+        "others can read the file that `sslkey` names: it must have mode 0600, or 0640 as root's"
+    )]
+    KeyIsOpen,
+    /// The system has no certificates.
+    #[error("this system has no certificates of authorities to verify the server with")]
+    NoRoots,
+    /// The library refuses.
+    #[error("TLS cannot be set up: {0}")]
+    Config(#[from] rustls::Error),
+}
+
+/// Makes connections encrypted.
+#[derive(Clone)]
+pub(super) struct Tls(Arc<ClientConfig>);
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+impl Tls {
+    /// Reads the `ssl…` settings; nothing when no encryption is wanted, or none is possible as on a local socket.
+    pub(super) fn new(
+        settings: &Settings,
+        direct: bool,
+        local: bool,
+    ) -> Result<Option<Self>, TlsError> {
+        let from_system = settings.get("sslrootcert") == Some("system");
+        let mode = match settings.get("sslmode") {
+            None if from_system => "verify-full",
+            None => "require",
+            Some(mode) => mode,
+        };
+        let chain = match mode {
+            "disable" | "allow" | "prefer" | "require" => false,
+            "verify-ca" | "verify-full" => true,
+            _ => {
+                return Err(wrong(
+                    "sslmode",
+                    "disable, allow, prefer, require, verify-ca or verify-full",
+                ));
+            }
+        };
+        if from_system && mode != "verify-full" {
+            return Err(wrong("sslmode", "verify-full with sslrootcert=system"));
+        }
+        let sni = switch(settings, "sslsni", true)?;
+        let inline = switch(settings, "sslinline", false)?;
+        let versions = versions(settings)?;
+        if mode == "disable" || local {
+            return Ok(None);
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let roots = match settings.get("sslrootcert") {
+            Some("system") => Roots::System,
+            Some(text) if inline => Roots::Pem(text.as_bytes().to_vec()),
+            // Without verification, a certificate that is not there changes nothing; with one, it is verified as libpq does.
+            Some(path) if chain || Path::new(path).exists() => {
+                Roots::Pem(read("sslrootcert", Path::new(path))?.to_vec())
+            }
+            Some(_) => Roots::None,
+            None => match own_file("root.crt").filter(|path| !inline && path.exists()) {
+                Some(path) => Roots::Pem(read("sslrootcert", &path)?.to_vec()),
+                None if chain => Roots::System,
+                None => Roots::None,
+            },
+        };
+        let verifier = Verifier::new(roots, mode == "verify-full", &provider)?;
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&versions)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let mut config = match identity(settings, inline)? {
+            Some((chain, key)) => builder.with_client_auth_cert(chain, key)?,
+            None => builder.with_no_client_auth(),
+        };
+        config.enable_sni = sni;
+        if direct {
+            config.alpn_protocols = vec![b"postgresql".to_vec()];
+        }
+        Ok(Some(Self(Arc::new(config))))
+    }
+}
+
+fn wrong(name: &'static str, expected: &'static str) -> TlsError {
+    TlsError::Setting { name, expected }
+}
+
+fn switch(settings: &Settings, name: &'static str, default: bool) -> Result<bool, TlsError> {
+    match settings.get(name) {
+        None => Ok(default),
+        Some("1" | "t" | "T" | "true" | "TRUE" | "True" | "yes" | "on") => Ok(true),
+        Some("0" | "f" | "F" | "false" | "FALSE" | "False" | "no" | "off") => Ok(false),
+        Some(_) => Err(wrong(name, "yes or no")),
+    }
+}
+
+/// The versions of TLS between the bounds; older ones than 1.2 are not spoken here.
+fn versions(settings: &Settings) -> Result<Vec<&'static SupportedProtocolVersion>, TlsError> {
+    let expected = "TLSv1.2 or TLSv1.3";
+    let least_is_13 = match settings.get("ssl_min_protocol_version") {
+        None | Some("TLSv1.0" | "TLSv1.1" | "TLSv1.2") => false,
+        Some("TLSv1.3") => true,
+        Some(_) => return Err(wrong("ssl_min_protocol_version", expected)),
+    };
+    let most_is_12 = match settings.get("ssl_max_protocol_version") {
+        None | Some("TLSv1.3") => false,
+        Some("TLSv1.2") => true,
+        Some(_) => return Err(wrong("ssl_max_protocol_version", expected)),
+    };
+    match (least_is_13, most_is_12) {
+        (true, true) => Err(wrong("ssl_max_protocol_version", "no less than the least")),
+        (true, false) => Ok(vec![&rustls::version::TLS13]),
+        (false, true) => Ok(vec![&rustls::version::TLS12]),
+        (false, false) => Ok(vec![&rustls::version::TLS13, &rustls::version::TLS12]),
+    }
+}
+
+/// A file of PostgreSQL's folder in the user's home.
+fn own_file(name: &str) -> Option<PathBuf> {
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty())?;
+    Some(Path::new(&home).join(".postgresql").join(name))
+}
+
+fn read(name: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
+    fs::read(path)
+        .map(Zeroizing::new)
+        .map_err(|error| file(name, &error))
+}
+
+fn file(name: &'static str, error: &io::Error) -> TlsError {
+    TlsError::File {
+        name,
+        reason: error.to_string(),
+    }
+}
+
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// The client's own certificate, if it has one.
+fn identity(settings: &Settings, inline: bool) -> Result<Option<Identity>, TlsError> {
+    let (chain, key) = if inline {
+        let text =
+            |name| Zeroizing::new(settings.get(name).unwrap_or_default().as_bytes().to_vec());
+        if settings.get("sslcert").is_none() && settings.get("sslkey").is_none() {
+            return Ok(None);
+        }
+        (text("sslcert"), text("sslkey"))
+    } else {
+        let path = |name, default| settings.get(name).map(PathBuf::from).or(own_file(default));
+        let Some(chain) = path("sslcert", "postgresql.crt").filter(|path| path.exists()) else {
+            return Ok(None);
+        };
+        let key = path("sslkey", "postgresql.key").ok_or(TlsError::Pem("sslkey"))?;
+        if !is_well_kept(&key).map_err(|error| file("sslkey", &error))? {
+            return Err(TlsError::KeyIsOpen);
+        }
+        (read("sslcert", &chain)?, read("sslkey", &key)?)
+    };
+    let chain = certificates("sslcert", &chain)?;
+    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| TlsError::Pem("sslkey"))?;
+    Ok(Some((chain, key)))
+}
+
+fn certificates(name: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let certificates = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|_| TlsError::Pem(name))?;
+    if certificates.is_empty() {
+        return Err(TlsError::Pem(name));
+    }
+    Ok(certificates)
+}
+
+enum Roots {
+    None,
+    System,
+    Pem(Vec<u8>),
+}
+
+/// Looks at a server's certificate as far as it is asked to.
+#[derive(Debug)]
+struct Verifier {
+    provider: Arc<CryptoProvider>,
+    /// Follows the chain to an authority; without it any certificate will do.
+    chain: Option<Arc<WebPkiServerVerifier>>,
+    /// What is trusted by itself, be it an authority or not.
+    trusted: Vec<CertificateDer<'static>>,
+    /// Whether the name has to agree as well.
+    name: bool,
+}
+
+impl Verifier {
+    fn new(roots: Roots, name: bool, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
+        let mut store = RootCertStore::empty();
+        let trusted = match roots {
+            Roots::None => {
+                return Ok(Self {
+                    provider: Arc::clone(provider),
+                    chain: None,
+                    trusted: Vec::new(),
+                    name: false,
+                });
+            }
+            Roots::System => {
+                store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+                Vec::new()
+            }
+            Roots::Pem(pem) => {
+                let certificates = certificates("sslrootcert", &pem)?;
+                store.add_parsable_certificates(certificates.iter().cloned());
+                certificates
+            }
+        };
+        let chain =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider))
+                .build()
+                .map_err(|_| TlsError::NoRoots)?;
+        Ok(Self {
+            provider: Arc::clone(provider),
+            chain: Some(chain),
+            trusted,
+            name,
+        })
+    }
+
+    /// A certificate that is trusted by itself: a server's self-signed one, which calls itself an authority as often as not.
+    fn is_trusted(&self, certificate: &CertificateDer<'_>, now: UnixTime) -> bool {
+        let known = self.trusted.iter().any(|trusted| trusted == certificate);
+        known
+            && X509Certificate::from_der(certificate).is_ok_and(|(_, parsed)| {
+                let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+                let validity = parsed.validity();
+                validity.not_before.timestamp() <= now && now <= validity.not_after.timestamp()
+            })
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let Some(chain) = &self.chain else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        match chain.verify_server_cert(certificate, intermediates, server, ocsp, now) {
+            // The name is looked at last: what comes so far has a good chain.
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) if !self.name => Ok(ServerCertVerified::assertion()),
+            Err(error) if self.is_trusted(certificate, now) => {
+                if self.name {
+                    let parsed = rustls::server::ParsedCertificate::try_from(certificate)
+                        .map_err(|_| error)?;
+                    rustls::client::verify_server_name(&parsed, server)?;
+                }
+                Ok(ServerCertVerified::assertion())
+            }
+            verdict => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+impl MakeTlsConnect<Socket> for Tls {
+    type Stream = Encrypted;
+    type TlsConnect = Handshake;
+    type Error = rustls::pki_types::InvalidDnsNameError;
+
+    fn make_tls_connect(&mut self, host: &str) -> Result<Handshake, Self::Error> {
+        Ok(Handshake {
+            connector: TlsConnector::from(Arc::clone(&self.0)),
+            server: ServerName::try_from(host)?.to_owned(),
+        })
+    }
+}
+
+/// A handshake to be made.
+pub(super) struct Handshake {
+    connector: TlsConnector,
+    server: ServerName<'static>,
+}
+
+impl TlsConnect<Socket> for Handshake {
+    type Stream = Encrypted;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Encrypted>> + Send>>;
+
+    fn connect(self, socket: Socket) -> Self::Future {
+        Box::pin(async move {
+            let stream = self.connector.connect(self.server, socket).await?;
+            Ok(Encrypted(stream))
+        })
+    }
+}
+
+/// An encrypted connection. Without channel binding, as the incumbent's client.
+pub(super) struct Encrypted(tokio_rustls::client::TlsStream<Socket>);
+
+impl TlsStream for Encrypted {
+    fn channel_binding(&self) -> ChannelBinding {
+        ChannelBinding::none()
+    }
+}
+
+impl AsyncRead for Encrypted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Encrypted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}

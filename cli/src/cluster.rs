@@ -1,14 +1,16 @@
 //! The cluster behind `kubeseal` and `sealwright seal`: kubeconfig as kubectl reads it, and the controller's HTTP door
 //! reached through the API server's service proxy.
 
+mod kubeconfig;
+mod request_timeout;
+
 use std::time::Duration;
 
 use kube::client::Body;
-use kube::config::{
-    AuthInfo, Cluster as ClusterEntry, Context, KubeConfigOptions, Kubeconfig, NamedAuthInfo,
-};
-use kube::config::{NamedCluster, NamedContext};
 use kube::{Client, Config};
+
+use kubeconfig::kubeconfig;
+use request_timeout::RequestTimeout;
 
 /// What the command line says about the cluster, beside what the kubeconfig says.
 #[derive(Clone, Default)]
@@ -37,8 +39,8 @@ pub(crate) struct ClusterOptions {
     pub(crate) impersonate: Option<String>,
     pub(crate) impersonate_uid: Option<String>,
     pub(crate) impersonate_groups: Vec<String>,
-    /// The time limit of one request; none when absent.
-    pub(crate) request_timeout: Option<Duration>,
+    /// The time limit of one request, as it was written; it only has to make sense where a cluster is asked.
+    pub(crate) request_timeout: Option<String>,
 }
 
 /// The controller's Service.
@@ -64,6 +66,14 @@ pub(crate) enum ClusterError {
     /// The client could not be built from it.
     #[error("cannot build a client for the cluster: {0}")]
     Client(String),
+    /// The time limit of a request is none.
+    #[error(
+        "invalid --request-timeout {0:?}: give a number of seconds, or a number with a unit such as 1s, 2m or 3h"
+    )]
+    Timeout(String),
+    /// Nobody said who asks.
+    #[error("the kubeconfig says nothing of who asks, and no {0} was given at the terminal")]
+    SignIn(&'static str),
     /// The Service was not found or may not be read.
     #[error(
         "cannot get sealed secret service: {0}.\nPlease, use the flag --controller-name and --controller-namespace to set up the name and namespace of the sealed secrets controller"
@@ -138,6 +148,7 @@ pub(crate) fn default_namespace(options: &ClusterOptions) -> Result<String, Clus
 pub(crate) struct Controller {
     client: Client,
     proxy_path: String,
+    timeout: RequestTimeout,
 }
 
 impl Controller {
@@ -146,17 +157,19 @@ impl Controller {
         options: &ClusterOptions,
         service: &ControllerService,
     ) -> Result<Self, ClusterError> {
-        let client = connect(options).await?;
+        let timeout = RequestTimeout::parse(options.request_timeout.as_deref())?;
+        let client = kubeconfig::connect(options).await?;
         let ControllerService { namespace, name } = service;
         let path = format!(
-            "/api/v1/namespaces/{}/services/{}",
+            "/api/v1/namespaces/{}/services/{}{}",
             path_part(namespace),
-            path_part(name)
+            path_part(name),
+            timeout.query()
         );
-        let found: k8s_openapi::api::core::v1::Service = client
-            .request(get(&path, "application/json"))
+        let found: k8s_openapi::api::core::v1::Service = timeout
+            .limit(client.request(get(&path, "application/json")))
             .await
-            .map_err(|error| ClusterError::Service(told(&error)))?;
+            .map_err(ClusterError::Service)?;
         let ports = found.spec.and_then(|spec| spec.ports).unwrap_or_default();
         let port = ports.first().ok_or_else(|| ClusterError::NoPort {
             namespace: namespace.clone(),
@@ -170,20 +183,24 @@ impl Controller {
             path_part(name),
             path_part(port)
         );
-        Ok(Self { client, proxy_path })
+        Ok(Self {
+            client,
+            proxy_path,
+            timeout,
+        })
     }
 
     /// The sealing certificates, as the controller sends them.
     pub(crate) async fn certificate(&self) -> Result<Vec<u8>, ClusterError> {
         let request = get(
-            &format!("{}/v1/cert.pem", self.proxy_path),
+            &format!("{}/v1/cert.pem{}", self.proxy_path, self.timeout.query()),
             "application/x-pem-file, */*",
         );
         let text = self
-            .client
-            .request_text(request)
+            .timeout
+            .limit(self.client.request_text(request))
             .await
-            .map_err(|error| ClusterError::Certificate(told(&error)))?;
+            .map_err(ClusterError::Certificate)?;
         Ok(text.into_bytes())
     }
 
@@ -216,19 +233,23 @@ impl Controller {
     async fn post(&self, path: &str, body: &[u8]) -> Result<(u16, Vec<u8>), ClusterError> {
         const TRIES: u32 = 30;
         for _ in 0..TRIES {
-            let request = http::Request::post(format!("{}{path}", self.proxy_path))
+            let to = format!("{}{path}{}", self.proxy_path, self.timeout.query());
+            let request = http::Request::post(to)
                 .body(Body::from(body.to_vec()))
                 .expect("the path was made of checked parts");
-            let asked = |error: kube::Error| {
-                ClusterError::Controller(format!("cannot reach the controller: {}", told(&error)))
+            let attempt = async {
+                let response = self.client.send(request).await?;
+                let status = response.status().as_u16();
+                let wait = response
+                    .headers()
+                    .get("retry-after")
+                    .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+                let body = response.into_body().collect_bytes().await?;
+                Ok((status, wait, body))
             };
-            let response = self.client.send(request).await.map_err(asked)?;
-            let status = response.status().as_u16();
-            let wait = response
-                .headers()
-                .get("retry-after")
-                .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-            let body = response.into_body().collect_bytes().await.map_err(asked)?;
+            let (status, wait, body) = self.timeout.limit(attempt).await.map_err(|reason| {
+                ClusterError::Controller(format!("cannot reach the controller: {reason}"))
+            })?;
             match wait {
                 Some(seconds) if status == 429 || status == 503 => {
                     tokio::time::sleep(Duration::from_secs(seconds.clamp(1, 30))).await;
@@ -357,225 +378,6 @@ fn reason(body: &[u8]) -> String {
             format!(": {text}")
         }
         _ => String::new(),
-    }
-}
-
-/// Reads the kubeconfig: the flag, else `KUBECONFIG`, else the file in the home folder; `None` when there is none.
-fn kubeconfig(options: &ClusterOptions) -> Result<Option<Kubeconfig>, ClusterError> {
-    let failed = |error: kube::config::KubeconfigError| ClusterError::Kubeconfig(error.to_string());
-    if let Some(path) = options
-        .kubeconfig
-        .as_deref()
-        .filter(|path| !path.is_empty())
-    {
-        return Kubeconfig::read_from(path).map(Some).map_err(failed);
-    }
-    if let Some(list) = std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) {
-        // As for kubectl, files of the list that are not there are as good as empty.
-        return std::env::split_paths(&list)
-            .filter(|path| path.exists())
-            .try_fold(None, |merged: Option<Kubeconfig>, path| {
-                let next = Kubeconfig::read_from(path)?;
-                Ok(Some(match merged {
-                    Some(merged) => merged.merge(next)?,
-                    None => next,
-                }))
-            })
-            .map_err(failed);
-    }
-    let Some(home) = std::env::home_dir() else {
-        return Ok(None);
-    };
-    let path = home.join(".kube/config");
-    if path.exists() {
-        Kubeconfig::read_from(path).map(Some).map_err(failed)
-    } else {
-        Ok(None)
-    }
-}
-
-/// Puts the command line's wishes over the kubeconfig and connects.
-async fn connect(options: &ClusterOptions) -> Result<Client, ClusterError> {
-    // A program that links one backend must still say so before the first connection.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let mut config = match (kubeconfig(options)?, &options.server) {
-        (Some(kubeconfig), _) => from_kubeconfig(kubeconfig, options).await?,
-        (None, Some(_)) => from_kubeconfig(Kubeconfig::default(), options).await?,
-        (None, None) => Config::incluster().map_err(|_| ClusterError::NoConfiguration)?,
-    };
-    config.default_retry = true;
-    config.read_timeout = options.request_timeout;
-    if let Some(namespace) = &options.namespace {
-        config.default_namespace.clone_from(namespace);
-    }
-    Client::try_from(config).map_err(|error| ClusterError::Client(told(&error)))
-}
-
-async fn from_kubeconfig(
-    mut kubeconfig: Kubeconfig,
-    options: &ClusterOptions,
-) -> Result<Config, ClusterError> {
-    const OURS: &str = "sealwright-command-line";
-    let context_name = options
-        .context
-        .clone()
-        .or_else(|| kubeconfig.current_context.clone())
-        .unwrap_or_default();
-    let context = kubeconfig
-        .contexts
-        .iter()
-        .find(|named| named.name == context_name);
-    if context.is_none() && options.context.is_some() {
-        return Err(ClusterError::Kubeconfig(format!(
-            "context {context_name:?} does not exist"
-        )));
-    }
-    let context = context
-        .and_then(|named| named.context.clone())
-        .unwrap_or_default();
-    let cluster_name = options
-        .cluster
-        .clone()
-        .unwrap_or_else(|| context.cluster.clone());
-    let user_name = options
-        .user
-        .clone()
-        .or_else(|| context.user.clone())
-        .unwrap_or_default();
-
-    let found = kubeconfig
-        .clusters
-        .iter()
-        .find(|named| named.name == cluster_name);
-    if found.is_none() && options.cluster.is_some() {
-        return Err(ClusterError::Kubeconfig(format!(
-            "cluster {cluster_name:?} does not exist"
-        )));
-    }
-    let mut cluster = found
-        .and_then(|named| named.cluster.clone())
-        .unwrap_or_default();
-    let found = kubeconfig
-        .auth_infos
-        .iter()
-        .find(|named| named.name == user_name);
-    if found.is_none() && options.user.is_some() {
-        return Err(ClusterError::Kubeconfig(format!(
-            "user {user_name:?} does not exist"
-        )));
-    }
-    let mut user = found
-        .and_then(|named| named.auth_info.clone())
-        .unwrap_or_default();
-    if let Some(path) = user.token_file.take() {
-        // Of both, kubectl takes the file; it ends in a newline as often as not.
-        let token = std::fs::read_to_string(&path).map_err(|error| {
-            ClusterError::Kubeconfig(format!("cannot read the token file {path}: {error}"))
-        })?;
-        user.token = Some(token.trim().to_owned().into());
-    }
-    override_cluster(&mut cluster, options);
-    override_user(&mut user, options);
-    if cluster
-        .server
-        .as_deref()
-        .is_some_and(|server| server.starts_with("http://"))
-    {
-        // As kubectl, nobody shows a credential to a server that is not encrypted; whom one asks for is no credential.
-        user = AuthInfo {
-            impersonate: user.impersonate,
-            impersonate_groups: user.impersonate_groups,
-            ..AuthInfo::default()
-        };
-    }
-    if cluster.server.is_none() {
-        return Err(ClusterError::NoConfiguration);
-    }
-
-    kubeconfig.clusters.push(NamedCluster {
-        name: OURS.to_owned(),
-        cluster: Some(cluster),
-        other: Default::default(),
-    });
-    kubeconfig.auth_infos.push(NamedAuthInfo {
-        name: OURS.to_owned(),
-        auth_info: Some(user),
-        other: Default::default(),
-    });
-    let context = Context {
-        cluster: OURS.to_owned(),
-        user: Some(OURS.to_owned()),
-        ..context
-    };
-    kubeconfig.contexts.push(NamedContext {
-        name: OURS.to_owned(),
-        context: Some(context),
-        other: Default::default(),
-    });
-    let chosen = KubeConfigOptions {
-        context: Some(OURS.to_owned()),
-        cluster: None,
-        user: None,
-    };
-    Config::from_custom_kubeconfig(kubeconfig, &chosen)
-        .await
-        .map_err(|error| ClusterError::Kubeconfig(error.to_string()))
-}
-
-fn override_cluster(cluster: &mut ClusterEntry, options: &ClusterOptions) {
-    let replace = |field: &mut Option<String>, wish: &Option<String>| {
-        if wish.is_some() {
-            field.clone_from(wish);
-        }
-    };
-    replace(&mut cluster.server, &options.server);
-    replace(&mut cluster.tls_server_name, &options.tls_server_name);
-    replace(&mut cluster.proxy_url, &options.proxy_url);
-    if let Some(path) = &options.certificate_authority {
-        cluster.certificate_authority = Some(path.clone());
-        cluster.certificate_authority_data = None;
-    }
-    if let Some(skip) = options.insecure_skip_tls_verify {
-        cluster.insecure_skip_tls_verify = Some(skip);
-        if skip {
-            cluster.certificate_authority = None;
-            cluster.certificate_authority_data = None;
-        }
-    }
-    if options.disable_compression.is_some() {
-        cluster.disable_compression = options.disable_compression;
-    }
-}
-
-fn override_user(user: &mut AuthInfo, options: &ClusterOptions) {
-    if let Some(token) = &options.token {
-        *user = AuthInfo {
-            token: Some(token.clone().into()),
-            ..AuthInfo::default()
-        };
-    }
-    if let Some(path) = &options.client_certificate {
-        user.client_certificate = Some(path.clone());
-        user.client_certificate_data = None;
-    }
-    if let Some(path) = &options.client_key {
-        user.client_key = Some(path.clone());
-        user.client_key_data = None;
-    }
-    if options.username.is_some() {
-        user.username.clone_from(&options.username);
-    }
-    if let Some(password) = &options.password {
-        user.password = Some(password.clone().into());
-    }
-    if options.impersonate.is_some() {
-        user.impersonate.clone_from(&options.impersonate);
-    }
-    if options.impersonate_uid.is_some() {
-        user.impersonate_uid.clone_from(&options.impersonate_uid);
-    }
-    if !options.impersonate_groups.is_empty() {
-        user.impersonate_groups = Some(options.impersonate_groups.clone());
     }
 }
 

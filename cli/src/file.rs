@@ -166,6 +166,9 @@ pub(crate) enum Content {
     Plain,
     /// May be seen by whoever may see the file it replaces.
     Encrypted,
+    /// For its owner alone for good, whoever might see the file it replaces. Pipes and devices keep their mode: they
+    /// belong to others, too.
+    Private,
 }
 
 /// Replaces a file in one step: readers see the old content or the new, also after a crash.
@@ -223,7 +226,7 @@ pub(crate) fn replace(
                 "{} cannot be replaced in one step ({error}): it is overwritten in place",
                 path.display()
             ));
-            overwrite(&target, bytes).map_err(failed)
+            overwrite(&target, bytes, content).map_err(failed)
         }
         other => other.map_err(failed),
     }
@@ -262,8 +265,11 @@ fn write_through(target: &Path, bytes: &SecretBytes) -> io::Result<()> {
         .write_all(bytes.expose())
 }
 
-fn overwrite(target: &Path, bytes: &SecretBytes) -> io::Result<()> {
+fn overwrite(target: &Path, bytes: &SecretBytes, content: Content) -> io::Result<()> {
     let mut file = File::options().write(true).open(target)?;
+    if content == Content::Private {
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    }
     file.write_all(bytes.expose())?;
     file.set_len(bytes.len() as u64)?;
     file.sync_all()
@@ -279,7 +285,14 @@ fn replace_by_rename(
     let mut new = NewFile::create(target)?;
     new.file.write_all(bytes.expose())?;
     if let Some(old) = old {
-        keep_owner_and_attributes(terminal, target, &new.file, old)?;
+        keep_owner(terminal, target, &new.file, old)?;
+        // Access lists are among the attributes, and would let others in.
+        if content != Content::Private {
+            copy_attributes(target, &new.file);
+            // An access list has the old mode in it.
+            new.file
+                .set_permissions(fs::Permissions::from_mode(0o600))?;
+        }
     }
     let mode = old.map_or_else(|| 0o666 & !umask(), |old| old.mode() & 0o7777);
     let mode = fs::Permissions::from_mode(mode);
@@ -296,8 +309,8 @@ fn replace_by_rename(
     Ok(())
 }
 
-/// Gives the new file the owner and the extended attributes (access lists among them) of the old one.
-fn keep_owner_and_attributes(
+/// Gives the new file the owner of the old one.
+fn keep_owner(
     terminal: &Terminal,
     target: &Path,
     file: &File,
@@ -318,9 +331,7 @@ fn keep_owner_and_attributes(
             target.display()
         ));
     }
-    copy_attributes(target, file);
-    // An access list has the old mode in it.
-    file.set_permissions(fs::Permissions::from_mode(0o600))
+    Ok(())
 }
 
 /// Copies what can be copied: not every file system has extended attributes, and some belong to the system.
@@ -384,6 +395,46 @@ mod tests {
         assert_eq!(content(&real), b"new and longer");
         assert_eq!(fs::metadata(&real).unwrap().mode() & 0o777, 0o640);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_private_file_is_its_owners_and_a_pipe_keeps_its_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = SecretBytes::copy_of(b"private");
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+        let [new, old, dangling] = ["new", "old", "dangling"].map(|name| folder.path().join(name));
+        put(&old, b"open to all");
+        fs::set_permissions(&old, fs::Permissions::from_mode(0o644)).unwrap();
+        std::os::unix::fs::symlink("behind", &dangling).unwrap();
+        for path in [&new, &old, &dangling] {
+            replace(&Terminal::new(), path, &bytes, Content::Private, None).unwrap();
+            assert_eq!((content(path), mode(path)), (b"private".to_vec(), 0o600));
+        }
+        assert!(fs::symlink_metadata(&dangling).unwrap().is_symlink());
+        let nowhere = folder.path().join("no/where");
+        assert!(replace(&Terminal::new(), &nowhere, &bytes, Content::Private, None).is_err());
+
+        // `-w /dev/null` of an administrator must not take /dev/null away from everybody else.
+        let pipe = folder.path().join("pipe");
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            kind,
+            rustix::fs::Mode::from_raw_mode(0o622),
+            0,
+        )
+        .unwrap();
+        fs::set_permissions(&pipe, fs::Permissions::from_mode(0o622)).unwrap();
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read(pipe).unwrap()
+        });
+        replace(&Terminal::new(), &pipe, &bytes, Content::Private, None).unwrap();
+        assert_eq!(
+            (reader.join().unwrap(), mode(&pipe)),
+            (b"private".to_vec(), 0o622)
+        );
     }
 
     #[test]

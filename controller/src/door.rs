@@ -111,6 +111,13 @@ impl Door {
                 let to = ring.newest().ok_or(DoorError::NoKeys)?;
                 let to = to.certificate().ok_or(DoorError::NoKeys)?;
                 let renewed = reseal(&sealed, ring, to, Refresh::All, &options).map_err(refused)?;
+                if renewed.realigned {
+                    tracing::warn!(
+                        namespace = sealed.metadata.namespace.as_deref().unwrap_or_default(),
+                        name = sealed.metadata.name.as_deref().unwrap_or_default(),
+                        "Sealed Secret metadata doesn't match. Please align your Sealed Secret metadata"
+                    );
+                }
                 let mut json = serde_json::to_value(&renewed.sealed)
                     .map_err(|error| DoorError::Seal(error.to_string()))?;
                 if let Some(fields) = json.as_object_mut() {

@@ -1,6 +1,7 @@
 //! Puts the pieces together and takes them apart again when the process is told to stop.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::Client;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
@@ -242,6 +243,15 @@ fn key_settings(flags: &Flags, namespace: &str) -> sealing_key::Settings {
     }
 }
 
+/// As in Go, no time is all the time: ten years, which clocks can still add up.
+fn patience(flag: Duration) -> Duration {
+    const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+    match flag.is_zero() {
+        true => FOR_EVER,
+        false => flag.min(FOR_EVER),
+    }
+}
+
 async fn open_door(
     flags: &Flags,
     door: &Arc<Door>,
@@ -250,8 +260,8 @@ async fn open_door(
 ) -> Result<[tokio::task::JoinHandle<()>; 2], StartError> {
     let settings = |listen: &str| server::Settings {
         listen: listen.to_owned(),
-        read_timeout: flags.read_timeout,
-        write_timeout: flags.write_timeout,
+        read_timeout: patience(flags.read_timeout),
+        write_timeout: patience(flags.write_timeout),
     };
     let (api, shown) = (
         settings(&flags.listen_addr),

@@ -3,6 +3,7 @@
 //! It is meant for every user of the cluster and asks nobody who they are, so it must not be an
 //! oracle: verify and rotate never render a template, and every failure looks the same.
 
+mod deadline;
 mod rate_limit;
 
 use std::convert::Infallible;
@@ -22,6 +23,7 @@ use tokio::sync::watch;
 
 use crate::door::{Door, Rotated};
 use crate::metrics::Metrics;
+use deadline::{Deadline, Timed};
 use rate_limit::{RateLimit, Verdict};
 
 /// A SealedSecret cannot be larger than what the API server stores (1.5 MiB) with some room.
@@ -124,8 +126,14 @@ pub(crate) async fn serve(
             }
         };
         let (handler, settings) = (Arc::clone(&handler), settings.clone());
+        let deadline = Deadline::default();
+        let stream = Timed::new(stream, deadline.clone());
         let service = hyper::service::service_fn(move |request| {
             let (handler, settings) = (Arc::clone(&handler), settings.clone());
+            // As in Go, it counts from the end of the request's headers to the last byte of the answer.
+            if let Some(when) = tokio::time::Instant::now().checked_add(settings.write_timeout) {
+                deadline.set(when);
+            }
             async move { Ok::<_, Infallible>(answer(&handler, &settings, request).await) }
         });
         let connection = graceful.watch(server.serve_connection(TokioIo::new(stream), service));

@@ -137,6 +137,34 @@ pub fn read_sealed_secrets(text: &[u8]) -> Result<Vec<SealedSecret>, ManifestErr
     }
 }
 
+/// Reads every SealedSecret of a stream in which other objects stand beside them; what those are is told in the second
+/// part.
+///
+/// # Errors
+///
+/// Fails as [`read_sealed_secrets`] does where there is no SealedSecret among the objects, or one that is broken.
+pub fn read_sealed_secrets_among(
+    text: &[u8],
+) -> Result<(Vec<SealedSecret>, Vec<String>), ManifestError> {
+    let objects = objects(text)?;
+    let (mut sealed, mut others) = (Vec::new(), Vec::new());
+    for object in &objects {
+        let kind = object.kind()?;
+        if kind.is_empty() || kind == KIND {
+            sealed.push(sealed_secret(object)?);
+        } else {
+            let (document, line) = (object.document, object.line);
+            others.push(format!("document {document} (line {line}), a {kind}"));
+        }
+    }
+    match (sealed.is_empty(), objects.first()) {
+        (false, _) => Ok((sealed, others)),
+        // That is the error which says what it is instead.
+        (true, Some(object)) => sealed_secret(object).map(|one| (vec![one], others)),
+        (true, None) => Err(ManifestError::Nothing),
+    }
+}
+
 /// Reads the SealedSecret that stands first in a stream; what follows it may be of any kind.
 ///
 /// # Errors

@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "interop/at_terminal.rs"]
+mod at_terminal;
+#[path = "interop/controller.rs"]
+mod controller;
 #[path = "interop/demo.rs"]
 mod demo;
 #[path = "interop/incumbents.rs"]

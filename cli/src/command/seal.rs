@@ -240,33 +240,6 @@ pub(crate) fn read_input(path: Option<&PathBuf>) -> Result<SecretBytes> {
     }
 }
 
-/// Writes a file that only its owner may read, from the first byte on.
-pub(crate) fn write_private(
-    terminal: &crate::terminal::Terminal,
-    path: &Path,
-    bytes: &SecretBytes,
-) -> Result<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let failed =
-        |error| Error::new(Kind::Write, format!("cannot write {}", path.display())).because(error);
-    // An empty file with the mode that the replacement takes over.
-    match std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-    {
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            use std::os::unix::fs::PermissionsExt as _;
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
-                .map_err(failed)?;
-        }
-        Err(error) => return Err(failed(error)),
-    }
-    crate::file::replace(terminal, path, bytes, crate::file::Content::Plain, None)
-}
-
 fn compact(sealed: &SealedSecret) -> Vec<u8> {
     serde_json::to_vec(sealed).expect("a SealedSecret is JSON")
 }

@@ -44,6 +44,10 @@ pub(crate) fn run(words: Vec<OsString>) -> u8 {
 }
 
 fn work(terminal: &Terminal, flags: &Flags) -> Result<()> {
+    // On standard output, as there: scripts that still use the old name take the line away again (T40).
+    for notice in flags.notices() {
+        terminal.say(&notice)?;
+    }
     if flags.is_on("version") {
         return terminal.say(&format!("kubeseal version: {VERSION}"));
     }
@@ -54,10 +58,7 @@ fn work(terminal: &Terminal, flags: &Flags) -> Result<()> {
     if !from_files.is_empty() && !flags.is_on("raw") {
         return Err(Error::new(Kind::Usage, "--from-file requires --raw"));
     }
-    if flags.is_on("rotate") {
-        terminal.tell("warning: --rotate is deprecated, use --re-encrypt");
-    }
-    let re_encrypts = flags.is_on("re-encrypt") || flags.is_on("rotate");
+    let re_encrypts = flags.is_on("re-encrypt");
     let input = flags.text("secret-file").map(PathBuf::from);
     let mut target = flags.text("sealed-secret-file").map(PathBuf::from);
     if re_encrypts && target.is_none() {
@@ -65,17 +66,35 @@ fn work(terminal: &Terminal, flags: &Flags) -> Result<()> {
     }
     // Looked at where an object is written: an extension that decides, and modes that print none, make it irrelevant.
     let output = || output(flags, target.as_deref());
-    let read = || {
-        if input.is_none() && rustix::termios::isatty(rustix::stdio::stdin()) {
-            terminal.tell("reading a Secret in YAML or JSON from the terminal; end it with Ctrl-D, or use --secret-file");
+    let typed = |what: &str| {
+        if rustix::termios::isatty(rustix::stdio::stdin()) {
+            terminal.tell(&format!(
+                "reading {what} from the terminal; end it with Ctrl-D, or name a file"
+            ));
         }
-        seal::read_input(input.as_ref())
+        seal::read_input(None)
+    };
+    let read = || match &input {
+        // The words that scripts know; the cause tells the rest.
+        Some(_) => seal::read_input(input.as_ref()).map_err(|error| {
+            Error::new(
+                Kind::Read,
+                "Could not read file specified with --secret-file",
+            )
+            .because(error.message())
+        }),
+        None => typed("a manifest in YAML or JSON"),
     };
     let write = |bytes: SecretBytes| write(terminal, target.as_ref(), bytes);
 
     if flags.is_on("recovery-unseal") {
         let keys = seal::keyring(&flags.list("recovery-private-key"))?;
-        return write(seal::unseal_stream(&read()?, &keys, output()?)?);
+        return write(seal::unseal_stream(terminal, &read()?, &keys, output()?)?);
+    }
+    if !flags.list("recovery-private-key").is_empty()
+        && rustix::termios::isatty(rustix::stdio::stderr())
+    {
+        terminal.tell("warning: --recovery-private-key does nothing without --recovery-unseal");
     }
     let cluster = flags.cluster();
     if flags.is_on("validate") {
@@ -127,7 +146,7 @@ fn work(terminal: &Terminal, flags: &Flags) -> Result<()> {
     }
     if flags.is_on("raw") {
         let value = match &from_files[..] {
-            [] => seal::read_input(None)?,
+            [] => typed("the value to seal")?,
             [one] => seal::read_input(Some(&PathBuf::from(
                 one.split_once('=').map_or(one.as_str(), |(_, path)| path),
             )))?,
@@ -168,7 +187,7 @@ fn output(flags: &Flags, target: Option<&Path>) -> Result<Output> {
 /// Writes to the file, readable by its owner alone, or to standard output.
 fn write(terminal: &Terminal, target: Option<&PathBuf>, bytes: SecretBytes) -> Result<()> {
     match target {
-        Some(target) => seal::write_private(terminal, target, &bytes),
+        Some(target) => file::replace(terminal, target, &bytes, file::Content::Private, None),
         None => terminal.out(bytes.expose()),
     }
 }

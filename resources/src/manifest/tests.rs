@@ -251,3 +251,34 @@ fn secrets_come_back_from_both_outputs() {
         assert_eq!(again[0].to_json(), secrets[0].to_json());
     }
 }
+
+#[test]
+fn sealed_secrets_are_found_among_other_objects() {
+    let other = "kind: ConfigMap\nmetadata: {name: x}\n---\n";
+    let text = format!("{other}{SEALED}\n---\n{other}");
+    let (sealed, others) = read_sealed_secrets_among(text.as_bytes()).unwrap();
+    assert_eq!(sealed, read_sealed_secrets(SEALED.as_bytes()).unwrap());
+    assert_eq!(others.len(), 2);
+    assert_eq!(others[0], "document 1 (line 1), a ConfigMap");
+    // Nothing but others is an error, and so is a broken one among them.
+    for text in [
+        other.to_owned(),
+        format!("{other}kind: SealedSecret\nmetadata: {{name: a}}\n"),
+        String::new(),
+    ] {
+        assert!(
+            read_sealed_secrets_among(text.as_bytes()).is_err(),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_tab_that_indents_is_named() {
+    let told = |text: &str| read_secrets(text.as_bytes()).err().unwrap().to_string();
+    assert_eq!(
+        told("kind: Secret\nmetadata:\n\tname: a\n"),
+        "line 3, column 2: no valid YAML: a tab cannot indent, only blanks can"
+    );
+    assert!(told("kind: Secret\nmetadata: [\n").ends_with(": no valid YAML"));
+}

@@ -12,6 +12,17 @@ use super::node::Node;
 /// How many nodes the aliases of one stream may stand for: far above any manifest, far below a bomb.
 const MOST_NODES: usize = 1_000_000;
 
+/// Why a line is no YAML, without a word of it: the parser's own reason may quote.
+fn reason(text: &str, line: usize) -> String {
+    let line = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    let indentation = line.len() - line.trim_start_matches([' ', '\t']).len();
+    if line[..indentation].contains('\t') {
+        "no valid YAML: a tab cannot indent, only blanks can".to_owned()
+    } else {
+        "no valid YAML".to_owned()
+    }
+}
+
 /// Reads every document that is not empty, each with the line on which it starts.
 pub(super) fn read(text: &[u8]) -> Result<Vec<(usize, Node)>, ManifestError> {
     let text = std::str::from_utf8(text).map_err(|error| {
@@ -36,7 +47,7 @@ pub(super) fn read(text: &[u8]) -> Result<Vec<(usize, Node)>, ManifestError> {
         let (event, span) = step.map_err(|error| ManifestError::Syntax {
             line: error.marker().line(),
             column: error.marker().col() + 1,
-            reason: "no valid YAML".to_owned(),
+            reason: reason(text, error.marker().line()),
         })?;
         let line = span.start.line();
         match event {

@@ -103,6 +103,8 @@ pub struct Resealed {
     pub sealed: SealedSecret,
     /// How many values have a new text.
     pub changed: usize,
+    /// The template spoke of another name, namespace or scope than the object, and was put right.
+    pub realigned: bool,
 }
 
 /// Seals the values of a SealedSecret for another key, without rendering its templates.
@@ -135,9 +137,11 @@ pub fn reseal(
         return Ok(Resealed {
             changed: renewed.spec.encrypted_data.len(),
             sealed: renewed,
+            realigned: false,
         });
     }
 
+    let realigned = contradicts(&sealed.spec.template.metadata, &sealed.metadata);
     let mut template = sealed.spec.template.clone();
     template.metadata = template_metadata(&template.metadata, scope);
     template.metadata.name = sealed.metadata.name.clone();
@@ -164,7 +168,21 @@ pub fn reseal(
             status: None,
         },
         changed,
+        realigned,
     })
+}
+
+/// Whether a template says something else of its Secret than the object around it. Labels and other annotations are the
+/// template's own, and a name that it leaves out contradicts nobody.
+fn contradicts(template: &ObjectMeta, outer: &ObjectMeta) -> bool {
+    let differs = |inner: &Option<String>, outer: &Option<String>| {
+        inner
+            .as_deref()
+            .is_some_and(|inner| !inner.is_empty() && Some(inner) != outer.as_deref())
+    };
+    Scope::of(template) != Scope::of(outer)
+        || differs(&template.name, &outer.name)
+        || differs(&template.namespace, &outer.namespace)
 }
 
 /// Blanks what only the API server may set, as it stands in an object read from a cluster.

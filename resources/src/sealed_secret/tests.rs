@@ -481,6 +481,40 @@ fn t47_resealing_keeps_templates_verbatim_and_imports_no_server_fields() {
 }
 
 #[test]
+fn c85_only_a_template_that_contradicts_its_object_is_put_right() {
+    let reseal = |sealed: &SealedSecret| {
+        let options = UnsealOptions::default();
+        reseal(sealed, &KEYS.ring, &KEYS.new, Refresh::All, &options).unwrap()
+    };
+    for scope in [Scope::Strict, Scope::NamespaceWide, Scope::ClusterWide] {
+        let sealed = seal(&secret(&[("k", b"v")]), &KEYS.old, scope).unwrap();
+        assert!(!reseal(&sealed).realigned);
+        let mut own = sealed.clone();
+        own.spec.template.metadata.labels = Some([("l".into(), "1".into())].into());
+        own.spec.template.metadata.name = None;
+        own.metadata.labels = Some([("argocd".into(), "1".into())].into());
+        assert!(!reseal(&own).realigned, "what either may have for itself");
+
+        let mut changed = [sealed.clone(), sealed.clone(), sealed];
+        changed[0].spec.template.metadata.name = Some("other".into());
+        changed[1].spec.template.metadata.namespace = Some("other".into());
+        let mark = match scope {
+            Scope::ClusterWide => Scope::Strict,
+            _ => Scope::ClusterWide,
+        };
+        mark.annotate(&mut changed[2].spec.template.metadata);
+        for sealed in changed {
+            let renewed = reseal(&sealed);
+            assert!(renewed.realigned);
+            let template = &renewed.sealed.spec.template.metadata;
+            assert_eq!(Scope::of(template), scope);
+            assert_eq!(template.name, sealed.metadata.name);
+            assert_eq!(template.namespace, sealed.metadata.namespace);
+        }
+    }
+}
+
+#[test]
 fn resealing_what_is_outdated_keeps_the_other_texts() {
     let mut sealed = seal(&secret(&[("old", b"1")]), &KEYS.old, Scope::Strict).unwrap();
     let fresh = seal(&secret(&[("new", b"2")]), &KEYS.new, Scope::Strict).unwrap();

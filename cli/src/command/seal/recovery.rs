@@ -9,6 +9,7 @@ use sealwright_resources::sealed_secret::{SealedSecret, UnsealOptions, unseal_on
 
 use super::unreadable;
 use crate::error::{Error, Kind, Result};
+use crate::terminal::Terminal;
 
 /// Reads all private keys of some backup files.
 pub(crate) fn keyring<P: AsRef<Path>>(paths: &[P]) -> Result<Keyring> {
@@ -34,13 +35,16 @@ pub(crate) fn keyring<P: AsRef<Path>>(paths: &[P]) -> Result<Keyring> {
     Ok(keys)
 }
 
-/// Unseals every SealedSecret of a stream; nothing is given out unless all of them open.
+/// Unseals every SealedSecret of a stream; nothing is given out unless all of them open. Objects of other kinds beside
+/// them are left out, and named.
 pub(crate) fn unseal_stream(
+    terminal: &Terminal,
     text: &SecretBytes,
     keys: &Keyring,
     output: Output,
 ) -> Result<SecretBytes> {
-    let sealed = manifest::read_sealed_secrets(text.expose()).map_err(unreadable)?;
+    let (sealed, others) =
+        manifest::read_sealed_secrets_among(text.expose()).map_err(unreadable)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let share = sealed.len().div_ceil(cores).max(1);
     let open_share = |share: &[SealedSecret]| -> Result<Vec<SecretBytes>> {
@@ -61,6 +65,9 @@ pub(crate) fn unseal_stream(
         }
         Ok(opened)
     })?;
+    for other in others {
+        terminal.tell(&format!("left out: {other}"));
+    }
     let mut out = SecretWriter::with_capacity(opened.iter().map(SecretBytes::len).sum());
     for text in opened {
         out.push(text.expose());
@@ -80,10 +87,10 @@ fn open(
         if keys.is_empty() {
             error.hint("no private key was given: name a backup with --recovery-private-key")
         } else {
-            error.hint(format!(
-                "{} private keys of the backup were tried",
-                keys.len()
-            ))
+            error.hint(match keys.len() {
+                1 => "the one private key of the backup was tried".to_owned(),
+                many => format!("{many} private keys of the backup were tried"),
+            })
         }
     })?;
     Ok(manifest::write_secret(&opened.secret, output))

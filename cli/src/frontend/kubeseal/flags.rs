@@ -1,7 +1,5 @@
 //! The flags of `kubeseal`: two dashes, values with a blank or `=`, an environment variable for each.
 
-use std::time::Duration;
-
 use crate::cluster::{ClusterOptions, ControllerService};
 
 /// What a flag takes.
@@ -100,6 +98,8 @@ const FLAGS: &[Flag] = &[
 #[derive(Default)]
 pub(crate) struct Flags {
     given: Vec<(&'static str, String)>,
+    /// How often a flag was set by its old name.
+    old_names: usize,
 }
 
 /// A flag is unknown or its value is not possible; usage follows, with exit code 2.
@@ -126,7 +126,8 @@ impl Flags {
             if let Some(value) = variable(&name)
                 && check(flag, &value).is_ok()
             {
-                flags.given.push((flag.name, value)); // an impossible value in a variable is ignored
+                flags.set(flag, value); // an impossible value in a variable is ignored
+                flags.old_names = 0; // and an old name in one is not spoken of
             }
         }
         let mut args = args.into_iter();
@@ -196,8 +197,25 @@ impl Flags {
                 "invalid argument {value:?} for {shown:?} flag: {reason}"
             ))
         })?;
-        self.given.push((flag.name, value));
+        self.set(flag, value);
         Ok(())
+    }
+
+    /// Notes a value; the old name of a flag sets the flag.
+    fn set(&mut self, flag: &'static Flag, value: String) {
+        if flag.name == "rotate" {
+            self.old_names += 1;
+            self.given.push(("re-encrypt", value));
+        } else {
+            self.given.push((flag.name, value));
+        }
+    }
+
+    /// What is to be said of flags that have a newer name: once for each time one was set.
+    pub(crate) fn notices(&self) -> impl Iterator<Item = String> {
+        (0..self.old_names).map(|_| {
+            "Flag --rotate has been deprecated, please use --re-encrypt instead".to_owned()
+        })
     }
 
     /// Whether a switch is on.
@@ -267,10 +285,7 @@ impl Flags {
             impersonate: self.text("as"),
             impersonate_uid: self.text("as-uid"),
             impersonate_groups: groups.map(|(_, value)| value.clone()).collect(),
-            request_timeout: self
-                .value("request-timeout")
-                .and_then(duration)
-                .filter(|time| !time.is_zero()),
+            request_timeout: self.text("request-timeout"),
         }
     }
 }
@@ -319,40 +334,8 @@ fn check(flag: &Flag, value: &str) -> Result<(), String> {
         ("v" | "log_file_max_size", _) if value.parse::<i64>().is_err() => {
             Err("expected a number".to_owned())
         }
-        ("request-timeout", _) if duration(value).is_none() => {
-            Err("expected a duration such as 30s, 1m or 0".to_owned())
-        }
         _ => Ok(()),
     }
-}
-
-/// Go's durations, and a bare number of seconds.
-fn duration(text: &str) -> Option<Duration> {
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let mut rest = text;
-    let mut total = 0.0;
-    while !rest.is_empty() {
-        let digits = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.')?;
-        let number: f64 = rest[..digits].parse().ok()?;
-        rest = &rest[digits..];
-        let unit_len = rest
-            .find(|letter: char| letter.is_ascii_digit())
-            .unwrap_or(rest.len());
-        total += number
-            * match &rest[..unit_len] {
-                "ns" => 1e-9,
-                "us" | "µs" => 1e-6,
-                "ms" => 1e-3,
-                "s" => 1.0,
-                "m" => 60.0,
-                "h" => 3600.0,
-                _ => return None,
-            };
-        rest = &rest[unit_len..];
-    }
-    Duration::try_from_secs_f64(total).ok()
 }
 
 /// One line of CSV: a field in double quotes may hold commas, and quotes doubled.
@@ -426,6 +409,22 @@ mod tests {
     }
 
     #[test]
+    fn t40_two_dashes_a_short_help_and_notices_of_old_names() {
+        assert!(parse(&["-validate"]).is_err());
+        assert!(parse(&["-h"]).unwrap().is_on("help"));
+        let flags = parse(&["--rotate"]).unwrap();
+        assert!(flags.is_on("re-encrypt"));
+        assert_eq!(
+            flags.notices().collect::<Vec<_>>(),
+            ["Flag --rotate has been deprecated, please use --re-encrypt instead"]
+        );
+        // One flag with two names: the last word counts.
+        let flags = parse(&["--re-encrypt", "--rotate=false"]).unwrap();
+        assert!(!flags.is_on("re-encrypt"));
+        assert_eq!(parse(&["--re-encrypt"]).unwrap().notices().count(), 0);
+    }
+
+    #[test]
     fn k15_a_wrong_scope_is_refused() {
         let error = parse(&["--scope", "Strict"]).err().unwrap();
         assert!(
@@ -474,13 +473,5 @@ mod tests {
             .is_ok()
         );
         assert!(parse(&["-v", "loud"]).is_err());
-    }
-
-    #[test]
-    fn k40_durations() {
-        assert_eq!(duration("0"), Some(Duration::ZERO));
-        assert_eq!(duration("1m30s"), Some(Duration::from_secs(90)));
-        assert_eq!(duration("250ms"), Some(Duration::from_millis(250)));
-        assert_eq!(duration("soon"), None);
     }
 }

@@ -294,9 +294,8 @@ impl SealVerb {
             SealVerb::Unseal { file, key, format } => {
                 let keys = seal::keyring(&key)?;
                 let input = seal::read_input(file.as_ref())?;
-                world
-                    .terminal
-                    .out(seal::unseal_stream(&input, &keys, format.output())?.expose())
+                let opened = seal::unseal_stream(&world.terminal, &input, &keys, format.output())?;
+                world.terminal.out(opened.expose())
             }
             SealVerb::Reseal {
                 paths,
@@ -369,7 +368,13 @@ impl SealVerb {
                     }
                 }
                 let (key_text, certificate) = seal::new_sealing_key(bits, days)?;
-                seal::write_private(&world.terminal, &key, &key_text)?;
+                crate::file::replace(
+                    &world.terminal,
+                    &key,
+                    &key_text,
+                    crate::file::Content::Private,
+                    None,
+                )?;
                 crate::file::replace(
                     &world.terminal,
                     &cert,

@@ -1,8 +1,11 @@
 //! Flags that change what happens in the cluster.
 
 use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::time::Duration;
 
 use kube::api::DeleteParams;
+use sealwright_resources::sealed_secret::SealedSecret;
 use sealwright_tests::harness::cluster;
 use sealwright_tests::harness::cluster::{eventually, rule};
 use serde_json::json;
@@ -139,4 +142,77 @@ async fn c26_to_c28_a_client_that_says_nothing_is_let_go() {
         assert!(!answer.contains("200 OK"), "{answer}");
     }
     assert_eq!(rig.http("GET", "/healthz", "", "").status, 200);
+}
+
+/// A connection that takes little at a time.
+fn narrow(port: u16) -> TcpStream {
+    use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    sockopt::set_socket_recv_buffer_size(&socket, 4096).unwrap();
+    connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)).unwrap();
+    socket.into()
+}
+
+#[tokio::test]
+async fn c29_an_answer_that_nobody_takes_is_given_up() {
+    let rig = Rig::start(cluster(), "untaken", &["--write-timeout=2s"]).await;
+    let value = "x".repeat(3_000_000);
+    let body = serde_json::to_string(&rig.sealed("big", &[("big", &value)])).unwrap();
+    let read = |patience: Duration| {
+        let mut stream = narrow(rig.port());
+        write!(
+            stream,
+            "POST /v1/rotate HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        std::thread::sleep(patience);
+        let mut answer = Vec::new();
+        // One that was cut off may end in an error.
+        drop(stream.read_to_end(&mut answer));
+        let text = String::from_utf8(answer).unwrap();
+        let length: usize = text
+            .split_once("Content-Length: ")
+            .and_then(|(_, rest)| rest.split_once("\r\n")?.0.parse().ok())
+            .unwrap();
+        let body = text.split_once("\r\n\r\n").unwrap().1.len();
+        (length, body)
+    };
+    let (length, got) = read(Duration::ZERO);
+    assert!(length > 4_000_000 && got == length, "{got} of {length}");
+    let (length, got) = read(Duration::from_secs(5));
+    assert!(got < length, "all {got} came after five seconds");
+}
+
+#[tokio::test]
+async fn c28_c29_zero_is_no_limit() {
+    let flags = ["--read-timeout=0", "--write-timeout=0s"];
+    let rig = Rig::start(cluster(), "no-limit", &flags).await;
+    assert_eq!(rig.http("GET", "/v1/cert.pem", "", "").status, 200);
+    let sealed = serde_json::to_string(&rig.sealed("a", &[("foo", "bar")])).unwrap();
+    assert_eq!(rig.http("POST", "/v1/verify", "", &sealed).status, 200);
+}
+
+#[tokio::test]
+async fn c85_a_template_that_contradicts_is_warned_of_in_rotate() {
+    let rig = Rig::start(cluster(), "align", &[]).await;
+    let warning = "Sealed Secret metadata doesn't match. Please align your Sealed Secret metadata";
+    let mut sealed = rig.sealed("a", &[("foo", "bar")]);
+    sealed.spec.template.metadata.labels = Some([("own".into(), "1".into())].into());
+    let rotate = |sealed: &SealedSecret| {
+        let body = serde_json::to_string(sealed).unwrap();
+        assert_eq!(rig.http("POST", "/v1/rotate", "", &body).status, 200);
+    };
+    rotate(&sealed);
+    assert!(!rig.logs().contains(warning), "{}", rig.logs());
+    let mark = ("sealedsecrets.bitnami.com/cluster-wide", "true");
+    sealed.spec.template.metadata.annotations =
+        Some([mark].map(|(k, v)| (k.into(), v.into())).into());
+    rotate(&sealed);
+    let logs = rig.logs();
+    let line = logs.lines().find(|line| line.contains(warning)).unwrap();
+    assert!(
+        line.contains("level=WARN") && line.contains("name=a"),
+        "{line}"
+    );
 }

@@ -1,5 +1,6 @@
 //! `kubeseal` before a cluster: who it says it is, where it asks, and what it makes of the answers, beside the real one.
-//! Every user has a token: without any credential the real one asks the terminal for a name and a password.
+//! Every user has a token: without any credential the real one asks the terminal for a name and a password
+//! (`terminal.rs`).
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
@@ -39,7 +40,7 @@ impl Bench {
                 .map(|asked| {
                     (
                         asked.method.clone(),
-                        asked.path.split('?').next().unwrap_or_default().to_owned(),
+                        asked.path.clone(),
                         asked.who.clone(),
                         parsed(&asked.body),
                     )
@@ -165,6 +166,10 @@ fn k22_to_k40_k81_who_asks_and_where() {
         &["--server", &server, "--certificate-authority", "ca.pem"],
         &["--server", &server, "--certificate-authority", "cert.pem"],
         &["--request-timeout", "5s"],
+        &["--request-timeout", "90"],
+        &["--request-timeout", "1500ms"],
+        &["--request-timeout", "0"],
+        &["--request-timeout", "soon"],
         &["--disable-compression"],
         &["--controller-namespace", "elsewhere"],
         &["--context", "absent"],
@@ -419,10 +424,85 @@ fn k16_k73_t47_re_encrypting_keeps_what_the_controller_leaves_out() {
     ];
     assert_eq!(bench.ok(Program::Ours, &args, ""), "");
     assert_eq!(bench.read("sealed.yaml"), theirs.0, "K48");
-    // Deprecated, and its notice does not stand in front of the object.
-    let args = ["--kubeconfig", "config", "--rotate", "-o", "yaml"];
-    let output = bench.run(Program::Ours, &args, &sealed);
-    assert_eq!(told(&output).0, theirs.0, "K17");
+}
+
+#[test]
+fn k17_t40_the_old_name_of_re_encrypt_says_so_where_scripts_expect_it() {
+    let bench = Bench::new();
+    let door = bench.door(Answers::default());
+    bench.write("config", &door.kubeconfig(&json!({ "token": "t" })));
+    let one = SECRET.split("---\n").next().unwrap();
+    let sealed = bench.ok(Program::Theirs, &["--cert", "cert.pem", "-o", "yaml"], one);
+    for (args, env) in [
+        (&["--rotate", "-o", "yaml"][..], &[][..]),
+        (&["--rotate", "--rotate"], &[]),
+        (
+            &[
+                "--re-encrypt",
+                "--rotate=false",
+                "--cert",
+                "cert.pem",
+                "--fetch-cert",
+            ],
+            &[],
+        ),
+        (&[], &[("SEALED_SECRETS_ROTATE", "true")]),
+        (&["--rotate", "--version"], &[]),
+    ] {
+        let args = [&["--kubeconfig", "config"], args].concat();
+        let (outputs, _) = bench.asked_alike(&door, &args, env, &sealed);
+        let [theirs, ours] = outputs.each_ref().map(told);
+        let said = ours.0.starts_with("Flag --rotate has been deprecated, ");
+        assert_eq!(said, env.is_empty(), "{ours:?}");
+        let version = |text: &str| text.replace("version: v", "version: ");
+        assert_eq!(
+            (version(&ours.0), &ours.1, ours.2),
+            (version(&theirs.0), &theirs.1, Some(0)),
+            "{args:?} {env:?}"
+        );
+    }
+    // In a file there is the object alone.
+    let args = ["--kubeconfig", "config", "--rotate", "-w", "out.yaml"];
+    let written = BOTH.map(|program| {
+        let output = bench.run(program, &args, &sealed);
+        assert_eq!(told(&output).0.lines().count(), 1, "{program:?}");
+        bench.read("out.yaml")
+    });
+    assert_eq!(written[1], written[0]);
+}
+
+#[test]
+fn k40_a_server_that_says_nothing_is_waited_for_as_long_as_was_asked() {
+    let bench = Bench::new();
+    let door = bench.door(Answers::default());
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("https://{}", silent.local_addr().unwrap());
+    bench.write("config", &door.kubeconfig(&json!({ "token": "t" })));
+    for program in BOTH {
+        let start = std::time::Instant::now();
+        let args = [
+            "--kubeconfig",
+            "config",
+            "--server",
+            &server,
+            "--fetch-cert",
+        ];
+        let args = [&args[..], &["--request-timeout", "1s"]].concat();
+        let (out, errors, code) = told(&bench.run(program, &args, ""));
+        assert_eq!((out.as_str(), code), ("", Some(1)), "{program:?} {errors}");
+        let took = start.elapsed().as_secs();
+        assert!((1..20).contains(&took), "{program:?} took {took} s");
+        if program == Program::Ours {
+            assert!(
+                errors.contains("no answer within the --request-timeout of 1s"),
+                "{errors}"
+            );
+        }
+    }
+    // A limit that is none only matters to whoever asks a cluster.
+    let args = ["--cert", "cert.pem", "--request-timeout", "soon"];
+    let codes = BOTH.map(|program| bench.run(program, &args, SECRET).status.code());
+    assert_eq!(codes, [Some(0), Some(0)]);
 }
 
 #[test]

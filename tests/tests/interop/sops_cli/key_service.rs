@@ -6,8 +6,8 @@ use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::pseudo_terminal::AtTerminal;
 use super::{Desk, Ran, Whose, run};
+use crate::at_terminal::AtTerminal;
 
 /// A key service, stopped when dropped.
 struct Service {

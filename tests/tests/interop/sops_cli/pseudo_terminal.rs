@@ -1,111 +1,18 @@
 //! The program at a terminal: a real editor, prompts, passphrases, progress.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
-
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use std::time::Duration;
 
 use super::{Desk, Whose};
-
-/// A program with a terminal of its own, and this end of it.
-pub(super) struct AtTerminal {
-    keyboard: File,
-    screen: Receiver<Vec<u8>>,
-    seen: String,
-    /// How much of it was looked at by [`AtTerminal::expect`].
-    read: usize,
-    pub(super) child: Child,
-}
+use crate::at_terminal::AtTerminal;
 
 impl AtTerminal {
     /// Starts the program of that name of a desk with these words.
     pub(super) fn start(desk: &Desk, whose: Whose, words: &[&str]) -> Self {
-        let master =
-            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap();
-        let slave = File::options()
-            .read(true)
-            .write(true)
-            .open(std::ffi::OsStr::from_bytes(name.as_bytes()))
-            .unwrap();
-        // Taking a terminal as one's own needs code between fork and exec; util-linux has a program for it.
-        let mut command = Command::new("setsid");
-        command
-            .args(["--ctty", "--wait"])
-            .arg(desk.program(whose))
-            .args(words);
+        let mut command = AtTerminal::command(&desk.program(whose));
+        command.args(words);
         desk.furnish(&mut command);
-        let end = || Stdio::from(OwnedFd::from(slave.try_clone().unwrap()));
-        let child = command
-            .env("TERM", "xterm")
-            .stdin(end())
-            .stdout(end())
-            .stderr(end())
-            .spawn()
-            .expect("setsid of util-linux is there");
-        drop(command);
-        drop(slave);
-        let keyboard = File::from(master);
-        let mut reader = keyboard.try_clone().unwrap();
-        let (sender, screen) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            // A terminal that everyone left is an error to read from.
-            while let Ok(length @ 1..) = reader.read(&mut buffer) {
-                if sender.send(buffer[..length].to_vec()).is_err() {
-                    break;
-                }
-            }
-        });
-        Self {
-            keyboard,
-            screen,
-            seen: String::new(),
-            read: 0,
-            child,
-        }
-    }
-
-    /// Waits until the screen shows a text after what was expected before.
-    #[track_caller]
-    pub(super) fn expect(&mut self, text: &str) {
-        let end = Instant::now() + Duration::from_secs(30);
-        loop {
-            if let Some(at) = self.seen[self.read..].find(text) {
-                self.read += at + text.len();
-                return;
-            }
-            let left = end.saturating_duration_since(Instant::now());
-            match self.screen.recv_timeout(left) {
-                Ok(bytes) => self.seen.push_str(&String::from_utf8_lossy(&bytes)),
-                Err(RecvTimeoutError::Timeout) => panic!("no {text:?} within 30 s:\n{}", self.seen),
-                Err(RecvTimeoutError::Disconnected) => {
-                    panic!("no {text:?} to the end:\n{}", self.seen)
-                }
-            }
-        }
-    }
-
-    /// Types.
-    pub(super) fn send(&mut self, text: &str) {
-        self.keyboard.write_all(text.as_bytes()).unwrap();
-    }
-
-    /// Waits for the end. Gives the exit code and all that the screen showed.
-    pub(super) fn finish(mut self) -> (i32, String) {
-        let status = self.child.wait().unwrap();
-        while let Ok(bytes) = self.screen.recv_timeout(Duration::from_secs(1)) {
-            self.seen.push_str(&String::from_utf8_lossy(&bytes));
-        }
-        (status.code().unwrap_or(-1), self.seen)
+        Self::run(command)
     }
 }
 

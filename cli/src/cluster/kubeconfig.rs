@@ -1,0 +1,262 @@
+//! The kubeconfig as kubectl reads it, with the command line's wishes over it.
+
+use kube::config::{
+    AuthInfo, Cluster as ClusterEntry, Context, KubeConfigOptions, Kubeconfig, NamedAuthInfo,
+};
+use kube::config::{NamedCluster, NamedContext};
+use kube::{Client, Config};
+use sealwright_crypto::master_key::Callbacks as _;
+
+use super::{ClusterError, ClusterOptions, told};
+use crate::terminal::Terminal;
+
+/// Reads the kubeconfig: the flag, else `KUBECONFIG`, else the file in the home folder; `None` when there is none.
+pub(super) fn kubeconfig(options: &ClusterOptions) -> Result<Option<Kubeconfig>, ClusterError> {
+    let failed = |error: kube::config::KubeconfigError| ClusterError::Kubeconfig(error.to_string());
+    if let Some(path) = options
+        .kubeconfig
+        .as_deref()
+        .filter(|path| !path.is_empty())
+    {
+        return Kubeconfig::read_from(path).map(Some).map_err(failed);
+    }
+    if let Some(list) = std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) {
+        // As for kubectl, files of the list that are not there are as good as empty.
+        return std::env::split_paths(&list)
+            .filter(|path| path.exists())
+            .try_fold(None, |merged: Option<Kubeconfig>, path| {
+                let next = Kubeconfig::read_from(path)?;
+                Ok(Some(match merged {
+                    Some(merged) => merged.merge(next)?,
+                    None => next,
+                }))
+            })
+            .map_err(failed);
+    }
+    let Some(home) = std::env::home_dir() else {
+        return Ok(None);
+    };
+    let path = home.join(".kube/config");
+    if path.exists() {
+        Kubeconfig::read_from(path).map(Some).map_err(failed)
+    } else {
+        Ok(None)
+    }
+}
+
+/// Puts the command line's wishes over the kubeconfig and connects.
+pub(super) async fn connect(options: &ClusterOptions) -> Result<Client, ClusterError> {
+    // A program that links one backend must still say so before the first connection.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut config = match (kubeconfig(options)?, &options.server) {
+        (Some(kubeconfig), _) => from_kubeconfig(kubeconfig, options).await?,
+        (None, Some(_)) => from_kubeconfig(Kubeconfig::default(), options).await?,
+        (None, None) => Config::incluster().map_err(|_| ClusterError::NoConfiguration)?,
+    };
+    config.default_retry = true;
+    if let Some(namespace) = &options.namespace {
+        config.default_namespace.clone_from(namespace);
+    }
+    Client::try_from(config).map_err(|error| ClusterError::Client(told(&error)))
+}
+
+async fn from_kubeconfig(
+    mut kubeconfig: Kubeconfig,
+    options: &ClusterOptions,
+) -> Result<Config, ClusterError> {
+    const OURS: &str = "sealwright-command-line";
+    let context_name = options
+        .context
+        .clone()
+        .or_else(|| kubeconfig.current_context.clone())
+        .unwrap_or_default();
+    let context = kubeconfig
+        .contexts
+        .iter()
+        .find(|named| named.name == context_name);
+    if context.is_none() && options.context.is_some() {
+        return Err(ClusterError::Kubeconfig(format!(
+            "context {context_name:?} does not exist"
+        )));
+    }
+    let context = context
+        .and_then(|named| named.context.clone())
+        .unwrap_or_default();
+    let cluster_name = options
+        .cluster
+        .clone()
+        .unwrap_or_else(|| context.cluster.clone());
+    let user_name = options
+        .user
+        .clone()
+        .or_else(|| context.user.clone())
+        .unwrap_or_default();
+
+    let found = kubeconfig
+        .clusters
+        .iter()
+        .find(|named| named.name == cluster_name);
+    if found.is_none() && options.cluster.is_some() {
+        return Err(ClusterError::Kubeconfig(format!(
+            "cluster {cluster_name:?} does not exist"
+        )));
+    }
+    let mut cluster = found
+        .and_then(|named| named.cluster.clone())
+        .unwrap_or_default();
+    let found = kubeconfig
+        .auth_infos
+        .iter()
+        .find(|named| named.name == user_name);
+    if found.is_none() && options.user.is_some() {
+        return Err(ClusterError::Kubeconfig(format!(
+            "user {user_name:?} does not exist"
+        )));
+    }
+    let mut user = found
+        .and_then(|named| named.auth_info.clone())
+        .unwrap_or_default();
+    if let Some(path) = user.token_file.take() {
+        // Of both, kubectl takes the file; it ends in a newline as often as not.
+        let token = std::fs::read_to_string(&path).map_err(|error| {
+            ClusterError::Kubeconfig(format!("cannot read the token file {path}: {error}"))
+        })?;
+        user.token = Some(token.trim().to_owned().into());
+    }
+    override_cluster(&mut cluster, options);
+    override_user(&mut user, options);
+    if cluster.server.is_none() {
+        return Err(ClusterError::NoConfiguration);
+    }
+    if cluster
+        .server
+        .as_deref()
+        .is_some_and(|server| server.starts_with("http://"))
+    {
+        // As kubectl, nobody shows a credential to a server that is not encrypted; whom one asks for is no credential.
+        user = AuthInfo {
+            impersonate: user.impersonate,
+            impersonate_groups: user.impersonate_groups,
+            ..AuthInfo::default()
+        };
+    } else if !says_who_asks(&user) && somebody_is_there() {
+        sign_in(&mut user)?;
+    }
+
+    kubeconfig.clusters.push(NamedCluster {
+        name: OURS.to_owned(),
+        cluster: Some(cluster),
+        other: Default::default(),
+    });
+    kubeconfig.auth_infos.push(NamedAuthInfo {
+        name: OURS.to_owned(),
+        auth_info: Some(user),
+        other: Default::default(),
+    });
+    let context = Context {
+        cluster: OURS.to_owned(),
+        user: Some(OURS.to_owned()),
+        ..context
+    };
+    kubeconfig.contexts.push(NamedContext {
+        name: OURS.to_owned(),
+        context: Some(context),
+        other: Default::default(),
+    });
+    let chosen = KubeConfigOptions {
+        context: Some(OURS.to_owned()),
+        cluster: None,
+        user: None,
+    };
+    Config::from_custom_kubeconfig(kubeconfig, &chosen)
+        .await
+        .map_err(|error| ClusterError::Kubeconfig(error.to_string()))
+}
+
+fn override_cluster(cluster: &mut ClusterEntry, options: &ClusterOptions) {
+    let replace = |field: &mut Option<String>, wish: &Option<String>| {
+        if wish.is_some() {
+            field.clone_from(wish);
+        }
+    };
+    replace(&mut cluster.server, &options.server);
+    replace(&mut cluster.tls_server_name, &options.tls_server_name);
+    replace(&mut cluster.proxy_url, &options.proxy_url);
+    if let Some(path) = &options.certificate_authority {
+        cluster.certificate_authority = Some(path.clone());
+        cluster.certificate_authority_data = None;
+    }
+    if let Some(skip) = options.insecure_skip_tls_verify {
+        cluster.insecure_skip_tls_verify = Some(skip);
+        if skip {
+            cluster.certificate_authority = None;
+            cluster.certificate_authority_data = None;
+        }
+    }
+    if options.disable_compression.is_some() {
+        cluster.disable_compression = options.disable_compression;
+    }
+}
+
+fn override_user(user: &mut AuthInfo, options: &ClusterOptions) {
+    if let Some(token) = &options.token {
+        *user = AuthInfo {
+            token: Some(token.clone().into()),
+            ..AuthInfo::default()
+        };
+    }
+    if let Some(path) = &options.client_certificate {
+        user.client_certificate = Some(path.clone());
+        user.client_certificate_data = None;
+    }
+    if let Some(path) = &options.client_key {
+        user.client_key = Some(path.clone());
+        user.client_key_data = None;
+    }
+    if options.username.is_some() {
+        user.username.clone_from(&options.username);
+    }
+    if let Some(password) = &options.password {
+        user.password = Some(password.clone().into());
+    }
+    if options.impersonate.is_some() {
+        user.impersonate.clone_from(&options.impersonate);
+    }
+    if options.impersonate_uid.is_some() {
+        user.impersonate_uid.clone_from(&options.impersonate_uid);
+    }
+    if !options.impersonate_groups.is_empty() {
+        user.impersonate_groups = Some(options.impersonate_groups.clone());
+    }
+}
+
+fn says_who_asks(user: &AuthInfo) -> bool {
+    let given = |field: &Option<String>| field.as_deref().is_some_and(|text| !text.is_empty());
+    given(&user.username)
+        || given(&user.client_certificate)
+        || user.client_certificate_data.is_some()
+        || user.token.is_some()
+        || user.auth_provider.is_some()
+        || user.exec.is_some()
+}
+
+/// Whether a person sits before the program. One of the two may be a file: what is asked goes to the terminal itself.
+fn somebody_is_there() -> bool {
+    rustix::termios::isatty(rustix::stdio::stdin())
+        || rustix::termios::isatty(rustix::stdio::stdout())
+}
+
+/// Asks for a name and a password, in the words that the Kubernetes client asks in.
+fn sign_in(user: &mut AuthInfo) -> Result<(), ClusterError> {
+    let terminal = Terminal::new();
+    let name = terminal
+        .ask("Please enter Username")
+        .filter(|name| !name.is_empty())
+        .ok_or(ClusterError::SignIn("name"))?;
+    let password = terminal
+        .passphrase("Please enter Password")
+        .ok_or(ClusterError::SignIn("password"))?;
+    user.username = Some(name);
+    user.password = Some(password.expose().to_owned().into());
+    Ok(())
+}

@@ -4,6 +4,7 @@
 //! done: a command is refused when a database does not answer at its start, and stops when a row is not taken.
 
 mod connection_string;
+mod place;
 mod postgres;
 mod tls;
 

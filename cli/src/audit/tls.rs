@@ -3,6 +3,7 @@
 use std::fs;
 use std::future::Future;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,7 +26,6 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use super::connection_string::Settings;
-use super::postgres::is_well_kept;
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -181,6 +181,13 @@ fn file(name: &'static str, error: &io::Error) -> TlsError {
         name,
         reason: error.to_string(),
     }
+}
+
+/// Whether a private key is kept as PostgreSQL's clients ask for: for its owner alone, or root's and for a group to read.
+fn is_well_kept(path: &Path) -> std::io::Result<bool> {
+    let metadata = fs::metadata(path)?;
+    let mode = metadata.mode() & 0o777;
+    Ok(mode & !0o600 == 0 || (metadata.uid() == 0 && mode & !0o640 == 0))
 }
 
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);

@@ -131,6 +131,20 @@ fn choose(text: &[u8], spot: &Spot) -> Form {
     }
 }
 
+/// The characters that allow every form wherever they stand but first: nearly all of a ciphertext.
+static ORDINARY: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0x21;
+    while byte < 0x7F {
+        table[byte] = !matches!(
+            byte as u8,
+            b',' | b'?' | b'[' | b']' | b'{' | b'}' | b':' | b'#'
+        );
+        byte += 1;
+    }
+    table
+};
+
 /// Which forms the characters of a text allow.
 struct Shape {
     flow_plain: bool,
@@ -172,6 +186,13 @@ impl Shape {
         let mut at = 0;
         while at < text.len() {
             let byte = text[at];
+            if ORDINARY[usize::from(byte)] {
+                (after_space, after_break, after_blank) = (false, false, false);
+                let rest = &text[at..];
+                let is_ordinary = |byte: &u8| ORDINARY[usize::from(*byte)];
+                at += rest.iter().take_while(|byte| is_ordinary(byte)).count();
+                continue;
+            }
             let width = width(byte);
             if at > 0 {
                 match byte {

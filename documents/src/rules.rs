@@ -91,6 +91,12 @@ impl PathPattern {
         }
     }
 
+    /// Whether it is found in every path, as far as that shows at once.
+    fn takes_everything(&self) -> bool {
+        let rest = self.text.trim_start_matches('^').trim_end_matches('$');
+        matches!(rest, "" | ".*" | ".+")
+    }
+
     /// Whether it is found anywhere in a path; a broken one is an error when it is reached.
     pub fn matches(&self, path: &str) -> Result<bool, ConfigError> {
         match &self.compiled {
@@ -227,6 +233,35 @@ impl Config {
             path: path.to_owned(),
             steps,
         }
+    }
+
+    /// The creation rules that no file comes to: the first pattern that is found decides, and an earlier one is found
+    /// wherever theirs is.
+    pub fn unreached(&self) -> Vec<ConfigWarning> {
+        let rules: Vec<&CreationRule> = self.creation_rules.iter().flatten().collect();
+        let mut unreached = Vec::new();
+        for (number, rule) in rules.iter().enumerate() {
+            let earlier = rules[..number].iter().position(|earlier| {
+                earlier.path_regex.takes_everything()
+                    || earlier.path_regex.text == rule.path_regex.text
+            });
+            if let Some(earlier) = earlier {
+                let why = if rules[earlier].path_regex.takes_everything() {
+                    "takes every file"
+                } else {
+                    "has the same pattern"
+                };
+                unreached.push(ConfigWarning {
+                    line: rule.line,
+                    path: format!("creation_rules[{number}]"),
+                    text: format!(
+                        "no file comes to this rule: rule {earlier} (line {}) {why}",
+                        rules[earlier].line
+                    ),
+                });
+            }
+        }
+        unreached
     }
 
     /// Everything that would fail if it were used.

@@ -4,10 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use sealwright_crypto::secret::SecretBytes;
+use sealwright_documents::envelope::{Encrypted, ReadError};
+use sealwright_documents::metadata::MetadataError;
 use serde_json::{Value, json};
 
-use super::{Change, absolute};
+use super::{Change, Input, Output, Settings, absolute, document};
 use crate::error::{Error, Kind, Result};
+use crate::file::Content;
 use crate::world::World;
 
 /// A command over many files.
@@ -219,6 +223,52 @@ impl Report {
         }
         Ok(())
     }
+}
+
+/// Passes over the files of folders that are not encrypted, such as manifests and templates beside the secrets. A file
+/// that was named has to be.
+pub(crate) fn unless_plain(
+    named: &[PathBuf],
+    file: &Path,
+    settings: &Settings,
+    work: impl FnOnce() -> Result<Change>,
+) -> Result<Change> {
+    let is_named = named
+        .iter()
+        .any(|path| absolute(path).is_ok_and(|path| path == file));
+    if is_named || !is_plain(file, settings) {
+        return work();
+    }
+    Ok(Change {
+        from: Input::File(file.to_owned()),
+        to: Output::InPlace,
+        original: None,
+        bytes: None,
+        content: Content::Plain,
+        keys: Vec::new(),
+        notes: Vec::new(),
+    })
+}
+
+/// Whether there is certainly no block of metadata in a file. What cannot be read may have one.
+fn is_plain(file: &Path, settings: &Settings) -> bool {
+    let Ok(original) = crate::file::read(file) else {
+        return false;
+    };
+    let bytes = original.into_bytes();
+    if !may_be_encrypted(&bytes) {
+        return true;
+    }
+    let format = document::input_format(settings, file);
+    matches!(
+        Encrypted::parse(format, bytes),
+        Err(ReadError::Metadata(MetadataError::NotFound))
+    )
+}
+
+/// Whether a text has the word that every block of metadata has. Templates that no parser takes seldom have it.
+pub(crate) fn may_be_encrypted(text: &SecretBytes) -> bool {
+    text.expose().windows(4).any(|word| word == b"sops")
 }
 
 /// A path as people read it: relative to the working folder where it lies below it, on one line whatever is in it.

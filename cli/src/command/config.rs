@@ -222,19 +222,22 @@ pub(crate) fn check(world: &World, path: Option<&Path>, as_json: bool) -> Result
         .into_iter()
         .map(|problem| (problem.line, problem.path, problem.reason))
         .collect();
+    let unreached = config.rules.unreached();
     findings.extend(
         config
             .rules
             .warnings
             .iter()
+            .chain(&unreached)
             .map(|warning| (warning.line, warning.path.clone(), warning.text.clone())),
     );
-    for rule in config.rules.creation_rules.iter().flatten() {
+    for (number, rule) in config.rules.creation_rules.iter().flatten().enumerate() {
         for key in rule.groups().into_iter().flatten().flatten() {
             if let KeyFields::Age { recipient } = key
                 && let Err(error) = AgeKey::parse(recipient, world.keys.identities())
             {
-                findings.push((rule.line, "age".to_owned(), error.to_string()));
+                let field = format!("creation_rules[{number}].age");
+                findings.push((rule.line, field, error.to_string()));
             }
         }
     }
@@ -373,4 +376,39 @@ pub(crate) fn explain(
         selection.field(),
         selection.text()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d16_a_given_context_is_for_kms_keys_without_one_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".sops.yaml");
+        let arn = "arn:aws:kms:eu-west-1:000000000000:key/00000000-0000-0000-0000-00000000000";
+        let rules = format!(
+            "creation_rules:\n  - path_regex: flat\n    kms: {arn}1\n  - key_groups:\n      - kms:\n          - arn: {arn}1\n          - arn: {arn}2\n            context:\n              own: one\n"
+        );
+        std::fs::File::create(&path)
+            .and_then(|mut file| std::io::Write::write_all(&mut file, rules.as_bytes()))
+            .unwrap();
+        let config = read(&path).unwrap();
+        let given = BTreeMap::from([("given".to_owned(), "yes".to_owned())]);
+        let contexts: Vec<Vec<String>> = config
+            .rules
+            .creation_rules
+            .iter()
+            .flatten()
+            .map(|rule| {
+                let rule = read_rule(rule, &given).unwrap();
+                let names = |key| match key {
+                    KeyFields::Kms { context, .. } => context.into_keys().collect(),
+                    _ => "another kind".to_owned(),
+                };
+                rule.groups.into_iter().flatten().map(names).collect()
+            })
+            .collect();
+        assert_eq!(contexts, [vec!["given"], vec!["given", "own"]]);
+    }
 }

@@ -52,7 +52,14 @@ impl Order {
 struct Attempt {
     part: Option<KeyPart>,
     opened_by: Option<String>,
-    failures: Vec<(String, Vec<String>)>,
+    failures: Vec<Failure>,
+}
+
+/// Why a key did not open its group.
+struct Failure {
+    kind: KeyKind,
+    identity: String,
+    reasons: Vec<String>,
 }
 
 /// Recovers the data key of a file. Groups are asked until there are enough of them (D23).
@@ -121,15 +128,59 @@ fn ask_group(world: &World, settings: &Settings, keys: &[&KeyEntry]) -> Attempt 
                 attempt.part = Some(part);
                 return attempt;
             }
-            Ok(None) => reasons.push("its private key is not here".to_owned()),
+            Ok(None) => reasons.push(not_here(entry.key.kind())),
             Err(KeyError { reason, tried, .. }) => {
                 reasons.push(reason);
                 reasons.extend(tried);
             }
         }
-        attempt.failures.push((key.identity(), reasons));
+        attempt.failures.push(Failure {
+            kind: entry.key.kind(),
+            identity: key.identity(),
+            reasons,
+        });
     }
     attempt
+}
+
+/// Where a private key was looked for that is not there.
+fn not_here(kind: KeyKind) -> String {
+    let home = match std::env::var_os("GNUPGHOME").filter(|home| !home.is_empty()) {
+        Some(home) => format!("GNUPGHOME, {}", home.to_string_lossy()),
+        None => "~/.gnupg; GNUPGHOME is not set".to_owned(),
+    };
+    match kind {
+        KeyKind::Pgp => format!("gpg has no private key for it (looked in {home})"),
+        _ => "its private key is not here".to_owned(),
+    }
+}
+
+/// What can be done about keys that did not open, once for each kind.
+fn advice(attempts: &[Attempt]) -> Vec<String> {
+    let failed = || {
+        let groups = attempts.iter().filter(|attempt| attempt.part.is_none());
+        groups.flat_map(|attempt| &attempt.failures)
+    };
+    let of = |kind: KeyKind| failed().find(move |failure| failure.kind == kind);
+    let is_ssh = |failure: &&Failure| failure.identity.starts_with("ssh-");
+    let ages = || failed().filter(|failure| failure.kind == KeyKind::Age);
+    let mut hints = Vec::new();
+    if let Some(Failure { identity, .. }) = ages().find(|failure| !is_ssh(failure)) {
+        hints.push(format!(
+            "age: let SOPS_AGE_KEY_FILE name the file that holds the identity (AGE-SECRET-KEY-…) of {identity}, or add it to sops/age/keys.txt in your settings"
+        ));
+    }
+    if let Some(Failure { identity, .. }) = ages().find(is_ssh) {
+        hints.push(format!(
+            "SSH: let SOPS_AGE_SSH_PRIVATE_KEY_FILE name the private half of {identity}"
+        ));
+    }
+    if let Some(Failure { identity, .. }) = of(KeyKind::Pgp) {
+        hints.push(format!(
+            "OpenPGP: `gpg --list-secret-keys {identity}` must show the key; import it with `gpg --import`, or let GNUPGHOME name the folder that has it"
+        ));
+    }
+    hints
 }
 
 /// The report of 3.9: what came of each group, each key and each place that was looked at.
@@ -147,7 +198,10 @@ fn unrecovered(terminal: &Terminal, attempts: Vec<Attempt>, needed: usize) -> Er
             text.push('\n');
             continue;
         }
-        for (identity, reasons) in &attempt.failures {
+        for Failure {
+            identity, reasons, ..
+        } in &attempt.failures
+        {
             let verdict = terminal.paint("31", "FAILED");
             write!(text, "\n  {identity}: {verdict}").expect("memory takes it");
             for reason in reasons {
@@ -168,15 +222,21 @@ fn unrecovered(terminal: &Terminal, attempts: Vec<Attempt>, needed: usize) -> Er
          add a key of yours."
             .to_owned()
     } else {
+        let lacking = match needed - recovered {
+            1 => "one key of one more group is needed".to_owned(),
+            more => format!("one key of each of {more} more groups is needed"),
+        };
         format!(
             "The data key is shared among the groups of the file, and {needed} of them are needed; \
-             {recovered} could be used."
+             {recovered} could be used: {lacking}."
         )
     };
     for line in wrap(&summary, 75) {
         write!(text, "\n{line}").expect("memory takes it");
     }
-    Error::new(Kind::NoDataKey, text)
+    let mut error = Error::new(Kind::NoDataKey, text);
+    error.hints = advice(&attempts);
+    error
 }
 
 fn wrap(text: &str, width: usize) -> Vec<String> {

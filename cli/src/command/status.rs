@@ -114,7 +114,11 @@ impl Status {
     fn look(&self, path: &Path) -> std::result::Result<Option<Encrypted>, String> {
         let original = file::read(path).map_err(|error| error.to_string())?;
         let format = document::input_format(&self.settings, path);
-        match Encrypted::parse(format, original.into_bytes()) {
+        let bytes = original.into_bytes();
+        if !batch::may_be_encrypted(&bytes) {
+            return Ok(None);
+        }
+        match Encrypted::parse(format, bytes) {
             Ok(file) => Ok(Some(file)),
             Err(ReadError::Metadata(MetadataError::NotFound)) => Ok(None),
             Err(error) => Err(error.to_string()),

@@ -81,11 +81,12 @@ fn man_pages(world: &World, folder: Option<&std::path::Path>) -> Result<()> {
     let Some(folder) = folder else {
         return world.terminal.out(&render(command)?);
     };
-    let mut pages = vec![("sealwright".to_owned(), command.clone())];
-    for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
-        let name = format!("sealwright-{}", verb.get_name());
-        pages.push((name, verb.clone()));
-    }
+    let failed = |error: std::io::Error| {
+        Error::new(Kind::Write, format!("cannot create {}", folder.display())).because(error)
+    };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let mut pages = Vec::new();
+    collect_pages("sealwright", &command, &mut pages);
     for (name, command) in pages {
         let page = sealwright_crypto::secret::SecretBytes::from(render(command)?);
         crate::file::replace(
@@ -97,6 +98,16 @@ fn man_pages(world: &World, folder: Option<&std::path::Path>) -> Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// A page for a command and for each verb below it, as Git names its pages.
+fn collect_pages(name: &str, command: &clap::Command, pages: &mut Vec<(String, clap::Command)>) {
+    pages.push((name.to_owned(), command.clone()));
+    for verb in command.get_subcommands() {
+        if !verb.is_hide_set() && verb.get_name() != "help" {
+            collect_pages(&format!("{name}-{}", verb.get_name()), verb, pages);
+        }
+    }
 }
 
 /// Shows an error as one line of JSON on standard error.

@@ -184,7 +184,15 @@ impl Identities {
             .map_err(|error| format!("the command {command:?} cannot be run: {error}"))?;
         match outcome.failure {
             None => Ok(outcome.output),
-            Some(failure) => Err(format!("the command {command:?} failed: {failure}")),
+            Some(failure) => {
+                let complaint = String::from_utf8_lossy(&outcome.complaint);
+                let complaint = complaint.lines().find(|line| !line.trim().is_empty());
+                let complaint = complaint.map(|line| format!(": {}", line.trim()));
+                Err(format!(
+                    "the command {command:?} failed: {failure}{}",
+                    complaint.unwrap_or_default()
+                ))
+            }
         }
     }
 
@@ -366,7 +374,9 @@ impl<'a> Search<'a> {
                 .collect(),
         );
         if !for_ssh && self.identities.places.iter().any(|place| place.is_ssh()) {
-            let kinds: Vec<&str> = stanzas.iter().map(|stanza| stanza.tag.as_str()).collect();
+            // Every file has one more that is for nobody, so that readers learn to skip what they do not know.
+            let kinds = stanzas.iter().map(|stanza| stanza.tag.as_str());
+            let kinds: Vec<&str> = kinds.filter(|tag| !tag.ends_with("-grease")).collect();
             self.tried.borrow_mut().push(format!(
                 "SSH keys: not looked at, they do not open {}",
                 kinds.join(", ")

@@ -32,10 +32,14 @@ mod exec;
 mod exit_codes;
 #[path = "sops_cli/functional.rs"]
 mod functional;
+#[path = "sops_cli/key_reports.rs"]
+mod key_reports;
 #[path = "sops_cli/key_service.rs"]
 mod key_service;
 #[path = "sops_cli/kills.rs"]
 mod kills;
+#[path = "sops_cli/many_files.rs"]
+mod many_files;
 #[path = "sops_cli/markers.rs"]
 mod markers;
 #[path = "sops_cli/own_verbs.rs"]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::command::batch::{Batch, Outcome, Report};
+use crate::command::batch::{Batch, Outcome, Report, unless_plain};
 use crate::command::{
     self, Input, KeyTexts, Output, SelectionTexts, Settings, absolute, parse_tree_path,
 };
@@ -110,6 +110,8 @@ pub(super) enum Verb {
         formats: Formats,
     },
     /// Decrypt a file into an editor and encrypt what comes back.
+    #[command(after_help = "Examples:\n  sealwright edit app.yaml\n  \
+        EDITOR='code --wait' sealwright edit app.yaml")]
     Edit {
         /// The file; it is created when it does not exist.
         file: PathBuf,
@@ -148,6 +150,8 @@ pub(super) enum Verb {
         dry_run: bool,
     },
     /// Remove one value of an encrypted file.
+    #[command(after_help = "Examples:\n  sealwright unset app.yaml db.password\n  \
+        sealwright unset --dry-run app.yaml '[\"db\"][\"password\"]'")]
     Unset {
         /// The file.
         file: PathBuf,
@@ -246,6 +250,8 @@ pub(super) enum Verb {
         out: Option<PathBuf>,
     },
     /// Tell which files are encrypted, when, with which keys; nothing is decrypted.
+    #[command(after_help = "Examples:\n  sealwright status secrets/\n  \
+        sealwright status --check secrets/   # in CI\n  sealwright --output json status . | jq .files[].keys")]
     Status {
         /// Files and folders.
         #[arg(required = true)]
@@ -260,11 +266,15 @@ pub(super) enum Verb {
         verb: ConfigVerb,
     },
     /// Print a completion script for a shell.
+    #[command(after_help = "Example:\n  \
+        sealwright completions bash > ~/.local/share/bash-completion/completions/sealwright")]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
     /// Print the manual, or write the pages of all verbs into a folder.
+    #[command(after_help = "Examples:\n  sealwright man | man -l -\n  \
+        sealwright man ~/.local/share/man/man1")]
     Man {
         /// The folder.
         folder: Option<PathBuf>,
@@ -275,6 +285,7 @@ pub(super) enum Verb {
 #[derive(Debug, Subcommand)]
 pub(super) enum GroupVerb {
     /// Add a key group.
+    #[command(after_help = "Example:\n  sealwright groups add app.yaml --age age1… --threshold 2")]
     Add {
         /// The file.
         file: PathBuf,
@@ -289,6 +300,7 @@ pub(super) enum GroupVerb {
         threshold: Option<u32>,
     },
     /// Remove a key group.
+    #[command(after_help = "Example:\n  sealwright groups delete app.yaml 1 --threshold 1")]
     Delete {
         /// The file.
         file: PathBuf,
@@ -304,10 +316,13 @@ pub(super) enum GroupVerb {
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigVerb {
     /// Check it strictly: unknown fields, keys that cannot be read, rules that can never match.
+    #[command(after_help = "Example:\n  sealwright config check   # in CI")]
     Check,
     /// Print its JSON schema, for editors.
+    #[command(after_help = "Example:\n  sealwright config schema > sops.schema.json")]
     Schema,
     /// Tell which rule a file falls under and why, and what it says.
+    #[command(after_help = "Example:\n  sealwright config explain secrets/db.yaml")]
     Explain {
         /// The file, which need not exist.
         file: PathBuf,
@@ -547,7 +562,7 @@ impl Verb {
                 let add = texts(&add_age, &add_pgp);
                 let remove = texts(&rm_age, &rm_pgp);
                 caution.each(world, json, "rotated", &paths, &|path| {
-                    command::Rotate {
+                    let rotate = command::Rotate {
                         from: Input::File(path.to_owned()),
                         to: Output::InPlace,
                         name: path.to_owned(),
@@ -557,13 +572,16 @@ impl Verb {
                         ignore_mac: false,
                         needs_rule: false,
                         settings: settings(None),
-                    }
-                    .change(world)
+                    };
+                    unless_plain(&paths, path, &settings(None), || rotate.change(world))
                 })
             }
             Verb::UpdateKeys { paths, caution } => {
                 caution.each(world, json, "updated", &paths, &|path| {
-                    command::update_keys::change(world, path, &settings(None))
+                    let settings = settings(None);
+                    unless_plain(&paths, path, &settings, || {
+                        command::update_keys::change(world, path, &settings)
+                    })
                 })
             }
             Verb::Groups { verb } => match verb {

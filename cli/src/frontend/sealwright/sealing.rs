@@ -21,8 +21,8 @@ pub(super) enum SealVerb {
     /// Seal Secrets, so that only the controller of one cluster can open them.
     #[command(
         after_help = "Examples:\n  sealwright seal secret.yaml --cert cert.pem --out sealed.yaml\n  \
-        kubectl create secret generic db --dry-run=client --from-file=pw -o yaml | sealwright seal -n prod > db.yaml\n  \
-        sealwright seal secret.yaml --merge-into sealed.yaml"
+        kubectl get secret db -o yaml | sealwright seal --cert cert.pem > sealed-db.yaml\n  \
+        sealwright seal secret.yaml --cert cert.pem --merge-into sealed.yaml"
     )]
     Seal {
         /// The Secrets in YAML or JSON; standard input without a file.

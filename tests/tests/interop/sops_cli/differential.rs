@@ -608,7 +608,8 @@ impl Words<'_> {
                 "cat {}",
                 "basename {} | cut -c1-8",
                 "exit 9",
-                "cat {} {} >/dev/null & sleep 0; exit 0",
+                // A second reader that comes in time waits for ever, and must not hold our pipes meanwhile.
+                "cat {} {} >/dev/null 2>&1 & sleep 0; exit 0",
                 "true",
                 "test -p {} && echo fifo || echo file",
             ])

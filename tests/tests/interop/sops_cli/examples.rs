@@ -5,6 +5,7 @@
 //! Where a printed line differs from run to run, `…` stands for any text in it; a block without printed lines only has
 //! to succeed. A command that is followed by `[N]` on a line of its own ends with that code.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -133,6 +134,158 @@ fn collect(folder: &Path, pages: &mut Vec<PathBuf>) {
         }
     }
     pages.sort();
+}
+
+/// What an example of a help needs a cluster for.
+const NEED_A_CLUSTER: [&str; 2] = [
+    "sealwright cert > cert.pem",
+    "sealwright validate sealed.yaml",
+];
+
+#[test]
+fn every_example_of_the_help_runs() {
+    let desk = Desk::with_rule();
+    let mut examples = 0;
+    for verb in leaves(&desk, Vec::new()) {
+        let help = help_of(&desk, &verb);
+        let lines: Vec<&str> = help
+            .lines()
+            .skip_while(|line| !line.starts_with("Example"))
+            .skip(1)
+            .collect();
+        assert!(!lines.is_empty(), "{verb:?} has no example");
+        for line in lines {
+            let example = line.strip_prefix("  ").unwrap_or_default();
+            assert!(
+                example.contains("sealwright") && line.len() < 100,
+                "{verb:?}: a line that a terminal breaks cannot be copied: {line}"
+            );
+            if !NEED_A_CLUSTER.contains(&example) {
+                perform(&verb, example);
+            }
+            examples += 1;
+        }
+    }
+    assert!(examples > 30, "only {examples} examples were found");
+}
+
+fn help_of(desk: &Desk, verb: &[String]) -> String {
+    let words = verb.iter().map(String::as_str).chain(["--help"]);
+    desk.sealwright(words).good()
+}
+
+/// The verbs that have no verbs below them.
+fn leaves(desk: &Desk, verb: Vec<String>) -> Vec<Vec<String>> {
+    let help = help_of(desk, &verb);
+    let below: Vec<&str> = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect();
+    if below.is_empty() {
+        return vec![verb];
+    }
+    let each = below.into_iter().flat_map(|name| {
+        let mut verb = verb.clone();
+        verb.push(name.to_owned());
+        leaves(desk, verb)
+    });
+    each.collect()
+}
+
+/// Runs an example where everything is that it speaks of.
+fn perform(verb: &[String], example: &str) {
+    let mut desk = Desk::new();
+    let both = desk.recipients[..2].join(",");
+    desk.write(".sops.yaml", format!("creation_rules:\n  - age: {both}\n"));
+    desk.set("XDG_CONFIG_HOME", "");
+    desk.set("PASSWORD", "pw");
+    desk.set("EDITOR", "sed -i s/admin/root/");
+    let bin = desk.root.path().join("bin");
+    let put = |name: &str, script: &str| {
+        let path = bin.join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    std::os::unix::fs::symlink(
+        desk.program(super::Whose::Sealwright),
+        bin.join("sealwright"),
+    )
+    .unwrap();
+    put("generate", "echo A=b");
+    put("server", "cat \"$2\" > /dev/null");
+    put("code", "sed -i s/admin/root/ \"$2\"");
+    put("kubectl", "cat secret.yaml");
+    put("jq", "cat > /dev/null");
+    put("man", "grep -q TH");
+    std::fs::create_dir_all(desk.home().join(".local/share/man/man1")).unwrap();
+    std::fs::create_dir_all(desk.home().join(".local/share/bash-completion/completions")).unwrap();
+    desk.write("server", "#!/bin/sh\ntest \"$A\" = b\n");
+    std::fs::set_permissions(desk.path("server"), PermissionsExt::from_mode(0o755)).unwrap();
+    let app = "db:\n  user: admin\n  password: old\na.b: [first]\nreplicas: 1\n";
+    for (name, text) in [
+        ("app.yaml", app),
+        ("secrets/db.yaml", app),
+        ("app.env", "A=b\n"),
+        ("config.json", "{\"a\": 1}\n"),
+    ] {
+        desk.write(name, text);
+    }
+    let encrypts = verb[0] == "encrypt";
+    if !encrypts {
+        let files = ["app.yaml", "secrets", "app.env", "config.json"];
+        desk.sealwright(["encrypt", "-i"].iter().chain(&files))
+            .good();
+    }
+    if verb[0] == "groups" {
+        let age = desk.recipients[1].clone();
+        desk.sealwright([
+            "groups",
+            "add",
+            "app.yaml",
+            "--threshold",
+            "2",
+            "--age",
+            &age,
+        ])
+        .good();
+    }
+    desk.write(
+        "secret.yaml",
+        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\n  namespace: prod\nstringData:\n  pw: old\n",
+    );
+    for (key, cert) in [("backup.yaml", "cert.pem"), ("new.key", "new.pem")] {
+        desk.sealwright([
+            "sealing-key",
+            "--bits",
+            "2048",
+            "--key",
+            key,
+            "--cert",
+            cert,
+        ])
+        .good();
+    }
+    std::fs::create_dir_all(desk.path("clusters/prod")).unwrap();
+    for out in ["sealed.yaml", "clusters/prod/db.yaml"] {
+        desk.sealwright(["seal", "secret.yaml", "--cert", "cert.pem", "--out", out])
+            .good();
+    }
+    if verb[0] == "sealing-key" {
+        std::fs::remove_file(desk.path("cert.pem")).unwrap();
+    }
+    let mut shell = Command::new("sh");
+    desk.furnish(&mut shell);
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let command = example.replace("age1…", &desk.recipients[1]);
+    let ran = run(shell.env("PATH", path).args(["-c", &command]), b"");
+    // With --check there is something to do here.
+    let code = i32::from(verb[0] == "reseal" && example.contains("--check"));
+    assert_eq!(ran.code, code, "$ {example}\n{}{}", ran.show_out(), ran.err);
 }
 
 #[test]

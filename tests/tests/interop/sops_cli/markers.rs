@@ -436,3 +436,86 @@ fn s28_to_s34_kinds_of_keys_that_are_not_in_this_build_are_named() {
     assert!(desk.read("b.yaml").contains("resource_id: projects/p"));
     assert_eq!(desk.theirs(["decrypt", "b.yaml"]).good(), "b: 2\n");
 }
+
+#[test]
+fn d9_groups_add_does_not_pass_over_a_kind_of_key() {
+    let desk = Desk::with_rule();
+    desk.theirs_encrypts("a.yaml", "a: 1\n", &[]);
+    let before = desk.bytes("a.yaml");
+    let age = desk.recipients[1].clone();
+    let key = "eu-west-1:00000000-0000-0000-0000-000000000000";
+    let words = [
+        "groups", "add", "-i", "--file", "a.yaml", "--age", &age, "--hckms", key,
+    ];
+    // The real program adds the group without that key, and says nothing.
+    let err = desk.ours(words).fails(1);
+    assert!(
+        err.contains(key) && err.contains("Huawei Cloud KMS"),
+        "{err}"
+    );
+    assert_eq!(desk.bytes("a.yaml"), before);
+    desk.theirs(words).good();
+    assert!(!desk.read("a.yaml").contains("hckms: ["));
+}
+
+#[test]
+fn d10_d11_nothing_is_published_rather_than_something_else() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let mut desk = Desk::with_rule();
+    desk.set("VAULT_TOKEN", "token");
+    desk.theirs_encrypts("a.yaml", "list:\n  - k_unencrypted: v\n", &[]);
+    let age = desk.recipients[1].clone();
+    for rule in [
+        format!(
+            "vault_path: p\n    vault_address: http://{}\n",
+            listener.local_addr().unwrap()
+        ),
+        format!(
+            "s3_bucket: b\n    recreation_rule:\n      encrypted_regex: ^k\n      age: {age}\n"
+        ),
+    ] {
+        desk.write(".sops.yaml", format!("destination_rules:\n  - {rule}"));
+        let err = desk.ours(["publish", "--yes", "a.yaml"]).fails(1);
+        assert!(err.contains("this build"), "{err}");
+    }
+    assert!(listener.accept().is_err(), "nobody is asked for anything");
+}
+
+#[test]
+fn a_last_line_break_that_an_editor_takes_away_does_no_harm() {
+    let desk = Desk::with_rule();
+    for text in [
+        "a: b\nc: |\n  one\n  two\n",
+        "a: b\nc: |+\n  one\n  two\n\n",
+        "a: b\nc_unencrypted: |\n  one\n  two\n",
+    ] {
+        desk.write("a.yaml", text);
+        desk.ours(["encrypt", "-i", "a.yaml"]).good();
+        let whole = desk.read("a.yaml");
+        desk.write("a.yaml", whole.trim_end());
+        desk.theirs(["decrypt", "a.yaml"]).good();
+        assert_eq!(desk.ours(["decrypt", "a.yaml"]).good(), text);
+    }
+    // With the block in front, the value that stands in clear ends where the text ends: it was changed.
+    let whole = desk.read("a.yaml");
+    let (values, block) = whole.split_at(whole.find("sops:\n").unwrap());
+    desk.write(
+        "a.yaml",
+        format!("{}\n{}", block.trim_end(), values.trim_end()),
+    );
+    for whose in [Whose::Theirs, Whose::Ours] {
+        desk.run(whose, ["decrypt", "a.yaml"]).fails(51);
+    }
+    // What is edited comes back as it was edited.
+    let mut desk = desk;
+    desk.set("EDITOR", "perl -pi -e 'chomp if eof'");
+    desk.write("a.yaml", "a: b\nc: |\n  one\n  two\n");
+    desk.ours(["encrypt", "-i", "a.yaml"]).good();
+    desk.ours(["edit", "a.yaml"]).good();
+    assert_eq!(
+        desk.ours(["decrypt", "a.yaml"]).good(),
+        "a: b\nc: |\n  one\n  two"
+    );
+    desk.theirs(["decrypt", "a.yaml"]).good();
+}

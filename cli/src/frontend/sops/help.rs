@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::flags::{Command, Flag, ROOT, Takes};
+use super::commands::{Command, ROOT};
+use super::flags::{Flag, Takes};
 
 /// The help of the program.
 pub(super) fn of_program(name: &str) -> String {

@@ -7,7 +7,8 @@
 
 use std::ffi::{OsStr, OsString};
 
-use super::flags::{Command, Flag, Takes};
+use super::commands::Command;
+use super::flags::{Flag, Takes};
 
 /// The values of one command's flags.
 #[derive(Debug)]
@@ -343,7 +344,7 @@ fn read_int(text: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::flags::ROOT;
+    use super::super::commands::ROOT;
     use super::*;
 
     fn words(line: &str) -> Vec<OsString> {

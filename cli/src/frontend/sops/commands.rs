@@ -1,0 +1,470 @@
+//! Every command of the `sops` front-end with its flags, in one list: the parser, the help and the completion read it.
+
+use super::flags::*;
+
+/// One command.
+#[derive(Debug)]
+pub(super) struct Command {
+    pub(super) name: &'static str,
+    /// What stands after the options in the usage line.
+    pub(super) operands: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) flags: &'static [&'static Flag],
+    pub(super) commands: &'static [Command],
+    pub(super) examples: &'static [(&'static str, &'static str)],
+}
+
+/// The program itself: its flags before a command, and all of the mode without a command.
+pub(super) static ROOT: Command = Command {
+    name: "sops",
+    operands: "[file]",
+    summary: "encrypted files for Git: edit, encrypt, decrypt and share them",
+    flags: &[
+        &DECRYPT,
+        &ENCRYPT,
+        &ROTATE,
+        &DISABLE_VERSION_CHECK,
+        &CHECK_FOR_UPDATES,
+        &KMS,
+        &AWS_PROFILE,
+        &GCP_KMS,
+        &HCKMS,
+        &AZURE_KV,
+        &VAULT,
+        &PGP,
+        &AGE,
+        &IN_PLACE,
+        &EXTRACT,
+        &INPUT_TYPE,
+        &OUTPUT_TYPE,
+        &SHOW_MASTER_KEYS,
+        &ADD_GCP_KMS,
+        &RM_GCP_KMS,
+        &ADD_HCKMS,
+        &RM_HCKMS,
+        &ADD_AZURE_KV,
+        &RM_AZURE_KV,
+        &ADD_KMS,
+        &RM_KMS,
+        &ADD_VAULT,
+        &RM_VAULT,
+        &ADD_AGE,
+        &RM_AGE,
+        &ADD_PGP,
+        &RM_PGP,
+        &IGNORE_MAC,
+        &MAC_ONLY_ENCRYPTED,
+        &UNENCRYPTED_SUFFIX,
+        &ENCRYPTED_SUFFIX,
+        &UNENCRYPTED_REGEX,
+        &ENCRYPTED_REGEX,
+        &UNENCRYPTED_COMMENT_REGEX,
+        &ENCRYPTED_COMMENT_REGEX,
+        &CONFIG,
+        &ENCRYPTION_CONTEXT,
+        &SET,
+        &THRESHOLD,
+        &INDENT,
+        &VERBOSE,
+        &OUTPUT,
+        &FILENAME_OVERRIDE,
+        &DECRYPTION_ORDER,
+        &LOCAL_SERVICE,
+        &SERVICE,
+        &HELP,
+        &VERSION,
+    ],
+    commands: &[
+        COMPLETION,
+        EXEC_ENV,
+        EXEC_FILE,
+        PUBLISH,
+        KEYSERVICE,
+        FILESTATUS,
+        GROUPS,
+        UPDATEKEYS,
+        DECRYPT_COMMAND,
+        ENCRYPT_COMMAND,
+        ROTATE_COMMAND,
+        EDIT,
+        SET_COMMAND,
+        UNSET,
+    ],
+    examples: &[
+        ("edit a file", "sops secrets.yaml"),
+        ("encrypt a file in place", "sops encrypt -i secrets.yaml"),
+        (
+            "print one value",
+            "sops decrypt --extract '[\"db\"][\"password\"]' secrets.yaml",
+        ),
+        (
+            "run a program with the values in its environment",
+            "sops exec-env app.env ./server",
+        ),
+    ],
+};
+
+const ENCRYPT_COMMAND: Command = Command {
+    name: "encrypt",
+    operands: "[file]",
+    summary: "encrypt a file, or standard input, and print the result",
+    flags: &[
+        &IN_PLACE,
+        &OUTPUT,
+        &KMS,
+        &AWS_PROFILE,
+        &GCP_KMS,
+        &HCKMS,
+        &AZURE_KV,
+        &VAULT,
+        &PGP,
+        &AGE,
+        &INPUT_TYPE,
+        &OUTPUT_TYPE,
+        &UNENCRYPTED_SUFFIX,
+        &ENCRYPTED_SUFFIX,
+        &UNENCRYPTED_REGEX,
+        &ENCRYPTED_REGEX,
+        &ENCRYPTION_CONTEXT,
+        &THRESHOLD,
+        &FILENAME_OVERRIDE,
+        &LOCAL_SERVICE,
+        &SERVICE,
+        &HELP,
+    ],
+    commands: &[],
+    examples: &[
+        (
+            "for one recipient",
+            "sops encrypt --age age1… secrets.yaml > secrets.enc.yaml",
+        ),
+        (
+            "from a pipe",
+            "generate | sops encrypt --filename-override app.env > app.env",
+        ),
+    ],
+};
+
+const DECRYPT_COMMAND: Command = Command {
+    name: "decrypt",
+    operands: "[file]",
+    summary: "decrypt a file, or standard input, and print the result",
+    flags: &[
+        &IN_PLACE,
+        &EXTRACT,
+        &OUTPUT,
+        &INPUT_TYPE,
+        &OUTPUT_TYPE,
+        &IGNORE_MAC,
+        &FILENAME_OVERRIDE,
+        &DECRYPTION_ORDER,
+        &LOCAL_SERVICE,
+        &SERVICE,
+        &HELP,
+    ],
+    commands: &[],
+    examples: &[
+        (
+            "one value",
+            "sops decrypt --extract '[\"db\"][\"password\"]' secrets.yaml",
+        ),
+        ("as JSON", "sops decrypt --output-type json secrets.yaml"),
+    ],
+};
+
+const ROTATE_COMMAND: Command = Command {
+    name: "rotate",
+    operands: "file",
+    summary: "make a new data key, encrypt all values anew, add and remove master keys",
+    flags: &[
+        &IN_PLACE,
+        &OUTPUT,
+        &INPUT_TYPE,
+        &OUTPUT_TYPE,
+        &ENCRYPTION_CONTEXT,
+        &ADD_GCP_KMS,
+        &RM_GCP_KMS,
+        &ADD_HCKMS,
+        &RM_HCKMS,
+        &ADD_AZURE_KV,
+        &RM_AZURE_KV,
+        &ADD_KMS,
+        &RM_KMS,
+        &ADD_VAULT,
+        &RM_VAULT,
+        &ADD_AGE,
+        &RM_AGE,
+        &ADD_PGP,
+        &RM_PGP,
+        &FILENAME_OVERRIDE,
+        &DECRYPTION_ORDER,
+        &LOCAL_SERVICE,
+        &SERVICE,
+        &HELP,
+    ],
+    commands: &[],
+    examples: &[(
+        "after somebody left",
+        "sops rotate -i --rm-age age1… secrets.yaml",
+    )],
+};
+
+const EDIT: Command = Command {
+    name: "edit",
+    operands: "file",
+    summary: "decrypt a file into an editor and encrypt what comes back",
+    flags: &[
+        &KMS,
+        &AWS_PROFILE,
+        &GCP_KMS,
+        &HCKMS,
+        &AZURE_KV,
+        &VAULT,
+        &PGP,
+        &AGE,
+        &INPUT_TYPE,
+        &OUTPUT_TYPE,
+        &UNENCRYPTED_SUFFIX,
+        &ENCRYPTED_SUFFIX,
+        &UNENCRYPTED_REGEX,
+        &ENCRYPTED_REGEX,
+        &ENCRYPTION_CONTEXT,
+        &THRESHOLD,
+        &SHOW_MASTER_KEYS,
+        &IGNORE_MAC,
+        &DECRYPTION_ORDER,
+        &LOCAL_SERVICE,
+        &SERVICE,
+        &HELP,
+    ],
+    commands: &[],
+    examples: &[(
+        "with another editor",
+        "SOPS_EDITOR='code --wait' sops edit secrets.yaml",
+    )],
+};
+
+const SET_COMMAND: Command = Command {
+    name: "set",
+    operands: "file index [value]",
+    summary: "set one value of an encrypted file; the value is JSON",
+    flags: &[
+        &INPUT_TYPE,
+        &OUTPUT_TYPE,
+        &VALUE_FILE,
+        &VALUE_STDIN,
+        &THRESHOLD,
+        &IGNORE_MAC,
+        &DECRYPTION_ORDER,
+        &IDEMPOTENT,
+        &LOCAL_SERVICE,
+        &SERVICE,
+        &HELP,
+    ],
+    commands: &[],
+    examples: &[
+        (
+            "a text",
+            "sops set secrets.yaml '[\"db\"][\"password\"]' '\"s3cr3t\"'",
+        ),
+        (
+            "without a trace in the process list",
+            "sops set --value-stdin secrets.yaml '[\"key\"]' < key.json",
+        ),
+    ],
+};
+
+const UNSET: Command = Command {
+    name: "unset",
+    operands: "file index",
+    summary: "remove one value of an encrypted file",
+    flags: &[
+        &INPUT_TYPE,
+        &OUTPUT_TYPE,
+        &THRESHOLD,
+        &IGNORE_MAC,
+        &DECRYPTION_ORDER,
+        &IDEMPOTENT,
+        &LOCAL_SERVICE,
+        &SERVICE,
+        &HELP,
+    ],
+    commands: &[],
+    examples: &[(
+        "a list element",
+        "sops unset secrets.yaml '[\"tokens\"][0]'",
+    )],
+};
+
+const EXEC_ENV: Command = Command {
+    name: "exec-env",
+    operands: "[file to decrypt] [command to run]",
+    summary: "run a command with the decrypted values in its environment",
+    flags: &[
+        &BACKGROUND,
+        &PRISTINE,
+        &USER,
+        &SAME_PROCESS,
+        &DECRYPTION_ORDER,
+        &LOCAL_SERVICE,
+        &SERVICE,
+        &HELP,
+    ],
+    commands: &[],
+    examples: &[("a server", "sops exec-env app.env ./server")],
+};
+
+const EXEC_FILE: Command = Command {
+    name: "exec-file",
+    operands: "[file to decrypt] [command to run]",
+    summary: "run a command with the decrypted file as a named pipe or file; {} stands for its path",
+    flags: &[
+        &BACKGROUND,
+        &NO_FIFO,
+        &USER,
+        &INPUT_TYPE,
+        &OUTPUT_TYPE,
+        &FILENAME,
+        &DECRYPTION_ORDER,
+        &LOCAL_SERVICE,
+        &SERVICE,
+        &HELP,
+    ],
+    commands: &[],
+    examples: &[(
+        "a program that wants a file",
+        "sops exec-file config.json 'server --config {}'",
+    )],
+};
+
+const PUBLISH: Command = Command {
+    name: "publish",
+    operands: "file",
+    summary: "put a file or folder where the destination rules say",
+    flags: &[
+        &YES,
+        &OMIT_EXTENSIONS,
+        &RECURSIVE,
+        &VERBOSE,
+        &DECRYPTION_ORDER,
+        &LOCAL_SERVICE,
+        &SERVICE,
+        &HELP,
+    ],
+    commands: &[],
+    examples: &[],
+};
+
+const KEYSERVICE: Command = Command {
+    name: "keyservice",
+    operands: "",
+    summary: "lend this machine's keys to others over gRPC",
+    flags: &[&NETWORK, &ADDRESS, &PROMPT, &VERBOSE, &HELP],
+    commands: &[],
+    examples: &[(
+        "on a socket",
+        "sops keyservice --network unix --address /run/user/1000/sops.sock",
+    )],
+};
+
+const FILESTATUS: Command = Command {
+    name: "filestatus",
+    operands: "file",
+    summary: "tell whether a file is encrypted, as JSON",
+    flags: &[&INPUT_TYPE, &LOCAL_SERVICE, &SERVICE, &HELP],
+    commands: &[],
+    examples: &[],
+};
+
+const GROUPS: Command = Command {
+    name: "groups",
+    operands: "",
+    summary: "add and remove key groups of a file",
+    flags: &[&HELP],
+    commands: &[
+        Command {
+            name: "add",
+            operands: "",
+            summary: "add a key group to a file",
+            flags: &[
+                &FILE,
+                &GROUP_PGP,
+                &GROUP_KMS,
+                &AWS_PROFILE,
+                &GROUP_GCP_KMS,
+                &GROUP_HCKMS,
+                &GROUP_AZURE_KV,
+                &GROUP_VAULT,
+                &GROUP_AGE,
+                &IN_PLACE,
+                &THRESHOLD,
+                &ENCRYPTION_CONTEXT,
+                &LOCAL_SERVICE,
+                &SERVICE,
+                &HELP,
+            ],
+            commands: &[],
+            examples: &[(
+                "a second group",
+                "sops groups add -i --file secrets.yaml --age age1…",
+            )],
+        },
+        Command {
+            name: "delete",
+            operands: "[index]",
+            summary: "remove a key group from a file; the first has index 0",
+            flags: &[
+                &FILE,
+                &IN_PLACE,
+                &THRESHOLD,
+                &LOCAL_SERVICE,
+                &SERVICE,
+                &HELP,
+            ],
+            commands: &[],
+            examples: &[(
+                "the second group",
+                "sops groups delete -i --file secrets.yaml 1",
+            )],
+        },
+    ],
+    examples: &[],
+};
+
+const UPDATEKEYS: Command = Command {
+    name: "updatekeys",
+    operands: "file",
+    summary: "give files the master keys that the configuration names for them",
+    flags: &[&YES, &INPUT_TYPE, &LOCAL_SERVICE, &SERVICE, &HELP],
+    commands: &[],
+    examples: &[(
+        "all at once, without questions",
+        "sops updatekeys -y secrets/*.yaml",
+    )],
+};
+
+const COMPLETION: Command = Command {
+    name: "completion",
+    operands: "",
+    summary: "print a completion script for a shell",
+    flags: &[&HELP],
+    commands: &[
+        Command {
+            name: "bash",
+            operands: "",
+            summary: "print a completion script for bash",
+            flags: &[&HELP],
+            commands: &[],
+            examples: &[],
+        },
+        Command {
+            name: "zsh",
+            operands: "",
+            summary: "print a completion script for zsh",
+            flags: &[&HELP],
+            commands: &[],
+            examples: &[],
+        },
+    ],
+    examples: &[],
+};

@@ -18,6 +18,14 @@ pub(super) fn kubeconfig(options: &ClusterOptions) -> Result<Option<Kubeconfig>,
         .as_deref()
         .filter(|path| !path.is_empty())
     {
+        if let Err(error) = std::fs::metadata(path) {
+            let reason = error.to_string();
+            let reason = reason.split(" (os error").next().unwrap_or(&reason);
+            return Err(ClusterError::Kubeconfig(format!(
+                "{path}: {}",
+                reason.to_ascii_lowercase()
+            )));
+        }
         return Kubeconfig::read_from(path).map(Some).map_err(failed);
     }
     if let Some(list) = std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) {

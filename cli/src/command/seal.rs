@@ -144,27 +144,74 @@ pub(crate) fn validate(
     text: &SecretBytes,
     service: &ControllerService,
     options: &ClusterOptions,
-) -> Result<usize> {
+) -> Result<()> {
     let sealed = manifest::read_sealed_secrets(text.expose()).map_err(unreadable)?;
-    in_cluster(async {
-        let controller = Controller::find(options, service).await?;
-        let mut refused = Vec::new();
-        for sealed in &sealed {
-            if controller.verify(&compact(sealed)).await? == Verdict::DoesNotOpen {
-                refused.push(sealed.metadata.name.clone().unwrap_or_default());
+    let refused = in_cluster(refused(&[sealed], service, options))?;
+    match &refused[0][..] {
+        [] => Ok(()),
+        names => Err(Error::generic(undecryptable(names))),
+    }
+}
+
+/// The same for several files: a fault in one does not hide those of the others. Gives the number of SealedSecrets.
+pub(crate) fn validate_each(
+    inputs: &[(Option<&Path>, SecretBytes)],
+    service: &ControllerService,
+    options: &ClusterOptions,
+) -> Result<usize> {
+    let mut faults = Vec::new();
+    let mut fault = |path: Option<&Path>, reason: String| {
+        faults.push(match path {
+            Some(path) => format!("{}: {reason}", path.display()),
+            None => reason,
+        });
+    };
+    let (mut paths, mut all) = (Vec::new(), Vec::new());
+    for (path, text) in inputs {
+        match manifest::read_sealed_secrets(text.expose()) {
+            Ok(sealed) => {
+                paths.push(*path);
+                all.push(sealed);
+            }
+            Err(error) => fault(*path, error.to_string()),
+        }
+    }
+    if !all.is_empty() {
+        let refused = in_cluster(refused(&all, service, options))?;
+        for (path, names) in paths.iter().zip(refused) {
+            if !names.is_empty() {
+                fault(*path, undecryptable(&names));
             }
         }
-        Ok(refused)
-    })
-    .and_then(|refused: Vec<String>| {
-        if refused.is_empty() {
-            return Ok(sealed.len());
+    }
+    match faults.is_empty() {
+        true => Ok(all.iter().map(Vec::len).sum()),
+        false => Err(Error::generic(faults.join("\n"))),
+    }
+}
+
+fn undecryptable(names: &[String]) -> String {
+    format!("unable to decrypt sealed secret: {}", names.join(", "))
+}
+
+/// The names of the SealedSecrets of each group that the controller cannot open.
+async fn refused(
+    groups: &[Vec<SealedSecret>],
+    service: &ControllerService,
+    options: &ClusterOptions,
+) -> std::result::Result<Vec<Vec<String>>, ClusterError> {
+    let controller = Controller::find(options, service).await?;
+    let mut refused = Vec::with_capacity(groups.len());
+    for group in groups {
+        let mut names = Vec::new();
+        for sealed in group {
+            if controller.verify(&compact(sealed)).await? == Verdict::DoesNotOpen {
+                names.push(sealed.metadata.name.clone().unwrap_or_default());
+            }
         }
-        Err(Error::generic(format!(
-            "unable to decrypt sealed secret: {}",
-            refused.join(", ")
-        )))
-    })
+        refused.push(names);
+    }
+    Ok(refused)
 }
 
 /// Lets the controller seal each SealedSecret of a stream anew.
@@ -249,7 +296,13 @@ fn unreadable(error: manifest::ManifestError) -> Error {
 }
 
 fn of_cluster(error: ClusterError) -> Error {
-    Error::generic(error.to_string())
+    let told = Error::generic(error.to_string());
+    match error {
+        ClusterError::NoConfiguration => told.hint(
+            "there is no kubeconfig, and this is no pod: name one with --kubeconfig or KUBECONFIG, or do without a cluster with --cert and --namespace",
+        ),
+        _ => told,
+    }
 }
 
 /// Runs what asks a cluster; nothing else of these commands needs a runtime.

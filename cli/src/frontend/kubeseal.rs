@@ -98,7 +98,7 @@ fn work(terminal: &Terminal, flags: &Flags) -> Result<()> {
     }
     let cluster = flags.cluster();
     if flags.is_on("validate") {
-        return seal::validate(&read()?, &flags.controller(), &cluster).map(drop);
+        return seal::validate(&read()?, &flags.controller(), &cluster);
     }
     if re_encrypts {
         let output = output()?;

@@ -570,3 +570,72 @@ fn the_commands_of_the_guide_work() {
     assert_eq!(errors, "");
     assert!(told.ends_with("nothing to reseal\n"), "{told}");
 }
+
+#[test]
+fn a_dry_run_of_seal_tells_and_writes_nothing() {
+    let bench = Bench::new();
+    let to = |more: &[&'static str]| [&["seal", "secret.yaml", "--cert", "old.crt"], more].concat();
+    let told = bench.ok(&to(&["--out", "sealed.yaml", "--dry-run"]));
+    assert_eq!(told, "sealed.yaml: would be sealed\n");
+    assert!(!bench.path("sealed.yaml").exists());
+    assert_eq!(bench.ok(&to(&["--out", "sealed.yaml"])), "");
+    let sealed = bench.read("sealed.yaml");
+
+    let merge = to(&["--merge-into", "sealed.yaml", "--dry-run"]);
+    assert_eq!(bench.ok(&merge), "sealed.yaml: would be sealed\n");
+    // With a key at hand it can tell that nothing would change.
+    let key = ["--out", "sealed.yaml", "--key", "old.key", "--dry-run"];
+    assert_eq!(bench.ok(&to(&key)), "");
+    let key = [&key[..], &["--output", "json"]].concat();
+    let report: serde_json::Value = serde_json::from_str(&bench.ok(&to(&key))).unwrap();
+    assert_eq!(report["files"][0]["status"], "unchanged", "{report}");
+    assert_eq!(bench.read("sealed.yaml"), sealed);
+}
+
+#[test]
+fn manifests_are_json_where_json_is_asked_for() {
+    let bench = Bench::new();
+    let json = |args: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&bench.ok(args)).unwrap_or_else(|error| panic!("{args:?}: {error}"))
+    };
+    let seal = ["seal", "secret.yaml", "--cert", "old.crt"];
+    let sealed = json(&[&seal[..], &["--output", "json"]].concat());
+    assert_eq!(sealed["kind"], "SealedSecret");
+    bench.write("sealed.json", &sealed.to_string());
+    let unseal = ["unseal", "--key", "old.key", "sealed.json"];
+    let opened = json(&[&unseal[..], &["--output", "json"]].concat());
+    assert_eq!(opened["kind"], "Secret");
+    // What is said of the form itself counts more.
+    let yaml = bench.ok(&[&unseal[..], &["--output", "json", "--format", "yaml"]].concat());
+    assert!(yaml.starts_with("---\napiVersion: v1\n"), "{yaml}");
+    assert!(bench.ok(&unseal).starts_with("---\n"));
+}
+
+#[test]
+fn what_needs_a_cluster_and_has_none_says_what_to_do() {
+    let bench = Bench::new();
+    for args in [
+        &["cert"][..],
+        &["seal", "secret.yaml"],
+        &[
+            "seal",
+            "--raw",
+            "--name",
+            "a",
+            "--cert",
+            "old.crt",
+            "secret.yaml",
+        ],
+    ] {
+        let output = bench.run(args);
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert!(errors.contains("hint: there is no kubeconfig"), "{errors}");
+    }
+    let output = bench.run(&["cert", "--kubeconfig", "absent"]);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        errors,
+        "cannot use the kubeconfig: absent: no such file or directory\n"
+    );
+}

@@ -756,7 +756,7 @@ impl Caution {
     }
 }
 
-fn one_change(
+pub(super) fn one_change(
     world: &World,
     json: bool,
     dry_run: bool,

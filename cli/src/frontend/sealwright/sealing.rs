@@ -8,7 +8,7 @@ use sealwright_resources::manifest;
 use sealwright_resources::scope::Scope;
 use sealwright_resources::sealed_secret::Refresh;
 
-use super::arguments::Caution;
+use super::arguments::{Caution, one_change};
 use crate::cluster::{ClusterOptions, ControllerService};
 use crate::command::seal::{self, CertificateSource, SealOptions};
 use crate::command::{Change, Input, Output, absolute};
@@ -52,6 +52,9 @@ pub(super) enum SealVerb {
         /// A backup of private keys, to see which values of --out did not change.
         #[arg(long, value_name = "FILE", requires = "out")]
         key: Vec<PathBuf>,
+        /// Show what would become of the file of --out or --merge-into, write nothing.
+        #[arg(long)]
+        dry_run: bool,
         #[command(flatten)]
         format: ManifestFormat,
     },
@@ -165,9 +168,9 @@ pub(super) struct ClusterArguments {
 /// How manifests are written.
 #[derive(Debug, Args)]
 pub(super) struct ManifestFormat {
-    /// The form of the manifest.
-    #[arg(long, value_enum, default_value_t = Form::Yaml)]
-    format: Form,
+    /// The form of the manifest: yaml, or json where --output says so.
+    #[arg(long, value_enum)]
+    format: Option<Form>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -177,10 +180,10 @@ enum Form {
 }
 
 impl ManifestFormat {
-    fn output(&self) -> manifest::Output {
-        match self.format {
-            Form::Yaml => manifest::Output::Yaml,
-            Form::Json => manifest::Output::Json,
+    fn output(&self, json: bool) -> manifest::Output {
+        match (self.format, json) {
+            (Some(Form::Yaml), _) | (None, false) => manifest::Output::Yaml,
+            (Some(Form::Json), _) | (None, true) => manifest::Output::Json,
         }
     }
 }
@@ -248,6 +251,7 @@ impl SealVerb {
                 merge_into,
                 out,
                 key,
+                dry_run,
                 format,
             } => {
                 let options = SealOptions {
@@ -264,12 +268,15 @@ impl SealVerb {
                         .out(seal::seal_raw(&input, &certificate, &options)?.as_bytes());
                 }
                 if let Some(target) = merge_into {
-                    return change_file(&target, |text| {
-                        seal::merge_into(&target, text, &input, &certificate, &options).map(Some)
-                    })?
-                    .deliver(&world.terminal);
+                    return one_change(world, json, dry_run, "sealed", &target, || {
+                        change_file(&target, |text| {
+                            seal::merge_into(&target, text, &input, &certificate, &options)
+                                .map(Some)
+                        })
+                    });
                 }
-                let output = seal::output_of(out.as_deref(), format.output());
+                // What is shown of a file is not what is in it.
+                let output = seal::output_of(out.as_deref(), format.output(json && out.is_none()));
                 let mut sealed = seal::seal_stream(&input, &certificate, &options)?;
                 let Some(out) = out else {
                     return world.terminal.out(&seal::write_all(&sealed, output));
@@ -285,16 +292,24 @@ impl SealVerb {
                     world.terminal.tell(&note);
                 }
                 let bytes = SecretBytes::from(seal::write_all(&sealed, output));
-                if crate::file::read(&out).is_ok_and(|old| old.bytes == bytes) {
-                    return Ok(());
-                }
-                let content = crate::file::Content::Encrypted;
-                crate::file::replace(&world.terminal, &out, &bytes, content, None)
+                let same = crate::file::read(&out).is_ok_and(|old| old.bytes == bytes);
+                one_change(world, json, dry_run, "sealed", &out, || {
+                    Ok(Change {
+                        from: Input::Stdin,
+                        to: Output::File(out.clone()),
+                        bytes: (!same).then_some(bytes),
+                        content: crate::file::Content::Encrypted,
+                        original: None,
+                        keys: Vec::new(),
+                        notes: Vec::new(),
+                    })
+                })
             }
             SealVerb::Unseal { file, key, format } => {
                 let keys = seal::keyring(&key)?;
                 let input = seal::read_input(file.as_ref())?;
-                let opened = seal::unseal_stream(&world.terminal, &input, &keys, format.output())?;
+                let opened =
+                    seal::unseal_stream(&world.terminal, &input, &keys, format.output(json))?;
                 world.terminal.out(opened.expose())
             }
             SealVerb::Reseal {
@@ -335,16 +350,13 @@ impl SealVerb {
             }
             SealVerb::Validate { files, cluster } => {
                 let inputs = match &files[..] {
-                    [] => vec![seal::read_input(None)?],
+                    [] => vec![(None, seal::read_input(None)?)],
                     files => files
                         .iter()
-                        .map(|file| seal::read_input(Some(file)))
+                        .map(|file| Ok((Some(file.as_path()), seal::read_input(Some(file))?)))
                         .collect::<Result<_>>()?,
                 };
-                let mut valid = 0;
-                for input in &inputs {
-                    valid += seal::validate(input, &cluster.service(), &cluster.options())?;
-                }
+                let valid = seal::validate_each(&inputs, &cluster.service(), &cluster.options())?;
                 if json {
                     return world
                         .terminal

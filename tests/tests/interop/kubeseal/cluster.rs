@@ -567,3 +567,49 @@ fn k70_certificates_come_from_urls_and_variables_too() {
         assert_eq!(ours.1, theirs.1, "I13: {missing}");
     }
 }
+
+#[test]
+fn sealwright_validate_names_every_file_with_a_fault() {
+    let bench = Bench::new();
+    let door = bench.door(Answers {
+        closed: vec!["second"],
+        ..Answers::default()
+    });
+    bench.write("config", &door.kubeconfig(&json!({ "token": "t" })));
+    let sealed = bench.ok(Program::Ours, &["--cert", "cert.pem", "-o", "yaml"], SECRET);
+    let first = sealed.split("\n---\n").next().unwrap();
+    bench.write("good.yaml", first);
+    bench.write("both.yaml", &sealed);
+    bench.write("broken.yaml", "kind: [");
+    let validate = |files: &[&str]| {
+        let mut command =
+            std::process::Command::new(sealwright_tests::harness::programs::sealwright());
+        command
+            .args(["validate", "--kubeconfig", "config", "--output", "json"])
+            .args(files)
+            .current_dir(&bench.folder)
+            .env_clear()
+            .env("HOME", bench.folder.path());
+        let output = command.output().unwrap();
+        let told = [output.stdout, output.stderr].concat();
+        let told: serde_json::Value = serde_json::from_slice(&told).unwrap();
+        (told, output.status.code())
+    };
+    let (told, code) = validate(&["good.yaml"]);
+    assert_eq!((told, code), (json!({ "valid": 1 }), Some(0)));
+    let (told, code) = validate(&["broken.yaml", "both.yaml", "good.yaml"]);
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        told["message"],
+        "broken.yaml: line 1, column 7: no valid YAML\nboth.yaml: unable to decrypt sealed secret: second"
+    );
+    // A cluster that is not there is said once.
+    bench.write("config", "{}");
+    let (told, code) = validate(&["good.yaml", "both.yaml"]);
+    assert_eq!(code, Some(1), "{told}");
+    assert_eq!(
+        told["message"].as_str().unwrap().lines().count(),
+        1,
+        "{told}"
+    );
+}

@@ -352,7 +352,12 @@ fn told(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
         other => {
-            let mut text = other.to_string();
+            let text = other.to_string();
+            // The library's own name for it says nothing to users.
+            let mut text = text
+                .strip_prefix("ServiceError: ")
+                .unwrap_or(&text)
+                .to_owned();
             let mut cause = std::error::Error::source(other);
             while let Some(error) = cause {
                 let more = error.to_string();

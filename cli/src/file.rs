@@ -187,11 +187,15 @@ pub(crate) fn replace(
     let failed = |error: io::Error| {
         Error::new(Kind::Write, format!("cannot write {}", path.display())).because(error)
     };
+    // What stands behind the links of `/dev/fd` may have no name: a pipe of the shell's, or the program's own output.
+    if is_standard_output(path) {
+        return terminal.out(bytes.expose());
+    }
+    if fs::metadata(path).is_ok_and(|metadata| is_special(&metadata)) {
+        return write_through(path, bytes).map_err(failed);
+    }
     let target = resolve(path).map_err(failed)?;
     let old = match fs::metadata(&target) {
-        Ok(metadata) if is_special(&metadata) => {
-            return write_through(&target, bytes).map_err(failed);
-        }
         Ok(metadata) if metadata.is_dir() => {
             return Err(failed(io::Error::from(io::ErrorKind::IsADirectory)));
         }
@@ -242,6 +246,13 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
         }
     }
     Err(io::Error::other("too many levels of symbolic links"))
+}
+
+/// Whether a name means standard output, which may be a file that others append to, and is written where they are.
+fn is_standard_output(path: &Path) -> bool {
+    ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]
+        .iter()
+        .any(|name| path == Path::new(name))
 }
 
 fn is_special(metadata: &fs::Metadata) -> bool {
@@ -371,6 +382,8 @@ fn umask() -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd as _;
+
     use super::*;
 
     fn content(path: &Path) -> Vec<u8> {
@@ -435,6 +448,17 @@ mod tests {
             (reader.join().unwrap(), mode(&pipe)),
             (b"private".to_vec(), 0o622)
         );
+    }
+
+    #[test]
+    fn a_pipe_without_a_name_is_written_to() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let path = PathBuf::from(format!("/dev/fd/{}", writer.as_raw_fd()));
+        put(&path, b"through");
+        drop(writer);
+        let mut got = Vec::new();
+        reader.read_to_end(&mut got).unwrap();
+        assert_eq!(got, b"through");
     }
 
     #[test]

@@ -134,3 +134,37 @@ fn k45_an_input_that_cannot_be_read_is_told_in_the_known_words() {
         "{errors}"
     );
 }
+
+#[test]
+fn k46_an_output_that_is_no_file_is_written_to() {
+    // Never the reference here: as an administrator it puts a file in the place of /dev/stdout.
+    let bench = Bench::new();
+    let secret = "metadata: {name: a, namespace: b}\nstringData: {foo: bar}\n";
+    let expected = masked(&bench.ok(Program::Ours, &["--cert", "cert.pem"], secret));
+    let args = ["--cert", "cert.pem", "-w", "/dev/stdout"];
+    assert_eq!(masked(&bench.ok(Program::Ours, &args, secret)), expected);
+
+    // What others have written to the same file stays.
+    let shell = |script: &str| {
+        let mut command = std::process::Command::new("bash");
+        let program = sealwright_tests::harness::programs::sealwright();
+        command
+            .args(["-c", script])
+            .current_dir(&bench.folder)
+            .env("SEALWRIGHT", program);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    bench.write("in.yaml", secret);
+    shell(
+        "(echo before; \"$SEALWRIGHT\" kubeseal --cert cert.pem -f in.yaml -w /dev/stdout; echo after) >> out",
+    );
+    assert_eq!(
+        masked(&bench.read("out")),
+        format!("before\n{expected}after\n")
+    );
+    shell(
+        "\"$SEALWRIGHT\" kubeseal --cert cert.pem -f in.yaml -w >(cat > through; touch done); while [ ! -e done ]; do sleep 0.05; done",
+    );
+    assert_eq!(masked(&bench.read("through")), expected);
+}

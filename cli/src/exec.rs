@@ -185,7 +185,9 @@ fn run(
     if status.success() && asked.is_none() {
         return Ok(());
     }
-    terminal.tell(&describe(status));
+    if !status.success() {
+        terminal.tell(&describe(status));
+    }
     let code = asked.map_or_else(|| code(status), code_of);
     Err(Error::new(Kind::Child(code), ""))
 }

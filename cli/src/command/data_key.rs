@@ -48,6 +48,9 @@ impl Order {
     }
 }
 
+/// How the report of [`recover`] begins; clients search for it.
+pub(crate) const FAILED: &str = "Failed to get the data key required to decrypt the SOPS file.";
+
 /// What came of one group of keys.
 struct Attempt {
     part: Option<KeyPart>,
@@ -185,7 +188,7 @@ fn advice(attempts: &[Attempt]) -> Vec<String> {
 
 /// The report of 3.9: what came of each group, each key and each place that was looked at.
 fn unrecovered(terminal: &Terminal, attempts: Vec<Attempt>, needed: usize) -> Error {
-    let mut text = String::from("Failed to get the data key required to decrypt the SOPS file.\n");
+    let mut text = format!("{FAILED}\n");
     let mut recovered = 0;
     for (index, attempt) in attempts.iter().enumerate() {
         let verdict = match attempt.part {

@@ -8,7 +8,7 @@ use sealwright_documents::envelope::{Encrypted, write_metadata};
 use sealwright_documents::metadata::{KeyFields, Metadata};
 
 use super::{Change, Input, KeyTexts, Output, Settings, data_key, document, new_keys, stores};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::file::Content;
 use crate::world::World;
 
@@ -129,7 +129,17 @@ fn regroup(
     let mut original = document::read(&from, in_place)?;
     let format = document::input_format(settings, &file);
     let encrypted = document::parse_any_version(format, original.take_bytes())?;
-    let key = data_key::recover(world, settings, encrypted.metadata())?;
+    // As the incumbent: here it is a failure like any other, without the code of its own.
+    let key = data_key::recover(world, settings, encrypted.metadata()).map_err(|error| Error {
+        kind: match error.kind {
+            Kind::NoDataKey => Kind::Generic,
+            kind => kind,
+        },
+        text: error
+            .text
+            .replacen(data_key::FAILED, "Error getting data key:", 1),
+        ..error
+    })?;
     let (groups, threshold) = change(encrypted.metadata())?;
     let layout = document::layout(settings, &stores, format)?;
     let metadata = rewrap(world, settings, &encrypted, &key, &groups, threshold)?;

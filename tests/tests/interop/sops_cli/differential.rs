@@ -77,7 +77,7 @@ fn excuse(line: &Line, theirs: &Deed, ours: &Deed) -> Option<&'static str> {
     if (they.code, we.code) == (0, 1) && we.err.contains("text after the end of the document") {
         return Some("what follows a JSON document is refused, the reference drops it");
     }
-    if they.code == 1 && matches!(we.code, 7 | 91) && we.err.contains("is negative") {
+    if matches!(they.code, 1 | 4) && matches!(we.code, 7 | 91) && we.err.contains("is negative") {
         return Some("D7: a negative index is refused before the file is read");
     }
     if they.err.contains("goroutine ") || they.err.contains("panic:") {
@@ -101,6 +101,17 @@ fn excuse(line: &Line, theirs: &Deed, ours: &Deed) -> Option<&'static str> {
         && we.err.contains("sops metadata not found")
     {
         return Some("what is no JSON is a binary file that is not encrypted, not a broken one");
+    }
+    if they.code == 1 && we.code == 4 && we.err.contains("an indentation of") {
+        return Some(
+            "D7: an indentation that makes the reference panic is refused before the file is changed",
+        );
+    }
+    if (they.code, we.code) == (1, 1) && we.err.contains("invalid regular expression") {
+        return Some("D2: a broken pattern is refused before anything else");
+    }
+    if (they.code, we.code) == (4, 1) && we.err.contains("nobody is there to correct it") {
+        return Some("D4: a spoiled edit ends where nobody answers");
     }
     if we.code == 4 && they.code == 0 {
         return Some("D12, D13, D21: what a format cannot hold is refused");

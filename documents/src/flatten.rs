@@ -162,6 +162,28 @@ impl Branch {
     }
 }
 
+/// A key as it is written: indices that are no number are the 0 that they are read as.
+pub(crate) fn canonical(key: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(key.len());
+    let mut rest = key;
+    let mut is_list = false;
+    loop {
+        let end = next_mark(rest);
+        match is_list {
+            true => out.extend(index(&rest[..end]).to_string().bytes()),
+            false => out.extend(&rest[..end]),
+        }
+        rest = &rest[end..];
+        if rest.is_empty() {
+            return out;
+        }
+        is_list = rest.starts_with(LIST);
+        let mark = if is_list { LIST } else { MAP };
+        out.extend(mark);
+        rest = &rest[mark.len()..];
+    }
+}
+
 fn next_mark(text: &[u8]) -> usize {
     let starts = |at: &usize| text[*at..].starts_with(MAP) || text[*at..].starts_with(LIST);
     (0..text.len()).find(starts).unwrap_or(text.len())
@@ -266,6 +288,23 @@ mod tests {
             (key("a"), Data::Map(vec![(key("b"), Data::Int(2))])),
         ]);
         assert!(flatten(&twins).is_err());
+    }
+
+    #[test]
+    fn keys_have_one_canonical_form() {
+        for (key, form) in [
+            ("mac", "mac"),
+            (
+                "age__list_x__map_enc__list_",
+                "age__list_0__map_enc__list_0",
+            ),
+            ("age__list_+7__map_", "age__list_7__map_"),
+        ] {
+            assert_eq!(canonical(key.as_bytes()), form.as_bytes());
+            let (one, other) = (unflatten(&lines(&[(key, "v")])), canonical(key.as_bytes()));
+            let other = unflatten(&lines(&[(std::str::from_utf8(&other).unwrap(), "v")]));
+            assert_eq!(one.ok(), other.ok());
+        }
     }
 
     #[test]

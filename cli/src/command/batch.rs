@@ -225,18 +225,18 @@ impl Report {
     }
 }
 
-/// Passes over the files of folders that are not encrypted, such as manifests and templates beside the secrets. A file
-/// that was named has to be.
-pub(crate) fn unless_plain(
+/// Passes over files of folders where there is nothing to do: what is encrypted already, manifests and templates beside
+/// the secrets. A file that was named has to be what the command is for.
+pub(crate) fn unless(
+    is_done: impl FnOnce(&Path) -> bool,
     named: &[PathBuf],
     file: &Path,
-    settings: &Settings,
     work: impl FnOnce() -> Result<Change>,
 ) -> Result<Change> {
     let is_named = named
         .iter()
         .any(|path| absolute(path).is_ok_and(|path| path == file));
-    if is_named || !is_plain(file, settings) {
+    if is_named || !is_done(file) {
         return work();
     }
     Ok(Change {
@@ -250,8 +250,18 @@ pub(crate) fn unless_plain(
     })
 }
 
+/// Whether there is certainly a block of metadata in a file.
+pub(crate) fn is_encrypted(file: &Path, settings: &Settings) -> bool {
+    let Ok(original) = crate::file::read(file) else {
+        return false;
+    };
+    let bytes = original.into_bytes();
+    may_be_encrypted(&bytes)
+        && Encrypted::parse(document::input_format(settings, file), bytes).is_ok()
+}
+
 /// Whether there is certainly no block of metadata in a file. What cannot be read may have one.
-fn is_plain(file: &Path, settings: &Settings) -> bool {
+pub(crate) fn is_plain(file: &Path, settings: &Settings) -> bool {
     let Ok(original) = crate::file::read(file) else {
         return false;
     };

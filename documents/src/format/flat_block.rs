@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
-use crate::flatten::Flat;
+use crate::flatten::{Flat, canonical};
 use crate::splice::Edit;
 use crate::tree::Span;
 
@@ -28,9 +28,9 @@ pub(super) fn rewrite(
     spell_line: &dyn Fn(&Flat, &mut SecretWriter),
     spell_value: &dyn Fn(&Flat, &mut SecretWriter),
 ) -> Vec<Edit> {
-    let by_key: HashMap<&[u8], usize> = (0..)
+    let by_key: HashMap<Vec<u8>, usize> = (0..)
         .zip(old)
-        .map(|(at, line)| (&line.flat.key[..], at))
+        .map(|(at, line)| (canonical(&line.flat.key), at))
         .collect();
     let mut stays = vec![false; old.len()];
     let mut edits = Vec::new();

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::command::batch::{Batch, Outcome, Report, unless_plain};
+use crate::command::batch::{Batch, Outcome, Report, is_encrypted, is_plain, unless};
 use crate::command::{
     self, Input, KeyTexts, Output, SelectionTexts, Settings, absolute, parse_tree_path,
 };
@@ -428,36 +428,48 @@ impl Verb {
                 keys,
                 selection,
                 formats,
-            } => files.each(world, json, "encrypted", &|from, to, name| {
-                command::Encrypt {
-                    from,
-                    to,
-                    name,
-                    keys: keys.texts(),
-                    aws_profile: None,
-                    encryption_context: None,
-                    selection: selection.texts(),
-                    threshold: 0,
-                    mac_only_encrypted: false,
-                    settings: settings(Some(&formats)),
-                }
-                .change(world)
-            }),
+            } => files.each(
+                world,
+                json,
+                "encrypted",
+                &|file| is_encrypted(file, &settings(Some(&formats))),
+                &|from, to, name| {
+                    command::Encrypt {
+                        from,
+                        to,
+                        name,
+                        keys: keys.texts(),
+                        aws_profile: None,
+                        encryption_context: None,
+                        selection: selection.texts(),
+                        threshold: 0,
+                        mac_only_encrypted: false,
+                        settings: settings(Some(&formats)),
+                    }
+                    .change(world)
+                },
+            ),
             Verb::Decrypt {
                 files,
                 formats,
                 ignore_mac,
-            } => files.each(world, json, "decrypted", &|from, to, name| {
-                command::Decrypt {
-                    from,
-                    to,
-                    name,
-                    extract: Vec::new(),
-                    ignore_mac,
-                    settings: settings(Some(&formats)),
-                }
-                .change(world)
-            }),
+            } => files.each(
+                world,
+                json,
+                "decrypted",
+                &|file| is_plain(file, &settings(Some(&formats))),
+                &|from, to, name| {
+                    command::Decrypt {
+                        from,
+                        to,
+                        name,
+                        extract: Vec::new(),
+                        ignore_mac,
+                        settings: settings(Some(&formats)),
+                    }
+                    .change(world)
+                },
+            ),
             Verb::Get {
                 file,
                 path,
@@ -573,15 +585,19 @@ impl Verb {
                         needs_rule: false,
                         settings: settings(None),
                     };
-                    unless_plain(&paths, path, &settings(None), || rotate.change(world))
+                    let is_plain = |file: &Path| is_plain(file, &settings(None));
+                    unless(is_plain, &paths, path, || rotate.change(world))
                 })
             }
             Verb::UpdateKeys { paths, caution } => {
                 caution.each(world, json, "updated", &paths, &|path| {
                     let settings = settings(None);
-                    unless_plain(&paths, path, &settings, || {
-                        command::update_keys::change(world, path, &settings)
-                    })
+                    unless(
+                        |file| is_plain(file, &settings),
+                        &paths,
+                        path,
+                        || command::update_keys::change(world, path, &settings),
+                    )
                 })
             }
             Verb::Groups { verb } => match verb {
@@ -673,12 +689,13 @@ impl Verb {
 }
 
 impl Files {
-    /// Runs a command for standard input, one file, or many.
+    /// Runs a command for standard input, one file, or many. Of folders, what `is_done` is passed over.
     fn each(
         &self,
         world: &World,
         json: bool,
         done: &'static str,
+        is_done: &(dyn Fn(&Path) -> bool + Sync),
         work: &(dyn Fn(Input, Output, PathBuf) -> Result<command::Change> + Sync),
     ) -> Result<()> {
         let one = match &self.paths[..] {
@@ -704,11 +721,10 @@ impl Files {
                 done,
             };
             return batch.run(world, &|path| {
-                work(
-                    Input::File(path.to_owned()),
-                    Output::InPlace,
-                    path.to_owned(),
-                )
+                unless(is_done, &self.paths, path, || {
+                    let (from, name) = (Input::File(path.to_owned()), path.to_owned());
+                    work(from, Output::InPlace, name)
+                })
             });
         };
         if from == Input::Stdin && self.in_place {

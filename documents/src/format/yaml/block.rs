@@ -8,7 +8,7 @@ use crate::format::Layout;
 use crate::splice::Edit;
 use crate::tree::{Block, Span, Tree};
 
-use super::characters::{at_line_start, break_len};
+use super::characters::at_line_start;
 use super::emit::{self, Emitter};
 use super::place::Place;
 use super::read;
@@ -205,11 +205,12 @@ fn is_nothing(old: &Data) -> bool {
     }
 }
 
-/// The line break of the file: that of its first line.
+/// The line break of the file: that of its first line. A lone CR, which ends lines in YAML, does not count: it may go
+/// with a value.
 pub(super) fn line_break(tree: &Tree) -> &'static [u8] {
     let text = tree.text.expose();
-    match memchr::memchr2(b'\n', b'\r', text) {
-        Some(at) if text[at] == b'\r' && break_len(&text[at..]) == 2 => b"\r\n",
+    match memchr::memchr(b'\n', text) {
+        Some(at) if text[..at].ends_with(b"\r") => b"\r\n",
         _ => b"\n",
     }
 }

@@ -85,14 +85,37 @@ fn what_is_done_already_changes_no_byte() {
     desk.sealwright(["set", "secrets/b.json", "token", "t"])
         .good();
     let again = desk.sealwright(["--output", "json", "encrypt", "--in-place", "secrets"]);
-    let report = json_of(again.text());
+    let report = json_of(&again.good());
     assert_eq!(
-        (again.code, &report["failed"]),
-        (203, &json!(3)),
+        (&report["changed"], &report["failed"]),
+        (&json!(0), &json!(0)),
+        "{report}"
+    );
+    // A file that is named was meant.
+    let named = desk.sealwright([
+        "--output",
+        "json",
+        "encrypt",
+        "--in-place",
+        "secrets/b.json",
+    ]);
+    let report = json_of(named.text());
+    assert_eq!(
+        (named.code, &report["failed"]),
+        (203, &json!(1)),
         "{report}"
     );
     assert_eq!(report["files"][0]["error"], "already-encrypted");
     assert_eq!(desk.files(), before);
+    desk.sealwright(["decrypt", "--in-place", "secrets"]).good();
+    let before = desk.files();
+    desk.sealwright(["decrypt", "--in-place", "secrets"]).good();
+    assert_eq!(desk.files(), before);
+    assert_ne!(
+        desk.sealwright(["decrypt", "--in-place", "secrets/b.json"])
+            .code,
+        0
+    );
 }
 
 #[test]

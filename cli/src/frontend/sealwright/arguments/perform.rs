@@ -1,0 +1,491 @@
+//! What was asked, as commands.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::command::batch::{Batch, Outcome, Report, is_encrypted, is_plain, unless};
+use crate::command::{
+    self, Input, KeyTexts, Output, SelectionTexts, Settings, absolute, parse_tree_path,
+};
+use crate::error::{Error, Kind, Result};
+use crate::world::World;
+
+use super::{
+    Caution, ConfigVerb, Everywhere, Files, Formats, GroupVerb, KeyOptions, SelectionOptions, Verb,
+};
+
+impl Verb {
+    /// Does what was asked.
+    pub(in crate::frontend::sealwright) fn perform(
+        self,
+        world: &World,
+        everywhere: &Everywhere,
+    ) -> Result<()> {
+        let json = everywhere.json();
+        let settings = |formats: Option<&Formats>| Settings {
+            config: everywhere.config.clone(),
+            decryption_order: std::env::var("SOPS_DECRYPTION_ORDER").ok(),
+            input_type: formats
+                .and_then(|formats| command::format_name(formats.input_type.as_deref()?)),
+            output_type: formats
+                .and_then(|formats| command::format_name(formats.output_type.as_deref()?)),
+            ..Settings::new()
+        };
+        match self {
+            Verb::Encrypt {
+                files,
+                keys,
+                selection,
+                formats,
+            } => files.each(
+                world,
+                json,
+                "encrypted",
+                &|file| is_encrypted(file, &settings(Some(&formats))),
+                &|from, to, name| {
+                    command::Encrypt {
+                        from,
+                        to,
+                        name,
+                        keys: keys.texts(),
+                        aws_profile: None,
+                        encryption_context: None,
+                        selection: selection.texts(),
+                        threshold: 0,
+                        mac_only_encrypted: false,
+                        settings: settings(Some(&formats)),
+                    }
+                    .change(world)
+                },
+            ),
+            Verb::Decrypt {
+                files,
+                formats,
+                ignore_mac,
+            } => files.each(
+                world,
+                json,
+                "decrypted",
+                &|file| is_plain(file, &settings(Some(&formats))),
+                &|from, to, name| {
+                    command::Decrypt {
+                        from,
+                        to,
+                        name,
+                        extract: Vec::new(),
+                        ignore_mac,
+                        settings: settings(Some(&formats)),
+                    }
+                    .change(world)
+                },
+            ),
+            Verb::Get {
+                file,
+                path,
+                formats,
+            } => {
+                let file = absolute(&file)?;
+                command::Decrypt {
+                    from: Input::File(file.clone()),
+                    to: Output::Stdout,
+                    name: file,
+                    extract: read_path(&path).map_err(|reason| {
+                        Error::new(Kind::ExtractPath, format!("cannot read the path: {reason}"))
+                    })?,
+                    ignore_mac: false,
+                    settings: settings(Some(&formats)),
+                }
+                .run(world)
+            }
+            Verb::Edit {
+                file,
+                keys,
+                selection,
+                show_master_keys,
+            } => {
+                let file = absolute(&file)?;
+                command::Edit {
+                    name: file.clone(),
+                    file,
+                    keys: keys.texts(),
+                    aws_profile: None,
+                    encryption_context: None,
+                    selection: selection.texts(),
+                    threshold: 0,
+                    mac_only_encrypted: false,
+                    show_master_keys,
+                    ignore_mac: false,
+                    needs_rule: false,
+                    settings: settings(None),
+                }
+                .run(world)
+            }
+            Verb::Set {
+                file,
+                path,
+                value,
+                json: is_json,
+                stdin,
+                from_file,
+                dry_run,
+            } => {
+                let file = absolute(&file)?;
+                let bytes = match (value, from_file) {
+                    (Some(text), _) => {
+                        sealwright_crypto::secret::SecretBytes::copy_of(text.as_bytes())
+                    }
+                    (None, Some(path)) => command::read_value_file(&path)?,
+                    (None, None) => {
+                        debug_assert!(stdin, "clap asks for one of the three");
+                        command::read_value_stdin()?
+                    }
+                };
+                let set = command::Set {
+                    name: file.clone(),
+                    file: file.clone(),
+                    path: path_of(&path)?,
+                    value: if is_json {
+                        command::SetValue::Json(bytes)
+                    } else {
+                        command::SetValue::Text(bytes)
+                    },
+                    idempotent: true,
+                    ignore_mac: false,
+                    needs_rule: false,
+                    settings: settings(None),
+                };
+                one_change(world, json, dry_run, "set", &file, || set.change(world))
+            }
+            Verb::Unset {
+                file,
+                path,
+                dry_run,
+            } => {
+                let file = absolute(&file)?;
+                let unset = command::Unset {
+                    name: file.clone(),
+                    file: file.clone(),
+                    path: path_of(&path)?,
+                    idempotent: false,
+                    ignore_mac: false,
+                    settings: settings(None),
+                };
+                one_change(world, json, dry_run, "unset", &file, || unset.change(world))
+            }
+            Verb::Rotate {
+                paths,
+                add_age,
+                rm_age,
+                add_pgp,
+                rm_pgp,
+                caution,
+            } => {
+                let add = texts(&add_age, &add_pgp);
+                let remove = texts(&rm_age, &rm_pgp);
+                caution.each(world, json, "rotated", &paths, &|path| {
+                    let rotate = command::Rotate {
+                        from: Input::File(path.to_owned()),
+                        to: Output::InPlace,
+                        name: path.to_owned(),
+                        add: add.clone(),
+                        remove: remove.clone(),
+                        encryption_context: None,
+                        ignore_mac: false,
+                        needs_rule: false,
+                        settings: settings(None),
+                    };
+                    let is_plain = |file: &Path| is_plain(file, &settings(None));
+                    unless(is_plain, &paths, path, || rotate.change(world))
+                })
+            }
+            Verb::UpdateKeys { paths, caution } => {
+                caution.each(world, json, "updated", &paths, &|path| {
+                    let settings = settings(None);
+                    unless(
+                        |file| is_plain(file, &settings),
+                        &paths,
+                        path,
+                        || command::update_keys::change(world, path, &settings),
+                    )
+                })
+            }
+            Verb::Groups { verb } => match verb {
+                GroupVerb::Add {
+                    file,
+                    age,
+                    pgp,
+                    threshold,
+                } => command::GroupsAdd {
+                    file: absolute(&file)?,
+                    keys: texts(&age, &pgp),
+                    aws_profile: None,
+                    encryption_context: None,
+                    in_place: true,
+                    threshold: threshold.unwrap_or(0),
+                    settings: settings(None),
+                }
+                .run(world),
+                GroupVerb::Delete {
+                    file,
+                    index,
+                    threshold,
+                } => command::GroupsDelete {
+                    file: absolute(&file)?,
+                    index,
+                    in_place: true,
+                    threshold: threshold.unwrap_or(0),
+                    settings: settings(None),
+                }
+                .run(world),
+            },
+            Verb::ExecEnv {
+                file,
+                command,
+                pristine,
+                user,
+            } => command::ExecEnv {
+                file: absolute(&file)?,
+                command: quote_words(&command),
+                how: command::ExecHow {
+                    pristine,
+                    user,
+                    ..command::ExecHow::default()
+                },
+                settings: settings(None),
+            }
+            .run(world),
+            Verb::ExecFile {
+                file,
+                command,
+                no_fifo,
+                filename,
+                user,
+            } => command::ExecFile {
+                file: absolute(&file)?,
+                command: quote_words(&command),
+                how: command::ExecHow {
+                    user,
+                    ..command::ExecHow::default()
+                },
+                no_fifo,
+                filename,
+                settings: settings(None),
+            }
+            .run(world),
+            Verb::Keygen { hybrid, out } => command::Keygen { hybrid, out, json }.run(world),
+            Verb::Status { paths, check } => command::Status {
+                paths,
+                check,
+                json,
+                settings: settings(None),
+            }
+            .run(world),
+            Verb::Config { verb } => match verb {
+                ConfigVerb::Check => {
+                    command::config::check(world, everywhere.config.as_deref(), json)
+                }
+                ConfigVerb::Schema => command::config::schema(world),
+                ConfigVerb::Explain { file } => {
+                    command::config::explain(world, everywhere.config.as_deref(), &file, json)
+                }
+            },
+            Verb::Sealing(verb) => verb.perform(world, json),
+            Verb::Completions { .. } | Verb::Man { .. } => {
+                unreachable!("done before any command")
+            }
+        }
+    }
+}
+
+impl Files {
+    /// Runs a command for standard input, one file, or many. Of folders, what `is_done` is passed over.
+    fn each(
+        &self,
+        world: &World,
+        json: bool,
+        done: &'static str,
+        is_done: &(dyn Fn(&Path) -> bool + Sync),
+        work: &(dyn Fn(Input, Output, PathBuf) -> Result<command::Change> + Sync),
+    ) -> Result<()> {
+        let one = match &self.paths[..] {
+            [] => Some(Input::Stdin),
+            [path] if !path.is_dir() && !self.in_place => Some(Input::File(absolute(path)?)),
+            _ => None,
+        };
+        let Some(from) = one else {
+            if !self.in_place && !self.dry_run {
+                return Err(Error::new(
+                    Kind::Conflict,
+                    "several files are written over themselves: say so with --in-place",
+                ));
+            }
+            if self.name.is_some() {
+                return Err(Error::new(Kind::Conflict, "--name is for one file"));
+            }
+            let batch = Batch {
+                paths: &self.paths,
+                dry_run: self.dry_run,
+                check: false,
+                json,
+                done,
+            };
+            return batch.run(world, &|path| {
+                unless(is_done, &self.paths, path, || {
+                    let (from, name) = (Input::File(path.to_owned()), path.to_owned());
+                    work(from, Output::InPlace, name)
+                })
+            });
+        };
+        if from == Input::Stdin && self.in_place {
+            return Err(Error::new(
+                Kind::Conflict,
+                "--in-place needs a file to write over",
+            ));
+        }
+        let name = match (&self.name, &from) {
+            (Some(name), _) => absolute(name)?,
+            (None, Input::File(path)) => path.clone(),
+            (None, Input::Stdin) => PathBuf::new(),
+        };
+        let to = match &self.out {
+            Some(path) => Output::File(absolute(path)?),
+            None => Output::Stdout,
+        };
+        let shown = name.clone();
+        let change = work(from, to, name)?;
+        if self.dry_run {
+            return Report::new(json, done, true)
+                .finish(world, vec![(shown, Ok(Outcome::of(change)))]);
+        }
+        change.deliver(&world.terminal)
+    }
+}
+
+impl Caution {
+    pub(in crate::frontend::sealwright) fn each(
+        &self,
+        world: &World,
+        json: bool,
+        done: &'static str,
+        paths: &[PathBuf],
+        work: &(dyn Fn(&Path) -> Result<command::Change> + Sync),
+    ) -> Result<()> {
+        Batch {
+            paths,
+            dry_run: self.dry_run || self.check,
+            check: self.check,
+            json,
+            done,
+        }
+        .run(world, work)
+    }
+}
+
+pub(in crate::frontend::sealwright) fn one_change(
+    world: &World,
+    json: bool,
+    dry_run: bool,
+    done: &'static str,
+    file: &Path,
+    work: impl FnOnce() -> Result<command::Change>,
+) -> Result<()> {
+    let change = work()?;
+    if !dry_run {
+        change.deliver(&world.terminal)?;
+        if !json {
+            return Ok(());
+        }
+    }
+    Report::new(json, done, dry_run).finish(world, vec![(file.to_owned(), Ok(Outcome::of(change)))])
+}
+
+impl KeyOptions {
+    fn texts(&self) -> KeyTexts {
+        texts(&self.age, &self.pgp)
+    }
+}
+
+fn texts(age: &[String], pgp: &[String]) -> KeyTexts {
+    let join = |list: &[String]| (!list.is_empty()).then(|| list.join(","));
+    KeyTexts {
+        age: join(age),
+        pgp: join(pgp),
+        ..KeyTexts::default()
+    }
+}
+
+impl SelectionOptions {
+    fn texts(&self) -> SelectionTexts {
+        SelectionTexts {
+            unencrypted_suffix: self.unencrypted_suffix.clone(),
+            encrypted_suffix: self.encrypted_suffix.clone(),
+            unencrypted_regex: self.unencrypted_regex.clone(),
+            encrypted_regex: self.encrypted_regex.clone(),
+            ..SelectionTexts::default()
+        }
+    }
+}
+
+fn path_of(text: &str) -> Result<Vec<sealwright_documents::format::Step>> {
+    read_path(text)
+        .map_err(|reason| Error::new(Kind::Path, format!("cannot read the path: {reason}")))
+}
+
+/// A path in brackets, or keys with dots between them; a part of digits is a list index.
+fn read_path(text: &str) -> std::result::Result<Vec<sealwright_documents::format::Step>, String> {
+    use sealwright_documents::format::Step;
+
+    if text.starts_with('[') {
+        return parse_tree_path(text);
+    }
+    if text.is_empty() {
+        return Err("it is empty".into());
+    }
+    text.split('.')
+        .map(|part| match part.parse() {
+            _ if part.is_empty() => Err(format!("{text:?} has an empty part")),
+            Ok(index) => Ok(Step::Index(index)),
+            Err(_) => Ok(Step::Key(part.to_owned())),
+        })
+        .collect()
+}
+
+/// One word is a shell command; several are a program with arguments, quoted so that the shell keeps them as they are.
+fn quote_words(words: &[OsString]) -> OsString {
+    if let [line] = words {
+        return line.clone();
+    }
+    let mut line = OsString::from("exec");
+    for word in words {
+        line.push(" ");
+        // The place of the file stays bare: its path has no character that a shell would touch.
+        if word == "{}" {
+            line.push(word);
+            continue;
+        }
+        let quoted = word.to_string_lossy().replace('\'', r"'\''");
+        line.push(format!("'{quoted}'"));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_reach_the_program_as_they_are() {
+        let words = ["a b", "it's", "{}", "$HOME"].map(OsString::from);
+        assert_eq!(quote_words(&words), r"exec 'a b' 'it'\''s' {} '$HOME'");
+        assert_eq!(quote_words(&["a | b".into()]), "a | b");
+    }
+
+    #[test]
+    fn paths_have_two_spellings() {
+        assert_eq!(
+            read_path("a.b.0").unwrap(),
+            parse_tree_path(r#"["a"]["b"][0]"#).unwrap()
+        );
+        assert!(read_path("a..b").is_err());
+    }
+}

@@ -11,7 +11,7 @@ help: ## lists the commands
 .PHONY: demo
 demo: ## builds the programs and shows the main job from end to end
 	@$(CARGO) build --quiet --package sealwright
-	@sh cli/demo.sh
+	@sh cli/demo.sh "$${CARGO_TARGET_DIR:-target}/debug/sealwright"
 
 .PHONY: test
 test: servers ## runs every test, those against real servers and the incumbents included

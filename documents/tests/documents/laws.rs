@@ -249,8 +249,9 @@ fn same_tree(format: &'static dyn Format, tree: &Tree) -> Result<(), String> {
     let again = format
         .parse(SecretBytes::copy_of(tree.text.expose()))
         .map_err(|error| format!("the decrypted text is not read: {error}"))?;
-    // The tree of a YAML file keeps how the ciphertexts were spelled (the lowest bits), and its comments where they were
-    // read: before the block.
+    // The tree of a YAML file keeps how the ciphertexts were spelled (the lowest bits, and the one for comments inside, of
+    // which a ciphertext has none), and its comments where they were read: before the block.
+    const SPELLING: u32 = 7 | 1 << 9;
     let is_yaml = format.name() == "yaml";
     if tree.nodes.len() != again.nodes.len() || (!is_yaml && tree.documents != again.documents) {
         return Err("the decrypted tree has another shape than its text".into());
@@ -265,7 +266,7 @@ fn same_tree(format: &'static dyn Format, tree: &Tree) -> Result<(), String> {
         let is_there = match is_yaml {
             true => {
                 matches!(a.value, Value::Map | Value::List)
-                    || (a.site, a.place & !7) == (b.site, b.place & !7)
+                    || (a.site, a.place & !SPELLING) == (b.site, b.place & !SPELLING)
             }
             false => (a.site, a.end, a.place) == (b.site, b.end, b.place),
         };

@@ -67,6 +67,29 @@ fn binary_comes_back_byte_for_byte() {
     run(&Binary, generate::binary);
 }
 
+/// Such documents are written anew to be encrypted, as the block needs a place beside their keys.
+#[test]
+fn yaml_that_is_indented_or_in_braces_comes_back_byte_for_byte() {
+    for text in [
+        " a: x\n",
+        " a: x\n ",
+        " a: 1e3\n b: 1.0\n",
+        " a: 1.0\n # c\n   ",
+        " a:\n   - 2.0\n   - b: -0.0\n",
+        "{a: 1.0}\n",
+        "{\"a\": 1e30, \"b\": [1.0, {c: 2.50}]}",
+        "{a: 1e3}\n ",
+    ] {
+        for seed in 0..20 {
+            assert_eq!(
+                laws::hold(&Yaml, text.as_bytes(), seed),
+                Ok(true),
+                "{text:?}"
+            );
+        }
+    }
+}
+
 /// What a fuzzer calls with bytes; it panics when a property is broken.
 type Target = fn(&[u8]);
 

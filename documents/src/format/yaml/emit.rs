@@ -43,6 +43,8 @@ pub(super) fn documents(documents: &[Data], unit: usize) -> Result<SecretBytes, 
 pub(super) struct Emitter {
     pub(super) out: SecretWriter,
     unit: usize,
+    /// Whether floats without a fraction stay floats when they are read again.
+    keeps_floats: bool,
     /// The path to what is being written, for messages.
     path: Vec<String>,
 }
@@ -52,7 +54,16 @@ impl Emitter {
         Self {
             out: SecretWriter::default(),
             unit,
+            keeps_floats: false,
             path: Vec::new(),
+        }
+    }
+
+    /// One whose output is read as the very data that were written.
+    pub(super) fn exact(unit: usize) -> Self {
+        Self {
+            keeps_floats: true,
+            ..Self::new(unit)
         }
     }
 
@@ -148,8 +159,12 @@ impl Emitter {
                 self.out.push_byte(b' ');
                 let spot = self.spot(column, inline.is_empty());
                 let scalar = value.as_scalar().expect("not a collection");
+                let from = self.out.len();
                 let written = spell::scalar(scalar, &spot, &mut self.out);
                 written.map_err(|error| EmitError::new(self.path.join("."), error.reason))?;
+                if self.keeps_floats {
+                    stay_float(value, from, &mut self.out);
+                }
             }
         }
         let mut rest = inline;
@@ -357,12 +372,16 @@ pub(super) fn flow(value: &Data, out: &mut SecretWriter) -> Result<(), EmitError
         _ => {
             let from = out.len();
             spell::scalar(value.as_scalar().expect("not a collection"), &spot, out)?;
-            // The reference lets a float without a fraction become an integer.
-            let is_digit = |byte: &u8| byte.is_ascii_digit() || *byte == b'-';
-            if matches!(value, Data::Float(_)) && out.expose()[from..].iter().all(is_digit) {
-                out.push(b".0");
-            }
+            stay_float(value, from, out);
         }
     }
     Ok(())
+}
+
+/// Gives a float whose text begins at `from` a fraction if it has none. The reference lets it become an integer.
+fn stay_float(value: &Data, from: usize, out: &mut SecretWriter) {
+    let is_digit = |byte: &u8| byte.is_ascii_digit() || *byte == b'-';
+    if matches!(value, Data::Float(_)) && out.expose()[from..].iter().all(is_digit) {
+        out.push(b".0");
+    }
 }

@@ -105,10 +105,12 @@ fn make_ready(tree: Tree) -> Result<Prepared, ParseError> {
         end_last_line(&tree, &mut edits);
     }
     edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
-    let text = apply(tree.text.expose(), &edits);
-    let prepared = compose::compose(text).map(|composition| composition.tree);
-    let prepared = match prepared {
-        Ok(prepared) if is_same(&tree, &prepared) => prepared,
+    let prepared = match edits.is_sorted_by(|one, next| one.span.end <= next.span.start) {
+        true => compose::compose(apply(tree.text.expose(), &edits)).ok(),
+        false => None,
+    };
+    let prepared = match prepared.map(|composition| composition.tree) {
+        Some(prepared) if is_same(&tree, &prepared) => prepared,
         _ => {
             return Err(ParseError::at(
                 tree.text.expose(),
@@ -235,7 +237,7 @@ fn rewrite(tree: &Tree, root: NodeId, is_first: bool) -> Result<Edit, ParseError
             "keys that are no text, and unsigned numbers, are not supported",
         ));
     }
-    let mut emitter = Emitter::new(read::unit(tree));
+    let mut emitter = Emitter::exact(read::unit(tree));
     let before = &text[..site.start as usize];
     let line = before
         .iter()
@@ -375,18 +377,18 @@ fn starts_of_value(tree: &Tree, at: NodeId) -> u32 {
 fn end_last_line(tree: &Tree, edits: &mut Vec<Edit>) {
     let text = tree.text.expose();
     let len = text.len();
+    if edits
+        .iter()
+        .any(|edit| edit.span.end as usize == len && edit.text.expose().ends_with(b"\n"))
+    {
+        return;
+    }
     let blanks = text.iter().rev().take_while(|byte| **byte == b' ').count();
     if matches!(text[..len - blanks].last(), Some(b'\n' | b'\r')) && !reaches_end(tree) {
         edits.push(Edit {
             span: Span::new(len - blanks..len),
             text: SecretBytes::default(),
         });
-        return;
-    }
-    if edits
-        .iter()
-        .any(|edit| edit.span.end as usize == len && edit.text.expose().ends_with(b"\n"))
-    {
         return;
     }
     let last = tree.nodes.iter().rev().find(|node| {

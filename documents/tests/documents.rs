@@ -90,6 +90,27 @@ fn yaml_that_is_indented_or_in_braces_comes_back_byte_for_byte() {
     }
 }
 
+/// Where the mark of a block may stand and nothing else.
+#[test]
+fn yaml_blocks_at_the_margin_come_back_byte_for_byte() {
+    for text in [
+        "c:\n|-\n  y\nd: 1\n",
+        "c: &x\n|-\n  y\nd: 1\n",
+        "c: &x\n  # k\n|-\n  y\nd: 1\n",
+        "c: &x\n|-\n  y\nd: *x\n",
+        "q:\n  c: &x\n    # k\n  |-\n    y\n  d: 1\n",
+        "q:\n  c: &x !!str\n  |-\n    y\n  d: 1\n",
+    ] {
+        for seed in 0..20 {
+            assert_eq!(
+                laws::hold(&Yaml, text.as_bytes(), seed),
+                Ok(true),
+                "{text:?}"
+            );
+        }
+    }
+}
+
 /// What a fuzzer calls with bytes; it panics when a property is broken.
 type Target = fn(&[u8]);
 

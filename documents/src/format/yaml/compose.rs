@@ -355,17 +355,19 @@ impl<'a> Composer<'a> {
         if !matches!(event.style, Style::Literal | Style::Folded) {
             return false;
         }
-        let before = &self.events.scanner.src()[..event.node_start];
-        let blanks = before
-            .iter()
-            .rev()
-            .take_while(|byte| **byte == b' ')
-            .count();
-        let line = before.len() - blanks;
-        let starts_line = line == 0
-            || (1..=3.min(line))
-                .any(|len| super::characters::break_len(&before[line - len..line]) == len);
-        starts_line && i32::try_from(blanks).is_ok_and(|column| column <= event.indent)
+        let text = self.events.scanner.src();
+        let is_at_margin = |start: usize| {
+            let before = &text[..start];
+            let blanks = before.iter().rev();
+            let blanks = blanks.take_while(|byte| **byte == b' ').count();
+            let line = before.len() - blanks;
+            let starts_line = line == 0
+                || (1..=3.min(line))
+                    .any(|len| super::characters::break_len(&before[line - len..line]) == len);
+            starts_line && i32::try_from(blanks).is_ok_and(|column| column <= event.indent)
+        };
+        // An anchor may stand on the same line or on one above.
+        is_at_margin(event.node_start) || is_at_margin(event.start)
     }
 
     fn push_node(&mut self, node: Node, start: usize) {

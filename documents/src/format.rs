@@ -67,6 +67,13 @@ pub trait Format: Sync {
     /// another reader of the format refuses or reads otherwise. Most trees come back as they are.
     fn prepare(&self, tree: Tree) -> Result<Prepared, ParseError>;
 
+    /// Whether a plain text has so many ways to be written in this format that its encrypted form is tried before it is
+    /// handed out.
+    fn is_intricate(&self, text: &[u8]) -> bool {
+        let _ = text;
+        false
+    }
+
     /// A node's note after the text around it moved; a note that holds an offset asks `moved` where it went.
     fn moved(&self, place: u32, moved: &mut dyn FnMut(u32) -> u32) -> u32 {
         let _ = moved;

@@ -9,8 +9,9 @@ use super::error::{EncryptError, Place};
 use super::memory::Memory;
 use super::relocation::Relocation;
 use super::walk::{KeyIsNotText, Leaf, Walk};
-use super::{Document, Encrypted, position_in};
+use super::{Document, Encrypted, decrypt, position_in};
 use crate::data::Data;
+use crate::error::ParseError;
 use crate::format::{Format, Layout, Prepared};
 use crate::metadata::{Metadata, Timestamp};
 use crate::presentation::{AAD, Hints, HintsWriter};
@@ -55,6 +56,7 @@ pub fn encrypt(
         });
     }
     let format = document.format;
+    let is_intricate = format.is_intricate(document.text().expose());
     let selector = metadata.selection().compile()?;
     let prepared = format.prepare(document.tree)?;
     let cipher = ValueCipher::new(key);
@@ -112,10 +114,24 @@ pub fn encrypt(
     metadata.last_modified = Timestamp::from(now);
     let aad = metadata.last_modified.as_str().as_bytes();
     metadata.mac = encrypt_text(mac.expose(), aad, &cipher, &mut nonces);
+    let text = assembly.with_block(&metadata)?;
+    if is_intricate && !opens(format, &text, key) {
+        return Err(EncryptError::Prepare(ParseError::at(
+            prepared.tree.text.expose(),
+            0,
+            "this layout cannot be kept while values are encrypted, please simplify it",
+        )));
+    }
     Ok(EncryptedText {
-        text: assembly.with_block(&metadata)?,
+        text,
         changed: true,
     })
+}
+
+/// Tells whether what was written can be read again. It may be about to take the place of the only plain copy.
+fn opens(format: &'static dyn Format, text: &SecretBytes, key: &DataKey) -> bool {
+    let file = Encrypted::parse(format, SecretBytes::copy_of(text.expose()));
+    file.is_ok_and(|file| decrypt(&file, key).is_ok())
 }
 
 /// Writes another block into an encrypted file; values, `lastmodified` and MAC stay as they are (T39).

@@ -49,6 +49,16 @@ impl Format for Yaml {
         prepare::prepare(tree)
     }
 
+    /// Anything but lines of keys with plain or quoted values.
+    fn is_intricate(&self, text: &[u8]) -> bool {
+        let begins_indented = matches!(text.first(), Some(b' ' | b'\xef'));
+        begins_indented
+            || memchr::memchr3(b'&', b'*', b'!', text).is_some()
+            || memchr::memchr3(b'[', b'{', b'#', text).is_some()
+            || memchr::memchr3(b'|', b'>', b'?', text).is_some()
+            || memchr::memchr2(b'\r', b'%', text).is_some()
+    }
+
     fn spell(
         &self,
         tree: &Tree,

@@ -28,7 +28,9 @@ impl AtTerminal {
     /// Taking one needs code between fork and exec; util-linux has a program for it.
     pub(crate) fn command(program: &Path) -> Command {
         let mut command = Command::new("setsid");
-        command.args(["--ctty", "--wait"]).arg(program);
+        // A shell without job control has what it starts in the background ignore the keys of a terminal.
+        command.args(["--ctty", "--wait", "env", "--default-signal=INT,QUIT"]);
+        command.arg(program);
         command
     }
 

@@ -173,10 +173,11 @@ fn one_value(
     let mut changed_values = 1;
     for other in (0..before.nodes.len()).filter(|other| other != node) {
         let is_nan = matches!(before.scalar(other), Some(Scalar::Float(value)) if value.is_nan());
-        // A comment below a YAML block may belong to another collection when the block becomes one line.
+        // A comment below a YAML block may belong to another collection when the block becomes one line, and one behind
+        // a tag when that goes.
         let is_moved = format.name() == "yaml"
             && matches!(before.scalar(other), Some(Scalar::Comment(_)))
-            && tree.spelling(*node).contains(&b'\n');
+            && (tree.spelling(*node).contains(&b'\n') || tree.spelling(*node).starts_with(b"!"));
         let is_same = before.scalar(other) == after.scalar(other) || is_nan || is_moved;
         if !is_same && !shares_a_slot(before, *node, other) {
             return Err(format!("setting {path:?} changed another value"));

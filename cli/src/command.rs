@@ -47,7 +47,7 @@ pub(crate) use keygen::Keygen;
 pub(crate) use publish::Publish;
 pub(crate) use rotate::Rotate;
 pub(crate) use set::{Set, SetValue, read_value_file, read_value_stdin};
-pub(crate) use status::Status;
+pub(crate) use status::{Status, is_encrypted, is_plain};
 pub(crate) use unset::Unset;
 pub(crate) use update_keys::UpdateKeys;
 

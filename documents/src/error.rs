@@ -27,6 +27,12 @@ impl ParseError {
         }
     }
 
+    /// The error of a document whose encrypted form would say something else.
+    pub fn layout(text: &[u8]) -> Self {
+        let reason = "this layout cannot be kept while values are encrypted, please simplify it";
+        Self::at(text, 0, reason)
+    }
+
     /// The error of a file without any document.
     pub fn no_document() -> Self {
         Self {

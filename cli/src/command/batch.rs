@@ -1,17 +1,14 @@
 //! One command over many files: found in folders, worked on in parallel, each all or nothing, reported in order.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sealwright_crypto::secret::SecretBytes;
-use sealwright_documents::envelope::{Encrypted, ReadError};
-use sealwright_documents::metadata::MetadataError;
 use serde_json::{Value, json};
 
-use super::{Change, Input, Output, Settings, absolute, document};
+use super::{Change, absolute};
 use crate::error::{Error, Kind, Result};
-use crate::file::Content;
 use crate::world::World;
 
 /// A command over many files.
@@ -26,6 +23,9 @@ pub(crate) struct Batch<'a> {
     pub(crate) json: bool,
     /// The past participle of the verb, for the report.
     pub(crate) done: &'static str,
+    /// Tells which files of folders are passed over, as there is nothing to do: what is encrypted already, manifests and
+    /// templates beside the secrets. A file that was named has to be what the command is for.
+    pub(crate) is_done: &'a (dyn Fn(&Path) -> bool + Sync),
 }
 
 impl Batch<'_> {
@@ -42,6 +42,22 @@ impl Batch<'_> {
                 .terminal
                 .tell("there is no document in what was named: nothing to do");
         }
+        let named: HashSet<PathBuf> = self
+            .paths
+            .iter()
+            .map(|path| absolute(path))
+            .collect::<Result<_>>()?;
+        let outcome = |file: &Path| {
+            if !named.contains(file) && (self.is_done)(file) {
+                return Ok(Outcome::default());
+            }
+            // The text of a file and its lock are given up here: there may be many thousands.
+            let change = work(file)?;
+            if !self.dry_run {
+                change.deliver(&world.terminal)?;
+            }
+            Ok(Outcome::of(change))
+        };
         let results: Vec<Mutex<Option<Result<Outcome>>>> =
             files.iter().map(|_| Mutex::new(None)).collect();
         let next = AtomicUsize::new(0);
@@ -50,14 +66,7 @@ impl Batch<'_> {
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 let Some(file) = files.get(at) else { break };
-                // The text of a file and its lock are given up here: there may be many thousands.
-                let result = work(file).and_then(|change| {
-                    if !self.dry_run {
-                        change.deliver(&world.terminal)?;
-                    }
-                    Ok(Outcome::of(change))
-                });
-                *results[at].lock().expect("no worker panics") = Some(result);
+                *results[at].lock().expect("no worker panics") = Some(outcome(file));
                 let done = finished.fetch_add(1, Ordering::Relaxed) + 1;
                 world.terminal.progress(done, files.len(), &shown(file));
             }
@@ -91,6 +100,7 @@ impl Batch<'_> {
 }
 
 /// What is told of a file that was worked on.
+#[derive(Default)]
 pub(crate) struct Outcome {
     changed: bool,
     keys: Vec<String>,
@@ -214,71 +224,13 @@ impl Report {
             let text = if self.json {
                 String::new()
             } else {
-                {
-                    let would = format!("would be {}", self.done);
-                    count(outdated, &would, &would)
-                }
+                let would = format!("would be {}", self.done);
+                count(outdated, &would, &would)
             };
             return Err(Error::new(Kind::Outdated, text));
         }
         Ok(())
     }
-}
-
-/// Passes over files of folders where there is nothing to do: what is encrypted already, manifests and templates beside
-/// the secrets. A file that was named has to be what the command is for.
-pub(crate) fn unless(
-    is_done: impl FnOnce(&Path) -> bool,
-    named: &[PathBuf],
-    file: &Path,
-    work: impl FnOnce() -> Result<Change>,
-) -> Result<Change> {
-    let is_named = named
-        .iter()
-        .any(|path| absolute(path).is_ok_and(|path| path == file));
-    if is_named || !is_done(file) {
-        return work();
-    }
-    Ok(Change {
-        from: Input::File(file.to_owned()),
-        to: Output::InPlace,
-        original: None,
-        bytes: None,
-        content: Content::Plain,
-        keys: Vec::new(),
-        notes: Vec::new(),
-    })
-}
-
-/// Whether there is certainly a block of metadata in a file.
-pub(crate) fn is_encrypted(file: &Path, settings: &Settings) -> bool {
-    let Ok(original) = crate::file::read(file) else {
-        return false;
-    };
-    let bytes = original.into_bytes();
-    may_be_encrypted(&bytes)
-        && Encrypted::parse(document::input_format(settings, file), bytes).is_ok()
-}
-
-/// Whether there is certainly no block of metadata in a file. What cannot be read may have one.
-pub(crate) fn is_plain(file: &Path, settings: &Settings) -> bool {
-    let Ok(original) = crate::file::read(file) else {
-        return false;
-    };
-    let bytes = original.into_bytes();
-    if !may_be_encrypted(&bytes) {
-        return true;
-    }
-    let format = document::input_format(settings, file);
-    matches!(
-        Encrypted::parse(format, bytes),
-        Err(ReadError::Metadata(MetadataError::NotFound))
-    )
-}
-
-/// Whether a text has the word that every block of metadata has. Templates that no parser takes seldom have it.
-pub(crate) fn may_be_encrypted(text: &SecretBytes) -> bool {
-    text.expose().windows(4).any(|word| word == b"sops")
 }
 
 /// A path as people read it: relative to the working folder where it lies below it, on one line whatever is in it.
@@ -331,7 +283,7 @@ pub(crate) fn find_files(paths: &[PathBuf]) -> Result<Found> {
             found.files.push(path);
         }
     }
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     found.files.retain(|file| seen.insert(file.clone()));
     Ok(found)
 }

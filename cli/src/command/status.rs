@@ -34,7 +34,7 @@ impl Status {
             let name = batch::relative(&path).to_string_lossy();
             let has_rule = config::rule_for(world, &self.settings, &path, &Default::default())
                 .is_ok_and(|rule| rule.is_some());
-            let entry = match self.look(&path) {
+            let entry = match look(&path, &self.settings) {
                 Ok(Some(file)) => {
                     let metadata = file.metadata();
                     let keys = super::key_names(metadata);
@@ -110,18 +110,30 @@ impl Status {
         }
         Ok(())
     }
+}
 
-    fn look(&self, path: &Path) -> std::result::Result<Option<Encrypted>, String> {
-        let original = file::read(path).map_err(|error| error.to_string())?;
-        let format = document::input_format(&self.settings, path);
-        let bytes = original.into_bytes();
-        if !batch::may_be_encrypted(&bytes) {
-            return Ok(None);
-        }
-        match Encrypted::parse(format, bytes) {
-            Ok(file) => Ok(Some(file)),
-            Err(ReadError::Metadata(MetadataError::NotFound)) => Ok(None),
-            Err(error) => Err(error.to_string()),
-        }
+/// Whether there is certainly a block of metadata in a file.
+pub(crate) fn is_encrypted(path: &Path, settings: &Settings) -> bool {
+    matches!(look(path, settings), Ok(Some(_)))
+}
+
+/// Whether there is certainly no block of metadata in a file. What cannot be read may have one.
+pub(crate) fn is_plain(path: &Path, settings: &Settings) -> bool {
+    matches!(look(path, settings), Ok(None))
+}
+
+/// Reads a file: `None` when it is plain.
+fn look(path: &Path, settings: &Settings) -> std::result::Result<Option<Encrypted>, String> {
+    let original = file::read(path).map_err(|error| error.to_string())?;
+    let format = document::input_format(settings, path);
+    let bytes = original.into_bytes();
+    // Every block of metadata has this word; templates that no parser takes seldom have it.
+    if memchr::memmem::find(bytes.expose(), b"sops").is_none() {
+        return Ok(None);
+    }
+    match Encrypted::parse(format, bytes) {
+        Ok(file) => Ok(Some(file)),
+        Err(ReadError::Metadata(MetadataError::NotFound)) => Ok(None),
+        Err(error) => Err(error.to_string()),
     }
 }

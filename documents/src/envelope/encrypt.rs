@@ -116,11 +116,7 @@ pub fn encrypt(
     metadata.mac = encrypt_text(mac.expose(), aad, &cipher, &mut nonces);
     let text = assembly.with_block(&metadata)?;
     if is_intricate && !opens(format, &text, key) {
-        return Err(EncryptError::Prepare(ParseError::at(
-            prepared.tree.text.expose(),
-            0,
-            "this layout cannot be kept while values are encrypted, please simplify it",
-        )));
+        return Err(ParseError::layout(prepared.tree.text.expose()).into());
     }
     Ok(EncryptedText {
         text,

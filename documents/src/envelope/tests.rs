@@ -43,6 +43,19 @@ fn encrypted(format: &'static dyn Format, text: &str, metadata: Metadata) -> Str
     String::from_utf8(out.text.expose().to_vec()).unwrap()
 }
 
+fn refusal(format: &'static dyn Format, plain: &str) -> EncryptError {
+    let document = Document::parse(format, SecretBytes::copy_of(plain.as_bytes())).unwrap();
+    let out = encrypt(
+        document,
+        metadata(None),
+        &key(),
+        None,
+        now(),
+        Layout::default(),
+    );
+    out.unwrap_err()
+}
+
 fn parsed(format: &'static dyn Format, text: &str) -> Encrypted {
     Encrypted::parse(format, SecretBytes::copy_of(text.as_bytes())).unwrap()
 }

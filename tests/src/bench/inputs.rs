@@ -8,6 +8,7 @@ use std::process::Command;
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, RsaKeySize};
 
 use crate::harness::incumbents;
+use crate::harness::programs::output;
 
 /// An age identity and its recipient.
 pub(super) struct AgeKey {
@@ -90,17 +91,4 @@ pub(super) fn secrets(count: usize, values: usize) -> String {
         }
     }
     text
-}
-
-fn output(command: &mut Command) -> Result<String, String> {
-    let output = command
-        .output()
-        .map_err(|error| format!("cannot run {command:?}: {error}"))?;
-    if !output.status.success() {
-        return Err(format!(
-            "{command:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        ));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::incumbents;
+use super::programs::output;
 use super::sandbox::Sandbox;
 use super::server::{Server, free_port};
 
@@ -128,16 +129,7 @@ fn finish(command: &mut Command) -> Result<String, String> {
             command.env_remove(name);
         }
     }
-    let output = command
-        .output()
-        .map_err(|error| format!("cannot run {command:?}: {error}"))?;
-    if !output.status.success() {
-        return Err(format!(
-            "{command:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        ));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    output(command)
 }
 
 /// The server does not run for root. In a user namespace root is called `nobody` and still owns its files; the namespace

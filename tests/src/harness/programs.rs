@@ -1,6 +1,7 @@
-//! The programs of this workspace, as cargo has built them.
+//! The programs of this workspace, as cargo has built them, and what any program prints.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 /// The command line program.
 ///
@@ -33,4 +34,22 @@ pub(crate) fn program_beside_this(name: &str, package: &str) -> Result<PathBuf, 
             this.display()
         )
     })
+}
+
+/// Runs a program for what it prints.
+///
+/// # Errors
+///
+/// Says what was run and what it complained of.
+pub fn output(command: &mut Command) -> Result<String, String> {
+    let output = command
+        .output()
+        .map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    if !output.status.success() {
+        return Err(format!(
+            "{command:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        ));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

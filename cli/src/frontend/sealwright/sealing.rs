@@ -323,7 +323,7 @@ impl SealVerb {
                 let keys = seal::keyring(&key)?;
                 let certificate = to.source(&cluster).load()?;
                 let refresh = if all { Refresh::All } else { Refresh::Outdated };
-                caution.each(world, json, "resealed", &paths, &|path| {
+                caution.each(world, json, "resealed", &paths, &|_| false, &|path| {
                     let mut notes = Vec::new();
                     let mut change = change_file(path, |text| {
                         let Some(resealed) =

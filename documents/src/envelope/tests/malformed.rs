@@ -148,22 +148,7 @@ fn ciphertexts_that_are_malformed_say_where() {
 
 #[test]
 fn reserved_keys_say_where() {
-    let document = |format, text: &str| {
-        Document::parse(format, SecretBytes::copy_of(text.as_bytes())).unwrap()
-    };
-    let refused = |format: &'static dyn Format, text: &str| {
-        let document = document(format, text);
-        encrypt(
-            document,
-            metadata(None),
-            &key(),
-            None,
-            now(),
-            Layout::default(),
-        )
-        .unwrap_err()
-        .to_string()
-    };
+    let refused = |format, text| refusal(format, text).to_string();
     let error = refused(&Dotenv, "A=1\nsops_x=1\n");
     assert!(error.starts_with("line 2, column 1: "), "{error}");
     assert!(refused(&Yaml, "a: 1\n---\nsops: x\n").starts_with("line 3, column "));

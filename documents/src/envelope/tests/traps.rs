@@ -41,19 +41,6 @@ fn mac_of(format: &'static dyn Format, plain: &str) -> String {
         .1
 }
 
-fn refusal(format: &'static dyn Format, plain: &str) -> EncryptError {
-    let document = Document::parse(format, SecretBytes::copy_of(plain.as_bytes())).unwrap();
-    let out = encrypt(
-        document,
-        metadata(None),
-        &key(),
-        None,
-        now(),
-        Layout::default(),
-    );
-    out.unwrap_err()
-}
-
 /// The file without its presentation hints.
 fn without_hints(format: &'static dyn Format, file: &str) -> String {
     let file = parsed(format, file);

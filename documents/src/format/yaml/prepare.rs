@@ -111,13 +111,7 @@ fn make_ready(tree: Tree) -> Result<Prepared, ParseError> {
     };
     let prepared = match prepared.map(|composition| composition.tree) {
         Some(prepared) if is_same(&tree, &prepared) => prepared,
-        _ => {
-            return Err(ParseError::at(
-                tree.text.expose(),
-                0,
-                "this layout cannot be kept while values are encrypted, please simplify it",
-            ));
-        }
+        _ => return Err(ParseError::layout(tree.text.expose())),
     };
     let keeps_text = needs.rewrite
         || needs.final_break

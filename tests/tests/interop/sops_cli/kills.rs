@@ -79,7 +79,7 @@ fn after_500_kills_every_file_is_the_old_or_the_new_one() {
         .iter()
         .map(|(name, words)| {
             let started = std::time::Instant::now();
-            start(&desk, words).wait().unwrap();
+            start(&desk, Whose::Ours, words).wait().unwrap();
             desk.write(name, &before[*name]);
             started.elapsed()
         })
@@ -87,7 +87,7 @@ fn after_500_kills_every_file_is_the_old_or_the_new_one() {
     for round in 0..500 {
         let at = round % COMMANDS.len();
         let (name, words) = COMMANDS[at];
-        let mut child = start(&desk, words);
+        let mut child = start(&desk, Whose::Ours, words);
         let longest = lengths[at].as_micros() as usize;
         std::thread::sleep(Duration::from_micros(
             dice.roll(longest + longest / 4) as u64
@@ -166,15 +166,6 @@ fn after_kills_of_decryptions_and_folders_each_file_is_old_or_new_and_the_next_r
     );
     let before = desk.files();
     let mut dice = Dice::new(u64::from(std::process::id()) + 1);
-    let run = |whose, words: &[&str]| {
-        desk.command(whose)
-            .args(words)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap()
-    };
     let restore = || {
         for (name, bytes) in &before {
             if desk.bytes(name) != *bytes {
@@ -184,7 +175,10 @@ fn after_kills_of_decryptions_and_folders_each_file_is_old_or_new_and_the_next_r
     };
     let lengths = MORE_COMMANDS.map(|(whose, words)| {
         let started = std::time::Instant::now();
-        assert!(run(whose, words).wait().unwrap().success(), "{words:?}");
+        assert!(
+            start(&desk, whose, words).wait().unwrap().success(),
+            "{words:?}"
+        );
         let length = started.elapsed();
         restore();
         length
@@ -193,7 +187,7 @@ fn after_kills_of_decryptions_and_folders_each_file_is_old_or_new_and_the_next_r
     for round in 0..150 {
         let at = round % MORE_COMMANDS.len();
         let (whose, words) = MORE_COMMANDS[at];
-        let mut child = run(whose, words);
+        let mut child = start(&desk, whose, words);
         let longest = lengths[at].as_micros() as usize;
         std::thread::sleep(Duration::from_micros(
             dice.roll(longest + longest / 4) as u64
@@ -272,7 +266,7 @@ fn s106_the_next_edit_wipes_what_a_killed_one_left_in_memory() {
     desk.theirs_encrypts("a.yaml", format!("a: {SECRET}\n"), &[]);
     desk.write("editor.sh", "touch open; exec sleep 30\n");
     let edit = || {
-        let child = start(&desk, &["edit", "a.yaml"]);
+        let child = start(&desk, Whose::Ours, &["edit", "a.yaml"]);
         while !desk.path("open").exists() {
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -294,7 +288,7 @@ fn s106_the_next_edit_wipes_what_a_killed_one_left_in_memory() {
     assert_eq!(fs::read_dir(memory.path()).unwrap().count(), 0);
 }
 
-fn start(desk: &Desk, words: &[&str]) -> std::process::Child {
+fn start(desk: &Desk, whose: Whose, words: &[&str]) -> std::process::Child {
     let words = words.iter().map(|word| {
         if *word == "RECIPIENT" {
             &desk.recipients[1]
@@ -302,7 +296,7 @@ fn start(desk: &Desk, words: &[&str]) -> std::process::Child {
             *word
         }
     });
-    desk.command(Whose::Ours)
+    desk.command(whose)
         .args(words)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::command::batch::{Batch, Outcome, Report, is_encrypted, is_plain, unless};
+use crate::command::batch::{Batch, Outcome, Report};
 use crate::command::{
-    self, Input, KeyTexts, Output, SelectionTexts, Settings, absolute, parse_tree_path,
+    self, Input, KeyTexts, Output, SelectionTexts, Settings, absolute, is_encrypted, is_plain,
+    parse_tree_path,
 };
 use crate::error::{Error, Kind, Result};
 use crate::world::World;
@@ -182,7 +183,8 @@ impl Verb {
             } => {
                 let add = texts(&add_age, &add_pgp);
                 let remove = texts(&rm_age, &rm_pgp);
-                caution.each(world, json, "rotated", &paths, &|path| {
+                let is_done = |file: &Path| is_plain(file, &settings(None));
+                caution.each(world, json, "rotated", &paths, &is_done, &|path| {
                     let rotate = command::Rotate {
                         from: Input::File(path.to_owned()),
                         to: Output::InPlace,
@@ -194,19 +196,13 @@ impl Verb {
                         needs_rule: false,
                         settings: settings(None),
                     };
-                    let is_plain = |file: &Path| is_plain(file, &settings(None));
-                    unless(is_plain, &paths, path, || rotate.change(world))
+                    rotate.change(world)
                 })
             }
             Verb::UpdateKeys { paths, caution } => {
-                caution.each(world, json, "updated", &paths, &|path| {
-                    let settings = settings(None);
-                    unless(
-                        |file| is_plain(file, &settings),
-                        &paths,
-                        path,
-                        || command::update_keys::change(world, path, &settings),
-                    )
+                let is_done = |file: &Path| is_plain(file, &settings(None));
+                caution.each(world, json, "updated", &paths, &is_done, &|path| {
+                    command::update_keys::change(world, path, &settings(None))
                 })
             }
             Verb::Groups { verb } => match verb {
@@ -328,12 +324,11 @@ impl Files {
                 check: false,
                 json,
                 done,
+                is_done,
             };
             return batch.run(world, &|path| {
-                unless(is_done, &self.paths, path, || {
-                    let (from, name) = (Input::File(path.to_owned()), path.to_owned());
-                    work(from, Output::InPlace, name)
-                })
+                let (from, name) = (Input::File(path.to_owned()), path.to_owned());
+                work(from, Output::InPlace, name)
             });
         };
         if from == Input::Stdin && self.in_place {
@@ -368,6 +363,7 @@ impl Caution {
         json: bool,
         done: &'static str,
         paths: &[PathBuf],
+        is_done: &(dyn Fn(&Path) -> bool + Sync),
         work: &(dyn Fn(&Path) -> Result<command::Change> + Sync),
     ) -> Result<()> {
         Batch {
@@ -376,6 +372,7 @@ impl Caution {
             check: self.check,
             json,
             done,
+            is_done,
         }
         .run(world, work)
     }

@@ -79,7 +79,7 @@ impl Session {
         }
         command.arg(&self.path);
         let started = Instant::now();
-        let status = self.editor.start(&mut command);
+        let status = self.editor.start(&mut command, self.watch.as_ref());
         if self.editor.got().is_some() {
             // The watch is about to end the program; nothing may be written any more.
             drop(self.watch.take());

@@ -174,7 +174,7 @@ fn run(
         }
     });
     let status = child
-        .start(&mut shell)
+        .start(&mut shell, Some(&watch))
         .map_err(|error| Error::generic("cannot run /bin/sh").because(error));
     drop(folder);
     drop(watch);

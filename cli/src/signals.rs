@@ -3,8 +3,9 @@
 //!
 //! What was ignored when the program started stays ignored, as `nohup` and shells without job control want it.
 //!
-//! Flow for a child: it runs ([`Child::start`]), signals are passed on to it, it ends, and only then is its number given
-//! up. So no signal ever goes to a process that got the number later.
+//! Flow for a child: it runs ([`Child::start`]), signals are passed on to it, it ends, the signals that came before its end
+//! are seen to, and only then is its number given up. So no signal ever goes to a process that got the number later, and
+//! none that was for the child counts as one for this program.
 
 use std::fs;
 use std::io;
@@ -14,19 +15,21 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// Watches for SIGINT, SIGTERM and SIGHUP until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    done: Option<tokio::sync::oneshot::Sender<()>>,
+    /// Asks whether all signals so far were seen to. Without it the watch is over.
+    questions: Option<UnboundedSender<mpsc::Sender<()>>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Watch {
     /// Gives each signal to `on`, in a thread of its own. Without a thread the signals do what they always do.
     pub(crate) fn start(mut on: impl FnMut(Signal) + Send + 'static) -> Self {
-        let (done, mut ended) = tokio::sync::oneshot::channel();
+        let (questions, mut asked) = unbounded_channel::<mpsc::Sender<()>>();
         let (ready, is_ready) = mpsc::channel();
         let ignored = ignored();
         let thread = thread::spawn(move || {
@@ -41,42 +44,85 @@ impl Watch {
                     let watched = !ignored.contains(&wanted);
                     watched.then(|| signal(kind).ok()).flatten()
                 };
-                let mut interrupt = watched(Signal::INT, SignalKind::interrupt());
-                let mut terminate = watched(Signal::TERM, SignalKind::terminate());
-                let mut hangup = watched(Signal::HUP, SignalKind::hangup());
+                let mut signals = Signals {
+                    interrupt: watched(Signal::INT, SignalKind::interrupt()),
+                    terminate: watched(Signal::TERM, SignalKind::terminate()),
+                    hangup: watched(Signal::HUP, SignalKind::hangup()),
+                };
                 let _ = ready.send(());
                 loop {
-                    let got = tokio::select! {
-                        () = next(&mut interrupt) => Signal::INT,
-                        () = next(&mut terminate) => Signal::TERM,
-                        () = next(&mut hangup) => Signal::HUP,
-                        _ = &mut ended => return,
+                    let answer = tokio::select! {
+                        signal = signals.next() => {
+                            on(signal);
+                            continue;
+                        }
+                        question = asked.recv() => question,
                     };
-                    on(got);
+                    let Some(answer) = answer else { return };
+                    // The runtime looks for what the handlers left only between two turns.
+                    tokio::task::yield_now().await;
+                    while let Some(signal) = signals.waiting().await {
+                        on(signal);
+                    }
+                    let _ = answer.send(());
                 }
             });
         });
         // Until the handlers stand, a signal would still end the program at once.
         let _ = is_ready.recv();
         Self {
-            done: Some(done),
+            questions: Some(questions),
             thread: Some(thread),
+        }
+    }
+
+    /// Waits until the signals that came so far were seen to, however late the thread gets its turn.
+    fn settle(&self) {
+        let (answer, settled) = mpsc::channel();
+        if let Some(questions) = &self.questions
+            && questions.send(answer).is_ok()
+        {
+            let _ = settled.recv();
         }
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if let Some(done) = self.done.take() {
-            let _ = done.send(());
-        }
+        drop(self.questions.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-async fn next(signals: &mut Option<tokio::signal::unix::Signal>) {
+/// The three signals, but those that are ignored.
+struct Signals {
+    interrupt: Option<unix::Signal>,
+    terminate: Option<unix::Signal>,
+    hangup: Option<unix::Signal>,
+}
+
+impl Signals {
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            () = one(&mut self.interrupt) => Signal::INT,
+            () = one(&mut self.terminate) => Signal::TERM,
+            () = one(&mut self.hangup) => Signal::HUP,
+        }
+    }
+
+    /// One that is there already.
+    async fn waiting(&mut self) -> Option<Signal> {
+        tokio::select! {
+            biased;
+            signal = self.next() => Some(signal),
+            () = std::future::ready(()) => None,
+        }
+    }
+}
+
+async fn one(signals: &mut Option<unix::Signal>) {
     match signals {
         Some(signals) => {
             let _ = signals.recv().await;
@@ -126,16 +172,23 @@ pub(crate) struct Child(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     running: Option<Pid>,
+    /// It is over, but its number is still its own.
+    has_ended: bool,
     got: Option<Signal>,
 }
 
 impl Child {
-    /// Starts a command and waits for its end. Without a watch that uses this value it is what [`Command::status`] is.
-    pub(crate) fn start(&self, command: &mut Command) -> io::Result<ExitStatus> {
+    /// Starts a command and waits for its end. `watch` is the one that uses this value.
+    pub(crate) fn start(
+        &self,
+        command: &mut Command,
+        watch: Option<&Watch>,
+    ) -> io::Result<ExitStatus> {
         let mut child = {
             let mut state = self.state();
             let child = command.spawn()?;
             state.running = Some(Pid::from_child(&child));
+            state.has_ended = false;
             child
         };
         let pid = Pid::from_child(&child);
@@ -144,11 +197,15 @@ impl Child {
         while let Err(rustix::io::Errno::INTR) = rustix::process::waitid(WaitId::Pid(pid), options)
         {
         }
+        self.state().has_ended = true;
+        if let Some(watch) = watch {
+            watch.settle();
+        }
         self.state().running = None;
         child.wait()
     }
 
-    /// Whether there is one at the moment.
+    /// Whether there is one, or one just ended and its signals are still seen to.
     pub(crate) fn is_running(&self) -> bool {
         self.state().running.is_some()
     }
@@ -175,7 +232,8 @@ impl Child {
     /// Waits for its end, but not for ever.
     pub(crate) fn wait_at_most(&self, longest: Duration) {
         let end = Instant::now() + longest;
-        while self.is_running() && Instant::now() < end {
+        let is_over = |state: MutexGuard<'_, State>| state.running.is_none() || state.has_ended;
+        while !is_over(self.state()) && Instant::now() < end {
             thread::sleep(Duration::from_millis(5));
         }
     }
@@ -193,7 +251,7 @@ mod tests {
     fn a_child_gets_what_is_passed_on_and_its_status_comes_back() {
         let child = Child::default();
         let waiting = child.clone();
-        let waiter = thread::spawn(move || waiting.start(Command::new("sleep").arg("30")));
+        let waiter = thread::spawn(move || waiting.start(Command::new("sleep").arg("30"), None));
         while !child.is_running() {
             thread::sleep(Duration::from_millis(5));
         }

@@ -139,6 +139,22 @@ fn ctrl_c_in_the_editor_is_the_editors() {
     assert!(desk.ours(["decrypt", "a.yaml"]).good().contains("n3w"));
 }
 
+/// However late the signal is seen to: the editor may be gone by then.
+#[test]
+fn ctrl_c_just_before_the_editor_ends_is_the_editors() {
+    let mut desk = desk();
+    desk.write(
+        "editor.sh",
+        "trap '' INT; kill -INT 0; echo \"round: $$\" >\"$1\"\n",
+    );
+    desk.set("EDITOR", "sh editor.sh");
+    for round in 0..200 {
+        let session = AtTerminal::start(&desk, Whose::Ours, &["edit", "a.yaml"]);
+        let (code, screen) = session.finish();
+        assert_eq!(code, 0, "round {round}: {screen}");
+    }
+}
+
 #[test]
 fn ctrl_c_in_a_command_is_the_commands() {
     let desk = desk();

@@ -62,7 +62,11 @@ fn check(
         Err(EncryptError::Key(_) | EncryptError::Unsupported(_)) => return Ok(false),
         Err(error) if error.to_string().contains("not supported") => return Ok(false),
         // Among any bytes there are layouts that are refused aloud; generated documents have none.
-        Err(error) if !is_marked && error.to_string().contains("layout cannot be kept") => {
+        Err(error)
+            if !is_marked
+                && error.to_string().contains("layout cannot be kept")
+                && may_refuse_layout(text.expose()) =>
+        {
             return Ok(false);
         }
         Err(error) => return Err(format!("cannot be encrypted: {error}")),
@@ -85,6 +89,15 @@ fn check(
     quiet(&file, &key, layout)?;
     one_value(&file, &key, &mut dice, layout)?;
     Ok(true)
+}
+
+/// The layouts that cannot be kept: a block at the end of a document in a line break that is not ASCII, and one at the
+/// margin with a comment behind its mark.
+fn may_refuse_layout(text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(text);
+    let has_wide_break = text.contains(['\u{85}', '\u{2028}', '\u{2029}']);
+    let is_noted = |line: &str| line.starts_with(['|', '>']) && line.contains('#');
+    has_wide_break || text.split(['\n', '\r']).any(is_noted)
 }
 
 /// Saving without a change changes nothing.
@@ -170,16 +183,17 @@ fn one_value(
     if !in_place || !same_keys(before, after) {
         return Ok(()); // lines of INI may have moved, and nodes with them
     }
+    let may_move_comments = format.name() == "yaml" && may_move_comments(tree, *node);
     let mut changed_values = 1;
     for other in (0..before.nodes.len()).filter(|other| other != node) {
         let is_nan = matches!(before.scalar(other), Some(Scalar::Float(value)) if value.is_nan());
-        // A comment below a YAML block may belong to another collection when the block becomes one line, and one behind
-        // a tag when that goes.
-        let is_moved = format.name() == "yaml"
-            && matches!(before.scalar(other), Some(Scalar::Comment(_)))
-            && (tree.spelling(*node).contains(&b'\n') || tree.spelling(*node).starts_with(b"!"));
-        let is_same = before.scalar(other) == after.scalar(other) || is_nan || is_moved;
-        if !is_same && !shares_a_slot(before, *node, other) {
+        let is_moved = matches!(before.scalar(other), Some(Scalar::Comment(_)))
+            && keys(before, other) != keys(after, other);
+        if is_moved && !may_move_comments {
+            return Err(format!("setting {path:?} moved a comment"));
+        }
+        let is_same = before.scalar(other) == after.scalar(other) || is_nan;
+        if !is_same && !is_moved && keys(before, *node) != keys(before, other) {
             return Err(format!("setting {path:?} changed another value"));
         }
         changed_values += usize::from(!is_same); // an alias of it
@@ -189,17 +203,30 @@ fn one_value(
         format.name() != "ini" || !tree.text.expose().iter().any(|b| b"#;`\"".contains(b));
     let is_one_line = |tree: &Tree| !tree.spelling(*node).contains(&b'\n');
     if is_simple && is_one_line(tree) && is_one_line(before) {
-        few_lines(file.text().expose(), again.text().expose(), changed_values)?;
+        few_lines(
+            file.text().expose(),
+            again.text().expose(),
+            may_move_comments,
+            changed_values,
+        )?;
     }
     decrypt(&again, key).map_err(|error| format!("does not open after a change: {error}"))?;
     Ok(())
 }
 
 /// Between two versions only the lines of changed values differ, and of the block the MAC, the time and the hints.
-fn few_lines(before: &[u8], after: &[u8], values: usize) -> Result<(), String> {
+fn few_lines(
+    before: &[u8],
+    after: &[u8],
+    may_move_comments: bool,
+    values: usize,
+) -> Result<(), String> {
     let lines = |text: &[u8]| -> Vec<Vec<u8>> {
         text.split(|byte| *byte == b'\n')
-            .map(<[u8]>::to_vec)
+            .map(|line| match may_move_comments {
+                true => line.trim_ascii_start().to_vec(), // to the column of their new collection
+                false => line.to_vec(),
+            })
             .collect()
     };
     let mut old = lines(before);
@@ -233,16 +260,24 @@ fn few_lines(before: &[u8], after: &[u8], values: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether two leaves have the same associated data: equal values of theirs are one to the memory.
-fn shares_a_slot(tree: &Tree, one: NodeId, other: NodeId) -> bool {
-    let keys = |node: NodeId| -> Vec<Vec<u8>> {
-        let within = |outer: &NodeId| *outer <= node && tree.nodes[*outer].end as usize > node;
-        let outer = (0..=node).filter(within);
-        outer
-            .filter_map(|outer| Some(tree.key(outer)?.to_vec()))
-            .collect()
-    };
-    keys(one) == keys(other)
+/// Whether comments may belong to another collection when a value is replaced: those below it when its lines become one,
+/// one behind its tag when that goes, and one behind an alias that is written out. They are bound to their collection, so
+/// their ciphertexts change.
+fn may_move_comments(tree: &Tree, node: NodeId) -> bool {
+    let is_around = |outer: &NodeId| tree.nodes[*outer].end as usize > node;
+    let text = tree.spelling(node);
+    text.contains(&b'\n')
+        || text.starts_with(b"!")
+        || (0..=node)
+            .filter(is_around)
+            .any(|outer| tree.spelling(outer).starts_with(b"*"))
+}
+
+/// The keys that a leaf is bound to. Equal values with the same keys are one to the memory.
+fn keys(tree: &Tree, node: NodeId) -> Vec<&[u8]> {
+    let is_around = |outer: &NodeId| tree.nodes[*outer].end as usize > node;
+    let outer = (0..=node).filter(is_around);
+    outer.filter_map(|outer| tree.key(outer)).collect()
 }
 
 /// The tree that decryption builds is the one that reading its text gives.

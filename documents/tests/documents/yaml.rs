@@ -36,7 +36,14 @@ pub(crate) fn yaml(dice: &mut Dice, scope: Scope) -> Case {
         4 => head.push_str("--- # on the line\n"),
         _ => {}
     }
-    for index in 0..maker.dice.roll(9) {
+    // Documents that stand further in, or in braces, are written anew to be encrypted.
+    let (indent, in_braces) = match maker.dice.roll(20) {
+        0 | 1 => (1 + maker.dice.roll(4), false),
+        2 => (0, true),
+        _ => (0, false),
+    };
+    let count = if in_braces { 1 } else { maker.dice.roll(9) };
+    for index in 0..count {
         if index > 0 && maker.dice.roll(25) == 0 {
             let between = [
                 "---\n",
@@ -50,7 +57,11 @@ pub(crate) fn yaml(dice: &mut Dice, scope: Scope) -> Case {
             maker.maps.clear();
         }
         let mut out = String::new();
-        maker.entry(0, 0, &mut out);
+        if in_braces {
+            maker.braces(&mut out);
+        } else {
+            maker.entry(indent, 0, &mut out);
+        }
         pieces.push(out);
     }
     if maker.dice.roll(8) == 0 {
@@ -670,8 +681,21 @@ impl Maker<'_> {
         }
     }
 
+    /// A document in braces.
+    fn braces(&mut self, out: &mut String) {
+        let inner = self.dice.roll(5);
+        let flow = self.flow_of(true, inner, 1);
+        out.push_str(&" ".repeat(self.dice.roll(3)));
+        out.push_str(&flow);
+        self.end_line(out);
+    }
+
     fn flow(&mut self, inner: usize, depth: usize) -> String {
         let is_map = self.one_in(2);
+        self.flow_of(is_map, inner, depth)
+    }
+
+    fn flow_of(&mut self, is_map: bool, inner: usize, depth: usize) -> String {
         let pad = " ".repeat(inner);
         let count = self.dice.roll(4);
         let mut out = String::from(if is_map { "{" } else { "[" });

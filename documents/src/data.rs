@@ -93,7 +93,7 @@ impl Data {
                     .map(|child| Data::of(tree, child))
                     .collect(),
             ),
-            Value::Comment { text, inline } => Data::Comment {
+            Value::Comment { text, inline, .. } => Data::Comment {
                 text: SecretBytes::copy_of(tree.content(text)),
                 inline,
             },

@@ -90,6 +90,9 @@ pub enum Value {
         text: Text,
         /// Whether it shares its line with a value.
         inline: bool,
+        /// How many collections further out than the one around it the one is that it belongs to. YAML has such comments:
+        /// before an empty element of a list, for one.
+        above: u16,
     },
     /// A scalar that the format reads and the envelope cannot take (an unsigned integer above `i64`); the text is its spelling.
     Unsupported(Text),

@@ -319,9 +319,10 @@ impl<'w, 'm> Work<'w, 'm> {
             Scalar::Time(_) => Value::Time(content),
             Scalar::Str(_) => Value::Str(content),
             Scalar::Comment(_) => match tree.nodes[node].value {
-                Value::Comment { inline, .. } => Value::Comment {
+                Value::Comment { inline, above, .. } => Value::Comment {
                     text: content,
                     inline,
+                    above,
                 },
                 _ => Value::Str(content),
             },
@@ -354,6 +355,7 @@ impl<'w, 'm> Work<'w, 'm> {
         self.nodes[node].value = Value::Comment {
             text: content,
             inline: false,
+            above: 0,
         };
         let inside = memchr::memmem::rfind(edit.text.expose(), plain).unwrap_or(0);
         let site = start + inside..start + inside + plain.len();
@@ -447,9 +449,11 @@ fn settle(
             Value::Comment {
                 text: content,
                 inline,
+                above,
             } => Value::Comment {
                 text: text(content, relocation),
                 inline,
+                above,
             },
             other => other,
         };

@@ -119,7 +119,13 @@ impl<'a> Walk<'a> {
             }
             let value = self.tree.nodes[node].value;
             let end = self.tree.nodes[node].end as usize;
-            let Some(frame) = self.frames.last_mut() else {
+            // What a comment is bound to, and which rule holds for it, the collection says that it belongs to.
+            let above = match value {
+                Value::Comment { above, .. } => usize::from(above),
+                _ => 0,
+            };
+            let depth = self.frames.len().saturating_sub(above).max(1) - 1;
+            let Some(frame) = self.frames.get_mut(depth) else {
                 self.frames.push(Frame {
                     end,
                     path: 0,
@@ -178,7 +184,9 @@ impl<'a> Walk<'a> {
                 while self.format.inline_comments_lead()
                     && !is_collection
                     && after < frame.end
-                    && let Value::Comment { text, inline: true } = self.tree.nodes[after].value
+                    && let Value::Comment {
+                        text, inline: true, ..
+                    } = self.tree.nodes[after].value
                 {
                     let text = self.tree.content(text);
                     let decision = self.selector.is_secret_comment(&mut frame.scope, text);

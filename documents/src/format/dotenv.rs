@@ -208,6 +208,7 @@ fn parse(text: SecretBytes) -> Result<Tree, ParseError> {
                 value: Value::Comment {
                     text: Text::File(site),
                     inline: false,
+                    above: 0,
                 },
                 site,
                 end: count,

@@ -276,8 +276,14 @@ fn may_move_comments(tree: &Tree, node: NodeId) -> bool {
 /// The keys that a leaf is bound to. Equal values with the same keys are one to the memory.
 fn keys(tree: &Tree, node: NodeId) -> Vec<&[u8]> {
     let is_around = |outer: &NodeId| tree.nodes[*outer].end as usize > node;
-    let outer = (0..=node).filter(is_around);
-    outer.filter_map(|outer| tree.key(outer)).collect()
+    let mut outer: Vec<NodeId> = (0..=node).filter(is_around).collect();
+    if let Value::Comment { above, .. } = tree.nodes[node].value {
+        outer.truncate(outer.len() - 1 - usize::from(above));
+    }
+    outer
+        .into_iter()
+        .filter_map(|outer| tree.key(outer))
+        .collect()
 }
 
 /// The tree that decryption builds is the one that reading its text gives.

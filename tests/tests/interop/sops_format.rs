@@ -87,6 +87,27 @@ fn binary_goes_both_ways() {
     }
 }
 
+/// A comment is bound to the collection that the reference's reader finds for it, which is not always the one around it.
+#[test]
+fn comments_at_odd_places_are_opened_by_the_reference() {
+    let desk = Desk::new();
+    let format = format::by_name("yaml").unwrap();
+    for text in [
+        "a:\n  - x\n  # canary\n  -\nb: y\n",
+        "a:\n  - - x\n    # canary\n    -\n  - z\nb: y\n",
+        "a:\n  b:\n    - x\n    # canary\n    - !!str\n  c: z\n",
+        "a:\n  - x\n  # canary\n  - &n\nb: *n\n",
+        "c:\n- |\n t\n   \n# canary\nd: y\n",
+    ] {
+        let ours = desk.encrypt(format, text.as_bytes(), &Settings::default());
+        assert!(!String::from_utf8_lossy(&ours).contains("canary"), "{text}");
+        let read = desk.sops(&["decrypt"], "o.yaml", &ours).unwrap();
+        let read = String::from_utf8(read).unwrap();
+        assert!(read.contains("# canary"), "{text}: {read}");
+        assert_eq!(desk.decrypt(format, &ours).unwrap().0, text.as_bytes());
+    }
+}
+
 #[test]
 fn sops_age_reads_ours_as_it_reads_theirs() {
     // INI it does not read at all.

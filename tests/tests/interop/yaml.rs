@@ -73,10 +73,9 @@ fn compare(cases: u64, make: impl Fn(&mut Dice) -> Case) {
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
     // Texts that are refused prove little: many must be read.
     assert!(read * 4 > cases, "{read} of {cases} were read");
-    // A known limit: below a block scalar or a list in a list, between collections that end and begin, we find another
-    // owner for a comment now and then. Decryption tries the neighbours; the reference keeps such a comment encrypted.
+    // A known limit, of damaged documents mostly: comments between a tag and its value, or inside of empty braces.
     assert!(
-        elsewhere * 400 <= cases,
+        elsewhere * 10_000 <= cases,
         "of {cases}, {read} of them read, a comment belongs elsewhere in {elsewhere}"
     );
 }

@@ -190,6 +190,7 @@ impl<'a> Reader<'a> {
         let value = Value::Comment {
             text,
             inline: lines.is_empty(),
+            above: 0,
         };
         self.push(Key::None, value, site, first.start);
     }

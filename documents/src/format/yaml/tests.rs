@@ -52,6 +52,7 @@ fn show_node(tree: &Tree, node: usize, out: &mut String) {
         Value::Comment {
             text: value,
             inline,
+            ..
         } => {
             let mark = if inline { "##" } else { "#" };
             write!(out, "{mark}{}", text(value)).unwrap();

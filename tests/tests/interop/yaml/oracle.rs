@@ -216,17 +216,20 @@ pub(super) fn ours(text: &[u8]) -> Result<Reading, String> {
     let mut reading = Reading::default();
     for (index, root) in tree.documents.iter().enumerate() {
         reading.values.push_str("--- ");
-        show_node(&tree, *root as usize, &index.to_string(), &mut reading);
+        let mut paths = vec![index.to_string()];
+        show_node(&tree, *root as usize, &mut paths, &mut reading);
     }
     reading.comments.sort();
     Ok(reading)
 }
 
-fn show_node(tree: &Tree, at: usize, path: &str, out: &mut Reading) {
+/// Shows a node; `paths` are those of it and of the collections around it.
+fn show_node(tree: &Tree, at: usize, paths: &mut Vec<String>, out: &mut Reading) {
     let node = tree.nodes[at];
+    let path = paths[paths.len() - 1].clone();
     let content = |text| tree.content(text).escape_ascii().to_string();
     if tree.spelling(at).starts_with(b"*") {
-        out.aliases.push(path.to_owned());
+        out.aliases.push(path.clone());
     }
     match node.value {
         Value::Map | Value::List => {
@@ -235,13 +238,19 @@ fn show_node(tree: &Tree, at: usize, path: &str, out: &mut Reading) {
             out.values.push('(');
             let mut index = 0;
             for child in tree.children(at) {
-                if let Value::Comment { text, inline } = tree.nodes[child].value {
+                if let Value::Comment {
+                    text,
+                    inline,
+                    above,
+                } = tree.nodes[child].value
+                {
                     let mark = if inline { "##" } else { "#" };
+                    let owner = paths[paths.len() - 1 - usize::from(above)].clone();
                     out.comments
-                        .push((path.to_owned(), comment(mark, tree.content(text))));
+                        .push((owner, comment(mark, tree.content(text))));
                     continue;
                 }
-                let mut inner = path.to_owned();
+                let mut inner = path.clone();
                 if node.value == Value::Map {
                     write!(inner, "/{index}").unwrap();
                     index += 1;
@@ -253,7 +262,9 @@ fn show_node(tree: &Tree, at: usize, path: &str, out: &mut Reading) {
                         write!(out.values, "{}: ", not_text(tree.content(text))).unwrap();
                     }
                 }
-                show_node(tree, child, &inner, out);
+                paths.push(inner);
+                show_node(tree, child, paths, out);
+                paths.pop();
                 out.values.push_str(", ");
             }
             out.values.push(')');
@@ -276,6 +287,6 @@ fn not_text(spelling: &[u8]) -> String {
         return format!("not text {}", spelling.escape_ascii());
     };
     let mut out = Reading::default();
-    show_node(&tree, 1, "", &mut out);
+    show_node(&tree, 1, &mut vec![String::new()], &mut out);
     out.values
 }

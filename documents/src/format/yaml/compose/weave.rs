@@ -11,8 +11,8 @@ pub(super) struct Found {
     pub(super) inline: bool,
 }
 
-/// Gives nodes, where they start, and roots, with the comments among them. Sites ascend: where a comment stands
-/// amidst another collection than its own, the order of the text wins.
+/// Gives nodes, where they start, and roots, with the comments among them. Sites ascend: a comment that stands amidst
+/// another collection than its own lies in that one, and says how far above its own is.
 pub(super) fn weave(
     nodes: Vec<Node>,
     starts: Vec<u32>,
@@ -111,7 +111,9 @@ impl Weaver<'_> {
             // Collections with nodes to come stay open, and so does the root.
             let has_more = |open: &&Open| open.old_end > next_node;
             let least = self.open.iter().take_while(has_more).count().max(1);
-            let depth = wanted.map_or(least, |index| index + 1).max(least);
+            let wanted = wanted.map_or(least, |index| index + 1);
+            let depth = wanted.max(least);
+            let above = u16::try_from(depth - wanted).unwrap_or(0);
             if depth < self.open.len() {
                 self.close_to(depth);
             }
@@ -121,6 +123,7 @@ impl Weaver<'_> {
                 value: Value::Comment {
                     text: Text::File(comment.text),
                     inline: comment.inline,
+                    above,
                 },
                 site: comment.text,
                 end: new as u32 + 1,

@@ -379,9 +379,12 @@ impl Scanner<'_> {
             after_blank = starts_blank;
             end = self.line_end(self.pos);
             if end > self.pos {
-                self.decoded.push(&self.src[self.pos..end]);
+                let line = &self.src[self.pos..end];
+                if !line.iter().all(|byte| matches!(byte, b' ' | b'\t')) {
+                    self.newlines = 0; // a line of blanks is one more empty line to the comments below
+                }
+                self.decoded.push(line);
                 self.pos = end;
-                self.newlines = 0;
             }
             self.skip_line();
             last_break = Span::new(end..self.pos);

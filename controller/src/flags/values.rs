@@ -1,0 +1,247 @@
+//! The values given, and what the program makes of them.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::table::{DEFINITIONS, Definition, Kind};
+use super::{FlagError, Flags, KeyOrder, duration};
+use crate::log;
+
+/// The values given, as text that was checked.
+#[derive(Default)]
+pub(super) struct Values {
+    given: Vec<(&'static str, String)>,
+}
+
+impl Values {
+    /// Takes a value when its flag can have it; the reason when not.
+    pub(super) fn set(
+        &mut self,
+        definition: &'static Definition,
+        value: &str,
+    ) -> Result<(), String> {
+        match definition.kind {
+            Kind::Text(_) => {}
+            Kind::Switch(_) => {
+                switch(value).ok_or_else(|| {
+                    format!("strconv.ParseBool: parsing {value:?}: invalid syntax")
+                })?;
+            }
+            Kind::Whole(_) => {
+                value
+                    .parse::<i64>()
+                    .map_err(|_| format!("strconv.ParseInt: parsing {value:?}: invalid syntax"))?;
+            }
+            Kind::Float(_) => {
+                value.parse::<f32>().map_err(|_| {
+                    format!("strconv.ParseFloat: parsing {value:?}: invalid syntax")
+                })?;
+            }
+            Kind::Time(_) => {
+                duration::parse(value)
+                    .ok_or_else(|| format!("time: invalid duration {value:?}"))?;
+            }
+        }
+        // C30: the old name writes the same variable, so whichever comes last wins.
+        let name = match definition.name {
+            "rotate-period" => {
+                self.given.push(("rotate-period", value.to_owned()));
+                "key-renew-period"
+            }
+            name => name,
+        };
+        self.given.push((name, value.to_owned()));
+        Ok(())
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.given
+            .iter()
+            .rev()
+            .find(|(given, _)| *given == name)
+            .map_or_else(
+                || {
+                    DEFINITIONS
+                        .iter()
+                        .find(|definition| definition.name == name)
+                        .expect("a flag of the table")
+                        .kind
+                        .default()
+                },
+                |(_, value)| value.clone(),
+            )
+    }
+
+    pub(super) fn switch(&self, name: &str) -> bool {
+        switch(&self.text(name)).expect("checked when it was set")
+    }
+
+    fn whole(&self, name: &str) -> i64 {
+        self.text(name).parse().expect("checked when it was set")
+    }
+
+    fn time(&self, name: &str) -> Duration {
+        duration::parse(&self.text(name)).expect("checked when it was set")
+    }
+
+    /// Turns texts into what the program works with.
+    pub(super) fn settle(&self) -> Result<Flags, FlagError> {
+        let mut notices = Vec::new();
+        if self.given.iter().any(|(name, _)| *name == "rotate-period") {
+            notices.push(
+                "Flag --rotate-period has been deprecated, please use key-renew-period instead"
+                    .to_owned(),
+            );
+        }
+        let key_prefix = self.text("key-prefix");
+        check_key_prefix(&key_prefix)?;
+        let key_order_priority = match self.text("key-order-priority").as_str() {
+            "CertNotBefore" => KeyOrder::CertNotBefore,
+            "SecretCreationTimestamp" => KeyOrder::SecretCreationTimestamp,
+            other => {
+                notices.push(format!(
+                    "Invalid keyOrderPriority {other:?}. Use CertNotBefore or SecretCreationTimestamp"
+                ));
+                KeyOrder::CertNotBefore
+            }
+        };
+        let key_cutoff_time = match self.text("key-cutoff-time").as_str() {
+            "" => None,
+            text => Some(parse_cutoff(text).ok_or_else(|| {
+                FlagError::Unusable(format!(
+                    "cannot read --key-cutoff-time {text:?}: a date such as \"Mon, 02 Jan 2006 15:04:05 -0700\" is needed"
+                ))
+            })?),
+        };
+        let level = match log::Level::parse(&self.text("log-level")) {
+            Some(level) => level,
+            None => {
+                notices.push(format!(
+                    "log level {:?} is not known, INFO is used",
+                    self.text("log-level")
+                ));
+                log::Level::INFO
+            }
+        };
+        let qps: f32 = self
+            .text("kubeclient-qps")
+            .parse()
+            .expect("checked when it was set");
+        let at_least_one = |name: &'static str| -> Result<u32, FlagError> {
+            u32::try_from(self.whole(name))
+                .ok()
+                .filter(|rate| *rate > 0)
+                .ok_or_else(|| FlagError::Unusable(format!("--{name} must be at least 1")))
+        };
+        let not_negative =
+            |name: &'static str| u32::try_from(self.whole(name).max(0)).unwrap_or(u32::MAX);
+        Ok(Flags {
+            key_prefix,
+            key_size: usize::try_from(self.whole("key-size")).unwrap_or_default(),
+            key_ttl: self.time("key-ttl"),
+            my_cn: self.text("my-cn"),
+            key_renew_period: self.time("key-renew-period"),
+            key_order_priority,
+            accept_deprecated_v1_data: self.switch("accept-deprecated-v1-data"),
+            key_cutoff_time,
+            all_namespaces: self.switch("all-namespaces"),
+            additional_namespaces: namespaces(&self.text("additional-namespaces")),
+            label_selector: self.text("label-selector"),
+            rate_limit: at_least_one("rate-limit")?,
+            rate_limit_burst: not_negative("rate-limit-burst"),
+            privatekey_annotations: self.pairs("privatekey-annotations", &mut notices),
+            privatekey_labels: self.pairs("privatekey-labels", &mut notices),
+            old_gc_behavior: self.switch("old-gc-behavior"),
+            update_status: self.switch("update-status"),
+            skip_recreate: self.switch("skip-recreate"),
+            log: log::Settings {
+                level,
+                json: self.text("log-format") == "json",
+                info_to_stdout: self.switch("log-info-stdout"),
+            },
+            max_unseal_retries: not_negative("max-unseal-retries"),
+            kubeclient_qps: Some(qps).filter(|qps| *qps > 0.0),
+            kubeclient_burst: not_negative("kubeclient-burst").max(1),
+            listen_addr: self.text("listen-addr"),
+            listen_metrics_addr: self.text("listen-metrics-addr"),
+            read_timeout: self.time("read-timeout"),
+            write_timeout: self.time("write-timeout"),
+            metrics_omit_secret_labels: self.switch("metrics-omit-secret-labels"),
+            leader_elect: self.switch("leader-elect"),
+            leader_elect_lease: self.text("leader-elect-lease"),
+            kubeconfig: self.text("kubeconfig"),
+            notices,
+        })
+    }
+
+    /// `k=v,k2=v2`; what the incumbent panics on is reported and left out, and a second `=` is
+    /// part of the value instead of cutting it.
+    fn pairs(&self, name: &str, notices: &mut Vec<String>) -> Vec<(String, String)> {
+        let text = self.text(name);
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for entry in text
+            .split(',')
+            .map(str::trim)
+            .filter(|entry| !entry.is_empty())
+        {
+            match entry.split_once('=') {
+                Some((key, value)) if !key.is_empty() => {
+                    pairs.push((key.to_owned(), value.to_owned()))
+                }
+                _ => notices.push(format!(
+                    "--{name}: {entry:?} has no value (k=v), it is left out"
+                )),
+            }
+        }
+        pairs
+    }
+}
+
+/// T52: trimmed first, then made unique.
+pub(super) fn namespaces(text: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in text
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+    {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+fn switch(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+fn check_key_prefix(prefix: &str) -> Result<(), FlagError> {
+    const LONGEST: usize = 245;
+    if prefix.len() > LONGEST {
+        return Err(FlagError::Unusable(format!(
+            "name is too long, must be shorter than {LONGEST}, got {}",
+            prefix.len()
+        )));
+    }
+    match prefix
+        .chars()
+        .find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-'))
+    {
+        Some(illegal) => Err(FlagError::Unusable(format!(
+            "name contains illegal character {illegal}"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn parse_cutoff(text: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(text)
+        .ok()
+}

@@ -101,6 +101,18 @@ pub trait Format: Sync {
         out: &mut SecretWriter,
     ) -> Result<(), EmitError>;
 
+    /// Writes a text at a node's place as the one there is written: in its quotes, as lines below its mark. What does not
+    /// fit so is spelled as [`Format::spell`] does it.
+    fn spell_alike(
+        &self,
+        tree: &Tree,
+        at: NodeId,
+        text: &[u8],
+        out: &mut SecretWriter,
+    ) -> Result<(), EmitError> {
+        self.spell(tree, at, Scalar::Str(text), out)
+    }
+
     /// Writes the `ENC[…]` text of a value or of a comment at a node's place.
     fn spell_encrypted(&self, tree: &Tree, at: NodeId, text: &[u8], out: &mut SecretWriter);
 

@@ -28,6 +28,7 @@ use crate::splice::Edit;
 use crate::tree::{NodeId, Tree};
 
 use emit::Emitter;
+use place::Place;
 
 /// The YAML format.
 pub struct Yaml;
@@ -67,6 +68,22 @@ impl Format for Yaml {
         out: &mut SecretWriter,
     ) -> Result<(), EmitError> {
         read::spell(tree, at, scalar, out)
+    }
+
+    fn spell_alike(
+        &self,
+        tree: &Tree,
+        at: NodeId,
+        text: &[u8],
+        out: &mut SecretWriter,
+    ) -> Result<(), EmitError> {
+        let style = Place::of(tree.nodes[at].place).style();
+        let is_done = spell::quoted(text, style, out)
+            || spell::below_mark(text, style, tree.spelling(at), out);
+        match is_done {
+            true => Ok(()),
+            false => self.spell(tree, at, Scalar::Str(text), out),
+        }
     }
 
     fn spell_encrypted(&self, tree: &Tree, at: NodeId, text: &[u8], out: &mut SecretWriter) {

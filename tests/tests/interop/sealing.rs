@@ -239,6 +239,54 @@ fn a_tree_is_resealed_where_it_stands_and_only_what_needs_it() {
     assert!(json.contains("\"outdated\":0"), "{json}");
 }
 
+/// Quotes, and the blocks that people wrap long values in.
+#[test]
+fn resealed_values_stand_as_they_stood() {
+    let bench = Bench::new();
+    let sealed = bench.ok(&["seal", "secret.yaml", "--cert", "old.crt"]);
+    for (before, behind) in [
+        ("'", "'"),
+        ("\"", "\" # note"),
+        ("|-\n        ", ""),
+        (">-  # note\n      ", ""),
+        ("|\n      ", ""),
+        ("|2\n      ", ""),
+        ("!!str ", ""),
+    ] {
+        // The value called `one` in this form, the other as it is.
+        let of_one = |text: &str| {
+            let (head, rest) = text.split_once("    one: ").unwrap();
+            let (value, tail) = rest.split_once('\n').unwrap();
+            format!("{head}    one: {before}{value}{behind}\n{tail}")
+        };
+        let text = of_one(&sealed);
+        bench.write("a.yaml", &text);
+        bench.ok(&[
+            "reseal", "--all", "--key", "old.key", "--cert", "old.crt", "a.yaml",
+        ]);
+        let resealed = bench.read("a.yaml");
+        let shape = |text: &str| -> Vec<String> {
+            let is_base64 = |word: &str| word.len() > 300;
+            let words = text.split_inclusive([' ', '\n', '\'', '"']);
+            words
+                .map(|word| match is_base64(word) {
+                    true => "VALUE".to_owned() + &word[word.len() - 1..],
+                    false => word.to_owned(),
+                })
+                .collect()
+        };
+        assert_ne!(resealed, text);
+        if before == "!!str " {
+            assert!(!resealed.contains("!!str"), "a tag goes: {resealed}");
+        } else {
+            assert_eq!(shape(&resealed), shape(&text), "{resealed}");
+        }
+        let opened = bench.ok(&["unseal", "--key", "old.key", "a.yaml"]);
+        assert!(opened.contains("one: YzRuNHJ5LTE="), "{opened}");
+        assert!(opened.contains("two: YzRuNHJ5LTI="), "{opened}");
+    }
+}
+
 #[test]
 fn p17_p19_unsealing_and_certificates_without_a_cluster() {
     let bench = Bench::new();

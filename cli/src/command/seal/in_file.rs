@@ -167,9 +167,12 @@ pub(crate) fn reseal_file(
                     continue;
                 };
                 if old != new {
+                    // A block below `|` ends in a line break, which Base64 ignores.
+                    let end = if old.ends_with('\n') { "\n" } else { "" };
+                    let new = format!("{new}{end}");
                     let mut spelled = SecretWriter::default();
                     format
-                        .spell(&tree, item, Scalar::Str(new.as_bytes()), &mut spelled)
+                        .spell_alike(&tree, item, new.as_bytes(), &mut spelled)
                         .map_err(|error| {
                             Error::new(Kind::Emit, format!("cannot change {shown}")).because(error)
                         })?;

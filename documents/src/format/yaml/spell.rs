@@ -90,6 +90,41 @@ pub(super) fn quoted(text: &[u8], style: Style, out: &mut SecretWriter) -> bool 
     true
 }
 
+/// Writes a line of text below the mark of the block that stood there before, if it was one and the line fits.
+pub(super) fn below_mark(text: &[u8], style: Style, former: &[u8], out: &mut SecretWriter) -> bool {
+    let is_block = matches!(style, Style::Literal | Style::Folded);
+    let mark_end = former.iter().position(|byte| *byte == b'\n');
+    let (Some(mark_end), true) = (mark_end, is_block) else {
+        return false;
+    };
+    let (header, lines) = former.split_at(mark_end + 1);
+    let mark = header.iter().position(|byte| matches!(byte, b'|' | b'>'));
+    let signs = &header[mark.unwrap_or(0)..];
+    let signs = &signs[..signs
+        .iter()
+        .position(|byte| *byte == b'#')
+        .unwrap_or(signs.len())];
+    let indent = lines.iter().take_while(|byte| **byte == b' ').count();
+    // What ends in a line break stands below a mark that keeps one.
+    let line = match signs.contains(&b'-') {
+        true => Some(text),
+        false => text.strip_suffix(b"\n"),
+    };
+    let fits = |line: &&[u8]| {
+        let is_plain = |byte: &u8| matches!(byte, b'!'..=b'~');
+        indent > 0 && !line.is_empty() && line.iter().all(is_plain)
+    };
+    match line.filter(fits) {
+        Some(line) if !signs.contains(&b'+') => {
+            out.push(header);
+            out.push(&lines[..indent]);
+            out.push(line);
+            true
+        }
+        _ => false,
+    }
+}
+
 /// Writes a text without quotes where that is possible, else in double quotes.
 pub(super) fn plain_or_double(text: &[u8], spot: &Spot, out: &mut SecretWriter) {
     match choose(text, spot) {

@@ -1,7 +1,7 @@
 //! Files: read into wiped memory, replaced whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -114,26 +114,12 @@ fn read_open(mut file: File) -> io::Result<Original> {
         return Err(io::Error::from(io::ErrorKind::IsADirectory));
     }
     let expected = usize::try_from(metadata.len()).unwrap_or(0);
-    let mut writer = SecretWriter::with_capacity(expected + 1);
-    loop {
-        let at = writer.len();
-        let step = if at < expected {
-            expected - at
-        } else {
-            8 << 10
-        };
-        // The first read takes the whole file; the second, small, only proves its end.
-        let step = if at == expected && at > 0 { 1 } else { step };
-        let room = writer.extend_zeroed(step);
-        match file.read(room) {
-            Ok(0) => {
-                writer.truncate(at);
-                break;
-            }
-            Ok(got) => writer.truncate(at + got),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => writer.truncate(at),
-            Err(error) => return Err(error),
-        }
+    // Room for the file, and a little to see that it ends there; more only for what has no size, or grew meanwhile.
+    const STEP: usize = 8 << 10;
+    let mut writer = SecretWriter::with_capacity(expected + 64);
+    let mut most = if expected > 0 { expected + 1 } else { STEP };
+    while writer.read_from(&mut file, most)? == most {
+        most = STEP;
     }
     Ok(Original {
         bytes: writer.finish(),
@@ -382,6 +368,7 @@ fn umask() -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
     use std::os::fd::AsRawFd as _;
 
     use super::*;

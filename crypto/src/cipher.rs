@@ -64,7 +64,7 @@ impl Kind {
 }
 
 /// A value could not be decrypted. It says what is wrong with the form, never with the content.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CipherError {
     /// The text does not have the `ENC[…]` form.
@@ -358,7 +358,11 @@ impl Form {
         }
         let line = memchr::memchr(b'\n', text).map_or(text, |end| &text[..end]);
         let close = memchr::memrchr(b']', line)?;
-        let before = |end: usize, mark: &[u8]| memchr::memmem::rfind(&line[..end], mark);
+        // All marks begin with a comma, and there is hardly another one: the last one found nearly always is it.
+        let before = |end: usize, mark: &[u8]| {
+            let before = &line[..end];
+            memchr::memrchr_iter(b',', before).find(|at| before[*at..].starts_with(mark))
+        };
         // Each field needs one byte at least, so its separator lies at least one byte before the next one.
         let kind = before(close.checked_sub(1)?, TYPE)?;
         let tag = before(kind.checked_sub(1)?, TAG)?;

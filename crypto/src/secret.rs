@@ -143,6 +143,20 @@ impl SecretWriter {
         &mut self.0.0[at..]
     }
 
+    /// Appends what `reader` gives, up to `most` bytes, and tells how many those were. Room for all of them is made
+    /// beforehand and filled as it is: nothing is zeroed or moved.
+    ///
+    /// # Errors
+    ///
+    /// Those of the reader; what came before the error is kept.
+    pub fn read_from(&mut self, reader: impl std::io::Read, most: usize) -> std::io::Result<usize> {
+        // With less room than this behind the end, the reading of vectors looks ahead into a buffer of its own.
+        const PROBE: usize = 32;
+        self.make_room(most + PROBE);
+        let mut reader = std::io::Read::take(reader, most as u64);
+        std::io::Read::read_to_end(&mut reader, &mut self.0.0)
+    }
+
     /// Forgets everything after the first `len` bytes, wiping what is cut off.
     pub fn truncate(&mut self, len: usize) {
         if len < self.0.0.len() {
@@ -179,6 +193,13 @@ impl SecretWriter {
             larger.0.extend_from_slice(&self.0.0);
             self.0 = larger; // the old buffer is wiped here
         }
+    }
+}
+
+impl From<SecretBytes> for SecretWriter {
+    /// Goes on writing behind what there is.
+    fn from(mut bytes: SecretBytes) -> Self {
+        Self(std::mem::take(&mut bytes.0))
     }
 }
 
@@ -234,6 +255,21 @@ mod tests {
         let bytes = writer.finish();
         assert_eq!(bytes.len(), 514);
         assert_eq!(&bytes.expose()[510..], b"\xff\xffok");
+    }
+
+    #[test]
+    fn a_writer_reads_no_more_than_asked_for_and_never_moves_meanwhile() {
+        let source: Vec<u8> = (0..100_000u32).map(|number| number as u8).collect();
+        for most in [0, 1, 31, 32, 33, 8192, 99_999, 100_000, 200_000] {
+            let mut writer = SecretWriter::default();
+            writer.push(b"x");
+            writer.make_room(most + 32);
+            let before = writer.expose().as_ptr();
+            let got = writer.read_from(&source[..], most).unwrap();
+            assert_eq!(got, most.min(source.len()));
+            assert_eq!(&writer.expose()[1..], &source[..got]);
+            assert_eq!(writer.expose().as_ptr(), before, "{most}");
+        }
     }
 
     #[test]

@@ -86,8 +86,19 @@ pub(super) fn spell_encrypted(tree: &Tree, at: NodeId, text: &[u8], out: &mut Se
         _ if Place::of(tree.nodes[at].place).in_flow() || is_glued(tree, at) => {
             spell::write_double(text, out);
         }
+        _ if is_ordinary_ciphertext(text) => out.push(text),
         _ => spell::plain_or_double(text, &spot(tree, at, false), out),
     }
+}
+
+/// Whether a text is as the cipher writes it: it begins like no other kind of value, and without blanks nothing inside
+/// of it counts in a block. This looks at many bytes at once, where the rule for all texts goes byte by byte.
+fn is_ordinary_ciphertext(text: &[u8]) -> bool {
+    let has_only_visible = |text: &[u8]| {
+        let odd = |byte: &u8| u8::from(byte.wrapping_sub(0x21) > 0x7E - 0x21);
+        text.iter().fold(0, |any, byte| any | odd(byte)) == 0
+    };
+    text.starts_with(b"ENC[") && text.ends_with(b"]") && has_only_visible(text)
 }
 
 fn spot(tree: &Tree, at: NodeId, look_around: bool) -> Spot {

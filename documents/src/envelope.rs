@@ -10,6 +10,7 @@
 //!
 //! Assumption: the format spells a value in the encrypted tree as it spells it in the plain one.
 
+mod ahead;
 mod decrypt;
 mod encrypt;
 mod error;

@@ -5,6 +5,7 @@ use sealwright_crypto::data_key::DataKey;
 use sealwright_crypto::mac::Mac;
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
+use super::ahead::Ahead;
 use super::error::{DecryptError, Place, Warning};
 use super::memory::Memory;
 use super::relocation::Relocation;
@@ -12,6 +13,7 @@ use super::walk::{KeyIsNotText, Leaf, Walk};
 use super::{Document, Encrypted, Unverified};
 use crate::presentation::Hints;
 use crate::scalar::Scalar;
+use crate::selection::Selector;
 use crate::splice::Splicer;
 use crate::tree::{Key, Node, NodeId, Span, Text, Tree, Value};
 
@@ -115,6 +117,9 @@ fn open(
     Ok((Decrypted { document, warnings }, mac))
 }
 
+/// Values that another thread opens.
+type Opening = Ahead<Result<Kind, CipherError>>;
+
 struct Work<'w, 'm> {
     file: &'w Encrypted,
     cipher: &'w ValueCipher,
@@ -169,20 +174,46 @@ impl<'w, 'm> Work<'w, 'm> {
     }
 
     fn run(&mut self) -> Result<(), DecryptError> {
+        let (file, cipher) = (self.file, self.cipher);
+        let selector = file.metadata.selection().compile_leniently();
+        std::thread::scope(|scope| {
+            let ahead = Ahead::start(scope, &file.tree, |results| {
+                let mut walk = Walk::new(file.format, &file.tree, &selector, true);
+                while let Some(Ok(leaf)) = walk.next() {
+                    if let Some((text, _)) = stored(&file.tree, leaf) {
+                        results.add(leaf.node, |out| cipher.decrypt(text, walk.aad(), out))?;
+                    }
+                }
+                Ok(())
+            });
+            self.put_in_place(&selector, ahead)
+        })
+    }
+
+    /// Takes `ahead` over: when this thread stops early, the other one ends with it.
+    fn put_in_place(
+        &mut self,
+        selector: &Selector,
+        mut ahead: Option<Opening>,
+    ) -> Result<(), DecryptError> {
         let tree = &self.file.tree;
-        let selector = self.file.metadata.selection().compile_leniently();
-        let mut walk = Walk::new(self.file.format, tree, &selector, true);
+        let mut walk = Walk::new(self.file.format, tree, selector, true);
         while let Some(leaf) = walk.next() {
             let leaf =
                 leaf.map_err(|KeyIsNotText(node)| DecryptError::Key(Place::of(tree, node)))?;
-            self.leaf(leaf, &walk)?;
+            self.leaf(leaf, &walk, ahead.as_mut())?;
             self.leaf += 1;
         }
         self.cut_blocks(u32::MAX);
         Ok(())
     }
 
-    fn leaf(&mut self, leaf: Leaf, walk: &Walk<'_>) -> Result<(), DecryptError> {
+    fn leaf(
+        &mut self,
+        leaf: Leaf,
+        walk: &Walk<'_>,
+        ahead: Option<&mut Opening>,
+    ) -> Result<(), DecryptError> {
         let tree = &self.file.tree;
         let node = leaf.node;
         let scalar = tree
@@ -203,17 +234,15 @@ impl<'w, 'm> Work<'w, 'm> {
             }
             return Ok(());
         }
-        let (stored, is_comment) = match scalar {
-            Scalar::Str(text) => (text, false),
-            Scalar::Comment(text) => (text, true),
-            _ => return Err(DecryptError::NotEncrypted(Place::of(tree, node))),
-        };
-        if stored.is_empty() {
-            return Ok(());
+        if !matches!(scalar, Scalar::Str(_) | Scalar::Comment(_)) {
+            return Err(DecryptError::NotEncrypted(Place::of(tree, node)));
         }
+        let Some((stored, is_comment)) = stored(tree, leaf) else {
+            return Ok(());
+        };
         let start = self.decoded.len();
         let mut elsewhere = None;
-        let kind = match self.cipher.decrypt(stored, walk.aad(), &mut self.decoded) {
+        let kind = match self.open_value(node, stored, walk.aad(), ahead) {
             Ok(kind) => kind,
             Err(error) if is_comment => {
                 let others = match error {
@@ -256,6 +285,23 @@ impl<'w, 'm> Work<'w, 'm> {
         );
         self.decoded = decoded;
         done
+    }
+
+    /// Opens a value into the decoded ones, or takes it from those that are open already.
+    fn open_value(
+        &mut self,
+        node: NodeId,
+        stored: &[u8],
+        aad: &[u8],
+        ahead: Option<&mut Opening>,
+    ) -> Result<Kind, CipherError> {
+        match ahead.and_then(|ahead| ahead.take(node)) {
+            Some((opened, plain)) => {
+                self.decoded.push(plain);
+                opened
+            }
+            None => self.cipher.decrypt(stored, aad, &mut self.decoded),
+        }
     }
 
     /// Hashes, spells and notes a decrypted value.
@@ -406,6 +452,16 @@ impl<'w, 'm> Work<'w, 'm> {
             Err(DecryptError::MacMismatch)
         }
     }
+}
+
+/// The text of a leaf that is to be opened, and whether it is a comment.
+fn stored(tree: &Tree, leaf: Leaf) -> Option<(&[u8], bool)> {
+    let (text, is_comment) = match tree.scalar(leaf.node)? {
+        Scalar::Str(text) => (text, false),
+        Scalar::Comment(text) => (text, true),
+        _ => return None,
+    };
+    (leaf.is_secret && !text.is_empty()).then_some((text, is_comment))
 }
 
 /// Marks a node whose site was computed already.

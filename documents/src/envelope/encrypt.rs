@@ -5,6 +5,7 @@ use sealwright_crypto::data_key::DataKey;
 use sealwright_crypto::mac::{Mac, MacText};
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
+use super::ahead::Ahead;
 use super::error::{EncryptError, Place};
 use super::memory::Memory;
 use super::relocation::Relocation;
@@ -168,7 +169,37 @@ struct Values<'m> {
 }
 
 impl<'m> Work<'_, 'm> {
-    fn run(mut self) -> Result<Values<'m>, EncryptError> {
+    fn run(self) -> Result<Values<'m>, EncryptError> {
+        let (format, tree, selector, cipher) = (self.format, self.tree, self.selector, self.cipher);
+        std::thread::scope(|scope| {
+            let ahead = match self.memory {
+                None => Ahead::start(scope, tree, |results| {
+                    let mut walk = Walk::new(format, tree, selector, false);
+                    let (mut wire, mut nonces) =
+                        (SecretWriter::with_capacity(64), Nonces::default());
+                    let mut text = Vec::new();
+                    while let Some(Ok(leaf)) = walk.next() {
+                        let Some((scalar, kind)) = scalar_of(tree, leaf) else {
+                            continue;
+                        };
+                        let bytes = wire_of(&scalar, &mut wire);
+                        if leaf.is_secret && !bytes.is_empty() {
+                            text.clear();
+                            cipher.encrypt(bytes, walk.aad(), kind, &mut nonces, &mut text);
+                            results.add(leaf.node, |out| out.push(&text))?;
+                        }
+                    }
+                    Ok(())
+                }),
+                // What did not change is not encrypted at all.
+                Some(_) => None,
+            };
+            self.put_in_place(ahead)
+        })
+    }
+
+    /// Takes `ahead` over: when this thread stops early, the other one ends with it.
+    fn put_in_place(mut self, mut ahead: Option<Ahead<()>>) -> Result<Values<'m>, EncryptError> {
         let tree = self.tree;
         let plain = tree.text.expose();
         let leaves = tree.nodes.len();
@@ -191,14 +222,7 @@ impl<'m> Work<'_, 'm> {
             let Some(kind) = scalar.kind() else {
                 continue;
             };
-            let bytes = match scalar {
-                Scalar::Str(text) | Scalar::Comment(text) | Scalar::Time(text) => text,
-                _ => {
-                    wire.truncate(0);
-                    scalar.write_wire(&mut wire);
-                    wire.expose()
-                }
-            };
+            let bytes = wire_of(&scalar, &mut wire);
             if kind != Kind::Comment && (is_secret || !self.mac_only_encrypted) {
                 self.mac.update(bytes);
             }
@@ -210,8 +234,9 @@ impl<'m> Work<'_, 'm> {
                 .memory
                 .as_mut()
                 .and_then(|memory| memory.recall(aad, &scalar, bytes));
-            let ciphertext = match kept {
-                Some(kept) => kept,
+            let done = ahead.as_mut().and_then(|ahead| ahead.take(node));
+            let ciphertext = match kept.or(done.map(|((), text)| text)) {
+                Some(ciphertext) => ciphertext,
                 None => {
                     text.clear();
                     self.cipher
@@ -242,6 +267,24 @@ impl<'m> Work<'_, 'm> {
             hints: self.hints,
             memory: self.memory,
         })
+    }
+}
+
+/// The scalar of a leaf that can be encrypted, and its kind.
+fn scalar_of(tree: &Tree, leaf: Leaf) -> Option<(Scalar<'_>, Kind)> {
+    let scalar = tree.scalar(leaf.node)?;
+    Some((scalar, scalar.kind()?))
+}
+
+/// The wire form of a scalar, in `room` where it is none of the tree's own texts.
+fn wire_of<'a>(scalar: &Scalar<'a>, room: &'a mut SecretWriter) -> &'a [u8] {
+    match scalar {
+        Scalar::Str(text) | Scalar::Comment(text) | Scalar::Time(text) => text,
+        _ => {
+            room.truncate(0);
+            scalar.write_wire(room);
+            room.expose()
+        }
     }
 }
 
@@ -285,6 +328,14 @@ impl Assembly<'_> {
                 text: edit.text,
             })
             .collect();
+        let end = self.values.len();
+        let is_behind = |edit: &Edit| edit.span.start as usize == end;
+        if self.memory.is_none() && moved.iter().all(is_behind) {
+            // Nobody asks for the values again, and a block at the end needs no copy of them.
+            let mut text = SecretWriter::from(std::mem::take(&mut self.values));
+            moved.iter().for_each(|edit| text.push(edit.text.expose()));
+            return Ok(text.finish());
+        }
         Ok(apply(self.values.expose(), &moved))
     }
 

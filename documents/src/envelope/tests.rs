@@ -9,6 +9,7 @@ use crate::selection::SelectionRule;
 
 mod json;
 mod malformed;
+mod many;
 mod traps;
 mod vectors;
 

@@ -10,6 +10,7 @@
 //! - What fails is tried again for ever, slower and slower, and at once when the object, its
 //!   target or the set of keys changes.
 
+mod backlog;
 mod index;
 mod plan;
 mod proof;
@@ -26,6 +27,7 @@ use sealwright_resources::plain_secret::PlainSecret;
 use sealwright_resources::sealed_secret::{SealedSecret, UnsealOptions, Unsealed, unseal};
 use serde::Deserialize;
 
+use self::backlog::Bodies;
 use self::index::{Index, Key, Known, Target, Wanted};
 use self::plan::Plan;
 use self::proof::{Claim, Digest};
@@ -37,7 +39,7 @@ use crate::event::Recorder;
 use crate::keys::SealingKeys;
 use crate::metrics::{Failure, Metrics};
 use crate::pool::Pool;
-use crate::queue::{Queue, Urgency};
+use crate::queue::Queue;
 
 /// How often one attempt looks again because somebody else wrote in between.
 const LOOKS: u32 = 4;
@@ -68,6 +70,7 @@ pub(crate) struct SealedSecrets {
     recorder: Arc<Recorder>,
     queue: Queue<Key>,
     index: Index,
+    bodies: Bodies,
 }
 
 /// A Secret that is as it should be.
@@ -104,6 +107,7 @@ impl SealedSecrets {
             recorder,
             queue: Queue::new(),
             index,
+            bodies: Bodies::default(),
         }
     }
 
@@ -115,8 +119,8 @@ impl SealedSecrets {
         }
     }
 
-    /// Puts everything in the queue that is not proved to be as it should be.
-    fn start_work(&self, namespace: Option<&str>) {
+    /// Hands out everything that is not proved to be as it should be.
+    fn work_to_start(&self, namespace: Option<&str>) -> Vec<Key> {
         let watched = !self.settings.skip_recreate;
         let (work, settled) = self.keys.with(|ring| {
             self.index.unsettled(namespace, watched, |claim, digest| {
@@ -132,9 +136,14 @@ impl SealedSecrets {
             self.metrics.unseal_skipped();
             self.show(&key, &instance, true);
         }
-        for key in work {
-            self.queue.add(key, Urgency::Backlog);
-        }
+        work
+    }
+
+    /// Tells whether there is something to do about an object.
+    fn is_unsettled(&self, key: &Key) -> bool {
+        let watched = !self.settings.skip_recreate;
+        let known = self.index.get(key);
+        known.is_some_and(|known| !known.is_settled(watched))
     }
 
     fn show(&self, key: &Key, instance: &str, synced: bool) {
@@ -159,13 +168,25 @@ impl SealedSecrets {
         }
     }
 
-    async fn attempt(&self, key: &Key, known: &Known) -> Result<(SealedSecret, Outcome), Stop> {
-        let path = action::sealed_secret(&key.namespace, &key.name);
-        let read = self.api.get(&path).await;
-        let sealed: SealedSecret = match read.and_then(|answer| action::read(&answer)) {
-            Ok(sealed) => sealed,
-            Err(error) if error.is_not_found() => return Err(Stop::Gone),
-            Err(error) => return Err(Stop::Fetch(error)),
+    async fn attempt(
+        &self,
+        key: &Key,
+        known: &Known,
+        body: Option<SealedSecret>,
+    ) -> Result<(SealedSecret, Outcome), Stop> {
+        // What was read ahead will do if it is what the watch showed last.
+        let body = body.filter(|sealed| known.is_last_seen(sealed));
+        let sealed = match body {
+            Some(sealed) => sealed,
+            None => {
+                let path = action::sealed_secret(&key.namespace, &key.name);
+                let read = self.api.get(&path).await;
+                match read.and_then(|answer| action::read(&answer)) {
+                    Ok(sealed) => sealed,
+                    Err(error) if error.is_not_found() => return Err(Stop::Gone),
+                    Err(error) => return Err(Stop::Fetch(error)),
+                }
+            }
         };
         if sealed.metadata.deletion_timestamp.is_some()
             || sealed.metadata.uid.as_ref() != Some(&known.uid)
@@ -412,6 +433,7 @@ impl Reconciler for SealedSecrets {
     }
 
     async fn reconcile(&self, key: &Key) -> Option<Duration> {
+        let body = self.bodies.take(key);
         let Some(known) = self.index.get(key) else {
             self.metrics.unseal_requested();
             return self.gone(key).await;
@@ -423,7 +445,7 @@ impl Reconciler for SealedSecrets {
         self.metrics.unseal_requested();
         tracing::info!(key = %key, "Updating");
         let keys = self.keys.changes().version;
-        let (sealed, outcome) = match self.attempt(key, &known).await {
+        let (sealed, outcome) = match self.attempt(key, &known, body).await {
             Ok(result) => result,
             Err(Stop::Gone) => return None,
             Err(Stop::Fetch(error)) => {
@@ -484,6 +506,7 @@ impl Reconciler for SealedSecrets {
     fn forget(&self) {
         self.queue.clear();
         self.index.clear();
+        self.bodies.clear();
     }
 }
 

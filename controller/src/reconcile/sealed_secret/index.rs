@@ -54,6 +54,8 @@ pub(super) enum Target {
 #[derive(Clone)]
 pub(super) struct Known {
     pub(super) uid: String,
+    /// The version that the watch showed last.
+    seen: Option<Box<str>>,
     pub(super) digest: Digest,
     pub(super) instance: String,
     pub(super) target: Target,
@@ -90,6 +92,12 @@ impl Known {
                 Target::Unknown => !targets_watched,
                 Target::Absent => false,
             }
+    }
+
+    /// Tells whether an object is the one that the watch showed last.
+    pub(super) fn is_last_seen(&self, sealed: &SealedSecret) -> bool {
+        let version = sealed.metadata.resource_version.as_deref();
+        version.is_some() && self.seen.as_deref() == version
     }
 
     /// Tells whether the Secret is known to have come from this very spec.
@@ -146,6 +154,7 @@ impl Index {
         let digest = Digest::of(sealed, self.accept_deprecated_data);
         let uid = metadata.uid.clone().unwrap_or_default();
         let instance = instance(sealed);
+        let seen = metadata.resource_version.as_deref().map(Box::from);
         let stated = fingerprint(sealed.status.as_ref());
         let claim = || Claim::read(sealed.status.as_ref(), metadata.generation);
         let wanted = self.with(|inner| {
@@ -153,6 +162,7 @@ impl Index {
             match inner.objects.get_mut(&key) {
                 Some(known) if known.uid == uid => {
                     known.epoch = epoch;
+                    known.seen = seen;
                     known.instance = instance;
                     if known.digest != digest {
                         known.digest = digest;
@@ -172,6 +182,7 @@ impl Index {
                     let target = before.map_or(Target::Unknown, |known| known.target.clone());
                     let known = Known {
                         uid,
+                        seen,
                         digest,
                         instance,
                         target,

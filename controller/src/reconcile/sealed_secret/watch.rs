@@ -9,16 +9,16 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watcher};
 use sealwright_resources::sealed_secret::SealedSecret;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::index::{Key, Wanted};
-use super::{SealedSecrets, plan};
+use super::{SealedSecrets, backlog, plan};
 use crate::action::Version;
 use crate::queue::Urgency;
 use crate::watch_log::WatchLog;
 
 /// Small pages keep the memory of a listing small.
-const PAGE: u32 = 100;
+pub(super) const PAGE: u32 = 100;
 const METADATA_PAGE: u32 = 500;
 
 /// Watches every scope until it is dropped.
@@ -64,17 +64,28 @@ async fn watch_scope(this: &SealedSecrets, namespace: Option<&str>) {
         "Starting informer"
     );
     let (listed, mut is_listed) = watch::channel(false);
+    let (start, mut started) = mpsc::unbounded_channel();
     let sealed = watch_sealed(this, namespace, &listed);
+    // Beside the watches: what they show is seen while a backlog is worked on.
+    let feed = async {
+        while let Some(work) = started.recv().await {
+            backlog::feed(this, namespace, work).await;
+        }
+    };
     if this.settings.skip_recreate {
-        let start = async {
+        let begin = async {
             if is_listed.wait_for(|listed| *listed).await.is_ok() {
-                this.start_work(namespace);
+                let _ = start.send(this.work_to_start(namespace));
             }
             std::future::pending::<()>().await;
         };
-        tokio::join!(sealed, start);
+        tokio::join!(sealed, begin, feed);
     } else {
-        tokio::join!(sealed, watch_targets(this, namespace, is_listed));
+        tokio::join!(
+            sealed,
+            watch_targets(this, namespace, is_listed, &start),
+            feed
+        );
     }
 }
 
@@ -117,6 +128,9 @@ async fn watch_sealed(this: &SealedSecrets, namespace: Option<&str>, listed: &wa
                         "update suppressed, no changes in spec"
                     );
                 }
+                if wanted == Wanted::Yes(Urgency::Now) {
+                    this.bodies.keep_one(&key, sealed);
+                }
                 this.want(key, wanted);
             }
             Ok(watcher::Event::Delete(sealed)) => {
@@ -133,6 +147,7 @@ async fn watch_targets(
     this: &SealedSecrets,
     namespace: Option<&str>,
     mut sealed_listed: watch::Receiver<bool>,
+    start: &mpsc::UnboundedSender<Vec<Key>>,
 ) {
     if sealed_listed.wait_for(|listed| *listed).await.is_err() {
         return;
@@ -151,7 +166,7 @@ async fn watch_targets(
                 // Without the permission there is no drift to see, and no reason to do nothing.
                 if !started && is_forbidden(&error) {
                     started = true;
-                    this.start_work(namespace);
+                    let _ = start.send(this.work_to_start(namespace));
                 }
                 continue;
             }
@@ -169,7 +184,7 @@ async fn watch_targets(
             }
             Ok(watcher::Event::InitDone) => {
                 started = true;
-                this.start_work(namespace);
+                let _ = start.send(this.work_to_start(namespace));
             }
             Ok(watcher::Event::Delete(secret)) => {
                 let key = key_of(&secret.metadata);
@@ -188,7 +203,7 @@ fn is_forbidden(error: &watcher::Error) -> bool {
     )
 }
 
-fn key_of(metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> Key {
+pub(super) fn key_of(metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> Key {
     Key::new(
         metadata.namespace.as_deref().unwrap_or_default(),
         metadata.name.as_deref().unwrap_or_default(),
@@ -208,9 +223,15 @@ where
         + Send
         + 'static,
 {
-    let api: kube::Api<K> = match namespace {
+    Box::pin(watcher(api_of::<K>(this, namespace), config).default_backoff())
+}
+
+pub(super) fn api_of<K>(this: &SealedSecrets, namespace: Option<&str>) -> kube::Api<K>
+where
+    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
+{
+    match namespace {
         Some(namespace) => kube::Api::namespaced(this.api.client(), namespace),
         None => kube::Api::all(this.api.client()),
-    };
-    Box::pin(watcher(api, config).default_backoff())
+    }
 }

@@ -154,3 +154,22 @@ fn i27_a_released_secret_that_vanished_unseen_stays_away() {
         assert_eq!(work, expected);
     }
 }
+
+#[test]
+fn an_object_read_ahead_is_used_only_while_it_is_what_the_watch_showed_last() {
+    let at = |version: Option<&str>| {
+        let mut sealed = sealed("u", "v");
+        sealed.metadata.resource_version = version.map(str::to_owned);
+        sealed
+    };
+    let index = Index::new(true);
+    index.see(&at(Some("7")));
+    let known = index.get(&key()).unwrap();
+    assert!(known.is_last_seen(&at(Some("7"))));
+    assert!(!known.is_last_seen(&at(Some("6"))) && !known.is_last_seen(&at(None)));
+    // Nothing that decides changed, but the status under the old version would meet a conflict.
+    assert_eq!(index.see(&at(Some("8"))).1, Wanted::No);
+    assert!(!index.get(&key()).unwrap().is_last_seen(&at(Some("7"))));
+    index.see(&at(None));
+    assert!(!index.get(&key()).unwrap().is_last_seen(&at(None)));
+}

@@ -100,6 +100,20 @@ pub(crate) enum Output {
     File(PathBuf),
 }
 
+/// Refuses a configuration that cannot be read, before anything else is looked at.
+pub(crate) fn check_configuration(world: &crate::world::World, settings: &Settings) -> Result<()> {
+    stores::load(world, settings).map(drop)
+}
+
+/// Refuses a file that no rule of a configuration with rules is for.
+pub(crate) fn check_rule(
+    world: &crate::world::World,
+    settings: &Settings,
+    name: &Path,
+) -> Result<()> {
+    config::rule_for(world, settings, name, &Default::default()).map(drop)
+}
+
 /// Refuses an order of kinds of keys that names one twice.
 pub(crate) fn check_order(settings: &Settings) -> Result<()> {
     data_key::Order::parse(settings.decryption_order.as_deref()).map(drop)

@@ -273,13 +273,13 @@ pub(crate) fn wrap_for(
             reasons.join(" ")
         ))
     };
-    if groups.is_empty() || groups.iter().any(Vec::is_empty) {
-        return Err(failed(vec!["empty key group provided".into()]));
-    }
     if !settings.local_keys && settings.key_services.is_empty() {
         return Err(failed(vec![
-            "no key services provided, cannot encrypt master keys".into(),
+            "no key services provided, cannot update master keys".into(),
         ]));
+    }
+    if groups.is_empty() || groups.iter().any(Vec::is_empty) {
+        return Err(failed(vec!["empty key group provided".into()]));
     }
     let threshold = match (groups.len(), threshold) {
         (1, given) => given,

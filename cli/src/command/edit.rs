@@ -15,9 +15,7 @@ use sealwright_documents::format::{Format, Layout};
 use sealwright_documents::metadata::{Metadata, VERSION};
 
 use super::new_keys::NewKeys;
-use super::{
-    Change, Input, KeyTexts, Output, SelectionTexts, Settings, config, document, encrypt, stores,
-};
+use super::{Change, Input, KeyTexts, Output, SelectionTexts, Settings, document, encrypt, stores};
 use crate::editor::Session;
 use crate::error::{Error, Kind, Result};
 use crate::file::Content;
@@ -39,7 +37,6 @@ pub(crate) struct Edit {
     /// Show the `sops` block too.
     pub(crate) show_master_keys: bool,
     pub(crate) ignore_mac: bool,
-    pub(crate) needs_rule: bool,
     pub(crate) settings: Settings,
 }
 
@@ -64,9 +61,6 @@ impl Edit {
         output: &'static dyn Format,
         layout: Layout,
     ) -> Result<()> {
-        if self.needs_rule {
-            config::rule_for(world, &self.settings, &self.name, &Default::default())?;
-        }
         let from = Input::File(self.file.clone());
         let mut original = document::read(&from, false)?;
         let file = document::parse_encrypted(input, original.take_bytes())?;
@@ -119,6 +113,11 @@ impl Edit {
             .make(world, &self.settings, now)
             .map_err(|error| Error {
                 kind: Kind::NoDataKey,
+                text: error.text.replacen(
+                    "Could not generate data key:",
+                    "Error encrypting the data key with one or more master keys:",
+                    1,
+                ),
                 ..error
             })?;
         let sample = sample(format, layout)?;

@@ -35,17 +35,17 @@ impl GroupsAdd {
         let keys = self
             .keys
             .parse(world, self.aws_profile.as_deref(), &context)?;
-        if keys.is_empty() {
-            return Err(Error::generic(
-                "the new group has no key: nothing was written",
-            ));
-        }
         regroup(
             world,
             &self.settings,
             self.file,
             self.in_place,
             |metadata| {
+                if keys.is_empty() {
+                    return Err(Error::generic(
+                        "the new group has no key: nothing was written",
+                    ));
+                }
                 let mut groups = groups_of(metadata);
                 groups.push(keys);
                 let threshold = match (self.threshold, metadata.shamir_threshold) {
@@ -129,6 +129,7 @@ fn regroup(
     let mut original = document::read(&from, in_place)?;
     let format = document::input_format(settings, &file);
     let encrypted = document::parse_any_version(format, original.take_bytes())?;
+    let (groups, threshold) = change(encrypted.metadata())?;
     // As the incumbent: here it is a failure like any other, without the code of its own.
     let key = data_key::recover(world, settings, encrypted.metadata()).map_err(|error| Error {
         kind: match error.kind {
@@ -140,7 +141,6 @@ fn regroup(
             .replacen(data_key::FAILED, "Error getting data key:", 1),
         ..error
     })?;
-    let (groups, threshold) = change(encrypted.metadata())?;
     let layout = document::layout(settings, &stores, format)?;
     let metadata = rewrap(world, settings, &encrypted, &key, &groups, threshold)?;
     let written = write_metadata(&encrypted, &metadata, layout)

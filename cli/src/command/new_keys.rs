@@ -40,10 +40,18 @@ impl NewKeys<'_> {
     /// Puts flags and the matching rule together (S85–S90).
     pub(crate) fn resolve(&self, world: &World) -> Result<Recipe> {
         let context = match self.encryption_context {
-            Some(text) => parse_context(world, text)?,
-            None => BTreeMap::new(),
+            Some(text) => parse_context(world, text),
+            None => Ok(BTreeMap::new()),
         };
-        let rule = config::rule_for(world, self.settings, self.name, &context)?;
+        let none = BTreeMap::new();
+        // What is wrong with the configuration is told first, as by the incumbent.
+        let rule = config::rule_for(
+            world,
+            self.settings,
+            self.name,
+            context.as_ref().unwrap_or(&none),
+        )?;
+        let context = context?;
         let selection = self.selection(world, rule.as_ref())?;
         let groups = if self.keys.is_empty() {
             match &rule {

@@ -8,9 +8,7 @@ use sealwright_crypto::data_key::DataKey;
 use sealwright_documents::envelope::decrypt_to_edit;
 use sealwright_documents::metadata::KeyFields;
 
-use super::{
-    Change, Input, KeyTexts, Output, Settings, config, data_key, document, encrypt, stores,
-};
+use super::{Change, Input, KeyTexts, Output, Settings, data_key, document, encrypt, stores};
 use crate::audit::Action;
 use crate::error::{Error, Result};
 use crate::file::Content;
@@ -30,7 +28,6 @@ pub(crate) struct Rotate {
     pub(crate) encryption_context: Option<String>,
     pub(crate) ignore_mac: bool,
     /// Whether a configuration without a rule for the file is an error, as without a command.
-    pub(crate) needs_rule: bool,
     pub(crate) settings: Settings,
 }
 
@@ -48,9 +45,6 @@ impl Rotate {
             Some(text) => super::new_keys::parse_context(world, text)?,
             None => BTreeMap::new(),
         };
-        if self.needs_rule {
-            config::rule_for(world, settings, &self.name, &context)?;
-        }
         let add = self.add.parse(world, None, &context)?;
         let remove = self.remove.parse(world, None, &context)?;
         let mut original = document::read(&self.from, self.to == Output::InPlace)?;
@@ -59,6 +53,17 @@ impl Rotate {
         let file = document::parse_encrypted(input, original.take_bytes())?;
         world.record(Action::Rotate, &self.from)?;
         let old_key = document::key_to_decrypt(world, settings, &self.from, &file)?;
+        // No key is asked to wrap anything for a file that was changed behind its keys.
+        let same_format = input.name() == output.name();
+        let (plain, memory) = if self.ignore_mac {
+            let plain = document::decrypt_with(world, &file, &old_key, true)?;
+            (plain, None)
+        } else {
+            let (decrypted, memory) = decrypt_to_edit(&file, &old_key)
+                .map_err(|error| document::decrypt_error(&error))?;
+            let plain = document::take(world, decrypted);
+            (plain, same_format.then(|| memory.for_new_key()))
+        };
         let groups = change_groups(&file.metadata().groups, add, &remove)?;
         let now = Timestamp::now();
         let new_key = DataKey::generate();
@@ -81,16 +86,6 @@ impl Rotate {
         }
         let keys = super::key_names(&metadata);
         let layout = document::layout(settings, &stores, output)?;
-        let same_format = input.name() == output.name();
-        let (plain, memory) = if self.ignore_mac {
-            let plain = document::decrypt_with(world, &file, &old_key, true)?;
-            (plain, None)
-        } else {
-            let (decrypted, memory) = decrypt_to_edit(&file, &old_key)
-                .map_err(|error| document::decrypt_error(&error))?;
-            let plain = document::take(world, decrypted);
-            (plain, same_format.then(|| memory.for_new_key()))
-        };
         let plain = encrypt::in_format(plain, output, layout)?;
         let (bytes, _) = encrypt::Writing {
             world,

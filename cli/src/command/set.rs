@@ -10,7 +10,7 @@ use sealwright_documents::format::{Format, Layout, Step, by_name};
 use sealwright_documents::metadata::Metadata;
 use sealwright_documents::tree::Tree;
 
-use super::{Change, Input, Output, Settings, config, document, encrypt, stores};
+use super::{Change, Input, Output, Settings, check_order, document, encrypt, stores};
 use crate::audit::Action;
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Content};
@@ -93,7 +93,6 @@ pub(crate) struct Set {
     /// Leave the file alone when the value is there already.
     pub(crate) idempotent: bool,
     pub(crate) ignore_mac: bool,
-    pub(crate) needs_rule: bool,
     pub(crate) settings: Settings,
 }
 
@@ -105,12 +104,10 @@ impl Set {
 
     /// Computes the result.
     pub(crate) fn change(self, world: &World) -> Result<Change> {
-        if self.needs_rule {
-            config::rule_for(world, &self.settings, &self.name, &Default::default())?;
-        }
         // A wrong configuration is told before a wrong value, as by the incumbent.
         stores::load(world, &self.settings)?;
         let value = self.value.read()?;
+        check_order(&self.settings)?;
         let path = self.path;
         let idempotent = self.idempotent;
         let from = Input::File(self.file.clone());

@@ -32,6 +32,7 @@ const KEY_FLAGS: [&str; 7] = [
 
 impl Call<'_> {
     pub(super) fn encrypt(&self) -> Result<()> {
+        self.refuse_in_place_without_file()?;
         self.refuse_two_outputs()?;
         let from = self.input_or_stdin()?;
         if from == Input::Stdin && self.values.text("filename-override").is_empty() {
@@ -64,6 +65,7 @@ impl Call<'_> {
     }
 
     pub(super) fn decrypt(&self) -> Result<()> {
+        self.refuse_in_place_without_file()?;
         self.refuse_two_outputs()?;
         let from = self.input_or_stdin()?;
         self.decrypt_from(from)
@@ -74,6 +76,7 @@ impl Call<'_> {
     }
 
     fn decryption(&self, from: Input) -> Result<command::Decrypt> {
+        let settings = self.settings_to_decrypt()?;
         let extract = parse_tree_path(self.values.text("extract")).map_err(|reason| {
             Error::new(
                 Kind::ExtractPath,
@@ -86,7 +89,7 @@ impl Call<'_> {
             from,
             extract,
             ignore_mac: self.values.on("ignore-mac"),
-            settings: self.settings_to_decrypt()?,
+            settings,
         })
     }
 
@@ -101,14 +104,14 @@ impl Call<'_> {
                 ),
             ));
         }
-        self.rotate_file(file, false)
+        self.rotate_file(file)
     }
 
-    pub(super) fn rotate_file(&self, file: PathBuf, needs_rule: bool) -> Result<()> {
-        self.rotation(file, needs_rule)?.run(self.world)
+    pub(super) fn rotate_file(&self, file: PathBuf) -> Result<()> {
+        self.rotation(file)?.run(self.world)
     }
 
-    fn rotation(&self, file: PathBuf, needs_rule: bool) -> Result<command::Rotate> {
+    fn rotation(&self, file: PathBuf) -> Result<command::Rotate> {
         let from = Input::File(file);
         Ok(command::Rotate {
             to: self.output()?,
@@ -118,17 +121,16 @@ impl Call<'_> {
             remove: self.prefixed_keys("rm-"),
             encryption_context: self.values.some_text("encryption-context"),
             ignore_mac: self.values.on("ignore-mac"),
-            needs_rule,
             settings: self.settings_to_decrypt()?,
         })
     }
 
     pub(super) fn edit(&self) -> Result<()> {
         let file = self.file()?;
-        self.edit_file(file, false)
+        self.edit_file(file)
     }
 
-    pub(super) fn edit_file(&self, file: PathBuf, needs_rule: bool) -> Result<()> {
+    pub(super) fn edit_file(&self, file: PathBuf) -> Result<()> {
         command::Edit {
             name: self.name(&Input::File(file.clone()))?,
             file,
@@ -140,7 +142,6 @@ impl Call<'_> {
             mac_only_encrypted: self.root.on("mac-only-encrypted"),
             show_master_keys: self.values.on("show-master-keys"),
             ignore_mac: self.values.on("ignore-mac"),
-            needs_rule,
             settings: self.settings_to_decrypt()?,
         }
         .run(self.world)
@@ -170,6 +171,8 @@ impl Call<'_> {
             Some(text) => command::SetValue::json(text.to_string_lossy().as_bytes()),
         };
         let file = absolute(Path::new(&self.operands[0]))?;
+        let settings = self.settings();
+        command::check_configuration(self.world, &settings)?;
         command::Set {
             name: file.clone(),
             file,
@@ -177,8 +180,7 @@ impl Call<'_> {
             value,
             idempotent: self.values.on("idempotent"),
             ignore_mac: self.values.on("ignore-mac"),
-            needs_rule: false,
-            settings: self.settings_to_decrypt()?,
+            settings,
         }
         .run(self.world)
     }
@@ -191,6 +193,7 @@ impl Call<'_> {
             ));
         }
         let file = absolute(Path::new(&self.operands[0]))?;
+        command::check_configuration(self.world, &self.settings())?;
         command::Unset {
             name: file.clone(),
             file,
@@ -373,12 +376,6 @@ impl Call<'_> {
 
     fn input_or_stdin(&self) -> Result<Input> {
         if self.operands.is_empty() {
-            if self.values.on("in-place") {
-                return Err(Error::new(
-                    Kind::Conflict,
-                    "Error: cannot use --in-place when reading from stdin",
-                ));
-            }
             return Ok(Input::Stdin);
         }
         let file = self.file()?;
@@ -393,6 +390,16 @@ impl Call<'_> {
                 "error: missing file to decrypt, or command to run; both are needed, and nothing else",
             )),
         }
+    }
+
+    fn refuse_in_place_without_file(&self) -> Result<()> {
+        if self.operands.is_empty() && self.values.on("in-place") {
+            return Err(Error::new(
+                Kind::Conflict,
+                "Error: cannot use --in-place when reading from stdin",
+            ));
+        }
+        Ok(())
     }
 
     pub(super) fn refuse_two_outputs(&self) -> Result<()> {
@@ -490,9 +497,17 @@ impl Call<'_> {
         }
     }
 
-    /// The settings of a command that decrypts; an order that makes no sense is refused before anything is read.
+    /// Refuses a file that no rule of a configuration with rules is for.
+    pub(super) fn check_rule(&self, file: &Path) -> Result<()> {
+        let name = self.name(&Input::File(file.to_owned()))?;
+        command::check_rule(self.world, &self.settings(), &name)
+    }
+
+    /// The settings of a command that decrypts; a configuration or an order that makes no sense is refused before anything
+    /// else is read.
     pub(super) fn settings_to_decrypt(&self) -> Result<Settings> {
         let settings = self.settings();
+        command::check_configuration(self.world, &settings)?;
         command::check_order(&settings)?;
         Ok(settings)
     }

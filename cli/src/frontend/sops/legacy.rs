@@ -55,21 +55,27 @@ pub(super) fn run(world: &World, values: &Values, operands: &[OsString]) -> Resu
             call.encryption(Input::File(file.clone()))?.check(world)?;
         }
     }
+    if !decrypt || set || rotate {
+        call.check_rule(&file)?;
+    }
+    call.settings_to_decrypt()?;
     if set {
         legacy_set(&call, file)
     } else if rotate {
-        call.rotate_file(file, true)
+        call.rotate_file(file)
     } else if decrypt {
         call.decrypt_from(Input::File(file))
     } else if encrypt {
         call.encrypt_from(Input::File(file))
     } else {
-        call.edit_file(file, true)
+        call.edit_file(file)
     }
 }
 
 /// `--set 'path json'`: split at the first `] ` (S104).
 fn legacy_set(call: &Call<'_>, file: PathBuf) -> Result<()> {
+    let name = call.name(&Input::File(file.clone()))?;
+    let settings = call.settings_to_decrypt()?;
     let text = call.values.text("set");
     let wrong = || {
         Error::new(
@@ -84,14 +90,13 @@ fn legacy_set(call: &Call<'_>, file: PathBuf) -> Result<()> {
         return Err(wrong());
     }
     command::Set {
-        name: call.name(&Input::File(file.clone()))?,
+        name,
         file,
         path,
         value: command::SetValue::json(json.as_bytes()),
         idempotent: false,
         ignore_mac: call.values.on("ignore-mac"),
-        needs_rule: true,
-        settings: call.settings_to_decrypt()?,
+        settings,
     }
     .run(call.world)
 }

@@ -74,13 +74,46 @@ fn excuse(line: &Line, theirs: &Deed, ours: &Deed) -> Option<&'static str> {
     if matches!(they.code, 0 | 1) && we.code == 203 && words.contains("enc.bin") {
         return Some("S80: an encrypted file is not encrypted again as binary");
     }
-    if (they.code, we.code) == (0, 7) && we.err.contains("an index into a map") {
-        return Some("D7: an index into a map is an error, the reference does nothing in silence");
+    let is_wrong_index = [
+        "an index into a map",
+        "an index into an object",
+        "is negative",
+    ]
+    .iter()
+    .any(|reason| we.err.contains(reason));
+    if (they.code, we.code) == (0, 7) && is_wrong_index {
+        return Some(
+            "D7: an index that cannot be is an error, the reference does nothing in silence",
+        );
     }
-    if (they.code, we.code) == (0, 1) && we.err.contains("text after the end of the document") {
+    if (they.code, we.code) == (0, 7) && we.err.contains("a binary file has a single text value") {
+        return Some("what is set beside the data of a binary file would be lost");
+    }
+    if (they.code, we.code) == (0, 1) && we.err.contains("a map has keys and no indices") {
+        return Some("D7: an index into a map finds nothing");
+    }
+    if words.contains("edit") && (they.code, we.code) == (4, 201) {
+        return Some("the editor runs before what its output cannot hold is told");
+    }
+    if (they.code, we.code) == (4, 203) {
+        return Some("S80: an encrypted file is told before what its output cannot hold");
+    }
+    if words.contains("edit") && words.contains("fresh") && (they.code, we.code) == (0, 0) {
+        return Some("the sample of a new file has words of its own");
+    }
+    if we.err.contains("unknown user") && they.code == 128 {
+        return Some("S123: an unknown user is told before anything is decrypted");
+    }
+    if words.contains("edit") && we.code == 4 && we.err.contains("no binary data") {
+        return Some("D12: what a format cannot hold is refused before the editor runs");
+    }
+    if matches!(they.code, 0 | 3)
+        && we.code == 1
+        && we.err.contains("text after the end of the document")
+    {
         return Some("what follows a JSON document is refused, the reference drops it");
     }
-    if matches!(they.code, 1 | 4) && matches!(we.code, 7 | 91) && we.err.contains("is negative") {
+    if they.code != 0 && matches!(we.code, 7 | 91) && we.err.contains("is negative") {
         return Some("D7: a negative index is refused before the file is read");
     }
     if they.err.contains("goroutine ") || they.err.contains("panic:") {
@@ -105,12 +138,12 @@ fn excuse(line: &Line, theirs: &Deed, ours: &Deed) -> Option<&'static str> {
     {
         return Some("what is no JSON is a binary file that is not encrypted, not a broken one");
     }
-    if they.code == 1 && we.code == 4 && we.err.contains("an indentation of") {
+    if they.code != 0 && we.code == 4 && we.err.contains("an indentation of") {
         return Some(
             "D7: an indentation that makes the reference panic is refused before the file is changed",
         );
     }
-    if (they.code, we.code) == (1, 1) && we.err.contains("invalid regular expression") {
+    if we.code == 1 && we.err.contains("invalid regular expression") {
         return Some("D2: a broken pattern is refused before anything else");
     }
     if (they.code, we.code) == (4, 1) && we.err.contains("nobody is there to correct it") {

@@ -116,7 +116,6 @@ impl Verb {
                     mac_only_encrypted: false,
                     show_master_keys,
                     ignore_mac: false,
-                    needs_rule: false,
                     settings: settings(None),
                 }
                 .run(world)
@@ -152,7 +151,6 @@ impl Verb {
                     },
                     idempotent: true,
                     ignore_mac: false,
-                    needs_rule: false,
                     settings: settings(None),
                 };
                 one_change(world, json, dry_run, "set", &file, || set.change(world))
@@ -193,7 +191,6 @@ impl Verb {
                         remove: remove.clone(),
                         encryption_context: None,
                         ignore_mac: false,
-                        needs_rule: false,
                         settings: settings(None),
                     };
                     rotate.change(world)

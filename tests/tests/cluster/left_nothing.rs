@@ -58,7 +58,10 @@ fn a_case_that_panics_leaves_nothing() {
 fn start_a_run() -> (Child, PathBuf) {
     // A run in the background of a script ignores Ctrl-C and would hand that on.
     let mut run = Command::new("env")
-        .args(["--default-signal=INT", env!("CARGO_BIN_EXE_playground")])
+        .args([
+            "--default-signal=INT,TERM,HUP",
+            env!("CARGO_BIN_EXE_playground"),
+        ])
         .process_group(0)
         .stdout(Stdio::piped())
         .spawn()

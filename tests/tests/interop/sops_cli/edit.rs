@@ -156,7 +156,7 @@ fn s106_a_killed_or_terminated_edit_leaves_the_file_and_nothing_on_a_disk() {
         let mut command = std::process::Command::new("setsid");
         desk.furnish(&mut command);
         let mut child = command
-            .args(["--wait", "env", "--default-signal=INT"])
+            .args(["--wait", "env", "--default-signal=INT,TERM,HUP"])
             .arg(desk.program(Whose::Ours))
             .args(["edit", "a.yaml"])
             .spawn()

@@ -260,8 +260,12 @@ fn a_signal_to_us_reaches_the_command_and_the_code_is_that_of_the_real_program()
         (Whose::Theirs, ["exec-file", "a.env"]),
     ] {
         for (signal, number) in [("TERM", 15), ("HUP", 1)] {
-            let mut child = desk
-                .command(whose)
+            // Whoever started the tests may have had it ignored.
+            let mut command = std::process::Command::new("env");
+            desk.furnish(&mut command);
+            let mut child = command
+                .arg("--default-signal=TERM,HUP")
+                .arg(desk.program(whose))
                 .args(words)
                 .arg("trap 'touch asked; exit 0' TERM HUP; touch runs; sleep 2 & wait")
                 .spawn()

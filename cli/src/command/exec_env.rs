@@ -55,8 +55,8 @@ pub(crate) struct ExecEnv {
 impl ExecEnv {
     /// Does it.
     pub(crate) fn run(self, world: &World) -> Result<()> {
-        let how = self.how.resolve(world)?;
         super::stores::load(world, &self.settings)?;
+        let how = self.how.resolve(world)?;
         let from = Input::File(self.file.clone());
         let original = document::read(&from, false)?;
         let format = document::input_format(&Settings::new(), &self.file);

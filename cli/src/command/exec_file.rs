@@ -22,8 +22,8 @@ pub(crate) struct ExecFile {
 impl ExecFile {
     /// Does it.
     pub(crate) fn run(self, world: &World) -> Result<()> {
-        let how = self.how.resolve(world)?;
         let stores = super::stores::load(world, &self.settings)?;
+        let how = self.how.resolve(world)?;
         let from = Input::File(self.file.clone());
         let original = document::read(&from, false)?;
         let input = document::input_format(&self.settings, &self.file);

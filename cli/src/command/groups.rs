@@ -1,6 +1,5 @@
 //! `groups add` and `groups delete`: who shares the data key of a file.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -28,10 +27,7 @@ pub(crate) struct GroupsAdd {
 impl GroupsAdd {
     /// Does it. A group without a key, or with one that cannot wrap, fails and writes nothing (D8).
     pub(crate) fn run(self, world: &World) -> Result<()> {
-        let context = match &self.encryption_context {
-            Some(text) => new_keys::parse_context(world, text)?,
-            None => BTreeMap::new(),
-        };
+        let context = new_keys::parse_context(world, self.encryption_context.as_deref())?;
         let keys = self
             .keys
             .parse(world, self.aws_profile.as_deref(), &context)?;

@@ -39,10 +39,7 @@ pub(crate) struct Recipe {
 impl NewKeys<'_> {
     /// Puts flags and the matching rule together (S85–S90).
     pub(crate) fn resolve(&self, world: &World) -> Result<Recipe> {
-        let context = match self.encryption_context {
-            Some(text) => parse_context(world, text),
-            None => Ok(BTreeMap::new()),
-        };
+        let context = parse_context(world, self.encryption_context);
         let none = BTreeMap::new();
         // What is wrong with the configuration is told first, as by the incumbent.
         let rule = config::rule_for(
@@ -161,10 +158,10 @@ impl Recipe {
     }
 }
 
-/// Reads `key:value,key:value` for KMS keys.
-pub(crate) fn parse_context(world: &World, text: &str) -> Result<BTreeMap<String, String>> {
+/// Reads `key:value,key:value` for KMS keys, if any was given.
+pub(crate) fn parse_context(world: &World, text: Option<&str>) -> Result<BTreeMap<String, String>> {
     let mut context = BTreeMap::new();
-    for pair in text.split(',') {
+    for pair in text.into_iter().flat_map(|text| text.split(',')) {
         let mut parts = pair.split(':');
         match (parts.next(), parts.next(), parts.next()) {
             (Some(key), Some(value), None) => {

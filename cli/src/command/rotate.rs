@@ -1,6 +1,5 @@
 //! `rotate`: a new data key, all values encrypted anew, master keys added and removed.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -27,7 +26,6 @@ pub(crate) struct Rotate {
     pub(crate) remove: KeyTexts,
     pub(crate) encryption_context: Option<String>,
     pub(crate) ignore_mac: bool,
-    /// Whether a configuration without a rule for the file is an error, as without a command.
     pub(crate) settings: Settings,
 }
 
@@ -41,10 +39,7 @@ impl Rotate {
     pub(crate) fn change(self, world: &World) -> Result<Change> {
         let settings = &self.settings;
         let stores = stores::load(world, settings)?;
-        let context = match &self.encryption_context {
-            Some(text) => super::new_keys::parse_context(world, text)?,
-            None => BTreeMap::new(),
-        };
+        let context = super::new_keys::parse_context(world, self.encryption_context.as_deref())?;
         let add = self.add.parse(world, None, &context)?;
         let remove = self.remove.parse(world, None, &context)?;
         let mut original = document::read(&self.from, self.to == Output::InPlace)?;

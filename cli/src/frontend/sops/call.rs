@@ -82,7 +82,8 @@ impl Call<'_> {
                 Kind::ExtractPath,
                 format!("error parsing --extract path: {reason}"),
             )
-        })?;
+        });
+        let extract = self.after_configuration(extract)?;
         Ok(command::Decrypt {
             to: self.output()?,
             name: self.name(&from)?,
@@ -171,16 +172,14 @@ impl Call<'_> {
             Some(text) => command::SetValue::json(text.to_string_lossy().as_bytes()),
         };
         let file = absolute(Path::new(&self.operands[0]))?;
-        let settings = self.settings();
-        command::check_configuration(self.world, &settings)?;
         command::Set {
             name: file.clone(),
             file,
-            path: self.tree_path(1)?,
+            path: self.after_configuration(self.tree_path(1))?,
             value,
             idempotent: self.values.on("idempotent"),
             ignore_mac: self.values.on("ignore-mac"),
-            settings,
+            settings: self.settings(),
         }
         .run(self.world)
     }
@@ -193,11 +192,10 @@ impl Call<'_> {
             ));
         }
         let file = absolute(Path::new(&self.operands[0]))?;
-        command::check_configuration(self.world, &self.settings())?;
         command::Unset {
             name: file.clone(),
             file,
-            path: self.tree_path(1)?,
+            path: self.after_configuration(self.tree_path(1))?,
             idempotent: self.values.on("idempotent"),
             ignore_mac: self.values.on("ignore-mac"),
             settings: self.settings_to_decrypt()?,
@@ -503,13 +501,20 @@ impl Call<'_> {
         command::check_rule(self.world, &self.settings(), &name)
     }
 
-    /// The settings of a command that decrypts; a configuration or an order that makes no sense is refused before anything
-    /// else is read.
+    /// The settings of a command that decrypts; an order that makes no sense is refused before anything is read.
     pub(super) fn settings_to_decrypt(&self) -> Result<Settings> {
         let settings = self.settings();
-        command::check_configuration(self.world, &settings)?;
-        command::check_order(&settings)?;
+        self.after_configuration(command::check_order(&settings))?;
         Ok(settings)
+    }
+
+    /// What a part of the command line says, where a fault of the configuration is told before one of that part. Without
+    /// a fault the configuration is read by the command alone.
+    fn after_configuration<T>(&self, part: Result<T>) -> Result<T> {
+        part.or_else(|error| {
+            command::check_configuration(self.world, &self.settings())?;
+            Err(error)
+        })
     }
 
     fn settings(&self) -> Settings {

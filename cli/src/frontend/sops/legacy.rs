@@ -58,7 +58,6 @@ pub(super) fn run(world: &World, values: &Values, operands: &[OsString]) -> Resu
     if !decrypt || set || rotate {
         call.check_rule(&file)?;
     }
-    call.settings_to_decrypt()?;
     if set {
         legacy_set(&call, file)
     } else if rotate {
@@ -66,6 +65,7 @@ pub(super) fn run(world: &World, values: &Values, operands: &[OsString]) -> Resu
     } else if decrypt {
         call.decrypt_from(Input::File(file))
     } else if encrypt {
+        call.settings_to_decrypt()?;
         call.encrypt_from(Input::File(file))
     } else {
         call.edit_file(file)

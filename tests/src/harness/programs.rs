@@ -22,8 +22,16 @@ pub fn sealwright_controller() -> PathBuf {
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Finds a program in the folder where cargo puts the programs of the profile of the one that runs now.
+/// Finds a program of this workspace: in the folder that `SEALWRIGHT_PROGRAMS` names (a way to test
+/// packaged programs), else where cargo puts the programs of the profile of the one that runs now.
 pub(crate) fn program_beside_this(name: &str, package: &str) -> Result<PathBuf, String> {
+    if let Some(folder) = std::env::var_os("SEALWRIGHT_PROGRAMS") {
+        let path = PathBuf::from(folder).join(name);
+        return match path.is_file() {
+            true => Ok(path),
+            false => Err(format!("SEALWRIGHT_PROGRAMS has no {}", path.display())),
+        };
+    }
     let this = std::env::current_exe()
         .map_err(|error| format!("cannot tell where this program is: {error}"))?;
     let folders = this.ancestors().skip(1).take(2);

@@ -1,10 +1,9 @@
-//! The custom resources of sealwright, sealing and templates: values in, values out, without a
-//! cluster.
+//! The custom resources of sealwright and sealing: values in, values out, without a cluster.
 //!
 //! This crate owns the types of the custom resources, the scopes and labels that tie a sealed
-//! value to its place, sealing and unsealing of whole objects, the templates that fill Secrets,
-//! and the conditions that tell how it went. It leaves watching and writing to the controller,
-//! files and flags to the CLI, and the ciphers to `sealwright-crypto`.
+//! value to its place, sealing and unsealing of whole objects, and the conditions that tell how it
+//! went. It leaves watching and writing to the controller, files and flags to the CLI, the template
+//! language to `sealwright-template`, and the ciphers to `sealwright-crypto`.
 //!
 //! ```
 //! use sealwright_crypto::sealing::{Certificate, PrivateKey};
@@ -36,4 +35,3 @@ pub mod manifest;
 pub mod plain_secret;
 pub mod scope;
 pub mod sealed_secret;
-pub mod template;

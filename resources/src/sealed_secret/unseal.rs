@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use sealwright_crypto::sealing::{Fingerprint, base64};
 use sealwright_crypto::secret::SecretBytes;
+use sealwright_template::{Context, Dialect, Options, Template};
 
 use super::{
     API_VERSION, ItemErrors, KIND, SKIP_OWNER_ANNOTATION, SealedSecret, SecretTemplate, UnsealError,
@@ -12,7 +13,6 @@ use super::{
 use crate::keyring::Keyring;
 use crate::plain_secret::PlainSecret;
 use crate::scope::Scope;
-use crate::template::{Context, Template};
 
 /// How to unseal.
 #[derive(Debug, Clone, Copy)]
@@ -199,10 +199,11 @@ fn fill(
     let sources = &sealed.spec.template.data;
 
     // Every template is parsed even if values are missing, so that its author sees all faults.
+    let options = Options::of(Dialect::SealedSecrets);
     let mut templates = BTreeMap::new();
     for (key, source) in sources {
         let Some(source) = source else { continue };
-        match Template::parse(key, source) {
+        match Template::parse(key, source, &options) {
             Ok(template) => {
                 templates.insert(key, template);
             }

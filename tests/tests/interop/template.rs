@@ -13,7 +13,7 @@ use std::{
 };
 
 use sealwright_crypto::sealing::base64;
-use sealwright_resources::template::{Context, Template};
+use sealwright_template::{Context, Dialect, Options, Template};
 use sealwright_tests::harness::incumbents;
 use serde_json::{Map, Value, json};
 
@@ -90,7 +90,7 @@ fn render(template: &str) -> Result<Vec<u8>, String> {
     for (key, value) in DATA {
         context.insert(key, value);
     }
-    Template::parse("t", template)
+    Template::parse("t", template, &Options::of(Dialect::SealedSecrets))
         .and_then(|template| template.render(&context))
         .map(|text| text.expose().to_vec())
         .map_err(|error| error.to_string())

@@ -1,0 +1,540 @@
+//! `fmt.Sprintf`.
+
+use super::{float, quote, runes};
+use crate::text::Text;
+use crate::value::Value;
+
+/// The flags, width and precision of one verb.
+#[derive(Default, Clone, Copy)]
+struct Spec {
+    plus: bool,
+    minus: bool,
+    sharp: bool,
+    space: bool,
+    zero: bool,
+    width: Option<usize>,
+    precision: Option<usize>,
+}
+
+/// Widths and precisions beyond this are refused, as in Go.
+const MAX_NUMBER: usize = 1_000_000;
+
+/// Formats `arguments`; what does not fit is told in the text, as Go does it.
+pub(crate) fn sprintf(format: &[u8], arguments: &[Value]) -> Text {
+    let mut out = Vec::with_capacity(format.len());
+    let mut at = 0;
+    let mut next = 0;
+    let mut reordered = false;
+    while at < format.len() {
+        if format[at] != b'%' {
+            out.push(format[at]);
+            at += 1;
+            continue;
+        }
+        at += 1;
+        let mut spec = Spec::default();
+        while let Some(flag) = format.get(at) {
+            match flag {
+                b'+' => spec.plus = true,
+                b'-' => (spec.minus, spec.zero) = (true, false),
+                b'#' => spec.sharp = true,
+                b' ' => spec.space = true,
+                b'0' => spec.zero = !spec.minus,
+                _ => break,
+            }
+            at += 1;
+        }
+        reordered |= argument_number(format, &mut at, &mut next, arguments.len());
+        if format.get(at) == Some(&b'*') {
+            at += 1;
+            match star(arguments.get(next)) {
+                Some(width) => {
+                    spec.minus |= width < 0;
+                    spec.zero &= width >= 0;
+                    spec.width = Some(width.unsigned_abs());
+                }
+                None => out.extend_from_slice(b"%!(BADWIDTH)"),
+            }
+            next += 1;
+        } else {
+            spec.width = number(format, &mut at);
+        }
+        if format.get(at) == Some(&b'.') {
+            at += 1;
+            reordered |= argument_number(format, &mut at, &mut next, arguments.len());
+            if format.get(at) == Some(&b'*') {
+                at += 1;
+                match star(arguments.get(next)) {
+                    Some(precision) if precision >= 0 => {
+                        spec.precision = Some(precision.unsigned_abs());
+                    }
+                    _ => out.extend_from_slice(b"%!(BADPREC)"),
+                }
+                next += 1;
+            } else {
+                spec.precision = Some(number(format, &mut at).unwrap_or(0));
+            }
+        }
+        reordered |= argument_number(format, &mut at, &mut next, arguments.len());
+        let Some((rune, raw)) = runes(&format[at..]).next() else {
+            out.extend_from_slice(b"%!(NOVERB)");
+            break;
+        };
+        at += raw.len();
+        let verb = rune.unwrap_or('\u{fffd}');
+        if verb == '%' {
+            out.push(b'%');
+            continue;
+        }
+        match arguments.get(next) {
+            Some(argument) => one(&mut out, verb, spec, argument),
+            None => {
+                out.extend_from_slice(b"%!");
+                push_char(&mut out, verb);
+                out.extend_from_slice(b"(MISSING)");
+            }
+        }
+        next += 1;
+    }
+    if !reordered && next < arguments.len() {
+        out.extend_from_slice(b"%!(EXTRA ");
+        for (index, argument) in arguments[next..].iter().enumerate() {
+            if index > 0 {
+                out.extend_from_slice(b", ");
+            }
+            out.extend_from_slice(argument.type_name().as_bytes());
+            if !matches!(argument, Value::Nil) {
+                out.push(b'=');
+                super::push(&mut out, argument, 0);
+            }
+        }
+        out.push(b')');
+    }
+    out.into()
+}
+
+/// Reads `[n]`, which chooses the argument.
+fn argument_number(format: &[u8], at: &mut usize, next: &mut usize, count: usize) -> bool {
+    if format.get(*at) != Some(&b'[') {
+        return false;
+    }
+    let Some(end) = format[*at..].iter().position(|&byte| byte == b']') else {
+        return false;
+    };
+    let digits = std::str::from_utf8(&format[*at + 1..*at + end]).unwrap_or_default();
+    match digits.parse::<usize>() {
+        Ok(number) if (1..=count).contains(&number) => *next = number - 1,
+        _ => *next = count,
+    }
+    *at += end + 1;
+    true
+}
+
+fn number(format: &[u8], at: &mut usize) -> Option<usize> {
+    let start = *at;
+    while format.get(*at).is_some_and(u8::is_ascii_digit) {
+        *at += 1;
+    }
+    let digits = std::str::from_utf8(&format[start..*at]).ok()?;
+    digits.parse().ok().filter(|&number| number <= MAX_NUMBER)
+}
+
+fn star(argument: Option<&Value>) -> Option<isize> {
+    match argument {
+        Some(Value::Int(value) | Value::Int64(value)) => isize::try_from(*value)
+            .ok()
+            .filter(|value| value.unsigned_abs() <= MAX_NUMBER),
+        _ => None,
+    }
+}
+
+fn one(out: &mut Vec<u8>, verb: char, spec: Spec, argument: &Value) {
+    match (verb, argument) {
+        ('T', _) => pad(out, spec, argument.type_name().as_bytes()),
+        ('v', Value::Nil) => pad(out, spec, b"<nil>"),
+        (_, Value::Nil) => bad(out, verb, argument),
+        ('v', _) if spec.sharp => pad(out, spec, &go_syntax(argument)),
+        (_, Value::List(list)) => {
+            out.push(b'[');
+            for (index, item) in list.items().iter().enumerate() {
+                if index > 0 {
+                    out.push(b' ');
+                }
+                inner(out, verb, spec, item);
+            }
+            out.push(b']');
+        }
+        (_, Value::TextMap(_) | Value::Dict(_)) => map(out, verb, spec, argument),
+        ('t' | 'v', Value::Bool(value)) => pad(out, spec, value.to_string().as_bytes()),
+        (_, Value::Int(value) | Value::Int64(value)) => {
+            integer(out, verb, spec, *value < 0, value.unsigned_abs(), argument);
+        }
+        (_, Value::Uint8(value)) => integer(out, verb, spec, false, u64::from(*value), argument),
+        (_, Value::Uint64(value)) => integer(out, verb, spec, false, *value, argument),
+        (_, Value::Float(value)) => real(out, verb, spec, *value, argument),
+        (_, Value::Text(text)) => string(out, verb, spec, text.bytes(), argument),
+        ('v' | 's' | 'q' | 'x' | 'X', Value::Time(_) | Value::Version(_)) => {
+            let text = super::sprint(argument);
+            string(out, verb, spec, text.bytes(), argument);
+        }
+        ('v' | 's', Value::Certificate(_)) => {
+            let text = super::sprint(argument);
+            out.extend_from_slice(text.bytes());
+        }
+        _ => bad(out, verb, argument),
+    }
+}
+
+/// What is inside a list or map; a nil there is no fault.
+fn inner(out: &mut Vec<u8>, verb: char, spec: Spec, argument: &Value) {
+    match argument {
+        Value::Nil if verb != 'T' => pad(out, spec, b"<nil>"),
+        _ => one(out, verb, spec, argument),
+    }
+}
+
+fn map(out: &mut Vec<u8>, verb: char, spec: Spec, argument: &Value) {
+    let entries: Vec<(Text, Value)> = match argument {
+        Value::TextMap(map) => map
+            .iter()
+            .map(|(k, v)| (k.clone(), Value::Text(v.clone())))
+            .collect(),
+        Value::Dict(dict) => dict.entries().into_iter().collect(),
+        _ => Vec::new(),
+    };
+    out.extend_from_slice(b"map[");
+    for (index, (key, value)) in entries.into_iter().enumerate() {
+        if index > 0 {
+            out.push(b' ');
+        }
+        inner(out, verb, spec, &Value::Text(key));
+        out.push(b':');
+        inner(out, verb, spec, &value);
+    }
+    out.push(b']');
+}
+
+/// `%!verb(type=value)`.
+fn bad(out: &mut Vec<u8>, verb: char, argument: &Value) {
+    out.extend_from_slice(b"%!");
+    push_char(out, verb);
+    out.push(b'(');
+    out.extend_from_slice(argument.type_name().as_bytes());
+    if !matches!(argument, Value::Nil) {
+        out.push(b'=');
+        super::push(out, argument, 0);
+    }
+    out.push(b')');
+}
+
+fn integer(out: &mut Vec<u8>, verb: char, spec: Spec, negative: bool, size: u64, argument: &Value) {
+    let (digits, prefix) = match verb {
+        'd' | 'v' => (size.to_string(), ""),
+        'b' => (format!("{size:b}"), if spec.sharp { "0b" } else { "" }),
+        'o' => (format!("{size:o}"), if spec.sharp { "0" } else { "" }),
+        'O' => (format!("{size:o}"), "0o"),
+        'x' => (format!("{size:x}"), if spec.sharp { "0x" } else { "" }),
+        'X' => (format!("{size:X}"), if spec.sharp { "0X" } else { "" }),
+        'c' | 'q' | 'U' => return character(out, verb, spec, negative, size),
+        _ => return bad(out, verb, argument),
+    };
+    let sign = sign(spec, negative);
+    let mut digits = digits;
+    if let Some(precision) = spec.precision {
+        if precision == 0 && size == 0 {
+            let width = spec.width.unwrap_or(0);
+            out.extend(std::iter::repeat_n(b' ', width));
+            return;
+        }
+        digits = format!("{digits:0>precision$}");
+    } else if spec.zero
+        && let Some(width) = spec.width
+    {
+        let room = width.saturating_sub(sign.len());
+        digits = format!("{digits:0>room$}");
+    }
+    let prefix = if prefix == "0" && digits.starts_with('0') {
+        ""
+    } else {
+        prefix
+    };
+    let text = format!("{sign}{prefix}{digits}");
+    pad(
+        out,
+        Spec {
+            zero: false,
+            ..spec
+        },
+        text.as_bytes(),
+    );
+}
+
+fn character(out: &mut Vec<u8>, verb: char, spec: Spec, negative: bool, size: u64) {
+    let rune = u32::try_from(size)
+        .ok()
+        .filter(|_| !negative)
+        .and_then(char::from_u32)
+        .unwrap_or('\u{fffd}');
+    match verb {
+        'c' => pad(out, spec, rune.encode_utf8(&mut [0; 4]).as_bytes()),
+        'U' => {
+            let mut text = format!("U+{size:04X}");
+            if spec.sharp {
+                text.push_str(&format!(" '{rune}'"));
+            }
+            pad(out, spec, text.as_bytes());
+        }
+        _ => {
+            let mut text = vec![b'\''];
+            match rune {
+                '\'' => text.extend_from_slice(b"\\'"),
+                '"' => text.push(b'"'),
+                rune => super::push_escaped(&mut text, rune),
+            }
+            text.push(b'\'');
+            pad(out, spec, &text);
+        }
+    }
+}
+
+fn real(out: &mut Vec<u8>, verb: char, spec: Spec, value: f64, argument: &Value) {
+    let size = value.abs();
+    let body = if !value.is_finite() {
+        if value.is_nan() {
+            "NaN".to_owned()
+        } else {
+            "Inf".to_owned()
+        }
+    } else {
+        match (verb, spec.precision) {
+            ('v', None) => float(size, 6),
+            ('g' | 'G', None) => float(size, 6),
+            ('f' | 'F', precision) => format!("{size:.*}", precision.unwrap_or(6)),
+            ('e' | 'E', precision) => scientific(size, precision.unwrap_or(6)),
+            ('g' | 'G' | 'v', Some(precision)) => general(size, precision, spec.sharp),
+            ('x' | 'X', precision) => hexadecimal(size, precision),
+            ('b', _) => binary(size),
+            _ => return bad(out, verb, argument),
+        }
+    };
+    let body = if verb.is_ascii_uppercase() && value.is_finite() {
+        body.to_uppercase()
+    } else {
+        body
+    };
+    let sign = if value.is_infinite() && value > 0.0 && !spec.space {
+        "+"
+    } else {
+        sign(spec, value.is_sign_negative() && !value.is_nan())
+    };
+    let text = if spec.zero
+        && value.is_finite()
+        && let Some(width) = spec.width
+    {
+        let room = width.saturating_sub(sign.len());
+        format!("{sign}{body:0>room$}")
+    } else {
+        format!("{sign}{body}")
+    };
+    pad(
+        out,
+        Spec {
+            zero: false,
+            ..spec
+        },
+        text.as_bytes(),
+    );
+}
+
+fn scientific(size: f64, precision: usize) -> String {
+    let text = format!("{size:.precision$e}");
+    let (digits, exponent) = text.split_once('e').expect("an exponent");
+    super::with_exponent(digits, exponent.parse().expect("a small number"))
+}
+
+/// The digits behind the binary point, with the leading one unless it is nothing at all, and the exponent of two.
+fn parts(size: f64) -> (u64, i32) {
+    const DIGITS: u32 = 52;
+    let bits = size.to_bits();
+    let digits = bits & ((1 << DIGITS) - 1);
+    match i32::try_from(bits >> DIGITS & 0x7ff).expect("eleven bits") {
+        0 => (digits, -1022),
+        exponent => (digits | 1 << DIGITS, exponent - 1023),
+    }
+}
+
+/// `%x`: `0x1.8p+00`, rounded to even.
+fn hexadecimal(size: f64, precision: Option<usize>) -> String {
+    let (mut digits, mut exponent) = parts(size);
+    if digits == 0 {
+        exponent = 0;
+    } else {
+        let missing = digits.leading_zeros() - 11; // a number too small for a leading one
+        digits <<= missing;
+        exponent -= i32::try_from(missing).expect("at most 52");
+    }
+    if let Some(precision) = precision.filter(|precision| *precision < 13) {
+        let cut = 52 - 4 * precision;
+        let (kept, lost, half) = (digits >> cut, digits & ((1 << cut) - 1), 1 << (cut - 1));
+        let up = lost > half || lost == half && kept & 1 == 1;
+        digits = (kept + u64::from(up)) << cut;
+        if digits >> 53 == 1 {
+            digits >>= 1;
+            exponent += 1;
+        }
+    }
+    let behind = format!("{:013x}", digits & ((1 << 52) - 1));
+    let behind = match precision {
+        None => behind.trim_end_matches('0').to_owned(),
+        Some(precision) => format!("{behind:0<precision$}")[..precision].to_owned(),
+    };
+    let point = if behind.is_empty() { "" } else { "." };
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!(
+        "0x{}{point}{behind}p{sign}{:02}",
+        digits >> 52,
+        exponent.unsigned_abs()
+    )
+}
+
+/// `%b`: `4503599627370496p-52`.
+fn binary(size: f64) -> String {
+    let (digits, exponent) = parts(size);
+    format!("{digits}p{:+}", exponent - 52)
+}
+
+/// `%.3g`: so many digits in all, without zeros at the end.
+fn general(size: f64, precision: usize, sharp: bool) -> String {
+    let precision = precision.max(1);
+    let text = format!("{size:.*e}", precision - 1);
+    let (digits, exponent) = text.split_once('e').expect("an exponent");
+    let exponent: i32 = exponent.parse().expect("a small number");
+    let trim = |text: &str| match text.contains('.') && !sharp {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text.to_owned(),
+    };
+    let limit = i32::try_from(precision).unwrap_or(i32::MAX);
+    if (-4..limit).contains(&exponent) {
+        let decimals = usize::try_from(limit - 1 - exponent).unwrap_or(0);
+        trim(&format!("{size:.decimals$}"))
+    } else {
+        super::with_exponent(&trim(digits), exponent)
+    }
+}
+
+fn string(out: &mut Vec<u8>, verb: char, spec: Spec, bytes: &[u8], argument: &Value) {
+    let cut = match spec.precision {
+        Some(precision) if matches!(verb, 's' | 'v' | 'q') => {
+            let end = runes(bytes).take(precision).map(|(_, raw)| raw.len()).sum();
+            &bytes[..end]
+        }
+        _ => bytes,
+    };
+    match verb {
+        's' | 'v' => pad(out, spec, cut),
+        'q' if spec.sharp && can_backquote(cut) => pad(out, spec, &[b"`", cut, b"`"].concat()),
+        'q' => pad(out, spec, &quote(cut)),
+        'x' | 'X' => {
+            let cut = &bytes[..spec.precision.unwrap_or(usize::MAX).min(bytes.len())];
+            let mut text = String::with_capacity(cut.len() * 2);
+            for (index, byte) in cut.iter().enumerate() {
+                if spec.space && index > 0 {
+                    text.push(' ');
+                }
+                if spec.sharp && (spec.space || index == 0) {
+                    text.push_str("0x");
+                }
+                text.push_str(&format!("{byte:02x}"));
+            }
+            if verb == 'X' {
+                text = text.to_uppercase();
+            }
+            pad(out, spec, text.as_bytes());
+        }
+        _ => bad(out, verb, argument),
+    }
+}
+
+fn can_backquote(bytes: &[u8]) -> bool {
+    runes(bytes).all(|(rune, _)| {
+        rune.is_some_and(|rune| {
+            rune != '`' && rune != '\u{feff}' && rune != '\u{7f}' && (rune == '\t' || rune >= ' ')
+        })
+    })
+}
+
+/// `%#v`.
+fn go_syntax(value: &Value) -> Vec<u8> {
+    match value {
+        Value::Text(text) => quote(text.bytes()),
+        Value::Float(value) => float(*value, 6).into_bytes(),
+        Value::Uint8(value) => format!("{value:#x}").into_bytes(),
+        Value::Uint64(value) => format!("{value:#x}").into_bytes(),
+        Value::Nil => b"interface {}(nil)".to_vec(),
+        Value::List(list) if list.is_nil() => format!("{}(nil)", value.type_name()).into_bytes(),
+        Value::List(list) => {
+            let items: Vec<_> = list.items().iter().map(go_syntax).collect();
+            [
+                value.type_name().as_bytes(),
+                b"{",
+                &items.join(&b", "[..]),
+                b"}",
+            ]
+            .concat()
+        }
+        Value::TextMap(map) => {
+            let items: Vec<_> = map
+                .iter()
+                .map(|(k, v)| [quote(k.bytes()), quote(v.bytes())].join(&b':'))
+                .collect();
+            [
+                value.type_name().as_bytes(),
+                b"{",
+                &items.join(&b", "[..]),
+                b"}",
+            ]
+            .concat()
+        }
+        Value::Dict(dict) => {
+            let items: Vec<_> = dict
+                .entries()
+                .iter()
+                .map(|(k, v)| [quote(k.bytes()), go_syntax(v)].join(&b':'))
+                .collect();
+            [
+                value.type_name().as_bytes(),
+                b"{",
+                &items.join(&b", "[..]),
+                b"}",
+            ]
+            .concat()
+        }
+        other => super::sprint(other).bytes().to_vec(),
+    }
+}
+
+fn sign(spec: Spec, negative: bool) -> &'static str {
+    match (negative, spec.plus, spec.space) {
+        (true, _, _) => "-",
+        (_, true, _) => "+",
+        (_, _, true) => " ",
+        _ => "",
+    }
+}
+
+/// Widths count characters.
+fn pad(out: &mut Vec<u8>, spec: Spec, text: &[u8]) {
+    let missing = spec.width.unwrap_or(0).saturating_sub(runes(text).count());
+    let filler = if spec.zero { b'0' } else { b' ' };
+    if spec.minus {
+        out.extend_from_slice(text);
+        out.extend(std::iter::repeat_n(b' ', missing));
+    } else {
+        out.extend(std::iter::repeat_n(filler, missing));
+        out.extend_from_slice(text);
+    }
+}
+
+fn push_char(out: &mut Vec<u8>, rune: char) {
+    out.extend_from_slice(rune.encode_utf8(&mut [0; 4]).as_bytes());
+}

@@ -1,0 +1,243 @@
+//! Templates by themselves; the interop tests compare them with Go.
+
+use super::*;
+
+fn render(source: &str) -> Result<Vec<u8>, String> {
+    let mut context = Context::at(Timestamp::from_second(1_700_000_000).unwrap());
+    context.insert("user", b"admin");
+    context.insert("secret", b"canary");
+    context.insert("number", b"987654321");
+    context.insert("bytes", b"\xff\x00\xfe");
+    Template::parse("out", source, &Options::of(Dialect::SealedSecrets))
+        .and_then(|template| template.render(&context))
+        .map(|text| text.expose().to_vec())
+        .map_err(|error| error.to_string())
+}
+
+fn text(source: &str) -> String {
+    String::from_utf8(render(source).unwrap()).unwrap()
+}
+
+/// The names of the contract: sprig's generic map without the three that look at the machine.
+const NAMES: &str = "abbrev abbrevboth add add1 add1f addf adler32sum ago all any append atoi b32dec b32enc b64dec b64enc base bcrypt biggest
+buildCustomCert camelcase cat ceil chunk clean coalesce compact concat contains date dateInZone dateModify date_in_zone date_modify
+decryptAES deepCopy deepEqual default derivePassword dict dig dir div divf duration durationRound empty encryptAES ext fail first float64
+floor fromJson genCA genCAWithKey genPrivateKey genSelfSignedCert genSelfSignedCertWithKey genSignedCert genSignedCertWithKey get has
+hasKey hasPrefix hasSuffix hello htmlDate htmlDateInZone htpasswd indent initial initials int int64 isAbs join kebabcase keys kindIs
+kindOf last list lower max maxf merge mergeOverwrite min minf mod mul mulf mustAppend mustChunk mustCompact mustDateModify mustDeepCopy
+mustFirst mustFromJson mustHas mustInitial mustLast mustMerge mustMergeOverwrite mustPrepend mustPush mustRegexFind mustRegexFindAll
+mustRegexMatch mustRegexReplaceAll mustRegexReplaceAllLiteral mustRegexSplit mustRest mustReverse mustSlice mustToDate mustToJson
+mustToPrettyJson mustToRawJson mustUniq mustWithout must_date_modify nindent nospace now omit osBase osClean osDir osExt osIsAbs pick
+pluck plural prepend push quote randAlpha randAlphaNum randAscii randBytes randInt randNumeric regexFind regexFindAll regexMatch
+regexQuoteMeta regexReplaceAll regexReplaceAllLiteral regexSplit repeat replace rest reverse round semver semverCompare seq set sha1sum
+sha256sum sha512sum shuffle slice snakecase sortAlpha split splitList splitn squote sub subf substr swapcase ternary title toDate
+toDecimal toJson toPrettyJson toRawJson toString toStrings trim trimAll trimPrefix trimSuffix trimall trunc tuple typeIs typeIsLike
+typeOf uniq unixEpoch unset until untilStep untitle upper urlJoin urlParse uuidv4 values without wrap wrapWith";
+const BUILTINS: &str =
+    "and call html index js len not or print printf println urlquery eq ge gt le lt ne";
+
+#[test]
+fn t45_there_are_exactly_the_functions_of_the_contract() {
+    let wanted: std::collections::BTreeSet<&str> = NAMES
+        .split_whitespace()
+        .chain(BUILTINS.split_whitespace())
+        .collect();
+    assert_eq!(NAMES.split_whitespace().count(), 208);
+    assert_eq!(
+        Dialect::SealedSecrets
+            .names()
+            .collect::<std::collections::BTreeSet<_>>(),
+        wanted
+    );
+}
+
+#[test]
+fn t45_missing_keys_are_no_value_and_no_error() {
+    assert_eq!(text("{{ .missing }}"), "<no value>");
+    assert_eq!(text("[{{ index . \"missing\" }}]"), "[]");
+    assert_eq!(text("{{ if .missing }}a{{ else }}b{{ end }}"), "b");
+    assert_eq!(text("{{ .missing | default \"d\" }}"), "d");
+    assert_eq!(
+        render("{{ .missing | upper }}").unwrap_err(),
+        "template: out:1:14: executing \"out\" at <upper>: invalid value; expected string"
+    );
+}
+
+#[test]
+fn missing_keys_delimiters_and_functions_are_those_of_the_options() {
+    let mut context = Context::default();
+    context.insert("user", b"admin");
+    let render = |options: Options, source: &str| {
+        Template::parse("out", source, &options)
+            .and_then(|template| template.render(&context))
+            .map(|text| String::from_utf8(text.expose().to_vec()).unwrap())
+            .map_err(|error| error.to_string())
+    };
+    let eso = || Options::of(Dialect::ExternalSecrets);
+    assert_eq!(
+        render(eso(), "a\n{{ .missing }}").unwrap_err(),
+        "template: out:2:3: executing \"out\" at <.missing>: map has no entry for key \"missing\""
+    );
+    assert!(render(eso(), "{{ (dict).missing }}").is_err());
+    assert_eq!(render(eso(), "[{{ index . \"missing\" }}]").unwrap(), "[]");
+    let zero = eso().with_missing_key(MissingKey::Zero);
+    assert_eq!(
+        render(zero, "[{{ .missing }}][{{ (dict).missing }}]").unwrap(),
+        "[][<no value>]"
+    );
+    let lenient = eso().with_missing_key(MissingKey::NoValue);
+    assert_eq!(render(lenient, "{{ .missing }}").unwrap(), "<no value>");
+    assert_eq!(
+        render(eso(), "{{ fail \"x\" }}").unwrap_err(),
+        "template: out:1: function \"fail\" not defined"
+    );
+    let marks = eso().with_delimiters(Delimiters::new("<<", ">>"));
+    assert_eq!(
+        render(marks, "{{ .user }} << .user >>").unwrap(),
+        "{{ .user }} admin"
+    );
+    let half = eso().with_delimiters(Delimiters::new("[[", ""));
+    assert_eq!(render(half, "[[ .user }}").unwrap(), "admin");
+}
+
+#[test]
+fn t45_functions_that_look_at_the_machine_do_not_exist() {
+    for name in ["env", "expandenv", "getHostByName"] {
+        let source = format!("\n{{{{ if false }}}}{{{{ {name} \"HOME\" }}}}{{{{ end }}}}");
+        assert_eq!(
+            Template::parse("out", &source, &Options::of(Dialect::SealedSecrets))
+                .unwrap_err()
+                .to_string(),
+            format!("template: out:2: function {name:?} not defined")
+        );
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_come_through() {
+    assert_eq!(render("{{ .bytes }}").unwrap(), b"\xff\x00\xfe");
+    assert_eq!(render("{{ b64dec \"/wD+\" }}").unwrap(), b"\xff\x00\xfe");
+    assert_eq!(render(r#"{{ "\xff\001" }}"#).unwrap(), b"\xff\x01");
+    assert_eq!(text("{{ .bytes | b64enc }}"), "/wD+");
+}
+
+#[test]
+fn the_time_is_that_of_the_context() {
+    assert_eq!(text("{{ now | unixEpoch }}"), "1700000000");
+    assert_eq!(
+        text("{{ dateInZone \"15:04 MST\" now \"Europe/Berlin\" }}"),
+        "23:13 CET"
+    );
+}
+
+#[test]
+fn errors_tell_places_and_never_values() {
+    for source in [
+        "{{ fail .secret }}",
+        "{{ printf \"%s\" .secret | fail }}",
+        "{{ fail (printf \"no %s\" .secret) }}",
+        "{{ range .secret }}{{ end }}",
+        "{{ .secret.field }}",
+        "{{ index .secret .secret }}",
+        "{{ index (list) (atoi .number) }}",
+        "{{ slice (list 1) (atoi .number) }}",
+        "{{ substr (atoi .number) 1 \"x\" }}",
+        "{{ semver .secret }}",
+        "{{ semverCompare .secret .secret }}",
+        "{{ mustToDate \"2006\" .secret }}",
+        "{{ mustDateModify .secret now }}",
+        "{{ mustFromJson .secret }}",
+        "{{ mustRegexMatch (printf \"[%s\" .secret) \"x\" }}",
+        "{{ urlParse (printf \"http://a b:%s@\" .secret) }}",
+        "{{ urlJoin (dict \"userinfo\" (printf \"%s /\" .secret)) }}",
+        "{{ decryptAES \"k\" .secret }}",
+        "{{ genSelfSignedCert \"x\" (list .secret) nil 1 }}",
+        "{{ genCAWithKey \"x\" 1 .secret }}",
+        "{{ buildCustomCert .secret .secret }}",
+        "{{ eq (list .secret) (list .secret) }}",
+        "{{ dig .secret .secret .secret }}",
+        "{{ randInt (atoi .number) 1 }}",
+        "{{ repeat (atoi .number) .secret }}",
+        "{{ call .secret }}",
+        "{{ template \"x\" .secret }}",
+        "{{ $x := .secret }}{{ $x.y }}",
+    ] {
+        let error = render(source).expect_err(source);
+        assert!(error.starts_with("template: out:1:"), "{error}");
+        for canary in ["canary", "987654321"] {
+            assert!(!error.contains(canary), "{source}: {error}");
+        }
+    }
+    assert!(
+        render("{{ fail \"said so\" }}")
+            .unwrap_err()
+            .ends_with(": said so")
+    );
+}
+
+#[test]
+fn what_never_ends_is_stopped() {
+    for source in [
+        "{{ range until 100000000 }}{{ end }}",
+        "{{ range 10000000 }}{{ range 10000000 }}{{ end }}{{ end }}",
+        "{{ define \"a\" }}{{ template \"a\" }}{{ end }}{{ template \"a\" }}",
+        "{{ $x := \"aaaaaaaaaaaaaaaa\" }}{{ range until 40 }}{{ $x = printf \"%s%s\" $x $x }}{{ end }}",
+        "{{ $x := list 1 2 }}{{ range until 40 }}{{ $x = concat $x $x }}{{ end }}",
+        "{{ range until 1000 }}{{ repeat 100000 \"x\" }}{{ end }}",
+        "{{ repeat 9223372036854775807 \"ab\" }}",
+        "{{ indent 2000000000 \"x\" }}",
+        "{{ randAlpha 2000000000 }}",
+        "{{ seq 1 2000000000 }}",
+    ] {
+        render(source).expect_err(source);
+    }
+}
+
+#[test]
+fn a_map_cannot_hold_itself() {
+    for source in [
+        "{{ $d := dict }}{{ $_ := set $d \"d\" $d }}{{ $d }}",
+        "{{ $d := dict }}{{ $_ := set $d \"l\" (list (dict \"d\" $d)) }}{{ $d }}",
+        "{{ $d := dict \"a\" (dict) }}{{ $_ := merge $d.a (dict \"x\" $d) }}{{ $d }}",
+    ] {
+        assert!(
+            render(source).unwrap_err().contains("cannot hold itself"),
+            "{source}"
+        );
+    }
+    let same = text("{{ $d := dict \"a\" (dict \"b\" 1) }}{{ merge $d $d }}");
+    assert_eq!(same, "map[a:map[b:1]]");
+}
+
+#[test]
+fn deep_nesting_is_an_error_and_no_crash() {
+    let deep = "{{ if true }}".repeat(90) + "x" + &"{{ end }}".repeat(90);
+    assert_eq!(text(&deep), "x");
+    let deeper = "{{ if true }}".repeat(5000) + &"{{ end }}".repeat(5000);
+    render(&deeper).unwrap_err();
+    let lists = "{{ $x := list }}{{ range until 5000 }}{{ $x = list $x }}{{ end }}{{ len (toString $x) }}{{ len (toJson $x) }}";
+    render(lists).unwrap();
+    let json = "[".repeat(100_000);
+    assert_eq!(
+        text(&format!("{{{{ fromJson \"{json}\" }}}}")),
+        "<no value>"
+    );
+}
+
+#[test]
+fn an_end_too_many_is_refused() {
+    for source in [
+        "{{ end }}",
+        "a{{ end }}b",
+        "{{ else }}",
+        "{{ if true }}{{ end }}{{ end }}",
+    ] {
+        assert!(
+            render(source).unwrap_err().contains("unexpected"),
+            "{source}"
+        );
+    }
+    assert_eq!(text(""), "");
+    assert_eq!(text("a{{ \"b\" -}}  "), "ab");
+    assert!(render("{{ break }}").is_err());
+}

@@ -1,0 +1,49 @@
+//! Vaults and key services: one client for each, the settings it takes, and reads that are joined and budgeted.
+//!
+//! This crate owns the provider part of a SecretStore ([`store::StoreConfig`], field for field as upstream has it), the
+//! typed answers of a store ([`outcome`]), the clients behind the trait [`store::Store`], and the layer that joins reads.
+//! It leaves Kubernetes objects (which stores a namespace may use, what becomes of the values) to `resources` and the
+//! controller, and documents to `documents`. It never reads a credential by itself: it asks the program through
+//! [`credential::Credentials`].
+//!
+//! # The way of a value
+//!
+//! 1. The program parses the manifest; its `spec.provider` is a [`StoreConfig`](store::StoreConfig). `check` finds what
+//!    is wrong with it without any network, `needs` lists the Secrets and service accounts it refers to.
+//! 2. `connect` makes a [`Store`](store::Store) of it. The store keeps the [`Credentials`](credential::Credentials) it
+//!    was given, because it signs in again when a token ends.
+//! 3. [`Store::locate`](store::Store::locate) turns a [`RemoteRef`](remote::RemoteRef) into a
+//!    [`ReadKey`](store::ReadKey): what has to be asked of the server. References with equal read keys, such as ten
+//!    properties of one secret, cost one call.
+//! 4. [`Store::read`](store::Store::read) asks the server, and gives a [`Payload`](store::Payload), a proved absence,
+//!    or an error.
+//! 5. [`Store::value`](store::Store::value) and [`Store::map`](store::Store::map) pick what the reference means out of
+//!    the payload, without any network.
+//!
+//! ```
+//! use sealwright_providers::outcome::Answer;
+//! use sealwright_providers::remote::RemoteRef;
+//! use sealwright_providers::store::{Connection, StoreConfig};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config: StoreConfig = serde_json::from_str(
+//!     r#"{"fake": {"data": [{"key": "db", "value": "{\"user\": \"admin\"}"}]}}"#,
+//! )?;
+//! let store = futures::executor::block_on(config.connect(&Connection::default()))?;
+//! let at = RemoteRef::new("db").property("user");
+//! let Answer::Found(user) = futures::executor::block_on(store.get(&at))? else {
+//!     panic!("it is there");
+//! };
+//! assert_eq!(user.expose(), b"admin");
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod credential;
+pub mod fake;
+pub mod json;
+pub mod outcome;
+pub mod remote;
+pub mod settings;
+pub mod store;

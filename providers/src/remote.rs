@@ -1,0 +1,317 @@
+//! References to what lies in a store: one key, many keys, and a key to be written.
+
+use std::collections::BTreeMap;
+
+use regex::Regex;
+use sealwright_crypto::secret::SecretBytes;
+
+use crate::outcome::StoreError;
+
+/// Names and values; the values are wiped.
+pub type SecretMap = BTreeMap<String, SecretBytes>;
+
+/// A reference to one key (upstream's `remoteRef`, without what is done to the value afterwards).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RemoteRef {
+    /// The key, as the store spells keys.
+    pub key: String,
+    /// What to pick out of the value; an empty one counts as none.
+    pub property: Option<String>,
+    /// The version, as the store spells versions; an empty one counts as none.
+    pub version: Option<String>,
+    /// The namespace of the object that refers to it; webhooks see it.
+    pub namespace: Option<String>,
+    /// Whether the value or what is known about it is wanted.
+    pub metadata: MetadataPolicy,
+}
+
+impl RemoteRef {
+    /// Refers to the whole of a key.
+    pub fn new(key: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Refers to a property of it; an empty text means the whole.
+    #[must_use]
+    pub fn property(mut self, property: impl Into<String>) -> Self {
+        self.property = Some(property.into()).filter(|text| !text.is_empty());
+        self
+    }
+
+    /// Refers to a version of it; an empty text means the newest.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into()).filter(|text| !text.is_empty());
+        self
+    }
+
+    /// Asks for what is known about the key instead of its value.
+    #[must_use]
+    pub fn metadata(mut self) -> Self {
+        self.metadata = MetadataPolicy::Fetch;
+        self
+    }
+
+    /// The property, unless it is empty.
+    pub fn wanted_property(&self) -> Option<&str> {
+        self.property.as_deref().filter(|text| !text.is_empty())
+    }
+
+    /// The version, unless it is empty.
+    pub fn wanted_version(&self) -> Option<&str> {
+        self.version.as_deref().filter(|text| !text.is_empty())
+    }
+}
+
+/// Whether a reference means the value, or the tags and times kept beside it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum MetadataPolicy {
+    /// The value.
+    #[default]
+    None,
+    /// What is known about it.
+    Fetch,
+}
+
+/// What to look for in a store (upstream's `find`).
+#[derive(Clone, Debug, Default)]
+pub struct Find {
+    /// Where to look; what that means is the store's affair.
+    pub path: Option<String>,
+    /// What names must match.
+    pub name: Option<NamePattern>,
+    /// Tags that must be there with these values; `None` differs from none at all for some stores.
+    pub tags: Option<BTreeMap<String, String>>,
+    /// How names are converted by stores that convert them themselves (Kubernetes, Fake).
+    pub conversion: KeyConversion,
+}
+
+/// A regular expression that names are searched for (RE2, not anchored).
+#[derive(Clone, Debug)]
+pub struct NamePattern(Regex);
+
+impl NamePattern {
+    /// Reads a regular expression; what it may cost is bounded.
+    ///
+    /// # Errors
+    ///
+    /// Says that it is none, without repeating the library's text.
+    pub fn new(pattern: &str) -> Result<Self, StoreError> {
+        regex::RegexBuilder::new(pattern)
+            .size_limit(1 << 20)
+            .build()
+            .map(Self)
+            .map_err(|_| {
+                StoreError::invalid("`find.name.regexp` is no regular expression of Go (RE2)")
+                    .public()
+            })
+    }
+
+    /// Returns true if the pattern occurs in `name`.
+    pub fn matches(&self, name: &str) -> bool {
+        self.0.is_match(name)
+    }
+
+    /// The pattern as it was given.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl PartialEq for NamePattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for NamePattern {}
+
+/// How a remote name becomes a key of a Secret (upstream's `conversionStrategy`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum KeyConversion {
+    /// Everything but `[-._a-zA-Z0-9]` becomes `_`.
+    #[default]
+    Default,
+    /// Everything but `[-._a-zA-Z0-9]` becomes `_U` with its code point in hexadecimal and `_`.
+    Unicode,
+}
+
+impl KeyConversion {
+    /// Converts a name.
+    pub fn convert(self, name: &str) -> String {
+        let mut out = String::with_capacity(name.len());
+        for character in name.chars() {
+            match character {
+                '-' | '.' | '_' | 'a'..='z' | 'A'..='Z' | '0'..='9' => out.push(character),
+                _ if self == Self::Default => out.push('_'),
+                _ => out.push_str(&format!("_U{:04x}_", u32::from(character))),
+            }
+        }
+        out
+    }
+
+    /// Converts the names of a map.
+    ///
+    /// # Errors
+    ///
+    /// Says that two names become one, and which.
+    pub fn convert_all(self, map: SecretMap) -> Result<SecretMap, StoreError> {
+        let mut out = SecretMap::new();
+        for (name, value) in map {
+            let converted = self.convert(&name);
+            if out.insert(converted.clone(), value).is_some() {
+                return Err(StoreError::invalid(format!(
+                    "two remote names become the key {converted:?}"
+                )));
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// What a push takes values from: a Secret, or the command line.
+#[derive(Debug, Default)]
+pub struct PushSource {
+    /// The values.
+    pub data: SecretMap,
+    /// The type of the Secret.
+    pub secret_type: Option<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl PushSource {
+    /// Returns the value that `item` pushes: that of its secret key, or all as one JSON object of strings.
+    ///
+    /// # Errors
+    ///
+    /// Says which key is missing, or which value is no text.
+    pub fn value(&self, item: &PushItem) -> Result<SecretBytes, StoreError> {
+        match item.secret_key.as_deref().filter(|key| !key.is_empty()) {
+            Some(key) => match self.data.get(key) {
+                Some(value) => Ok(SecretBytes::copy_of(value.expose())),
+                None => Err(StoreError::invalid(format!(
+                    "the source has no key {:?}",
+                    crate::outcome::shown(key)
+                ))
+                .public()),
+            },
+            None => crate::json::object_of_texts(&self.data),
+        }
+    }
+}
+
+/// Where a push goes (upstream's `data[]` of a PushSecret).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PushItem {
+    /// The key of the source that is pushed; none means all of them.
+    pub secret_key: Option<String>,
+    /// The key in the store.
+    pub remote_key: String,
+    /// The property of it that is set; none means the whole value.
+    pub property: Option<String>,
+    /// Upstream's envelope `PushSecretMetadata`.
+    pub metadata: Option<serde_json::Value>,
+}
+
+impl PushItem {
+    /// The property, unless it is empty.
+    pub fn wanted_property(&self) -> Option<&str> {
+        self.property.as_deref().filter(|text| !text.is_empty())
+    }
+
+    /// Reads the `spec` of the envelope; unknown fields are refused, as upstream does.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with the envelope.
+    pub fn metadata_spec<T: serde::de::DeserializeOwned + Default>(&self) -> Result<T, StoreError> {
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "camelCase")]
+        struct Envelope<T> {
+            api_version: String,
+            kind: String,
+            #[serde(default)]
+            spec: Option<T>,
+        }
+        let Some(metadata) = self.metadata.as_ref().filter(|value| !value.is_null()) else {
+            return Ok(T::default());
+        };
+        let envelope: Envelope<T> = serde::Deserialize::deserialize(metadata).map_err(|error| {
+            StoreError::invalid(format!(
+                "the metadata of the push is no PushSecretMetadata: {}",
+                crate::outcome::shown(&error.to_string())
+            ))
+        })?;
+        if envelope.api_version != "kubernetes.external-secrets.io/v1alpha1"
+            || envelope.kind != "PushSecretMetadata"
+        {
+            return Err(StoreError::invalid(
+                "the metadata of the push must be a PushSecretMetadata of kubernetes.external-secrets.io/v1alpha1",
+            )
+            .public());
+        }
+        Ok(envelope.spec.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_keys_as_upstream_converts_them() {
+        assert_eq!(KeyConversion::Default.convert("/a b/ж.x"), "_a_b__.x");
+        assert_eq!(KeyConversion::Unicode.convert("/aж"), "_U002f_a_U0436_");
+        let map = SecretMap::from([
+            ("a/b".to_owned(), SecretBytes::copy_of(b"1")),
+            ("a b".to_owned(), SecretBytes::copy_of(b"2")),
+        ]);
+        assert!(KeyConversion::Default.convert_all(map).is_err());
+    }
+
+    #[test]
+    fn patterns_are_not_anchored() {
+        let pattern = NamePattern::new("prod").unwrap();
+        assert!(pattern.matches("nonprod"));
+        assert!(NamePattern::new("(?=x)").is_err());
+    }
+
+    #[test]
+    fn the_envelope_of_push_metadata_is_strict() {
+        #[derive(Debug, Default, serde::Deserialize, PartialEq)]
+        #[serde(deny_unknown_fields)]
+        struct Spec {
+            #[serde(default)]
+            description: String,
+        }
+        let item = |metadata| PushItem {
+            metadata: Some(metadata),
+            ..PushItem::default()
+        };
+        let good = serde_json::json!({"apiVersion": "kubernetes.external-secrets.io/v1alpha1",
+            "kind": "PushSecretMetadata", "spec": {"description": "d"}});
+        assert_eq!(
+            item(good.clone())
+                .metadata_spec::<Spec>()
+                .unwrap()
+                .description,
+            "d"
+        );
+        let mut typo = good.clone();
+        typo["spec"] = serde_json::json!({"descripton": "d"});
+        assert!(item(typo).metadata_spec::<Spec>().is_err());
+        let mut other = good;
+        other["kind"] = "Other".into();
+        assert!(item(other).metadata_spec::<Spec>().is_err());
+        assert_eq!(
+            PushItem::default().metadata_spec::<Spec>().unwrap(),
+            Spec::default()
+        );
+    }
+}

@@ -572,10 +572,9 @@ fn modifier(path: &str) -> Option<(&str, &str, Next, &str)> {
     let (argument, rest) = match text[end..].strip_prefix(':') {
         None => ("", &text[end..]),
         Some(argument) if argument.starts_with(['{', '[', '"']) => {
-            let close = if argument.starts_with('"') {
-                argument[1..].find('"')? + 1
-            } else {
-                closing(argument)?
+            let close = match argument.strip_prefix('"') {
+                Some(inside) => inside.find('"')? + 1,
+                None => closing(argument)?,
             };
             argument.split_at(close + 1)
         }

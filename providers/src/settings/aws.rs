@@ -184,22 +184,21 @@ impl AwsSettings {
                 return invalid("`recoveryWindowInDays` must be between 7 and 30");
             }
         }
-        if let Some(tags) = &self.custom_session_tags {
-            if tags
+        if let Some(tags) = &self.custom_session_tags
+            && tags
                 .keys()
                 .any(|key| RESERVED_SESSION_TAGS.contains(&key.as_str()))
-            {
-                return invalid(
-                    "`customSessionTags` may not name esoNamespace, esoStoreName or esoStoreKind",
-                );
-            }
+        {
+            return invalid(
+                "`customSessionTags` may not name esoNamespace, esoStoreName or esoStoreKind",
+            );
         }
-        if let Some(keys) = self.auth.as_ref().and_then(|auth| auth.secret_ref.as_ref()) {
-            if keys.access_key_id.is_none() || keys.secret_access_key.is_none() {
-                return invalid(
-                    "`auth.secretRef` needs accessKeyIDSecretRef and secretAccessKeySecretRef",
-                );
-            }
+        let keys = self.auth.as_ref().and_then(|auth| auth.secret_ref.as_ref());
+        if keys.is_some_and(|keys| keys.access_key_id.is_none() || keys.secret_access_key.is_none())
+        {
+            return invalid(
+                "`auth.secretRef` needs accessKeyIDSecretRef and secretAccessKeySecretRef",
+            );
         }
         super::vault::check_needs(scope, self.needs())?;
         Ok(Vec::new())

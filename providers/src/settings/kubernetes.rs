@@ -131,15 +131,13 @@ impl KubernetesSettings {
             if given.iter().filter(|given| **given).count() != 1 {
                 return invalid("`auth` must have exactly one of cert, token, serviceAccount");
             }
-            if let Some(cert) = &auth.cert {
-                if cert.client_cert.is_none() || cert.client_key.is_none() {
-                    return invalid("`auth.cert` must have both clientCert and clientKey");
-                }
+            let cert = auth.cert.as_ref();
+            if cert.is_some_and(|cert| cert.client_cert.is_none() || cert.client_key.is_none()) {
+                return invalid("`auth.cert` must have both clientCert and clientKey");
             }
-            if let Some(token) = &auth.token {
-                if token.bearer_token.is_none() {
-                    return invalid("`auth.token.bearerToken` is missing");
-                }
+            let token = auth.token.as_ref();
+            if token.is_some_and(|token| token.bearer_token.is_none()) {
+                return invalid("`auth.token.bearerToken` is missing");
             }
         }
         for need in self.needs().finish() {

@@ -29,9 +29,34 @@
 //! # }
 //! ```
 
+pub mod cluster_external_secret;
 pub mod condition;
+pub mod cron;
+mod definition;
+pub mod external_secret;
+pub mod generator;
+pub mod go_duration;
+pub mod json_value;
 pub mod keyring;
+pub mod label_selector;
 pub mod manifest;
 pub mod plain_secret;
+pub mod push_secret;
 pub mod scope;
 pub mod sealed_secret;
+pub mod secret_store;
+
+/// The CustomResourceDefinitions of External Secrets, in the order of their names.
+///
+/// The version v1beta1 is served on demand only, as upstream's chart does.
+#[must_use]
+pub fn external_secrets_definitions(serve_v1beta1: bool) -> Vec<serde_json::Value> {
+    vec![
+        cluster_external_secret::custom_resource_definition(serve_v1beta1),
+        push_secret::cluster_push_secret_definition(),
+        secret_store::cluster_secret_store_definition(serve_v1beta1),
+        external_secret::custom_resource_definition(serve_v1beta1),
+        push_secret::push_secret_definition(),
+        secret_store::secret_store_definition(serve_v1beta1),
+    ]
+}

@@ -9,6 +9,8 @@ mod node;
 mod yaml;
 mod yaml_text;
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sealwright_crypto::sealing::{KeyError, PrivateKey, base64};
 use sealwright_crypto::secret::SecretBytes;
@@ -245,6 +247,33 @@ fn write_value(value: &serde_json::Value, output: Output) -> SecretBytes {
         Output::Json => json::pretty(&node),
         Output::Yaml => yaml_text::document(&node),
     }
+}
+
+/// Reads the first document as a map of keys and texts; scalars become texts as in a field that wants one, null is empty.
+///
+/// # Errors
+///
+/// Refuses anything but a map of scalars.
+pub fn read_text_pairs(text: &[u8]) -> Result<BTreeMap<String, SecretBytes>, ManifestError> {
+    let refuse = |reason: &str| ManifestError::Object {
+        document: 1,
+        line: 1,
+        field: String::new(),
+        reason: reason.to_owned(),
+    };
+    let Some((_, node)) = yaml::read(text)?.into_iter().next() else {
+        return Ok(BTreeMap::new());
+    };
+    let Node::Map(entries) = &node else {
+        return Err(refuse("not a map"));
+    };
+    let mut pairs = BTreeMap::new();
+    for (key, value) in node::last_of_each(entries) {
+        let value = value.as_text().ok_or(refuse("a value is no scalar"))?;
+        let value = SecretBytes::copy_of(value.unwrap_or_default().as_bytes());
+        pairs.insert(key, value);
+    }
+    Ok(pairs)
 }
 
 /// Splits a stream into documents, each of which is an object.

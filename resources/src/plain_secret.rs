@@ -136,6 +136,25 @@ impl PlainSecret {
         self.data.insert(key.to_owned(), value);
     }
 
+    /// Copies the whole Secret; the copy is wiped as the original is.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let values = self.data.iter();
+        Self {
+            metadata: self.metadata.clone(),
+            kind: self.kind.clone(),
+            immutable: self.immutable,
+            data: values
+                .map(|(key, value)| (key.clone(), SecretBytes::copy_of(value.expose())))
+                .collect(),
+        }
+    }
+
+    /// Takes all values out.
+    pub fn clear(&mut self) {
+        self.data.clear();
+    }
+
     /// Takes a value out.
     pub fn remove(&mut self, key: &str) -> Option<SecretBytes> {
         self.data.remove(key)

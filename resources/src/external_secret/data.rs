@@ -1,0 +1,598 @@
+//! The data of a Secret: which values an ExternalSecret asks for, and what is made out of the answers.
+//!
+//! [`requests`] lists what has to be read, in the order in which upstream reads it; [`assemble`] takes one answer for each.
+//! Nothing here waits, so the same code serves the controller and the command line.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use sealwright_crypto::secret::SecretBytes;
+use thiserror::Error;
+
+use super::keys::{self, KeyError};
+use super::remote_ref::{DecodingStrategy, Find, NullBytePolicy, RemoteRef};
+use super::rewrite::{self, RewriteError};
+use super::{
+    Data, DataFrom, DeletionPolicy, ExternalSecretSpec, GeneratorRef, SourceRef, StoreRef,
+};
+
+/// Values by their keys, wiped when dropped.
+pub type Values = BTreeMap<String, SecretBytes>;
+
+/// One thing to be read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request<'a> {
+    /// The entry that asks for it.
+    pub entry: Entry,
+    /// Where it comes from.
+    pub source: Source<'a>,
+    /// What is asked.
+    pub query: Query<'a>,
+}
+
+/// An entry of the spec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Entry {
+    /// `spec.data[i]`.
+    Data(usize),
+    /// `spec.dataFrom[i]`.
+    DataFrom(usize),
+}
+
+/// Where an entry is read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source<'a> {
+    /// A store.
+    Store(&'a StoreRef),
+    /// A generator.
+    Generator(&'a GeneratorRef),
+    /// The entry names neither, and there is no default.
+    Missing,
+}
+
+/// What is asked of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Query<'a> {
+    /// One value.
+    Value(&'a RemoteRef),
+    /// All pairs of one secret.
+    Map(&'a RemoteRef),
+    /// All secrets that match.
+    Find(&'a Find),
+    /// Whatever the generator makes.
+    Generate,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub enum Answer {
+    /// One value.
+    Value(SecretBytes),
+    /// A set of values.
+    Values(Values),
+    /// The source says that there is no such secret, which is not the same as saying nothing.
+    Absent,
+    /// Nothing is known.
+    Failed(Failure),
+}
+
+/// Why nothing is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What may be shown to those who may read the ExternalSecret: no word of a store's own text.
+    pub public: Option<String>,
+    /// Whether asking again soon is pointless, because the same answer would come.
+    pub definite: bool,
+}
+
+/// The data could not be made. The text is public.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{}{problem}", at(entry, key.as_deref()))]
+pub struct DataError {
+    /// The entry at fault.
+    pub entry: Entry,
+    /// The remote key, as it stands in the spec.
+    pub key: Option<String>,
+    /// What is wrong.
+    pub problem: DataProblem,
+}
+
+/// What is wrong with an entry.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum DataProblem {
+    /// The secret is not there, and the deletion policy does not put up with that.
+    #[error("the store has no such secret")]
+    Absent,
+    /// Neither the entry nor the spec names a store.
+    #[error("no store is named")]
+    NoStore,
+    /// Nothing is known, and the reason is not public.
+    #[error("the store could not be read")]
+    Failed {
+        /// Whether asking again soon is pointless.
+        definite: bool,
+    },
+    /// Nothing is known, and the reason is public.
+    #[error("{text}")]
+    Public {
+        /// The reason.
+        text: String,
+        /// Whether asking again soon is pointless.
+        definite: bool,
+    },
+    /// The keys cannot be changed as asked.
+    #[error(transparent)]
+    Rewrite(#[from] RewriteError),
+    /// The keys are none that a Secret can have.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A value cannot be decoded as asked.
+    #[error("a value cannot be decoded as {0}")]
+    Decoding(&'static str),
+    /// A value has a byte that it must not have.
+    #[error("a value contains the byte zero")]
+    NullByte,
+    /// The source answered something else than it was asked.
+    #[error("the answer is of the wrong kind")]
+    WrongAnswer,
+}
+
+impl DataProblem {
+    /// Returns true if asking again soon is pointless.
+    #[must_use]
+    pub fn is_definite(&self) -> bool {
+        match self {
+            Self::Failed { definite } | Self::Public { definite, .. } => *definite,
+            Self::NoStore | Self::WrongAnswer => false,
+            _ => true,
+        }
+    }
+}
+
+fn at(entry: &Entry, key: Option<&str>) -> String {
+    match (entry, key) {
+        (Entry::Data(index), Some(key)) => format!("spec.data[{index}] (key: {key}): "),
+        (Entry::Data(index), None) => format!("spec.data[{index}]: "),
+        (Entry::DataFrom(index), _) => format!("spec.dataFrom[{index}]: "),
+    }
+}
+
+/// What [`assemble`] found out.
+#[derive(Debug)]
+pub struct Assembled {
+    /// The data, or the first entry at fault.
+    pub values: Result<Values, DataError>,
+    /// Entries without a secret that the deletion policy puts up with, as the events name them.
+    pub missing: Vec<String>,
+}
+
+/// Lists what has to be read: all of `dataFrom`, then all of `data`.
+#[must_use]
+pub fn requests(spec: &ExternalSecretSpec) -> Vec<Request<'_>> {
+    let default = spec.secret_store_ref.as_ref();
+    let from = spec.data_from.iter().enumerate();
+    let from = from.filter_map(|(index, entry)| {
+        let entry_of = |source, query| Request {
+            entry: Entry::DataFrom(index),
+            source,
+            query,
+        };
+        let store = || store_of(entry.source_ref.as_ref(), default);
+        if let Some(find) = &entry.find {
+            return Some(entry_of(store(), Query::Find(find)));
+        }
+        if let Some(extract) = &entry.extract {
+            return Some(entry_of(store(), Query::Map(extract)));
+        }
+        let generator = entry.source_ref.as_ref()?.generator_ref.as_ref()?;
+        Some(entry_of(Source::Generator(generator), Query::Generate))
+    });
+    let data = spec.data.iter().enumerate().map(|(index, entry)| Request {
+        entry: Entry::Data(index),
+        source: match &entry.source_ref {
+            // A generator has no single values: upstream takes such an entry for one without a store.
+            Some(source) if source.store_ref.is_none() && source.generator_ref.is_some() => {
+                Source::Missing
+            }
+            source => store_of(source.as_ref(), default),
+        },
+        query: Query::Value(&entry.remote_ref),
+    });
+    from.chain(data).collect()
+}
+
+fn store_of<'a>(source: Option<&'a SourceRef>, default: Option<&'a StoreRef>) -> Source<'a> {
+    let own = source.and_then(|source| source.store_ref.as_ref());
+    match own.or(default).filter(|store| !store.name().is_empty()) {
+        Some(store) => Source::Store(store),
+        None => Source::Missing,
+    }
+}
+
+/// Makes the data out of one answer for each of [`requests`], in their order; later entries win.
+///
+/// # Panics
+///
+/// If there are fewer answers than requests.
+#[must_use]
+pub fn assemble(spec: &ExternalSecretSpec, answers: Vec<Answer>) -> Assembled {
+    let mut missing = Vec::new();
+    let tolerant = spec.target.deletion_policy != DeletionPolicy::Retain;
+    let mut values = Values::new();
+    let requests = requests(spec);
+    assert!(
+        answers.len() >= requests.len(),
+        "an answer for each request"
+    );
+    for (request, answer) in requests.into_iter().zip(answers) {
+        if matches!(answer, Answer::Absent) && tolerant {
+            missing.push(missing_text(spec, request.entry));
+            continue;
+        }
+        let added = match request.entry {
+            Entry::DataFrom(index) => set(&spec.data_from[index], answer),
+            Entry::Data(index) => single(&spec.data[index], &request.source, answer),
+        };
+        match added {
+            Ok(added) => values.extend(added),
+            Err(problem) => {
+                let key = match request.query {
+                    Query::Value(remote) => Some(remote.key.clone()),
+                    _ => None,
+                };
+                let values = Err(DataError {
+                    entry: request.entry,
+                    key,
+                    problem,
+                });
+                return Assembled { values, missing };
+            }
+        }
+    }
+    Assembled {
+        values: Ok(values),
+        missing,
+    }
+}
+
+/// The text of the event about a secret that is not there; it says `dataFrom` for entries of `data` too (T26).
+fn missing_text(spec: &ExternalSecretSpec, entry: Entry) -> String {
+    let text = "secret does not exist at provider using spec.dataFrom";
+    match entry {
+        Entry::DataFrom(index) => format!("{text}[{index}]"),
+        Entry::Data(index) => {
+            let key = &spec.data[index].remote_ref.key;
+            format!("{text}[{index}] (key={key})")
+        }
+    }
+}
+
+fn single(entry: &Data, source: &Source<'_>, answer: Answer) -> Result<Values, DataProblem> {
+    if matches!(source, Source::Missing) {
+        return Err(DataProblem::NoStore);
+    }
+    let value = match answer {
+        Answer::Value(value) => value,
+        Answer::Values(_) => return Err(DataProblem::WrongAnswer),
+        answer => return Err(no_values(answer)),
+    };
+    let strategy = entry.remote_ref.decoding_strategy.unwrap_or_default();
+    let value = decode(value, strategy)?;
+    let mut values = Values::new();
+    values.insert(entry.secret_key.clone(), value);
+    check_null_bytes(&values, entry.remote_ref.null_byte_policy)?;
+    Ok(values)
+}
+
+fn set(entry: &DataFrom, answer: Answer) -> Result<Values, DataProblem> {
+    let values = match answer {
+        Answer::Values(values) => values,
+        Answer::Value(_) => return Err(DataProblem::WrongAnswer),
+        answer => return Err(no_values(answer)),
+    };
+    let mut values = rewrite::rewrite(values, &entry.rewrite)?;
+    let (conversion, decoding, null_bytes) = match (&entry.find, &entry.extract) {
+        (Some(find), _) => (
+            find.conversion_strategy,
+            find.decoding_strategy,
+            find.null_byte_policy,
+        ),
+        (None, Some(extract)) => (
+            extract.conversion_strategy,
+            extract.decoding_strategy,
+            extract.null_byte_policy,
+        ),
+        (None, None) => {
+            keys::validate(&mut values)?;
+            return Ok(values);
+        }
+    };
+    // A rewrite is trusted to leave keys that need no conversion (T17).
+    if entry.rewrite.is_empty() {
+        values = keys::convert(values, conversion.unwrap_or_default())?;
+    }
+    keys::validate(&mut values)?;
+    let decoding = decoding.unwrap_or_default();
+    let values = values
+        .into_iter()
+        .map(|(key, value)| Ok((key, decode(value, decoding)?)))
+        .collect::<Result<Values, DataProblem>>()?;
+    check_null_bytes(&values, null_bytes)?;
+    Ok(values)
+}
+
+fn no_values(answer: Answer) -> DataProblem {
+    match answer {
+        Answer::Absent => DataProblem::Absent,
+        Answer::Failed(Failure {
+            public: None,
+            definite,
+        }) => DataProblem::Failed { definite },
+        Answer::Failed(Failure {
+            public: Some(text),
+            definite,
+        }) => DataProblem::Public { text, definite },
+        Answer::Value(_) | Answer::Values(_) => DataProblem::WrongAnswer,
+    }
+}
+
+fn check_null_bytes(values: &Values, policy: Option<NullBytePolicy>) -> Result<(), DataProblem> {
+    let fails = policy == Some(NullBytePolicy::Fail)
+        && values.values().any(|value| value.expose().contains(&0));
+    if fails {
+        return Err(DataProblem::NullByte);
+    }
+    Ok(())
+}
+
+/// Decodes a value.
+///
+/// # Errors
+///
+/// Base64 of the wrong alphabet, without padding, or with other characters than line breaks in it.
+pub fn decode(value: SecretBytes, strategy: DecodingStrategy) -> Result<SecretBytes, DataProblem> {
+    match strategy {
+        DecodingStrategy::None => Ok(value),
+        DecodingStrategy::Base64 => {
+            base64(&value, &STANDARD).ok_or(DataProblem::Decoding("Base64"))
+        }
+        DecodingStrategy::Base64Url => {
+            base64(&value, &URL).ok_or(DataProblem::Decoding("Base64URL"))
+        }
+        // A short text that happens to be Base64 is decoded as well (T19).
+        DecodingStrategy::Auto => Ok(base64(&value, &STANDARD)
+            .or_else(|| base64(&value, &URL))
+            .unwrap_or(value)),
+    }
+}
+
+/// As Go decodes: padding is needed, the bits behind the end are not looked at, line breaks are skipped.
+fn base64(value: &SecretBytes, engine: &GeneralPurpose) -> Option<SecretBytes> {
+    let text = value.expose();
+    let is_break = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    if !text.iter().any(is_break) {
+        return Some(SecretBytes::from(engine.decode(text).ok()?));
+    }
+    let mut compact = Vec::with_capacity(text.len());
+    compact.extend(text.iter().filter(|byte| !is_break(byte)));
+    let compact = SecretBytes::from(compact);
+    Some(SecretBytes::from(engine.decode(compact.expose()).ok()?))
+}
+
+const AS_GO: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_allow_trailing_bits(true)
+    .with_decode_padding_mode(DecodePaddingMode::RequireCanonical);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, AS_GO);
+const URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, AS_GO);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn spec(value: serde_json::Value) -> ExternalSecretSpec {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn bytes(text: &str) -> SecretBytes {
+        SecretBytes::copy_of(text.as_bytes())
+    }
+
+    fn values(pairs: &[(&str, &str)]) -> Answer {
+        let pairs = pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), bytes(value)));
+        Answer::Values(pairs.collect())
+    }
+
+    fn shown(values: &Values) -> Vec<(String, String)> {
+        let text = |value: &SecretBytes| String::from_utf8_lossy(value.expose()).into_owned();
+        values
+            .iter()
+            .map(|(key, value)| (key.clone(), text(value)))
+            .collect()
+    }
+
+    #[track_caller]
+    fn check(spec_of: serde_json::Value, answers: Vec<Answer>, expected: &[(&str, &str)]) {
+        let assembled = assemble(&spec(spec_of), answers);
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        assert_eq!(shown(&assembled.values.unwrap()), expected);
+    }
+
+    #[track_caller]
+    fn problem(spec_of: serde_json::Value, answers: Vec<Answer>) -> DataProblem {
+        assemble(&spec(spec_of), answers)
+            .values
+            .unwrap_err()
+            .problem
+    }
+
+    #[test]
+    fn t16_data_comes_after_data_from_and_later_entries_win() {
+        let of = json!({
+            "secretStoreRef": {"name": "s"},
+            "dataFrom": [{"extract": {"key": "j"}}, {"find": {"name": {"regexp": "."}}}],
+            "data": [
+                {"secretKey": "c", "remoteRef": {"key": "v"}},
+                {"secretKey": "c", "remoteRef": {"key": "w"}},
+            ],
+        });
+        let asked = spec(of.clone());
+        let asked: Vec<Entry> = requests(&asked).iter().map(|one| one.entry).collect();
+        assert_eq!(
+            asked,
+            [
+                Entry::DataFrom(0),
+                Entry::DataFrom(1),
+                Entry::Data(0),
+                Entry::Data(1)
+            ]
+        );
+        let answers = vec![
+            values(&[("a", "j"), ("b", "j")]),
+            values(&[("b", "k"), ("c", "k")]),
+            Answer::Value(bytes("v")),
+            Answer::Value(bytes("w")),
+        ];
+        check(of, answers, &[("a", "j"), ("b", "k"), ("c", "w")]);
+    }
+
+    #[test]
+    fn t27_absence_is_an_error_only_with_retain() {
+        let of = |policy: &str| {
+            json!({
+                "secretStoreRef": {"name": "s"},
+                "target": {"deletionPolicy": policy},
+                "dataFrom": [{"extract": {"key": "j"}}],
+                "data": [{"secretKey": "c", "remoteRef": {"key": "v"}}],
+            })
+        };
+        let answers = || vec![Answer::Absent, Answer::Absent];
+        assert_eq!(problem(of("Retain"), answers()), DataProblem::Absent);
+        let assembled = assemble(&spec(of("Delete")), answers());
+        assert!(assembled.values.unwrap().is_empty());
+        // T26: the text says dataFrom for both.
+        assert_eq!(
+            assembled.missing,
+            [
+                "secret does not exist at provider using spec.dataFrom[0]",
+                "secret does not exist at provider using spec.dataFrom[0] (key=v)"
+            ]
+        );
+        // A failure is no absence, whatever the policy.
+        let failed = || {
+            Answer::Failed(Failure {
+                public: None,
+                definite: false,
+            })
+        };
+        for policy in ["Retain", "Merge", "Delete"] {
+            assert_eq!(
+                problem(of(policy), vec![failed(), Answer::Absent]),
+                DataProblem::Failed { definite: false }
+            );
+        }
+    }
+
+    #[test]
+    fn t17_a_rewrite_switches_conversion_off() {
+        let of = |rewrite: serde_json::Value| {
+            json!({
+                "secretStoreRef": {"name": "s"},
+                "dataFrom": [{"extract": {"key": "j"}, "rewrite": rewrite}],
+            })
+        };
+        let answer = || vec![values(&[("a/b", "x")])];
+        check(of(json!([])), answer(), &[("a_b", "x")]);
+        assert_eq!(
+            problem(
+                of(json!([{"regexp": {"source": "a", "target": "c"}}])),
+                answer()
+            ),
+            DataProblem::Key(KeyError::Invalid)
+        );
+        check(
+            of(json!([{"regexp": {"source": "(.)/(.)", "target": "$2-${1}"}}])),
+            answer(),
+            &[("b-a", "x")],
+        );
+    }
+
+    #[test]
+    fn t19_auto_decodes_whatever_looks_like_base64() {
+        let of = |strategy: &str| {
+            json!({
+                "secretStoreRef": {"name": "s"},
+                "data": [{"secretKey": "k", "remoteRef": {"key": "v", "decodingStrategy": strategy}}],
+            })
+        };
+        let one = |text: &str| vec![Answer::Value(bytes(text))];
+        check(of("Auto"), one("test"), &[("k", "\u{fffd}\u{fffd}-")]);
+        check(of("Auto"), one("not base64!"), &[("k", "not base64!")]);
+        check(of("Auto"), one("aGVsbG8"), &[("k", "aGVsbG8")]);
+        check(of("Base64"), one("aGVs\r\nbG8=\n"), &[("k", "hello")]);
+        check(of("Base64"), one("aGVsbG9="), &[("k", "hello")]);
+        check(of("Base64URL"), one("Pz8_"), &[("k", "???")]);
+        check(of("None"), one("aGVsbG8="), &[("k", "aGVsbG8=")]);
+        assert_eq!(
+            problem(of("Base64"), one("Pz8_")),
+            DataProblem::Decoding("Base64")
+        );
+        assert_eq!(
+            problem(of("Base64URL"), one("aGVsbG8")),
+            DataProblem::Decoding("Base64URL")
+        );
+    }
+
+    #[test]
+    fn values_with_the_byte_zero_can_be_refused() {
+        let of = |policy: &str| {
+            json!({
+                "secretStoreRef": {"name": "s"},
+                "data": [{"secretKey": "k", "remoteRef": {
+                    "key": "v", "decodingStrategy": "Base64", "nullBytePolicy": policy}}],
+            })
+        };
+        let one = || vec![Answer::Value(bytes("YQBi"))];
+        check(of("Ignore"), one(), &[("k", "a\0b")]);
+        assert_eq!(problem(of("Fail"), one()), DataProblem::NullByte);
+    }
+
+    #[test]
+    fn entries_without_a_store_are_an_error() {
+        let of = json!({"data": [{"secretKey": "k", "remoteRef": {"key": "v"}}]});
+        assert_eq!(
+            problem(of, vec![Answer::Value(bytes("x"))]),
+            DataProblem::NoStore
+        );
+        let of = json!({
+            "secretStoreRef": {"name": "s"},
+            "data": [{"secretKey": "k", "remoteRef": {"key": "v"},
+                "sourceRef": {"generatorRef": {"kind": "Fake", "name": "g"}}}],
+        });
+        assert_eq!(requests(&spec(of))[0].source, Source::Missing);
+    }
+
+    #[test]
+    fn t25_errors_name_the_place_in_the_spec_and_no_value() {
+        let of = json!({
+            "secretStoreRef": {"name": "s"},
+            "data": [{"secretKey": "k", "remoteRef": {"key": "v", "decodingStrategy": "Base64"}}],
+        });
+        let error = assemble(&spec(of), vec![Answer::Value(bytes("canary"))])
+            .values
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "spec.data[0] (key: v): a value cannot be decoded as Base64"
+        );
+    }
+}

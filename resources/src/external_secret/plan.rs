@@ -1,0 +1,487 @@
+//! From what was seen, and the time, to what is to be done about one ExternalSecret.
+//!
+//! A reconcile is two plans: [`begin`] looks at the object and the metadata of its target and says whether values have to be
+//! read; [`finish`] takes the answers and says what is written. Each action that fails is answered by [`failed`], which
+//! replaces the actions after it.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+
+use super::data::{Assembled, DataError};
+use super::refresh::{self, Due};
+use super::render::{Options, Sources};
+use super::status::{self, Status};
+use super::target::{self, TargetError, Write};
+use super::{CreationPolicy, DeletionPolicy, ExternalSecret, FINALIZER, hash};
+use crate::plain_secret::PlainSecret;
+
+/// One thing to do.
+pub enum Action {
+    /// Add the finalizer, without touching anything else of the object.
+    AddFinalizer,
+    /// Take the finalizer off.
+    RemoveFinalizer,
+    /// Put the managed label on the target that exists.
+    MarkTarget,
+    /// Create the Secret.
+    Create(PlainSecret),
+    /// Replace the Secret of the resource version in its metadata.
+    Update(PlainSecret),
+    /// Delete a Secret, unless it has been replaced by another of its name.
+    Delete {
+        /// Its name.
+        name: String,
+        /// Its UID.
+        uid: String,
+        /// What it was deleted for.
+        orphan: bool,
+    },
+    /// Write an event about the object.
+    Emit(Event),
+    /// Write the status, if it is not what the object has.
+    SetStatus(Status),
+}
+
+/// An event about the object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Whether it is a warning.
+    pub warning: bool,
+    /// Its reason.
+    pub reason: &'static str,
+    /// Its text.
+    pub message: String,
+}
+
+/// When the object is looked at again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// When something changes.
+    Never,
+    /// At this moment.
+    At(Timestamp),
+    /// At once.
+    Now,
+    /// Soon, and less and less often.
+    Retry,
+    /// A few times, and then hardly ever: nothing but a change of the store can help.
+    RetrySeldom,
+}
+
+/// What to do, and when to look again if all of it succeeds.
+pub struct Plan {
+    /// What to do, in this order.
+    pub actions: Vec<Action>,
+    /// When to look again.
+    pub again: Again,
+}
+
+/// What [`begin`] decides.
+pub enum Beginning {
+    /// There is nothing more to do.
+    Done(Plan),
+    /// The values have to be read; the actions come first.
+    Read(Vec<Action>),
+}
+
+/// The target, as [`begin`] looks at it.
+pub struct TargetSeen<'a> {
+    /// Its metadata, if it exists.
+    pub metadata: Option<&'a ObjectMeta>,
+    /// Hashes its data, which is read only if it matters.
+    pub data_hash: &'a dyn Fn() -> Option<String>,
+}
+
+/// Decides whether there is anything to do.
+///
+/// An object of a foreign class gets its finalizer and is left alone otherwise, as upstream does (T6).
+#[must_use]
+pub fn begin(
+    object: &ExternalSecret,
+    foreign_class: bool,
+    target: &TargetSeen<'_>,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> Beginning {
+    let mut actions = Vec::new();
+    let done = |actions, again| Beginning::Done(Plan { actions, again });
+    if object.is_deleting() {
+        return done(deletion(object, target.metadata), Again::Never);
+    }
+    if !has_finalizer(object) {
+        actions.push(Action::AddFinalizer);
+    }
+    if foreign_class {
+        return done(actions, Again::Never);
+    }
+    if object.spec.target.manifest.is_some() {
+        actions.extend(failure(
+            object,
+            status::INVALID_GENERIC,
+            Some(
+                "targets of other kinds are disabled; --unsafe-allow-generic-targets enables them",
+            ),
+            now,
+        ));
+        return done(actions, Again::Never);
+    }
+    if target
+        .metadata
+        .is_some_and(|metadata| !refresh::is_managed(metadata))
+    {
+        actions.push(Action::MarkTarget);
+        return Beginning::Read(actions);
+    }
+    let valid = || refresh::is_target_valid(object, target.metadata, target.data_hash);
+    if !refresh::should_refresh(object, now, zone) && valid() {
+        let again = match refresh::next(object, now, zone) {
+            Due::Now => Again::Now,
+            Due::At(at) => Again::At(at),
+            Due::Never => Again::Never,
+        };
+        return done(actions, again);
+    }
+    Beginning::Read(actions)
+}
+
+/// Returns true if the object waits for us when it is deleted.
+#[must_use]
+pub fn has_finalizer(object: &ExternalSecret) -> bool {
+    let finalizers = object.metadata.finalizers.iter().flatten();
+    finalizers
+        .into_iter()
+        .any(|finalizer| finalizer == FINALIZER)
+}
+
+/// Only the policy Delete takes the Secret away here, and only one that this very object controls: the garbage collector
+/// does it for owners, whatever the policy (T28).
+fn deletion(object: &ExternalSecret, target: Option<&ObjectMeta>) -> Vec<Action> {
+    let mut actions = Vec::new();
+    if !has_finalizer(object) {
+        return actions;
+    }
+    if object.spec.target.deletion_policy == DeletionPolicy::Delete
+        && object.spec.target.manifest.is_none()
+        && let Some(metadata) = target
+        && metadata.deletion_timestamp.is_none()
+        && target::is_controlled_by(metadata, object)
+    {
+        actions.push(delete(metadata, false));
+        actions.push(Action::Emit(deleted()));
+    }
+    actions.push(Action::RemoveFinalizer);
+    actions
+}
+
+fn delete(metadata: &ObjectMeta, orphan: bool) -> Action {
+    Action::Delete {
+        name: metadata.name.clone().unwrap_or_default(),
+        uid: metadata.uid.clone().unwrap_or_default(),
+        orphan,
+    }
+}
+
+fn deleted() -> Event {
+    Event {
+        warning: false,
+        reason: "Deleted",
+        message: status::DELETED.to_owned(),
+    }
+}
+
+/// What was seen besides the object.
+pub struct Seen<'a> {
+    /// The target, if it exists.
+    pub target: Option<&'a PlainSecret>,
+    /// The metadata of Secrets of the namespace with the owner label of the object, its target aside.
+    pub orphans: &'a [ObjectMeta],
+    /// The objects that templates are read from.
+    pub sources: &'a Sources,
+    /// How templates are spelled.
+    pub options: &'a Options,
+    /// When this reconcile began.
+    pub started: Timestamp,
+    /// The controller's time zone.
+    pub zone: &'a TimeZone,
+}
+
+/// Decides what is written, once the values have been read.
+#[must_use]
+pub fn finish(object: &ExternalSecret, seen: &Seen<'_>, data: Assembled) -> Plan {
+    let mut actions: Vec<Action> = data.missing.into_iter().map(missing).collect();
+    let values = match data.values {
+        Ok(values) => values,
+        Err(error) => {
+            actions.extend(unread(object, &error, seen.started));
+            let again = match error.problem.is_definite() {
+                true => Again::RetrySeldom,
+                false => Again::Retry,
+            };
+            return Plan { actions, again };
+        }
+    };
+    let deletion = object.spec.target.deletion_policy;
+    if values.is_empty() && deletion == DeletionPolicy::Retain {
+        return synced(
+            object,
+            actions,
+            (status::SECRET_SYNCED, status::RETAINED),
+            None,
+            seen,
+        );
+    }
+    if values.is_empty() && deletion == DeletionPolicy::Delete {
+        return vanished(object, seen, actions);
+    }
+    if object.spec.target.creation_policy == CreationPolicy::Owner {
+        for orphan in seen.orphans {
+            actions.push(delete(orphan, true));
+            actions.push(Action::Emit(Event {
+                warning: false,
+                reason: "Deleted",
+                message: "secret deleted because it was orphaned".to_owned(),
+            }));
+        }
+    }
+    let written = target::build(object, seen.target, values, seen.sources, seen.options);
+    let binding = Some(object.target_name());
+    let done = (status::SECRET_SYNCED, status::SYNCED);
+    match written {
+        Ok(Write::Nothing) => {
+            let binding = binding.filter(|_| {
+                object.spec.target.creation_policy != CreationPolicy::None && seen.target.is_some()
+            });
+            synced(object, actions, done, binding, seen)
+        }
+        Ok(Write::Missing) => synced(
+            object,
+            actions,
+            (status::SECRET_MISSING, status::MISSING),
+            None,
+            seen,
+        ),
+        Ok(Write::Create(secret)) => {
+            actions.push(Action::Create(secret));
+            actions.push(emit("Created", "secret created"));
+            synced(object, actions, done, binding, seen)
+        }
+        Ok(Write::Update(secret)) => {
+            actions.push(Action::Update(secret));
+            actions.push(emit("Updated", "secret updated"));
+            synced(object, actions, done, binding, seen)
+        }
+        Ok(Write::UpdateMetadata {
+            secret,
+            stale: false,
+        }) => {
+            actions.push(Action::Update(secret));
+            synced(object, actions, done, binding, seen)
+        }
+        Ok(Write::UpdateMetadata {
+            secret,
+            stale: true,
+        }) => {
+            actions.push(Action::Update(secret));
+            unbuilt(object, seen, actions, &TargetError::Immutable)
+        }
+        Err(error) => unbuilt(object, seen, actions, &error),
+    }
+}
+
+fn missing(text: String) -> Action {
+    Action::Emit(Event {
+        warning: false,
+        reason: "MissingProviderSecret",
+        message: text,
+    })
+}
+
+fn emit(reason: &'static str, message: &str) -> Action {
+    Action::Emit(Event {
+        warning: false,
+        reason,
+        message: message.to_owned(),
+    })
+}
+
+/// All values have gone, and the policy says that the Secret goes too.
+fn vanished(object: &ExternalSecret, seen: &Seen<'_>, mut actions: Vec<Action>) -> Plan {
+    if object.spec.target.creation_policy != CreationPolicy::Owner {
+        actions.extend(failure(
+            object,
+            status::NOT_DELETED,
+            Some("deletionPolicy Delete needs creationPolicy Owner"),
+            seen.started,
+        ));
+        return Plan {
+            actions,
+            again: Again::Never,
+        };
+    }
+    if let Some(target) = seen.target {
+        let controller = target.metadata.owner_references.iter().flatten();
+        let foreign = controller
+            .filter(|reference| reference.controller == Some(true))
+            .any(|reference| reference.kind != super::KIND || reference.name != object.name());
+        if foreign {
+            return unbuilt(object, seen, actions, &TargetError::CannotOwn);
+        }
+        actions.push(delete(&target.metadata, false));
+        actions.push(Action::Emit(deleted()));
+    }
+    synced(
+        object,
+        actions,
+        (status::SECRET_DELETED, status::DELETED),
+        None,
+        seen,
+    )
+}
+
+fn unbuilt(
+    object: &ExternalSecret,
+    seen: &Seen<'_>,
+    mut actions: Vec<Action>,
+    error: &TargetError,
+) -> Plan {
+    let detail = error.to_string();
+    let mut next = status_of(object);
+    // Upstream names the Secret before it tries to change one (T41).
+    if seen.target.is_some() {
+        next.binding.name = object.target_name().to_owned();
+    }
+    let fixed = error.fixed_text();
+    let detail =
+        (fixed != status::IMMUTABLE && fixed != status::OWNED_BY_OTHER).then_some(detail.as_str());
+    actions.extend(failure_in(next, fixed, detail, seen.started));
+    Plan {
+        actions,
+        again: match error.is_retried() {
+            true => Again::Retry,
+            false => Again::Never,
+        },
+    }
+}
+
+/// The end of a reconcile that did what it should.
+fn synced(
+    object: &ExternalSecret,
+    mut actions: Vec<Action>,
+    (reason, message): (&str, &str),
+    binding: Option<&str>,
+    seen: &Seen<'_>,
+) -> Plan {
+    let mut next = status_of(object);
+    let now = to_time(seen.started);
+    if let Some(name) = binding {
+        next.binding.name = name.to_owned();
+    }
+    next.synced_resource_version = Some(hash::synced_version(&object.metadata));
+    status::set_condition(
+        &mut next.conditions,
+        status::READY,
+        "True",
+        reason,
+        message,
+        &now,
+    );
+    next.refresh_time = Some(now);
+    let mut as_written = object.clone();
+    as_written.status = Some(next.clone());
+    actions.push(Action::SetStatus(next));
+    Plan {
+        actions,
+        again: match refresh::next(&as_written, seen.started, seen.zone) {
+            Due::Now => Again::Now,
+            Due::At(at) => Again::At(at),
+            Due::Never => Again::Never,
+        },
+    }
+}
+
+/// What is reported when the values could not be read.
+#[must_use]
+pub fn unread(object: &ExternalSecret, error: &DataError, now: Timestamp) -> Vec<Action> {
+    failure(object, status::NO_DATA, Some(&error.to_string()), now)
+}
+
+/// Which action failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt {
+    /// Writing the Secret, or reading what it is made of.
+    Write {
+        /// Whether there was one before.
+        existing: bool,
+    },
+    /// Deleting the Secret.
+    Delete,
+    /// Deleting a Secret of an earlier name.
+    DeleteOrphan,
+}
+
+/// What is reported when the API server refuses an action. The category is one of a fixed set: an API server's own text may
+/// quote a value.
+#[must_use]
+pub fn failed(
+    object: &ExternalSecret,
+    attempt: Attempt,
+    category: &'static str,
+    now: Timestamp,
+) -> Vec<Action> {
+    let mut next = status_of(object);
+    let fixed = match attempt {
+        Attempt::Write { existing } => {
+            if existing {
+                next.binding.name = object.target_name().to_owned();
+            }
+            status::NOT_UPDATED
+        }
+        Attempt::Delete => status::NOT_DELETED,
+        Attempt::DeleteOrphan => status::ORPHANS_LEFT,
+    };
+    failure_in(next, fixed, Some(category), now)
+}
+
+fn failure(
+    object: &ExternalSecret,
+    fixed: &str,
+    detail: Option<&str>,
+    now: Timestamp,
+) -> Vec<Action> {
+    failure_in(status_of(object), fixed, detail, now)
+}
+
+/// A failure keeps the time of the last refresh and the version that was synced.
+fn failure_in(mut next: Status, fixed: &str, detail: Option<&str>, now: Timestamp) -> Vec<Action> {
+    let message = status::message(fixed, detail);
+    status::set_condition(
+        &mut next.conditions,
+        status::READY,
+        "False",
+        status::SECRET_SYNCED_ERROR,
+        &message,
+        &to_time(now),
+    );
+    vec![
+        Action::Emit(Event {
+            warning: true,
+            reason: "UpdateFailed",
+            message,
+        }),
+        Action::SetStatus(next),
+    ]
+}
+
+fn status_of(object: &ExternalSecret) -> Status {
+    object.status.clone().unwrap_or_default()
+}
+
+/// Kubernetes keeps whole seconds.
+fn to_time(now: Timestamp) -> Time {
+    let whole = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    Time(whole)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,357 @@
+//! Templates of ExternalSecrets and PushSecrets: what they see, where they stand in the spec, and what becomes of their output.
+
+use std::fmt;
+
+use sealwright_crypto::secret::SecretBytes;
+use sealwright_template::{Context, Delimiters, Dialect, MissingKey, Template};
+use thiserror::Error;
+
+use super::data::{self, Values};
+use super::remote_ref::DecodingStrategy;
+use super::template_spec::{Scope, TargetTemplate, TemplateFrom};
+use crate::manifest;
+
+/// How templates are spelled.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The marks around actions.
+    pub delimiters: Delimiters,
+}
+
+/// Where a template stands in the spec; names of keys appear only where they stand literally in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// `template.data`.
+    Data,
+    /// `template.metadata.labels`.
+    Labels,
+    /// `template.metadata.annotations`.
+    Annotations,
+    /// `template.templateFrom[i].literal`.
+    Literal(usize),
+    /// `template.templateFrom[i].configMap.items[j]`.
+    ConfigMap(usize, usize),
+    /// `template.templateFrom[i].secret.items[j]`.
+    Secret(usize, usize),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Data => f.write_str("template.data"),
+            Self::Labels => f.write_str("template.metadata.labels"),
+            Self::Annotations => f.write_str("template.metadata.annotations"),
+            Self::Literal(from) => write!(f, "template.templateFrom[{from}].literal"),
+            Self::ConfigMap(from, item) => {
+                write!(f, "template.templateFrom[{from}].configMap.items[{item}]")
+            }
+            Self::Secret(from, item) => {
+                write!(f, "template.templateFrom[{from}].secret.items[{item}]")
+            }
+        }
+    }
+}
+
+/// A template that did not make what it should. The text is public: it names the place, never source, value or made key.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{place}: {problem}")]
+pub struct RenderError {
+    /// Where the template stands.
+    pub place: Place,
+    /// What is wrong.
+    pub problem: RenderProblem,
+}
+
+/// What is wrong with a template.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RenderProblem {
+    /// It does not parse.
+    #[error("the template cannot be parsed{}", in_line(*.line))]
+    Parse {
+        /// The line, from 1, where it is known.
+        line: Option<usize>,
+    },
+    /// It does not run.
+    #[error("the template cannot be executed{}", in_line(*.line))]
+    Execute {
+        /// The line, from 1, where it is known.
+        line: Option<usize>,
+    },
+    /// Its output is no YAML of keys and texts.
+    #[error("what the template makes is no YAML map of keys and values")]
+    Yaml,
+    /// A value that it made cannot be decoded.
+    #[error("a value that the template makes cannot be decoded")]
+    Decoding,
+    /// A label or annotation that it made is no text.
+    #[error("a value that the template makes is not UTF-8")]
+    NotText,
+    /// The object that holds the template is not there.
+    #[error("the object with the template does not exist")]
+    NoObject,
+    /// The key that holds the template is not there.
+    #[error("the key of the template does not exist")]
+    NoKey,
+    /// The target is none of a Secret's.
+    #[error("the target is neither Data nor Labels nor Annotations")]
+    Target,
+}
+
+fn in_line(line: Option<usize>) -> String {
+    line.map_or_else(String::new, |line| format!(" (line {line})"))
+}
+
+/// The objects that `templateFrom` names, as far as they exist.
+#[derive(Default)]
+pub struct Sources {
+    /// ConfigMaps by name: their `data`.
+    pub config_maps: std::collections::BTreeMap<String, std::collections::BTreeMap<String, String>>,
+    /// Secrets by name.
+    pub secrets: std::collections::BTreeMap<String, Values>,
+}
+
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources")
+            .field("config_maps", &self.config_maps.keys())
+            .field("secrets", &self.secrets.keys())
+            .finish()
+    }
+}
+
+/// The names of the ConfigMaps and Secrets that a template needs.
+#[must_use]
+pub fn sources_of(template: &TargetTemplate) -> (Vec<&str>, Vec<&str>) {
+    let from = &template.template_from;
+    let config_maps = from.iter().filter_map(|from| from.config_map.as_ref());
+    let secrets = from.iter().filter_map(|from| from.secret.as_ref());
+    let names = |list: &mut Vec<&str>| {
+        list.sort_unstable();
+        list.dedup();
+    };
+    let mut config_maps: Vec<&str> = config_maps.map(|map| map.name.as_str()).collect();
+    let mut secrets: Vec<&str> = secrets.map(|secret| secret.name.as_str()).collect();
+    names(&mut config_maps);
+    names(&mut secrets);
+    (config_maps, secrets)
+}
+
+/// What templates fill.
+#[derive(Default)]
+pub struct Output {
+    /// Values of the Secret.
+    pub data: Values,
+    /// Labels.
+    pub labels: std::collections::BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: std::collections::BTreeMap<String, String>,
+}
+
+/// The part of a Secret that a template fills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Its values.
+    Data,
+    /// Its labels.
+    Labels,
+    /// Its annotations.
+    Annotations,
+}
+
+impl Part {
+    /// Reads the `target` of a `templateFrom`, in any case; none is Data.
+    #[must_use]
+    pub fn of(target: Option<&str>) -> Option<Self> {
+        let target = target.unwrap_or_default();
+        [
+            ("", Self::Data),
+            ("data", Self::Data),
+            ("labels", Self::Labels),
+            ("annotations", Self::Annotations),
+        ]
+        .into_iter()
+        .find_map(|(name, part)| target.eq_ignore_ascii_case(name).then_some(part))
+    }
+}
+
+/// Renders everything that a template asks for, in upstream's order: each `templateFrom` with its ConfigMap, its Secret and
+/// its literal, then `data`, `labels` and `annotations`. Later results win. All of them see the same values.
+///
+/// # Errors
+///
+/// Names the first template that fails.
+pub fn render(
+    template: &TargetTemplate,
+    values: &Values,
+    sources: &Sources,
+    options: &Options,
+) -> Result<Output, RenderError> {
+    let mut context = Context::default();
+    for (key, value) in values {
+        context.insert(key, value.expose());
+    }
+    let mut work = Work {
+        context,
+        options: sealwright_template::Options::of(Dialect::ExternalSecrets)
+            .with_delimiters(options.delimiters.clone()),
+        output: Output::default(),
+    };
+    for (index, from) in template.template_from.iter().enumerate() {
+        work.from(index, from, sources)?;
+    }
+    for (place, part, pairs) in [
+        (Place::Data, Part::Data, &template.data),
+        (Place::Labels, Part::Labels, &template.metadata.labels),
+        (
+            Place::Annotations,
+            Part::Annotations,
+            &template.metadata.annotations,
+        ),
+    ] {
+        for (key, text) in pairs {
+            let fail = |problem| RenderError {
+                place: place.clone(),
+                problem,
+            };
+            let value = work.rendered(text).map_err(fail)?;
+            work.put(part, key, value).map_err(fail)?;
+        }
+    }
+    Ok(work.output)
+}
+
+struct Work {
+    context: Context,
+    options: sealwright_template::Options,
+    output: Output,
+}
+
+impl Work {
+    fn from(
+        &mut self,
+        index: usize,
+        from: &TemplateFrom,
+        sources: &Sources,
+    ) -> Result<(), RenderError> {
+        let part = Part::of(from.target.as_deref());
+        let decoding = from.values_decoding_strategy.unwrap_or_default();
+        for (item, reference) in from.config_map.iter().flat_map(|map| {
+            let name = map.name.as_str();
+            map.items
+                .iter()
+                .enumerate()
+                .map(move |(at, item)| ((at, item), name))
+        }) {
+            let fail = |problem| RenderError {
+                place: Place::ConfigMap(index, item.0),
+                problem,
+            };
+            let object = sources.config_maps.get(reference);
+            let object = object.ok_or(fail(RenderProblem::NoObject))?;
+            let text = object.get(&item.1.key);
+            let text = text.ok_or(fail(RenderProblem::NoKey))?;
+            self.item(part, &item.1.key, text, item.1.template_as, decoding)
+                .map_err(fail)?;
+        }
+        for (item, reference) in from.secret.iter().flat_map(|secret| {
+            let name = secret.name.as_str();
+            secret
+                .items
+                .iter()
+                .enumerate()
+                .map(move |(at, item)| ((at, item), name))
+        }) {
+            let fail = |problem| RenderError {
+                place: Place::Secret(index, item.0),
+                problem,
+            };
+            let object = sources.secrets.get(reference);
+            let object = object.ok_or(fail(RenderProblem::NoObject))?;
+            let text = object.get(&item.1.key);
+            let text = text.ok_or(fail(RenderProblem::NoKey))?;
+            let text = std::str::from_utf8(text.expose());
+            let text = text.map_err(|_| fail(RenderProblem::Parse { line: None }))?;
+            self.item(part, &item.1.key, text, item.1.template_as, decoding)
+                .map_err(fail)?;
+        }
+        if let Some(text) = from.literal.as_deref().filter(|text| !text.is_empty()) {
+            self.item(part, "", text, Scope::KeysAndValues, decoding)
+                .map_err(|problem| RenderError {
+                    place: Place::Literal(index),
+                    problem,
+                })?;
+        }
+        Ok(())
+    }
+
+    fn item(
+        &mut self,
+        part: Option<Part>,
+        key: &str,
+        text: &str,
+        scope: Scope,
+        decoding: DecodingStrategy,
+    ) -> Result<(), RenderProblem> {
+        let part = part.ok_or(RenderProblem::Target)?;
+        let rendered = self.rendered(text)?;
+        let decoded = |value| data::decode(value, decoding).map_err(|_| RenderProblem::Decoding);
+        match scope {
+            Scope::Values => self.put(part, key, decoded(rendered)?),
+            Scope::KeysAndValues => {
+                let pairs = manifest::read_text_pairs(rendered.expose())
+                    .map_err(|_| RenderProblem::Yaml)?;
+                for (key, value) in pairs {
+                    self.put(part, &key, decoded(value)?)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn rendered(&self, text: &str) -> Result<SecretBytes, RenderProblem> {
+        execute(text, &self.context, &self.options)
+    }
+
+    fn put(&mut self, part: Part, key: &str, value: SecretBytes) -> Result<(), RenderProblem> {
+        let texts = match part {
+            Part::Data => {
+                self.output.data.insert(key.to_owned(), value);
+                return Ok(());
+            }
+            Part::Labels => &mut self.output.labels,
+            Part::Annotations => &mut self.output.annotations,
+        };
+        let text = std::str::from_utf8(value.expose()).map_err(|_| RenderProblem::NotText)?;
+        texts.insert(key.to_owned(), text.to_owned());
+        Ok(())
+    }
+}
+
+/// The constant name of all templates: their errors point to the spec instead.
+const NAME: &str = "template";
+
+fn execute(
+    text: &str,
+    context: &Context,
+    options: &sealwright_template::Options,
+) -> Result<SecretBytes, RenderProblem> {
+    let template =
+        Template::parse(NAME, text, options).map_err(|_| RenderProblem::Parse { line: None })?;
+    template
+        .render(context)
+        .map_err(|_| RenderProblem::Execute { line: None })
+}
+
+/// Renders the template of a rewrite, in which the key is `.value`: delimiters and missing keys are always Go's own (T24).
+///
+/// # Errors
+///
+/// Says whether it does not parse or does not run.
+pub(crate) fn transform(text: &str, key: &str) -> Result<SecretBytes, RenderProblem> {
+    let mut context = Context::default();
+    context.insert("value", key.as_bytes());
+    let options = sealwright_template::Options::of(Dialect::ExternalSecrets)
+        .with_missing_key(MissingKey::NoValue);
+    execute(text, &context, &options)
+}

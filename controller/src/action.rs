@@ -151,6 +151,19 @@ pub(crate) async fn create_lease(
     read(&api.call(Method::POST, &path, JSON, Some(&body)).await?)
 }
 
+/// Asks whether the Lease could be created, and creates nothing.
+pub(crate) async fn rehearse_lease(
+    api: &Api,
+    namespace: &str,
+    lease: &Lease,
+) -> Result<(), ApiError> {
+    let path = format!("{}?dryRun=All", leases(namespace));
+    let body = bytes(&serde_json::to_value(lease).expect("a Lease is JSON"));
+    api.call(Method::POST, &path, JSON, Some(&body))
+        .await
+        .map(drop)
+}
+
 /// Replaces the Lease of the resource version in its metadata.
 pub(crate) async fn replace_lease(
     api: &Api,

@@ -1,10 +1,12 @@
-//! Requests to the API server: bodies in buffers that are wiped, its wish to be left alone
-//! respected, no waiting for ever.
+//! Requests to the API server: bodies in buffers that are wiped, Retry-After respected, every wait limited.
+//!
+//! What the HTTP and TLS libraries copy on the way is not wiped; `SECURITY.md` says so.
 
 use std::sync::Mutex;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
+use hyper::body::Bytes;
 use hyper::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use hyper::{Method, Request, StatusCode};
 use kube::Client;
@@ -61,8 +63,9 @@ impl ApiError {
         self.code() == 404
     }
 
+    /// The API server knows who asks, and does not permit it.
     pub(crate) fn is_forbidden(&self) -> bool {
-        matches!(self.code(), 401 | 403)
+        self.code() == 403
     }
 
     /// Somebody else wrote in between: look again.
@@ -153,7 +156,9 @@ impl Api {
                 },
             );
         }
-        let body = body.map_or_else(Body::empty, |body| Body::from(body.expose().to_vec()));
+        let body = body.map_or_else(Body::empty, |body| {
+            Body::from(wiped(SecretBytes::copy_of(body.expose())))
+        });
         let request = request.body(body).expect("paths are made of valid names");
         let unreachable =
             |error: &dyn std::error::Error| (ApiError::Unreachable(crate::error_text(error)), None);
@@ -181,6 +186,17 @@ impl Api {
             false => Err((refusal(status, answer.expose()), wait)),
         }
     }
+}
+
+/// Hands a secret to the HTTP library in a buffer that is wiped when the library drops it.
+fn wiped(secret: SecretBytes) -> Bytes {
+    struct Owner(SecretBytes);
+    impl AsRef<[u8]> for Owner {
+        fn as_ref(&self) -> &[u8] {
+            self.0.expose()
+        }
+    }
+    Bytes::from_owner(Owner(secret))
 }
 
 fn refusal(status: StatusCode, answer: &[u8]) -> ApiError {
@@ -250,6 +266,15 @@ mod tests {
         let error = refusal(StatusCode::BAD_GATEWAY, b"<html>");
         assert_eq!(error.to_string(), "the API server answered 502 Bad Gateway");
         assert!(error.may_pass());
+    }
+
+    #[test]
+    fn a_body_is_handed_over_without_a_copy() {
+        let secret = SecretBytes::copy_of(b"value");
+        let at = secret.expose().as_ptr();
+        let bytes = wiped(secret);
+        assert_eq!((bytes.as_ptr(), &*bytes), (at, &b"value"[..]));
+        assert_eq!(bytes.clone().as_ptr(), at);
     }
 
     #[test]

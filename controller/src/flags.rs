@@ -18,6 +18,7 @@ use thiserror::Error;
 use self::table::{DEFINITIONS, Definition, Kind};
 use self::values::Values;
 use crate::log;
+use crate::server::TrustedProxies;
 
 /// What the controller was told.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +53,7 @@ pub(crate) struct Flags {
     pub(crate) metrics_omit_secret_labels: bool,
     pub(crate) leader_elect: bool,
     pub(crate) leader_elect_lease: String,
+    pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) kubeconfig: String,
     /// What is worth a word in the log once it is there.
     pub(crate) notices: Vec<String>,

@@ -1,13 +1,16 @@
 //! One replica works, the others stand by: leader election by a Lease.
 //!
-//! - A Lease is taken only when it is free, given up, or was not renewed for its whole duration
-//!   *by this replica's own monotonic clock*, counted from when the replica saw it last change; the
-//!   times in the Lease are never compared with a clock.
-//! - Every write names the resource version it is based on, so of two that try, one wins.
-//! - A leader that cannot renew stops working before anybody else may start. What it may still have
-//!   under way is harmless: writes of Secrets name the version they replace.
-//! - Installations of the incumbent lack the permission for Leases: then there is one replica, as
-//!   there always was.
+//! - A Lease is taken only when it is free, given up, or was not renewed for its whole duration *by this replica's own
+//!   monotonic clock*, counted from when the replica saw it last change; the times in the Lease are never compared with a
+//!   clock.
+//! - Every write names the resource version it is based on, so of two replicas that try, one wins.
+//! - A leader that cannot renew stops at its deadline, before another replica may start. What it may still have under way
+//!   is harmless: writes of Secrets name the version they replace.
+//! - Installations of upstream lack the permission for Leases: then there is one replica, as there always was, and it works
+//!   alone. But a starting API server, and one that has not heard of a new Role, refuse everything for a moment. So a
+//!   replica works alone only after it was refused (403) for [`ALONE_AFTER`] without a pause and has never seen a Lease. It
+//!   goes on asking, and stops working at once when it is no longer refused. A replica that was ever refused waits for a
+//!   whole duration of the Lease before it takes it, so that those that work alone have noticed by then.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,100 +23,176 @@ use tokio::time::Instant;
 
 use crate::action;
 use crate::api::{Api, ApiError, jitter};
+use crate::metrics::Metrics;
 
-/// How long a Lease holds without being renewed.
-const DURATION: Duration = Duration::from_secs(15);
-/// How long a leader goes on without having renewed.
-const DEADLINE: Duration = Duration::from_secs(8);
 /// How long one look at the Lease may take.
 const LOOK: Duration = Duration::from_secs(3);
-/// How often the Lease is looked at.
-const PERIOD: Duration = Duration::from_secs(2);
+/// How long permission has to be refused before a replica works alone. Longer than an API server or a `kubectl apply` of
+/// many manifests takes until Roles count.
+const ALONE_AFTER: Duration = Duration::from_secs(30);
+
+/// The Lease, and how it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ElectionSettings {
+    /// Its name.
+    pub(crate) lease: String,
+    /// How long it holds without being renewed.
+    pub(crate) duration: Duration,
+    /// How long a leader goes on without having renewed.
+    pub(crate) deadline: Duration,
+    /// How often it is looked at.
+    pub(crate) period: Duration,
+}
 
 /// Takes part in the election.
 pub(crate) struct Candidate {
     api: Arc<Api>,
+    metrics: Arc<Metrics>,
     namespace: String,
-    lease: String,
     identity: String,
+    settings: ElectionSettings,
     leading: watch::Sender<bool>,
 }
 
 impl Candidate {
     /// Announces itself as `identity`, which no other process may share.
-    pub(crate) fn new(api: Arc<Api>, namespace: &str, lease: &str, identity: &str) -> Self {
+    pub(crate) fn new(
+        api: Arc<Api>,
+        metrics: Arc<Metrics>,
+        namespace: &str,
+        identity: &str,
+        settings: ElectionSettings,
+    ) -> Self {
         Self {
             api,
+            metrics,
             namespace: namespace.to_owned(),
-            lease: lease.to_owned(),
             identity: identity.to_owned(),
+            settings,
             leading: watch::Sender::new(false),
         }
     }
 
-    /// Tells whether this replica leads, and of every change.
+    /// Reports whether this replica leads, and every change.
     pub(crate) fn watch(&self) -> watch::Receiver<bool> {
         self.leading.subscribe()
     }
 
-    /// Leads without asking anybody.
+    /// Leads without an election.
     pub(crate) fn lead_alone(&self) {
-        self.leading.send_replace(true);
+        self.lead(true);
     }
 
     /// Takes part until `stop` turns true, then gives the Lease up.
     pub(crate) async fn run(&self, mut stop: watch::Receiver<bool>) {
         let mut view = View::default();
-        let mut told = None;
+        let mut reported = None;
         loop {
-            let turn = tokio::time::timeout(LOOK, self.turn(&mut view)).await;
+            let started = Instant::now();
+            // A look that would end after the deadline is broken off there.
+            let until = view.held_until(&self.settings).unwrap_or(started + LOOK);
+            let until = until.min(started + LOOK);
+            let turn = tokio::time::timeout_at(until, self.turn(&mut view)).await;
             let turn =
                 turn.unwrap_or_else(|_| Err(ApiError::Unreachable("no answer in time".to_owned())));
-            let wait = match turn {
+            let mut wait = self.settings.period;
+            match turn {
                 Ok(()) => {
-                    told = None;
-                    PERIOD
-                }
-                Err(error) if error.is_forbidden() && view.lease.is_none() => {
-                    tracing::warn!(error = %error, "no permission for leader election: this process works without it and must be the only one");
-                    self.lead_alone();
-                    return;
+                    reported = None;
+                    view.refused_since = None;
                 }
                 Err(error) => {
                     let text = error.to_string();
-                    if !error.is_conflict() && told.as_ref() != Some(&text) {
+                    if !error.is_conflict() && reported.as_ref() != Some(&text) {
                         tracing::warn!(error = text, "leader election does not work, trying again");
-                        told = Some(text);
+                        reported = Some(text);
                     }
-                    PERIOD / 2
+                    match error.is_forbidden() {
+                        true => self.refused(&mut view, started),
+                        false => view.refused_since = None,
+                    }
+                    wait /= 2;
                 }
-            };
-            if *self.leading.borrow() && view.renewed.is_none_or(|at| at.elapsed() >= DEADLINE) {
-                tracing::error!("leadership is lost: the Lease could not be renewed");
-                self.leading.send_replace(false);
+            }
+            self.stop_at_deadline(&mut view);
+            let mut next = Instant::now() + wait + jitter(wait);
+            if let Some(until) = view.held_until(&self.settings) {
+                next = next.min(until);
             }
             tokio::select! {
-                () = tokio::time::sleep(wait + jitter(wait)) => {}
+                () = tokio::time::sleep_until(next) => self.stop_at_deadline(&mut view),
                 _ = stop.wait_for(|stop| *stop) => break,
             }
         }
-        if self.leading.send_replace(false) {
+        if self.lead(false) && !view.alone {
             self.give_up(view).await;
+        }
+    }
+
+    /// Changes whether this replica leads; returns whether it did before.
+    fn lead(&self, leading: bool) -> bool {
+        // Series of objects may be shown from before the first of them until after the last.
+        if leading {
+            self.metrics.show_leading(true);
+        }
+        let before = self.leading.send_replace(leading);
+        if !leading {
+            self.metrics.show_leading(false);
+        }
+        before
+    }
+
+    /// The API server refuses what the election needs.
+    fn refused(&self, view: &mut View, started: Instant) {
+        if view.refused(started) {
+            view.held = Some(started);
+            if !self.lead(true) {
+                tracing::warn!(
+                    "no permission for leader election: this process works without it and must be the only one"
+                );
+            }
+        }
+    }
+
+    fn stop_at_deadline(&self, view: &mut View) {
+        let until = view.held_until(&self.settings);
+        if until.is_some_and(|until| until <= Instant::now()) {
+            match view.alone {
+                true => tracing::error!(
+                    "the API server does not answer, this process stops working alone"
+                ),
+                false => tracing::error!("leadership is lost: the Lease could not be renewed"),
+            }
+            view.held = None;
+            view.alone = false;
+            self.lead(false);
         }
     }
 
     /// Looks at the Lease and takes or renews it where that is right.
     async fn turn(&self, view: &mut View) -> Result<(), ApiError> {
+        if view.alone {
+            return self.probe(view).await;
+        }
         let now = Timestamp::now();
         let started = Instant::now();
-        // A leader renews what it wrote; whoever stands by looks first.
-        let own = *self.leading.borrow();
+        // A leader renews what it wrote; one that stands by looks first.
+        let own = view.held.is_some();
         if !own || view.lease.is_none() {
-            let found = self.read().await;
-            match found {
-                Ok(lease) => view.see(lease, Instant::now()),
+            match self.read().await {
+                Ok(lease) => {
+                    view.see(lease, Instant::now());
+                    view.permitted(&self.settings);
+                }
                 Err(error) if error.is_not_found() => {
                     let lease = self.claim(None, now);
+                    if view.was_refused {
+                        action::rehearse_lease(&self.api, &self.namespace, &lease).await?;
+                        view.permitted(&self.settings);
+                    }
+                    if view.must_wait() {
+                        return Ok(());
+                    }
                     let lease = action::create_lease(&self.api, &self.namespace, &lease).await?;
                     self.won(view, lease, started);
                     return Ok(());
@@ -127,8 +206,12 @@ impl Candidate {
         if !may_take(lease, &self.identity, view.seen.elapsed()) {
             if own {
                 tracing::error!("leadership is lost: another replica has the Lease");
-                self.leading.send_replace(false);
+                view.held = None;
+                self.lead(false);
             }
+            return Ok(());
+        }
+        if view.must_wait() {
             return Ok(());
         }
         let claim = self.claim(Some(lease), now);
@@ -146,16 +229,40 @@ impl Candidate {
         }
     }
 
+    /// Asks, while working alone, whether there is permission for an election now, and stops working if there is.
+    async fn probe(&self, view: &mut View) -> Result<(), ApiError> {
+        match self.read().await {
+            Ok(lease) => view.see(lease, Instant::now()),
+            Err(error) if error.is_not_found() => {
+                let lease = self.claim(None, Timestamp::now());
+                action::rehearse_lease(&self.api, &self.namespace, &lease).await?;
+            }
+            Err(error) => return Err(error),
+        }
+        tracing::info!(
+            "there is permission for leader election now: this process stops working alone and takes part"
+        );
+        view.alone = false;
+        view.held = None;
+        self.lead(false);
+        view.permitted(&self.settings);
+        Ok(())
+    }
+
     async fn read(&self) -> Result<Lease, ApiError> {
-        let path = format!("{}/{}", action::leases(&self.namespace), self.lease);
+        let path = format!(
+            "{}/{}",
+            action::leases(&self.namespace),
+            self.settings.lease
+        );
         action::read(&self.api.get(&path).await?)
     }
 
     fn won(&self, view: &mut View, lease: Lease, started: Instant) {
         view.see(lease, started);
         // Counted from before the request: the others may have seen it that early.
-        view.renewed = Some(started);
-        if !self.leading.send_replace(true) {
+        view.held = Some(started);
+        if !self.lead(true) {
             tracing::info!(identity = self.identity, "this replica leads");
         }
     }
@@ -170,7 +277,7 @@ impl Candidate {
         Lease {
             metadata: before.map_or_else(
                 || ObjectMeta {
-                    name: Some(self.lease.clone()),
+                    name: Some(self.settings.lease.clone()),
                     namespace: Some(self.namespace.clone()),
                     ..ObjectMeta::default()
                 },
@@ -182,7 +289,7 @@ impl Candidate {
             ),
             spec: Some(LeaseSpec {
                 holder_identity: Some(self.identity.clone()),
-                lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+                lease_duration_seconds: i32::try_from(self.settings.duration.as_secs().max(1)).ok(),
                 acquire_time: old
                     .acquire_time
                     .clone()
@@ -212,13 +319,24 @@ impl Candidate {
     }
 }
 
-/// The Lease as it was last seen.
+/// What this replica knows.
 struct View {
+    /// The Lease as it was last seen.
     lease: Option<Lease>,
     /// When it last changed before our eyes.
     seen: Instant,
-    /// When we last had it for certain.
-    renewed: Option<Instant>,
+    /// When the lead was last certain: by the Lease, or by the refusal that makes this replica work alone.
+    held: Option<Instant>,
+    /// The lead is without a Lease.
+    alone: bool,
+    /// Since when every answer has been a refusal.
+    refused_since: Option<Instant>,
+    /// There has been a refusal since permission was last seen.
+    was_refused: bool,
+    /// There has been a Lease, so there are or were others that take part.
+    met_lease: bool,
+    /// Before this the Lease is not taken.
+    not_before: Option<Instant>,
 }
 
 impl Default for View {
@@ -226,7 +344,12 @@ impl Default for View {
         Self {
             lease: None,
             seen: Instant::now(),
-            renewed: None,
+            held: None,
+            alone: false,
+            refused_since: None,
+            was_refused: false,
+            met_lease: false,
+            not_before: None,
         }
     }
 }
@@ -238,10 +361,36 @@ impl View {
             self.seen = now;
         }
         self.lease = Some(lease);
+        self.met_lease = true;
+    }
+
+    /// The request that started then was refused. Returns true if this replica works alone now.
+    fn refused(&mut self, started: Instant) -> bool {
+        self.was_refused = true;
+        let since = *self.refused_since.get_or_insert(started);
+        self.alone |= !self.met_lease && started.duration_since(since) >= ALONE_AFTER;
+        self.alone
+    }
+
+    /// There is permission for the election, so any replica that works alone is about to notice.
+    fn permitted(&mut self, settings: &ElectionSettings) {
+        self.refused_since = None;
+        if std::mem::take(&mut self.was_refused) {
+            self.not_before = Some(Instant::now() + settings.duration);
+        }
+    }
+
+    /// When the lead ends unless it is confirmed.
+    fn held_until(&self, settings: &ElectionSettings) -> Option<Instant> {
+        self.held.map(|held| held + settings.deadline)
+    }
+
+    fn must_wait(&self) -> bool {
+        self.not_before.is_some_and(|until| Instant::now() < until)
     }
 }
 
-/// Tells whether `identity` may write itself into this Lease, which has not changed for `unchanged`.
+/// Returns true if `identity` may write itself into this Lease, which has not changed for `unchanged`.
 fn may_take(lease: &Lease, identity: &str, unchanged: Duration) -> bool {
     let Some(spec) = &lease.spec else {
         return true;
@@ -253,48 +402,4 @@ fn may_take(lease: &Lease, identity: &str, unchanged: Duration) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lease(holder: &str, version: &str) -> Lease {
-        Lease {
-            metadata: ObjectMeta {
-                resource_version: Some(version.into()),
-                ..ObjectMeta::default()
-            },
-            spec: Some(LeaseSpec {
-                holder_identity: Some(holder.into()),
-                lease_duration_seconds: Some(15),
-                // Long ago by the clock of another machine, which counts for nothing.
-                renew_time: Some(MicroTime(Timestamp::UNIX_EPOCH)),
-                ..LeaseSpec::default()
-            }),
-        }
-    }
-
-    #[test]
-    fn a_lease_is_free_when_it_did_not_change_for_its_duration_before_our_eyes() {
-        let held = lease("other", "1");
-        assert!(!may_take(&held, "me", Duration::from_secs(15)));
-        assert!(may_take(&held, "me", Duration::from_secs(16)));
-        assert!(may_take(&lease("me", "1"), "me", Duration::ZERO));
-        assert!(may_take(&lease("", "1"), "me", Duration::ZERO));
-    }
-
-    #[test]
-    fn a_renewed_lease_starts_to_count_anew() {
-        let start = Instant::now();
-        let mut view = View::default();
-        view.see(lease("other", "1"), start);
-        view.see(lease("other", "1"), start + Duration::from_secs(9));
-        assert_eq!(view.seen, start);
-        view.see(lease("other", "2"), start + Duration::from_secs(10));
-        assert_eq!(view.seen, start + Duration::from_secs(10));
-    }
-
-    #[test]
-    fn the_deadline_of_a_leader_is_before_the_others_may_start() {
-        // The longest way to notice: a pause with its jitter and a look that hangs.
-        assert!(DEADLINE + PERIOD + PERIOD / 2 + LOOK < DURATION);
-    }
-}
+mod tests;

@@ -3,9 +3,9 @@
 
 mod action;
 mod api;
-mod door;
 mod event;
 mod flags;
+mod http_api;
 mod keys;
 mod leader;
 mod log;
@@ -24,6 +24,13 @@ use flags::Invocation;
 
 /// The version, as releases print it.
 const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
+
+/// How this program introduces itself to the API server.
+const USER_AGENT: &str = concat!(
+    "sealwright-controller/v",
+    env!("CARGO_PKG_VERSION"),
+    " (linux)"
+);
 
 /// A start-up that fails ends with this code, as the incumbent's does.
 const FAILED: u8 = 2;

@@ -11,19 +11,25 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::api::Api;
-use crate::door::Door;
 use crate::event::Recorder;
 use crate::flags::Flags;
+use crate::http_api::HttpApi;
 use crate::keys::SealingKeys;
-use crate::leader::Candidate;
-use crate::metrics::Metrics;
+use crate::leader::{Candidate, ElectionSettings};
+use crate::metrics::{KeyMetrics, Metrics};
 use crate::pool::Pool;
 use crate::reconcile::sealed_secret::{self, SealedSecrets};
-use crate::reconcile::{self, sealing_key};
+use crate::reconcile::{self, Reconciler as _, sealing_key};
 use crate::server;
 
 /// Objects worked on at a time; most of that time is waiting for the API server.
 const WORKERS: usize = 12;
+/// How long the Lease holds without being renewed.
+const LEASE_DURATION: Duration = Duration::from_secs(15);
+/// How long a leader goes on without having renewed.
+const LEASE_DEADLINE: Duration = Duration::from_secs(8);
+/// How often the Lease is looked at.
+const LEASE_PERIOD: Duration = Duration::from_secs(2);
 /// Where a pod finds its namespace.
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
@@ -77,14 +83,19 @@ pub(crate) async fn run(flags: Flags) -> Result<(), StartError> {
     let keys = Arc::new(SealingKeys::new());
     let pool = Arc::new(Pool::start());
     let recorder = Arc::new(Recorder::default());
-    let door = Arc::new(Door::new(
+    let http_api = Arc::new(HttpApi::new(
         Arc::clone(&keys),
         Arc::clone(&pool),
+        Arc::clone(metrics.watches()),
         flags.accept_deprecated_v1_data,
     ));
+    metrics.show_keys({
+        let (keys, renew_period) = (Arc::clone(&keys), flags.key_renew_period.as_secs_f64());
+        move || key_metrics(&keys, renew_period)
+    });
 
     // The probes are answered before anything that takes time (T41).
-    let servers = open_door(&flags, &door, &metrics, &stop).await?;
+    let servers = start_servers(&flags, &http_api, &metrics, &stop).await?;
 
     let settings = Arc::new(key_settings(&flags, &namespace));
     tracing::info!("Searching for existing private keys");
@@ -93,20 +104,29 @@ pub(crate) async fn run(flags: Flags) -> Result<(), StartError> {
         Arc::clone(&api),
         Arc::clone(&recorder),
         Arc::clone(&keys),
+        Arc::clone(metrics.watches()),
     ));
 
     let candidate = Arc::new(Candidate::new(
         Arc::clone(&api),
+        Arc::clone(&metrics),
         &namespace,
-        &flags.leader_elect_lease,
         &identity(),
+        ElectionSettings {
+            lease: flags.leader_elect_lease.clone(),
+            duration: LEASE_DURATION,
+            deadline: LEASE_DEADLINE,
+            period: LEASE_PERIOD,
+        },
     ));
     let leading = candidate.watch();
+    // The Lease is kept until the last write is done.
+    let (work_done, is_work_done) = watch::channel(false);
     let election = tokio::spawn({
-        let (candidate, stop, elect) = (Arc::clone(&candidate), stop.clone(), flags.leader_elect);
+        let (candidate, elect) = (Arc::clone(&candidate), flags.leader_elect);
         async move {
             if elect {
-                candidate.run(stop).await;
+                candidate.run(is_work_done).await;
             } else {
                 candidate.lead_alone();
             }
@@ -120,9 +140,8 @@ pub(crate) async fn run(flags: Flags) -> Result<(), StartError> {
         orders,
         leading.clone(),
     ));
-    let shown = tokio::spawn(show_leading(leading.clone(), Arc::clone(&metrics)));
     let readiness = tokio::spawn(open_when_ready(
-        Arc::clone(&door),
+        Arc::clone(&http_api),
         Arc::clone(&keys),
         Arc::clone(&api),
         flags.additional_namespaces.clone(),
@@ -141,16 +160,20 @@ pub(crate) async fn run(flags: Flags) -> Result<(), StartError> {
         api,
         keys,
         pool,
-        metrics,
+        Arc::clone(&metrics),
         recorder,
     ));
+    metrics.show_queues({
+        let reconciler = Arc::clone(&reconciler);
+        move || vec![("SealedSecret", reconciler.queue().depth())]
+    });
     reconcile::run(reconciler, WORKERS, leading, stop).await;
 
     tracing::info!("Shutting down controller");
-    for task in [key_watch, renewal, shown, readiness] {
+    for task in [key_watch, renewal, readiness] {
         task.abort();
     }
-    // The work is done, so another replica may start.
+    work_done.send_replace(true);
     let _ = election.await;
     for server in servers {
         let _ = server.await;
@@ -179,6 +202,10 @@ async fn client(flags: &Flags) -> Result<Client, StartError> {
                 .map_err(failed)?
         }
     };
+    config.headers.push((
+        hyper::header::USER_AGENT,
+        hyper::header::HeaderValue::from_static(crate::USER_AGENT),
+    ));
     // Requests are repeated where we decide it, with Retry-After respected.
     config.default_retry = false;
     Client::try_from(config).map_err(StartError::Client)
@@ -252,13 +279,13 @@ fn patience(flag: Duration) -> Duration {
     }
 }
 
-async fn open_door(
+async fn start_servers(
     flags: &Flags,
-    door: &Arc<Door>,
+    http_api: &Arc<HttpApi>,
     metrics: &Arc<Metrics>,
     stop: &watch::Receiver<bool>,
 ) -> Result<[tokio::task::JoinHandle<()>; 2], StartError> {
-    let settings = |listen: &str| server::Settings {
+    let settings = |listen: &str| server::ServerSettings {
         listen: listen.to_owned(),
         read_timeout: patience(flags.read_timeout),
         write_timeout: patience(flags.write_timeout),
@@ -276,12 +303,13 @@ async fn open_door(
         let address = server::address(listener).map(|address| address.to_string());
         tracing::info!(addr = address.unwrap_or_default(), "{message}");
     }
-    let handler = server::Handler::Api {
-        door: Arc::clone(door),
-        metrics: Arc::clone(metrics),
-        limit: Box::new(server::Limit::new(flags.rate_limit, flags.rate_limit_burst)),
-    };
-    let metrics = server::Handler::Metrics(Arc::clone(metrics));
+    let handler = server::Handler::api(
+        Arc::clone(http_api),
+        Arc::clone(metrics),
+        (flags.rate_limit, flags.rate_limit_burst),
+        flags.trusted_proxies.clone(),
+    );
+    let metrics = server::Handler::metrics(Arc::clone(metrics));
     Ok([
         tokio::spawn(server::serve(api_listener, api, handler, stop.clone())),
         tokio::spawn(server::serve(
@@ -296,7 +324,7 @@ async fn open_door(
 /// Readiness (C81, and what it leaves out): there is a key to seal with, and every namespace that
 /// is to be watched has been looked up.
 async fn open_when_ready(
-    door: Arc<Door>,
+    http_api: Arc<HttpApi>,
     keys: Arc<SealingKeys>,
     api: Arc<Api>,
     additional: Vec<String>,
@@ -325,7 +353,7 @@ async fn open_when_ready(
             return;
         }
     }
-    door.open();
+    http_api.open();
 }
 
 async fn renew_while_leading(
@@ -351,13 +379,16 @@ async fn renew_while_leading(
     }
 }
 
-async fn show_leading(mut leading: watch::Receiver<bool>, metrics: Arc<Metrics>) {
-    loop {
-        metrics.show_leading(*leading.borrow_and_update());
-        if leading.changed().await.is_err() {
-            return;
+fn key_metrics(keys: &SealingKeys, renew_period: f64) -> KeyMetrics {
+    keys.with(|ring| {
+        let newest = ring.newest();
+        KeyMetrics {
+            keys: ring.len(),
+            created: newest.map(|key| key.ordering_time()),
+            expires: newest.and_then(|key| Some(key.certificate()?.not_after())),
+            renew_period,
         }
-    }
+    })
 }
 
 /// C44: SIGTERM, and SIGINT for those who start it by hand.

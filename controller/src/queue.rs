@@ -9,6 +9,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::metrics::QueueDepth;
+
 /// How soon a key is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Urgency {
@@ -130,6 +132,21 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         }
         drop(state);
         self.wake.notify_one();
+    }
+
+    /// Counts the keys by where they are.
+    pub(crate) fn depth(&self) -> QueueDepth {
+        let state = self.state.lock().expect("no holder panics");
+        let mut depth = QueueDepth::default();
+        for place in state.places.values() {
+            match place {
+                Place::Waiting(Urgency::Now) => depth.ready += 1,
+                Place::Waiting(Urgency::Backlog) => depth.backlog += 1,
+                Place::Later(_) => depth.delayed += 1,
+                Place::Working(_) => depth.working += 1,
+            }
+        }
+        depth
     }
 
     /// Forgets everything that waits.
@@ -277,6 +294,25 @@ mod tests {
         assert_eq!(at(Duration::ZERO), Some("a"));
         queue.done(&"a", Some(minute));
         assert_eq!(at(minute + Duration::from_secs(1)), Some("a"));
+    }
+
+    #[tokio::test]
+    async fn keys_are_counted_by_where_they_are() {
+        let queue = Queue::new();
+        for key in ["a", "b", "c"] {
+            queue.add(key, Urgency::Backlog);
+        }
+        queue.add("n", Urgency::Now);
+        queue.add("n", Urgency::Now);
+        queue.add_after("l", Duration::from_secs(60));
+        assert_eq!(queue.next().await, "n");
+        let depth = QueueDepth {
+            ready: 0,
+            backlog: 3,
+            delayed: 1,
+            working: 1,
+        };
+        assert_eq!(queue.depth(), depth);
     }
 
     #[tokio::test]

@@ -1,18 +1,31 @@
-//! The HTTP door: certificate, verify, rotate, probes, and the metrics on a port of their own.
+//! The HTTP servers: certificate, verify, rotate and probes on one port, metrics on another.
 //!
-//! It is meant for every user of the cluster and asks nobody who they are, so it must not be an
-//! oracle: verify and rotate never render a template, and every failure looks the same.
+//! Clients are not authenticated, so a client may cost itself its answer and no one else theirs:
+//!
+//! - A new connection is always accepted. When there are too many, the one that has waited longest for its next request
+//!   is closed, of the client address that has most of them ([`connections`]). So probes are answered within a moment,
+//!   whatever else is open.
+//! - A body is read only after [`admission`] gave its request a slot, and the slot is kept until the answer has been
+//!   written. That bounds the memory of all requests together.
+//! - Verify and rotate never render a template, and every failure looks the same.
 
-mod deadline;
+mod admission;
+mod connections;
 mod rate_limit;
+mod stream;
+mod trusted_proxies;
+
+pub(crate) use trusted_proxies::TrustedProxies;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::{Bytes, Incoming};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,19 +34,28 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::door::{Door, Rotated};
+use self::admission::{Admission, Slot};
+use self::connections::{Connection, Connections, Stage};
+use self::rate_limit::{RateLimit, Verdict};
+use self::stream::Timed;
+use crate::http_api::{HttpApi, LARGEST_BODY, Rotated};
 use crate::metrics::Metrics;
-use deadline::{Deadline, Timed};
-use rate_limit::{RateLimit, Verdict};
 
-/// A SealedSecret cannot be larger than what the API server stores (1.5 MiB) with some room.
-const LARGEST_BODY: usize = 4 << 20;
-/// Connections beyond this wait to be accepted.
-const MOST_CONNECTIONS: usize = 1024;
+/// Connections that the HTTP API keeps open; with the buffers below they take 8 MiB at most.
+const MOST_API_CONNECTIONS: usize = 256;
+/// Connections that the metrics server keeps open: more scrapers than any cluster has.
+const MOST_METRICS_CONNECTIONS: usize = 32;
+/// What one connection may buffer of a request's head, and of a body between two reads.
+const BUFFER: usize = 16 << 10;
+/// How long a body may take to arrive, if the read time-out is not shorter: two megabytes come in less over any line
+/// that carries `kubectl`.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a request waits for a slot before it is sent away.
+const SLOT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How the door listens.
+/// How a server listens.
 #[derive(Debug, Clone)]
-pub(crate) struct Settings {
+pub(crate) struct ServerSettings {
     /// The address in Go's form: `:8080`, `127.0.0.1:0`.
     pub(crate) listen: String,
     /// How long a request may take to arrive.
@@ -42,7 +64,7 @@ pub(crate) struct Settings {
     pub(crate) write_timeout: Duration,
 }
 
-/// The door cannot be opened.
+/// A server cannot be started.
 #[derive(Debug, Error)]
 #[error("cannot listen on {address}")]
 pub(crate) struct ListenError {
@@ -54,27 +76,58 @@ pub(crate) struct ListenError {
 /// What answers requests on one port.
 pub(crate) enum Handler {
     /// Certificate, verify, rotate and probes.
-    Api {
-        door: Arc<Door>,
-        metrics: Arc<Metrics>,
-        limit: Box<Limit>,
-    },
+    Api(Box<ApiHandler>),
     /// The metrics.
-    Metrics(Arc<Metrics>),
+    Metrics {
+        metrics: Arc<Metrics>,
+        admission: Admission,
+    },
 }
 
-/// The buckets of verify and rotate.
-pub(crate) struct Limit(RateLimit);
+/// The HTTP API and what protects it.
+pub(crate) struct ApiHandler {
+    api: Arc<HttpApi>,
+    metrics: Arc<Metrics>,
+    limit: RateLimit,
+    proxies: TrustedProxies,
+    admission: Admission,
+}
 
-impl Limit {
-    /// Allows `rate` requests a second on each path, and `burst` more at once.
-    pub(crate) fn new(rate: u32, burst: u32) -> Self {
-        Self(RateLimit::new(rate, burst))
+impl Handler {
+    /// Serves the HTTP API; on each of verify and rotate a client gets `rate` requests a second and `burst` more at once.
+    pub(crate) fn api(
+        api: Arc<HttpApi>,
+        metrics: Arc<Metrics>,
+        (rate, burst): (u32, u32),
+        proxies: TrustedProxies,
+    ) -> Self {
+        Self::Api(Box::new(ApiHandler {
+            api,
+            metrics,
+            limit: RateLimit::new(rate, burst),
+            proxies,
+            admission: Admission::of_bodies(),
+        }))
+    }
+
+    /// Serves the metrics.
+    pub(crate) fn metrics(metrics: Arc<Metrics>) -> Self {
+        Self::Metrics {
+            metrics,
+            admission: Admission::of_scrapes(),
+        }
+    }
+
+    fn most_connections(&self) -> usize {
+        match self {
+            Self::Api(_) => MOST_API_CONNECTIONS,
+            Self::Metrics { .. } => MOST_METRICS_CONNECTIONS,
+        }
     }
 }
 
 /// Opens the port; requests are answered once [`serve`] runs.
-pub(crate) async fn listen(settings: &Settings) -> Result<TcpListener, ListenError> {
+pub(crate) async fn listen(settings: &ServerSettings) -> Result<TcpListener, ListenError> {
     let failed = |source| ListenError {
         address: settings.listen.clone(),
         source,
@@ -94,153 +147,282 @@ pub(crate) async fn listen(settings: &Settings) -> Result<TcpListener, ListenErr
 /// Answers requests until `stop` turns true, then lets the running ones finish.
 pub(crate) async fn serve(
     listener: TcpListener,
-    settings: Settings,
+    settings: ServerSettings,
     handler: Handler,
     mut stop: watch::Receiver<bool>,
 ) {
+    let connections = Arc::new(Connections::new(handler.most_connections()));
     let handler = Arc::new(handler);
+    let settings = Arc::new(settings);
     let graceful = GracefulShutdown::new();
-    let places = Arc::new(tokio::sync::Semaphore::new(MOST_CONNECTIONS));
     let mut server = hyper::server::conn::http1::Builder::new();
     server
         .timer(TokioTimer::new())
         .header_read_timeout(settings.read_timeout)
-        // The incumbent's headers are spelt `X-Ratelimit-Limit` on the wire.
+        .max_buf_size(BUFFER)
+        // Upstream's headers are spelt `X-Ratelimit-Limit` on the wire.
         .title_case_headers(true);
     loop {
-        let place = tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => break,
-            place = Arc::clone(&places).acquire_owned() => place.expect("never closed"),
-        };
         let accepted = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => None,
             accepted = listener.accept() => Some(accepted),
         };
-        let stream = match accepted {
+        let (stream, peer) = match accepted {
             None => break,
-            Some(Ok((stream, _))) => stream,
+            Some(Ok(accepted)) => accepted,
             Some(Err(error)) => {
                 tracing::warn!(error = %error, "cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
-        let (handler, settings) = (Arc::clone(&handler), settings.clone());
-        let deadline = Deadline::default();
-        let stream = Timed::new(stream, deadline.clone());
-        let service = hyper::service::service_fn(move |request| {
-            let (handler, settings) = (Arc::clone(&handler), settings.clone());
-            // As in Go, it counts from the end of the request's headers to the last byte of the answer.
-            if let Some(when) = tokio::time::Instant::now().checked_add(settings.write_timeout) {
-                deadline.set(when);
-            }
-            async move { Ok::<_, Infallible>(answer(&handler, &settings, request).await) }
-        });
-        let connection = graceful.watch(server.serve_connection(TokioIo::new(stream), service));
+        let peer = peer.ip().to_canonical();
+        let connection = connections.open(peer);
+        let stream = Timed::new(stream, Arc::clone(&connection));
+        let service = {
+            let (handler, settings) = (Arc::clone(&handler), Arc::clone(&settings));
+            let connection = Arc::clone(&connection);
+            hyper::service::service_fn(move |request| {
+                let (handler, settings) = (Arc::clone(&handler), Arc::clone(&settings));
+                let connection = Arc::clone(&connection);
+                // As in Go, it counts from the end of the request's headers to the last byte of the answer.
+                connection.begin(settings.write_timeout);
+                async move {
+                    let (parts, slot) = answer(&handler, &settings, &connection, peer, request)
+                        .await
+                        .into_parts();
+                    Ok::<_, Infallible>(parts.map(|bytes| AnswerBody {
+                        bytes: Full::new(bytes),
+                        connection,
+                        slot,
+                    }))
+                }
+            })
+        };
+        let serving = graceful.watch(server.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
-            // Who closes a connection early has no use for an error.
-            let _ = connection.await;
-            drop(place);
+            tokio::select! {
+                // A client that closes early has no use for an error.
+                _ = serving => {}
+                () = connection.evicted() => {}
+            }
         });
     }
     let _ = tokio::time::timeout(Duration::from_secs(10), graceful.shutdown()).await;
 }
 
-/// The address that was given, for whoever asked for port 0.
+/// The address that was given, for those who asked for port 0.
 pub(crate) fn address(listener: &TcpListener) -> Option<SocketAddr> {
     listener.local_addr().ok()
 }
 
-type Answer = Response<Full<Bytes>>;
+/// An answer, with the slot that pays for its memory until it is written.
+struct Answer {
+    response: Response<Bytes>,
+    slot: Option<Slot>,
+}
 
-async fn answer(handler: &Handler, settings: &Settings, request: Request<Incoming>) -> Answer {
+impl Answer {
+    fn into_parts(self) -> (Response<Bytes>, Option<Slot>) {
+        (self.response, self.slot)
+    }
+
+    fn holding(mut self, slot: Slot) -> Self {
+        self.slot = Some(slot);
+        self
+    }
+}
+
+/// The body of an answer. Hyper drops it when all of it is in the connection's buffer, or when the connection ends.
+struct AnswerBody {
+    bytes: Full<Bytes>,
+    connection: Arc<Connection>,
+    slot: Option<Slot>,
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.bytes).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.bytes.size_hint()
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        self.connection.buffered(self.slot.take());
+    }
+}
+
+async fn answer(
+    handler: &Handler,
+    settings: &ServerSettings,
+    connection: &Connection,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Answer {
     match handler {
-        Handler::Metrics(metrics) if request.uri().path() == "/metrics" => text(
-            StatusCode::OK,
-            "text/plain; version=0.0.4; charset=utf-8",
-            metrics.text(),
-        ),
-        Handler::Metrics(_) => not_found(),
-        Handler::Api {
-            door,
-            metrics,
-            limit,
-        } => {
+        Handler::Metrics { metrics, admission } if request.uri().path() == "/metrics" => {
+            let admitted = tokio::time::timeout(SLOT_TIMEOUT, admission.enter("", 0)).await;
+            let Ok(slot) = admitted else {
+                return busy();
+            };
+            connection.enter(Stage::Admitted);
+            text(
+                StatusCode::OK,
+                "text/plain; version=0.0.4; charset=utf-8",
+                metrics.text(),
+            )
+            .holding(slot)
+        }
+        Handler::Metrics { .. } => not_found(),
+        Handler::Api(handler) => {
             let path = match request.uri().path() {
                 "/healthz" => return plain(StatusCode::OK, "ok\n"),
-                "/readyz" if door.is_ready() => return plain(StatusCode::OK, "ok\n"),
-                "/readyz" => return plain(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+                "/readyz" => {
+                    return match handler.api.unready() {
+                        None => plain(StatusCode::OK, "ok\n"),
+                        Some(reason) => text(
+                            StatusCode::SERVICE_UNAVAILABLE,
+                            "text/plain; charset=utf-8",
+                            reason,
+                        ),
+                    };
+                }
                 "/v1/cert.pem" => "/v1/cert.pem",
                 "/v1/verify" => "/v1/verify",
                 "/v1/rotate" => "/v1/rotate",
                 _ => return not_found(),
             };
             let start = Instant::now();
-            let method = request.method().as_str().to_owned();
-            let work = versioned(door, limit, settings, path, request);
-            let response = match tokio::time::timeout(settings.write_timeout, work).await {
-                Ok(response) => response,
+            let method = request.method().clone();
+            let work = handler.versioned(settings, connection, peer, path, request);
+            let answer = match tokio::time::timeout(settings.write_timeout, work).await {
+                Ok(answer) => answer,
                 Err(_) => empty(StatusCode::SERVICE_UNAVAILABLE),
             };
-            metrics.http_request(path, &method, response.status().as_u16(), start.elapsed());
-            response
+            let code = answer.response.status();
+            handler
+                .metrics
+                .http_request(path, &method, code, start.elapsed());
+            answer
         }
     }
 }
 
-async fn versioned(
-    door: &Door,
-    limit: &Limit,
-    settings: &Settings,
-    path: &'static str,
-    request: Request<Incoming>,
-) -> Answer {
-    if path == "/v1/cert.pem" {
-        return match door.certificate() {
-            Some(pem) => text(StatusCode::OK, "application/x-pem-file", pem),
-            None => {
+impl ApiHandler {
+    async fn versioned(
+        &self,
+        settings: &ServerSettings,
+        connection: &Connection,
+        peer: IpAddr,
+        path: &'static str,
+        request: Request<Incoming>,
+    ) -> Answer {
+        if path == "/v1/cert.pem" {
+            return match self.api.certificate() {
+                Some(pem) => text(StatusCode::OK, "application/x-pem-file", pem),
+                None => {
+                    tracing::error!(
+                        error = "key registry has no keys",
+                        "cannot get certificates"
+                    );
+                    plain(
+                        StatusCode::INTERNAL_SERVER_ERROR,
+                        "cannot get certificate\n",
+                    )
+                }
+            };
+        }
+        let caller = self.proxies.caller(peer, request.headers());
+        let verdict = self.limit.check(path, &caller, Instant::now());
+        let mut answer = if verdict.retry_after.is_some() {
+            plain(StatusCode::TOO_MANY_REQUESTS, "limit exceeded\n")
+        } else {
+            self.with_body(settings, connection, &caller, path, request)
+                .await
+        };
+        show(&mut answer.response, &verdict);
+        answer
+    }
+
+    async fn with_body(
+        &self,
+        settings: &ServerSettings,
+        connection: &Connection,
+        caller: &str,
+        path: &'static str,
+        request: Request<Incoming>,
+    ) -> Answer {
+        connection.enter(Stage::Reading);
+        // A body without a length may be as long as any.
+        let length = request.body().size_hint().upper();
+        let length = length.map_or(LARGEST_BODY, |length| {
+            usize::try_from(length).unwrap_or(usize::MAX)
+        });
+        if length > LARGEST_BODY {
+            return empty(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        let admitted = tokio::time::timeout(SLOT_TIMEOUT, self.admission.enter(caller, length));
+        let Ok(slot) = admitted.await else {
+            return busy();
+        };
+        let patience = settings.read_timeout.min(BODY_TIMEOUT);
+        let body = match tokio::time::timeout(patience, read(request.into_body())).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(Unread::TooLarge)) => return empty(StatusCode::PAYLOAD_TOO_LARGE),
+            Ok(Err(Unread::Broken)) | Err(_) => {
                 tracing::error!(
-                    error = "key registry has no keys",
-                    "cannot get certificates"
+                    path = path,
+                    error = "the body did not arrive in time",
+                    "cannot read a request"
                 );
-                plain(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "cannot get certificate\n",
-                )
+                return empty(StatusCode::BAD_REQUEST);
             }
         };
+        connection.enter(Stage::Admitted);
+        let answer = match path {
+            "/v1/verify" => verify(&self.api, body).await,
+            _ => rotate(&self.api, body).await,
+        };
+        answer.holding(slot)
     }
-    let caller = request
-        .headers()
-        .get("x-forwarded-for")
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let verdict = limit.0.check(path, caller, Instant::now());
-    let mut response = if verdict.retry_after.is_some() {
-        plain(StatusCode::TOO_MANY_REQUESTS, "limit exceeded\n")
-    } else {
-        let body = Limited::new(request.into_body(), LARGEST_BODY).collect();
-        match tokio::time::timeout(settings.read_timeout, body).await {
-            Ok(Ok(body)) if path == "/v1/verify" => verify(door, body.to_bytes()).await,
-            Ok(Ok(body)) => rotate(door, body.to_bytes()).await,
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                empty(StatusCode::PAYLOAD_TOO_LARGE)
-            }
-            Ok(Err(_)) | Err(_) => {
-                tracing::error!(
-                    error = "the body did not arrive",
-                    "Error handling {path} request"
-                );
-                empty(StatusCode::BAD_REQUEST)
-            }
-        }
-    };
-    tell(&mut response, &verdict);
-    response
 }
 
-async fn verify(door: &Door, body: Bytes) -> Answer {
-    match door.verify(body).await {
+/// Why there is no body.
+enum Unread {
+    TooLarge,
+    Broken,
+}
+
+async fn read(mut body: Incoming) -> Result<Bytes, Unread> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Unread::Broken)?;
+        if let Some(data) = frame.data_ref() {
+            if bytes.len() + data.len() > LARGEST_BODY {
+                return Err(Unread::TooLarge);
+            }
+            bytes.extend_from_slice(data);
+        }
+    }
+    Ok(bytes.into())
+}
+
+async fn verify(api: &HttpApi, body: Bytes) -> Answer {
+    match api.verify(body).await {
         Ok(true) => empty(StatusCode::OK),
         Ok(false) => empty(StatusCode::CONFLICT),
         Err(error) => {
@@ -250,8 +432,8 @@ async fn verify(door: &Door, body: Bytes) -> Answer {
     }
 }
 
-async fn rotate(door: &Door, body: Bytes) -> Answer {
-    match door.rotate(body).await {
+async fn rotate(api: &HttpApi, body: Bytes) -> Answer {
+    match api.rotate(body).await {
         Ok(Rotated(json)) => text(StatusCode::OK, "application/json", json),
         Err(error) => {
             tracing::error!(error = %crate::error_text(&error), "Error rotating secret");
@@ -260,7 +442,8 @@ async fn rotate(door: &Door, body: Bytes) -> Answer {
     }
 }
 
-fn tell(response: &mut Answer, verdict: &Verdict) {
+/// Puts what is left of the rate limit into the headers.
+fn show(response: &mut Response<Bytes>, verdict: &Verdict) {
     let headers = response.headers_mut();
     let mut put = |name: HeaderName, value: u64| headers.insert(name, HeaderValue::from(value));
     put(
@@ -277,6 +460,16 @@ fn tell(response: &mut Answer, verdict: &Verdict) {
     }
 }
 
+fn busy() -> Answer {
+    let mut answer = plain(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "too many requests at once\n",
+    );
+    let headers = answer.response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    answer
+}
+
 fn not_found() -> Answer {
     plain(StatusCode::NOT_FOUND, "404 page not found\n")
 }
@@ -286,16 +479,23 @@ fn plain(status: StatusCode, body: &'static str) -> Answer {
 }
 
 fn empty(status: StatusCode) -> Answer {
-    let mut response = Response::new(Full::default());
+    let mut response = Response::new(Bytes::new());
     *response.status_mut() = status;
-    response
+    Answer {
+        response,
+        slot: None,
+    }
 }
 
 fn text(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = status;
-    response
+    let mut answer = empty(status);
+    *answer.response.body_mut() = body.into();
+    answer
+        .response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    response
+    answer
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,21 +1,34 @@
-//! Says once that a watch does not work, and once that it works again.
+//! Reports once that a watch does not work, and once that it works again.
+
+use std::sync::Arc;
 
 use kube::runtime::watcher;
+
+use crate::metrics::watches::{WatchHealth, Watches};
 
 /// The state of one watch.
 pub(crate) struct WatchLog {
     what: &'static str,
+    health: WatchHealth,
     told: Option<String>,
 }
 
 impl WatchLog {
-    pub(crate) fn new(what: &'static str) -> Self {
-        Self { what, told: None }
+    pub(crate) fn new(what: &'static str, watches: &Arc<Watches>) -> Self {
+        Self {
+            what,
+            health: watches.start(what),
+            told: None,
+        }
     }
 
     /// Something arrived. That a listing begins proves nothing: the watcher says so before it asks.
     pub(crate) fn sees<K>(&mut self, event: &watcher::Event<K>) {
-        if !matches!(event, watcher::Event::Init) && self.told.take().is_some() {
+        if matches!(event, watcher::Event::Init) {
+            return;
+        }
+        self.health.works();
+        if self.told.take().is_some() {
             tracing::info!(what = self.what, "watching again");
         }
     }
@@ -37,6 +50,7 @@ impl WatchLog {
             },
             error => error.to_string(),
         };
+        self.health.fails();
         if self.told.as_ref() != Some(&text) {
             tracing::warn!(what = self.what, error = text, "cannot watch, trying again");
             self.told = Some(text);

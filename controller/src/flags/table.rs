@@ -221,6 +221,11 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         "Name of the Lease in the own namespace.",
     ),
     flag(
+        "trusted-proxies",
+        Kind::Text(""),
+        "Comma-separated IP addresses and CIDR ranges of proxies whose X-Forwarded-For names the client that the rate limit counts; the API server's, for those who use kubeseal through its service proxy.",
+    ),
+    flag(
         "kubeconfig",
         Kind::Text(""),
         "Path of a kubeconfig; by default the pod's service account is used.",

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::table::{DEFINITIONS, Definition, Kind};
 use super::{FlagError, Flags, KeyOrder, duration};
 use crate::log;
+use crate::server::TrustedProxies;
 
 /// The values given, as text that was checked.
 #[derive(Default)]
@@ -170,6 +171,13 @@ impl Values {
             metrics_omit_secret_labels: self.switch("metrics-omit-secret-labels"),
             leader_elect: self.switch("leader-elect"),
             leader_elect_lease: self.text("leader-elect-lease"),
+            trusted_proxies: TrustedProxies::parse(&self.text("trusted-proxies")).map_err(
+                |entry| {
+                    FlagError::Unusable(format!(
+                        "--trusted-proxies: {entry:?} is neither an IP address nor a CIDR range"
+                    ))
+                },
+            )?,
             kubeconfig: self.text("kubeconfig"),
             notices,
         })

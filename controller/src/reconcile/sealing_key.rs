@@ -31,6 +31,7 @@ use crate::api::{Api, ApiError};
 use crate::event::{Happening, Recorder};
 use crate::flags::KeyOrder;
 use crate::keys::SealingKeys;
+use crate::metrics::watches::Watches;
 use crate::pool::{Panicked, Pool};
 use crate::watch_log::WatchLog;
 
@@ -57,6 +58,7 @@ pub(crate) async fn watch(
     api: Arc<Api>,
     recorder: Arc<Recorder>,
     keys: Arc<SealingKeys>,
+    watches: Arc<Watches>,
 ) {
     let secrets: kube::Api<KeySecret> = kube::Api::namespaced(api.client(), &settings.namespace);
     let active = watcher::Config::default()
@@ -70,8 +72,8 @@ pub(crate) async fn watch(
     );
     let mut seen = Seen::default();
     let mut logs = [
-        WatchLog::new("sealing keys"),
-        WatchLog::new("the sealing key from before 0.9"),
+        WatchLog::new("sealing keys", &watches),
+        WatchLog::new("the sealing key from before 0.9", &watches),
     ];
     while let Some((source, event)) = events.next().await {
         let log = &mut logs[source as usize];

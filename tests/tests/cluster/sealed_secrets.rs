@@ -4,6 +4,8 @@
 mod deploy;
 #[path = "sealed_secrets/flags.rs"]
 mod flags;
+#[path = "sealed_secrets/http_clients.rs"]
+mod http_clients;
 #[path = "sealed_secrets/integration.rs"]
 mod integration;
 #[path = "sealed_secrets/isolation.rs"]
@@ -14,6 +16,8 @@ mod keys;
 mod kseal;
 #[path = "sealed_secrets/kubeseal.rs"]
 mod kubeseal;
+#[path = "sealed_secrets/leader.rs"]
+mod leader;
 #[path = "sealed_secrets/rig.rs"]
 mod rig;
 #[path = "sealed_secrets/storms.rs"]

@@ -95,7 +95,7 @@ async fn watch_sealed(this: &SealedSecrets, namespace: Option<&str>, listed: &wa
         ..watcher::Config::default().page_size(PAGE)
     };
     let mut events = stream::<SealedSecret>(this, namespace, config);
-    let mut log = WatchLog::new("SealedSecrets");
+    let mut log = WatchLog::new("SealedSecrets", this.metrics.watches());
     let mut began = 0;
     while let Some(event) = events.next().await {
         if let Ok(event) = &event {
@@ -154,7 +154,7 @@ async fn watch_targets(
     }
     let config = watcher::Config::default().page_size(METADATA_PAGE);
     let mut events = stream::<PartialObjectMeta<Secret>>(this, namespace, config);
-    let mut log = WatchLog::new("Secrets");
+    let mut log = WatchLog::new("Secrets", this.metrics.watches());
     let mut started = false;
     while let Some(event) = events.next().await {
         if let Ok(event) = &event {

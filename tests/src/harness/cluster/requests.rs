@@ -18,6 +18,9 @@ pub struct Request {
     #[serde(rename = "requestURI")]
     pub uri: String,
     user: User,
+    /// What the client calls itself.
+    #[serde(default, rename = "userAgent")]
+    pub user_agent: String,
     #[serde(default)]
     object_ref: Option<Object>,
     #[serde(default)]

@@ -58,7 +58,16 @@ async fn c63_c81_t53_the_shipped_manifests_fit_each_other_and_the_program() {
         // Roles of the whole cluster would be those of the last that applied them.
         let own = (variant == Variant::ClusterWide).then(Cluster::start);
         let mut rig = Rig::prepare(own.as_ref().unwrap_or(cluster), case, variant).await;
+        if variant == Variant::ClusterWide {
+            // The roles are enough to look additional namespaces up.
+            rig.flag("--additional-namespaces=default");
+        }
         rig.add_replica();
+        assert!(
+            !rig.logs().contains("cannot look the namespace up"),
+            "{}",
+            rig.logs()
+        );
         let deployments: Api<Deployment> = rig.namespace.api();
         let spec = deployments
             .get("sealed-secrets-controller")

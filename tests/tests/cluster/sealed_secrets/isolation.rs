@@ -132,7 +132,7 @@ async fn a_canary_gets_out_nowhere() {
             let reply = rig.http(
                 "POST",
                 path,
-                &format!("X-Forwarded-For: {number}\r\n"),
+                &format!("X-Forwarded-For: 10.0.0.{number}\r\n"),
                 body,
             );
             bodies += &format!("{}{}", reply.head, reply.body);
@@ -192,7 +192,11 @@ async fn tenants_do_not_get_at_each_others_values() {
             let reply = rig.http(
                 "POST",
                 "/v1/rotate",
-                &format!("X-Forwarded-For: {wide}{outer}\r\n"),
+                &format!(
+                    "X-Forwarded-For: 10.1.{}.{}\r\n",
+                    wide.len(),
+                    u8::from(outer)
+                ),
                 &body,
             );
             match outer {
@@ -208,12 +212,12 @@ async fn tenants_do_not_get_at_each_others_values() {
     moved.metadata.namespace = Some("elsewhere".into());
     let body = serde_json::to_string(&moved).unwrap();
     assert_eq!(
-        rig.http("POST", "/v1/rotate", "X-Forwarded-For: m\r\n", &body)
+        rig.http("POST", "/v1/rotate", "X-Forwarded-For: 10.2.0.1\r\n", &body)
             .status,
         500
     );
     assert_eq!(
-        rig.http("POST", "/v1/verify", "X-Forwarded-For: m\r\n", &body)
+        rig.http("POST", "/v1/verify", "X-Forwarded-For: 10.2.0.1\r\n", &body)
             .status,
         409
     );

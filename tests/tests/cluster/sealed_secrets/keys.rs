@@ -228,7 +228,7 @@ async fn c63_to_c68_the_http_door() {
         (&moved, "/v1/rotate", 500),
         ("no", "/v1/rotate", 500),
     ] {
-        let reply = rig.http("POST", path, "X-Forwarded-For: x\r\n", body);
+        let reply = rig.http("POST", path, "X-Forwarded-For: 10.0.0.1\r\n", body);
         assert_eq!(reply.status, status, "{path} {body}");
         assert!(reply.body.is_empty());
     }
@@ -241,12 +241,22 @@ async fn c63_to_c68_the_http_door() {
     );
     let codes: Vec<u16> = (0..4)
         .map(|_| {
-            rig.http("POST", "/v1/verify", "X-Forwarded-For: y\r\n", &sealed)
-                .status
+            rig.http(
+                "POST",
+                "/v1/verify",
+                "X-Forwarded-For: 10.0.0.2\r\n",
+                &sealed,
+            )
+            .status
         })
         .collect();
     assert_eq!(codes, [200, 200, 200, 429]);
-    let refused = rig.http("POST", "/v1/verify", "X-Forwarded-For: y\r\n", &sealed);
+    let refused = rig.http(
+        "POST",
+        "/v1/verify",
+        "X-Forwarded-For: 10.0.0.2\r\n",
+        &sealed,
+    );
     assert!(
         refused.head.contains("\r\nRetry-After: 1"),
         "{}",

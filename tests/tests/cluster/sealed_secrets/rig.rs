@@ -62,6 +62,8 @@ impl<'a> Rig<'a> {
         let mut flags = vec![
             "--key-size=2048".to_owned(),
             "--log-level=DEBUG".to_owned(),
+            // Tests come from there, and name their own callers.
+            "--trusted-proxies=127.0.0.1".to_owned(),
             format!("--kubeconfig={}", account.kubeconfig.display()),
         ];
         flags.extend(shipped_arguments(&namespace).await);
@@ -131,6 +133,15 @@ impl<'a> Rig<'a> {
             .unwrap_or_else(|error| panic!("{error}"));
     }
 
+    /// Starts a controller that was stopped, and waits only until it answers.
+    pub(super) fn restart_unready(&mut self, number: usize) {
+        let Replica { server, port, .. } = &mut self.replicas[number];
+        let port = *port;
+        server
+            .start_again(|| ready(port, "/healthz"))
+            .unwrap_or_else(|error| panic!("{error}"));
+    }
+
     /// Asks a controller to end, as a cluster does, and says how it ended.
     pub(super) fn terminate(&mut self, number: usize) -> String {
         self.replicas[number]
@@ -174,9 +185,19 @@ impl<'a> Rig<'a> {
         Reply::to(self.replicas[number].metrics, "GET", "/metrics", "", "").body
     }
 
+    /// Whether a controller says that it leads; one that does not answer does not.
+    pub(super) fn leads(&self, number: usize) -> bool {
+        let port = self.replicas[number].metrics;
+        let reply = Reply::try_to(port, "GET", "/metrics", "", "");
+        reply.is_ok_and(|reply| reply.body.contains("sealwright_leader 1\n"))
+    }
+
     /// The value of one series of the first controller, 0 if there is none.
     pub(super) fn metric(&self, series: &str) -> f64 {
-        let prefix = format!("sealed_secrets_controller_{series} ");
+        let prefix = match series.starts_with("sealwright_") {
+            true => format!("{series} "),
+            false => format!("sealed_secrets_controller_{series} "),
+        };
         self.metrics_of(0)
             .lines()
             .find_map(|line| line.strip_prefix(&prefix)?.parse().ok())

@@ -1,11 +1,12 @@
-//! What strangers may ask: the certificate, whether a SealedSecret opens, and the same
-//! SealedSecret under the newest key.
+//! What unauthenticated clients may ask: the certificate, whether a SealedSecret opens, and the same SealedSecret sealed
+//! for the newest key.
 //!
-//! Templates are never run here (a template that strangers choose would tell them about values,
-//! bit by bit), and nothing of a value is in any answer or log line.
+//! Templates are never rendered here (a template of the client's choice would reveal the values bit by bit), and nothing
+//! of a value is in any answer or log line.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use hyper::body::Bytes;
 use sealwright_resources::sealed_secret::{
@@ -16,14 +17,27 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 
 use crate::keys::SealingKeys;
+use crate::metrics::watches::Watches;
 use crate::pool::{Panicked, Pool};
 
-/// Answers strangers.
-pub(crate) struct Door {
+/// No body is larger: the API server stores no object of more than 1.5 MiB.
+pub(crate) const LARGEST_BODY: usize = 2 << 20;
+/// Bodies larger than this are worked on one at a time, because they take a multiple of their size.
+const HEAVY: usize = 128 << 10;
+/// Fields, items and lines of a body; a SealedSecret of the largest size has some thousand. Each costs far more memory
+/// than the byte that begins it.
+const MOST_FIELDS: usize = 100_000;
+/// A watch that has not worked for this long makes the process unready.
+const DEAD_WATCH: Duration = Duration::from_secs(60);
+
+/// Answers unauthenticated clients.
+pub(crate) struct HttpApi {
     keys: Arc<SealingKeys>,
     pool: Arc<Pool>,
-    /// Strangers get a part of the pool, so that they cannot hold up the cluster's own work.
+    watches: Arc<Watches>,
+    /// Clients get a part of the pool, so that they cannot hold up the cluster's own work.
     share: Semaphore,
+    heavy: Semaphore,
     accept_deprecated_data: bool,
     ready: AtomicBool,
 }
@@ -31,13 +45,16 @@ pub(crate) struct Door {
 /// A SealedSecret under the newest key, as compact JSON without `apiVersion` and `kind`.
 pub(crate) struct Rotated(pub(crate) String);
 
-/// Why a stranger gets no answer.
+/// Why a client gets no answer.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub(crate) enum DoorError {
+pub(crate) enum HttpApiError {
     /// More than one YAML document.
     #[error("Multistream YAML not supported yet")]
     SeveralDocuments,
+    /// Far more fields than any SealedSecret has.
+    #[error("the body has more than {} fields and lines", MOST_FIELDS)]
+    TooManyFields,
     /// Not an object at all.
     #[error("the body is neither JSON nor YAML of a SealedSecret")]
     Unreadable,
@@ -63,30 +80,39 @@ pub(crate) enum DoorError {
     Panicked(#[from] Panicked),
 }
 
-impl Door {
+impl HttpApi {
     pub(crate) fn new(
         keys: Arc<SealingKeys>,
         pool: Arc<Pool>,
+        watches: Arc<Watches>,
         accept_deprecated_data: bool,
     ) -> Self {
-        let share = Semaphore::new((pool.threads() / 2).max(1));
+        // More threads would need more memory than such requests may take.
+        let share = Semaphore::new((pool.threads() / 2).clamp(1, 4));
         Self {
             keys,
             pool,
+            watches,
             share,
+            heavy: Semaphore::new(1),
             accept_deprecated_data,
             ready: AtomicBool::new(false),
         }
     }
 
-    /// From now on the readiness probe succeeds.
+    /// From now on the readiness probe succeeds while the watches work.
     pub(crate) fn open(&self) {
         self.ready.store(true, Ordering::Release);
     }
 
-    /// C81.
-    pub(crate) fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire)
+    /// Returns why this process is not ready: it has no key to seal with or has not looked up its namespaces (C81), or a
+    /// watch has not worked for a minute.
+    pub(crate) fn unready(&self) -> Option<String> {
+        if !self.ready.load(Ordering::Acquire) {
+            return Some("not ready\n".to_owned());
+        }
+        let watch = self.watches.dead(DEAD_WATCH)?;
+        Some(format!("not ready: the watch of {watch} does not work\n"))
     }
 
     /// The certificate to seal with.
@@ -94,22 +120,22 @@ impl Door {
         self.keys.certificate()
     }
 
-    /// Tells whether every value opens in this place.
-    pub(crate) async fn verify(&self, body: Bytes) -> Result<bool, DoorError> {
+    /// Returns true if every value opens under this name and namespace.
+    pub(crate) async fn verify(&self, body: Bytes) -> Result<bool, HttpApiError> {
         self.with_keys(body, |sealed, keys, options| {
             Ok(keys.with(|ring| verify(&sealed, ring, &options)).is_ok())
         })
         .await
     }
 
-    /// Seals every value anew, without a look at the template.
-    pub(crate) async fn rotate(&self, body: Bytes) -> Result<Rotated, DoorError> {
+    /// Seals every value again for the newest key; the template is not looked at.
+    pub(crate) async fn rotate(&self, body: Bytes) -> Result<Rotated, HttpApiError> {
         self.with_keys(body, |sealed, keys, options| {
             keys.with(|ring| {
-                // C84: undecryptable comes before keyless.
+                // A value that cannot be decrypted is reported before a missing key (C84).
                 verify_first(ring.is_empty(), &sealed)?;
-                let to = ring.newest().ok_or(DoorError::NoKeys)?;
-                let to = to.certificate().ok_or(DoorError::NoKeys)?;
+                let to = ring.newest().ok_or(HttpApiError::NoKeys)?;
+                let to = to.certificate().ok_or(HttpApiError::NoKeys)?;
                 let renewed = reseal(&sealed, ring, to, Refresh::All, &options).map_err(refused)?;
                 if renewed.realigned {
                     tracing::warn!(
@@ -119,7 +145,7 @@ impl Door {
                     );
                 }
                 let mut json = serde_json::to_value(&renewed.sealed)
-                    .map_err(|error| DoorError::Seal(error.to_string()))?;
+                    .map_err(|error| HttpApiError::Seal(error.to_string()))?;
                 if let Some(fields) = json.as_object_mut() {
                     fields.remove("apiVersion");
                     fields.remove("kind");
@@ -137,10 +163,14 @@ impl Door {
             SealedSecret,
             Arc<SealingKeys>,
             UnsealOptions<'static>,
-        ) -> Result<T, DoorError>
+        ) -> Result<T, HttpApiError>
         + Send
         + 'static,
-    ) -> Result<T, DoorError> {
+    ) -> Result<T, HttpApiError> {
+        let _heavy = match body.len() > HEAVY {
+            true => Some(self.heavy.acquire().await.expect("never closed")),
+            false => None,
+        };
         let _share = self.share.acquire().await.expect("never closed");
         let keys = Arc::clone(&self.keys);
         let options = UnsealOptions {
@@ -153,50 +183,67 @@ impl Door {
     }
 }
 
-fn verify_first(empty: bool, sealed: &SealedSecret) -> Result<(), DoorError> {
+fn verify_first(empty: bool, sealed: &SealedSecret) -> Result<(), HttpApiError> {
     match empty && sealed.spec.encrypted_data.is_empty() && sealed.spec.data.is_none() {
-        true => Err(DoorError::NoKeys),
-        false if empty => Err(DoorError::Unseal("no key could decrypt secret".to_owned())),
+        true => Err(HttpApiError::NoKeys),
+        false if empty => Err(HttpApiError::Unseal(
+            "no key could decrypt secret".to_owned(),
+        )),
         false => Ok(()),
     }
 }
 
-fn refused(error: SealError) -> DoorError {
+fn refused(error: SealError) -> HttpApiError {
     match error {
-        SealError::Unseal(UnsealError::Items(items)) => DoorError::Unseal(items.to_string()),
-        SealError::Unseal(error) => DoorError::Unseal(error.to_string()),
-        error => DoorError::Seal(error.to_string()),
+        SealError::Unseal(UnsealError::Items(items)) => HttpApiError::Unseal(items.to_string()),
+        SealError::Unseal(error) => HttpApiError::Unseal(error.to_string()),
+        error => HttpApiError::Seal(error.to_string()),
     }
 }
 
 /// Reads one SealedSecret in JSON or YAML; unlike in a watch, kind and version must be there.
-fn decode(body: &[u8]) -> Result<SealedSecret, DoorError> {
-    #[derive(Deserialize, Default)]
-    #[serde(rename_all = "camelCase", default)]
-    struct Type {
-        api_version: String,
-        kind: String,
+fn decode(body: &[u8]) -> Result<SealedSecret, HttpApiError> {
+    let fields = body.iter().filter(|byte| b",:[\n".contains(byte));
+    if fields.count() > MOST_FIELDS {
+        return Err(HttpApiError::TooManyFields);
     }
-    let text = std::str::from_utf8(body).map_err(|_| DoorError::Unreadable)?;
-    let json: serde_json::Value = match text.trim_start().starts_with('{') {
-        true => serde_json::from_str(text).map_err(|_| DoorError::Unreadable)?,
-        false => yaml(text)?,
-    };
-    let Type { api_version, kind } =
-        serde_json::from_value(json.clone()).map_err(|_| DoorError::Unreadable)?;
-    if api_version != API_VERSION || kind != KIND {
-        return Err(DoorError::OtherKind { api_version, kind });
+    let text = std::str::from_utf8(body).map_err(|_| HttpApiError::Unreadable)?;
+    let unreadable = |_| HttpApiError::Unreadable;
+    if text.trim_start().starts_with('{') {
+        serde_json::from_str::<Type>(text)
+            .map_err(unreadable)?
+            .check()?;
+        return serde_json::from_str(text).map_err(unreadable);
     }
-    serde_json::from_value(json).map_err(|_| DoorError::Unreadable)
+    let json = yaml(text)?;
+    Type::deserialize(&json).map_err(unreadable)?.check()?;
+    serde_json::from_value(json).map_err(unreadable)
 }
 
-fn yaml(text: &str) -> Result<serde_json::Value, DoorError> {
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Type {
+    api_version: String,
+    kind: String,
+}
+
+impl Type {
+    fn check(self) -> Result<(), HttpApiError> {
+        let Self { api_version, kind } = self;
+        match api_version == API_VERSION && kind == KIND {
+            true => Ok(()),
+            false => Err(HttpApiError::OtherKind { api_version, kind }),
+        }
+    }
+}
+
+fn yaml(text: &str) -> Result<serde_json::Value, HttpApiError> {
     let documents: Vec<serde_json::Value> =
-        serde_saphyr::from_multiple(text).map_err(|_| DoorError::Unreadable)?;
+        serde_saphyr::from_multiple(text).map_err(|_| HttpApiError::Unreadable)?;
     let mut documents = documents.into_iter().filter(|document| !document.is_null());
-    let first = documents.next().ok_or(DoorError::Unreadable)?;
+    let first = documents.next().ok_or(HttpApiError::Unreadable)?;
     match documents.next() {
-        Some(_) => Err(DoorError::SeveralDocuments),
+        Some(_) => Err(HttpApiError::SeveralDocuments),
         None => Ok(first),
     }
 }
@@ -212,7 +259,7 @@ mod tests {
 
     use super::*;
 
-    fn door(with_key: bool) -> (Door, Certificate) {
+    fn http_api(with_key: bool) -> (HttpApi, Certificate) {
         let key = PrivateKey::generate(2048).unwrap();
         let certificate = Certificate::self_signed(&key, "", 1_700_000_000, 60).unwrap();
         let copy = Certificate::from_der(certificate.der()).unwrap();
@@ -220,7 +267,8 @@ mod tests {
         if with_key {
             keys.insert(SealingKey::new("k", key, certificate, 1));
         }
-        (Door::new(keys, Arc::new(Pool::start()), true), copy)
+        let pool = Arc::new(Pool::start());
+        (HttpApi::new(keys, pool, Arc::default(), true), copy)
     }
 
     fn sealed(to: &Certificate) -> serde_json::Value {
@@ -235,21 +283,21 @@ mod tests {
 
     #[tokio::test]
     async fn i41_t23_verify_only_decrypts() {
-        let (door, certificate) = door(true);
+        let (api, certificate) = http_api(true);
         let mut json = sealed(&certificate);
         json["spec"]["template"]["data"] = serde_json::json!({"x": "{{ fail \"no\" }}"});
-        assert!(door.verify(body(&json)).await.unwrap());
+        assert!(api.verify(body(&json)).await.unwrap());
         json["metadata"]["name"] = "b".into();
-        assert!(!door.verify(body(&json)).await.unwrap());
+        assert!(!api.verify(body(&json)).await.unwrap());
     }
 
     #[tokio::test]
     async fn i42_t47_rotate_keeps_template_data_and_runs_nothing() {
-        let (door, certificate) = door(true);
+        let (api, certificate) = http_api(true);
         let mut json = sealed(&certificate);
         let data = serde_json::json!({"x": "{{ fail .foo }}"});
         json["spec"]["template"]["data"] = data.clone();
-        let Rotated(text) = door.rotate(body(&json)).await.unwrap();
+        let Rotated(text) = api.rotate(body(&json)).await.unwrap();
         let rotated: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert!(rotated.get("kind").is_none() && rotated.get("apiVersion").is_none());
         assert_eq!(rotated["spec"]["template"]["data"], data);
@@ -265,25 +313,25 @@ mod tests {
 
     #[tokio::test]
     async fn t1_a_template_cannot_widen_the_scope_in_rotate() {
-        let (door, certificate) = door(true);
+        let (api, certificate) = http_api(true);
         let mut json = sealed(&certificate);
         json["spec"]["template"]["metadata"]["annotations"] =
             serde_json::json!({"sealedsecrets.bitnami.com/cluster-wide": "true"});
-        let Rotated(text) = door.rotate(body(&json)).await.unwrap();
+        let Rotated(text) = api.rotate(body(&json)).await.unwrap();
         assert!(!text.contains("cluster-wide"));
     }
 
     #[tokio::test]
     async fn c84_i46_without_keys_there_are_errors_and_no_crash() {
-        let (door, certificate) = door(false);
+        let (api, certificate) = http_api(false);
         let json = sealed(&certificate);
-        assert!(door.certificate().is_none());
-        assert!(!door.verify(body(&json)).await.unwrap());
-        assert!(door.rotate(body(&json)).await.is_err());
+        assert!(api.certificate().is_none());
+        assert!(!api.verify(body(&json)).await.unwrap());
+        assert!(api.rotate(body(&json)).await.is_err());
         let mut none = json;
         none["spec"]["encryptedData"] = serde_json::json!({});
-        assert!(door.verify(body(&none)).await.unwrap());
-        let error = door.rotate(body(&none)).await.err().unwrap();
+        assert!(api.verify(body(&none)).await.unwrap());
+        let error = api.rotate(body(&none)).await.err().unwrap();
         assert!(error.to_string().ends_with("key registry has no keys"));
     }
 
@@ -295,13 +343,25 @@ mod tests {
         let twice = format!("{yaml}---\n{yaml}");
         assert!(matches!(
             decode(twice.as_bytes()),
-            Err(DoorError::SeveralDocuments)
+            Err(HttpApiError::SeveralDocuments)
         ));
-        assert!(matches!(decode(b"{}"), Err(DoorError::OtherKind { .. })));
+        assert!(matches!(decode(b"{}"), Err(HttpApiError::OtherKind { .. })));
         assert!(matches!(
             decode(br#"{"apiVersion":"v1","kind":"Secret"}"#),
-            Err(DoorError::OtherKind { .. })
+            Err(HttpApiError::OtherKind { .. })
         ));
-        assert!(matches!(decode(b"\xff"), Err(DoorError::Unreadable)));
+        assert!(matches!(decode(b"\xff"), Err(HttpApiError::Unreadable)));
+    }
+
+    #[test]
+    fn a_body_of_nothing_but_fields_is_refused_before_it_is_read() {
+        for unit in ["[", "0,", "a: 0\n"] {
+            let body = unit.repeat(LARGEST_BODY / unit.len());
+            let refused = decode(body.as_bytes());
+            assert!(
+                matches!(refused, Err(HttpApiError::TooManyFields)),
+                "{unit}"
+            );
+        }
     }
 }

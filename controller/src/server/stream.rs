@@ -1,54 +1,41 @@
-//! A connection on which an answer has only so much time to be taken.
+//! A TCP connection on which an answer has only so much time to be taken, and which reports when it has been.
 //!
-//! Without it, a caller who asks and does not read keeps a connection and its answer for as long as he likes.
+//! Without a deadline, a client that asks and does not read keeps a connection and its answer for as long as it likes.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Sleep, sleep_until};
 
-/// When the answer that is under way has to be written; set by whoever sees a request begin.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Deadline(Arc<Mutex<Option<Instant>>>);
+use super::connections::Connection;
 
-impl Deadline {
-    /// Sets the time for the answer to the request that has just begun.
-    pub(super) fn set(&self, when: Instant) {
-        *self.0.lock().expect("nobody panics with it") = Some(when);
-    }
-
-    fn get(&self) -> Option<Instant> {
-        *self.0.lock().expect("nobody panics with it")
-    }
-}
-
-/// A TCP connection that fails when a write is still waiting at its deadline.
+/// A TCP connection that fails when a write is still waiting at the connection's deadline.
 pub(super) struct Timed {
     stream: TcpStream,
-    deadline: Deadline,
+    connection: Arc<Connection>,
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl Timed {
-    pub(super) fn new(stream: TcpStream, deadline: Deadline) -> Self {
+    pub(super) fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
         Self {
             stream,
-            deadline,
+            connection,
             alarm: None,
         }
     }
 
-    /// Gives the outcome of a write, or the end of the patience with one that waits.
+    /// Returns the outcome of a write, or an error for one that is still waiting at the deadline.
     fn judge<T>(
         &mut self,
         context: &mut Context<'_>,
         outcome: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        let (Poll::Pending, Some(deadline)) = (&outcome, self.deadline.get()) else {
+        let (Poll::Pending, Some(deadline)) = (&outcome, self.connection.deadline()) else {
             self.alarm = None;
             return outcome;
         };
@@ -100,6 +87,10 @@ impl AsyncWrite for Timed {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.stream).poll_flush(context);
+        if outcome.is_ready() {
+            // Hyper flushes the stream only when its own buffer is empty.
+            self.connection.flushed();
+        }
         self.judge(context, outcome)
     }
 

@@ -1,0 +1,124 @@
+use std::time::Duration;
+
+use hyper::{Method, StatusCode};
+
+use super::*;
+
+fn leading(omit_secret_labels: bool) -> Metrics {
+    let metrics = Metrics::new(omit_secret_labels);
+    metrics.show_leading(true);
+    metrics
+}
+
+#[test]
+fn c69_to_c75_names_and_labels_are_upstreams() {
+    let metrics = leading(false);
+    metrics.unseal_requested();
+    metrics.unseal_failed(Failure::Unmanaged, "ns");
+    metrics.show_conditions("ns", "a", "app", vec![("Synced".into(), -1)]);
+    let (method, code) = (Method::POST, StatusCode::TOO_MANY_REQUESTS);
+    metrics.http_request("/v1/verify", &method, code, Duration::from_millis(7));
+    let text = metrics.text();
+    for line in [
+        "# TYPE sealed_secrets_controller_build_info gauge\nsealed_secrets_controller_build_info{revision=\"v",
+        "# HELP sealed_secrets_controller_unseal_requests_total Total number of sealed secret unseal requests\n# TYPE sealed_secrets_controller_unseal_requests_total counter\nsealed_secrets_controller_unseal_requests_total 1\n",
+        "sealed_secrets_controller_unseal_errors_total{namespace=\"ns\",reason=\"unmanaged\"} 1\n",
+        "# HELP sealed_secrets_controller_condition_info Current SealedSecret condition status. Values are -1 (false), 0 (unknown or absent), 1 (true)\n# TYPE sealed_secrets_controller_condition_info gauge\n",
+        "sealed_secrets_controller_condition_info{condition=\"Synced\",name=\"a\",namespace=\"ns\",ss_app_kubernetes_io_instance=\"app\"} -1\n",
+        "sealed_secrets_controller_http_requests_total{code=\"429\",method=\"post\",path=\"/v1/verify\"} 1\n",
+        "# TYPE sealed_secrets_controller_http_request_duration_seconds histogram\n",
+        "sealed_secrets_controller_http_request_duration_seconds_bucket{method=\"post\",path=\"/v1/verify\",le=\"0.005\"} 0\n",
+        "sealed_secrets_controller_http_request_duration_seconds_bucket{method=\"post\",path=\"/v1/verify\",le=\"0.01\"} 1\n",
+        "sealed_secrets_controller_http_request_duration_seconds_bucket{method=\"post\",path=\"/v1/verify\",le=\"10\"} 1\n",
+        "sealed_secrets_controller_http_request_duration_seconds_bucket{method=\"post\",path=\"/v1/verify\",le=\"+Inf\"} 1\n",
+        "process_resident_memory_bytes ",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn t35_series_go_with_the_object_and_with_its_label() {
+    let metrics = leading(false);
+    metrics.show_conditions("ns", "a", "old", vec![("Synced".into(), 1)]);
+    metrics.show_conditions("ns", "a", "new", vec![("Synced".into(), 1)]);
+    let text = metrics.text();
+    assert!(text.contains("\"new\"") && !text.contains("\"old\""));
+    metrics.forget_conditions("ns", "a");
+    assert!(!metrics.text().contains("condition_info"));
+}
+
+#[test]
+fn series_of_objects_go_with_the_lead_and_come_back_with_it() {
+    let metrics = leading(false);
+    let show = || metrics.show_conditions("ns", "a", "", vec![("Synced".into(), -1)]);
+    show();
+    assert!(metrics.text().contains("sealwright_leader 1\n"));
+    metrics.show_leading(false);
+    // A worker that was still at it.
+    show();
+    let text = metrics.text();
+    assert!(!text.contains("condition_info"), "{text}");
+    assert!(text.contains("sealwright_leader 0\n"), "{text}");
+    metrics.show_leading(true);
+    show();
+    assert!(metrics.text().contains("condition_info"));
+}
+
+#[test]
+fn c80_i44_no_series_names_a_sealed_secret_when_asked() {
+    let metrics = leading(true);
+    metrics.show_conditions("ns", "hidden", "", vec![("Synced".into(), 1)]);
+    assert!(!metrics.text().contains("condition_info"));
+}
+
+#[test]
+fn label_values_are_escaped() {
+    let metrics = leading(false);
+    metrics.show_conditions("ns", "a", "x\"y\\z\n", vec![("Synced".into(), 1)]);
+    let text = metrics.text();
+    assert!(text.contains(r#"instance="x\"y\\z\n"}"#), "{text}");
+}
+
+#[test]
+fn methods_that_clients_invent_are_one_series() {
+    let metrics = leading(false);
+    for number in 0..1000 {
+        let method = Method::from_bytes(format!("M{number}").as_bytes()).unwrap();
+        metrics.http_request("/v1/verify", &method, StatusCode::OK, Duration::ZERO);
+    }
+    let text = metrics.text();
+    let series = "http_requests_total{code=\"200\",method=\"unknown\",path=\"/v1/verify\"} 1000\n";
+    assert!(text.contains(series), "{text}");
+    assert_eq!(text.matches("http_requests_total{").count(), 1);
+}
+
+#[test]
+fn keys_and_queues_are_looked_at_when_they_are_asked_for() {
+    let metrics = leading(false);
+    let none = metrics.text();
+    assert!(!none.contains("sealing_key") && !none.contains("queue_depth"));
+    metrics.show_keys(|| KeyMetrics {
+        keys: 2,
+        created: Some(1_700_000_000),
+        expires: None,
+        renew_period: 60.0,
+    });
+    metrics.show_queues(|| {
+        let depth = QueueDepth {
+            backlog: 7,
+            ..QueueDepth::default()
+        };
+        vec![("SealedSecret", depth)]
+    });
+    let text = metrics.text();
+    for line in [
+        "sealwright_sealing_keys 2\n",
+        "sealwright_sealing_key_created_timestamp_seconds 1700000000\n",
+        "sealwright_queue_depth{kind=\"SealedSecret\",state=\"backlog\"} 7\n",
+        "sealwright_queue_depth{kind=\"SealedSecret\",state=\"ready\"} 0\n",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert!(!text.contains("expiry"));
+}

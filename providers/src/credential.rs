@@ -50,6 +50,11 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// Returns true for a cluster-wide store that is looked at without anyone who uses it.
+    pub fn is_unbound(&self) -> bool {
+        self.kind == StoreKind::Cluster && self.consumer_namespace.is_none()
+    }
+
     /// Returns the namespace in which a reference of the store is looked up.
     ///
     /// References of a SecretStore lie in the store's own namespace and may not name another one. Those of a

@@ -164,8 +164,7 @@ impl<'a> Json<'a> {
 
 /// The text of a number: whole numbers as they stand, others in the shortest plain decimal (gjson).
 fn plain_number(raw: &[u8]) -> SecretBytes {
-    let digits = raw.strip_prefix(b"-").unwrap_or(raw);
-    if digits.iter().all(u8::is_ascii_digit) {
+    if is_whole(raw) {
         return SecretBytes::copy_of(raw);
     }
     let number: Option<f64> = std::str::from_utf8(raw)
@@ -179,12 +178,20 @@ fn plain_number(raw: &[u8]) -> SecretBytes {
     )
 }
 
+/// Returns true if the text of a number is digits only.
+fn is_whole(raw: &[u8]) -> bool {
+    raw.strip_prefix(b"-")
+        .unwrap_or(raw)
+        .iter()
+        .all(u8::is_ascii_digit)
+}
+
 /// How numbers are written again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Numbers {
     /// As they are spelled.
     Literal,
-    /// As Go writes the nearest float64.
+    /// As Go writes the nearest float64; whole numbers keep their digits, where Go loses those beyond 2^53.
     Float,
 }
 
@@ -224,7 +231,7 @@ pub fn encode(value: Json<'_>, numbers: Numbers, out: &mut SecretWriter) {
             Html::Escaped,
             out,
         ),
-        Kind::Number if numbers == Numbers::Float => {
+        Kind::Number if numbers == Numbers::Float && !is_whole(value.0) => {
             let number: f64 = std::str::from_utf8(value.0)
                 .ok()
                 .and_then(|text| text.parse().ok())
@@ -329,6 +336,23 @@ pub fn object_of_texts(map: &SecretMap) -> Result<SecretBytes, StoreError> {
     }
     out.push_byte(b'}');
     Ok(out.finish())
+}
+
+/// Writes an object of members that are JSON already.
+pub fn object_of_raw(members: &BTreeMap<String, SecretBytes>) -> SecretBytes {
+    let size = members.iter().map(|(name, raw)| name.len() + raw.len() + 6);
+    let mut out = SecretWriter::with_capacity(size.sum::<usize>() + 2);
+    out.push_byte(b'{');
+    for (count, (name, raw)) in members.iter().enumerate() {
+        if count > 0 {
+            out.push_byte(b',');
+        }
+        write_text(name.as_bytes(), Html::Plain, &mut out);
+        out.push_byte(b':');
+        out.push(raw.expose());
+    }
+    out.push_byte(b'}');
+    out.finish()
 }
 
 /// Reads the members of a JSON object as names and values: strings without their quotes, everything else as it stands.
@@ -600,7 +624,7 @@ mod tests {
         );
         assert_eq!(
             encoded(text, Numbers::Float),
-            r#"{"a":"\u003c\u0026\u003e","b":[1000,12345678901234567000,1e+21,1e-7]}"#
+            r#"{"a":"\u003c\u0026\u003e","b":[1000,12345678901234567890,1e+21,1e-7]}"#
         );
     }
 

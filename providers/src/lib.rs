@@ -40,10 +40,18 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod address;
+#[cfg(feature = "clients")]
+pub mod backoff;
 pub mod credential;
 pub mod fake;
+pub mod file;
+#[cfg(feature = "clients")]
+pub mod http;
 pub mod json;
 pub mod outcome;
 pub mod remote;
 pub mod settings;
 pub mod store;
+#[cfg(feature = "clients")]
+pub mod vault;

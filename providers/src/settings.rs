@@ -216,9 +216,35 @@ pub fn authority_bundle(text: &str) -> Result<Vec<u8>, StoreError> {
     )
 }
 
+/// Reads a duration such as `1m30s`.
+///
+/// # Errors
+///
+/// Says which field is none.
+#[cfg(feature = "clients")]
+pub(crate) fn duration(field: &str, text: &str) -> Result<std::time::Duration, StoreError> {
+    text.parse::<jiff::SignedDuration>()
+        .ok()
+        .and_then(|duration| std::time::Duration::try_from(duration).ok())
+        .ok_or_else(|| {
+            StoreError::invalid(format!("`{field}` is no duration such as 1m30s")).public()
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_gos() {
+        use std::time::Duration;
+        assert_eq!(duration("x", "1m30s").unwrap(), Duration::from_secs(90));
+        assert_eq!(duration("x", "1.5h").unwrap(), Duration::from_secs(5400));
+        assert_eq!(duration("x", "300ms").unwrap(), Duration::from_millis(300));
+        for bad in ["", "10", "-1s", "1x"] {
+            assert!(duration("x", bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn a_bundle_is_pem_or_base64_of_it() {

@@ -13,7 +13,9 @@ use futures::future::BoxFuture;
 use sealwright_crypto::secret::SecretBytes;
 
 pub use self::config::{OTHER_PROVIDERS, StoreConfig};
+use crate::address::Guard;
 use crate::credential::{Credentials, NoCredentials, Scope};
+use crate::file::Files;
 use crate::outcome::{Absent, Answer, Outcome, StoreError, Trouble};
 use crate::remote::{Find, PushItem, PushSource, RemoteRef, SecretMap};
 use crate::settings::RetrySettings;
@@ -26,6 +28,10 @@ pub struct Connection {
     pub scope: Scope,
     /// `spec.retrySettings` of the store.
     pub retry: Option<RetrySettings>,
+    /// Which addresses the store may not have.
+    pub guard: Guard,
+    /// The folder that relative paths of File stores begin at. Without one there are no File stores.
+    pub files: Option<Files>,
 }
 
 impl Default for Connection {
@@ -35,6 +41,8 @@ impl Default for Connection {
             credentials: Arc::new(NoCredentials),
             scope: Scope::default(),
             retry: None,
+            guard: Guard::default(),
+            files: None,
         }
     }
 }
@@ -153,8 +161,9 @@ pub struct Match {
 pub enum Content {
     /// It came with the listing.
     Here(SecretBytes),
-    /// It has to be read; a proved absence means that it vanished meanwhile, and it is left out.
-    At(RemoteRef),
+    /// It has to be read, and its whole value is meant. A proved absence means that it vanished meanwhile, and it is
+    /// left out.
+    At(ReadKey),
 }
 
 /// Whether a write is made or only said.
@@ -344,6 +353,12 @@ pub trait Store: Send + Sync {
         })
     }
 
+    /// Names that are near a key, for a person who has mistyped it. Nothing when they cannot be seen.
+    fn neighbours<'a>(&'a self, at: &'a RemoteRef) -> BoxFuture<'a, Vec<String>> {
+        let _ = at;
+        Box::pin(async { Vec::new() })
+    }
+
     /// Gives up what the store was lent, such as a token that it signed in for.
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async { Ok(()) })
@@ -384,7 +399,12 @@ pub trait Store: Send + Sync {
             for Match { name, content } in matches {
                 let value = match content {
                     Content::Here(value) => Some(value),
-                    Content::At(at) => self.get(&at).await?.found(),
+                    Content::At(key) => match self.read(&key).await? {
+                        Answer::Found(payload) => self
+                            .value(&RemoteRef::new(name.as_str()), &payload)?
+                            .found(),
+                        Answer::Absent(_) => None,
+                    },
                 };
                 if let Some(value) = value {
                     found.insert(name, value);

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{Capabilities, Connection, Store};
 use crate::credential::{Need, Scope};
 use crate::fake::FakeStore;
+use crate::file::FileStore;
 use crate::outcome::{StoreError, Trouble, shown};
 use crate::settings::aws::AwsSettings;
 use crate::settings::fake::FakeSettings;
@@ -19,6 +20,8 @@ use crate::settings::file::FileSettings;
 use crate::settings::kubernetes::KubernetesSettings;
 use crate::settings::vault::{OpenBaoSettings, VaultSettings};
 use crate::settings::webhook::WebhookSettings;
+#[cfg(feature = "clients")]
+use crate::vault::VaultStore;
 
 /// The provider part of a store's manifest: exactly one of the providers, with its settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -218,6 +221,16 @@ impl StoreConfig {
         self.check(&connection.scope)?;
         match self {
             Self::Fake(settings) => Ok(Arc::new(FakeStore::new(settings, &connection.scope))),
+            Self::File(settings) => Ok(Arc::new(FileStore::new(
+                settings,
+                connection.files.as_ref(),
+            )?)),
+            #[cfg(feature = "clients")]
+            Self::Vault(settings) => Ok(Arc::new(VaultStore::vault(settings, connection).await?)),
+            #[cfg(feature = "clients")]
+            Self::OpenBao(settings) => {
+                Ok(Arc::new(VaultStore::openbao(settings, connection).await?))
+            }
             Self::Other(other) => Err(other.missing()),
             _ => Err(StoreError::new(
                 Trouble::Unsupported,

@@ -1,0 +1,958 @@
+//! Reading and writing the values of a KV engine.
+
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use futures::stream::{self, StreamExt};
+use sealwright_crypto::secret::{SecretBytes, SecretWriter};
+
+use super::client::{Call, Reply};
+use super::{Dialect, VaultStore};
+use crate::json::{self, Html, Json, Kind, Numbers, write_text};
+use crate::outcome::{Absent, Answer, Outcome, Proof, StoreError, Trouble, shown};
+use crate::remote::{Find, MetadataPolicy, PushItem, PushSource, RemoteRef, SecretMap};
+use crate::settings::vault::KvVersion;
+use crate::store::{
+    Capabilities, Content, Deleted, Inspection, Match, Payload, Pushed, ReadKey, Step, Store,
+    Validation, WriteMode,
+};
+
+/// For how long an engine that was seen counts as being there.
+const ENGINE_TRUSTED: Duration = Duration::from_secs(60);
+/// How many names one search may list.
+const MOST_NAMES: usize = 100_000;
+/// How many folders are listed at once.
+const LISTINGS: usize = 8;
+/// The mark of what was pushed from here.
+const MANAGER: (&str, &str) = ("managed-by", "external-secrets");
+
+impl VaultStore {
+    fn version(&self, at: &RemoteRef) -> Result<Option<String>, StoreError> {
+        let Some(version) = at.wanted_version() else {
+            return Ok(None);
+        };
+        if self.engine.version == KvVersion::V1 {
+            return match self.dialect {
+                Dialect::Vault => Ok(None),
+                Dialect::OpenBao => Err(StoreError::invalid(
+                    "OpenBao KVv1 secrets do not support versioning (use KVv2)",
+                )
+                .public()),
+            };
+        }
+        match version.parse::<u64>() {
+            Ok(number) => Ok(Some(number.to_string())),
+            Err(_) => Err(StoreError::invalid(format!(
+                "the version {:?} is no number",
+                shown(version)
+            ))
+            .public()),
+        }
+    }
+
+    async fn read_value(&self, key: &ReadKey) -> Outcome<Payload> {
+        let version = key.version.as_deref();
+        let query: Vec<(&str, &str)> = version
+            .map(|version| ("version", version))
+            .into_iter()
+            .collect();
+        let call = Call {
+            query: &query,
+            ..Call::get(&key.key)
+        };
+        let body = match self.client.call(call).await? {
+            Reply::Nothing => {
+                self.prove_engine(&key.key).await?;
+                let proof = match version {
+                    Some(_) => Proof::NoSuchVersion,
+                    None => Proof::NoSuchKey,
+                };
+                return Ok(Answer::Absent(Absent::proved(proof)));
+            }
+            Reply::Done => return Err(self.malformed("it has no body")),
+            Reply::Data(body) | Reply::Gone(body) => body,
+        };
+        let root = Json::parse(body.expose()).map_err(|_| self.malformed("it is no JSON"))?;
+        let data = root
+            .member("data")
+            .ok_or_else(|| self.malformed("failed to find data field"))?;
+        let value = match self.engine.version {
+            KvVersion::V1 => data,
+            KvVersion::V2 => {
+                let known = data
+                    .member("metadata")
+                    .filter(|known| known.kind() == Kind::Object);
+                match (data.member("data"), known) {
+                    (Some(value), Some(known)) if value.kind() == Kind::Null => {
+                        let deleted = known
+                            .member("deletion_time")
+                            .and_then(Json::string)
+                            .is_some_and(|time| !time.expose().is_empty());
+                        let destroyed = known.member("destroyed").is_some_and(Json::is_true);
+                        if deleted || destroyed {
+                            return Ok(Answer::Absent(Absent::proved(Proof::Deleted)));
+                        }
+                        return Err(self.malformed("it has no data, and does not say why"));
+                    }
+                    (Some(value), Some(_)) => {
+                        self.saw_engine();
+                        value
+                    }
+                    (Some(_), None) | (None, _) => {
+                        return Err(StoreError::new(
+                            Trouble::Invalid,
+                            "failed to find data field: the engine keeps no versions (v1)",
+                        )
+                        .public()
+                        .with_hint("set `version: v1`, or look at `path`"));
+                    }
+                }
+            }
+        };
+        if value.kind() != Kind::Object {
+            return Err(self.malformed("its data is no object"));
+        }
+        Ok(Answer::Found(Payload::whole(SecretBytes::copy_of(
+            value.raw(),
+        ))))
+    }
+
+    /// Reads what is known about a key, as an object of strings.
+    async fn read_metadata(&self, key: &ReadKey) -> Outcome<Payload> {
+        let Some(body) = self.metadata_of(&key.key).await? else {
+            return Err(StoreError::new(Trouble::Missing, "secret not found").public());
+        };
+        let root = Json::parse(body.expose()).map_err(|_| self.malformed("it is no JSON"))?;
+        let data = root
+            .member("data")
+            .filter(|data| data.kind() == Kind::Object)
+            .ok_or_else(|| self.malformed("failed to find data field"))?;
+        let mut known = SecretMap::new();
+        for name in ["created_time", "current_version", "delete_version_after"] {
+            if let Some(value) = data.member(name) {
+                known.insert(name.to_owned(), value.unquoted());
+            }
+        }
+        let custom = data.member("custom_metadata");
+        for (name, value) in custom.into_iter().flat_map(Json::members) {
+            known.insert(name.expose().to_owned(), value.unquoted());
+        }
+        Ok(Answer::Found(Payload::whole(json::object_of_texts(
+            &known,
+        )?)))
+    }
+
+    async fn metadata_of(&self, path: &str) -> Result<Option<SecretBytes>, StoreError> {
+        match self.client.call(Call::get(path)).await? {
+            Reply::Data(body) => Ok(Some(body)),
+            Reply::Nothing => {
+                self.prove_engine(path).await?;
+                Ok(None)
+            }
+            Reply::Done | Reply::Gone(_) => Err(self.malformed("it has no body")),
+        }
+    }
+
+    fn malformed(&self, what: &str) -> StoreError {
+        StoreError::new(
+            Trouble::Malformed,
+            format!("the answer is not one of a KV engine: {what}"),
+        )
+    }
+
+    fn saw_engine(&self) {
+        *self
+            .engine_seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Makes sure that an engine of the configured version is mounted there. Without it, "nothing there" proves nothing:
+    /// an engine of the other version answers so to every key.
+    async fn prove_engine(&self, path: &str) -> Result<(), StoreError> {
+        let seen = *self
+            .engine_seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if seen.is_some_and(|seen| seen.elapsed() < ENGINE_TRUSTED) {
+            return Ok(());
+        }
+        let path = match &self.engine.mount {
+            Some(mount) => mount.clone(),
+            None => path.trim_matches('/').to_owned(),
+        };
+        let question = format!("sys/internal/ui/mounts/{path}");
+        let unproved = |why: &str| {
+            StoreError::new(
+                Trouble::Missing,
+                format!("nothing is there, and that the engine is cannot be proved: {why}"),
+            )
+            .with_hint(format!(
+                "look at `path`, or allow `read` on `{}`",
+                shown(&question)
+            ))
+        };
+        let body = match self.client.call(Call::get(&question)).await {
+            Ok(Reply::Data(body)) => body,
+            Ok(_) => return Err(unproved("the server says nothing about its mounts")),
+            Err(error) if error.trouble() == Trouble::Forbidden => {
+                return Err(unproved("the token may not see the mount"));
+            }
+            Err(error) => return Err(error),
+        };
+        let root = Json::parse(body.expose()).map_err(|_| self.malformed("it is no JSON"))?;
+        let mount = root.member("data").unwrap_or(root);
+        let text = |value: Option<Json<'_>>| {
+            value
+                .and_then(Json::string)
+                .map(|text| text.expose().to_owned())
+                .unwrap_or_default()
+        };
+        let kind = text(mount.member("type"));
+        if !matches!(kind.as_str(), "kv" | "generic") {
+            return Err(StoreError::invalid(format!(
+                "expected mount type \"kv\" found \"{}\"",
+                shown(&kind)
+            ))
+            .with_hint("look at `path` of the store"));
+        }
+        let options = mount.member("options");
+        let version = text(options.and_then(|options| options.member("version")));
+        let found = if version == "2" {
+            KvVersion::V2
+        } else {
+            KvVersion::V1
+        };
+        if found != self.engine.version {
+            let number = |version| match version {
+                KvVersion::V1 => "1",
+                KvVersion::V2 => "2",
+            };
+            return Err(StoreError::invalid(format!(
+                "expected kv engine version {} found version {}",
+                number(self.engine.version),
+                number(found)
+            ))
+            .public()
+            .with_hint(format!("set `version: v{}`", number(found))));
+        }
+        self.saw_engine();
+        Ok(())
+    }
+
+    /// Lists the names below a folder. Folders that vanish meanwhile count as empty; the first one must be there.
+    async fn names(&self, mount: &str, inside: &str) -> Result<Option<Vec<String>>, StoreError> {
+        let mut names = Vec::new();
+        let mut folders = vec![inside.trim_end_matches('/').to_owned()];
+        let mut first = true;
+        while !folders.is_empty() {
+            let listings: Vec<_> = stream::iter(folders.drain(..))
+                .map(|folder| async move {
+                    let path = self.engine.listed(mount, &folder);
+                    let listed = self.list_folder(&path).await?;
+                    Ok::<_, StoreError>((folder, listed))
+                })
+                .buffered(LISTINGS)
+                .collect()
+                .await;
+            for listing in listings {
+                let (folder, listed) = listing?;
+                let Some(listed) = listed else {
+                    if first {
+                        return Ok(None);
+                    }
+                    continue;
+                };
+                for name in listed {
+                    let whole = match folder.as_str() {
+                        "" => name,
+                        folder => format!("{folder}/{name}"),
+                    };
+                    match whole.strip_suffix('/') {
+                        Some(folder) => folders.push(folder.to_owned()),
+                        None => names.push(whole),
+                    }
+                }
+                if names.len() + folders.len() > MOST_NAMES {
+                    return Err(StoreError::new(
+                        Trouble::TooLarge,
+                        format!("there are more than {MOST_NAMES} names below that path"),
+                    )
+                    .with_hint("narrow it down with `find.path`"));
+                }
+            }
+            first = false;
+        }
+        names.sort_unstable();
+        Ok(Some(names))
+    }
+
+    async fn list_folder(&self, path: &str) -> Result<Option<Vec<String>>, StoreError> {
+        let body = match self.client.call(Call::list(path)).await? {
+            Reply::Data(body) => body,
+            Reply::Nothing => {
+                self.prove_engine(path).await?;
+                return Ok(None);
+            }
+            Reply::Done | Reply::Gone(_) => return Err(self.malformed("it has no body")),
+        };
+        let root = Json::parse(body.expose()).map_err(|_| self.malformed("it is no JSON"))?;
+        let keys = root
+            .member("data")
+            .and_then(|data| data.member("keys"))
+            .filter(|keys| keys.kind() == Kind::Array)
+            .ok_or_else(|| self.malformed("it lists nothing"))?;
+        let names = keys.elements().filter_map(Json::string);
+        Ok(Some(names.map(|name| name.expose().to_owned()).collect()))
+    }
+
+    async fn find_names(&self, what: &Find) -> Outcome<Vec<Match>> {
+        if what.tags.is_some() && what.name.is_none() {
+            if self.dialect == Dialect::OpenBao {
+                return Err(StoreError::new(
+                    Trouble::Unsupported,
+                    "tag based search is not implemented",
+                )
+                .public());
+            }
+            if self.engine.version == KvVersion::V1 {
+                return Err(StoreError::new(
+                    Trouble::Unsupported,
+                    "cannot perform find by tag operations with kv version v1",
+                )
+                .public());
+            }
+        }
+        let (mount, inside) = self
+            .engine
+            .folder(what.path.as_deref().unwrap_or_default())?;
+        let Some(mut names) = self.names(&mount, &inside).await? else {
+            return Ok(Answer::Absent(Absent::proved(Proof::NothingListed)));
+        };
+        if let Some(pattern) = &what.name {
+            names.retain(|name| pattern.matches(name));
+        } else if let Some(tags) = what.tags.as_ref().filter(|tags| !tags.is_empty()) {
+            names = self.with_tags(&mount, names, tags).await?;
+        }
+        let matches = names.into_iter().map(|name| {
+            let key = ReadKey::value(self.engine.exact(&mount, &name), None);
+            Match {
+                name,
+                content: Content::At(key),
+            }
+        });
+        Ok(Answer::Found(matches.collect()))
+    }
+
+    async fn with_tags(
+        &self,
+        mount: &str,
+        names: Vec<String>,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<Vec<String>, StoreError> {
+        let judged: Vec<Result<Option<String>, StoreError>> = stream::iter(names)
+            .map(|name| async move {
+                let path = self.engine.listed(mount, &name);
+                let Some(body) = self.metadata_of(&path).await? else {
+                    return Ok(None);
+                };
+                let root = Json::parse(body.expose());
+                let root = root.map_err(|_| self.malformed("it is no JSON"))?;
+                let custom = root
+                    .member("data")
+                    .and_then(|data| data.member("custom_metadata"));
+                let agrees = tags.iter().all(|(tag, wanted)| {
+                    custom
+                        .and_then(|custom| custom.member(tag))
+                        .and_then(Json::string)
+                        .is_some_and(|value| value.expose() == wanted)
+                });
+                Ok(agrees.then_some(name))
+            })
+            .buffered(LISTINGS)
+            .collect()
+            .await;
+        let mut kept = Vec::new();
+        for judged in judged {
+            kept.extend(judged?);
+        }
+        Ok(kept)
+    }
+
+    /// Reads what a push or a deletion looks at first: the data, and what is known about it.
+    async fn current(&self, key: &str) -> Result<Current, StoreError> {
+        let path = self.engine.data(key)?;
+        let data = match self.read_value(&ReadKey::value(path.clone(), None)).await? {
+            Answer::Found(payload) => Some(payload),
+            Answer::Absent(_) => None,
+        };
+        let (managed, version, metadata) = match self.engine.version {
+            KvVersion::V1 => {
+                let managed = data.as_ref().is_some_and(|data| {
+                    Json::parse(data.bytes())
+                        .ok()
+                        .and_then(|data| data.member("custom_metadata"))
+                        .is_some_and(is_managed)
+                });
+                (managed, None, None)
+            }
+            KvVersion::V2 => {
+                let metadata = self.metadata_of(&self.engine.metadata(key)?).await?;
+                let known = metadata
+                    .as_ref()
+                    .and_then(|body| Json::parse(body.expose()).ok())
+                    .and_then(|root| root.member("data"));
+                let version = known
+                    .and_then(|known| known.member("current_version"))
+                    .and_then(Json::integer);
+                let mut managed = known
+                    .and_then(|known| known.member("custom_metadata"))
+                    .is_some_and(is_managed);
+                if !managed && data.is_some() {
+                    managed = self.is_managed_at_old_place(key).await?;
+                }
+                (managed, version, metadata)
+            }
+        };
+        Ok(Current {
+            path,
+            data,
+            managed,
+            version,
+            metadata,
+        })
+    }
+
+    async fn is_managed_at_old_place(&self, key: &str) -> Result<bool, StoreError> {
+        let Some(path) = self.engine.doubled_metadata(key) else {
+            return Ok(false);
+        };
+        let Some(body) = self.metadata_of(&path).await? else {
+            return Ok(false);
+        };
+        Ok(Json::parse(body.expose())
+            .ok()
+            .and_then(|root| root.member("data"))
+            .and_then(|data| data.member("custom_metadata"))
+            .is_some_and(is_managed))
+    }
+
+    async fn push_value(
+        &self,
+        source: &PushSource,
+        item: &PushItem,
+        mode: WriteMode,
+    ) -> Result<Pushed, StoreError> {
+        let value = source.value(item)?;
+        let current = self.current(&item.remote_key).await?;
+        if current.data.is_some() && !current.managed {
+            return Err(not_managed());
+        }
+        let before = current.data.as_ref().map(Payload::bytes);
+        let next = match item.wanted_property() {
+            Some(property) => with_property(before, property, &value)?,
+            None => {
+                let object = Json::parse(value.expose())
+                    .ok()
+                    .filter(|value| value.kind() == Kind::Object)
+                    .ok_or_else(|| {
+                        StoreError::invalid(
+                            "a value that is pushed without a property must be a JSON object",
+                        )
+                        .public()
+                    })?;
+                SecretBytes::copy_of(object.raw())
+            }
+        };
+        let same = before.is_some_and(|before| {
+            canonical(before, self.engine.version) == canonical(next.expose(), KvVersion::V2)
+        });
+        if same {
+            return Ok(Pushed::Unchanged);
+        }
+        let done = if before.is_some() {
+            Pushed::Updated
+        } else {
+            Pushed::Created
+        };
+        if mode == WriteMode::DryRun {
+            return Ok(done);
+        }
+        match self.engine.version {
+            KvVersion::V1 => {
+                let marked = with_manager(next.expose())?;
+                self.client.call(Call::put(&current.path, marked)).await?;
+            }
+            KvVersion::V2 => self.write_version(item, &current, &next).await?,
+        }
+        Ok(done)
+    }
+
+    /// Marks the key and writes a version. The mark comes first: a key that is marked and has no value yet is taken over by
+    /// the next push, one that has a value and no mark never again.
+    async fn write_version(
+        &self,
+        item: &PushItem,
+        current: &Current,
+        next: &SecretBytes,
+    ) -> Result<(), StoreError> {
+        let metadata_path = self.engine.metadata(&item.remote_key)?;
+        let known = current
+            .metadata
+            .as_ref()
+            .and_then(|body| Json::parse(body.expose()).ok())
+            .and_then(|root| root.member("data"));
+        let custom = known.and_then(|known| known.member("custom_metadata"));
+        if !custom.is_some_and(is_managed) {
+            let mut tags: SecretMap = custom
+                .into_iter()
+                .flat_map(Json::members)
+                .map(|(name, value)| (name.expose().to_owned(), value.unquoted()))
+                .collect();
+            tags.insert(
+                MANAGER.0.to_owned(),
+                SecretBytes::copy_of(MANAGER.1.as_bytes()),
+            );
+            let mut body = SecretWriter::default();
+            body.push(b"{\"custom_metadata\":");
+            body.push(json::object_of_texts(&tags)?.expose());
+            body.push(b"}");
+            self.client
+                .call(Call::put(&metadata_path, body.finish()))
+                .await?;
+        }
+        let body = version_body(
+            next,
+            self.guards_writes.then(|| current.version.unwrap_or(0)),
+        );
+        let written = self.client.call(Call::put(&current.path, body)).await;
+        if written.is_err() && current.metadata.is_none() {
+            // Nothing was there before: the mark goes again. If that fails too, the next push finds it.
+            let _ = self.client.call(Call::delete(&metadata_path)).await;
+        }
+        written.map(drop)
+    }
+
+    async fn delete_value(&self, item: &PushItem, mode: WriteMode) -> Result<Deleted, StoreError> {
+        let current = self.current(&item.remote_key).await?;
+        let Some(data) = &current.data else {
+            return Ok(Deleted::Nothing);
+        };
+        if !current.managed {
+            return Ok(Deleted::NotManaged);
+        }
+        if let Some(property) = item.wanted_property() {
+            let (rest, removed) = without_property(data.bytes(), property);
+            if !removed {
+                return Ok(Deleted::Nothing);
+            }
+            if let Some(rest) = rest {
+                if mode == WriteMode::Apply {
+                    let body = match self.engine.version {
+                        KvVersion::V1 => rest,
+                        KvVersion::V2 => {
+                            let guard = self.guards_writes;
+                            version_body(&rest, guard.then(|| current.version.unwrap_or(0)))
+                        }
+                    };
+                    self.client.call(Call::put(&current.path, body)).await?;
+                }
+                return Ok(Deleted::Property);
+            }
+        }
+        if mode == WriteMode::Apply {
+            self.client.call(Call::delete(&current.path)).await?;
+            if self.engine.version == KvVersion::V2 {
+                let metadata = self.engine.metadata(&item.remote_key)?;
+                self.client.call(Call::delete(&metadata)).await?;
+            }
+        }
+        Ok(Deleted::Key)
+    }
+
+    fn placed<T>(
+        &self,
+        result: Result<T, StoreError>,
+        verb: &str,
+        key: &str,
+    ) -> Result<T, StoreError> {
+        result.map_err(|error| {
+            error
+                .while_trying(format!("{verb} `{}`", shown(key)))
+                .at_store(self.client.name())
+        })
+    }
+}
+
+/// What is at a key before it is written.
+struct Current {
+    path: String,
+    data: Option<Payload>,
+    managed: bool,
+    version: Option<i64>,
+    metadata: Option<SecretBytes>,
+}
+
+fn not_managed() -> StoreError {
+    StoreError::new(Trouble::Conflict, "secret not managed by external-secrets")
+        .public()
+        .with_hint(
+            "push to another key, or mark it with the custom metadata managed-by=external-secrets",
+        )
+}
+
+fn is_managed(custom: Json<'_>) -> bool {
+    custom
+        .member(MANAGER.0)
+        .and_then(Json::string)
+        .is_some_and(|manager| manager.expose() == MANAGER.1)
+}
+
+/// The members of an object by name, as they stand; of equal names the last.
+fn members(object: &[u8]) -> BTreeMap<String, SecretBytes> {
+    Json::parse(object)
+        .ok()
+        .into_iter()
+        .flat_map(Json::members)
+        .map(|(name, value)| (name.expose().to_owned(), SecretBytes::copy_of(value.raw())))
+        .collect()
+}
+
+/// Sets a property to a text.
+fn with_property(
+    before: Option<&[u8]>,
+    property: &str,
+    value: &SecretBytes,
+) -> Result<SecretBytes, StoreError> {
+    if std::str::from_utf8(value.expose()).is_err() {
+        return Err(
+            StoreError::invalid("the value is no text (UTF-8), which a property must be").public(),
+        );
+    }
+    let mut members = before.map(members).unwrap_or_default();
+    if let Some(old) = members.get(property)
+        && Json::parse(old.expose()).map(Json::kind) != Ok(Kind::Text)
+    {
+        return Err(StoreError::new(
+            Trouble::Conflict,
+            "the property is there and is no text, so it is not replaced",
+        )
+        .public());
+    }
+    let mut text = SecretWriter::with_capacity(value.len() + 2);
+    write_text(value.expose(), Html::Plain, &mut text);
+    members.insert(property.to_owned(), text.finish());
+    Ok(json::object_of_raw(&members))
+}
+
+/// Removes a property; gives the rest unless nothing remains, and whether there was one.
+fn without_property(before: &[u8], property: &str) -> (Option<SecretBytes>, bool) {
+    let mut members = members(before);
+    let removed = members.remove(property).is_some();
+    let left = members.keys().any(|name| name != "custom_metadata");
+    (left.then(|| json::object_of_raw(&members)), removed)
+}
+
+/// The body that writes a version.
+fn version_body(data: &SecretBytes, replaces: Option<i64>) -> SecretBytes {
+    let mut body = SecretWriter::with_capacity(data.len() + 48);
+    body.push(b"{\"data\":");
+    body.push(data.expose());
+    if let Some(version) = replaces {
+        body.push(format!(",\"options\":{{\"cas\":{version}}}").as_bytes());
+    }
+    body.push(b"}");
+    body.finish()
+}
+
+/// The object with the mark of engines without metadata.
+fn with_manager(object: &[u8]) -> Result<SecretBytes, StoreError> {
+    let mut members = members(object);
+    let tags = SecretMap::from([(
+        MANAGER.0.to_owned(),
+        SecretBytes::copy_of(MANAGER.1.as_bytes()),
+    )]);
+    members.insert("custom_metadata".to_owned(), json::object_of_texts(&tags)?);
+    Ok(json::object_of_raw(&members))
+}
+
+/// An object in one spelling, for comparison; the mark of engines without metadata does not count.
+fn canonical(object: &[u8], version: KvVersion) -> SecretBytes {
+    let mut members = members(object);
+    if version == KvVersion::V1 {
+        members.remove("custom_metadata");
+    }
+    let object = json::object_of_raw(&members);
+    let mut out = SecretWriter::with_capacity(object.len());
+    if let Ok(value) = Json::parse(object.expose()) {
+        json::encode(value, Numbers::Float, &mut out);
+    }
+    out.finish()
+}
+
+/// A member as bytes: strings without their quotes, and everything else as Go writes it again.
+fn converted(value: Json<'_>, numbers: Numbers) -> SecretBytes {
+    match value.kind() {
+        Kind::Text | Kind::Null => value.unquoted(),
+        Kind::Number if numbers == Numbers::Float => value.text(),
+        _ => {
+            let mut out = SecretWriter::with_capacity(value.raw().len());
+            json::encode(value, numbers, &mut out);
+            out.finish()
+        }
+    }
+}
+
+impl Store for VaultStore {
+    fn describe(&self) -> &str {
+        self.client.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        match self.dialect {
+            Dialect::Vault => Capabilities::ReadWrite,
+            Dialect::OpenBao => Capabilities::ReadOnly,
+        }
+    }
+
+    fn locate(&self, at: &RemoteRef) -> Result<ReadKey, StoreError> {
+        let located = || {
+            if at.metadata == MetadataPolicy::Fetch && self.dialect == Dialect::Vault {
+                if self.engine.version == KvVersion::V1 {
+                    return Err(StoreError::new(
+                        Trouble::Unsupported,
+                        "cannot perform metadata fetch operations with kv version v1",
+                    )
+                    .public());
+                }
+                return Ok(ReadKey::metadata(self.engine.metadata(&at.key)?, None));
+            }
+            let version = self.version(at)?;
+            Ok(ReadKey::value(
+                self.engine.data(&at.key)?,
+                version.as_deref(),
+            ))
+        };
+        self.placed(located(), "read", &at.key)
+    }
+
+    fn read<'a>(&'a self, key: &'a ReadKey) -> BoxFuture<'a, Outcome<Payload>> {
+        Box::pin(async move {
+            let outcome = match key.operation {
+                "metadata" => self.read_metadata(key).await,
+                _ => self.read_value(key).await,
+            };
+            self.placed(outcome, "read", &key.key)
+        })
+    }
+
+    fn value(&self, at: &RemoteRef, payload: &Payload) -> Outcome<SecretBytes> {
+        let picked = || {
+            let document =
+                Json::parse(payload.bytes()).map_err(|_| self.malformed("it is no JSON"))?;
+            let mut whole = SecretWriter::with_capacity(payload.size());
+            json::encode(document, Numbers::Literal, &mut whole);
+            let Some(property) = at.wanted_property() else {
+                return Ok(whole.finish());
+            };
+            if let Some(value) = document.member(property) {
+                return Ok(converted(value, Numbers::Literal));
+            }
+            match json::path::get(whole.expose(), property) {
+                Some(found) => Ok(found.text()),
+                None => Err(StoreError::new(
+                    Trouble::Missing,
+                    format!("cannot find secret data for key: {:?}", shown(property)),
+                )
+                .public()),
+            }
+        };
+        self.placed(picked(), "read", &at.key).map(Answer::Found)
+    }
+
+    fn map(&self, at: &RemoteRef, payload: &Payload) -> Outcome<SecretMap> {
+        let Answer::Found(value) = self.value(at, payload)? else {
+            return Err(self.malformed("it has no value"));
+        };
+        let object = Json::parse(value.expose())
+            .ok()
+            .filter(|value| value.kind() == Kind::Object)
+            .ok_or_else(|| {
+                StoreError::new(Trouble::Missing, "the value is no JSON object").public()
+            });
+        let object = self.placed(object, "read", &at.key)?;
+        Ok(Answer::Found(
+            object
+                .members()
+                .map(|(name, value)| (name.expose().to_owned(), converted(value, Numbers::Float)))
+                .collect(),
+        ))
+    }
+
+    fn list<'a>(&'a self, what: &'a Find) -> BoxFuture<'a, Outcome<Vec<Match>>> {
+        Box::pin(async move {
+            let path = what.path.as_deref().unwrap_or("/");
+            self.placed(self.find_names(what).await, "find in", path)
+        })
+    }
+
+    fn push<'a>(
+        &'a self,
+        source: &'a PushSource,
+        item: &'a PushItem,
+        mode: WriteMode,
+    ) -> BoxFuture<'a, Result<Pushed, StoreError>> {
+        Box::pin(async move {
+            let pushed = match self.dialect {
+                Dialect::Vault => self.push_value(source, item, mode).await,
+                Dialect::OpenBao => Err(read_only()),
+            };
+            self.placed(pushed, "push", &item.remote_key)
+        })
+    }
+
+    fn delete<'a>(
+        &'a self,
+        item: &'a PushItem,
+        mode: WriteMode,
+    ) -> BoxFuture<'a, Result<Deleted, StoreError>> {
+        Box::pin(async move {
+            let deleted = match self.dialect {
+                Dialect::Vault => self.delete_value(item, mode).await,
+                Dialect::OpenBao => Err(read_only()),
+            };
+            self.placed(deleted, "delete", &item.remote_key)
+        })
+    }
+
+    fn exists<'a>(&'a self, item: &'a PushItem) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let there = async {
+                if self.dialect == Dialect::OpenBao {
+                    return Err(read_only());
+                }
+                let path = self.engine.data(&item.remote_key)?;
+                let Answer::Found(payload) = self.read_value(&ReadKey::value(path, None)).await?
+                else {
+                    return Ok(false);
+                };
+                Ok(match item.wanted_property() {
+                    Some(property) => members(payload.bytes()).contains_key(property),
+                    None => true,
+                })
+            };
+            self.placed(there.await, "look for", &item.remote_key)
+        })
+    }
+
+    fn validate(&self) -> BoxFuture<'_, Result<Validation, StoreError>> {
+        Box::pin(async move {
+            if self.referent {
+                return Ok(Validation::Unknown);
+            }
+            let checked = async {
+                self.client.who_am_i().await?;
+                if self.dialect == Dialect::OpenBao {
+                    let mount = self.engine.mount.clone().unwrap_or_default();
+                    self.prove_engine(&mount).await?;
+                }
+                Ok(Validation::Ready)
+            };
+            checked.await.map_err(|error: StoreError| {
+                error
+                    .while_trying("use the credentials")
+                    .at_store(self.client.name())
+            })
+        })
+    }
+
+    fn inspect<'a>(&'a self, at: Option<&'a RemoteRef>) -> BoxFuture<'a, Inspection> {
+        Box::pin(async move {
+            let mut inspection = Inspection::default();
+            let me = self.client.who_am_i().await;
+            let failed = me.is_err();
+            inspection.principal = me.as_ref().ok().map(|facts| facts.principal.clone());
+            inspection.steps.push(Step {
+                what: "sign in".to_owned(),
+                result: me.map(|facts| {
+                    let lease = match facts.lease {
+                        Some(lease) => format!("for {} s more", lease.as_secs()),
+                        None => "without an end".to_owned(),
+                    };
+                    let kind = match (facts.batch, facts.renewable) {
+                        (true, _) => "batch token",
+                        (false, true) => "token that can be renewed",
+                        (false, false) => "token",
+                    };
+                    format!("as {}: a {kind}, {lease}", facts.principal)
+                }),
+            });
+            if failed {
+                return inspection;
+            }
+            if let Some(mount) = &self.engine.mount {
+                let engine = self.prove_engine(mount).await;
+                let missing = engine.is_err();
+                inspection.steps.push(Step {
+                    what: format!("find the engine at {}", shown(mount)),
+                    result: engine.map(|()| format!("KV {:?}", self.engine.version).to_lowercase()),
+                });
+                if missing {
+                    return inspection;
+                }
+            }
+            let Some(at) = at else {
+                return inspection;
+            };
+            if let Ok(key) = self.locate(at) {
+                let rights = self.client.rights(&key.key).await;
+                inspection.steps.push(Step {
+                    what: format!("see the rights on {}", shown(&key.key)),
+                    result: rights.map(|rights| rights.join(", ")),
+                });
+            }
+            inspection.steps.push(Step {
+                what: format!("read {}", shown(&at.key)),
+                result: self.get(at).await.map(|answer| match answer {
+                    Answer::Found(value) => format!("{} bytes", value.len()),
+                    Answer::Absent(absent) => absent.proof().to_string(),
+                }),
+            });
+            inspection
+        })
+    }
+
+    fn neighbours<'a>(&'a self, at: &'a RemoteRef) -> BoxFuture<'a, Vec<String>> {
+        Box::pin(async move {
+            let (folder, _) = at.key.rsplit_once('/').unwrap_or(("", &at.key));
+            let Ok((mount, inside)) = self.engine.folder(folder) else {
+                return Vec::new();
+            };
+            let path = self.engine.listed(&mount, &inside);
+            let listed = self.list_folder(&path).await.ok().flatten();
+            listed
+                .unwrap_or_default()
+                .into_iter()
+                .map(|name| match folder {
+                    "" => name,
+                    folder => format!("{folder}/{name}"),
+                })
+                .collect()
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.client.give_up_token())
+    }
+}
+
+fn read_only() -> StoreError {
+    StoreError::new(
+        Trouble::Unsupported,
+        "the provider openBao reads only, as upstream's does",
+    )
+    .public()
+    .with_hint("push through the provider vault, which speaks to OpenBao as well")
+}

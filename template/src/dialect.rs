@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use crate::budget::Limits;
 use crate::function::Function;
 use crate::functions;
 
@@ -99,6 +100,8 @@ pub struct Options {
     pub delimiters: Delimiters,
     /// What a missing key gives.
     pub missing_key: MissingKey,
+    /// The time and memory that a rendering may take.
+    pub limits: Limits,
 }
 
 impl Options {
@@ -112,6 +115,7 @@ impl Options {
                 Dialect::SealedSecrets => MissingKey::NoValue,
                 Dialect::ExternalSecrets => MissingKey::Error,
             },
+            limits: Limits::default(),
         }
     }
 
@@ -128,5 +132,11 @@ impl Options {
             missing_key,
             ..self
         }
+    }
+
+    /// Sets other limits.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 }

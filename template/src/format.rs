@@ -6,25 +6,24 @@ mod verbs;
 pub(crate) use json::{JsonStyle, from_json, to_json};
 pub(crate) use verbs::sprintf;
 
+use crate::budget::{Budget, Exceeded};
+use crate::sink::Sink;
 use crate::text::Text;
-use crate::value::Value;
-
-/// Values nested deeper than this are not printed; nothing a template builds gets near it.
-pub(crate) const MAX_DEPTH: usize = 100;
+use crate::value::{MAX_DEPTH, Value};
 
 /// `fmt.Sprint` of one value, which is also `%v`.
-pub(crate) fn sprint(value: &Value) -> Text {
+pub(crate) fn sprint(value: &Value, budget: &Budget) -> Result<Text, Exceeded> {
     if let Value::Text(text) = value {
-        return text.clone();
+        return Ok(text.clone());
     }
-    let mut out = Vec::new();
+    let mut out = Sink::new(budget);
     push(&mut out, value, 0);
-    out.into()
+    out.finish()
 }
 
 /// `fmt.Sprint` of several values: blanks only between two that are no strings.
-pub(crate) fn sprint_all(values: &[Value]) -> Text {
-    let mut out = Vec::new();
+pub(crate) fn sprint_all(values: &[Value], budget: &Budget) -> Result<Text, Exceeded> {
+    let mut out = Sink::new(budget);
     for (index, value) in values.iter().enumerate() {
         let is_text = |value: &Value| matches!(value, Value::Text(_));
         if index > 0 && !is_text(value) && !is_text(&values[index - 1]) {
@@ -32,12 +31,12 @@ pub(crate) fn sprint_all(values: &[Value]) -> Text {
         }
         push(&mut out, value, 0);
     }
-    out.into()
+    out.finish()
 }
 
 /// Appends `%v`.
-pub(crate) fn push(out: &mut Vec<u8>, value: &Value, depth: usize) {
-    if depth > MAX_DEPTH {
+pub(crate) fn push(out: &mut Sink<'_>, value: &Value, depth: usize) {
+    if depth > MAX_DEPTH || out.is_full() {
         out.extend_from_slice(b"...");
         return;
     }
@@ -62,7 +61,8 @@ pub(crate) fn push(out: &mut Vec<u8>, value: &Value, depth: usize) {
             out.push(b']');
         }
         Value::TextMap(map) => {
-            let entries = map.iter().map(|(k, v)| (k, Value::Text(v.clone())));
+            let entries = map.entries().iter();
+            let entries = entries.map(|(k, v)| (k, Value::Text(v.clone())));
             push_map(out, entries, depth);
         }
         Value::Dict(dict) => push_map(
@@ -82,7 +82,11 @@ pub(crate) fn push(out: &mut Vec<u8>, value: &Value, depth: usize) {
     }
 }
 
-fn push_map<'a>(out: &mut Vec<u8>, entries: impl Iterator<Item = (&'a Text, Value)>, depth: usize) {
+fn push_map<'a>(
+    out: &mut Sink<'_>,
+    entries: impl Iterator<Item = (&'a Text, Value)>,
+    depth: usize,
+) {
     out.extend_from_slice(b"map[");
     for (index, (key, value)) in entries.enumerate() {
         if index > 0 {
@@ -121,20 +125,22 @@ fn with_exponent(digits: &str, exponent: i32) -> String {
 }
 
 /// `strconv.Quote`.
-pub(crate) fn quote(bytes: &[u8]) -> Vec<u8> {
-    let mut out = vec![b'"'];
+pub(crate) fn quote(out: &mut Sink<'_>, bytes: &[u8]) {
+    out.push(b'"');
     for (rune, raw) in runes(bytes) {
         match rune {
             None => out.extend_from_slice(format!("\\x{:02x}", raw[0]).as_bytes()),
             Some('"') => out.extend_from_slice(b"\\\""),
-            Some(rune) => push_escaped(&mut out, rune),
+            Some(rune) => push_escaped(out, rune),
+        }
+        if out.is_full() {
+            return;
         }
     }
     out.push(b'"');
-    out
 }
 
-fn push_escaped(out: &mut Vec<u8>, rune: char) {
+fn push_escaped(out: &mut Sink<'_>, rune: char) {
     let escape: &[u8] = match rune {
         '\\' => b"\\\\",
         '\u{7}' => b"\\a",
@@ -145,7 +151,7 @@ fn push_escaped(out: &mut Vec<u8>, rune: char) {
         '\t' => b"\\t",
         '\u{b}' => b"\\v",
         _ if is_printable(rune) => {
-            out.extend_from_slice(rune.encode_utf8(&mut [0; 4]).as_bytes());
+            out.push_char(rune);
             return;
         }
         _ => {

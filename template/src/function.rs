@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::budget::Budget;
 use crate::text::Text;
 use crate::value::{Dict, List, Value};
 
@@ -9,6 +10,8 @@ use crate::value::{Dict, List, Value};
 pub(crate) struct Environment {
     /// The time at which the template is rendered.
     pub(crate) now: Timestamp,
+    /// What the rendering may still use.
+    pub(crate) budget: Budget,
 }
 
 /// The type of a parameter.
@@ -74,6 +77,8 @@ pub(crate) struct Function {
     parameters: &'static [Parameter],
     /// Whether the last parameter may come any number of times.
     is_variadic: bool,
+    /// How many times the size of the texts it is given it may need to work.
+    growth: usize,
     run: Run,
 }
 
@@ -85,6 +90,7 @@ pub(crate) const fn fixed(parameters: &'static [Parameter], run: Run) -> Functio
     Function {
         parameters,
         is_variadic: false,
+        growth: 3,
         run,
     }
 }
@@ -94,16 +100,17 @@ pub(crate) const fn variadic(parameters: &'static [Parameter], run: Run) -> Func
     Function {
         parameters,
         is_variadic: true,
+        growth: 3,
         run,
     }
 }
 
-/// Texts longer than this are not made; Kubernetes stores Secrets of at most 1 MiB.
-pub(crate) const MAX_TEXT: usize = 16 * 1024 * 1024;
-/// Lists longer than this are not made.
-pub(crate) const MAX_ITEMS: usize = 1_000_000;
-
 impl Function {
+    /// States that the function may need this many times the size of its texts.
+    pub(crate) const fn growing(self, growth: usize) -> Self {
+        Self { growth, ..self }
+    }
+
     /// Refuses a wrong number of arguments.
     pub(crate) fn check_count(self, name: &str, given: usize) -> Result<(), String> {
         let wanted = self.parameters.len();
@@ -134,18 +141,18 @@ impl Function {
         environment: &mut Environment,
         arguments: &[Value],
     ) -> Result<Value, String> {
+        let texts = arguments.iter().map(|argument| match argument {
+            Value::Text(text) => text.bytes().len(),
+            _ => 0,
+        });
+        let size = texts.fold(0, usize::saturating_add);
+        environment
+            .budget
+            .check_room(size.saturating_mul(self.growth))?;
         let result = (self.run)(environment, arguments)?;
-        let fits = match &result {
-            Value::Text(text) => text.bytes().len() <= MAX_TEXT,
-            Value::List(list) => list.items().len() <= MAX_ITEMS,
-            _ => true,
-        };
-        if fits { Ok(result) } else { Err(too_large()) }
+        environment.budget.tick(size)?;
+        Ok(result)
     }
-}
-
-pub(crate) fn too_large() -> String {
-    "the result is too large".to_owned()
 }
 
 pub(crate) fn text(arguments: &[Value], index: usize) -> &Text {

@@ -4,10 +4,14 @@
 //! functions, and the bounds of time and memory within which it runs. It leaves which templates
 //! there are, and what becomes of their results, to `resources` and `providers`.
 //!
-//! The syntax is parsed by `gotmpl`; everything behind the syntax is here, because a template
-//! works on secrets: strings are bytes as in Go and are wiped, errors name the place and never a
-//! value, and what runs has bounds. Where Go's own error texts would quote a value (`range can't
-//! iterate over …`, the text given to `fail`), ours name its type.
+//! A template works on secrets: strings are bytes as in Go and are wiped, and errors name the place
+//! and never a value. Where Go's own error texts would quote a value (`range can't iterate over …`,
+//! the text given to `fail`), ours name its type.
+//!
+//! A template may be written by someone who must not hurt others. Its depth is bounded where it is
+//! parsed and where values are built, so no stack overflows; a [`Budget`] of processor time and
+//! memory is checked by everything that loops or multiplies, and all templates of one object share
+//! it.
 //!
 //! ```
 //! use sealwright_template::{Context, Dialect, Options, Template};
@@ -22,8 +26,8 @@
 //! # }
 //! ```
 
+mod budget;
 mod certificate;
-mod check;
 mod dialect;
 mod error;
 mod evaluate;
@@ -32,23 +36,25 @@ mod function;
 mod functions;
 mod parse;
 mod random;
+mod sink;
 mod text;
 mod time;
+mod tree;
 mod value;
 mod version;
 
+pub use budget::{Budget, Limits};
 pub use dialect::{Delimiters, Dialect, MissingKey, Options};
-pub use error::TemplateError;
+pub use error::{Cause, TemplateError};
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use sealwright_crypto::secret::SecretBytes;
 
 use self::parse::Parsed;
 use self::text::Text;
-use self::value::Value;
+use self::value::{TextMap, Value};
 
 /// The values a template sees, by name, and the time it sees.
 #[derive(Default)]
@@ -76,28 +82,58 @@ impl Context {
 }
 
 /// A parsed template.
-#[derive(Debug)]
 pub struct Template(Parsed);
 
+static_assertions::assert_impl_all!(Template: Send, Sync);
+
 impl Template {
-    /// Parses a template; `name` stands in its errors.
+    /// Parses a template within the limits of its options; `name` stands in its errors.
     ///
     /// # Errors
     ///
     /// Names the line and the reason; a function that the dialect does not have is an error too.
     pub fn parse(name: &str, source: &str, options: &Options) -> Result<Self, TemplateError> {
-        parse::parse(name, source, options).map(Self)
+        Self::parse_within(name, source, options, &Budget::new(options.limits))
     }
 
-    /// Renders the template.
+    /// Parses one of several templates that share a budget.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn parse_within(
+        name: &str,
+        source: &str,
+        options: &Options,
+        budget: &Budget,
+    ) -> Result<Self, TemplateError> {
+        budget
+            .run(|| parse::parse(name, source, options, budget))
+            .map(Self)
+    }
+
+    /// Renders the template within the limits of its options.
     ///
     /// # Errors
     ///
     /// Names the place and the reason, never a value.
     pub fn render(&self, context: &Context) -> Result<SecretBytes, TemplateError> {
-        let dot = Value::TextMap(Arc::new(context.values.clone()));
+        self.render_within(context, &Budget::new(self.0.options.limits))
+    }
+
+    /// Renders one of several templates that share a budget; what they render counts together.
+    ///
+    /// # Errors
+    ///
+    /// As [`render`](Self::render).
+    pub fn render_within(
+        &self,
+        context: &Context,
+        budget: &Budget,
+    ) -> Result<SecretBytes, TemplateError> {
+        let dot = Value::TextMap(TextMap::new(context.values.clone()));
         let now = context.now.unwrap_or_else(Timestamp::now);
-        evaluate::render(&self.0, dot, now)
+        budget.run(|| evaluate::render(&self.0, &dot, now, budget))
     }
 }
 

@@ -2,17 +2,13 @@
 
 use zeroize::Zeroizing;
 
-use crate::function::{MAX_TEXT, too_large};
+use crate::budget::Budget;
 
 pub(crate) fn no_randomness<T>(_: T) -> String {
     "the system has no randomness".to_owned()
 }
 
-pub(crate) fn random_bytes(count: i64) -> Result<Zeroizing<Vec<u8>>, String> {
-    let count = usize::try_from(count).map_err(|_| "the count is negative")?;
-    if count > MAX_TEXT {
-        return Err(too_large());
-    }
+pub(crate) fn random_bytes(count: usize) -> Result<Zeroizing<Vec<u8>>, String> {
     let mut random = Zeroizing::new(vec![0; count]);
     getrandom::fill(&mut random).map_err(no_randomness)?;
     Ok(random)
@@ -33,8 +29,9 @@ pub(crate) fn random_below(end: u64) -> Result<u64, String> {
 }
 
 /// Puts items into a random order.
-pub(crate) fn shuffle<T>(items: &mut [T]) -> Result<(), String> {
+pub(crate) fn shuffle<T>(items: &mut [T], budget: &Budget) -> Result<(), String> {
     for index in (1..items.len()).rev() {
+        budget.tick(512)?;
         let other = random_below(index as u64 + 1)?;
         items.swap(index, usize::try_from(other).expect("below the index"));
     }

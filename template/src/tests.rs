@@ -104,10 +104,9 @@ fn missing_keys_delimiters_and_functions_are_those_of_the_options() {
 fn t45_functions_that_look_at_the_machine_do_not_exist() {
     for name in ["env", "expandenv", "getHostByName"] {
         let source = format!("\n{{{{ if false }}}}{{{{ {name} \"HOME\" }}}}{{{{ end }}}}");
+        let parsed = Template::parse("out", &source, &Options::of(Dialect::SealedSecrets));
         assert_eq!(
-            Template::parse("out", &source, &Options::of(Dialect::SealedSecrets))
-                .unwrap_err()
-                .to_string(),
+            parsed.err().unwrap().to_string(),
             format!("template: out:2: function {name:?} not defined")
         );
     }
@@ -175,22 +174,174 @@ fn errors_tell_places_and_never_values() {
     );
 }
 
+/// Templates that would run for ever, fill the memory or overflow the stack.
+const HOSTILE: &[&str] = &[
+    "{{ range until 100000000 }}{{ end }}",
+    "{{ range 10000000 }}{{ range 10000000 }}{{ end }}{{ end }}",
+    "{{ define \"a\" }}{{ template \"a\" }}{{ end }}{{ template \"a\" }}",
+    "{{ define \"a\" }}{{ template \"a\" }}{{ template \"a\" }}{{ end }}{{ template \"a\" }}",
+    "{{ $x := \"aaaaaaaaaaaaaaaa\" }}{{ range until 40 }}{{ $x = printf \"%s%s\" $x $x }}{{ end }}",
+    "{{ $x := list 1 2 }}{{ range until 40 }}{{ $x = concat $x $x }}{{ end }}",
+    "{{ range until 1000 }}{{ repeat 100000 \"x\" }}{{ end }}",
+    "{{ $l := list }}{{ range until 30 }}{{ $l = append $l (repeat 16777216 \"x\") }}{{ end }}",
+    "{{ repeat 9223372036854775807 \"ab\" }}",
+    "{{ indent 2000000000 \"x\" }}",
+    "{{ $x := repeat 100000 \"\\n\" }}{{ indent 100000 $x }}",
+    "{{ randAlpha 2000000000 }}",
+    "{{ randBytes 2000000000 }}",
+    "{{ seq 1 2000000000 }}",
+    "{{ untilStep 0 2000000000 1 }}",
+    "{{ range until 50 }}{{ $_ := genPrivateKey \"rsa\" }}{{ end }}",
+    "{{ range until 1000 }}{{ $_ := genCA \"x\" 1 }}{{ end }}",
+    "{{ range until 1000 }}{{ $_ := bcrypt \"x\" }}{{ end }}",
+    "{{ range until 1000 }}{{ $_ := htpasswd \"x\" \"y\" }}{{ end }}",
+    "{{ range until 1000 }}{{ $_ := derivePassword 1 \"long\" \"a\" \"b\" \"c\" }}{{ end }}",
+    "{{ $f := repeat 200 \"%1000000d\" }}{{ printf $f 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 }}",
+    "{{ $x := repeat 1000000 \"a\" }}{{ splitList \"\" $x | len }}",
+    "{{ $x := repeat 1000000 \"a\" }}{{ split \"\" $x | len }}",
+    "{{ $x := repeat 1000000 \"a \" }}{{ wrapWith 1 $x $x }}",
+    "{{ $x := repeat 1000000 \"a\" }}{{ replace \"a\" $x $x }}",
+    "{{ $x := repeat 100000 \"a\" }}{{ regexReplaceAll \"a\" $x \"$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0\" }}",
+    "{{ $x := repeat 300000 \"A\" }}{{ regexFindAll \".*[^A-Z]|[A-Z]\" $x -1 | len }}{{ range 1000 }}{{ regexFindAll \".*[^A-Z]|[A-Z]\" $x -1 | len }}{{ end }}",
+    "{{ $x := repeat 500000 \"[],\" }}{{ fromJson (printf \"[%s0]\" $x) | len }}",
+    "{{ $l := list }}{{ range until 40 }}{{ $l = list $l $l }}{{ end }}{{ toString $l }}",
+    "{{ $l := list }}{{ range until 40 }}{{ $l = list $l $l }}{{ end }}{{ toJson $l }}",
+    "{{ $l := list }}{{ range until 40 }}{{ $l = list $l $l }}{{ end }}{{ deepCopy $l | len }}",
+    "{{ $l := list }}{{ range until 40 }}{{ $l = list $l $l }}{{ end }}{{ deepEqual $l (list $l $l | first) }}",
+    "{{ $l := list }}{{ range until 40 }}{{ $l = list $l $l }}{{ end }}{{ $_ := set (dict) \"a\" $l }}",
+    "{{ $d := dict }}{{ range until 1000000 }}{{ $_ := set $d (toString .) . }}{{ end }}",
+    "{{ $l := until 20000 }}{{ uniq $l | len }}{{ range 100 }}{{ $_ := uniq $l }}{{ end }}",
+    "{{ $x := repeat 1000000 \"a\" }}{{ trimAll $x $x }}{{ range 1000 }}{{ $_ := trimAll $x $x }}{{ end }}",
+    "{{ $x := repeat 1000000 \"ab\" }}{{ range 1000 }}{{ $_ := sha512sum $x }}{{ end }}",
+    "{{ $x := repeat 500000 \"ab\" }}{{ range 1000 }}{{ $_ := shuffle $x }}{{ end }}",
+    "{{ $l := list }}{{ range until 200000 }}{{ $l = list $l }}{{ end }}",
+    "{{ $l := list }}{{ range until 200000 }}{{ $l = prepend (list 1) $l }}{{ end }}",
+    "{{ $d := dict }}{{ range until 200000 }}{{ $d = dict \"a\" $d }}{{ end }}",
+    "{{ $d := dict }}{{ range until 200000 }}{{ $e := dict }}{{ $_ := set $e \"a\" $d }}{{ $d = $e }}{{ end }}",
+    "{{ $l := list (repeat 1000000 \"a\") }}{{ range 12 }}{{ $l = concat $l $l }}{{ end }}{{ join \"\" $l }}",
+    "{{ $l := list (repeat 1000000 \"a\") (repeat 1000000 \"a\") }}{{ range 16 }}{{ $l = concat $l $l }}{{ end }}{{ sortAlpha $l }}",
+    "{{ $l := list (repeat 1000000 \"a\") }}{{ range 16 }}{{ $l = concat $l $l }}{{ end }}{{ has (repeat 1000000 \"a\") $l }}{{ without $l (repeat 999999 \"a\") }}",
+];
+
 #[test]
-fn what_never_ends_is_stopped() {
-    for source in [
-        "{{ range until 100000000 }}{{ end }}",
-        "{{ range 10000000 }}{{ range 10000000 }}{{ end }}{{ end }}",
-        "{{ define \"a\" }}{{ template \"a\" }}{{ end }}{{ template \"a\" }}",
-        "{{ $x := \"aaaaaaaaaaaaaaaa\" }}{{ range until 40 }}{{ $x = printf \"%s%s\" $x $x }}{{ end }}",
-        "{{ $x := list 1 2 }}{{ range until 40 }}{{ $x = concat $x $x }}{{ end }}",
-        "{{ range until 1000 }}{{ repeat 100000 \"x\" }}{{ end }}",
-        "{{ repeat 9223372036854775807 \"ab\" }}",
-        "{{ indent 2000000000 \"x\" }}",
-        "{{ randAlpha 2000000000 }}",
-        "{{ seq 1 2000000000 }}",
-    ] {
-        render(source).expect_err(source);
+fn what_never_ends_or_fills_the_memory_exceeds_a_budget() {
+    let options = Options::of(Dialect::SealedSecrets).with_limits(Limits {
+        time: std::time::Duration::from_millis(200),
+        ..Limits::default()
+    });
+    for source in HOSTILE {
+        let error = Template::parse("out", source, &options)
+            .and_then(|template| template.render(&Context::default()))
+            .err()
+            .map(|error| error.to_string());
+        let error = error.unwrap_or_else(|| panic!("{source} rendered"));
+        assert!(error.starts_with("template: out:"), "{source}: {error}");
     }
+}
+
+#[test]
+fn errors_name_the_template_and_the_budget() {
+    assert_eq!(
+        render("a\n{{ repeat 16777217 \"x\" }}").unwrap_err(),
+        "template: out:2:3: executing \"out\" at <repeat 16777217 \"x\">: error calling repeat: \
+         more is needed than the budget of 16 MiB of memory for live values"
+    );
+    let error = render("{{ range until 300000 }}{{ range until 1000 }}{{ end }}{{ end }}");
+    let error = error.unwrap_err();
+    assert!(
+        error.ends_with("the budget of 2 s of processor time is used up"),
+        "{error}"
+    );
+    let tight = Options::of(Dialect::SealedSecrets).with_limits(Limits {
+        memory: 64 * 1024,
+        ..Limits::default()
+    });
+    let template = Template::parse("k", "{{ repeat 65536 .x }}", &tight).unwrap();
+    let mut context = Context::default();
+    context.insert("x", b"y");
+    let error = template.render(&context).unwrap_err();
+    assert_eq!(error.cause(), Cause::Budget);
+    assert_eq!(
+        error.public_text(),
+        "k:1: the template exceeds its budget of time, memory or depth"
+    );
+}
+
+#[test]
+fn templates_of_one_object_share_their_budget() {
+    let options = Options::of(Dialect::SealedSecrets);
+    let budget = Budget::new(options.limits);
+    let source = "{{ repeat 6000000 \"x\" }}";
+    let rendered: Vec<bool> = (0..3)
+        .map(|_| {
+            let template = Template::parse_within("out", source, &options, &budget).unwrap();
+            let rendered = template.render_within(&Context::default(), &budget);
+            rendered.is_ok()
+        })
+        .collect();
+    assert_eq!(rendered, [true, false, false]);
+}
+
+#[test]
+fn no_depth_of_a_source_overflows_the_stack() {
+    let many = |piece: &str, count: usize| piece.repeat(count);
+    let chain = format!("{{{{if 1}}}}{}{{{{end}}}}", many("{{else if 1}}", 100_000));
+    let parsed = Template::parse("out", &chain, &Options::of(Dialect::SealedSecrets));
+    // It may exceed the budget, and does not nest.
+    assert!(
+        parsed
+            .err()
+            .is_none_or(|error| error.cause() == Cause::Budget)
+    );
+    let chain = format!(
+        "{{{{if 0}}}}{}x{{{{end}}}}",
+        many("{{else if 0}}", 5000) + "{{else}}"
+    );
+    assert_eq!(text(&chain), "x");
+    let chain = format!(
+        "{{{{with \"\"}}}}{}{{{{end}}}}",
+        many("{{else with .user}}{{.}}", 5000)
+    );
+    assert_eq!(text(&chain), "admin");
+    for source in [
+        many("{{if 1}}", 100_000),
+        many("{{with 1}}", 100_000) + &many("{{end}}", 100_000),
+        many("{{range 1}}{{if 1}}", 50_000),
+        format!("{{{{{}1{}}}}}", many("(", 100_000), many(")", 100_000)),
+        format!("{{{{{}", many("(", 100_000)),
+        many("{{block \"a\" .}}", 100_000),
+        many("{{define \"a\"}}", 100_000),
+        format!("{{{{{}}}}}", many(".a", 100_000)),
+        format!("{{{{ 1 {}}}}}", many("| print ", 100_000)),
+        many("{{/* a */}}", 100_000),
+        many("{{- /* a */ -}} ", 100_000),
+        many("{{$x := 1}}{{$x}}", 30_000),
+    ] {
+        let _ = render(&source);
+    }
+}
+
+#[test]
+fn the_deepest_template_that_is_allowed_fits_a_small_stack() {
+    let deep = |piece: &str, count: usize| piece.repeat(count);
+    let parens = format!("{{{{ {}list {} }}}}", deep("(list ", 85), deep(")", 85));
+    let blocks = format!("{}{}{}", deep("{{if true}}", 9), parens, deep("{{end}}", 9));
+    let calls = format!(
+        "{{{{define \"a\"}}}}{{{{if lt (len .) 25}}}}{}{{{{template \"a\" (append . 1)}}}}{}{blocks}{{{{end}}}}{{{{end}}}}\
+         {{{{template \"a\" (list)}}}}",
+        deep("{{if true}}", 2),
+        deep("{{end}}", 2),
+    );
+    // Threads of the controller's pool have 2 MiB.
+    std::thread::Builder::new()
+        .stack_size(1024 * 1024)
+        .spawn(move || {
+            render(&blocks).unwrap();
+            render(&calls).unwrap();
+        })
+        .unwrap()
+        .join()
+        .unwrap();
 }
 
 #[test]
@@ -215,8 +366,30 @@ fn deep_nesting_is_an_error_and_no_crash() {
     assert_eq!(text(&deep), "x");
     let deeper = "{{ if true }}".repeat(5000) + &"{{ end }}".repeat(5000);
     render(&deeper).unwrap_err();
-    let lists = "{{ $x := list }}{{ range until 5000 }}{{ $x = list $x }}{{ end }}{{ len (toString $x) }}{{ len (toJson $x) }}";
-    render(lists).unwrap();
+    let lists = "{{ $x := list }}{{ range until 5000 }}{{ $x = list $x }}{{ end }}";
+    assert!(
+        render(lists)
+            .unwrap_err()
+            .ends_with("values nest deeper than 100 levels")
+    );
+    let lists = lists.replace("5000", "90");
+    assert_eq!(text(&format!("{lists}{{{{ len (toJson $x) }}}}")), "182");
+    // From the outside in, the maps above do not know how deep they became.
+    let maps = "{{ $d := dict }}{{ $e := $d }}{{ range until 20000 }}{{ $n := dict }}\
+                {{ $_ := set $e \"a\" $n }}{{ $e = $n }}{{ end }}";
+    assert_eq!(text(maps), "");
+    for end in [
+        "{{ toJson $d }}",
+        "{{ mustToJson $d }}",
+        "{{ $d }}",
+        "{{ deepCopy $d }}",
+        "{{ deepEqual $d (deepCopy $d) }}",
+        "{{ merge (dict) $d }}",
+        "{{ printf \"%#v\" $d }}",
+        "{{ $_ := set (dict) \"a\" $d }}",
+    ] {
+        let _ = render(&format!("{maps}{end}"));
+    }
     let json = "[".repeat(100_000);
     assert_eq!(
         text(&format!("{{{{ fromJson \"{json}\" }}}}")),

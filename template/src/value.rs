@@ -1,12 +1,20 @@
 //! The values templates work on, with the types that Go gives them.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod containers;
+mod equality;
 
+pub(crate) use self::containers::{CONTAINER_SIZE, Dict, ENTRY_SIZE, List, ListKind, TextMap};
+
+use std::sync::Arc;
+
+use crate::budget::{Budget, Exceeded};
 use crate::certificate::Certificate;
 use crate::text::Text;
 use crate::time::Time;
 use crate::version::Version;
+
+/// Lists and maps inside one another. Every walk over a value recurses, so this bounds the stack.
+pub(crate) const MAX_DEPTH: usize = 100;
 
 /// A value, by its Go type.
 #[derive(Clone)]
@@ -30,7 +38,7 @@ pub(crate) enum Value {
     /// A slice.
     List(List),
     /// `map[string]string`, which no function changes
-    TextMap(Arc<BTreeMap<Text, Text>>),
+    TextMap(TextMap),
     /// `map[string]interface {}`
     Dict(Dict),
     /// `time.Time`
@@ -41,116 +49,7 @@ pub(crate) enum Value {
     Version(Arc<Version>),
 }
 
-/// What a slice holds.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ListKind {
-    /// `[]interface {}`
-    Any,
-    /// `[]string`
-    Text,
-    /// `[]int`
-    Int,
-    /// `[][]interface {}`
-    Lists,
-}
-
-/// A slice; nil slices are empty, but JSON tells them apart.
-#[derive(Clone)]
-pub(crate) struct List {
-    pub(crate) kind: ListKind,
-    items: Option<Arc<Vec<Value>>>,
-}
-
-impl List {
-    pub(crate) fn new(kind: ListKind, items: Vec<Value>) -> Self {
-        Self {
-            kind,
-            items: Some(Arc::new(items)),
-        }
-    }
-
-    pub(crate) fn nil(kind: ListKind) -> Self {
-        Self { kind, items: None }
-    }
-
-    pub(crate) fn is_nil(&self) -> bool {
-        self.items.is_none()
-    }
-
-    pub(crate) fn items(&self) -> &[Value] {
-        self.items.as_ref().map_or(&[], |items| items.as_slice())
-    }
-}
-
-/// A map that functions change in place: every holder sees the change, as in Go.
-#[derive(Clone)]
-pub(crate) struct Dict(Option<Arc<Mutex<BTreeMap<Text, Value>>>>);
-
-impl Dict {
-    pub(crate) fn new(entries: BTreeMap<Text, Value>) -> Self {
-        Self(Some(Arc::new(Mutex::new(entries))))
-    }
-
-    pub(crate) fn nil() -> Self {
-        Self(None)
-    }
-
-    pub(crate) fn is_nil(&self) -> bool {
-        self.0.is_none()
-    }
-
-    /// The entries as they are now.
-    pub(crate) fn entries(&self) -> BTreeMap<Text, Value> {
-        self.lock()
-            .map(|entries| entries.clone())
-            .unwrap_or_default()
-    }
-
-    pub(crate) fn get(&self, key: &Text) -> Option<Value> {
-        self.lock()?.get(key).cloned()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.lock().map_or(0, |entries| entries.len())
-    }
-
-    /// Sets an entry, unless the map would come to hold itself: Go dies of that when it prints
-    /// the map, and here its values would never be wiped.
-    pub(crate) fn set(&self, key: Text, value: Value) -> Result<(), String> {
-        if self.is_nil() {
-            return Err("assignment to entry in nil map".to_owned());
-        }
-        if self.is_inside(&value) {
-            return Err("a map cannot hold itself".to_owned());
-        }
-        if let Some(mut entries) = self.lock() {
-            entries.insert(key, value);
-        }
-        Ok(())
-    }
-
-    pub(crate) fn unset(&self, key: &Text) {
-        if let Some(mut entries) = self.lock() {
-            entries.remove(key);
-        }
-    }
-
-    fn is_inside(&self, value: &Value) -> bool {
-        match value {
-            Value::Dict(other) => match (&self.0, &other.0) {
-                (Some(own), Some(theirs)) if Arc::ptr_eq(own, theirs) => true,
-                _ => other.entries().values().any(|value| self.is_inside(value)),
-            },
-            Value::List(list) => list.items().iter().any(|value| self.is_inside(value)),
-            _ => false,
-        }
-    }
-
-    fn lock(&self) -> Option<MutexGuard<'_, BTreeMap<Text, Value>>> {
-        let entries = self.0.as_ref()?;
-        Some(entries.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
+static_assertions::assert_not_impl_any!(Value: std::fmt::Debug, std::fmt::Display);
 
 impl Value {
     pub(crate) fn text(text: impl Into<Text>) -> Self {
@@ -170,6 +69,42 @@ impl Value {
 
     pub(crate) fn dict(entries: impl IntoIterator<Item = (Text, Value)>) -> Self {
         Self::Dict(Dict::new(entries.into_iter().collect()))
+    }
+
+    /// Lets a value that a function made count, with everything in it that does not count yet.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the memory or the depth is used up.
+    pub(crate) fn adopt(&self, budget: &Budget) -> Result<(), String> {
+        if self.height() > MAX_DEPTH {
+            return Err(too_deep());
+        }
+        Ok(self.charge(budget)?)
+    }
+
+    fn charge(&self, budget: &Budget) -> Result<(), Exceeded> {
+        match self {
+            Self::Text(text) => text.adopt(budget),
+            Self::List(list) => list.adopt(budget, &|value| value.charge(budget)),
+            Self::TextMap(map) => map.adopt(budget),
+            Self::Dict(dict) => dict.adopt(budget, &|value| value.charge(budget)),
+            Self::Certificate(pair) => {
+                pair.cert.adopt(budget)?;
+                pair.key.adopt(budget)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Levels of lists and maps in it.
+    pub(crate) fn height(&self) -> usize {
+        match self {
+            Self::List(list) => list.height(),
+            Self::Dict(dict) => dict.height(),
+            Self::TextMap(_) => 1,
+            _ => 0,
+        }
     }
 
     /// The name of the type as Go prints it.
@@ -220,44 +155,14 @@ impl Value {
             Self::Float(value) => *value != 0.0,
             Self::Text(text) => !text.bytes().is_empty(),
             Self::List(list) => !list.items().is_empty(),
-            Self::TextMap(map) => !map.is_empty(),
+            Self::TextMap(map) => !map.entries().is_empty(),
             Self::Dict(dict) => dict.len() > 0,
             Self::Time(_) | Self::Certificate(_) | Self::Version(_) => true,
         }
     }
+}
 
-    /// `reflect.DeepEqual`.
-    pub(crate) fn deep_equal(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Nil, Self::Nil) => true,
-            (Self::Bool(a), Self::Bool(b)) => a == b,
-            (Self::Int(a), Self::Int(b)) | (Self::Int64(a), Self::Int64(b)) => a == b,
-            (Self::Uint8(a), Self::Uint8(b)) => a == b,
-            (Self::Uint64(a), Self::Uint64(b)) => a == b,
-            (Self::Float(a), Self::Float(b)) => a == b,
-            (Self::Text(a), Self::Text(b)) => a == b,
-            (Self::List(a), Self::List(b)) => {
-                a.kind == b.kind
-                    && a.is_nil() == b.is_nil()
-                    && a.items().len() == b.items().len()
-                    && a.items()
-                        .iter()
-                        .zip(b.items())
-                        .all(|(a, b)| a.deep_equal(b))
-            }
-            (Self::TextMap(a), Self::TextMap(b)) => a == b,
-            (Self::Dict(a), Self::Dict(b)) => {
-                let (left, right) = (a.entries(), b.entries());
-                a.is_nil() == b.is_nil()
-                    && left.len() == right.len()
-                    && left
-                        .iter()
-                        .all(|(key, a)| right.get(key).is_some_and(|b| a.deep_equal(b)))
-            }
-            (Self::Time(a), Self::Time(b)) => a == b,
-            (Self::Certificate(a), Self::Certificate(b)) => a == b,
-            (Self::Version(a), Self::Version(b)) => a == b,
-            _ => false,
-        }
-    }
+/// Says that a value nests too deeply.
+pub(crate) fn too_deep() -> String {
+    format!("values nest deeper than {MAX_DEPTH} levels")
 }

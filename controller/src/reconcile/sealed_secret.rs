@@ -24,7 +24,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sealwright_crypto::sealing::Fingerprint;
 use sealwright_resources::plain_secret::PlainSecret;
-use sealwright_resources::sealed_secret::{SealedSecret, UnsealOptions, Unsealed, unseal};
+use sealwright_resources::sealed_secret::{SealedSecret, UnsealOptions, Unsealed, open};
+use sealwright_template::Limits;
 use serde::Deserialize;
 
 use self::backlog::Bodies;
@@ -332,7 +333,8 @@ impl SealedSecrets {
         let opened = self
             .pool
             .run(move || {
-                keys.with(|ring| {
+                // Templates run without the lock on the keys: they take as long as their author wants.
+                let opened = keys.with(|ring| {
                     let remembered: Option<&Fingerprint> = remembered
                         .and_then(|fingerprint| ring.find(&fingerprint))
                         .map(|key| key.fingerprint());
@@ -340,8 +342,11 @@ impl SealedSecrets {
                         accept_deprecated_data,
                         remembered,
                     };
-                    unseal(&object, ring, &options).map_err(|error| error.to_string())
-                })
+                    open(&object, ring, &options)
+                });
+                opened
+                    .and_then(|opened| opened.fill(&object, Limits::default()))
+                    .map_err(|error| (error.exceeds_budget(), error.to_string()))
             })
             .await;
         match opened {
@@ -352,9 +357,9 @@ impl SealedSecrets {
                 strip(&mut secret.metadata);
                 Ok((secret, opened_by.map(|key| key.as_str().to_owned())))
             }
-            Ok(Err(text)) => {
-                // A template may say something else another time.
-                if sealed.spec.template.data.is_empty() {
+            Ok(Err((exceeds_budget, text))) => {
+                // A template may say something else another time, but one that needs too much does not get better.
+                if exceeds_budget || sealed.spec.template.data.is_empty() {
                     self.index.update(key, &known.uid, |known| {
                         known.hopeless = Some((digest, version, text.clone()));
                     });

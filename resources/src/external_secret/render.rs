@@ -3,7 +3,9 @@
 use std::fmt;
 
 use sealwright_crypto::secret::SecretBytes;
-use sealwright_template::{Context, Delimiters, Dialect, MissingKey, Template};
+use sealwright_template::{
+    Budget, Cause, Context, Delimiters, Dialect, Limits, MissingKey, Template,
+};
 use thiserror::Error;
 
 use super::data::{self, Values};
@@ -75,6 +77,12 @@ pub enum RenderProblem {
     /// It does not run.
     #[error("the template cannot be executed{}", in_line(*.line))]
     Execute {
+        /// The line, from 1, where it is known.
+        line: Option<usize>,
+    },
+    /// It needs more time or memory than the templates of an object may take together.
+    #[error("the template exceeds its budget of time and memory{}", in_line(*.line))]
+    Budget {
         /// The line, from 1, where it is known.
         line: Option<usize>,
     },
@@ -195,6 +203,7 @@ pub fn render(
         context,
         options: sealwright_template::Options::of(Dialect::ExternalSecrets)
             .with_delimiters(options.delimiters.clone()),
+        budget: Budget::new(Limits::default()),
         output: Output::default(),
     };
     for (index, from) in template.template_from.iter().enumerate() {
@@ -224,6 +233,8 @@ pub fn render(
 struct Work {
     context: Context,
     options: sealwright_template::Options,
+    /// What all templates of the object may take together.
+    budget: Budget,
     output: Output,
 }
 
@@ -310,7 +321,7 @@ impl Work {
     }
 
     fn rendered(&self, text: &str) -> Result<SecretBytes, RenderProblem> {
-        execute(text, &self.context, &self.options)
+        execute(text, &self.context, &self.options, &self.budget)
     }
 
     fn put(&mut self, part: Part, key: &str, value: SecretBytes) -> Result<(), RenderProblem> {
@@ -335,12 +346,19 @@ fn execute(
     text: &str,
     context: &Context,
     options: &sealwright_template::Options,
+    budget: &Budget,
 ) -> Result<SecretBytes, RenderProblem> {
-    let template =
-        Template::parse(NAME, text, options).map_err(|_| RenderProblem::Parse { line: None })?;
-    template
-        .render(context)
-        .map_err(|_| RenderProblem::Execute { line: None })
+    let template = Template::parse_within(NAME, text, options, budget).map_err(|error| {
+        let line = Some(error.line());
+        RenderProblem::Parse { line }
+    })?;
+    template.render_within(context, budget).map_err(|error| {
+        let line = Some(error.line());
+        match error.cause() {
+            Cause::Budget => RenderProblem::Budget { line },
+            _ => RenderProblem::Execute { line },
+        }
+    })
 }
 
 /// Renders the template of a rewrite, in which the key is `.value`: delimiters and missing keys are always Go's own (T24).
@@ -353,5 +371,5 @@ pub(crate) fn transform(text: &str, key: &str) -> Result<SecretBytes, RenderProb
     context.insert("value", key.as_bytes());
     let options = sealwright_template::Options::of(Dialect::ExternalSecrets)
         .with_missing_key(MissingKey::NoValue);
-    execute(text, &context, &options)
+    execute(text, &context, &options, &Budget::new(options.limits))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use sealwright_crypto::sealing::base64::Base64Error;
+use sealwright_template::{Cause, TemplateError};
 use thiserror::Error;
 
 use crate::keyring::NoKey;
@@ -56,6 +57,14 @@ pub enum UnsealError {
     DeprecatedSecret(PlainSecretError),
 }
 
+impl UnsealError {
+    /// Returns true if a template needed more time, memory or depth than it may have. It will not do better next time.
+    #[must_use]
+    pub fn exceeds_budget(&self) -> bool {
+        matches!(self, Self::Items(errors) if errors.exceeds_budget)
+    }
+}
+
 /// The failures of single items: grouped by message, each message followed by the names of the
 /// items in parentheses.
 ///
@@ -64,6 +73,7 @@ pub enum UnsealError {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct ItemErrors {
     groups: Vec<(String, BTreeSet<String>)>,
+    exceeds_budget: bool,
 }
 
 impl ItemErrors {
@@ -76,6 +86,12 @@ impl ItemErrors {
             }
             None => self.groups.push((message, [item.to_owned()].into())),
         }
+    }
+
+    /// Adds the failure of a template.
+    pub(super) fn push_template(&mut self, item: &str, error: &TemplateError) {
+        self.exceeds_budget |= error.cause() == Cause::Budget;
+        self.push(item, error);
     }
 
     /// Tells whether nothing failed.

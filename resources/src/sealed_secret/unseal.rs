@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use sealwright_crypto::sealing::{Fingerprint, base64};
 use sealwright_crypto::secret::SecretBytes;
-use sealwright_template::{Context, Dialect, Options, Template};
+use sealwright_template::{Budget, Context, Dialect, Limits, Options, Template};
 
 use super::{
     API_VERSION, ItemErrors, KIND, SKIP_OWNER_ANNOTATION, SealedSecret, SecretTemplate, UnsealError,
@@ -69,16 +69,69 @@ pub fn unseal_on(
     keys: &Keyring,
     options: &UnsealOptions<'_>,
 ) -> Result<Unsealed, UnsealError> {
-    let (mut secret, opened_by) = match read_deprecated(sealed, keys, options)? {
-        Some((secret, opened_by)) => (secret, Some(opened_by)),
-        None => fill(threads, sealed, keys, options)?,
-    };
-    secret.metadata.namespace = sealed.metadata.namespace.clone();
-    secret.metadata.name = sealed.metadata.name.clone();
-    if !skips_owner(&sealed.spec.template) {
-        secret.metadata.owner_references = Some(vec![owner(sealed)]);
+    open_on(threads, sealed, keys, options)?.fill(sealed, Limits::default())
+}
+
+/// The values of a SealedSecret, opened; its templates have not run yet.
+///
+/// Opening needs the keys, and takes as long as private-key operations do. Templates take as long
+/// as their author and their budget want, and must not hold the keys meanwhile.
+pub struct Opened(Content);
+
+static_assertions::assert_not_impl_any!(Opened: Clone, std::fmt::Debug, std::fmt::Display);
+
+enum Content {
+    /// What lay in the deprecated format.
+    Deprecated(Box<PlainSecret>, Fingerprint),
+    Items(Vec<Item>, ItemErrors),
+}
+
+/// Opens the values of a SealedSecret, for [`Opened::fill`] to make a Secret of.
+///
+/// # Errors
+///
+/// As [`unseal`]; but where items fail, `fill` says so, together with the faults of the templates.
+pub fn open(
+    sealed: &SealedSecret,
+    keys: &Keyring,
+    options: &UnsealOptions<'_>,
+) -> Result<Opened, UnsealError> {
+    open_on(1, sealed, keys, options)
+}
+
+fn open_on(
+    threads: usize,
+    sealed: &SealedSecret,
+    keys: &Keyring,
+    options: &UnsealOptions<'_>,
+) -> Result<Opened, UnsealError> {
+    Ok(Opened(match read_deprecated(sealed, keys, options)? {
+        Some((secret, opened_by)) => Content::Deprecated(Box::new(secret), opened_by),
+        None => {
+            let (items, errors) = try_items(threads, sealed, keys, options);
+            Content::Items(items, errors)
+        }
+    }))
+}
+
+impl Opened {
+    /// Makes the Secret, by the templates of the same SealedSecret; they share the limits.
+    ///
+    /// # Errors
+    ///
+    /// Names every item and every template that failed, with the reason.
+    pub fn fill(self, sealed: &SealedSecret, limits: Limits) -> Result<Unsealed, UnsealError> {
+        let (mut secret, opened_by) = match self.0 {
+            Content::Deprecated(secret, opened_by) => (*secret, Some(opened_by)),
+            Content::Items(items, errors) => fill(sealed, items, errors, limits)?,
+        };
+        secret.metadata.namespace = sealed.metadata.namespace.clone();
+        secret.metadata.name = sealed.metadata.name.clone();
+        if !skips_owner(&sealed.spec.template) {
+            secret.metadata.owner_references = Some(vec![owner(sealed)]);
+        }
+        Ok(Unsealed { secret, opened_by })
     }
-    Ok(Unsealed { secret, opened_by })
 }
 
 /// Tells whether every value of a SealedSecret opens, and nothing about the values.
@@ -189,25 +242,25 @@ fn try_share(
 }
 
 fn fill(
-    threads: usize,
     sealed: &SealedSecret,
-    keys: &Keyring,
-    options: &UnsealOptions<'_>,
+    items: Vec<Item>,
+    mut errors: ItemErrors,
+    limits: Limits,
 ) -> Result<(PlainSecret, Option<Fingerprint>), UnsealError> {
-    let (items, mut errors) = try_items(threads, sealed, keys, options);
     let opened_by = items.last().map(|item| item.opened_by.clone());
     let sources = &sealed.spec.template.data;
 
     // Every template is parsed even if values are missing, so that its author sees all faults.
     let options = Options::of(Dialect::SealedSecrets);
+    let budget = Budget::new(limits);
     let mut templates = BTreeMap::new();
     for (key, source) in sources {
         let Some(source) = source else { continue };
-        match Template::parse(key, source, &options) {
+        match Template::parse_within(key, source, &options, &budget) {
             Ok(template) => {
                 templates.insert(key, template);
             }
-            Err(error) => errors.push(key, &error),
+            Err(error) => errors.push_template(key, &error),
         }
     }
     if items.len() < sealed.spec.encrypted_data.len() {
@@ -229,9 +282,9 @@ fn fill(
         }
         let mut rendered = Vec::with_capacity(templates.len());
         for (key, template) in templates {
-            match template.render(&context) {
+            match template.render_within(&context, &budget) {
                 Ok(text) => rendered.push((key, text)),
-                Err(error) => errors.push(key, &error),
+                Err(error) => errors.push_template(key, &error),
             }
         }
         rendered

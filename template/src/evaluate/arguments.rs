@@ -1,66 +1,67 @@
 //! Arguments against the types of parameters, as strictly as Go.
 
-use gotmpl::parse::{Expr, Number};
-
-use super::{State, Stop, Walk, node_text};
+use super::{State, Stop, Walk};
+use crate::error::Cause;
 use crate::function::Parameter;
+use crate::tree::{Number, Operand, OperandKind};
 use crate::value::{Dict, List, ListKind, Value};
 
 impl<'a> State<'a> {
     /// Evaluates one argument for a parameter of a given type.
     pub(super) fn argument(
         &mut self,
-        expression: &'a Expr,
+        operand: &'a Operand,
         parameter: Parameter,
         dot: &Value,
     ) -> Walk<Value> {
-        let text = || node_text::expression(expression);
-        match (expression, parameter) {
-            (Expr::Nil(_), _) => {
+        match (&operand.kind, parameter) {
+            (OperandKind::Nil, _) => {
                 return nil_of(parameter).ok_or_else(|| {
                     let reason = format!("cannot assign nil to {}", parameter.type_name());
-                    self.fail(expression, &reason)
+                    self.unfit(operand, reason)
                 });
             }
-            (Expr::Number(_, Number::Int(value)), Parameter::Int) => return Ok(Value::Int(*value)),
-            (Expr::Number(_, Number::Int(value)), Parameter::Uint32) if *value >= 0 => {
+            (OperandKind::Number(Number::Int(value)), Parameter::Int) => {
+                return Ok(Value::Int(*value));
+            }
+            (OperandKind::Number(Number::Int(value)), Parameter::Uint32) if *value >= 0 => {
                 return Ok(Value::Int(*value));
             }
             // A constant such as 3.0 is an integer, too.
-            (Expr::Number(_, Number::Float(value)), Parameter::Int)
+            (OperandKind::Number(Number::Float(value)), Parameter::Int)
                 if value.fract() == 0.0 && value.abs() < 9.0e18 =>
             {
                 #[allow(clippy::cast_possible_truncation)] // checked in the guard
                 return Ok(Value::Int(*value as i64));
             }
             #[allow(clippy::cast_precision_loss)] // as Go's constants lose it
-            (Expr::Number(_, Number::Int(value)), Parameter::Float) => {
+            (OperandKind::Number(Number::Int(value)), Parameter::Float) => {
                 return Ok(Value::Float(*value as f64));
             }
-            (Expr::String(..), Parameter::Any | Parameter::Text)
-            | (Expr::Bool(..), Parameter::Any | Parameter::Bool)
-            | (Expr::Number(..), Parameter::Any)
-            | (Expr::Number(_, Number::Float(_)), Parameter::Float) => {}
-            (Expr::String(..) | Expr::Number(..) | Expr::Bool(..), _) => {
+            (OperandKind::Text(_), Parameter::Any | Parameter::Text)
+            | (OperandKind::Bool(_), Parameter::Any | Parameter::Bool)
+            | (OperandKind::Number(_), Parameter::Any)
+            | (OperandKind::Number(Number::Float(_)), Parameter::Float) => {}
+            (OperandKind::Text(_) | OperandKind::Number(_) | OperandKind::Bool(_), _) => {
+                let text = self.written(&operand.source);
                 let reason = match parameter.literal_name() {
-                    Some(wanted) => format!("expected {wanted}; found {}", text()),
+                    Some(wanted) => format!("expected {wanted}; found {text}"),
                     None => format!(
-                        "can't handle {} for arg of type {}",
-                        text(),
+                        "can't handle {text} for arg of type {}",
                         parameter.type_name()
                     ),
                 };
-                return Err(self.fail(expression, &reason));
+                return Err(self.unfit(operand, reason));
             }
             _ => {}
         }
-        let value = self.expression(expression, dot)?;
-        validate(value, parameter).map_err(|reason| self.fail(expression, &reason))
+        let value = self.operand(operand, dot)?;
+        validate(value, parameter).map_err(|reason| self.unfit(operand, reason))
     }
 
-    fn fail(&self, expression: &Expr, reason: &str) -> Stop {
-        let text = node_text::expression(expression);
-        self.failed(expression.pos(), &text, reason)
+    fn unfit(&self, operand: &Operand, reason: String) -> Stop {
+        let text = self.written(&operand.source);
+        self.failed(operand.position, text, Cause::Function, reason)
     }
 }
 

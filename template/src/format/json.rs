@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{MAX_DEPTH, float, runes};
+use super::{float, runes};
+use crate::budget::{Budget, Charge, Exceeded};
+use crate::sink::Sink;
 use crate::text::Text;
-use crate::value::{List, ListKind, Value};
+use crate::value::{List, ListKind, MAX_DEPTH, Value};
 
 /// The three ways in which templates write JSON.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,15 +20,18 @@ pub(crate) enum JsonStyle {
 }
 
 /// Writes a value; fails for what JSON has no word for.
-pub(crate) fn to_json(value: &Value, style: JsonStyle) -> Result<Text, String> {
-    let mut out = Vec::new();
+pub(crate) fn to_json(value: &Value, style: JsonStyle, budget: &Budget) -> Result<Text, String> {
+    let mut out = Sink::new(budget);
     push(&mut out, value, style, 0)?;
-    Ok(out.into())
+    Ok(out.finish()?)
 }
 
-fn push(out: &mut Vec<u8>, value: &Value, style: JsonStyle, depth: usize) -> Result<(), String> {
+fn push(out: &mut Sink<'_>, value: &Value, style: JsonStyle, depth: usize) -> Result<(), String> {
     if depth > MAX_DEPTH {
         return Err("json: the value is nested too deeply".to_owned());
+    }
+    if out.is_full() {
+        return Ok(());
     }
     match value {
         Value::Nil => out.extend_from_slice(b"null"),
@@ -45,6 +50,7 @@ fn push(out: &mut Vec<u8>, value: &Value, style: JsonStyle, depth: usize) -> Res
         }
         Value::TextMap(map) => {
             let entries = map
+                .entries()
                 .iter()
                 .map(|(k, v)| (Some(k.clone()), Value::Text(v.clone())));
             push_all(out, entries, style, depth, [b'{', b'}'])?;
@@ -66,16 +72,16 @@ fn push(out: &mut Vec<u8>, value: &Value, style: JsonStyle, depth: usize) -> Res
 }
 
 fn push_all(
-    out: &mut Vec<u8>,
+    out: &mut Sink<'_>,
     items: impl Iterator<Item = (Option<Text>, Value)>,
     style: JsonStyle,
     depth: usize,
     [open, close]: [u8; 2],
 ) -> Result<(), String> {
-    let break_line = |out: &mut Vec<u8>, depth: usize| {
+    let break_line = |out: &mut Sink<'_>, depth: usize| {
         if style == JsonStyle::Pretty {
             out.push(b'\n');
-            out.extend(std::iter::repeat_n(b' ', 2 * depth));
+            out.fill(b' ', 2 * depth);
         }
     };
     out.push(open);
@@ -103,7 +109,7 @@ fn push_all(
 }
 
 /// As in JavaScript: an exponent below 1e-6 and from 1e21 on, without a leading zero.
-fn push_float(out: &mut Vec<u8>, value: f64) -> Result<(), String> {
+fn push_float(out: &mut Sink<'_>, value: f64) -> Result<(), String> {
     if !value.is_finite() {
         return Err("json: unsupported value".to_owned());
     }
@@ -117,7 +123,7 @@ fn push_float(out: &mut Vec<u8>, value: f64) -> Result<(), String> {
     Ok(())
 }
 
-pub(crate) fn push_text(out: &mut Vec<u8>, bytes: &[u8], style: JsonStyle) {
+pub(crate) fn push_text(out: &mut Sink<'_>, bytes: &[u8], style: JsonStyle) {
     out.push(b'"');
     for (rune, raw) in runes(bytes) {
         let escape: &[u8] = match rune {
@@ -148,24 +154,44 @@ pub(crate) fn push_text(out: &mut Vec<u8>, bytes: &[u8], style: JsonStyle) {
 
 /// Reads JSON into Go's generic values: numbers become `float64`, later keys win, and what is no
 /// UTF-8 is replaced. The error never quotes the input.
-pub(crate) fn from_json(bytes: &[u8]) -> Result<Value, String> {
-    let mut reader = Reader { bytes, at: 0 };
+pub(crate) fn from_json(bytes: &[u8], budget: &Budget) -> Result<Value, String> {
+    let mut reader = Reader {
+        bytes,
+        at: 0,
+        charge: budget.charge(0)?,
+        exceeded: None,
+    };
     let value = reader.value(0).and_then(|value| {
         reader.skip_blanks();
         (reader.at == bytes.len()).then_some(value)
     });
-    value.ok_or_else(|| format!("invalid JSON at byte {}", reader.at))
+    budget.tick(bytes.len())?;
+    match (value, reader.exceeded) {
+        (_, Some(exceeded)) => Err(exceeded.into()),
+        (Some(value), None) => Ok(value),
+        (None, None) => Err(format!("invalid JSON at byte {}", reader.at)),
+    }
 }
 
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// The memory of what was read so far, which counts again when the template gets it.
+    charge: Charge,
+    exceeded: Option<Exceeded>,
 }
+
+/// A number or an empty list takes two bytes of JSON, and this as a value.
+const ITEM_SIZE: usize = 2 * size_of::<Value>();
 
 impl Reader<'_> {
     fn value(&mut self, depth: usize) -> Option<Value> {
         // Go reads 10,000 levels; printing them again is what has to be kept in bounds.
         if depth > MAX_DEPTH {
+            return None;
+        }
+        if let Err(exceeded) = self.charge.grow(ITEM_SIZE) {
+            self.exceeded = Some(exceeded);
             return None;
         }
         self.skip_blanks();

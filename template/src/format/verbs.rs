@@ -1,8 +1,10 @@
 //! `fmt.Sprintf`.
 
 use super::{float, quote, runes};
+use crate::budget::{Budget, Exceeded};
+use crate::sink::Sink;
 use crate::text::Text;
-use crate::value::Value;
+use crate::value::{MAX_DEPTH, Value};
 
 /// The flags, width and precision of one verb.
 #[derive(Default, Clone, Copy)]
@@ -20,17 +22,23 @@ struct Spec {
 const MAX_NUMBER: usize = 1_000_000;
 
 /// Formats `arguments`; what does not fit is told in the text, as Go does it.
-pub(crate) fn sprintf(format: &[u8], arguments: &[Value]) -> Text {
-    let mut out = Vec::with_capacity(format.len());
+pub(crate) fn sprintf(
+    format: &[u8],
+    arguments: &[Value],
+    budget: &Budget,
+) -> Result<Text, Exceeded> {
+    let mut out = Sink::new(budget);
     let mut at = 0;
     let mut next = 0;
     let mut reordered = false;
-    while at < format.len() {
+    while at < format.len() && !out.is_full() {
         if format[at] != b'%' {
-            out.push(format[at]);
-            at += 1;
+            let length = memchr::memchr(b'%', &format[at..]).unwrap_or(format.len() - at);
+            out.extend_from_slice(&format[at..at + length]);
+            at += length;
             continue;
         }
+        budget.tick(64)?;
         at += 1;
         let mut spec = Spec::default();
         while let Some(flag) = format.get(at) {
@@ -90,7 +98,7 @@ pub(crate) fn sprintf(format: &[u8], arguments: &[Value]) -> Text {
             Some(argument) => one(&mut out, verb, spec, argument),
             None => {
                 out.extend_from_slice(b"%!");
-                push_char(&mut out, verb);
+                out.push_char(verb);
                 out.extend_from_slice(b"(MISSING)");
             }
         }
@@ -110,7 +118,7 @@ pub(crate) fn sprintf(format: &[u8], arguments: &[Value]) -> Text {
         }
         out.push(b')');
     }
-    out.into()
+    out.finish()
 }
 
 /// Reads `[n]`, which chooses the argument.
@@ -148,12 +156,17 @@ fn star(argument: Option<&Value>) -> Option<isize> {
     }
 }
 
-fn one(out: &mut Vec<u8>, verb: char, spec: Spec, argument: &Value) {
+fn one(out: &mut Sink<'_>, verb: char, spec: Spec, argument: &Value) {
     match (verb, argument) {
+        _ if out.is_full() => {}
         ('T', _) => pad(out, spec, argument.type_name().as_bytes()),
         ('v', Value::Nil) => pad(out, spec, b"<nil>"),
         (_, Value::Nil) => bad(out, verb, argument),
-        ('v', _) if spec.sharp => pad(out, spec, &go_syntax(argument)),
+        ('v', _) if spec.sharp => {
+            let mut text = out.beside();
+            go_syntax(&mut text, argument, 0);
+            out.absorb(&text, |out, text| pad(out, spec, text));
+        }
         (_, Value::List(list)) => {
             out.push(b'[');
             for (index, item) in list.items().iter().enumerate() {
@@ -174,36 +187,28 @@ fn one(out: &mut Vec<u8>, verb: char, spec: Spec, argument: &Value) {
         (_, Value::Float(value)) => real(out, verb, spec, *value, argument),
         (_, Value::Text(text)) => string(out, verb, spec, text.bytes(), argument),
         ('v' | 's' | 'q' | 'x' | 'X', Value::Time(_) | Value::Version(_)) => {
-            let text = super::sprint(argument);
-            string(out, verb, spec, text.bytes(), argument);
+            let mut text = out.beside();
+            super::push(&mut text, argument, 0);
+            out.absorb(&text, |out, text| string(out, verb, spec, text, argument));
         }
         ('v' | 's', Value::Certificate(_)) => {
-            let text = super::sprint(argument);
-            out.extend_from_slice(text.bytes());
+            super::push(out, argument, 0);
         }
         _ => bad(out, verb, argument),
     }
 }
 
 /// What is inside a list or map; a nil there is no fault.
-fn inner(out: &mut Vec<u8>, verb: char, spec: Spec, argument: &Value) {
+fn inner(out: &mut Sink<'_>, verb: char, spec: Spec, argument: &Value) {
     match argument {
         Value::Nil if verb != 'T' => pad(out, spec, b"<nil>"),
         _ => one(out, verb, spec, argument),
     }
 }
 
-fn map(out: &mut Vec<u8>, verb: char, spec: Spec, argument: &Value) {
-    let entries: Vec<(Text, Value)> = match argument {
-        Value::TextMap(map) => map
-            .iter()
-            .map(|(k, v)| (k.clone(), Value::Text(v.clone())))
-            .collect(),
-        Value::Dict(dict) => dict.entries().into_iter().collect(),
-        _ => Vec::new(),
-    };
+fn map(out: &mut Sink<'_>, verb: char, spec: Spec, argument: &Value) {
     out.extend_from_slice(b"map[");
-    for (index, (key, value)) in entries.into_iter().enumerate() {
+    for (index, (key, value)) in entries(argument).into_iter().enumerate() {
         if index > 0 {
             out.push(b' ');
         }
@@ -214,10 +219,22 @@ fn map(out: &mut Vec<u8>, verb: char, spec: Spec, argument: &Value) {
     out.push(b']');
 }
 
+fn entries(map: &Value) -> Vec<(Text, Value)> {
+    match map {
+        Value::TextMap(map) => map
+            .entries()
+            .iter()
+            .map(|(k, v)| (k.clone(), Value::Text(v.clone())))
+            .collect(),
+        Value::Dict(dict) => dict.entries().into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// `%!verb(type=value)`.
-fn bad(out: &mut Vec<u8>, verb: char, argument: &Value) {
+fn bad(out: &mut Sink<'_>, verb: char, argument: &Value) {
     out.extend_from_slice(b"%!");
-    push_char(out, verb);
+    out.push_char(verb);
     out.push(b'(');
     out.extend_from_slice(argument.type_name().as_bytes());
     if !matches!(argument, Value::Nil) {
@@ -227,7 +244,14 @@ fn bad(out: &mut Vec<u8>, verb: char, argument: &Value) {
     out.push(b')');
 }
 
-fn integer(out: &mut Vec<u8>, verb: char, spec: Spec, negative: bool, size: u64, argument: &Value) {
+fn integer(
+    out: &mut Sink<'_>,
+    verb: char,
+    spec: Spec,
+    negative: bool,
+    size: u64,
+    argument: &Value,
+) {
     let (digits, prefix) = match verb {
         'd' | 'v' => (size.to_string(), ""),
         'b' => (format!("{size:b}"), if spec.sharp { "0b" } else { "" }),
@@ -243,7 +267,7 @@ fn integer(out: &mut Vec<u8>, verb: char, spec: Spec, negative: bool, size: u64,
     if let Some(precision) = spec.precision {
         if precision == 0 && size == 0 {
             let width = spec.width.unwrap_or(0);
-            out.extend(std::iter::repeat_n(b' ', width));
+            out.fill(b' ', width);
             return;
         }
         digits = format!("{digits:0>precision$}");
@@ -269,7 +293,7 @@ fn integer(out: &mut Vec<u8>, verb: char, spec: Spec, negative: bool, size: u64,
     );
 }
 
-fn character(out: &mut Vec<u8>, verb: char, spec: Spec, negative: bool, size: u64) {
+fn character(out: &mut Sink<'_>, verb: char, spec: Spec, negative: bool, size: u64) {
     let rune = u32::try_from(size)
         .ok()
         .filter(|_| !negative)
@@ -285,19 +309,20 @@ fn character(out: &mut Vec<u8>, verb: char, spec: Spec, negative: bool, size: u6
             pad(out, spec, text.as_bytes());
         }
         _ => {
-            let mut text = vec![b'\''];
+            let mut text = out.beside();
+            text.push(b'\'');
             match rune {
                 '\'' => text.extend_from_slice(b"\\'"),
                 '"' => text.push(b'"'),
                 rune => super::push_escaped(&mut text, rune),
             }
             text.push(b'\'');
-            pad(out, spec, &text);
+            out.absorb(&text, |out, text| pad(out, spec, text));
         }
     }
 }
 
-fn real(out: &mut Vec<u8>, verb: char, spec: Spec, value: f64, argument: &Value) {
+fn real(out: &mut Sink<'_>, verb: char, spec: Spec, value: f64, argument: &Value) {
     let size = value.abs();
     let body = if !value.is_finite() {
         if value.is_nan() {
@@ -422,7 +447,7 @@ fn general(size: f64, precision: usize, sharp: bool) -> String {
     }
 }
 
-fn string(out: &mut Vec<u8>, verb: char, spec: Spec, bytes: &[u8], argument: &Value) {
+fn string(out: &mut Sink<'_>, verb: char, spec: Spec, bytes: &[u8], argument: &Value) {
     let cut = match spec.precision {
         Some(precision) if matches!(verb, 's' | 'v' | 'q') => {
             let end = runes(bytes).take(precision).map(|(_, raw)| raw.len()).sum();
@@ -433,23 +458,33 @@ fn string(out: &mut Vec<u8>, verb: char, spec: Spec, bytes: &[u8], argument: &Va
     match verb {
         's' | 'v' => pad(out, spec, cut),
         'q' if spec.sharp && can_backquote(cut) => pad(out, spec, &[b"`", cut, b"`"].concat()),
-        'q' => pad(out, spec, &quote(cut)),
+        'q' => {
+            let mut text = out.beside();
+            quote(&mut text, cut);
+            out.absorb(&text, |out, text| pad(out, spec, text));
+        }
         'x' | 'X' => {
             let cut = &bytes[..spec.precision.unwrap_or(usize::MAX).min(bytes.len())];
-            let mut text = String::with_capacity(cut.len() * 2);
+            let digits: &[u8; 16] = match verb {
+                'X' => b"0123456789ABCDEF",
+                _ => b"0123456789abcdef",
+            };
+            let prefix: &[u8] = if verb == 'X' { b"0X" } else { b"0x" };
+            let mut text = out.beside();
             for (index, byte) in cut.iter().enumerate() {
+                if text.is_full() {
+                    break;
+                }
                 if spec.space && index > 0 {
-                    text.push(' ');
+                    text.push(b' ');
                 }
                 if spec.sharp && (spec.space || index == 0) {
-                    text.push_str("0x");
+                    text.extend_from_slice(prefix);
                 }
-                text.push_str(&format!("{byte:02x}"));
+                text.push(digits[usize::from(byte >> 4)]);
+                text.push(digits[usize::from(byte & 15)]);
             }
-            if verb == 'X' {
-                text = text.to_uppercase();
-            }
-            pad(out, spec, text.as_bytes());
+            out.absorb(&text, |out, text| pad(out, spec, text));
         }
         _ => bad(out, verb, argument),
     }
@@ -464,52 +499,44 @@ fn can_backquote(bytes: &[u8]) -> bool {
 }
 
 /// `%#v`.
-fn go_syntax(value: &Value) -> Vec<u8> {
+fn go_syntax(out: &mut Sink<'_>, value: &Value, depth: usize) {
+    if depth > MAX_DEPTH || out.is_full() {
+        return;
+    }
     match value {
-        Value::Text(text) => quote(text.bytes()),
-        Value::Float(value) => float(*value, 6).into_bytes(),
-        Value::Uint8(value) => format!("{value:#x}").into_bytes(),
-        Value::Uint64(value) => format!("{value:#x}").into_bytes(),
-        Value::Nil => b"interface {}(nil)".to_vec(),
-        Value::List(list) if list.is_nil() => format!("{}(nil)", value.type_name()).into_bytes(),
+        Value::Text(text) => quote(out, text.bytes()),
+        Value::Float(value) => out.extend_from_slice(float(*value, 6).as_bytes()),
+        Value::Uint8(value) => out.extend_from_slice(format!("{value:#x}").as_bytes()),
+        Value::Uint64(value) => out.extend_from_slice(format!("{value:#x}").as_bytes()),
+        Value::Nil => out.extend_from_slice(b"interface {}(nil)"),
+        Value::List(list) if list.is_nil() => {
+            out.extend_from_slice(format!("{}(nil)", value.type_name()).as_bytes());
+        }
         Value::List(list) => {
-            let items: Vec<_> = list.items().iter().map(go_syntax).collect();
-            [
-                value.type_name().as_bytes(),
-                b"{",
-                &items.join(&b", "[..]),
-                b"}",
-            ]
-            .concat()
+            out.extend_from_slice(value.type_name().as_bytes());
+            out.push(b'{');
+            for (index, item) in list.items().iter().enumerate() {
+                if index > 0 {
+                    out.extend_from_slice(b", ");
+                }
+                go_syntax(out, item, depth + 1);
+            }
+            out.push(b'}');
         }
-        Value::TextMap(map) => {
-            let items: Vec<_> = map
-                .iter()
-                .map(|(k, v)| [quote(k.bytes()), quote(v.bytes())].join(&b':'))
-                .collect();
-            [
-                value.type_name().as_bytes(),
-                b"{",
-                &items.join(&b", "[..]),
-                b"}",
-            ]
-            .concat()
+        Value::TextMap(_) | Value::Dict(_) => {
+            out.extend_from_slice(value.type_name().as_bytes());
+            out.push(b'{');
+            for (index, (key, item)) in entries(value).iter().enumerate() {
+                if index > 0 {
+                    out.extend_from_slice(b", ");
+                }
+                quote(out, key.bytes());
+                out.push(b':');
+                go_syntax(out, item, depth + 1);
+            }
+            out.push(b'}');
         }
-        Value::Dict(dict) => {
-            let items: Vec<_> = dict
-                .entries()
-                .iter()
-                .map(|(k, v)| [quote(k.bytes()), go_syntax(v)].join(&b':'))
-                .collect();
-            [
-                value.type_name().as_bytes(),
-                b"{",
-                &items.join(&b", "[..]),
-                b"}",
-            ]
-            .concat()
-        }
-        other => super::sprint(other).bytes().to_vec(),
+        other => super::push(out, other, 0),
     }
 }
 
@@ -523,18 +550,14 @@ fn sign(spec: Spec, negative: bool) -> &'static str {
 }
 
 /// Widths count characters.
-fn pad(out: &mut Vec<u8>, spec: Spec, text: &[u8]) {
+fn pad(out: &mut Sink<'_>, spec: Spec, text: &[u8]) {
     let missing = spec.width.unwrap_or(0).saturating_sub(runes(text).count());
     let filler = if spec.zero { b'0' } else { b' ' };
     if spec.minus {
         out.extend_from_slice(text);
-        out.extend(std::iter::repeat_n(b' ', missing));
+        out.fill(b' ', missing);
     } else {
-        out.extend(std::iter::repeat_n(filler, missing));
+        out.fill(filler, missing);
         out.extend_from_slice(text);
     }
-}
-
-fn push_char(out: &mut Vec<u8>, rune: char) {
-    out.extend_from_slice(rune.encode_utf8(&mut [0; 4]).as_bytes());
 }

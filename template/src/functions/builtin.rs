@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 
 use crate::format;
 use crate::function::Parameter::{Any, Text as TextParameter};
-use crate::function::{Entry, bytes, fixed, variadic};
+use crate::function::{Entry, Environment, bytes, fixed, variadic};
+use crate::sink::Sink;
 use crate::text::Text;
 use crate::value::Value;
 
@@ -18,12 +19,12 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ),
     (
         "html",
-        variadic(&[Any], |_, a| Ok(Value::text(html(joined(a).bytes())))),
+        variadic(&[Any], |e, a| Ok(Value::text(html(joined(e, a)?.bytes())))).growing(6),
     ),
     ("index", variadic(&[Any, Any], |_, a| index(a))),
     (
         "js",
-        variadic(&[Any], |_, a| Ok(Value::text(js(joined(a).bytes())))),
+        variadic(&[Any], |e, a| Ok(Value::text(js(joined(e, a)?.bytes())))).growing(8),
     ),
     ("len", fixed(&[Any], |_, a| length(&a[0]).map(Value::Int))),
     (
@@ -32,29 +33,40 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ),
     (
         "print",
-        variadic(&[Any], |_, a| Ok(Value::Text(format::sprint_all(a)))),
+        variadic(&[Any], |e, a| {
+            Ok(Value::Text(format::sprint_all(a, &e.budget)?))
+        })
+        .growing(1),
     ),
     (
         "printf",
-        variadic(&[TextParameter, Any], |_, a| {
-            Ok(Value::Text(format::sprintf(bytes(a, 0), &a[1..])))
-        }),
+        variadic(&[TextParameter, Any], |e, a| {
+            let text = format::sprintf(bytes(a, 0), &a[1..], &e.budget)?;
+            Ok(Value::Text(text))
+        })
+        .growing(1),
     ),
     (
         "println",
-        variadic(&[Any], |_, a| {
-            let words: Vec<_> = a
-                .iter()
-                .map(|v| format::sprint(v).bytes().to_vec())
-                .collect();
-            let mut line = words.join(&b' ');
+        variadic(&[Any], |e, a| {
+            let mut line = Sink::new(&e.budget);
+            for (index, value) in a.iter().enumerate() {
+                if index > 0 {
+                    line.push(b' ');
+                }
+                format::push(&mut line, value, 0);
+            }
             line.push(b'\n');
-            Ok(Value::text(line))
-        }),
+            Ok(Value::Text(line.finish()?))
+        })
+        .growing(1),
     ),
     (
         "urlquery",
-        variadic(&[Any], |_, a| Ok(Value::text(url_query(joined(a).bytes())))),
+        variadic(&[Any], |e, a| {
+            Ok(Value::text(url_query(joined(e, a)?.bytes())))
+        })
+        .growing(4),
     ),
     (
         "eq",
@@ -97,20 +109,20 @@ pub(super) const FUNCTIONS: &[Entry] = &[
 ];
 
 /// The arguments of an escaper as one text; no value is told as such.
-fn joined(arguments: &[Value]) -> Text {
-    match arguments {
-        [Value::Text(text)] => text.clone(),
-        _ => {
-            let arguments: Vec<_> = arguments
-                .iter()
-                .map(|value| match value {
-                    Value::Nil => Value::text("<no value>"),
-                    other => other.clone(),
-                })
-                .collect();
-            format::sprint_all(&arguments)
-        }
-    }
+fn joined(e: &Environment, arguments: &[Value]) -> Result<Text, String> {
+    let arguments: Vec<_> = match arguments {
+        [Value::Text(text)] => return Ok(text.clone()),
+        _ => arguments
+            .iter()
+            .map(|value| match value {
+                Value::Nil => Value::text("<no value>"),
+                other => other.clone(),
+            })
+            .collect(),
+    };
+    let text = format::sprint_all(&arguments, &e.budget)?;
+    e.budget.check_room(6 * text.bytes().len())?;
+    Ok(text)
 }
 
 fn index(arguments: &[Value]) -> Result<Value, String> {
@@ -131,10 +143,10 @@ fn index(arguments: &[Value]) -> Result<Value, String> {
                 Value::Uint8(*byte.ok_or_else(out_of_range)?)
             }
             Value::TextMap(map) => {
-                let text = map.get(map_key(key)?).cloned();
+                let text = map.entries().get(map_key(key)?).cloned();
                 Value::Text(text.unwrap_or_else(|| Text::from("")))
             }
-            Value::Dict(dict) => dict.get(map_key(key)?).unwrap_or(Value::Nil),
+            Value::Dict(dict) => dict.get(map_key(key)?.bytes()).unwrap_or(Value::Nil),
             Value::Nil => return Err("index of nil pointer".to_owned()),
             other => return Err(format!("can't index item of type {}", other.type_name())),
         };
@@ -181,7 +193,7 @@ fn length(item: &Value) -> Result<i64, String> {
     let length = match item {
         Value::Text(text) => text.bytes().len(),
         Value::List(list) => list.items().len(),
-        Value::TextMap(map) => map.len(),
+        Value::TextMap(map) => map.entries().len(),
         Value::Dict(dict) => dict.len(),
         Value::Nil => return Err("len of nil pointer".to_owned()),
         other => return Err(format!("len of type {}", other.type_name())),

@@ -21,7 +21,7 @@ use crate::value::{List, Value};
 pub(super) const FUNCTIONS: &[Entry] = &[
     (
         "genPrivateKey",
-        fixed(&[TextParameter], |_, a| private_key(bytes(a, 0))),
+        fixed(&[TextParameter], |e, a| private_key(e, bytes(a, 0))),
     ),
     (
         "buildCustomCert",
@@ -43,7 +43,7 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     (
         "genCA",
         fixed(&[TextParameter, Int], |e, a| {
-            authority(e, bytes(a, 0), int(a, 1), Key::rsa()?)
+            authority(e, bytes(a, 0), int(a, 1), Key::rsa(e)?)
         }),
     ),
     (
@@ -56,7 +56,7 @@ pub(super) const FUNCTIONS: &[Entry] = &[
         "genSelfSignedCert",
         fixed(
             &[TextParameter, ListParameter, ListParameter, Int],
-            |e, a| self_signed(e, a, Key::rsa()?),
+            |e, a| self_signed(e, a, Key::rsa(e)?),
         ),
     ),
     (
@@ -76,7 +76,7 @@ pub(super) const FUNCTIONS: &[Entry] = &[
         "genSignedCert",
         fixed(
             &[TextParameter, ListParameter, ListParameter, Int, Pair],
-            |e, a| signed(e, a, Key::rsa()?),
+            |e, a| signed(e, a, Key::rsa(e)?),
         ),
     ),
     (
@@ -113,7 +113,8 @@ struct Key {
 }
 
 impl Key {
-    fn rsa() -> Result<Self, String> {
+    fn rsa(e: &Environment) -> Result<Self, String> {
+        e.budget.check_time()?;
         let key = PrivateKey::generate(2048).map_err(failed)?;
         Self::parse(key.to_pkcs1_pem().map_err(failed)?.expose())
     }
@@ -134,7 +135,9 @@ impl Key {
     }
 }
 
-fn private_key(kind: &[u8]) -> Result<Value, String> {
+/// Generates a key. That cannot be interrupted, so the time is looked at before.
+fn private_key(e: &Environment, kind: &[u8]) -> Result<Value, String> {
+    e.budget.check_time()?;
     let algorithm = match kind {
         b"" | b"rsa" => {
             let key = PrivateKey::generate(4096).map_err(failed)?;

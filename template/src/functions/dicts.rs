@@ -2,24 +2,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::strings;
+use crate::format;
 use crate::function::Parameter::{Any, Dict as DictParameter, Text as TextParameter};
-use crate::function::{Entry, Function, dict, fixed, text, variadic};
+use crate::function::{Entry, Environment, Function, bytes, dict, fixed, text, variadic};
 use crate::text::Text;
-use crate::value::{Dict, Value};
+use crate::value::{Dict, ENTRY_SIZE, MAX_DEPTH, Value, too_deep};
 
-const MERGE: Function = variadic(&[DictParameter, DictParameter], |_, a| merge_all(a, false));
-const MERGE_OVERWRITE: Function =
-    variadic(&[DictParameter, DictParameter], |_, a| merge_all(a, true));
+const MERGE: Function = variadic(&[DictParameter, DictParameter], |e, a| {
+    merge_all(e, a, false)
+});
+const MERGE_OVERWRITE: Function = variadic(&[DictParameter, DictParameter], |e, a| {
+    merge_all(e, a, true)
+});
 
 pub(super) const FUNCTIONS: &[Entry] = &[
     (
         "dict",
-        variadic(&[Any], |_, a| {
+        variadic(&[Any], |e, a| {
             let mut entries = BTreeMap::new();
             for pair in a.chunks(2) {
                 let value = pair.get(1).cloned().unwrap_or_else(|| Value::text(""));
-                entries.insert(strings::to_text(&pair[0]), value);
+                entries.insert(format::sprint(&pair[0], &e.budget)?, value);
             }
             Ok(Value::dict(entries))
         }),
@@ -28,14 +31,14 @@ pub(super) const FUNCTIONS: &[Entry] = &[
         "get",
         fixed(&[DictParameter, TextParameter], |_, a| {
             Ok(dict(a, 0)
-                .get(text(a, 1))
+                .get(bytes(a, 1))
                 .unwrap_or_else(|| Value::text("")))
         }),
     ),
     (
         "set",
-        fixed(&[DictParameter, TextParameter, Any], |_, a| {
-            dict(a, 0).set(text(a, 1).clone(), a[2].clone())?;
+        fixed(&[DictParameter, TextParameter, Any], |e, a| {
+            dict(a, 0).set(text(a, 1).clone(), a[2].clone(), &e.budget)?;
             Ok(a[0].clone())
         }),
     ),
@@ -49,33 +52,39 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     (
         "hasKey",
         fixed(&[DictParameter, TextParameter], |_, a| {
-            Ok(Value::Bool(dict(a, 0).get(text(a, 1)).is_some()))
+            Ok(Value::Bool(dict(a, 0).get(bytes(a, 1)).is_some()))
         }),
     ),
     (
         "pluck",
         variadic(&[TextParameter, DictParameter], |_, a| {
-            let found = (1..a.len()).filter_map(|index| dict(a, index).get(text(a, 0)));
+            let found = (1..a.len()).filter_map(|index| dict(a, index).get(bytes(a, 0)));
             Ok(Value::list(found.collect()))
         }),
     ),
     // Go gives keys and values in random order; here they are sorted.
     (
         "keys",
-        variadic(&[DictParameter], |_, a| {
+        variadic(&[DictParameter], |e, a| {
+            let count = (0..a.len())
+                .map(|index| dict(a, index).len())
+                .sum::<usize>();
+            e.budget.check_room(count * ENTRY_SIZE)?;
             let keys = (0..a.len()).flat_map(|index| dict(a, index).entries().into_keys());
             Ok(Value::texts(keys.collect()))
         }),
     ),
     (
         "values",
-        fixed(&[DictParameter], |_, a| {
+        fixed(&[DictParameter], |e, a| {
+            e.budget.check_room(dict(a, 0).len() * ENTRY_SIZE)?;
             Ok(Value::list(dict(a, 0).entries().into_values().collect()))
         }),
     ),
     (
         "pick",
-        variadic(&[DictParameter, TextParameter], |_, a| {
+        variadic(&[DictParameter, TextParameter], |e, a| {
+            e.budget.check_room(dict(a, 0).len() * ENTRY_SIZE)?;
             let entries = dict(a, 0).entries();
             let wanted = (1..a.len()).map(|index| text(a, index));
             Ok(Value::dict(wanted.filter_map(|key| {
@@ -85,7 +94,8 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ),
     (
         "omit",
-        variadic(&[DictParameter, TextParameter], |_, a| {
+        variadic(&[DictParameter, TextParameter], |e, a| {
+            e.budget.check_room(dict(a, 0).len() * ENTRY_SIZE)?;
             let unwanted: BTreeSet<&Text> = (1..a.len()).map(|index| text(a, index)).collect();
             let entries = dict(a, 0).entries().into_iter();
             Ok(Value::dict(
@@ -100,49 +110,56 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ("dig", variadic(&[Any], |_, a| dig(a))),
 ];
 
-fn merge_all(arguments: &[Value], overwrite: bool) -> Result<Value, String> {
-    let target = dict(arguments, 0);
-    if target.is_nil() && arguments.len() > 1 {
+fn merge_all(e: &Environment, arguments: &[Value], overwrite: bool) -> Result<Value, String> {
+    let target = match dict(arguments, 0) {
         // Go makes a map of its own then, which the caller's variable never sees.
-        let made = Dict::new(BTreeMap::new());
-        for index in 1..arguments.len() {
-            merge(&made, dict(arguments, index), overwrite)?;
-        }
-        return Ok(Value::Dict(made));
-    }
+        target if target.is_nil() && arguments.len() > 1 => Dict::new(BTreeMap::new()),
+        target => target.clone(),
+    };
     for index in 1..arguments.len() {
-        merge(target, dict(arguments, index), overwrite)?;
+        merge(e, &target, dict(arguments, index), overwrite, 0)?;
     }
-    Ok(arguments[0].clone())
+    Ok(Value::Dict(target))
 }
 
-/// Merges as the library of the incumbent does: what is missing or empty is taken over, maps are
-/// merged inside, and with `overwrite` everything but an empty list gives way.
-fn merge(target: &Dict, source: &Dict, overwrite: bool) -> Result<(), String> {
+/// Merges as upstream's library does: what is missing or empty is taken over, maps are merged
+/// inside, and with `overwrite` everything but an empty list gives way.
+fn merge(
+    e: &Environment,
+    target: &Dict,
+    source: &Dict,
+    overwrite: bool,
+    depth: usize,
+) -> Result<(), String> {
+    if depth > MAX_DEPTH {
+        return Err(too_deep());
+    }
+    e.budget.check_room(source.len() * ENTRY_SIZE)?;
     for (key, new) in source.entries() {
-        let old = target.get(&key);
+        e.budget.tick(32)?;
+        let old = target.get(key.bytes());
         if matches!(new, Value::Nil) {
             if overwrite {
-                target.set(key, new)?;
+                target.set(key, new, &e.budget)?;
             }
             continue;
         }
         let old_is_empty = old.as_ref().is_none_or(|old| !old.is_true());
         if let (Some(Value::Dict(inner)), Value::Dict(more)) = (&old, &new) {
-            merge(inner, more, overwrite)?;
+            merge(e, inner, more, overwrite, depth + 1)?;
             if !old_is_empty {
                 continue;
             }
         }
         if matches!(new, Value::List(_)) && !old_is_empty {
             if overwrite {
-                target.set(key, new)?;
+                target.set(key, new, &e.budget)?;
             }
             continue;
         }
         let old_is_time = matches!(old, Some(Value::Time(_) | Value::Certificate(_)));
         if overwrite || (old_is_empty && !old_is_time) {
-            target.set(key, new)?;
+            target.set(key, new, &e.budget)?;
         }
     }
     Ok(())
@@ -169,7 +186,7 @@ fn dig(arguments: &[Value]) -> Result<Value, String> {
                 at.type_name().replace("<nil>", "nil")
             ));
         };
-        match step.get(key) {
+        match step.get(key.bytes()) {
             Some(next) => at = next,
             None => return Ok(default.clone()),
         }

@@ -5,7 +5,7 @@ use sealwright_crypto::sealing::base64;
 
 use crate::format::{JsonStyle, from_json, to_json};
 use crate::function::Parameter::{Any, Text};
-use crate::function::{Entry, Function, bytes, fixed};
+use crate::function::{Entry, Environment, Function, bytes, fixed};
 use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[Entry] = &[
@@ -70,11 +70,11 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ),
     (
         "toJson",
-        fixed(&[Any], |_, a| Ok(lenient(&a[0], JsonStyle::Compact))),
+        fixed(&[Any], |e, a| lenient(e, &a[0], JsonStyle::Compact)),
     ),
     (
         "toPrettyJson",
-        fixed(&[Any], |_, a| Ok(lenient(&a[0], JsonStyle::Pretty))),
+        fixed(&[Any], |e, a| lenient(e, &a[0], JsonStyle::Pretty)),
     ),
     ("toRawJson", strict(JsonStyle::Raw)),
     ("mustToJson", strict(JsonStyle::Compact)),
@@ -82,32 +82,37 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ("mustToRawJson", strict(JsonStyle::Raw)),
     (
         "fromJson",
-        fixed(&[Text], |_, a| {
-            Ok(from_json(bytes(a, 0)).unwrap_or(Value::Nil))
+        fixed(&[Text], |e, a| {
+            let value = from_json(bytes(a, 0), &e.budget);
+            e.budget.check()?;
+            Ok(value.unwrap_or(Value::Nil))
         }),
     ),
     (
         "mustFromJson",
-        fixed(&[Text], |_, a| from_json(bytes(a, 0))),
+        fixed(&[Text], |e, a| from_json(bytes(a, 0), &e.budget)),
     ),
 ];
 
 const fn strict(style: JsonStyle) -> Function {
     match style {
-        JsonStyle::Compact => fixed(&[Any], |_, a| {
-            to_json(&a[0], JsonStyle::Compact).map(Value::Text)
+        JsonStyle::Compact => fixed(&[Any], |e, a| {
+            to_json(&a[0], JsonStyle::Compact, &e.budget).map(Value::Text)
         }),
-        JsonStyle::Pretty => fixed(&[Any], |_, a| {
-            to_json(&a[0], JsonStyle::Pretty).map(Value::Text)
+        JsonStyle::Pretty => fixed(&[Any], |e, a| {
+            to_json(&a[0], JsonStyle::Pretty, &e.budget).map(Value::Text)
         }),
-        JsonStyle::Raw => fixed(&[Any], |_, a| {
-            to_json(&a[0], JsonStyle::Raw).map(Value::Text)
+        JsonStyle::Raw => fixed(&[Any], |e, a| {
+            to_json(&a[0], JsonStyle::Raw, &e.budget).map(Value::Text)
         }),
     }
 }
 
-fn lenient(value: &Value, style: JsonStyle) -> Value {
-    to_json(value, style).map_or_else(|_| Value::text(""), Value::Text)
+/// What JSON has no word for is the empty text; a budget that is used up is an error nonetheless.
+fn lenient(e: &Environment, value: &Value, style: JsonStyle) -> Result<Value, String> {
+    let text = to_json(value, style, &e.budget);
+    e.budget.check()?;
+    Ok(text.map_or_else(|_| Value::text(""), Value::Text))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -5,7 +5,8 @@ mod decimal;
 use self::decimal::Decimal;
 use crate::format;
 use crate::function::Parameter::{Any, Float, Int, Text as TextParameter};
-use crate::function::{Entry, Function, MAX_ITEMS, bytes, fixed, int, too_large, variadic};
+use crate::function::{Entry, Environment, Function, bytes, fixed, int, variadic};
+use crate::sink::Sink;
 use crate::text::Text;
 use crate::value::{List, ListKind, Value};
 
@@ -41,8 +42,8 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ),
     (
         "toDecimal",
-        fixed(&[Any], |_, a| {
-            let text = format::sprint(&a[0]);
+        fixed(&[Any], |e, a| {
+            let text = format::sprint(&a[0], &e.budget)?;
             let text = String::from_utf8_lossy(text.bytes());
             Ok(Value::Int64(i64::from_str_radix(&text, 8).unwrap_or(0)))
         }),
@@ -143,45 +144,45 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ),
     (
         "add1f",
-        fixed(&[Any], |_, a| {
-            decimal(&[a[0].clone(), Value::Int(1)], Decimal::add)
+        fixed(&[Any], |e, a| {
+            decimal(e, &[a[0].clone(), Value::Int(1)], Decimal::add)
         }),
     ),
     (
         "addf",
-        variadic(&[Any], |_, a| {
+        variadic(&[Any], |e, a| {
             let terms = [&[Value::Float(0.0)], a].concat();
-            decimal(&terms, Decimal::add)
+            decimal(e, &terms, Decimal::add)
         }),
     ),
     (
         "subf",
-        variadic(&[Any, Any], |_, a| decimal(a, Decimal::sub)),
+        variadic(&[Any, Any], |e, a| decimal(e, a, Decimal::sub)),
     ),
     (
         "mulf",
-        variadic(&[Any, Any], |_, a| decimal(a, Decimal::mul)),
+        variadic(&[Any, Any], |e, a| decimal(e, a, Decimal::mul)),
     ),
     (
         "divf",
-        variadic(&[Any, Any], |_, a| decimal(a, Decimal::div)),
+        variadic(&[Any, Any], |e, a| decimal(e, a, Decimal::div)),
     ),
     (
         "until",
-        fixed(&[Int], |_, a| {
+        fixed(&[Int], |e, a| {
             let end = int(a, 0);
-            ints(0, end, if end < 0 { -1 } else { 1 }).map(int_list)
+            ints(e, 0, end, if end < 0 { -1 } else { 1 }).map(int_list)
         }),
     ),
     (
         "untilStep",
-        fixed(&[Int, Int, Int], |_, a| {
-            ints(int(a, 0), int(a, 1), int(a, 2)).map(int_list)
+        fixed(&[Int, Int, Int], |e, a| {
+            ints(e, int(a, 0), int(a, 1), int(a, 2)).map(int_list)
         }),
     ),
     (
         "seq",
-        variadic(&[Int], |_, a| {
+        variadic(&[Int], |e, a| {
             let given: Vec<i64> = (0..a.len()).map(|index| int(a, index)).collect();
             let (start, step, end) = match given[..] {
                 [end] => (1, None, end),
@@ -194,9 +195,15 @@ pub(super) const FUNCTIONS: &[Entry] = &[
                 return Ok(Value::text(""));
             }
             let end = end.saturating_add(direction);
-            let numbers = ints(start, end, step.unwrap_or(direction))?;
-            let words: Vec<String> = numbers.iter().map(i64::to_string).collect();
-            Ok(Value::text(words.join(" ")))
+            let numbers = ints(e, start, end, step.unwrap_or(direction))?;
+            let mut out = Sink::new(&e.budget);
+            for (index, number) in numbers.iter().enumerate() {
+                if index > 0 {
+                    out.push(b' ');
+                }
+                out.extend_from_slice(number.to_string().as_bytes());
+            }
+            Ok(Value::Text(out.finish()?))
         }),
     ),
 ];
@@ -291,6 +298,7 @@ fn fold(arguments: &[Value], choose: impl Fn(f64, f64) -> f64) -> Result<Value, 
 }
 
 fn decimal(
+    e: &Environment,
     arguments: &[Value],
     operation: impl Fn(&Decimal, &Decimal) -> Result<Decimal, String>,
 ) -> Result<Value, String> {
@@ -299,21 +307,24 @@ fn decimal(
         .map(|value| Decimal::from_float(to_float(value)));
     let mut result = numbers.next().unwrap_or_else(|| Decimal::from_float(0.0))?;
     for number in numbers {
+        e.budget.tick(1024)?;
         result = operation(&result, &number?)?;
     }
     Ok(Value::Float(result.to_float()))
 }
 
-fn ints(start: i64, end: i64, step: i64) -> Result<Vec<i64>, String> {
+/// Numbers from `start` to before `end`, as many as there is room for.
+fn ints(e: &Environment, start: i64, end: i64, step: i64) -> Result<Vec<i64>, String> {
     let goes_on = |at: i64| match end < start {
         true => step < 0 && at > end,
         false => step > 0 && at < end,
     };
+    let most = e.budget.room() / (size_of::<i64>() + size_of::<Value>());
     let mut numbers = Vec::new();
     let mut at = start;
     while goes_on(at) {
-        if numbers.len() == MAX_ITEMS {
-            return Err(too_large());
+        if numbers.len() == most {
+            return Err(e.budget.no_room().into());
         }
         numbers.push(at);
         let Some(next) = at.checked_add(step) else {

@@ -1,5 +1,7 @@
 //! Random texts, password hashes and the small ciphers of sprig.
 
+use std::sync::{Mutex, PoisonError};
+
 use aws_lc_rs::cipher::{
     AES_256, DecryptingKey, DecryptionContext, PaddedBlockEncryptingKey, UnboundCipherKey,
 };
@@ -10,7 +12,7 @@ use sealwright_crypto::sealing::base64;
 use zeroize::Zeroizing;
 
 use crate::function::Parameter::{Int, Text, Uint32};
-use crate::function::{Entry, MAX_TEXT, bytes, fixed, int, out_of_bounds, too_large};
+use crate::function::{Entry, Environment, bytes, fixed, int, out_of_bounds};
 use crate::random::{no_randomness, random_below, random_bytes};
 use crate::value::Value;
 
@@ -20,28 +22,30 @@ const DIGITS: &[u8] = b"0123456789";
 pub(super) const FUNCTIONS: &[Entry] = &[
     (
         "randAlpha",
-        fixed(&[Int], |_, a| random_text(int(a, 0), LETTERS)),
+        fixed(&[Int], |e, a| random_text(e, int(a, 0), LETTERS)),
     ),
     (
         "randNumeric",
-        fixed(&[Int], |_, a| random_text(int(a, 0), DIGITS)),
+        fixed(&[Int], |e, a| random_text(e, int(a, 0), DIGITS)),
     ),
     (
         "randAlphaNum",
-        fixed(&[Int], |_, a| {
-            random_text(int(a, 0), &[LETTERS, DIGITS].concat())
+        fixed(&[Int], |e, a| {
+            random_text(e, int(a, 0), &[LETTERS, DIGITS].concat())
         }),
     ),
     (
         "randAscii",
-        fixed(&[Int], |_, a| {
-            random_text(int(a, 0), &(b' '..=b'~').collect::<Vec<u8>>())
+        fixed(&[Int], |e, a| {
+            random_text(e, int(a, 0), &(b' '..=b'~').collect::<Vec<u8>>())
         }),
     ),
     (
         "randBytes",
-        fixed(&[Int], |_, a| {
-            let random = random_bytes(int(a, 0))?;
+        fixed(&[Int], |e, a| {
+            let count = usize::try_from(int(a, 0)).map_err(|_| "the count is negative")?;
+            e.budget.check_room(count.saturating_mul(3))?;
+            let random = random_bytes(count)?;
             Ok(Value::text(base64::encode(&random)))
         }),
     ),
@@ -79,22 +83,22 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ),
     (
         "bcrypt",
-        fixed(&[Text], |_, a| bcrypt(bytes(a, 0)).map(Value::text)),
+        fixed(&[Text], |e, a| bcrypt(e, bytes(a, 0)).map(Value::text)),
     ),
     (
         "htpasswd",
-        fixed(&[Text, Text], |_, a| {
+        fixed(&[Text, Text], |e, a| {
             let name = bytes(a, 0);
             if name.contains(&b':') {
                 return Ok(Value::text([b"invalid username: ", name].concat()));
             }
-            let hash = bcrypt(bytes(a, 1))?;
+            let hash = bcrypt(e, bytes(a, 1))?;
             Ok(Value::text([name, b":", hash.as_bytes()].concat()))
         }),
     ),
     (
         "encryptAES",
-        fixed(&[Text, Text], |_, a| encrypt_aes(bytes(a, 0), bytes(a, 1))),
+        fixed(&[Text, Text], |_, a| encrypt_aes(bytes(a, 0), bytes(a, 1))).growing(6),
     ),
     (
         "decryptAES",
@@ -102,9 +106,10 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ),
     (
         "derivePassword",
-        fixed(&[Uint32, Text, Text, Text, Text], |_, a| {
+        fixed(&[Uint32, Text, Text, Text, Text], |e, a| {
             let counter = u32::try_from(int(a, 0)).map_err(|_| "the counter is out of range")?;
             derive_password(
+                e,
                 counter,
                 [bytes(a, 1), bytes(a, 2), bytes(a, 3), bytes(a, 4)],
             )
@@ -112,14 +117,16 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ),
 ];
 
-fn random_text(count: i64, alphabet: &[u8]) -> Result<Value, String> {
+/// The work that drawing a character counts as: a call of the system.
+const STEP: usize = 512;
+
+fn random_text(e: &Environment, count: i64, alphabet: &[u8]) -> Result<Value, String> {
     // As in sprig, a count below zero gives nothing.
     let count = usize::try_from(count).unwrap_or(0);
-    if count > MAX_TEXT {
-        return Err(too_large());
-    }
+    e.budget.check_room(count)?;
     let mut out = Zeroizing::new(Vec::with_capacity(count));
     for _ in 0..count {
+        e.budget.tick(STEP)?;
         let index = random_below(alphabet.len() as u64)?;
         out.push(alphabet[usize::try_from(index).expect("below the length")]);
     }
@@ -127,7 +134,8 @@ fn random_text(count: i64, alphabet: &[u8]) -> Result<Value, String> {
 }
 
 /// Hashes a password with a cost of 10 (Provos and Mazières, "A Future-Adaptable Password Scheme").
-fn bcrypt(password: &[u8]) -> Result<String, String> {
+fn bcrypt(e: &Environment, password: &[u8]) -> Result<String, String> {
+    e.budget.check_time()?;
     if password.len() > 72 {
         return Ok(
             "failed to encrypt string with bcrypt: bcrypt: password length exceeds 72 bytes"
@@ -280,6 +288,7 @@ fn password_alphabet(class: u8) -> &'static [u8] {
 
 /// The Master Password algorithm: a password for a site out of one for all.
 fn derive_password(
+    e: &Environment,
     counter: u32,
     [kind, password, user, site]: [&[u8]; 4],
 ) -> Result<Value, String> {
@@ -293,8 +302,13 @@ fn derive_password(
     let salt = [SEED, &length(user), user].concat();
     let params = scrypt::Params::new(15, 8, 2, 64).map_err(|_| "cannot derive a password")?;
     let mut key = Zeroizing::new([0u8; 64]);
+    e.budget.check_time()?;
+    // It takes 32 MiB for a moment, so one thread at a time does it.
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     scrypt::scrypt(password, &salt, &params, &mut key[..])
         .map_err(|_| "cannot derive a password")?;
+    drop(turn);
     let message = [SEED, &length(site), site, &counter.to_be_bytes()].concat();
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key[..]), &message);
     let seed = tag.as_ref();

@@ -12,8 +12,9 @@ const DIR: Function = fixed(&[Text], |_, a| {
         .rposition(|&byte| byte == b'/')
         .map_or(0, |at| at + 1);
     Ok(Value::text(clean(&path[..end])))
-});
-const CLEAN: Function = fixed(&[Text], |_, a| Ok(Value::text(clean(bytes(a, 0)))));
+})
+.growing(20);
+const CLEAN: Function = fixed(&[Text], |_, a| Ok(Value::text(clean(bytes(a, 0))))).growing(20);
 const EXT: Function = fixed(&[Text], |_, a| {
     let path = bytes(a, 0);
     let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use crate::function::Parameter::{Any, Bool, Text};
 use crate::function::{Entry, boolean, bytes, fixed, variadic};
-use crate::value::{Dict, List, Value};
+use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[Entry] = &[
     (
@@ -38,10 +38,15 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ),
     (
         "deepEqual",
-        fixed(&[Any, Any], |_, a| Ok(Value::Bool(a[0].deep_equal(&a[1])))),
+        fixed(&[Any, Any], |e, a| {
+            Ok(Value::Bool(a[0].deep_equal(&a[1], &e.budget)?))
+        }),
     ),
-    ("deepCopy", fixed(&[Any], |_, a| Ok(deep_copy(&a[0])))),
-    ("mustDeepCopy", fixed(&[Any], |_, a| Ok(deep_copy(&a[0])))),
+    ("deepCopy", fixed(&[Any], |e, a| a[0].deep_copy(&e.budget))),
+    (
+        "mustDeepCopy",
+        fixed(&[Any], |e, a| a[0].deep_copy(&e.budget)),
+    ),
     (
         "default",
         variadic(&[Any, Any], |_, a| {
@@ -88,20 +93,4 @@ pub(super) const FUNCTIONS: &[Entry] = &[
 /// What sprig takes for not set: the same as what is not true.
 pub(super) fn is_empty(value: &Value) -> bool {
     !value.is_true()
-}
-
-fn deep_copy(value: &Value) -> Value {
-    match value {
-        Value::List(list) if !list.is_nil() => {
-            let items = list.items().iter().map(deep_copy).collect();
-            Value::List(List::new(list.kind, items))
-        }
-        Value::Dict(dict) if !dict.is_nil() => {
-            let entries = dict.entries().into_iter();
-            Value::Dict(Dict::new(
-                entries.map(|(k, v)| (k, deep_copy(&v))).collect(),
-            ))
-        }
-        other => other.clone(),
-    }
 }

@@ -3,22 +3,26 @@
 mod cases;
 mod wrapping;
 
+use std::collections::BTreeSet;
+
 use memchr::memmem;
 
 use crate::format::{self, runes};
 use crate::function::Parameter::{Any, Int, Text as TextParameter};
 use crate::function::{
-    Entry, Function, MAX_TEXT, bytes, fixed, int, out_of_bounds, text, too_large, variadic,
+    Entry, Environment, Function, bytes, fixed, int, out_of_bounds, text, variadic,
 };
-use crate::text::Text;
-use crate::value::Value;
+use crate::sink::Sink;
+use crate::text::{TEXT_SIZE, Text};
+use crate::value::{ENTRY_SIZE, TextMap, Value};
 
 const TRIM_ALL: Function = fixed(&[TextParameter, TextParameter], |_, a| {
-    let unwanted: Vec<_> = runes(bytes(a, 0)).map(|(rune, _)| rune).collect();
+    let unwanted: BTreeSet<_> = runes(bytes(a, 0)).map(|(rune, _)| rune).collect();
     Ok(Value::text(trim(bytes(a, 1), |rune| {
         unwanted.contains(&rune)
     })))
-});
+})
+.growing(16);
 
 pub(super) const FUNCTIONS: &[Entry] = &[
     (
@@ -110,19 +114,22 @@ pub(super) const FUNCTIONS: &[Entry] = &[
         "snakecase",
         fixed(&[TextParameter], |_, a| {
             Ok(Value::text(cases::separated(bytes(a, 0), b'_')))
-        }),
+        })
+        .growing(32),
     ),
     (
         "kebabcase",
         fixed(&[TextParameter], |_, a| {
             Ok(Value::text(cases::separated(bytes(a, 0), b'-')))
-        }),
+        })
+        .growing(32),
     ),
     (
         "camelcase",
         fixed(&[TextParameter], |_, a| {
             Ok(Value::text(cases::camel(bytes(a, 0))))
-        }),
+        })
+        .growing(32),
     ),
     (
         "substr",
@@ -139,12 +146,12 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ),
     (
         "repeat",
-        fixed(&[Int, TextParameter], |_, a| {
+        fixed(&[Int, TextParameter], |e, a| {
             let count = usize::try_from(int(a, 0)).map_err(|_| "strings: negative Repeat count")?;
             let all = bytes(a, 1);
-            if all.len().saturating_mul(count) > MAX_TEXT {
-                return Err(too_large());
-            }
+            let size = all.len().saturating_mul(count);
+            e.budget.check_room(size)?;
+            e.budget.tick(size)?;
             Ok(Value::text(all.repeat(count)))
         }),
     ),
@@ -162,29 +169,19 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ),
     (
         "wrap",
-        fixed(&[Int, TextParameter], |_, a| {
-            Ok(Value::text(wrapping::wrap(
-                bytes(a, 1),
-                int(a, 0),
-                b"\n",
-                false,
-            )))
+        fixed(&[Int, TextParameter], |e, a| {
+            wrapping::wrap(e, bytes(a, 1), int(a, 0), b"\n", false)
         }),
     ),
     (
         "wrapWith",
-        fixed(&[Int, TextParameter, TextParameter], |_, a| {
+        fixed(&[Int, TextParameter, TextParameter], |e, a| {
             let line_break = if bytes(a, 1).is_empty() {
                 b"\n"
             } else {
                 bytes(a, 1)
             };
-            Ok(Value::text(wrapping::wrap(
-                bytes(a, 2),
-                int(a, 0),
-                line_break,
-                true,
-            )))
+            wrapping::wrap(e, bytes(a, 2), int(a, 0), line_break, true)
         }),
     ),
     (
@@ -209,47 +206,47 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ),
     (
         "quote",
-        variadic(&[Any], |_, a| {
-            let words = a.iter().filter(|value| !matches!(value, Value::Nil));
-            let words: Vec<_> = words
-                .map(|value| format::quote(to_text(value).bytes()))
-                .collect();
-            Ok(Value::text(words.join(&b' ')))
-        }),
+        variadic(&[Any], |e, a| {
+            words(e, a, |out, value| {
+                let mut text = out.beside();
+                format::push(&mut text, value, 0);
+                out.absorb(&text, format::quote);
+            })
+        })
+        .growing(2),
     ),
     (
         "squote",
-        variadic(&[Any], |_, a| {
-            let words = a.iter().filter(|value| !matches!(value, Value::Nil));
-            let words: Vec<_> = words
-                .map(|value| [b"'", format::sprint(value).bytes(), b"'"].concat())
-                .collect();
-            Ok(Value::text(words.join(&b' ')))
-        }),
+        variadic(&[Any], |e, a| {
+            words(e, a, |out, value| {
+                out.push(b'\'');
+                format::push(out, value, 0);
+                out.push(b'\'');
+            })
+        })
+        .growing(1),
     ),
     (
         "cat",
-        variadic(&[Any], |_, a| {
-            let words = a.iter().filter(|value| !matches!(value, Value::Nil));
-            let words: Vec<_> = words
-                .map(|value| format::sprint(value).bytes().to_vec())
-                .collect();
-            Ok(Value::text(words.join(&b' ')))
-        }),
+        variadic(&[Any], |e, a| {
+            words(e, a, |out, value| format::push(out, value, 0))
+        })
+        .growing(1),
     ),
     (
         "indent",
-        fixed(&[Int, TextParameter], |_, a| indent(a, b"")),
+        fixed(&[Int, TextParameter], |e, a| indent(e, a, b"")),
     ),
     (
         "nindent",
-        fixed(&[Int, TextParameter], |_, a| indent(a, b"\n")),
+        fixed(&[Int, TextParameter], |e, a| indent(e, a, b"\n")),
     ),
     (
         "replace",
-        fixed(&[TextParameter, TextParameter, TextParameter], |_, a| {
-            replace(bytes(a, 2), bytes(a, 0), bytes(a, 1)).map(Value::text)
-        }),
+        fixed(&[TextParameter, TextParameter, TextParameter], |e, a| {
+            replace(e, text(a, 2), bytes(a, 0), bytes(a, 1))
+        })
+        .growing(1),
     ),
     (
         "plural",
@@ -259,37 +256,40 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ),
     (
         "toString",
-        fixed(&[Any], |_, a| Ok(Value::Text(to_text(&a[0])))),
+        fixed(&[Any], |e, a| {
+            Ok(Value::Text(format::sprint(&a[0], &e.budget)?))
+        }),
     ),
     (
         "splitList",
-        fixed(&[TextParameter, TextParameter], |_, a| {
-            let parts = split(bytes(a, 1), bytes(a, 0), usize::MAX);
+        fixed(&[TextParameter, TextParameter], |e, a| {
+            let parts = split(e, bytes(a, 1), bytes(a, 0), usize::MAX)?;
             Ok(Value::texts(parts.into_iter().map(Text::from).collect()))
         }),
     ),
     (
         "split",
-        fixed(&[TextParameter, TextParameter], |_, a| {
-            Ok(numbered(split(bytes(a, 1), bytes(a, 0), usize::MAX)))
+        fixed(&[TextParameter, TextParameter], |e, a| {
+            Ok(numbered(split(e, bytes(a, 1), bytes(a, 0), usize::MAX)?))
         }),
     ),
     (
         "splitn",
-        fixed(&[TextParameter, Int, TextParameter], |_, a| {
+        fixed(&[TextParameter, Int, TextParameter], |e, a| {
             let count = usize::try_from(int(a, 1)).unwrap_or(usize::MAX);
-            Ok(numbered(split(bytes(a, 2), bytes(a, 0), count)))
+            Ok(numbered(split(e, bytes(a, 2), bytes(a, 0), count)?))
         }),
     ),
     (
         "shuffle",
-        fixed(&[TextParameter], |_, a| {
+        fixed(&[TextParameter], |e, a| {
             let mut order: Vec<_> = runes(bytes(a, 0))
                 .map(|(rune, raw)| rune.map_or("\u{fffd}".as_bytes(), |_| raw))
                 .collect();
-            crate::random::shuffle(&mut order)?;
+            crate::random::shuffle(&mut order, &e.budget)?;
             Ok(Value::text(order.concat()))
-        }),
+        })
+        .growing(20),
     ),
     (
         "regexQuoteMeta",
@@ -306,24 +306,24 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ),
 ];
 
-/// What sprig makes of any value where it wants a text.
-pub(super) fn to_text(value: &Value) -> Text {
-    format::sprint(value)
-}
-
-/// What sprig makes of any value where it wants texts.
-pub(super) fn to_texts(value: &Value) -> Vec<Text> {
-    match value {
-        Value::List(list) => {
-            let items = list.items().iter();
-            items
-                .filter(|item| !matches!(item, Value::Nil))
-                .map(to_text)
-                .collect()
+/// The values but nil as words of a line.
+fn words(
+    e: &Environment,
+    values: &[Value],
+    write: impl Fn(&mut Sink<'_>, &Value),
+) -> Result<Value, String> {
+    let mut out = Sink::new(&e.budget);
+    let values = values.iter().filter(|value| !matches!(value, Value::Nil));
+    for (index, value) in values.enumerate() {
+        if index > 0 {
+            out.push(b' ');
         }
-        Value::Nil => Vec::new(),
-        other => vec![to_text(other)],
+        write(&mut out, value);
+        if out.is_full() {
+            break;
+        }
     }
+    Ok(Value::Text(out.finish()?))
 }
 
 /// `unicode.IsSpace`.
@@ -358,83 +358,96 @@ fn push(out: &mut Vec<u8>, rune: char) {
     out.extend_from_slice(rune.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
-fn indent(arguments: &[Value], start: &[u8]) -> Result<Value, String> {
+fn indent(e: &Environment, arguments: &[Value], start: &[u8]) -> Result<Value, String> {
     let spaces =
         usize::try_from(int(arguments, 0)).map_err(|_| "strings: negative Repeat count")?;
-    let all = bytes(arguments, 1);
-    let lines = 1 + all.iter().filter(|&&byte| byte == b'\n').count();
-    if lines.saturating_mul(spaces) > MAX_TEXT {
-        return Err(too_large());
-    }
-    let padding = vec![b' '; spaces];
-    let mut out = start.to_vec();
-    for (index, line) in all.split(|&byte| byte == b'\n').enumerate() {
+    let mut out = Sink::new(&e.budget);
+    out.extend_from_slice(start);
+    for (index, line) in bytes(arguments, 1).split(|&byte| byte == b'\n').enumerate() {
+        if out.is_full() {
+            break;
+        }
         if index > 0 {
             out.push(b'\n');
         }
-        out.extend_from_slice(&padding);
+        out.fill(b' ', spaces);
         out.extend_from_slice(line);
     }
-    Ok(Value::text(out))
+    Ok(Value::Text(out.finish()?))
 }
 
-fn replace(all: &[u8], old: &[u8], new: &[u8]) -> Result<Vec<u8>, String> {
+fn replace(e: &Environment, all: &Text, old: &[u8], new: &[u8]) -> Result<Value, String> {
     if old == new {
-        return Ok(all.to_vec());
+        return Ok(Value::Text(all.clone()));
     }
-    let mut out = Vec::with_capacity(all.len());
-    let mut push_checked = |parts: [&[u8]; 2]| {
-        parts.iter().for_each(|part| out.extend_from_slice(part));
-        if out.len() > MAX_TEXT {
-            Err(too_large())
-        } else {
-            Ok(())
-        }
-    };
+    let all = all.bytes();
+    let mut out = Sink::new(&e.budget);
     if old.is_empty() {
-        push_checked([new, b""])?;
+        out.extend_from_slice(new);
         for (_, raw) in runes(all) {
-            push_checked([raw, new])?;
+            out.extend_from_slice(raw);
+            out.extend_from_slice(new);
+            if out.is_full() {
+                break;
+            }
         }
-        return Ok(out);
+        return Ok(Value::Text(out.finish()?));
     }
     let mut done = 0;
     for at in memmem::find_iter(all, old) {
-        push_checked([&all[done..at], new])?;
+        out.extend_from_slice(&all[done..at]);
+        out.extend_from_slice(new);
         done = at + old.len();
+        if out.is_full() {
+            break;
+        }
     }
-    push_checked([&all[done..], b""])?;
-    Ok(out)
+    out.extend_from_slice(&all[done..]);
+    Ok(Value::Text(out.finish()?))
 }
 
 /// `strings.SplitN`; an empty separator splits into characters.
-fn split<'a>(all: &'a [u8], separator: &[u8], count: usize) -> Vec<&'a [u8]> {
+fn split<'a>(
+    e: &Environment,
+    all: &'a [u8],
+    separator: &[u8],
+    count: usize,
+) -> Result<Vec<&'a [u8]>, String> {
     let mut parts = Vec::new();
     if count == 0 {
-        return parts;
+        return Ok(parts);
     }
+    // Every part becomes a text of its own, and with `split` an entry of a map.
+    let most = e.budget.room() / (2 * TEXT_SIZE + ENTRY_SIZE);
     let mut rest = all;
+    let push = |parts: &mut Vec<&'a [u8]>, part| {
+        parts.push(part);
+        match parts.len() > most {
+            true => Err(String::from(e.budget.no_room())),
+            false => Ok(()),
+        }
+    };
     if separator.is_empty() {
         for (_, raw) in runes(all) {
             if parts.len() + 1 == count {
                 break;
             }
-            parts.push(raw);
+            push(&mut parts, raw)?;
             rest = &rest[raw.len()..];
         }
         if !rest.is_empty() {
             parts.push(rest);
         }
-        return parts;
+        return Ok(parts);
     }
     while parts.len() + 1 < count
         && let Some(at) = memmem::find(rest, separator)
     {
-        parts.push(&rest[..at]);
+        push(&mut parts, &rest[..at])?;
         rest = &rest[at + separator.len()..];
     }
     parts.push(rest);
-    parts
+    Ok(parts)
 }
 
 /// A map `_0`, `_1`, …
@@ -443,7 +456,7 @@ fn numbered(parts: Vec<&[u8]>) -> Value {
         .into_iter()
         .enumerate()
         .map(|(index, part)| (Text::from(format!("_{index}")), Text::from(part)));
-    Value::TextMap(std::sync::Arc::new(entries.collect()))
+    Value::TextMap(TextMap::new(entries.collect()))
 }
 
 /// The bytes as if each were a character, which is how the incumbent walks the text.

@@ -53,7 +53,7 @@ pub(super) const FUNCTIONS: &[Entry] = &[
 ];
 
 fn get_text(parts: &Dict, name: &str) -> Result<Vec<u8>, String> {
-    match parts.get(&Text::from(name)) {
+    match parts.get(name.as_bytes()) {
         None => Ok(Vec::new()),
         Some(Value::Text(text)) => Ok(text.bytes().to_vec()),
         Some(other) => Err(format!(

@@ -29,8 +29,15 @@ static VALID: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
+/// Longer constraints are refused.
+const MAX_LENGTH: usize = 4096;
+
 /// Tells whether a version meets a constraint.
 pub(crate) fn holds(constraint: &str, version: &str) -> Result<bool, String> {
+    // What has ranges is rewritten once for each of them.
+    if constraint.len() > MAX_LENGTH {
+        return Err("improper constraint".to_owned());
+    }
     let mut alternatives = Vec::new();
     for alternative in without_ranges(constraint).split("||") {
         if !VALID.is_match(alternative) {

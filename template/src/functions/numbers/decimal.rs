@@ -12,6 +12,8 @@ pub(super) struct Decimal {
 const DIVISION_DIGITS: i64 = 16;
 /// A chain of products ends here; no template needs numbers of this length.
 const MAX_EXPONENT: i64 = 10_000;
+/// The same for whole numbers, whose exponent stays 0.
+const MAX_BITS: u64 = 40_000;
 
 impl Decimal {
     /// The shortest decimal that is this number.
@@ -56,7 +58,8 @@ impl Decimal {
 
     pub(super) fn mul(&self, other: &Self) -> Result<Self, String> {
         let exponent = self.exponent + other.exponent;
-        if exponent.abs() > MAX_EXPONENT {
+        let bits = self.digits.bits() + other.digits.bits();
+        if exponent.abs() > MAX_EXPONENT || bits > MAX_BITS {
             return Err("the number has too many digits".to_owned());
         }
         Ok(Self {

@@ -1,29 +1,33 @@
 //! Lines of a certain length.
 
-use crate::function::out_of_bounds;
+use crate::function::{Environment, out_of_bounds};
+use crate::sink::Sink;
 use crate::value::Value;
 
 /// Breaks one line at blanks so that no part is longer than `width` bytes.
-pub(super) fn wrap(all: &[u8], width: i64, line_break: &[u8], breaks_words: bool) -> Vec<u8> {
+pub(super) fn wrap(
+    e: &Environment,
+    all: &[u8],
+    width: i64,
+    line_break: &[u8],
+    breaks_words: bool,
+) -> Result<Value, String> {
     let width = usize::try_from(width).unwrap_or(1).max(1);
-    let mut out = Vec::with_capacity(all.len());
+    let mut out = Sink::new(&e.budget);
     let mut rest = all;
-    while rest.len() > width {
+    while rest.len() > width && !out.is_full() {
         if rest[0] == b' ' {
             rest = &rest[1..];
             continue;
         }
-        let blank = rest[..=width].iter().rposition(|&byte| byte == b' ');
+        let blank = memchr::memrchr(b' ', &rest[..=width]);
+        e.budget.tick(width - blank.unwrap_or(0))?;
         let (end, next) = match blank {
             Some(at) => (at, at + 1),
             None if breaks_words => (width, width),
-            None => match rest[width..].iter().position(|&byte| byte == b' ') {
+            None => match memchr::memchr(b' ', &rest[width..]) {
                 Some(at) => (width + at, width + at + 1),
-                None => {
-                    out.extend_from_slice(rest);
-                    rest = &[];
-                    break;
-                }
+                None => break,
             },
         };
         out.extend_from_slice(&rest[..end]);
@@ -31,7 +35,7 @@ pub(super) fn wrap(all: &[u8], width: i64, line_break: &[u8], breaks_words: bool
         rest = &rest[next..];
     }
     out.extend_from_slice(rest);
-    out
+    Ok(Value::Text(out.finish()?))
 }
 
 /// Shortens a text to `width` bytes around `offset`, with `...` where something is missing.

@@ -60,7 +60,10 @@ fn each_ends_within_its_budget() {
         refused
     });
     let refused = running.unwrap().join().expect("no template panics");
-    assert!(refused * 2 > count, "only {refused} of {count} were refused");
+    assert!(
+        refused * 2 > count,
+        "only {refused} of {count} were refused"
+    );
 }
 
 fn render(source: &str, limits: Limits) -> Result<usize, Cause> {

@@ -22,7 +22,10 @@ impl Hostile {
             template = match self.below(6) {
                 0 => format!("{{{{ if true }}}}{template}{{{{ end }}}}"),
                 1 => format!("{{{{ with .user }}}}{template}{{{{ end }}}}"),
-                2 => format!("{{{{ range until {} }}}}{template}{{{{ end }}}}", 1 + self.below(3)),
+                2 => format!(
+                    "{{{{ range until {} }}}}{template}{{{{ end }}}}",
+                    1 + self.below(3)
+                ),
                 3 => format!("user={{{{ .user }}}}\n{template}"),
                 4 => format!("{template}{{{{ .user | b64enc }}}}"),
                 _ => format!("{template}\n{}", self.large()),
@@ -35,18 +38,44 @@ impl Hostile {
     fn deep(&mut self) -> String {
         let many = usize::try_from(self.between(20_000, 200_000)).expect("small");
         match self.below(12) {
-            0 => format!("{{{{ $l := list }}}}{{{{ range until {many} }}}}{{{{ $l = list $l }}}}{{{{ end }}}}"),
-            1 => format!("{{{{ $l := list 1 }}}}{{{{ range until {many} }}}}{{{{ $l = append (list) $l }}}}{{{{ end }}}}{{{{ len $l }}}}"),
-            2 => format!("{{{{ $d := dict }}}}{{{{ range until {many} }}}}{{{{ $d = dict \"k\" $d \"n\" . }}}}{{{{ end }}}}"),
-            3 => format!("{{{{ $d := dict }}}}{{{{ $e := $d }}}}{{{{ range until {many} }}}}{{{{ $n := dict }}}}{{{{ $_ := set $e \"k\" $n }}}}{{{{ $e = $n }}}}{{{{ end }}}}"),
-            4 => format!("{{{{if 1}}}}{}{{{{end}}}}", "{{else if 1}}".repeat(many.min(90_000))),
-            5 => format!("{{{{with 0}}}}{}{{{{end}}}}", "{{else with 0}}".repeat(many.min(80_000))),
+            0 => format!(
+                "{{{{ $l := list }}}}{{{{ range until {many} }}}}{{{{ $l = list $l }}}}{{{{ end }}}}"
+            ),
+            1 => format!(
+                "{{{{ $l := list 1 }}}}{{{{ range until {many} }}}}{{{{ $l = append (list) $l }}}}{{{{ end }}}}{{{{ len $l }}}}"
+            ),
+            2 => format!(
+                "{{{{ $d := dict }}}}{{{{ range until {many} }}}}{{{{ $d = dict \"k\" $d \"n\" . }}}}{{{{ end }}}}"
+            ),
+            3 => format!(
+                "{{{{ $d := dict }}}}{{{{ $e := $d }}}}{{{{ range until {many} }}}}{{{{ $n := dict }}}}{{{{ $_ := set $e \"k\" $n }}}}{{{{ $e = $n }}}}{{{{ end }}}}"
+            ),
+            4 => format!(
+                "{{{{if 1}}}}{}{{{{end}}}}",
+                "{{else if 1}}".repeat(many.min(90_000))
+            ),
+            5 => format!(
+                "{{{{with 0}}}}{}{{{{end}}}}",
+                "{{else with 0}}".repeat(many.min(80_000))
+            ),
             6 => "{{if 1}}".repeat(many.min(100_000)),
-            7 => format!("{{{{ {}1{} }}}}", "(".repeat(many.min(300_000)), ")".repeat(many.min(300_000))),
-            8 => "{{ define \"t\" }}{{ template \"t\" . }}{{ end }}{{ template \"t\" . }}".to_owned(),
-            9 => format!("{{{{ $l := list }}}}{{{{ range until {many} }}}}{{{{ $l = prepend (list 1 2) $l }}}}{{{{ end }}}}{{{{ toJson $l }}}}"),
-            10 => format!("{{{{ $l := list }}}}{{{{ range until {many} }}}}{{{{ $l = list $l }}}}{{{{ end }}}}{{{{ deepEqual $l (list $l) }}}}"),
-            _ => format!("{{{{ fromJson (printf \"%s%s\" (repeat {many} \"[\") (repeat {many} \"]\")) }}}}"),
+            7 => format!(
+                "{{{{ {}1{} }}}}",
+                "(".repeat(many.min(300_000)),
+                ")".repeat(many.min(300_000))
+            ),
+            8 => {
+                "{{ define \"t\" }}{{ template \"t\" . }}{{ end }}{{ template \"t\" . }}".to_owned()
+            }
+            9 => format!(
+                "{{{{ $l := list }}}}{{{{ range until {many} }}}}{{{{ $l = prepend (list 1 2) $l }}}}{{{{ end }}}}{{{{ toJson $l }}}}"
+            ),
+            10 => format!(
+                "{{{{ $l := list }}}}{{{{ range until {many} }}}}{{{{ $l = list $l }}}}{{{{ end }}}}{{{{ deepEqual $l (list $l) }}}}"
+            ),
+            _ => format!(
+                "{{{{ fromJson (printf \"%s%s\" (repeat {many} \"[\") (repeat {many} \"]\")) }}}}"
+            ),
         }
     }
 
@@ -56,24 +85,58 @@ impl Hostile {
         let count = self.between(20, 120);
         let some = self.between(200_000, 2_000_000);
         match self.below(18) {
-            0 => format!("{{{{ $l := list }}}}{{{{ range until {count} }}}}{{{{ $l = append $l (repeat {size} \"x\") }}}}{{{{ end }}}}"),
-            1 => format!("{{{{ $d := dict }}}}{{{{ range $i, $_ := until {count} }}}}{{{{ $_ := set $d (toString $i) (repeat {size} \"x\") }}}}{{{{ end }}}}"),
-            2 => format!("{{{{ $x := \"0123456789abcdef\" }}}}{{{{ range until {count} }}}}{{{{ $x = printf \"%s%s\" $x $x }}}}{{{{ end }}}}{{{{ len $x }}}}"),
-            3 => format!("{{{{ $x := list 1 2 3 }}}}{{{{ range until {count} }}}}{{{{ $x = concat $x $x }}}}{{{{ end }}}}"),
-            4 => format!("{{{{ range until {count} }}}}{{{{ repeat {some} \"ab\" }}}}{{{{ end }}}}"),
-            5 => format!("{{{{ $a := until 999999 }}}}{{{{ $l := list }}}}{{{{ range until {count} }}}}{{{{ $l = append $l (until 999999) }}}}{{{{ end }}}}"),
-            6 => format!("{{{{ $l := list }}}}{{{{ range until {count} }}}}{{{{ $l = append $l (splitList \"\" (repeat {some} \"a\")) }}}}{{{{ end }}}}"),
+            0 => format!(
+                "{{{{ $l := list }}}}{{{{ range until {count} }}}}{{{{ $l = append $l (repeat {size} \"x\") }}}}{{{{ end }}}}"
+            ),
+            1 => format!(
+                "{{{{ $d := dict }}}}{{{{ range $i, $_ := until {count} }}}}{{{{ $_ := set $d (toString $i) (repeat {size} \"x\") }}}}{{{{ end }}}}"
+            ),
+            2 => format!(
+                "{{{{ $x := \"0123456789abcdef\" }}}}{{{{ range until {count} }}}}{{{{ $x = printf \"%s%s\" $x $x }}}}{{{{ end }}}}{{{{ len $x }}}}"
+            ),
+            3 => format!(
+                "{{{{ $x := list 1 2 3 }}}}{{{{ range until {count} }}}}{{{{ $x = concat $x $x }}}}{{{{ end }}}}"
+            ),
+            4 => {
+                format!("{{{{ range until {count} }}}}{{{{ repeat {some} \"ab\" }}}}{{{{ end }}}}")
+            }
+            5 => format!(
+                "{{{{ $a := until 999999 }}}}{{{{ $l := list }}}}{{{{ range until {count} }}}}{{{{ $l = append $l (until 999999) }}}}{{{{ end }}}}"
+            ),
+            6 => format!(
+                "{{{{ $l := list }}}}{{{{ range until {count} }}}}{{{{ $l = append $l (splitList \"\" (repeat {some} \"a\")) }}}}{{{{ end }}}}"
+            ),
             7 => format!("{{{{ $x := repeat {some} \"a \" }}}}{{{{ wrapWith 1 $x $x | len }}}}"),
-            8 => format!("{{{{ $x := repeat {some} \"\\n\" }}}}{{{{ indent {count} $x | len }}}}{{{{ indent 100000 (repeat 150 $x | trunc 1000) | len }}}}"),
-            9 => format!("{{{{ $x := repeat {some} \"a\" }}}}{{{{ regexReplaceAll \"a\" $x $x | len }}}}"),
-            10 => format!("{{{{ $j := fromJson (printf \"[%s0]\" (repeat {some} \"[],\")) }}}}{{{{ len $j }}}}"),
-            11 => format!("{{{{ $x := repeat {size} \"aB\" }}}}{{{{ camelcase $x | len }}}}{{{{ snakecase $x | len }}}}"),
-            12 => format!("{{{{ $f := repeat {count} \"%999999d\" }}}}{{{{ printf $f 1 | len }}}}{{{{ printf $f 2 | len }}}}"),
-            13 => format!("{{{{ $x := repeat {size} \"\\\\\" }}}}{{{{ quote $x $x $x $x | len }}}}{{{{ toJson (list $x $x $x $x $x $x) | len }}}}"),
-            14 => format!("{{{{ $l := list (repeat {some} \"a\") }}}}{{{{ range 12 }}}}{{{{ $l = concat $l $l }}}}{{{{ end }}}}{{{{ join \",\" $l | len }}}}{{{{ toString $l | len }}}}"),
-            15 => format!("{{{{ $l := list }}}}{{{{ range until 26 }}}}{{{{ $l = list $l $l }}}}{{{{ end }}}}{{{{ toJson $l | len }}}}{{{{ toString $l | len }}}}{{{{ $_ := deepCopy $l }}}}{{{{ {count} }}}}"),
-            16 => format!("{{{{ seq 1 {some} | len }}}}{{{{ $l := list }}}}{{{{ range until {count} }}}}{{{{ $l = append $l (seq 1 {some}) }}}}{{{{ end }}}}"),
-            _ => format!("{{{{ randAlphaNum {size} | len }}}}{{{{ shuffle (repeat {some} \"ab\") | len }}}}"),
+            8 => format!(
+                "{{{{ $x := repeat {some} \"\\n\" }}}}{{{{ indent {count} $x | len }}}}{{{{ indent 100000 (repeat 150 $x | trunc 1000) | len }}}}"
+            ),
+            9 => format!(
+                "{{{{ $x := repeat {some} \"a\" }}}}{{{{ regexReplaceAll \"a\" $x $x | len }}}}"
+            ),
+            10 => format!(
+                "{{{{ $j := fromJson (printf \"[%s0]\" (repeat {some} \"[],\")) }}}}{{{{ len $j }}}}"
+            ),
+            11 => format!(
+                "{{{{ $x := repeat {size} \"aB\" }}}}{{{{ camelcase $x | len }}}}{{{{ snakecase $x | len }}}}"
+            ),
+            12 => format!(
+                "{{{{ $f := repeat {count} \"%999999d\" }}}}{{{{ printf $f 1 | len }}}}{{{{ printf $f 2 | len }}}}"
+            ),
+            13 => format!(
+                "{{{{ $x := repeat {size} \"\\\\\" }}}}{{{{ quote $x $x $x $x | len }}}}{{{{ toJson (list $x $x $x $x $x $x) | len }}}}"
+            ),
+            14 => format!(
+                "{{{{ $l := list (repeat {some} \"a\") }}}}{{{{ range 12 }}}}{{{{ $l = concat $l $l }}}}{{{{ end }}}}{{{{ join \",\" $l | len }}}}{{{{ toString $l | len }}}}"
+            ),
+            15 => format!(
+                "{{{{ $l := list }}}}{{{{ range until 26 }}}}{{{{ $l = list $l $l }}}}{{{{ end }}}}{{{{ toJson $l | len }}}}{{{{ toString $l | len }}}}{{{{ $_ := deepCopy $l }}}}{{{{ {count} }}}}"
+            ),
+            16 => format!(
+                "{{{{ seq 1 {some} | len }}}}{{{{ $l := list }}}}{{{{ range until {count} }}}}{{{{ $l = append $l (seq 1 {some}) }}}}{{{{ end }}}}"
+            ),
+            _ => format!(
+                "{{{{ randAlphaNum {size} | len }}}}{{{{ shuffle (repeat {some} \"ab\") | len }}}}"
+            ),
         }
     }
 

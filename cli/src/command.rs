@@ -16,6 +16,7 @@ mod key_texts;
 mod keygen;
 mod new_keys;
 mod publish;
+mod recipients;
 mod rotate;
 pub(crate) mod seal;
 mod set;
@@ -45,6 +46,7 @@ pub(crate) use groups::{GroupsAdd, GroupsDelete};
 pub(crate) use key_service::KeyService;
 pub(crate) use keygen::Keygen;
 pub(crate) use publish::Publish;
+pub(crate) use recipients::Recipients;
 pub(crate) use rotate::Rotate;
 pub(crate) use set::{Set, SetValue, read_value_file, read_value_stdin};
 pub(crate) use status::{Status, is_encrypted, is_plain};
@@ -197,9 +199,19 @@ pub(crate) struct Change {
     pub(crate) keys: Vec<String>,
     /// What else there is to say about it.
     pub(crate) notes: Vec<String>,
+    /// What is wrong with the result, in sentences that name the file.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Change {
+    /// Shows what is wrong with the result, and writes it where it belongs.
+    pub(crate) fn finish(&self, terminal: &Terminal) -> Result<()> {
+        for warning in &self.warnings {
+            terminal.advise(warning);
+        }
+        self.deliver(terminal)
+    }
+
     /// Writes the result where it belongs.
     pub(crate) fn deliver(&self, terminal: &Terminal) -> Result<()> {
         let Some(bytes) = &self.bytes else {

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use crate::private::{self, PrivateFolder};
 use crate::signals::{Child, Watch, end, from_keyboard};
 use crate::terminal::{Terminal, TerminalModes};
 
-/// A file open for editing.
+/// A file open for editing. Dropping it wipes the text.
 #[derive(Debug)]
 pub(crate) struct Session {
     // For as long as the plaintext is there, the pause between two editors included: the handlers of a process outlive
@@ -27,47 +28,109 @@ pub(crate) struct Session {
     watch: Option<Watch>,
     editor: Child,
     modes: TerminalModes,
-    _folder: PrivateFolder,
+    folder: PrivateFolder,
     path: PathBuf,
     words: Vec<OsString>,
 }
 
+/// What lies beside the text of a session: the text that the editor showed first, and which file it is of.
+const SHOWN: &str = ".sealwright-shown";
+/// A text on its way into the place of another.
+const NEXT: &str = ".sealwright-next";
+const TARGET: &str = ".sealwright-target";
+/// Exists when the text has the `sops` block in it.
+const BLOCK: &str = ".sealwright-block";
+
 impl Session {
     /// Puts `text` into a private file with the same name as `target`, so that the editor knows its kind.
-    pub(crate) fn open(terminal: &Terminal, target: &Path, text: &SecretBytes) -> Result<Self> {
+    pub(crate) fn open(
+        terminal: &Terminal,
+        target: &Path,
+        text: &SecretBytes,
+        with_block: bool,
+    ) -> Result<Self> {
         let words = find_editor()?;
-        let failed = |error: std::io::Error| {
-            Error::new(Kind::Write, "cannot make a private file for the editor").because(error)
-        };
-        let folder = PrivateFolder::create(private::EDIT).map_err(failed)?;
+        let folder = PrivateFolder::create(private::EDIT).map_err(cannot_show)?;
         if !folder.in_memory() {
             terminal.warn(
                 "this system has no folder in memory: the decrypted text lies on a disk while it is edited",
             );
         }
-        let path = folder
-            .path()
-            .join(target.file_name().unwrap_or(OsStr::new("file")));
-        File::options()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .and_then(|mut file| file.write_all(text.expose()))
-            .map_err(failed)?;
+        let session = Self::in_folder(folder, words, target);
+        write_new(&session.path, text.expose()).map_err(cannot_show)?;
+        if with_block {
+            write_new(&session.folder.path().join(BLOCK), b"").map_err(cannot_show)?;
+        }
+        Ok(session)
+    }
+
+    /// Opens a kept text again, with another text in its place. `shown` is what the file has now.
+    pub(crate) fn reopen(kept: Kept, text: &SecretBytes, shown: &SecretBytes) -> Result<Self> {
+        let words = find_editor()?;
+        let folder = PrivateFolder::reopen(kept.folder.clone()).ok_or_else(|| {
+            Error::generic(format!(
+                "the kept text in {} is open in another run",
+                kept.folder.display()
+            ))
+        })?;
+        let session = Self::in_folder(folder, words, &kept.target);
+        // Never without either text: the kept one exists nowhere else.
+        let next = session.folder.path().join(NEXT);
+        let again = |path: &Path, bytes: &[u8]| {
+            let _ = std::fs::remove_file(&next);
+            write_new(&next, bytes)?;
+            std::fs::rename(&next, path)
+        };
+        let done = again(&session.path, text.expose())
+            .and_then(|()| again(&session.folder.path().join(SHOWN), shown.expose()));
+        match done {
+            Ok(()) => Ok(session),
+            Err(error) => {
+                let _ = session.folder.keep();
+                Err(cannot_show(error))
+            }
+        }
+    }
+
+    fn in_folder(folder: PrivateFolder, words: Vec<OsString>, target: &Path) -> Self {
+        let path = text_in(folder.path(), target);
         let (editor, modes) = (Child::default(), TerminalModes::now());
-        Ok(Self {
+        Self {
             watch: Some(watch(&folder, &editor, &modes)),
-            _folder: folder,
+            folder,
             editor,
             modes,
             path,
             words,
-        })
+        }
+    }
+
+    /// Keeps the text for [`Kept::find`] when it was changed: it was edited, and could not be written. `shown` is what the
+    /// editor showed first. Gives the place of the text, if it is kept.
+    pub(crate) fn keep(self, target: &Path, shown: &SecretBytes) -> Option<PathBuf> {
+        let Self {
+            watch,
+            folder,
+            path,
+            ..
+        } = self;
+        drop(watch);
+        let text = file::read(&path).ok()?.into_bytes();
+        if text == *shown || text.is_empty() {
+            return None;
+        }
+        let beside = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            path.exists() || write_new(&path, bytes).is_ok()
+        };
+        // Without them the text is still there to be copied from.
+        let _ = beside(SHOWN, shown.expose()) && beside(TARGET, target.as_os_str().as_bytes());
+        let kept = folder.keep().ok()?;
+        Some(text_in(&kept, target))
     }
 
     /// Runs the editor and reads the text back; `line` is where it should open.
-    pub(crate) fn run(&mut self, terminal: &Terminal, line: Option<usize>) -> Result<Edited> {
+    pub(crate) fn run(&mut self, line: Option<usize>) -> Result<Edited> {
         let (program, arguments) = self
             .words
             .split_first()
@@ -98,7 +161,8 @@ impl Session {
         if !status.success() {
             self.modes.restore();
             if status.signal() == Some(Signal::INT.as_raw()) {
-                return Err(Error::generic(
+                return Err(Error::new(
+                    Kind::Interrupted,
                     "the edit was interrupted; the file is as it was",
                 ));
             }
@@ -110,7 +174,6 @@ impl Session {
         // Editors may replace the file under another mask.
         let _ = std::fs::set_permissions(&self.path, std::fs::Permissions::from_mode(0o600));
         let returned_at_once = started.elapsed() < Duration::from_millis(500);
-        let _ = terminal;
         Ok(Edited {
             text: original.bytes,
             returned_at_once,
@@ -140,6 +203,72 @@ impl Session {
             )
         })
     }
+}
+
+/// An edited text that could not be written and waits to be edited on.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    folder: PathBuf,
+    /// The file that was edited.
+    pub(crate) target: PathBuf,
+    /// Whether the text has the `sops` block in it.
+    pub(crate) with_block: bool,
+}
+
+impl Kept {
+    /// The kept texts of this user.
+    pub(crate) fn find() -> Vec<Self> {
+        let found = PrivateFolder::kept().into_iter();
+        found
+            .filter_map(|folder| {
+                let target = std::fs::read(folder.join(TARGET)).ok()?;
+                Some(Self {
+                    target: OsString::from_vec(target).into(),
+                    with_block: folder.join(BLOCK).exists(),
+                    folder,
+                })
+            })
+            .collect()
+    }
+
+    /// The folder it lies in.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The text as it was edited, and as it was shown before.
+    pub(crate) fn texts(&self) -> Result<(SecretBytes, SecretBytes)> {
+        let read = |path: PathBuf| {
+            file::read(&path)
+                .map(file::Original::into_bytes)
+                .map_err(|error| {
+                    let text = format!("cannot read the kept text {}", path.display());
+                    Error::new(Kind::Read, text).because(error)
+                })
+        };
+        Ok((
+            read(text_in(&self.folder, &self.target))?,
+            read(self.folder.join(SHOWN))?,
+        ))
+    }
+}
+
+/// Where the text of a file lies in a private folder.
+fn text_in(folder: &Path, target: &Path) -> PathBuf {
+    folder.join(target.file_name().unwrap_or(OsStr::new("file")))
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(bytes))
+}
+
+fn cannot_show(error: std::io::Error) -> Error {
+    Error::new(Kind::Write, "cannot make a private file for the editor").because(error)
 }
 
 /// Ends the program on a signal: the editor first, then the plaintext (S106). Ctrl+C while the editor runs is the

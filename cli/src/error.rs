@@ -53,6 +53,12 @@ pub(crate) enum Kind {
     HelpTopic,
     /// A check found something to do.
     Outdated,
+    /// A person gave up.
+    Interrupted,
+    /// A file's recipients are not those of its creation rule.
+    Recipients,
+    /// A selection rule would leave every value in plaintext.
+    LeftPlain,
     /// Nobody reads standard output any more.
     Pipe,
     /// A child's own exit code.
@@ -63,7 +69,12 @@ impl Kind {
     /// The exit code, the same in every front-end (`docs/exit-codes.md`).
     pub(crate) fn code(self) -> u8 {
         match self {
-            Kind::Generic | Kind::Usage | Kind::Outdated => 1,
+            Kind::Generic
+            | Kind::Usage
+            | Kind::Outdated
+            | Kind::Interrupted
+            | Kind::Recipients
+            | Kind::LeftPlain => 1,
             Kind::Read => 2,
             Kind::Write | Kind::HelpTopic => 3,
             Kind::Emit => 4,
@@ -114,6 +125,9 @@ impl Kind {
             Kind::AlreadyEncrypted => "already-encrypted",
             Kind::HelpTopic => "help-topic",
             Kind::Outdated => "outdated",
+            Kind::Interrupted => "interrupted",
+            Kind::Recipients => "recipients-differ",
+            Kind::LeftPlain => "left-in-plaintext",
             Kind::Pipe => "pipe",
             Kind::Child(_) => "child",
         }
@@ -129,6 +143,8 @@ pub(crate) struct Error {
     pub(crate) text: String,
     /// Why it failed.
     pub(crate) cause: Option<Box<dyn StdError + Send + Sync>>,
+    /// More lines about it, each of them one line of text.
+    pub(crate) report: Vec<String>,
     /// What to do about it.
     pub(crate) hints: Vec<String>,
 }
@@ -140,6 +156,7 @@ impl Error {
             kind,
             text: text.into(),
             cause: None,
+            report: Vec::new(),
             hints: Vec::new(),
         }
     }
@@ -155,14 +172,35 @@ impl Error {
         self
     }
 
+    /// Adds lines that say more about it.
+    pub(crate) fn report(mut self, lines: impl IntoIterator<Item = String>) -> Self {
+        self.report.extend(lines);
+        self
+    }
+
     /// Adds what to do about it.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
-    /// The text and its causes on one line; only reports have several.
+    /// The text and its causes, and behind them the report, if any, with line breaks between.
     pub(crate) fn message(&self) -> String {
+        self.lines().join("\n")
+    }
+
+    /// The text with its causes, then the lines of the report.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let first = self.first_line();
+        let mut lines = Vec::with_capacity(1 + self.report.len());
+        if !first.is_empty() || !self.report.is_empty() {
+            lines.push(first);
+        }
+        lines.extend_from_slice(&self.report);
+        lines
+    }
+
+    fn first_line(&self) -> String {
         let mut message = self.text.clone();
         let mut cause = self
             .cause

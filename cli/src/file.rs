@@ -2,19 +2,22 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, OFlags};
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use crate::error::{Error, Kind, Result};
 use crate::terminal::Terminal;
+use crate::visible::visible_path;
 
+mod attributes;
 mod new_file;
 mod remains;
+mod shared_folder;
 
-use new_file::{NewFile, folder_of};
+use new_file::{Existing, NewFile, folder_of};
 pub(crate) use remains::clear_if_remains as clear_remains;
 
 /// What a file was when it was read, so that a writer can tell whether somebody else wrote meanwhile.
@@ -37,13 +40,24 @@ impl Stamp {
     }
 }
 
+/// What stood under a name when it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// A pipe or a device, which no one can compare with anything.
+    Stream,
+    /// A file in this state.
+    File(Stamp),
+    /// Nothing.
+    Absent,
+}
+
 /// The bytes of a file, and which state of it they are.
 #[derive(Debug)]
 pub(crate) struct Original {
     /// The content.
     pub(crate) bytes: SecretBytes,
-    /// What it was when it was read; `None` for a pipe or a device.
-    pub(crate) stamp: Option<Stamp>,
+    /// What it was when it was read.
+    state: State,
     /// Holds the lock of a file that is to be updated.
     _lock: Option<File>,
 }
@@ -53,7 +67,16 @@ impl Original {
     pub(crate) fn of_pipe(bytes: SecretBytes) -> Self {
         Self {
             bytes,
-            stamp: None,
+            state: State::Stream,
+            _lock: None,
+        }
+    }
+
+    /// A file that is not there yet, and that no one else may make meanwhile.
+    pub(crate) fn absent() -> Self {
+        Self {
+            bytes: SecretBytes::default(),
+            state: State::Absent,
             _lock: None,
         }
     }
@@ -123,7 +146,10 @@ fn read_open(mut file: File) -> io::Result<Original> {
     }
     Ok(Original {
         bytes: writer.finish(),
-        stamp: metadata.is_file().then(|| Stamp::of(&metadata)),
+        state: match metadata.is_file() {
+            true => State::File(Stamp::of(&metadata)),
+            false => State::Stream,
+        },
         _lock: None,
     })
 }
@@ -160,9 +186,11 @@ pub(crate) enum Content {
 /// Replaces a file in one step: readers see the old content or the new, also after a crash.
 ///
 /// The new content is written to a file without a name in the same folder, synced, named and renamed over the old one
-/// ([`new_file`] tells what a kill can leave); then the folder is synced. Mode, owner, extended attributes and the target of a symbolic link are kept. With the
-/// `original` that the new content was made of, a file that somebody else changed meanwhile is left alone. A pipe or a
-/// device is simply written to.
+/// ([`new_file`] tells what a kill can leave); then the folder is synced. Mode, owner, extended attributes and the target
+/// of a symbolic link are kept, but nothing that may be plaintext is given to another owner, and in folders that others
+/// may write into nothing of theirs is followed or written to ([`shared_folder`]). With the `original` that the new
+/// content was made of, a file that another program changed or made meanwhile is left alone. A pipe or a device is simply
+/// written to.
 pub(crate) fn replace(
     terminal: &Terminal,
     path: &Path,
@@ -171,16 +199,16 @@ pub(crate) fn replace(
     original: Option<&Original>,
 ) -> Result<()> {
     let failed = |error: io::Error| {
-        Error::new(Kind::Write, format!("cannot write {}", path.display())).because(error)
+        Error::new(Kind::Write, format!("cannot write {}", visible_path(path))).because(error)
     };
     // What stands behind the links of `/dev/fd` may have no name: a pipe of the shell's, or the program's own output.
     if is_standard_output(path) {
         return terminal.out(bytes.expose());
     }
+    let target = shared_folder::resolve_output(path).map_err(failed)?;
     if fs::metadata(path).is_ok_and(|metadata| is_special(&metadata)) {
-        return write_through(path, bytes).map_err(failed);
+        return write_through(path, &target, bytes).map_err(failed);
     }
-    let target = resolve(path).map_err(failed)?;
     let old = match fs::metadata(&target) {
         Ok(metadata) if metadata.is_dir() => {
             return Err(failed(io::Error::from(io::ErrorKind::IsADirectory)));
@@ -189,32 +217,37 @@ pub(crate) fn replace(
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(failed(error)),
     };
+    if let Some(old) = &old {
+        shared_folder::refuse_of_others(&target, old).map_err(failed)?;
+    }
 
     let held = original.is_some_and(|original| original._lock.is_some());
     let _lock = match (&old, original, held) {
         (Some(_), Some(_), false) => open_locked(&target).ok(),
         _ => None,
     };
-    if let Some(stamp) = original.and_then(|original| original.stamp.as_ref()) {
-        let now = fs::metadata(&target).map_err(failed)?;
-        if Stamp::of(&now) != *stamp {
-            return Err(Error::new(
-                Kind::Write,
-                format!(
-                    "{} was changed by another program while this one worked on it; nothing was written",
-                    path.display()
-                ),
-            )
-            .hint("look at the other change, then run the command again"));
+    let existing = match original.map(|original| &original.state) {
+        Some(State::File(stamp)) => {
+            let now = fs::metadata(&target).map_err(failed)?;
+            if Stamp::of(&now) != *stamp {
+                return Err(interfered(path, "was changed"));
+            }
+            Existing::Replaced
         }
-    }
+        Some(State::Absent) if old.is_some() => return Err(interfered(path, "was made")),
+        Some(State::Absent) => Existing::Kept,
+        Some(State::Stream) | None => Existing::Replaced,
+    };
 
-    match replace_by_rename(terminal, &target, bytes, content, old.as_ref()) {
+    match replace_by_rename(terminal, &target, bytes, content, old.as_ref(), existing) {
+        Err(error) if existing == Existing::Kept && error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(interfered(path, "was made"))
+        }
         Err(error) if old.is_some() && cannot_rename(&error) => {
             // A folder that takes no new file, or a single file mounted into a container.
             terminal.warn(&format!(
                 "{} cannot be replaced in one step ({error}): it is overwritten in place",
-                path.display()
+                visible_path(path)
             ));
             overwrite(&target, bytes, content).map_err(failed)
         }
@@ -222,16 +255,16 @@ pub(crate) fn replace(
     }
 }
 
-/// Follows symbolic links to the file that is to be written, whether it exists or not.
-fn resolve(path: &Path) -> io::Result<PathBuf> {
-    let mut at = path.to_path_buf();
-    for _ in 0..40 {
-        match fs::read_link(&at) {
-            Ok(next) => at = at.parent().unwrap_or(Path::new("")).join(next),
-            Err(_) => return Ok(at),
-        }
-    }
-    Err(io::Error::other("too many levels of symbolic links"))
+/// Says that another program came first.
+fn interfered(path: &Path, did: &str) -> Error {
+    Error::new(
+        Kind::Write,
+        format!(
+            "{} {did} by another program while this one worked on it; nothing was written",
+            visible_path(path)
+        ),
+    )
+    .hint("look at the other change, then run the command again")
 }
 
 /// Whether a name means standard output, which may be a file that others append to, and is written where they are.
@@ -255,15 +288,27 @@ fn cannot_rename(error: &io::Error) -> bool {
     )
 }
 
-fn write_through(target: &Path, bytes: &SecretBytes) -> io::Result<()> {
-    File::options()
-        .write(true)
-        .open(target)?
-        .write_all(bytes.expose())
+fn write_through(path: &Path, target: &Path, bytes: &SecretBytes) -> io::Result<()> {
+    let mut stream = File::options().write(true).open(path)?;
+    // What was opened counts, and not what stood there a moment before. The links of `/dev/fd` lead to no name.
+    if target.exists() {
+        shared_folder::refuse_of_others(target, &stream.metadata()?)?;
+    }
+    stream.write_all(bytes.expose())
 }
 
 fn overwrite(target: &Path, bytes: &SecretBytes, content: Content) -> io::Result<()> {
-    let mut file = File::options().write(true).open(target)?;
+    let mut file = File::options()
+        .write(true)
+        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+        .open(target)?;
+    let metadata = file.metadata()?;
+    shared_folder::refuse_of_others(target, &metadata)?;
+    if content != Content::Encrypted && metadata.uid() != shared_folder::user() {
+        return Err(io::Error::other(
+            "it belongs to another user, who must not be given what is in it",
+        ));
+    }
     if content == Content::Private {
         file.set_permissions(fs::Permissions::from_mode(0o600))?;
     }
@@ -278,82 +323,41 @@ fn replace_by_rename(
     bytes: &SecretBytes,
     content: Content,
     old: Option<&fs::Metadata>,
+    existing: Existing,
 ) -> io::Result<()> {
     let mut new = NewFile::create(target)?;
     new.file.write_all(bytes.expose())?;
+    let mut mode = old.map_or_else(|| 0o666 & !umask(), |old| old.mode() & 0o7777);
     if let Some(old) = old {
-        keep_owner(terminal, target, &new.file, old)?;
+        if content == Content::Encrypted || old.uid() == shared_folder::user() {
+            attributes::keep_owner(terminal, target, &new.file, old)?;
+        } else {
+            terminal.warn(&format!(
+                "{} belonged to another user and is yours alone now: it holds plaintext",
+                visible_path(target)
+            ));
+            mode &= 0o700;
+        }
         // Access lists are among the attributes, and would let others in.
-        if content != Content::Private {
-            copy_attributes(target, &new.file);
+        if content != Content::Private && mode & 0o077 != 0 {
+            attributes::copy(target, &new.file);
             // An access list has the old mode in it.
             new.file
                 .set_permissions(fs::Permissions::from_mode(0o600))?;
         }
     }
-    let mode = old.map_or_else(|| 0o666 & !umask(), |old| old.mode() & 0o7777);
     let mode = fs::Permissions::from_mode(mode);
     if content == Content::Encrypted {
         new.file.set_permissions(mode.clone())?;
     }
     new.file.sync_all()?;
-    let file = new.rename_over(target)?;
+    let file = new.rename_over(target, existing)?;
     if content == Content::Plain {
         file.set_permissions(mode)?;
     }
     // Some file systems cannot sync a folder; the rename itself is done.
     let _ = File::open(folder_of(target)).and_then(|folder| folder.sync_all());
     Ok(())
-}
-
-/// Gives the new file the owner of the old one.
-fn keep_owner(
-    terminal: &Terminal,
-    target: &Path,
-    file: &File,
-    old: &fs::Metadata,
-) -> io::Result<()> {
-    let new = file.metadata()?;
-    if (new.uid(), new.gid()) != (old.uid(), old.gid())
-        && std::os::unix::fs::fchown(file, Some(old.uid()), Some(old.gid())).is_err()
-    {
-        let group_kept = std::os::unix::fs::fchown(file, None, Some(old.gid())).is_ok();
-        terminal.warn(&format!(
-            "the {} of {} changes: this user may not keep it",
-            if group_kept {
-                "owner"
-            } else {
-                "owner and group"
-            },
-            target.display()
-        ));
-    }
-    Ok(())
-}
-
-/// Copies what can be copied: not every file system has extended attributes, and some belong to the system.
-fn copy_attributes(target: &Path, file: &File) {
-    let mut names = vec![0; 4096];
-    let Ok(length) = rustix::fs::listxattr(target, &mut names[..]) else {
-        return;
-    };
-    for name in names[..length].split(|byte| *byte == 0) {
-        let Ok(name) = std::str::from_utf8(name) else {
-            continue;
-        };
-        let mut value = vec![0; 64 << 10];
-        if name.is_empty() {
-            continue;
-        }
-        if let Ok(length) = rustix::fs::getxattr(target, name, &mut value[..]) {
-            let _ = rustix::fs::fsetxattr(
-                file,
-                name,
-                &value[..length],
-                rustix::fs::XattrFlags::empty(),
-            );
-        }
-    }
 }
 
 /// The mask for new files. Linux tells it without changing it.
@@ -370,8 +374,10 @@ fn umask() -> u32 {
 mod tests {
     use std::io::Read as _;
     use std::os::fd::AsRawFd as _;
+    use std::path::PathBuf;
 
     use super::*;
+    use crate::terminal::Voice;
 
     fn content(path: &Path) -> Vec<u8> {
         read(path).unwrap().bytes.expose().to_vec()
@@ -379,7 +385,7 @@ mod tests {
 
     fn put(path: &Path, bytes: &[u8]) {
         let bytes = SecretBytes::copy_of(bytes);
-        replace(&Terminal::new(), path, &bytes, Content::Plain, None).unwrap();
+        replace(&Terminal::new(Voice::Own), path, &bytes, Content::Plain, None).unwrap();
     }
 
     #[test]
@@ -407,12 +413,12 @@ mod tests {
         fs::set_permissions(&old, fs::Permissions::from_mode(0o644)).unwrap();
         std::os::unix::fs::symlink("behind", &dangling).unwrap();
         for path in [&new, &old, &dangling] {
-            replace(&Terminal::new(), path, &bytes, Content::Private, None).unwrap();
+            replace(&Terminal::new(Voice::Own), path, &bytes, Content::Private, None).unwrap();
             assert_eq!((content(path), mode(path)), (b"private".to_vec(), 0o600));
         }
         assert!(fs::symlink_metadata(&dangling).unwrap().is_symlink());
         let nowhere = folder.path().join("no/where");
-        assert!(replace(&Terminal::new(), &nowhere, &bytes, Content::Private, None).is_err());
+        assert!(replace(&Terminal::new(Voice::Own), &nowhere, &bytes, Content::Private, None).is_err());
 
         // `-w /dev/null` of an administrator must not take /dev/null away from everybody else.
         let pipe = folder.path().join("pipe");
@@ -430,7 +436,7 @@ mod tests {
             let pipe = pipe.clone();
             move || fs::read(pipe).unwrap()
         });
-        replace(&Terminal::new(), &pipe, &bytes, Content::Private, None).unwrap();
+        replace(&Terminal::new(Voice::Own), &pipe, &bytes, Content::Private, None).unwrap();
         assert_eq!(
             (reader.join().unwrap(), mode(&pipe)),
             (b"private".to_vec(), 0o622)
@@ -456,7 +462,7 @@ mod tests {
         let original = read(&path).unwrap();
         put(&path, b"two");
         let refused = replace(
-            &Terminal::new(),
+            &Terminal::new(Voice::Own),
             &path,
             &SecretBytes::copy_of(b"three"),
             Content::Encrypted,
@@ -481,7 +487,7 @@ mod tests {
                             .parse()
                             .unwrap();
                         let next = SecretBytes::copy_of((count + 1).to_string().as_bytes());
-                        let (terminal, content) = (Terminal::new(), Content::Encrypted);
+                        let (terminal, content) = (Terminal::new(Voice::Own), Content::Encrypted);
                         replace(&terminal, &path, &next, content, Some(&original)).unwrap();
                     }
                 });

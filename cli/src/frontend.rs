@@ -6,16 +6,32 @@ pub(crate) mod sealwright;
 pub(crate) mod sops;
 
 use crate::error::Error;
-use crate::terminal::Terminal;
+use crate::terminal::{Colour, Terminal};
 
 /// Shows an error as every front-end does, one line with its causes and one for each hint, and gives its exit code.
 pub(crate) fn report(terminal: &Terminal, error: &Error) -> u8 {
-    let message = error.message();
-    if !message.is_empty() {
-        terminal.tell(&message);
+    for line in error.lines() {
+        tell_line(terminal, &line);
     }
-    for hint in &error.hints {
-        terminal.tell(&format!("{} {hint}", terminal.paint("36", "hint:")));
-    }
+    hints(terminal, error);
     error.kind.code()
+}
+
+/// Shows what to do about an error.
+pub(crate) fn hints(terminal: &Terminal, error: &Error) {
+    for hint in &error.hints {
+        terminal.tell_marked(Colour::Cyan, "hint:", hint);
+    }
+}
+
+/// Shows a line of an error; the verdicts of key reports are in a colour.
+fn tell_line(terminal: &Terminal, line: &str) {
+    for (verdict, colour) in [("FAILED", Colour::Red), ("SUCCESS", Colour::Green)] {
+        if let Some(text) = line.strip_suffix(verdict)
+            && text.ends_with(": ")
+        {
+            return terminal.tell_verdict(text, colour, verdict);
+        }
+    }
+    terminal.tell(line);
 }

@@ -15,6 +15,7 @@ mod keys;
 mod private;
 mod signals;
 mod terminal;
+mod visible;
 mod wait;
 mod world;
 

@@ -2,8 +2,11 @@
 //!
 //! It lies in memory where the system has such a place (`$XDG_RUNTIME_DIR` or `/dev/shm`, when a tmpfs), so that not even
 //! a kill or a power cut leaves plaintext on a disk. Its mode is 0700, its name is drawn at random; what is in it is
-//! overwritten and removed when the value is dropped, and on SIGINT, SIGTERM and SIGHUP. Nobody can do that on SIGKILL: the
-//! next run of the same user does. A folder whose maker lives is locked, and the lock of a dead process is gone.
+//! overwritten and removed when the value is dropped, and on SIGINT, SIGTERM and SIGHUP. No program can do that on SIGKILL:
+//! the next run of the same user does. A folder whose maker lives is locked, and the lock of a dead process is gone.
+//!
+//! An edited text that could not be written is kept on purpose: its folder gets a name of another kind
+//! ([`PrivateFolder::keep`]), which no run wipes but the one that resumes the edit ([`PrivateFolder::reopen`]).
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -18,6 +21,9 @@ const PREFIXES: [&str; 2] = [EDIT, EXEC];
 pub(crate) const EDIT: &str = "sealwright-edit-";
 /// Of files made for a command (S118). Those of the incumbent have fewer digits behind it.
 pub(crate) const EXEC: &str = ".sops";
+
+/// Of edits that wait to be resumed.
+const KEPT: &str = "sealwright-kept-";
 
 /// A private folder; dropping it wipes and removes it.
 #[derive(Debug)]
@@ -62,6 +68,58 @@ impl PrivateFolder {
         self.in_memory
     }
 
+    /// Lets the folder outlive the program, and gives its new place.
+    pub(crate) fn keep(mut self) -> io::Result<PathBuf> {
+        let path = std::mem::take(&mut self.path);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(KEPT) {
+            return Ok(path);
+        }
+        let digits = name.rsplit('-').next().unwrap_or_default();
+        let kept = path.with_file_name(format!("{KEPT}{digits}"));
+        match fs::rename(&path, &kept) {
+            Ok(()) => Ok(kept),
+            Err(error) => {
+                self.path = path;
+                Err(error)
+            }
+        }
+    }
+
+    /// The folders of this user that were kept.
+    pub(crate) fn kept() -> Vec<PathBuf> {
+        let user = rustix::process::geteuid().as_raw();
+        let mut kept = Vec::new();
+        for (parent, _) in parents() {
+            for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+                let named = entry.file_name().to_string_lossy().starts_with(KEPT);
+                let of_user = || {
+                    entry.metadata().is_ok_and(|metadata| {
+                        metadata.is_dir() && metadata.uid() == user && metadata.mode() & 0o077 == 0
+                    })
+                };
+                if named && of_user() && !kept.contains(&entry.path()) {
+                    kept.push(entry.path());
+                }
+            }
+        }
+        kept
+    }
+
+    /// Takes a kept folder over; `None` when another run has it open.
+    pub(crate) fn reopen(path: PathBuf) -> Option<Self> {
+        let lock = match lock(&path) {
+            Locked::Here(lock) => Some(lock),
+            Locked::Impossible => None,
+            Locked::ByAnother | Locked::Gone => return None,
+        };
+        Some(Self {
+            in_memory: path.parent().is_some_and(is_in_memory),
+            path,
+            _lock: lock,
+        })
+    }
+
     /// Removes the folder ahead of its time, when a signal is about to end the program.
     pub(crate) fn wiper(&self) -> Wiper {
         Wiper(self.path.clone())
@@ -81,7 +139,10 @@ impl Wiper {
 
 impl Drop for PrivateFolder {
     fn drop(&mut self) {
-        wipe(&self.path);
+        // A folder that is kept has given its path away.
+        if !self.path.as_os_str().is_empty() {
+            wipe(&self.path);
+        }
     }
 }
 
@@ -124,7 +185,7 @@ fn make_in(parent: &Path, prefix: &str) -> io::Result<(PathBuf, Option<File>)> {
         }
         match lock(&path) {
             Locked::Here(lock) => return Ok((path, Some(lock))),
-            // No locks in this file system: nobody wipes anything here.
+            // No locks in this file system: no run wipes anything here.
             Locked::Impossible => return Ok((path, None)),
             // Another run took it for an abandoned one before it was locked.
             Locked::ByAnother | Locked::Gone => {}

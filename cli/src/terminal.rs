@@ -1,17 +1,22 @@
 //! Standard output, error and input, the terminal behind them, and the program's log.
+//!
+//! # Contract
+//! - [`Terminal::out`] writes documents and other results byte for byte. Everything else is a message, and in messages
+//!   every character that a terminal would obey is written out ([`crate::visible`]), wherever the text came from.
+//! - A message is one line. Only [`Terminal::tell_text`] keeps line breaks, for texts of this program.
+
+mod input;
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use jiff::{Timestamp, Unit};
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios};
-use sealwright_crypto::master_key::Callbacks;
-use sealwright_crypto::secret::{SecretText, SecretWriter};
 
 use crate::error::{Error, Kind, Result};
-use crate::signals::{Watch, code_of, end};
+use crate::visible::{json_line, visible};
+
+pub(crate) use input::TerminalModes;
 
 /// How important a line of the log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,51 +38,121 @@ impl Level {
         }
     }
 
-    fn colour(self) -> &'static str {
+    fn colour(self) -> Colour {
         match self {
-            Level::Debug => "37",
-            Level::Info => "36",
-            Level::Warning => "33",
+            Level::Debug => Colour::Grey,
+            Level::Info => Colour::Cyan,
+            Level::Warning => Colour::Yellow,
         }
     }
+}
+
+/// A colour of a message or of a part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Colour {
+    /// What failed or goes.
+    Red,
+    /// What succeeded or comes.
+    Green,
+    /// Warnings.
+    Yellow,
+    /// Hints.
+    Cyan,
+    /// What matters least.
+    Grey,
+}
+
+impl Colour {
+    fn sgr(self) -> u8 {
+        match self {
+            Colour::Red => 31,
+            Colour::Green => 32,
+            Colour::Yellow => 33,
+            Colour::Cyan => 36,
+            Colour::Grey => 37,
+        }
+    }
+}
+
+/// In whose manner warnings and log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Voice {
+    /// As `sops` writes them: the part of the program in brackets, time, level and message. Warnings that upstream does
+    /// not have appear on a terminal only: scripts compare standard error byte for byte.
+    Upstream,
+    /// In our own: `warning: …`.
+    Own,
 }
 
 /// The program's way to people and to other programs.
 #[derive(Debug)]
 pub(crate) struct Terminal {
-    verbose: AtomicBool,
-    colours: bool,
+    voice: Voice,
+    /// 0 with `--quiet`, 1 by default, 2 and more with `--verbose`.
+    verbosity: AtomicU8,
+    colours: AtomicBool,
+    is_terminal: bool,
+    json: AtomicBool,
     progress_shown: AtomicBool,
 }
 
 impl Terminal {
     /// Looks at what the standard streams are.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(voice: Voice) -> Self {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|term| term == OsStr::new("dumb"));
+        let is_terminal = io::stderr().is_terminal();
         Self {
-            verbose: AtomicBool::new(false),
-            colours: !unwanted && io::stderr().is_terminal(),
+            voice,
+            verbosity: AtomicU8::new(1),
+            colours: AtomicBool::new(!unwanted && is_terminal),
+            is_terminal,
+            json: AtomicBool::new(false),
             progress_shown: AtomicBool::new(false),
         }
     }
 
     /// Shows lines of the log below a warning, too.
     pub(crate) fn set_verbose(&self, verbose: bool) {
-        self.verbose.store(verbose, Ordering::Relaxed);
+        self.set_verbosity(if verbose { 2 } else { 1 });
     }
 
-    /// Whether standard error is a terminal that wants colours.
-    pub(crate) fn colours(&self) -> bool {
-        self.colours
+    /// How much is told beside results: 0 is warnings and errors only, 2 and more are the log.
+    pub(crate) fn set_verbosity(&self, verbosity: u8) {
+        self.verbosity.store(verbosity, Ordering::Relaxed);
     }
 
-    /// `text` in a colour (an SGR code such as `31`) where colours are wanted.
-    pub(crate) fn paint(&self, sgr: &str, text: &str) -> String {
-        if self.colours {
-            format!("\x1b[{sgr}m{text}\x1b[0m")
+    /// How much is told beside results.
+    pub(crate) fn verbosity(&self) -> u8 {
+        self.verbosity.load(Ordering::Relaxed)
+    }
+
+    /// Uses colours, or none, whatever standard error is.
+    pub(crate) fn set_colours(&self, colours: bool) {
+        self.colours.store(colours, Ordering::Relaxed);
+    }
+
+    /// Writes warnings as JSON, one object a line.
+    pub(crate) fn set_json(&self, json: bool) {
+        self.json.store(json, Ordering::Relaxed);
+    }
+
+    /// Whether standard input is a terminal, and a person may be typing there.
+    pub(crate) fn reads_from_person(&self) -> bool {
+        rustix::termios::isatty(rustix::stdio::stdin())
+    }
+
+    fn colours(&self) -> bool {
+        self.colours.load(Ordering::Relaxed)
+    }
+
+    /// `text` with what a terminal would obey written out, in a colour where colours are wanted.
+    fn paint(&self, colour: Colour, text: &str) -> String {
+        let text = visible(text);
+        if self.colours() {
+            format!("\x1b[{}m{text}\x1b[0m", colour.sgr())
         } else {
-            text.to_owned()
+            text.into_owned()
         }
     }
 
@@ -103,36 +178,85 @@ impl Terminal {
 
     /// Writes a line to standard output.
     pub(crate) fn say(&self, line: &str) -> Result<()> {
-        self.out(format!("{line}\n").as_bytes())
+        self.out(format!("{}\n", visible(line)).as_bytes())
+    }
+
+    /// Writes a line to standard output in a colour.
+    pub(crate) fn say_painted(&self, colour: Colour, line: &str) -> Result<()> {
+        self.out(format!("{}\n", self.paint(colour, line)).as_bytes())
+    }
+
+    /// Writes JSON to standard output, on one line.
+    pub(crate) fn say_json(&self, value: &serde_json::Value) -> Result<()> {
+        self.out(format!("{}\n", json_line(value)).as_bytes())
     }
 
     /// Writes a line to standard error.
     pub(crate) fn tell(&self, line: &str) {
+        self.tell_raw(&visible(line));
+    }
+
+    /// Writes several lines to standard error.
+    pub(crate) fn tell_text(&self, text: &str) {
+        let lines: Vec<_> = text.split('\n').map(visible).collect();
+        self.tell_raw(&lines.join("\n"));
+    }
+
+    /// Writes a line to standard error with a mark in a colour before it.
+    pub(crate) fn tell_marked(&self, colour: Colour, mark: &str, text: &str) {
+        self.tell_raw(&format!("{} {}", self.paint(colour, mark), visible(text)));
+    }
+
+    /// Writes a line to standard error whose end is in a colour.
+    pub(crate) fn tell_verdict(&self, text: &str, colour: Colour, verdict: &str) {
+        self.tell_raw(&format!("{}{}", visible(text), self.paint(colour, verdict)));
+    }
+
+    /// Writes JSON to standard error, on one line.
+    pub(crate) fn tell_json(&self, value: &serde_json::Value) {
+        self.tell_raw(&json_line(value));
+    }
+
+    /// Writes a line to standard error that is of interest to a person who waits, and nothing with `--quiet`.
+    pub(crate) fn remark(&self, line: &str) {
+        if self.verbosity() > 0 && !self.json.load(Ordering::Relaxed) {
+            self.tell(line);
+        }
+    }
+
+    fn tell_raw(&self, text: &str) {
         self.clear_progress();
-        // Nobody is left to hear that standard error is closed.
-        let _ = writeln!(io::stderr(), "{line}");
+        // No one is left to read a message about a closed standard error.
+        let _ = writeln!(io::stderr(), "{text}");
     }
 
     /// Writes a line of the log: the part of the program in brackets, then time, level and message; on a terminal the
     /// short form in colour (S82).
     pub(crate) fn log(&self, level: Level, part: &str, message: &str) {
-        if level >= Level::Warning || self.verbose.load(Ordering::Relaxed) {
+        if level >= Level::Warning || self.verbosity() > 1 {
             self.log_always(level, part, message);
         }
     }
 
     /// Writes a line of the log whatever its level, as servers do.
     pub(crate) fn log_always(&self, level: Level, part: &str, message: &str) {
-        if self.colours {
+        if self.voice == Voice::Own {
+            if self.json.load(Ordering::Relaxed) {
+                let value = serde_json::json!({ "level": level.name(), "message": message });
+                return self.tell_json(&value);
+            }
+            return self.tell_marked(level.colour(), &format!("{}:", level.name()), message);
+        }
+        if self.colours() {
             let mark = level.name()[..4].to_uppercase();
             let mark = self.paint(level.colour(), &mark);
-            self.tell(&format!("[{part}]\t {mark} {message}"));
+            self.tell_raw(&format!("[{part}]\t {mark} {}", visible(message)));
         } else {
             let now = Timestamp::now()
                 .round(Unit::Second)
                 .unwrap_or_else(|_| Timestamp::now());
-            let message = serde_json::Value::from(message);
-            self.tell(&format!(
+            let message = json_line(&serde_json::Value::from(message));
+            self.tell_raw(&format!(
                 "[{part}]\t time=\"{now}\" level={} msg={message}",
                 level.name()
             ));
@@ -144,41 +268,18 @@ impl Terminal {
         self.log(Level::Warning, "CMD", message);
     }
 
-    /// Asks a question on standard output and reads a line from standard input; `None` at its end.
-    pub(crate) fn ask_line(&self, question: &str) -> Option<String> {
-        self.out(question.as_bytes()).ok()?;
-        let mut line = Vec::new();
-        let mut byte = [0];
-        // Byte by byte, so that what follows the line is left for a child or the next question.
-        loop {
-            match rustix::io::read(rustix::stdio::stdin(), &mut byte) {
-                Ok(0) if line.is_empty() => return None,
-                Ok(0) => break,
-                Ok(_) if byte[0] == b'\n' => break,
-                Ok(_) => line.push(byte[0]),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(_) => return None,
-            }
-        }
-        Some(String::from_utf8_lossy(&line).trim().to_owned())
-    }
-
-    /// Asks until the answer is `y` or `n`; `None` when there is nobody to answer.
-    pub(crate) fn ask_yes_no(&self, question: &str) -> Option<bool> {
-        loop {
-            match self.ask_line(&format!("{question} (y/n):"))?.as_str() {
-                "y" | "Y" => return Some(true),
-                "n" | "N" => return Some(false),
-                _ => {}
-            }
+    /// A warning that upstream does not have.
+    pub(crate) fn advise(&self, message: &str) {
+        if self.voice == Voice::Own || self.is_terminal {
+            self.warn(message);
         }
     }
 
     /// Shows how far a long work is, on a terminal only; the next line takes its place.
     pub(crate) fn progress(&self, done: usize, total: usize, what: &str) {
-        if self.colours && total > 1 {
+        if self.colours() && self.is_terminal && total > 1 && self.verbosity() > 0 {
             self.progress_shown.store(true, Ordering::Relaxed);
-            let _ = write!(io::stderr(), "\r\x1b[K{done}/{total} {what}");
+            let _ = write!(io::stderr(), "\r\x1b[K{done}/{total} {}", visible(what));
         }
     }
 
@@ -187,124 +288,5 @@ impl Terminal {
         if self.progress_shown.swap(false, Ordering::Relaxed) {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
-    }
-}
-
-impl Callbacks for Terminal {
-    fn show(&self, message: &str) {
-        self.tell(message);
-    }
-
-    fn passphrase(&self, what: &str) -> Option<SecretText> {
-        let mut tty = open_tty().ok()?;
-        self.clear_progress();
-        write!(tty, "{what}: ").ok()?;
-        let text = read_unseen(&mut tty);
-        writeln!(tty).ok()?;
-        text
-    }
-
-    fn ask(&self, what: &str) -> Option<String> {
-        let mut tty = open_tty().ok()?;
-        self.clear_progress();
-        write!(tty, "{what}: ").ok()?;
-        let mut line = Vec::new();
-        let mut byte = [0];
-        while tty.read(&mut byte).ok()? == 1 && byte[0] != b'\n' {
-            line.push(byte[0]);
-        }
-        Some(String::from_utf8_lossy(&line).trim().to_owned())
-    }
-}
-
-/// How the terminal of this process was set, for when another program leaves it otherwise.
-#[derive(Clone, Debug)]
-pub(crate) struct TerminalModes(Option<Termios>);
-
-impl TerminalModes {
-    /// How it is set at the moment.
-    pub(crate) fn now() -> Self {
-        Self(
-            open_tty()
-                .ok()
-                .and_then(|tty| rustix::termios::tcgetattr(tty).ok()),
-        )
-    }
-
-    /// Sets it that way again. In the background it belongs to somebody else.
-    pub(crate) fn restore(&self) {
-        if let (Some(modes), Ok(tty)) = (&self.0, open_tty())
-            && rustix::termios::tcgetpgrp(&tty)
-                .is_ok_and(|group| group == rustix::process::getpgrp())
-        {
-            let _ = rustix::termios::tcsetattr(&tty, OptionalActions::Now, modes);
-        }
-    }
-}
-
-fn open_tty() -> io::Result<File> {
-    File::options().read(true).write(true).open("/dev/tty")
-}
-
-/// Reads a line with echo switched off. Signal keys are read as bytes meanwhile: a killed program would leave the
-/// terminal silent.
-fn read_unseen(tty: &mut File) -> Option<SecretText> {
-    const INTERRUPT: u8 = 3;
-    const END: u8 = 4;
-    const ERASE_ALL: u8 = 21;
-
-    let modes = TerminalModes::now();
-    let before = rustix::termios::tcgetattr(&*tty).ok()?;
-    let mut silent = before.clone();
-    silent
-        .local_modes
-        .remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
-    silent.special_codes[SpecialCodeIndex::VMIN] = 1;
-    silent.special_codes[SpecialCodeIndex::VTIME] = 0;
-    let _watch = Watch::start(move |signal| {
-        modes.restore();
-        end(code_of(signal))
-    });
-    rustix::termios::tcsetattr(&*tty, OptionalActions::Flush, &silent).ok()?;
-
-    let mut line = SecretWriter::with_capacity(256);
-    let mut byte = [0];
-    let finished = loop {
-        match tty.read(&mut byte) {
-            Ok(1) => match byte[0] {
-                b'\n' | b'\r' => break true,
-                INTERRUPT => break false,
-                END if line.is_empty() => break false,
-                END => break true,
-                ERASE_ALL => line.truncate(0),
-                8 | 127 => line.truncate(start_of_last_char(line.expose())),
-                other => line.push_byte(other),
-            },
-            Ok(_) => break false,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => break false,
-        }
-    };
-    rustix::termios::tcsetattr(&*tty, OptionalActions::Now, &before).ok()?;
-    if !finished {
-        return None;
-    }
-    SecretText::from_bytes(line.finish()).ok()
-}
-
-fn start_of_last_char(text: &[u8]) -> usize {
-    text.iter()
-        .rposition(|byte| byte & 0xC0 != 0x80)
-        .unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn erasing_takes_whole_characters() {
-        assert_eq!(start_of_last_char("aж".as_bytes()), 1);
-        assert_eq!(start_of_last_char(b""), 0);
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct World {
     pub(crate) terminal: Arc<Terminal>,
     /// Opens master keys.
     pub(crate) keys: Keys,
+    /// Whether a result that leaves every value in plaintext is an error.
+    pub(crate) strict: bool,
     told: Mutex<HashSet<PathBuf>>,
     /// Opened at the first need.
     trail: Mutex<Option<Trail>>,
@@ -27,6 +29,7 @@ impl World {
         Self {
             keys: Keys::new(&terminal),
             terminal,
+            strict: false,
             told: Mutex::default(),
             trail: Mutex::default(),
         }

@@ -153,14 +153,13 @@ impl Metadata {
         };
         let mut selection: Option<SelectionRule> = None;
         for name in SelectionRule::FIELDS {
-            let text = fields.text(name)?;
-            if text.is_empty() {
+            let Some(rule) = SelectionRule::of_field(name, fields.text(name)?) else {
                 continue;
-            }
+            };
             if let Some(first) = &selection {
                 return Err(MetadataError::SeveralRules(first.field(), name));
             }
-            selection = SelectionRule::of_field(name, text);
+            selection = Some(rule);
         }
         let threshold = fields.integer("shamir_threshold")?;
         Ok(Self {

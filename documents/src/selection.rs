@@ -42,8 +42,12 @@ impl SelectionRule {
         "encrypted_comment_regex",
     ];
 
-    /// The rule that a field with this text states; `None` for another field.
+    /// The rule that a field with this text states; `None` for another field, and for an empty text: an empty suffix or
+    /// expression would hit every key, so everywhere (blocks, creation rules, flags) it counts as not given.
     pub fn of_field(field: &str, text: String) -> Option<Self> {
+        if text.is_empty() {
+            return None;
+        }
         Some(match field {
             "unencrypted_suffix" => Self::UnencryptedSuffix(text),
             "encrypted_suffix" => Self::EncryptedSuffix(text),
@@ -228,6 +232,13 @@ mod tests {
             scope = selector.enter(&mut scope, Some(key.as_bytes()));
         }
         selector.is_secret(scope)
+    }
+
+    #[test]
+    fn an_empty_pattern_is_no_rule() {
+        for field in SelectionRule::FIELDS {
+            assert_eq!(SelectionRule::of_field(field, String::new()), None, "{field}");
+        }
     }
 
     #[test]

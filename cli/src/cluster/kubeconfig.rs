@@ -8,7 +8,7 @@ use kube::{Client, Config};
 use sealwright_crypto::master_key::Callbacks as _;
 
 use super::{ClusterError, ClusterOptions, told};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, Voice};
 
 /// Reads the kubeconfig: the flag, else `KUBECONFIG`, else the file in the home folder; `None` when there is none.
 pub(super) fn kubeconfig(options: &ClusterOptions) -> Result<Option<Kubeconfig>, ClusterError> {
@@ -256,7 +256,7 @@ fn somebody_is_there() -> bool {
 
 /// Asks for a name and a password, in the words that the Kubernetes client asks in.
 fn sign_in(user: &mut AuthInfo) -> Result<(), ClusterError> {
-    let terminal = Terminal::new();
+    let terminal = Terminal::new(Voice::Upstream);
     let name = terminal
         .ask("Please enter Username")
         .filter(|name| !name.is_empty())

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Change, absolute};
 use crate::error::{Error, Kind, Result};
+use crate::visible::visible_path;
 use crate::world::World;
 
 /// A command over many files.
@@ -105,6 +106,7 @@ pub(crate) struct Outcome {
     changed: bool,
     keys: Vec<String>,
     notes: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl Outcome {
@@ -114,6 +116,7 @@ impl Outcome {
             changed: change.bytes.is_some(),
             keys: change.keys,
             notes: change.notes,
+            warnings: change.warnings,
         }
     }
 }
@@ -152,6 +155,16 @@ impl Report {
         for (file, result) in results {
             let mut entry = json!({ "file": relative(&file).to_string_lossy() });
             let shown = shown(&file);
+            if let Ok(change) = &result
+                && !change.warnings.is_empty()
+            {
+                entry["warnings"] = change.warnings.as_slice().into();
+                if !self.json {
+                    for warning in &change.warnings {
+                        world.terminal.advise(warning);
+                    }
+                }
+            }
             match result {
                 Ok(change) if change.changed => {
                     outdated += 1;
@@ -187,9 +200,12 @@ impl Report {
                         if alone {
                             only_error = Some(error);
                         } else {
-                            world
-                                .terminal
-                                .tell(&format!("{shown}: {}", error.message()));
+                            for (at, line) in error.lines().iter().enumerate() {
+                                match at {
+                                    0 => world.terminal.tell(&format!("{shown}: {line}")),
+                                    _ => world.terminal.tell(line),
+                                }
+                            }
                             for hint in &error.hints {
                                 world.terminal.tell(&format!("    hint: {hint}"));
                             }
@@ -207,7 +223,7 @@ impl Report {
                 "outdated": outdated - changed,
                 "failed": failures,
             });
-            world.terminal.say(&summary.to_string())?;
+            world.terminal.say_json(&summary)?;
         }
         if let Some(error) = only_error {
             return Err(error);
@@ -235,11 +251,7 @@ impl Report {
 
 /// A path as people read it: relative to the working folder where it lies below it, on one line whatever is in it.
 pub(crate) fn shown(path: &Path) -> String {
-    let path = relative(path);
-    match path.to_str() {
-        Some(text) if !text.chars().any(char::is_control) => text.to_owned(),
-        _ => format!("{path:?}"),
-    }
+    visible_path(relative(path))
 }
 
 /// A path relative to the working folder where it lies below it.

@@ -11,7 +11,7 @@ use sealwright_documents::selection::SelectionRule;
 use serde_json::json;
 
 use super::stores::Stores;
-use super::{Settings, absolute};
+use super::{Settings, absolute, batch};
 use crate::error::{Error, Kind, Result};
 use crate::file;
 use crate::world::World;
@@ -32,10 +32,11 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    /// The text of a selection field, when the rule has it.
-    pub(crate) fn selection_text(&self, field: &str) -> Option<String> {
-        let rule = self.selection.as_ref()?;
-        (rule.field() == field).then(|| rule.text().to_owned())
+    /// What a selection field says, when the rule has it.
+    pub(crate) fn selection_of(&self, field: &str) -> Option<SelectionRule> {
+        self.selection
+            .clone()
+            .filter(|selection| selection.field() == field)
     }
 }
 
@@ -135,6 +136,33 @@ pub(crate) fn find(world: &World, settings: &Settings) -> Result<Option<PathBuf>
         }
     }
     Ok(None)
+}
+
+/// The rule that matches a file, and where it stands; `None` when none does, or there are none.
+pub(crate) fn matching_rule(
+    world: &World,
+    settings: &Settings,
+    name: &Path,
+) -> Result<Option<(String, Rule)>> {
+    let Some(config) = load(world, settings)? else {
+        return Ok(None);
+    };
+    let failed = |error: &dyn std::fmt::Display| {
+        Error::generic(format!(
+            "error loading config: {}: {error}",
+            config.path.display()
+        ))
+    };
+    let found = config
+        .rules
+        .creation_rule(&config.matched_text(name))
+        .map_err(|error| failed(&error))?;
+    let Found::Rule(_, rule) = found else {
+        return Ok(None);
+    };
+    let place = format!("{}, line {}", batch::shown(&config.path), rule.line);
+    let rule = read_rule(rule, &BTreeMap::new()).map_err(|error| failed(&error))?;
+    Ok(Some((place, rule)))
 }
 
 /// The rule of a file; `None` when there are no rules at all, an error when there are and none matches (S149, S151).
@@ -248,7 +276,7 @@ pub(crate) fn check(world: &World, path: Option<&Path>, as_json: bool) -> Result
             .map(|(line, field, text)| json!({ "line": line, "field": field, "message": text }))
             .collect();
         let value = json!({ "file": shown.to_string(), "problems": list });
-        world.terminal.say(&value.to_string())?;
+        world.terminal.say_json(&value)?;
     } else {
         for (line, field, text) in &findings {
             world
@@ -320,8 +348,8 @@ pub(crate) fn explain(
         .map_err(|error| Error::generic(error.to_string()))?;
     let Found::Rule(_, rule) = found else {
         if as_json {
-            world.terminal.say(
-                &json!({ "path": explanation.path, "steps": steps, "rule": null }).to_string(),
+            world.terminal.say_json(
+                &json!({ "path": explanation.path, "steps": steps, "rule": null }),
             )?;
         }
         return Err(Error::generic("no creation rule matches the file"));
@@ -348,7 +376,7 @@ pub(crate) fn explain(
             "selection": { selection.field(): selection.text() },
             "mac_only_encrypted": rule.mac_only_encrypted,
         });
-        return world.terminal.say(&value.to_string());
+        return world.terminal.say_json(&value);
     }
     for (index, group) in groups.iter().enumerate() {
         for key in group {

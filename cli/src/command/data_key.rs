@@ -1,7 +1,5 @@
 //! The data key of a file: recovered through its master keys, wrapped by them, and the report when none of them works.
 
-use std::fmt::Write as _;
-
 use sealwright_crypto::data_key::{DataKey, KeyPart};
 use sealwright_crypto::master_key::{KeyError, Kind as KeyKind};
 use sealwright_crypto::shamir;
@@ -9,7 +7,7 @@ use sealwright_documents::metadata::{KeyEntry, KeyFields, KeyGroup, Metadata, Ti
 
 use super::Settings;
 use crate::error::{Error, Kind, Result};
-use crate::terminal::{Level, Terminal};
+use crate::terminal::Level;
 use crate::wait::block_on;
 use crate::world::World;
 
@@ -85,7 +83,7 @@ pub(crate) fn recover(world: &World, settings: &Settings, metadata: &Metadata) -
         attempts.push(attempt);
     }
     if found < needed {
-        return Err(unrecovered(&world.terminal, attempts, needed));
+        return Err(unrecovered(attempts, needed));
     }
     let mut parts: Vec<KeyPart> = Vec::new();
     for attempt in attempts {
@@ -187,36 +185,34 @@ fn advice(attempts: &[Attempt]) -> Vec<String> {
 }
 
 /// The report of 3.9: what came of each group, each key and each place that was looked at.
-fn unrecovered(terminal: &Terminal, attempts: Vec<Attempt>, needed: usize) -> Error {
-    let mut text = format!("{FAILED}\n");
+fn unrecovered(attempts: Vec<Attempt>, needed: usize) -> Error {
+    let mut report = Vec::new();
     let mut recovered = 0;
     for (index, attempt) in attempts.iter().enumerate() {
         let verdict = match attempt.part {
-            Some(_) => terminal.paint("32", "SUCCESS"),
-            None => terminal.paint("31", "FAILED"),
+            Some(_) => "SUCCESS",
+            None => "FAILED",
         };
         recovered += usize::from(attempt.part.is_some());
-        write!(text, "\nGroup {index}: {verdict}").expect("memory takes it");
+        report.push(String::new());
+        report.push(format!("Group {index}: {verdict}"));
         if attempt.part.is_some() {
-            text.push('\n');
             continue;
         }
-        for Failure {
-            identity, reasons, ..
-        } in &attempt.failures
-        {
-            let verdict = terminal.paint("31", "FAILED");
-            write!(text, "\n  {identity}: {verdict}").expect("memory takes it");
-            for reason in reasons {
+        for (at, failure) in attempt.failures.iter().enumerate() {
+            if at > 0 {
+                report.push(String::new());
+            }
+            report.push(format!("  {}: FAILED", failure.identity));
+            for reason in &failure.reasons {
                 for (at, line) in wrap(reason, 60).iter().enumerate() {
                     let bullet = if at == 0 { "- | " } else { "  | " };
-                    write!(text, "\n    {bullet}{line}").expect("memory takes it");
+                    report.push(format!("    {bullet}{line}"));
                 }
             }
-            text.push('\n');
         }
         if attempt.failures.is_empty() {
-            text.push_str("\n  the group holds no key\n");
+            report.push("  the group holds no key".to_owned());
         }
     }
     let summary = if attempts.len() == 1 {
@@ -234,10 +230,9 @@ fn unrecovered(terminal: &Terminal, attempts: Vec<Attempt>, needed: usize) -> Er
              {recovered} could be used: {lacking}."
         )
     };
-    for line in wrap(&summary, 75) {
-        write!(text, "\n{line}").expect("memory takes it");
-    }
-    let mut error = Error::new(Kind::NoDataKey, text);
+    report.push(String::new());
+    report.extend(wrap(&summary, 75));
+    let mut error = Error::new(Kind::NoDataKey, FAILED).report(report);
     error.hints = advice(&attempts);
     error
 }

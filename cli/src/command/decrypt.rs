@@ -25,7 +25,7 @@ pub(crate) struct Decrypt {
 impl Decrypt {
     /// Does it and delivers the result.
     pub(crate) fn run(self, world: &World) -> Result<()> {
-        self.change(world)?.deliver(&world.terminal)
+        self.change(world)?.finish(&world.terminal)
     }
 
     /// Computes the result. In place, a file that is not encrypted is an error as everywhere.
@@ -53,6 +53,7 @@ impl Decrypt {
             content: Content::Plain,
             keys: super::key_names(file.metadata()),
             notes: Vec::new(),
+            warnings: Vec::new(),
         })
     }
 }

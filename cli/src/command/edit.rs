@@ -1,25 +1,29 @@
 //! `edit`: decrypted into an editor, encrypted when it comes back.
 //!
 //! The plaintext lies in a private folder only ([`crate::private`]). The file itself is read once before and written once
-//! after; when somebody else wrote it meanwhile, it is left alone and the edited text is offered again.
+//! after; when another program wrote it meanwhile, it is left alone. An edited text that could not be written, for
+//! whatever reason, is kept and can be resumed on top of what the file is by then.
 
-use std::path::PathBuf;
+mod merge;
+mod sample;
+
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use sealwright_crypto::data_key::DataKey;
 use sealwright_crypto::secret::SecretBytes;
-use sealwright_documents::data::Data;
 use sealwright_documents::envelope::{Document, Encrypted, Memory, decrypt_to_edit};
 use sealwright_documents::error::ParseError;
 use sealwright_documents::format::{Format, Layout};
 use sealwright_documents::metadata::{Metadata, VERSION};
 
 use super::new_keys::NewKeys;
+use super::recipients::{Recipients, Wanted};
 use super::{Change, Input, KeyTexts, Output, SelectionTexts, Settings, document, encrypt, stores};
-use crate::editor::Session;
+use crate::editor::{Kept, Session};
 use crate::error::{Error, Kind, Result};
-use crate::file::Content;
-use crate::terminal::Terminal;
+use crate::file::{Content, Original};
+use crate::terminal::{Colour, Terminal};
 use crate::world::World;
 
 /// Edits a file.
@@ -37,66 +41,83 @@ pub(crate) struct Edit {
     /// Show the `sops` block too.
     pub(crate) show_master_keys: bool,
     pub(crate) ignore_mac: bool,
+    pub(crate) recipients: Recipients,
+    /// Go on with a text that could not be written; the file may be left out.
+    pub(crate) resume: bool,
     pub(crate) settings: Settings,
 }
 
 impl Edit {
-    /// Does it.
-    pub(crate) fn run(self, world: &World) -> Result<()> {
+    /// Opens the file in the editor, and writes it when it was changed.
+    pub(crate) fn run(mut self, world: &World) -> Result<()> {
+        let kept = match self.resume {
+            true => Some(self.find_kept()?),
+            false => None,
+        };
         let stores = stores::load(world, &self.settings)?;
         let input = document::input_format(&self.settings, &self.name);
         let output = document::output_format(&self.settings, &self.name);
         let layout = document::layout(&self.settings, &stores, output)?;
-        if self.file.exists() {
-            self.edit_existing(world, input, output, layout)
-        } else {
-            self.edit_new(world, output, layout)
+        let target = match self.file.try_exists() {
+            Ok(false) => self.new_file(world, output, layout)?,
+            _ => self.existing_file(world, input)?,
+        };
+        self.edit(world, target, kept, output, layout)
+    }
+
+    /// The kept text that is to be resumed: of the file that was named, or the only one.
+    fn find_kept(&mut self) -> Result<Kept> {
+        let mut found = Kept::find();
+        if !self.file.as_os_str().is_empty() {
+            found.retain(|kept| kept.target == self.file);
+        }
+        match found.len() {
+            1 => {
+                let kept = found.remove(0);
+                self.file.clone_from(&kept.target);
+                self.name.clone_from(&kept.target);
+                self.show_master_keys = kept.with_block;
+                Ok(kept)
+            }
+            0 => Err(Error::new(Kind::NoFile, "no edited text is waiting to be resumed")
+                .hint("an edit is kept when its text could not be written, until this machine restarts")),
+            _ => Err(Error::generic("several edited texts are waiting to be resumed")
+                .report(found.iter().map(|kept| {
+                    format!("  {} in {}", kept.target.display(), kept.folder().display())
+                }))
+                .hint("name the file; of several texts of one file, remove the folders that you do not need")),
         }
     }
 
-    fn edit_existing(
-        &self,
-        world: &World,
-        input: &'static dyn Format,
-        output: &'static dyn Format,
-        layout: Layout,
-    ) -> Result<()> {
+    fn existing_file(&self, world: &World, input: &'static dyn Format) -> Result<Target> {
         let from = Input::File(self.file.clone());
         let mut original = document::read(&from, false)?;
         let file = document::parse_encrypted(input, original.take_bytes())?;
+        self.recipients.check(
+            world,
+            &self.settings,
+            &self.name,
+            file.metadata(),
+            Wanted::default(),
+        )?;
         let key = document::key_to_decrypt(world, &self.settings, &from, &file)?;
-        let (plain, memory) = self.decrypt(world, &file, &key)?;
-        let memory = (input.name() == output.name()).then_some(memory).flatten();
         let mut metadata = file.metadata().clone();
         raise_version(&mut metadata)?;
-        let plain = encrypt::in_format(plain, output, layout)?;
-        let shown = self.shown(&plain, &metadata, output, layout)?;
-        let edited = self.edit_until_good(world, &shown, output)?;
-        if let Some(block) = edited.metadata {
-            keep_keys(&mut metadata, block)?;
-        }
-        let (bytes, _) = encrypt::Writing {
-            world,
-            from: &from,
-            now: Timestamp::now(),
-            layout,
-        }
-        .write(edited.document, metadata, &key, memory)?;
-        Change {
-            from,
-            to: Output::InPlace,
-            original: Some(original),
-            bytes: Some(bytes),
-            content: Content::Encrypted,
-            keys: Vec::new(),
-            notes: Vec::new(),
-        }
-        .deliver(&world.terminal)
+        Ok(Target {
+            original,
+            file: Some(file),
+            metadata,
+            key,
+        })
     }
 
-    /// A new file begins with a sample. The data key is made first: without keys there is nothing to edit for (S112).
-    fn edit_new(&self, world: &World, format: &'static dyn Format, layout: Layout) -> Result<()> {
-        let now = Timestamp::now();
+    /// The data key of a new file is made first: without keys there is nothing to edit for (S112).
+    fn new_file(
+        &self,
+        world: &World,
+        format: &'static dyn Format,
+        _layout: Layout,
+    ) -> Result<Target> {
         let recipe = NewKeys {
             name: &self.name,
             keys: &self.keys,
@@ -109,39 +130,94 @@ impl Edit {
             settings: &self.settings,
         }
         .resolve(world)?;
-        let (metadata, key) = recipe
-            .make(world, &self.settings, now)
-            .map_err(|error| Error {
-                kind: Kind::NoDataKey,
-                text: error.text.replacen(
-                    "Could not generate data key:",
-                    "Error encrypting the data key with one or more master keys:",
-                    1,
-                ),
-                ..error
-            })?;
-        let sample = sample(format, layout)?;
-        let plain = encrypt::parse_plain(format, sample)?;
+        let (metadata, key) =
+            recipe
+                .make(world, &self.settings, Timestamp::now())
+                .map_err(|error| Error {
+                    kind: Kind::NoDataKey,
+                    text: error.text.replacen(
+                        "Could not generate data key:",
+                        "Error encrypting the data key with one or more master keys:",
+                        1,
+                    ),
+                    ..error
+                })?;
+        Ok(Target {
+            original: Original::absent(),
+            file: None,
+            metadata,
+            key,
+        })
+    }
+
+    /// Shows the text and writes what comes back. The text is kept until it is on disk: whatever fails after the editor
+    /// has closed, it can be resumed.
+    fn edit(
+        &self,
+        world: &World,
+        target: Target,
+        kept: Option<Kept>,
+        format: &'static dyn Format,
+        layout: Layout,
+    ) -> Result<()> {
+        let Target {
+            original,
+            file,
+            mut metadata,
+            key,
+        } = target;
+        let (plain, memory) = match &file {
+            Some(file) => {
+                let (plain, memory) = self.decrypt(world, file, &key)?;
+                let same_format = plain.format().name() == format.name();
+                let plain = encrypt::in_format(plain, format, layout)?;
+                (plain, memory.filter(|_| same_format))
+            }
+            None => (
+                encrypt::parse_plain(format, sample::sample(format, layout)?)?,
+                None,
+            ),
+        };
         let shown = self.shown(&plain, &metadata, format, layout)?;
-        let edited = self.edit_until_good(world, &shown, format)?;
+        let (mut session, resumed) = match kept {
+            None => {
+                let session =
+                    Session::open(&world.terminal, &self.file, &shown, self.show_master_keys)?;
+                (session, false)
+            }
+            Some(kept) => (resume(world, kept, &shown)?, true),
+        };
         let from = Input::File(self.file.clone());
-        let (bytes, _) = encrypt::Writing {
-            world,
-            from: &from,
-            now: Timestamp::now(),
-            layout,
+        let work = || {
+            let edited = self.edit_until_good(world, &mut session, &shown, resumed, format)?;
+            if let Some(block) = edited.metadata {
+                keep_keys(&mut metadata, block)?;
+            }
+            let written = encrypt::Writing {
+                world,
+                from: &from,
+                now: Timestamp::now(),
+                layout,
+            }
+            .write(edited.document, metadata, &key, memory)?;
+            Change {
+                from: from.clone(),
+                to: Output::InPlace,
+                original: Some(original),
+                bytes: Some(written.bytes),
+                content: Content::Encrypted,
+                keys: Vec::new(),
+                notes: Vec::new(),
+                warnings: written.warnings,
+            }
+            .finish(&world.terminal)
+        };
+        match work() {
+            Err(error) if !matches!(error.kind, Kind::Unchanged | Kind::Interrupted) => {
+                Err(kept_for_later(error, session, &self.file, &shown))
+            }
+            done => done,
         }
-        .write(edited.document, metadata, &key, None)?;
-        Change {
-            from,
-            to: Output::InPlace,
-            original: None,
-            bytes: Some(bytes),
-            content: Content::Encrypted,
-            keys: Vec::new(),
-            notes: Vec::new(),
-        }
-        .deliver(&world.terminal)
     }
 
     fn decrypt<'a>(
@@ -175,18 +251,19 @@ impl Edit {
         Ok(document::apply(plain.text(), edits))
     }
 
-    /// Runs the editor until what it leaves can be encrypted. A person is asked before it opens again; when nobody is
-    /// there, the edit is given up (D4).
+    /// Runs the editor until what it leaves can be encrypted. A person is asked before it opens again; when no one is
+    /// there, the edit ends (D4).
     fn edit_until_good(
         &self,
         world: &World,
+        session: &mut Session,
         shown: &SecretBytes,
+        resumed: bool,
         format: &'static dyn Format,
     ) -> Result<Good> {
-        let mut session = Session::open(&world.terminal, &self.file, shown)?;
         let mut line = None;
         loop {
-            let edited = session.run(&world.terminal, line)?;
+            let edited = session.run(line)?;
             if edited.text == *shown {
                 let mut unchanged = Error::new(Kind::Unchanged, "File has not changed, exiting.");
                 if edited.returned_at_once
@@ -196,7 +273,7 @@ impl Edit {
                 }
                 return Err(unchanged);
             }
-            match self.judge(edited.text, format) {
+            match self.judge(edited.text, resumed, format) {
                 Ok(good) => return Ok(good),
                 Err(bad) => {
                     line = bad.line;
@@ -210,8 +287,17 @@ impl Edit {
     fn judge(
         &self,
         text: SecretBytes,
+        resumed: bool,
         format: &'static dyn Format,
     ) -> std::result::Result<Good, Bad> {
+        if (resumed || format.name() != "binary")
+            && let Some(line) = merge::unresolved(text.expose())
+        {
+            return Err(Bad {
+                line: Some(line),
+                reason: format!("line {line}: an unresolved merge conflict"),
+            });
+        }
         let metadata = if self.show_master_keys {
             let tree = format
                 .parse(SecretBytes::copy_of(text.expose()))
@@ -244,6 +330,43 @@ impl Edit {
     }
 }
 
+/// What is edited: a file, or one to be.
+struct Target {
+    /// What the file was; nothing else is written over.
+    original: Original,
+    /// `None` for a new file.
+    file: Option<Encrypted>,
+    metadata: Metadata,
+    key: DataKey,
+}
+
+/// Opens a kept text again, with what changed in the file meanwhile.
+fn resume(world: &World, kept: Kept, shown: &SecretBytes) -> Result<Session> {
+    let (edited, first) = kept.texts()?;
+    let merged = merge::merge(&first, shown, &edited);
+    if merged.conflict {
+        world.terminal.tell(
+            "the file was changed where the kept text was, too: both stand in the text, between <<<<<<< and >>>>>>>",
+        );
+    }
+    Session::reopen(kept, &merged.text, shown)
+}
+
+/// Keeps the edited text, and says where it is and how to go on.
+fn kept_for_later(error: Error, session: Session, file: &Path, shown: &SecretBytes) -> Error {
+    let Some(place) = session.keep(file, shown) else {
+        return error;
+    };
+    let folder = place.parent().unwrap_or(&place).display();
+    error
+        .hint(format!(
+            "the edited text is kept in {}; `sealwright edit --resume {}` opens it again",
+            place.display(),
+            super::batch::shown(file)
+        ))
+        .hint(format!("to throw it away: rm -r {folder}"))
+}
+
 /// An edited text that can be encrypted.
 struct Good {
     document: Document,
@@ -266,17 +389,17 @@ impl From<ParseError> for Bad {
 }
 
 fn ask_again(terminal: &Terminal, bad: &Bad) -> Result<()> {
-    terminal.tell(&format!(
-        "{}: {}",
-        terminal.paint("31", "The edited text cannot be encrypted"),
-        bad.reason
-    ));
+    terminal.tell_marked(
+        Colour::Red,
+        "The edited text cannot be encrypted:",
+        &bad.reason,
+    );
     terminal
         .tell("Press Enter to edit it again, or Ctrl+C to give up and leave the file as it is.");
     match terminal.ask_line("") {
         Some(_) => Ok(()),
         None => Err(Error::generic(format!(
-            "the edited text cannot be encrypted and nobody is there to correct it: {}",
+            "the edited text cannot be encrypted and no one is there to correct it: {}",
             bad.reason
         ))),
     }
@@ -328,68 +451,4 @@ fn raise_version(metadata: &mut Metadata) -> Result<()> {
         metadata.version = VERSION.to_owned();
     }
     Ok(())
-}
-
-/// What a new file shows.
-fn sample(format: &'static dyn Format, layout: Layout) -> Result<SecretBytes> {
-    let key = |name: &str| SecretBytes::copy_of(name.as_bytes());
-    let comment = |text: &str| {
-        (
-            SecretBytes::default(),
-            Data::Comment {
-                text: SecretBytes::copy_of(text.as_bytes()),
-                inline: false,
-            },
-        )
-    };
-    let hello = || {
-        (
-            key("hello"),
-            Data::str("Welcome! Edit this file as you please."),
-        )
-    };
-    let example = || (key("example_key"), Data::str("example_value"));
-    let list = |values: Vec<Data>| Data::List(values);
-    let content = match format.name() {
-        "binary" => {
-            return Ok(SecretBytes::copy_of(
-                b"Welcome! Edit this file as you please.",
-            ));
-        }
-        "dotenv" => Data::Map(vec![
-            comment(" An example comment"),
-            hello(),
-            example(),
-            (
-                key("example_multiline"),
-                Data::str("this is a\nmulti-line\nvalue"),
-            ),
-        ]),
-        "ini" => Data::Map(vec![(
-            key("Welcome!"),
-            Data::Map(vec![comment(" An example comment"), hello(), example()]),
-        )]),
-        _ => {
-            let mut entries = vec![hello(), example()];
-            if format.name() == "yaml" {
-                entries.push(comment(" An example comment"));
-            }
-            entries.push((
-                key("example_array"),
-                list(vec![
-                    Data::str("example_value1"),
-                    Data::str("example_value2"),
-                ]),
-            ));
-            entries.push((key("example_number"), Data::Float(1_234.567_89)));
-            entries.push((
-                key("example_booleans"),
-                list(vec![Data::Bool(true), Data::Bool(false)]),
-            ));
-            Data::Map(entries)
-        }
-    };
-    format
-        .render(&[content], layout)
-        .map_err(|error| document::emit_error(&error))
 }

@@ -8,6 +8,7 @@ use sealwright_crypto::secret::SecretBytes;
 use sealwright_documents::envelope::{Document, EncryptError, Memory, encrypt};
 use sealwright_documents::format::{Format, Layout};
 use sealwright_documents::metadata::Metadata;
+use sealwright_documents::selection::SelectionRule;
 
 use super::new_keys::{NewKeys, Recipe};
 use super::{Change, Input, KeyTexts, Output, SelectionTexts, Settings, document, stores};
@@ -35,7 +36,7 @@ pub(crate) struct Encrypt {
 impl Encrypt {
     /// Does it and delivers the result.
     pub(crate) fn run(self, world: &World) -> Result<()> {
-        self.change(world)?.deliver(&world.terminal)
+        self.change(world)?.finish(&world.terminal)
     }
 
     /// Finds the keys and the selection, and no more.
@@ -80,15 +81,16 @@ impl Encrypt {
             now,
             layout,
         };
-        let bytes = writing.write(plain, metadata, &key, None)?.0;
+        let written = writing.write(plain, metadata, &key, None)?;
         Ok(Change {
             from: self.from,
             to: self.to,
             original: Some(original),
-            bytes: Some(bytes),
+            bytes: Some(written.bytes),
             content: Content::Encrypted,
             keys,
             notes: Vec::new(),
+            warnings: written.warnings,
         })
     }
 }
@@ -150,14 +152,16 @@ pub(crate) struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    /// Encrypts a document, over an earlier version of it when there is one. Tells whether anything changed.
+    /// Encrypts a document, over an earlier version of it when there is one. A rule that leaves every value in plaintext
+    /// gets a warning, and an error where the run is strict: otherwise people learn of it when the secret is public.
     pub(crate) fn write(
         &self,
         document: Document,
         metadata: Metadata,
         key: &DataKey,
         memory: Option<Memory<'_>>,
-    ) -> Result<(SecretBytes, bool)> {
+    ) -> Result<Written> {
+        let rule = metadata.selection();
         self.world.record(Action::Encrypt, self.from)?;
         let written =
             encrypt(document, metadata, key, memory, self.now, self.layout).map_err(|error| {
@@ -168,6 +172,44 @@ impl Writing<'_> {
                     _ => Error::new(Kind::EncryptTree, format!("Error encrypting tree: {error}")),
                 }
             })?;
-        Ok((written.text, written.changed))
+        let mut warnings = Vec::new();
+        if written.left_plain {
+            let text = left_plain(self.from, &rule);
+            if self.world.strict {
+                return Err(Error::new(
+                    Kind::LeftPlain,
+                    format!("{text}; nothing was written"),
+                )
+                .hint("correct the selection rule, or leave out --strict"));
+            }
+            warnings.push(text);
+        }
+        Ok(Written {
+            bytes: written.text,
+            changed: written.changed,
+            warnings,
+        })
     }
+}
+
+/// An encrypted document.
+pub(crate) struct Written {
+    pub(crate) bytes: SecretBytes,
+    /// Whether it differs from the earlier version.
+    pub(crate) changed: bool,
+    /// What is wrong with it.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Says that a rule selects nothing.
+fn left_plain(from: &Input, rule: &SelectionRule) -> String {
+    let place = match from {
+        Input::File(path) => super::batch::shown(path),
+        Input::Stdin => "standard input".to_owned(),
+    };
+    format!(
+        "{place}: no value is encrypted: {} {:?} leaves all of them in plaintext",
+        rule.field(),
+        rule.text()
+    )
 }

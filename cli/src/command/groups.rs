@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use sealwright_documents::envelope::{Encrypted, write_metadata};
 use sealwright_documents::metadata::{KeyFields, Metadata};
 
+use super::recipients::{Recipients, Sharing, Wanted};
 use super::{Change, Input, KeyTexts, Output, Settings, data_key, document, new_keys, stores};
 use crate::error::{Error, Kind, Result};
 use crate::file::Content;
@@ -21,6 +22,7 @@ pub(crate) struct GroupsAdd {
     pub(crate) in_place: bool,
     /// 0 keeps the threshold.
     pub(crate) threshold: u32,
+    pub(crate) recipients: Recipients,
     pub(crate) settings: Settings,
 }
 
@@ -36,6 +38,7 @@ impl GroupsAdd {
             &self.settings,
             self.file,
             self.in_place,
+            self.recipients,
             |metadata| {
                 if keys.is_empty() {
                     return Err(Error::generic(
@@ -63,6 +66,7 @@ pub(crate) struct GroupsDelete {
     pub(crate) in_place: bool,
     /// 0 keeps the threshold.
     pub(crate) threshold: u32,
+    pub(crate) recipients: Recipients,
     pub(crate) settings: Settings,
 }
 
@@ -75,6 +79,7 @@ impl GroupsDelete {
             &self.settings,
             self.file,
             self.in_place,
+            self.recipients,
             |metadata| {
                 let mut groups = groups_of(metadata);
                 if index >= groups.len() {
@@ -118,6 +123,7 @@ fn regroup(
     settings: &Settings,
     file: PathBuf,
     in_place: bool,
+    recipients: Recipients,
     change: impl FnOnce(&Metadata) -> Result<(Vec<Vec<KeyFields>>, u32)>,
 ) -> Result<()> {
     let stores = stores::load(world, settings)?;
@@ -126,6 +132,11 @@ fn regroup(
     let format = document::input_format(settings, &file);
     let encrypted = document::parse_any_version(format, original.take_bytes())?;
     let (groups, threshold) = change(encrypted.metadata())?;
+    let wanted = Wanted {
+        keys: Vec::new(),
+        after: Some(Sharing::of_groups(&groups, threshold)),
+    };
+    recipients.check(world, settings, &file, encrypted.metadata(), wanted)?;
     // As the incumbent: here it is a failure like any other, without the code of its own.
     let key = data_key::recover(world, settings, encrypted.metadata()).map_err(|error| Error {
         kind: match error.kind {
@@ -153,6 +164,7 @@ fn regroup(
         content: Content::Encrypted,
         keys: Vec::new(),
         notes: Vec::new(),
+        warnings: Vec::new(),
     }
     .deliver(&world.terminal)
 }

@@ -64,7 +64,7 @@ impl Keygen {
                 "recipient": key.recipient,
                 "file": path.display().to_string(),
             });
-            return world.terminal.say(&value.to_string());
+            return world.terminal.say_json(&value);
         }
         world.terminal.say(&key.recipient)
     }

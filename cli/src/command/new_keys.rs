@@ -100,13 +100,13 @@ impl NewKeys<'_> {
         let mut chosen: Option<SelectionRule> = None;
         let mut given = 0;
         for (field, text) in flags {
-            let text = match text {
-                Some(text) => Some(text.clone()),
-                None => rule.and_then(|rule| rule.selection_text(field)),
-            };
-            if let Some(text) = text {
+            let from_flag = text
+                .as_ref()
+                .and_then(|text| SelectionRule::of_field(field, text.clone()));
+            let from_rule = || rule.and_then(|rule| rule.selection_of(field));
+            if let Some(selection) = from_flag.or_else(from_rule) {
                 given += 1;
-                chosen = SelectionRule::of_field(field, text);
+                chosen = Some(selection);
             }
         }
         if self.format.name() == "binary" {

@@ -7,6 +7,7 @@ use sealwright_crypto::data_key::DataKey;
 use sealwright_documents::envelope::decrypt_to_edit;
 use sealwright_documents::metadata::KeyFields;
 
+use super::recipients::{Recipients, Wanted};
 use super::{Change, Input, KeyTexts, Output, Settings, data_key, document, encrypt, stores};
 use crate::audit::Action;
 use crate::error::{Error, Result};
@@ -26,13 +27,14 @@ pub(crate) struct Rotate {
     pub(crate) remove: KeyTexts,
     pub(crate) encryption_context: Option<String>,
     pub(crate) ignore_mac: bool,
+    pub(crate) recipients: Recipients,
     pub(crate) settings: Settings,
 }
 
 impl Rotate {
     /// Does it and delivers the result.
     pub(crate) fn run(self, world: &World) -> Result<()> {
-        self.change(world)?.deliver(&world.terminal)
+        self.change(world)?.finish(&world.terminal)
     }
 
     /// Computes the result.
@@ -46,6 +48,12 @@ impl Rotate {
         let input = document::input_format(settings, &self.name);
         let output = document::output_format(settings, &self.name);
         let file = document::parse_encrypted(input, original.take_bytes())?;
+        let wanted = Wanted {
+            keys: add.iter().chain(&remove).collect(),
+            after: None,
+        };
+        self.recipients
+            .check(world, settings, &self.name, file.metadata(), wanted)?;
         world.record(Action::Rotate, &self.from)?;
         let old_key = document::key_to_decrypt(world, settings, &self.from, &file)?;
         // No key is asked to wrap anything for a file that was changed behind its keys.
@@ -82,7 +90,7 @@ impl Rotate {
         let keys = super::key_names(&metadata);
         let layout = document::layout(settings, &stores, output)?;
         let plain = encrypt::in_format(plain, output, layout)?;
-        let (bytes, _) = encrypt::Writing {
+        let written = encrypt::Writing {
             world,
             from: &self.from,
             now,
@@ -93,10 +101,11 @@ impl Rotate {
             from: self.from,
             to: self.to,
             original: Some(original),
-            bytes: Some(bytes),
+            bytes: Some(written.bytes),
             content: Content::Encrypted,
             keys,
             notes: Vec::new(),
+            warnings: written.warnings,
         })
     }
 }

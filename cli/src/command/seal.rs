@@ -186,7 +186,10 @@ pub(crate) fn validate_each(
     }
     match faults.is_empty() {
         true => Ok(all.iter().map(Vec::len).sum()),
-        false => Err(Error::generic(faults.join("\n"))),
+        false => {
+            let first = faults.remove(0);
+            Err(Error::generic(first).report(faults))
+        }
     }
 }
 

@@ -99,7 +99,7 @@ pub(crate) struct Set {
 impl Set {
     /// Does it, in place.
     pub(crate) fn run(self, world: &World) -> Result<()> {
-        self.change(world)?.deliver(&world.terminal)
+        self.change(world)?.finish(&world.terminal)
     }
 
     /// Computes the result.
@@ -178,8 +178,8 @@ impl Update {
         let layout = document::layout(settings, &stores, input)?;
         let keys = super::key_names(&metadata);
         let changed = work(input, plain.tree(), layout)?;
-        let bytes = match changed {
-            None => None,
+        let (bytes, warnings) = match changed {
+            None => (None, Vec::new()),
             Some(text) => {
                 let plain = encrypt::parse_plain(input, text)?;
                 encrypt::refuse_encrypted(&plain)?;
@@ -192,8 +192,8 @@ impl Update {
                     now,
                     layout,
                 };
-                let (bytes, changed) = writing.write(plain, metadata, &key, memory)?;
-                changed.then_some(bytes)
+                let written = writing.write(plain, metadata, &key, memory)?;
+                (written.changed.then_some(written.bytes), written.warnings)
             }
         };
         Ok(Change {
@@ -204,6 +204,7 @@ impl Update {
             content: Content::Encrypted,
             keys,
             notes: Vec::new(),
+            warnings,
         })
     }
 }

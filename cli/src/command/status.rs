@@ -90,7 +90,7 @@ impl Status {
         if self.json {
             world
                 .terminal
-                .say(&json!({ "files": entries }).to_string())?;
+                .say_json(&json!({ "files": entries }))?;
         }
         if unreadable > 0 {
             return Err(Error::new(

@@ -26,7 +26,7 @@ pub(crate) struct Unset {
 impl Unset {
     /// Does it, in place.
     pub(crate) fn run(self, world: &World) -> Result<()> {
-        self.change(world)?.deliver(&world.terminal)
+        self.change(world)?.finish(&world.terminal)
     }
 
     /// Computes the result.

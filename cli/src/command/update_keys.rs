@@ -9,6 +9,7 @@ use sealwright_documents::metadata::{KeyFields, KeyGroup};
 use super::{Change, Input, Output, Settings, config, data_key, document, groups, stores};
 use crate::error::{Error, Kind, Result};
 use crate::file::Content;
+use crate::terminal::Colour;
 use crate::world::World;
 
 /// Aligns the master keys of files with the configuration, asking before each.
@@ -62,12 +63,11 @@ impl UpdateKeys {
             .terminal
             .say("The following changes will be made to the file's groups:")?;
         for line in &plan.difference {
-            let line = match line.as_bytes().first() {
-                Some(b'+') => world.terminal.paint("32", line),
-                Some(b'-') => world.terminal.paint("31", line),
-                _ => line.clone(),
-            };
-            world.terminal.say(&line)?;
+            match line.as_bytes().first() {
+                Some(b'+') => world.terminal.say_painted(Colour::Green, line)?,
+                Some(b'-') => world.terminal.say_painted(Colour::Red, line)?,
+                _ => world.terminal.say(line)?,
+            }
         }
         if !self.yes {
             match world.terminal.ask_yes_no("Is this okay?") {
@@ -103,6 +103,7 @@ pub(crate) fn change(world: &World, file: &Path, settings: &Settings) -> Result<
             content: Content::Encrypted,
             keys: Vec::new(),
             notes: Vec::new(),
+            warnings: Vec::new(),
         }),
     }
 }
@@ -221,6 +222,7 @@ impl Plan {
                 .into_iter()
                 .filter(|line| line.starts_with(['+', '-']))
                 .collect(),
+            warnings: Vec::new(),
         })
     }
 }

@@ -26,6 +26,15 @@ pub(super) struct NewFile {
     named: bool,
 }
 
+/// What becomes of a file that stands in the place already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Existing {
+    /// It gives way.
+    Replaced,
+    /// It stays, and the new one does not get its place.
+    Kept,
+}
+
 impl NewFile {
     /// Makes one in the folder of the target.
     pub(super) fn create(target: &Path) -> io::Result<Self> {
@@ -71,13 +80,16 @@ impl NewFile {
         }
     }
 
-    /// Puts the file in the target's place.
-    pub(super) fn rename_over(mut self, target: &Path) -> io::Result<File> {
+    /// Puts the file in the target's place; what stands there already is replaced, or kept and an error.
+    pub(super) fn rename_over(mut self, target: &Path, existing: Existing) -> io::Result<File> {
         let file = self.file.try_clone()?;
         if !self.named {
             self.link()?;
         }
-        fs::rename(&self.name, target)?;
+        match existing {
+            Existing::Replaced => fs::rename(&self.name, target)?,
+            Existing::Kept => rename_to_free_name(&self.name, target)?,
+        }
         self.named = false;
         Ok(file)
     }
@@ -108,6 +120,20 @@ impl NewFile {
     #[cfg(test)]
     pub(super) fn kill(mut self) {
         self.named = false;
+    }
+}
+
+/// Renames a file to a name that must be free.
+fn rename_to_free_name(name: &Path, target: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+    match renameat_with(CWD, name, CWD, target, RenameFlags::NOREPLACE) {
+        // Not every file system can do that; a second name takes no one's place either.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+            fs::hard_link(name, target)?;
+            fs::remove_file(name)
+        }
+        renamed => Ok(renamed?),
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn name_of(target: &Path) -> PathBuf {
 
 /// Removes what a killed run left beside the file, if it left anything. What a living run is about to rename stays.
 pub(super) fn clear(path: &Path) {
-    let Ok(target) = super::resolve(path) else {
+    let Ok(target) = super::shared_folder::resolve_input(path) else {
         return;
     };
     clear_name(&name_of(&target));
@@ -100,7 +100,9 @@ fn open(name: &Path) -> io::Result<File> {
 }
 
 fn is_ours(file: &File) -> bool {
-    file.metadata().is_ok_and(|metadata| metadata.is_file())
+    // One of another user is no run of ours: it might hold its lock for ever.
+    file.metadata()
+        .is_ok_and(|metadata| metadata.is_file() && metadata.uid() == super::shared_folder::user())
 }
 
 #[cfg(test)]
@@ -109,9 +111,9 @@ mod tests {
 
     use sealwright_crypto::secret::SecretBytes;
 
-    use super::super::{Content, NewFile, read, read_to_update, replace};
+    use super::super::{Content, Existing, NewFile, read, read_to_update, replace};
     use super::*;
-    use crate::terminal::Terminal;
+    use crate::terminal::{Terminal, Voice};
 
     /// Leaves what a run leaves that is killed after naming and before renaming.
     fn killed(target: &Path) -> PathBuf {
@@ -123,7 +125,7 @@ mod tests {
     }
 
     fn put(path: &Path, text: &str) {
-        let (terminal, bytes) = (Terminal::new(), SecretBytes::copy_of(text.as_bytes()));
+        let (terminal, bytes) = (Terminal::new(Voice::Own), SecretBytes::copy_of(text.as_bytes()));
         replace(&terminal, path, &bytes, Content::Plain, None).unwrap();
     }
 
@@ -164,7 +166,7 @@ mod tests {
             let second = scope.spawn(|| put(&target, "second"));
             std::thread::sleep(std::time::Duration::from_millis(50));
             assert!(!second.is_finished());
-            drop(other.rename_over(&target).unwrap());
+            drop(other.rename_over(&target, Existing::Replaced).unwrap());
         });
         assert_eq!(fs::read(&target).unwrap(), b"second");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -176,7 +178,7 @@ mod tests {
         let target = folder.path().join("a.yaml");
         fs::create_dir(name_of(&target)).unwrap();
         let bytes = SecretBytes::copy_of(b"new");
-        let refused = replace(&Terminal::new(), &target, &bytes, Content::Plain, None);
+        let refused = replace(&Terminal::new(Voice::Own), &target, &bytes, Content::Plain, None);
         assert!(refused.unwrap_err().message().contains("is in the way"));
         clear(&target);
         assert!(name_of(&target).is_dir());

@@ -12,7 +12,7 @@ use sealwright_resources::scope::Scope;
 use crate::command::seal::{self, CertificateSource, SealOptions};
 use crate::error::{Error, Kind, Result};
 use crate::file;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, Voice};
 use flags::Flags;
 
 /// The version of the contract that is implemented; scripts compare it.
@@ -20,24 +20,26 @@ const VERSION: &str = "0.40.0";
 
 /// Runs `kubeseal` and gives its exit code: 0, 1 for an error, 2 for a wrong flag.
 pub(crate) fn run(words: Vec<OsString>) -> u8 {
-    let terminal = Terminal::new();
+    let terminal = Terminal::new(Voice::Upstream);
     let words = words
         .into_iter()
         .map(|word| word.to_string_lossy().into_owned());
     let flags = match Flags::parse(words, |name| std::env::var(name).ok()) {
         Ok(flags) => flags,
         Err(error) => {
-            terminal.tell(&format!("{error}\n{}", flags::usage()));
+            terminal.tell(&error.to_string());
+            terminal.tell_text(&flags::usage());
             return 2;
         }
     };
     match work(&terminal, &flags) {
         Ok(()) => 0,
         Err(error) => {
-            terminal.tell(&format!("error: {}", error.message()));
-            for hint in &error.hints {
-                terminal.tell(&format!("{} {hint}", terminal.paint("36", "hint:")));
+            for (at, line) in error.lines().iter().enumerate() {
+                let mark = if at == 0 { "error: " } else { "" };
+                terminal.tell(&format!("{mark}{line}"));
             }
+            super::hints(&terminal, &error);
             1
         }
     }

@@ -9,44 +9,76 @@ use std::sync::Arc;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::error::{Error, Kind, Result};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, Voice};
 use crate::world::World;
 
-use arguments::{Arguments, Verb};
+use arguments::{Arguments, Verb, When};
 
 /// Runs the front-end; `words` are those after the program's name. Gives the exit code.
 pub(crate) fn run(words: Vec<OsString>) -> u8 {
-    let terminal = Arc::new(Terminal::new());
+    let terminal = Arc::new(Terminal::new(Voice::Own));
+    let json = asks_for_json(&words);
+    terminal.set_json(json);
     let words = std::iter::once(OsString::from("sealwright")).chain(words);
     let parsed = Arguments::command()
         .try_get_matches_from(words)
         .and_then(|matches| Arguments::from_arg_matches(&matches));
     let arguments = match parsed {
         Ok(arguments) => arguments,
-        Err(error) => {
-            let text = error.render();
-            let wanted = !error.use_stderr();
-            if wanted {
-                let _ = terminal.out(text.to_string().as_bytes());
-                return 0;
-            }
-            let text = if terminal.colours() {
-                text.ansi().to_string()
-            } else {
-                text.to_string()
-            };
-            terminal.tell(text.trim_end());
-            return Kind::Usage.code();
-        }
+        Err(error) => return misused(&terminal, &error, json),
     };
-    terminal.set_verbose(arguments.everywhere.verbose);
-    let json = arguments.everywhere.json();
-    let world = World::new(Arc::clone(&terminal));
+    let everywhere = &arguments.everywhere;
+    let verbosity = match everywhere.quiet {
+        true => 0,
+        false => 1 + everywhere.verbose,
+    };
+    terminal.set_verbosity(verbosity);
+    match everywhere.color {
+        When::Auto => {}
+        When::Always => terminal.set_colours(true),
+        When::Never => terminal.set_colours(false),
+    }
+    let json = everywhere.json();
+    let mut world = World::new(Arc::clone(&terminal));
+    world.strict = everywhere.strict;
     match perform(&world, arguments) {
         Ok(()) => 0,
         Err(error) if json => report_json(&terminal, &error),
         Err(error) => super::report(&terminal, &error),
     }
+}
+
+/// Whether a command line asks for JSON, also one that cannot be read.
+fn asks_for_json(words: &[OsString]) -> bool {
+    let before = words.iter().take_while(|word| *word != "--");
+    let words: Vec<&OsString> = before.collect();
+    words.iter().any(|word| *word == "--output=json")
+        || words
+            .windows(2)
+            .any(|pair| pair[0] == "--output" && pair[1] == "json")
+}
+
+/// Shows help, or what is wrong with a command line.
+fn misused(terminal: &Terminal, error: &clap::Error, json: bool) -> u8 {
+    let text = error.render().to_string();
+    if !error.use_stderr() {
+        return match terminal.out(text.as_bytes()) {
+            Ok(()) => 0,
+            Err(error) => super::report(terminal, &error),
+        };
+    }
+    if json {
+        let text = text.trim_end();
+        let (message, rest) = text.split_once('\n').unwrap_or((text, ""));
+        let message = message.strip_prefix("error: ").unwrap_or(message);
+        let hints = rest.lines().map(str::trim).filter(|line| !line.is_empty());
+        let mut told = Error::new(Kind::Usage, message);
+        told.hints = hints.map(str::to_owned).collect();
+        return report_json(terminal, &told);
+    }
+    // Plain, whatever the colours: it has words of the command line in it.
+    terminal.tell_text(text.trim_end());
+    Kind::Usage.code()
 }
 
 fn perform(world: &World, arguments: Arguments) -> Result<()> {
@@ -120,7 +152,7 @@ fn report_json(terminal: &Terminal, error: &Error) -> u8 {
             "message": message,
             "hints": error.hints,
         });
-        terminal.tell(&value.to_string());
+        terminal.tell_json(&value);
     }
     error.kind.code()
 }

@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, Voice};
 use crate::world::World;
 
 use call::Call;
@@ -24,7 +24,7 @@ const VERSION_LINE: &str = "sops 3.13.3";
 
 /// Runs the front-end; `words` are those after the program's name. Gives the exit code.
 pub(crate) fn run(words: Vec<OsString>) -> u8 {
-    let world = World::new(Arc::new(Terminal::new()));
+    let world = World::new(Arc::new(Terminal::new(Voice::Upstream)));
     match dispatch(&world, words) {
         Ok(()) => 0,
         Err(error) => super::report(&world.terminal, &error),
@@ -49,7 +49,8 @@ fn dispatch(world: &World, mut words: Vec<OsString>) -> Result<()> {
         Err(error) => {
             if !error.is_about_variable() {
                 let help = help::of_program("sops");
-                terminal.out(format!("Incorrect Usage. {error}\n\n{help}").as_bytes())?;
+                terminal.say(&format!("Incorrect Usage. {error}"))?;
+                terminal.out(format!("\n{help}").as_bytes())?;
             }
             return Err(Error::new(Kind::Usage, error.to_string()));
         }
@@ -134,7 +135,8 @@ fn run_command(
         Ok(parsed) => parsed,
         Err(error) => {
             let help = help::of_command(path, command);
-            terminal.out(format!("Incorrect Usage: {error}\n\n{help}").as_bytes())?;
+            terminal.say(&format!("Incorrect Usage: {error}"))?;
+            terminal.out(format!("\n{help}").as_bytes())?;
             return Err(Error::new(Kind::Usage, error.to_string()));
         }
     };

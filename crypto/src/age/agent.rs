@@ -87,7 +87,12 @@ impl Agent {
         Some(agent)
     }
 
+    /// Sends a command and reads the answer. A line break in it would be a second command, of another's choice: the
+    /// names of terminals and displays come from outside.
     fn command(&mut self, command: &str) -> io::Result<Zeroizing<String>> {
+        if !is_one_line(command) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         self.lines
             .get_mut()
             .write_all(format!("{command}\n").as_bytes())?;
@@ -133,7 +138,13 @@ fn socket(surroundings: &dyn Surroundings) -> Option<PathBuf> {
 
 fn text_of(surroundings: &dyn Surroundings, name: &str) -> Option<String> {
     let value = surroundings.var(name)?.into_string().ok()?;
-    (!value.is_empty() && !value.contains('\n')).then_some(value)
+    (!value.is_empty()).then_some(value)
+}
+
+/// Whether a command is what the agent takes for one: no control characters, and not longer than its protocol allows.
+fn is_one_line(command: &str) -> bool {
+    const LONGEST: usize = 1000;
+    command.len() < LONGEST && !command.chars().any(char::is_control)
 }
 
 fn cache_identifier(file: &[u8]) -> String {
@@ -192,6 +203,22 @@ mod tests {
             cache_identifier(b"abc"),
             "SopsAgeXJ4BNP4PAHH6UQKBIDPF3LRCEOYAGYNDSYLXVHFU"
         );
+    }
+
+    #[test]
+    fn a_command_with_a_line_break_never_reaches_the_agent() {
+        let (here, there) = UnixStream::pair().unwrap();
+        let mut agent = Agent {
+            lines: BufReader::new(here),
+        };
+        for name in ["/dev/pts/1\nKILLAGENT", "a\rb", "a\u{0}b"] {
+            let sent = agent.command(&format!("OPTION ttyname={name}"));
+            assert_eq!(sent.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        }
+        drop(agent);
+        let mut seen = Vec::new();
+        BufReader::new(there).read_to_end(&mut seen).unwrap();
+        assert_eq!(seen, b"");
     }
 
     #[test]

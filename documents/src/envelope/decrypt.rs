@@ -137,6 +137,7 @@ struct Work<'w, 'm> {
     moved_comments: bool,
     next_block: usize,
     leaf: u32,
+    search: Search,
     wire: SecretWriter,
     spelled: SecretWriter,
     warnings: Vec<Warning>,
@@ -167,6 +168,7 @@ impl<'w, 'm> Work<'w, 'm> {
             moved_comments: false,
             next_block: 0,
             leaf: 0,
+            search: Search::in_file(text.len()),
             wire: SecretWriter::with_capacity(64),
             spelled: SecretWriter::with_capacity(64),
             warnings: Vec::new(),
@@ -246,10 +248,13 @@ impl<'w, 'm> Work<'w, 'm> {
             Ok(kind) => kind,
             Err(error) if is_comment => {
                 let others = match error {
-                    CipherError::Refused => walk.other_places(node),
+                    CipherError::Refused if self.search.has_budget() => walk.other_places(node),
                     _ => Vec::new(),
                 };
                 let found = others.into_iter().find_map(|aad| {
+                    if !self.search.pay(aad.len() + stored.len()) {
+                        return None;
+                    }
                     let kind = self.cipher.decrypt(stored, &aad, &mut self.decoded).ok();
                     Some((kind?, aad))
                 });
@@ -454,6 +459,40 @@ impl<'w, 'm> Work<'w, 'm> {
     }
 }
 
+/// What the search for the places of comments may still cost, in bytes that are authenticated. Without an end, a small
+/// file of many levels and comments would keep a processor busy for minutes.
+struct Search {
+    left: usize,
+}
+
+impl Search {
+    /// The budget of a file: what a comment in each of its lines needs when it is one level off, and more.
+    fn in_file(len: usize) -> Self {
+        Self {
+            left: (1 << 20) + len.saturating_mul(16),
+        }
+    }
+
+    fn has_budget(&self) -> bool {
+        self.left > 0
+    }
+
+    /// Takes the cost of one attempt; false when the budget does not cover it, and then nothing more is tried.
+    fn pay(&mut self, bytes: usize) -> bool {
+        const EACH: usize = 64;
+        match self.left.checked_sub(bytes + EACH) {
+            Some(left) => {
+                self.left = left;
+                true
+            }
+            None => {
+                self.left = 0;
+                false
+            }
+        }
+    }
+}
+
 /// The text of a leaf that is to be opened, and whether it is a comment.
 fn stored(tree: &Tree, leaf: Leaf) -> Option<(&[u8], bool)> {
     let (text, is_comment) = match tree.scalar(leaf.node)? {
@@ -537,4 +576,20 @@ fn drop_nodes(tree: &mut Tree, dropped: &[NodeId]) {
         at += 1;
         dropped.binary_search(&(at - 1)).is_err()
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_search_for_comments_ends_however_many_there_are() {
+        let mut search = Search::in_file(100_000);
+        let mut spent = 0;
+        while search.pay(20_000) {
+            spent += 20_000;
+        }
+        assert!((1 << 20..4 << 20).contains(&spent), "{spent}");
+        assert!(!search.has_budget() && !search.pay(0));
+    }
 }

@@ -28,6 +28,8 @@ pub struct EncryptedText {
     pub text: SecretBytes,
     /// Whether it differs from the earlier version; true when there was none.
     pub changed: bool,
+    /// Whether the document has values and the selection rule left every one of them in plaintext.
+    pub left_plain: bool,
 }
 
 /// Encrypts a document under `key`, which the groups of `metadata` hold. Its `lastmodified`, `mac` and hints are written
@@ -79,6 +81,7 @@ pub fn encrypt(
         mac,
         hints,
         memory,
+        left_plain,
     } = work.run()?;
     let hints = hints.finish(
         &prepared.tree,
@@ -109,6 +112,7 @@ pub fn encrypt(
             return Ok(EncryptedText {
                 text,
                 changed: false,
+                left_plain,
             });
         }
     }
@@ -122,6 +126,7 @@ pub fn encrypt(
     Ok(EncryptedText {
         text,
         changed: true,
+        left_plain,
     })
 }
 
@@ -145,7 +150,11 @@ pub fn write_metadata(
         .map_err(EncryptError::Block)?;
     let text = apply(tree.text.expose(), &edits);
     let changed = text.expose() != tree.text.expose();
-    Ok(EncryptedText { text, changed })
+    Ok(EncryptedText {
+        text,
+        changed,
+        left_plain: false,
+    })
 }
 
 struct Work<'w, 'm> {
@@ -166,6 +175,7 @@ struct Values<'m> {
     mac: MacText,
     hints: HintsWriter,
     memory: Option<Memory<'m>>,
+    left_plain: bool,
 }
 
 impl<'m> Work<'_, 'm> {
@@ -210,6 +220,7 @@ impl<'m> Work<'_, 'm> {
         let mut spelled = SecretWriter::with_capacity(64);
         let mut text = Vec::new();
         let mut ordinal = 0;
+        let (mut has_values, mut selected) = (false, false);
         while let Some(leaf) = walk.next() {
             let Leaf {
                 node, is_secret, ..
@@ -223,8 +234,12 @@ impl<'m> Work<'_, 'm> {
                 continue;
             };
             let bytes = wire_of(&scalar, &mut wire);
-            if kind != Kind::Comment && (is_secret || !self.mac_only_encrypted) {
-                self.mac.update(bytes);
+            if kind != Kind::Comment {
+                has_values = true;
+                selected |= is_secret;
+                if is_secret || !self.mac_only_encrypted {
+                    self.mac.update(bytes);
+                }
             }
             if !is_secret || bytes.is_empty() {
                 continue;
@@ -266,6 +281,7 @@ impl<'m> Work<'_, 'm> {
             mac: self.mac.finish(),
             hints: self.hints,
             memory: self.memory,
+            left_plain: has_values && !selected,
         })
     }
 }

@@ -19,6 +19,9 @@ pub(super) struct Leaf {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KeyIsNotText(pub(super) NodeId);
 
+/// In how many other places a comment is looked for; people nest less deeply.
+pub(super) const MOST_PLACES: usize = 64;
+
 /// The walk. It keeps the path as one growing buffer (`a:b:`) and asks the rule once for each key.
 pub(super) struct Walk<'a> {
     format: &'static dyn Format,
@@ -74,13 +77,14 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Other places where the reference may have seen the comment that came last: the ends of a collection and what
-    /// follows it are not told apart by everyone in the same way.
+    /// Other places where upstream may have seen the comment that came last: the ends of a collection and what follows
+    /// it are not told apart by everyone in the same way. At most [`MOST_PLACES`], the innermost collections first:
+    /// each of them costs a decryption, and a file can have as many levels and comments as its author likes.
     pub(super) fn other_places(&self, comment: NodeId) -> Vec<Vec<u8>> {
         let mut places = vec![b":".to_vec()];
         let mut add = |path: &[u8]| {
             let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b':');
-            for (at, _) in ends {
+            for (at, _) in ends.rev().take(MOST_PLACES / 2 - 1) {
                 places.push(path[..=at].to_vec());
             }
         };
@@ -222,5 +226,40 @@ impl<'a> Walk<'a> {
                 in_list,
             }));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sealwright_crypto::secret::SecretBytes;
+
+    use super::*;
+    use crate::format::by_name;
+    use crate::selection::SelectionRule;
+
+    #[test]
+    fn a_comment_below_thousands_of_levels_is_looked_for_in_a_few_places() {
+        const LEVELS: usize = 3_000;
+        let mut text = String::new();
+        for level in 0..LEVELS {
+            text.push_str(&" ".repeat(level));
+            text.push_str("a:\n");
+        }
+        let indent = " ".repeat(LEVELS);
+        text.push_str(&format!("{indent}b: 1\n{indent}# last\n"));
+        let yaml = by_name("yaml").unwrap();
+        let tree = yaml.parse(SecretBytes::from(text.into_bytes())).unwrap();
+        let selector = SelectionRule::default().compile().unwrap();
+        let mut walk = Walk::new(yaml, &tree, &selector, true);
+        let mut comments = 0;
+        while let Some(Ok(leaf)) = walk.next() {
+            if matches!(tree.nodes[leaf.node].value, Value::Comment { .. }) {
+                comments += 1;
+                let places = walk.other_places(leaf.node);
+                assert!((2..=64).contains(&places.len()), "{}", places.len());
+                assert!(places.contains(&b":".to_vec()), "the root is one of them");
+            }
+        }
+        assert_eq!(comments, 1);
     }
 }

@@ -104,10 +104,9 @@ type Selection = Result<Option<SelectionRule>, ConfigError>;
 fn read_selection(reader: &Reader<'_>, map: &Map) -> Result<Selection, ConfigError> {
     let mut found: Option<SelectionRule> = None;
     for name in SelectionRule::FIELDS {
-        let text = reader.text(map, name)?;
-        if text.is_empty() {
+        let Some(rule) = SelectionRule::of_field(name, reader.text(map, name)?) else {
             continue;
-        }
+        };
         if let Some(first) = &found {
             let reason = format!(
                 "a rule has one of these at most, and {} is there",
@@ -115,7 +114,7 @@ fn read_selection(reader: &Reader<'_>, map: &Map) -> Result<Selection, ConfigErr
             );
             return Ok(Err(map.error(name, reason)));
         }
-        found = SelectionRule::of_field(name, text);
+        found = Some(rule);
     }
     if let Some(rule) = &found
         && let Err(invalid) = rule.compile()

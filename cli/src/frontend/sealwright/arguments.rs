@@ -43,9 +43,29 @@ pub(super) struct Everywhere {
     /// The configuration file; by default .sops.yaml here or in a folder above.
     #[arg(long, global = true, env = "SOPS_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Say more on standard error.
+    /// Say more on standard error; twice, say everything.
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    pub(super) verbose: u8,
+    /// Say nothing but warnings and errors.
     #[arg(long, short, global = true)]
-    pub(super) verbose: bool,
+    pub(super) quiet: bool,
+    /// When to use colours.
+    #[arg(long, global = true, value_enum, default_value_t = When::Auto, value_name = "WHEN")]
+    pub(super) color: When,
+    /// Fail instead of warning when a rule would leave every value in plaintext.
+    #[arg(long, global = true)]
+    pub(super) strict: bool,
+}
+
+/// When something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum When {
+    /// On a terminal that can.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
 }
 
 impl Everywhere {
@@ -111,7 +131,13 @@ pub(super) enum Verb {
         EDITOR='code --wait' sealwright edit app.yaml")]
     Edit {
         /// The file; it is created when it does not exist.
-        file: PathBuf,
+        #[arg(required_unless_present = "resume")]
+        file: Option<PathBuf>,
+        /// Go on with an edited text that could not be written.
+        #[arg(long)]
+        resume: bool,
+        #[command(flatten)]
+        acceptance: Acceptance,
         #[command(flatten)]
         keys: KeyOptions,
         #[command(flatten)]
@@ -179,6 +205,8 @@ pub(super) enum Verb {
         /// Remove this OpenPGP key (repeatable).
         #[arg(long, value_name = "FINGERPRINT")]
         rm_pgp: Vec<String>,
+        #[command(flatten)]
+        acceptance: Acceptance,
         #[command(flatten)]
         caution: Caution,
     },
@@ -295,6 +323,8 @@ pub(super) enum GroupVerb {
         /// How many groups it then takes.
         #[arg(long, value_name = "N")]
         threshold: Option<u32>,
+        #[command(flatten)]
+        acceptance: Acceptance,
     },
     /// Remove a key group.
     #[command(after_help = "Example:\n  sealwright groups delete app.yaml 1 --threshold 1")]
@@ -306,6 +336,8 @@ pub(super) enum GroupVerb {
         /// How many groups it then takes.
         #[arg(long, value_name = "N")]
         threshold: Option<u32>,
+        #[command(flatten)]
+        acceptance: Acceptance,
     },
 }
 
@@ -343,6 +375,14 @@ pub(super) struct Files {
     /// Show what would be done and with which keys, write nothing.
     #[arg(long)]
     dry_run: bool,
+}
+
+/// Whom a data key is wrapped for.
+#[derive(Debug, Args)]
+pub(super) struct Acceptance {
+    /// Keep the recipients of the file even where they differ from its creation rule.
+    #[arg(long)]
+    accept_recipients: bool,
 }
 
 /// How careful a command over many files is.

@@ -302,6 +302,7 @@ impl SealVerb {
                         original: None,
                         keys: Vec::new(),
                         notes: Vec::new(),
+                        warnings: Vec::new(),
                     })
                 })
             }
@@ -346,7 +347,7 @@ impl SealVerb {
                 if !json {
                     return world.terminal.out(&source.show()?);
                 }
-                world.terminal.say(&source.describe()?.to_string())
+                world.terminal.say_json(&source.describe()?)
             }
             SealVerb::Validate { files, cluster } => {
                 let inputs = match &files[..] {
@@ -360,7 +361,7 @@ impl SealVerb {
                 if json {
                     return world
                         .terminal
-                        .say(&serde_json::json!({ "valid": valid }).to_string());
+                        .say_json(&serde_json::json!({ "valid": valid }));
                 }
                 Ok(())
             }
@@ -417,5 +418,6 @@ fn change_file(
         original: Some(original),
         keys: Vec::new(),
         notes: Vec::new(),
+        warnings: Vec::new(),
     })
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::command::{
-    self, Input, KeyTexts, Output, SelectionTexts, Settings, absolute, parse_tree_path,
+    self, Input, KeyTexts, Output, Recipients, SelectionTexts, Settings, absolute, parse_tree_path,
 };
 use crate::error::{Error, Kind, Result};
 use crate::world::World;
@@ -122,6 +122,7 @@ impl Call<'_> {
             remove: self.prefixed_keys("rm-"),
             encryption_context: self.values.some_text("encryption-context"),
             ignore_mac: self.values.on("ignore-mac"),
+            recipients: Recipients::AsTheyAre,
             settings: self.settings_to_decrypt()?,
         })
     }
@@ -143,6 +144,8 @@ impl Call<'_> {
             mac_only_encrypted: self.root.on("mac-only-encrypted"),
             show_master_keys: self.values.on("show-master-keys"),
             ignore_mac: self.values.on("ignore-mac"),
+            recipients: Recipients::AsTheyAre,
+            resume: false,
             settings: self.settings_to_decrypt()?,
         }
         .run(self.world)
@@ -302,6 +305,7 @@ impl Call<'_> {
             encryption_context: self.values.some_text("encryption-context"),
             in_place: self.values.on("in-place"),
             threshold: self.threshold()?,
+            recipients: Recipients::AsTheyAre,
             settings: self.settings(),
         }
         .run(self.world)
@@ -322,6 +326,7 @@ impl Call<'_> {
             index,
             in_place: self.values.on("in-place"),
             threshold: self.threshold()?,
+            recipients: Recipients::AsTheyAre,
             settings: self.settings(),
         }
         .run(self.world)

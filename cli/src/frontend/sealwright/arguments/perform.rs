@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use crate::command::batch::{Batch, Outcome, Report};
 use crate::command::{
-    self, Input, KeyTexts, Output, SelectionTexts, Settings, absolute, is_encrypted, is_plain,
+    self, Input, KeyTexts, Output, Recipients, SelectionTexts, Settings, absolute, is_encrypted, is_plain,
     parse_tree_path,
 };
 use crate::error::{Error, Kind, Result};
 use crate::world::World;
 
 use super::{
-    Caution, ConfigVerb, Everywhere, Files, Formats, GroupVerb, KeyOptions, SelectionOptions, Verb,
+    Acceptance, Caution, ConfigVerb, Everywhere, Files, Formats, GroupVerb, KeyOptions, SelectionOptions, Verb,
 };
 
 impl Verb {
@@ -100,11 +100,13 @@ impl Verb {
             }
             Verb::Edit {
                 file,
+                resume,
+                acceptance,
                 keys,
                 selection,
                 show_master_keys,
             } => {
-                let file = absolute(&file)?;
+                let file = file.as_deref().map(absolute).transpose()?.unwrap_or_default();
                 command::Edit {
                     name: file.clone(),
                     file,
@@ -116,6 +118,8 @@ impl Verb {
                     mac_only_encrypted: false,
                     show_master_keys,
                     ignore_mac: false,
+                    recipients: acceptance.recipients(),
+                    resume,
                     settings: settings(None),
                 }
                 .run(world)
@@ -177,6 +181,7 @@ impl Verb {
                 rm_age,
                 add_pgp,
                 rm_pgp,
+                acceptance,
                 caution,
             } => {
                 let add = texts(&add_age, &add_pgp);
@@ -191,6 +196,7 @@ impl Verb {
                         remove: remove.clone(),
                         encryption_context: None,
                         ignore_mac: false,
+                        recipients: acceptance.recipients(),
                         settings: settings(None),
                     };
                     rotate.change(world)
@@ -208,6 +214,7 @@ impl Verb {
                     age,
                     pgp,
                     threshold,
+                    acceptance,
                 } => command::GroupsAdd {
                     file: absolute(&file)?,
                     keys: texts(&age, &pgp),
@@ -215,6 +222,7 @@ impl Verb {
                     encryption_context: None,
                     in_place: true,
                     threshold: threshold.unwrap_or(0),
+                    recipients: acceptance.recipients(),
                     settings: settings(None),
                 }
                 .run(world),
@@ -222,11 +230,13 @@ impl Verb {
                     file,
                     index,
                     threshold,
+                    acceptance,
                 } => command::GroupsDelete {
                     file: absolute(&file)?,
                     index,
                     in_place: true,
                     threshold: threshold.unwrap_or(0),
+                    recipients: acceptance.recipients(),
                     settings: settings(None),
                 }
                 .run(world),
@@ -349,7 +359,7 @@ impl Files {
             return Report::new(json, done, true)
                 .finish(world, vec![(shown, Ok(Outcome::of(change)))]);
         }
-        change.deliver(&world.terminal)
+        change.finish(&world.terminal)
     }
 }
 
@@ -385,12 +395,21 @@ pub(in crate::frontend::sealwright) fn one_change(
 ) -> Result<()> {
     let change = work()?;
     if !dry_run {
-        change.deliver(&world.terminal)?;
         if !json {
-            return Ok(());
+            return change.finish(&world.terminal);
         }
+        change.deliver(&world.terminal)?;
     }
     Report::new(json, done, dry_run).finish(world, vec![(file.to_owned(), Ok(Outcome::of(change)))])
+}
+
+impl Acceptance {
+    fn recipients(&self) -> Recipients {
+        match self.accept_recipients {
+            true => Recipients::AsTheyAre,
+            false => Recipients::AsTheRuleSays,
+        }
+    }
 }
 
 impl KeyOptions {
@@ -400,7 +419,15 @@ impl KeyOptions {
 }
 
 fn texts(age: &[String], pgp: &[String]) -> KeyTexts {
-    let join = |list: &[String]| (!list.is_empty()).then(|| list.join(","));
+    // An unset variable of a shell is an empty text, and no key.
+    let join = |list: &[String]| {
+        let given: Vec<&str> = list
+            .iter()
+            .map(|text| text.trim())
+            .filter(|text| !text.is_empty())
+            .collect();
+        (!given.is_empty()).then(|| given.join(","))
+    };
     KeyTexts {
         age: join(age),
         pgp: join(pgp),

@@ -1,0 +1,16 @@
+//! The program in an empty home, without any server: what it prints, how it fails, what it leaves on the disk.
+//!
+//! Transcripts are compared with the files in `cli/snapshots`; `INSTA_UPDATE=always cargo test -p sealwright --test cli`
+//! writes them again.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cli {
+    mod desk;
+    mod edit;
+    mod encrypt;
+    mod recipients;
+    mod screen;
+    mod shared_folder;
+    mod shown;
+}

@@ -1,0 +1,117 @@
+//! `edit` never loses a text: whatever fails after the editor has closed, the text can be resumed.
+
+use std::path::{Path, PathBuf};
+
+use super::desk::Desk;
+
+/// A desk with an encrypted file, and a shell script as the editor.
+fn desk(editor: &str) -> Desk {
+    let mut desk = Desk::in_memory();
+    desk.encrypted("a.yaml", "user: admin\npassword: s3cr3t\n");
+    desk.write("editor.sh", editor);
+    desk.set("EDITOR", "sh editor.sh");
+    desk
+}
+
+/// The kept texts. They lie in memory below the folder of the desk, so they go with it.
+fn kept(desk: &Desk) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(desk.root().join("run")).unwrap();
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+/// The other program that writes the file while the editor is open.
+fn other(desk: &Desk, line: &str) {
+    desk.write(
+        "other.sh",
+        format!("'{}' {line}\n", super::desk::program()),
+    );
+}
+
+#[test]
+fn a_text_that_cannot_be_written_is_kept_and_resumed_on_top_of_the_other_change() {
+    let desk = desk("sed -i s/s3cr3t/n3w/ \"$1\"; echo 'more: 1' >> \"$1\"; sh other.sh\n");
+    other(&desk, "set a.yaml user root");
+    let err = desk.run(["edit", "a.yaml"]).fails(3);
+    assert!(err.contains("was changed by another program"), "{err}");
+    assert!(err.contains("edit --resume"), "{err}");
+    let [place] = &kept(&desk)[..] else {
+        panic!("one text is kept: {err}")
+    };
+    assert!(err.contains(place.to_str().unwrap()), "{err}");
+    let mode = |path: &Path| {
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).unwrap().permissions())
+            & 0o777
+    };
+    assert_eq!((mode(place), mode(&place.join("a.yaml"))), (0o700, 0o600));
+    desk.write("editor.sh", "cp \"$1\" seen; echo 'again: 2' >> \"$1\"\n");
+    desk.run(["edit", "--resume", "a.yaml"]).good();
+    assert_eq!(desk.read("seen"), "user: root\npassword: n3w\nmore: 1\n");
+    assert_eq!(
+        desk.run(["decrypt", "a.yaml"]).good(),
+        "user: root\npassword: n3w\nmore: 1\nagain: 2\n"
+    );
+    assert_eq!(kept(&desk), [] as [PathBuf; 0]);
+    desk.run(["edit", "--resume", "a.yaml"]).fails(100);
+}
+
+#[test]
+fn changes_of_one_value_are_left_to_the_person() {
+    let desk = desk("sed -i s/s3cr3t/mine/ \"$1\"; sh other.sh\n");
+    other(&desk, "set a.yaml password theirs");
+    desk.run(["edit", "a.yaml"]).fails(3);
+    desk.write("editor.sh", "cp \"$1\" seen; echo >> \"$1\"\n");
+    let err = desk.run(["edit", "--resume", "a.yaml"]).fails(1);
+    assert!(err.contains("line 2: an unresolved merge conflict"), "{err}");
+    let seen = desk.read("seen");
+    assert!(
+        seen.contains("password: theirs") && seen.contains("password: mine"),
+        "{seen}"
+    );
+    desk.write(
+        "editor.sh",
+        "sed -i -e '/^<<<<<<< /,/^=======/d' -e '/^>>>>>>> /d' \"$1\"\n",
+    );
+    desk.run(["edit", "--resume", "a.yaml"]).good();
+    let text = desk.run(["decrypt", "a.yaml"]).good();
+    assert_eq!(text.trim_end(), "user: admin\npassword: mine");
+}
+
+#[test]
+fn a_text_that_cannot_be_encrypted_is_kept() {
+    let desk = desk("echo '{[' >> \"$1\"\n");
+    let err = desk.run(["edit", "a.yaml"]).fails(1);
+    assert!(err.contains("cannot be encrypted"), "{err}");
+    assert_eq!(kept(&desk).len(), 1, "{err}");
+    desk.write("editor.sh", "sed -i 's/{\\[/mended: 1/' \"$1\"\n");
+    desk.run(["edit", "--resume", "a.yaml"]).good();
+    assert!(desk.run(["decrypt", "a.yaml"]).good().contains("mended: 1"));
+    assert_eq!(kept(&desk), [] as [PathBuf; 0]);
+}
+
+#[test]
+fn an_editor_that_dies_after_saving_loses_nothing() {
+    let desk = desk("sed -i s/s3cr3t/n3w/ \"$1\"; kill -9 $$\n");
+    desk.run(["edit", "a.yaml"]).fails(201);
+    assert_eq!(kept(&desk).len(), 1);
+    // What was not changed is not kept.
+    desk.write("editor.sh", "kill -9 $$\n");
+    desk.encrypted("b.yaml", "a: 1\n");
+    desk.run(["edit", "b.yaml"]).fails(201);
+    assert_eq!(kept(&desk).len(), 1);
+    std::fs::remove_dir_all(&kept(&desk)[0]).unwrap();
+}
+
+#[test]
+fn a_new_file_that_appears_meanwhile_is_not_overwritten() {
+    let desk = desk("sed -i s/Welcome/Hello/ \"$1\"; sh other.sh\n");
+    desk.write("other.sh", "echo 'by: another' > new.yaml\n");
+    let err = desk.run(["edit", "new.yaml"]).fails(3);
+    assert!(err.contains("was made by another program"), "{err}");
+    assert_eq!(desk.read("new.yaml"), "by: another\n");
+    assert_eq!(kept(&desk).len(), 1, "{err}");
+    std::fs::remove_file(desk.path("new.yaml")).unwrap();
+    desk.write("editor.sh", "echo 'more: 1' >> \"$1\"\n");
+    desk.run(["edit", "--resume", "new.yaml"]).good();
+    let text = desk.run(["decrypt", "new.yaml"]).good();
+    assert!(text.contains("Hello") && text.contains("more: 1"), "{text}");
+}

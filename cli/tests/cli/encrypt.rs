@@ -1,0 +1,82 @@
+//! `encrypt`: what is secret afterwards, and what is said when nothing is.
+
+use super::desk::{Desk, KEYS};
+
+const PLAIN: &str = "db:\n  password: hunter2\n  port: 5432\n";
+
+/// An unset variable of a shell gives an empty flag.
+#[test]
+fn an_empty_pattern_counts_as_absent() {
+    for flag in [
+        "--unencrypted-suffix",
+        "--encrypted-suffix",
+        "--unencrypted-regex",
+        "--encrypted-regex",
+    ] {
+        for front_end in [&[][..], &["sops"]] {
+            let desk = Desk::new();
+            desk.write("f.yaml", PLAIN);
+            let mut words = front_end.to_vec();
+            words.extend(["encrypt", "--age", KEYS[0].0, flag, "", "--in-place", "f.yaml"]);
+            desk.run(words).good();
+            let text = desk.read("f.yaml");
+            assert!(!text.contains("hunter2"), "{flag}: {text}");
+            assert_eq!(desk.run(["decrypt", "f.yaml"]).good(), PLAIN, "{flag}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_flag_leaves_the_pattern_of_the_rule() {
+    let desk = Desk::new();
+    desk.rule(&[0], "    encrypted_regex: ^password$\n");
+    desk.write("f.yaml", PLAIN);
+    desk.run(["encrypt", "-i", "--encrypted-regex", "", "f.yaml"])
+        .good();
+    let text = desk.read("f.yaml");
+    assert!(
+        !text.contains("hunter2") && text.contains("port: 5432"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_empty_key_is_no_key() {
+    let desk = Desk::with_rule();
+    desk.write("f.yaml", PLAIN);
+    desk.run(["encrypt", "-i", "--age", "", "f.yaml"]).good();
+    assert_eq!(desk.run(["decrypt", "f.yaml"]).good(), PLAIN);
+    let desk = Desk::new();
+    desk.write("f.yaml", PLAIN);
+    desk.run(["encrypt", "-i", "--age", "", "f.yaml"]).fails(1);
+    assert_eq!(desk.read("f.yaml"), PLAIN);
+}
+
+#[test]
+fn a_rule_that_encrypts_nothing_is_told() {
+    let desk = Desk::new();
+    desk.rule(&[0], "    encrypted_regex: ^secret$\n");
+    desk.write("f.yaml", PLAIN);
+    desk.write("empty.yaml", "a: {}\n");
+    let mut text = desk.transcript(&["encrypt", "-i", "--strict", "f.yaml"]);
+    assert_eq!(desk.read("f.yaml"), PLAIN);
+    text += &desk.transcript(&["encrypt", "-i", "--dry-run", "f.yaml"]);
+    text += &desk.transcript(&["--output", "json", "encrypt", "-i", "f.yaml"]);
+    text += &desk.transcript(&["set", "f.yaml", "db.port", "5433"]);
+    text += &desk.transcript(&["encrypt", "-i", "empty.yaml"]);
+    insta::assert_snapshot!("a_rule_that_encrypts_nothing", text);
+}
+
+/// Scripts compare what sops writes to standard error.
+#[test]
+fn the_sops_front_end_says_nothing_of_it_without_a_terminal() {
+    let desk = Desk::new();
+    desk.rule(&[0], "    encrypted_regex: ^secret$\n");
+    desk.write("f.yaml", PLAIN);
+    let ran = desk.run(["sops", "encrypt", "f.yaml"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let screen = super::screen::Screen::start(&desk, &["sops", "encrypt", "-i", "f.yaml"]);
+    let (code, shown) = screen.finish();
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("no value is encrypted"), "{shown}");
+}

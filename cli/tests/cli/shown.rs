@@ -1,0 +1,123 @@
+//! What comes from files and peers is shown with control characters made visible, so that no one agrees to something else
+//! than what stands there.
+
+use super::desk::{Desk, KEYS, run};
+use super::screen::Screen;
+
+/// Moves the cursor up, erases the line, and writes another over it; an eight-bit control, a change of direction.
+const TRICKS: [&str; 4] = [
+    "\u{1b}[1A\u{1b}[2Kage1innocent",
+    "\r\u{1b}[Kage1innocent",
+    "\u{9b}1A\u{9b}2Kage1innocent",
+    "\u{202e}tnecconni1ega",
+];
+
+/// An encrypted file whose block names one more recipient, spelled with tricks.
+fn desk(trick: &str) -> Desk {
+    let desk = Desk::with_rule();
+    desk.encrypted("a.yaml", "password: s3cr3t\n");
+    let quoted: String = trick
+        .chars()
+        .map(|c| match c.is_ascii_graphic() {
+            true => c.to_string(),
+            false => format!("\\u{:04x}", u32::from(c)),
+        })
+        .collect();
+    let text = desk.read("a.yaml");
+    let (at, _) = text.match_indices("        - ").next().unwrap();
+    let entry = format!(
+        "        - recipient: \"{quoted}\"\n          enc: |\n            -----BEGIN AGE ENCRYPTED FILE-----\n            YQ==\n            -----END AGE ENCRYPTED FILE-----\n"
+    );
+    desk.write("a.yaml", format!("{}{entry}{}", &text[..at], &text[at..]));
+    desk
+}
+
+#[test]
+fn updatekeys_cannot_be_deceived() {
+    for trick in TRICKS {
+        let desk = desk(trick);
+        let mut screen = Screen::start(&desk, &["sops", "updatekeys", "a.yaml"]);
+        screen.expect("(y/n)");
+        let shown = screen.text();
+        // The line of the recipient that goes is there, and is the only one that names it.
+        let gone: Vec<&str> = shown
+            .lines()
+            .filter(|line| line.trim_start().starts_with("---"))
+            .collect();
+        assert_eq!(gone.len(), 1, "{shown}");
+        assert!(gone[0].contains("\\u{"), "{shown}");
+        assert!(shown.contains("The following changes"), "{shown}");
+        assert!(shown.contains(KEYS[0].0), "{shown}");
+        screen.send("n\n");
+        screen.finish();
+    }
+}
+
+#[test]
+fn nothing_that_a_terminal_obeys_leaves_the_program_in_a_message() {
+    for trick in TRICKS {
+        let desk = desk(trick);
+        let name = format!("b{trick}.yaml");
+        desk.write(&name, "a: 1\n");
+        desk.write("cut.yaml", format!("a: '{trick}\nb: 2\n"));
+        let lines: [&[&str]; 12] = [
+            &["status", "a.yaml"],
+            &["status", "."],
+            &["--output", "json", "status", "."],
+            &["updatekeys", "--dry-run", "a.yaml"],
+            &["rotate", "a.yaml"],
+            &["rotate", "--accept-recipients", "a.yaml"],
+            &["--output", "json", "rotate", "a.yaml"],
+            &["encrypt", "cut.yaml"],
+            &["decrypt", &name],
+            &["encrypt", "--age", trick, &name],
+            &[trick],
+            &["sops", "decrypt", &name],
+        ];
+        for words in lines {
+            let ran = desk.run(words);
+            for text in [&ran.out, &ran.err] {
+                let obeyed = text.chars().find(|c| {
+                    (c.is_control() && *c != '\n' && *c != '\t') || *c == '\u{202e}'
+                });
+                assert_eq!(obeyed, None, "{words:?}: {text:?}");
+            }
+        }
+        // In JSON the same text comes back.
+        let out = desk.run(["--output", "json", "status", "a.yaml"]).good();
+        assert!(out.contains("\\u00") || out.contains("\\u20"), "{out}");
+    }
+}
+
+/// A key service shows what a client on the network asks for, and waits for an answer.
+#[test]
+fn a_key_service_that_asks_cannot_be_deceived() {
+    for trick in TRICKS {
+        let desk = desk(trick);
+        let socket = desk.root().join("s");
+        let address = socket.to_str().unwrap();
+        let words = ["sops", "keyservice", "--prompt", "--network", "unix", "--address", address];
+        let mut screen = Screen::start(&desk, &words);
+        screen.expect("Listening on");
+        let service = format!("unix://{address}");
+        // The key with the tricks comes first: the service has no such key, and its log names it. Then it asks whether the
+        // one that it has may be used.
+        let mut client = desk.command();
+        client.args([
+            "sops",
+            "decrypt",
+            "--enable-local-keyservice=false",
+            "--keyservice",
+            &service,
+            "a.yaml",
+        ]);
+        let client = std::thread::spawn(|| run(client, b""));
+        screen.expect("Respond to request");
+        let shown = screen.text();
+        assert!(shown.contains("Listening on"), "{shown}");
+        assert!(shown.contains("age key with recipient \\"), "{shown}");
+        assert!(shown.contains("\\u{"), "{shown}");
+        screen.send("n\n");
+        assert_eq!(client.join().unwrap().code, 128);
+    }
+}

@@ -240,7 +240,9 @@ pub(crate) fn replace(
     };
 
     match replace_by_rename(terminal, &target, bytes, content, old.as_ref(), existing) {
-        Err(error) if existing == Existing::Kept && error.kind() == io::ErrorKind::AlreadyExists => {
+        Err(error)
+            if existing == Existing::Kept && error.kind() == io::ErrorKind::AlreadyExists =>
+        {
             Err(interfered(path, "was made"))
         }
         Err(error) if old.is_some() && cannot_rename(&error) => {
@@ -385,7 +387,14 @@ mod tests {
 
     fn put(path: &Path, bytes: &[u8]) {
         let bytes = SecretBytes::copy_of(bytes);
-        replace(&Terminal::new(Voice::Own), path, &bytes, Content::Plain, None).unwrap();
+        replace(
+            &Terminal::new(Voice::Own),
+            path,
+            &bytes,
+            Content::Plain,
+            None,
+        )
+        .unwrap();
     }
 
     #[test]
@@ -413,12 +422,28 @@ mod tests {
         fs::set_permissions(&old, fs::Permissions::from_mode(0o644)).unwrap();
         std::os::unix::fs::symlink("behind", &dangling).unwrap();
         for path in [&new, &old, &dangling] {
-            replace(&Terminal::new(Voice::Own), path, &bytes, Content::Private, None).unwrap();
+            replace(
+                &Terminal::new(Voice::Own),
+                path,
+                &bytes,
+                Content::Private,
+                None,
+            )
+            .unwrap();
             assert_eq!((content(path), mode(path)), (b"private".to_vec(), 0o600));
         }
         assert!(fs::symlink_metadata(&dangling).unwrap().is_symlink());
         let nowhere = folder.path().join("no/where");
-        assert!(replace(&Terminal::new(Voice::Own), &nowhere, &bytes, Content::Private, None).is_err());
+        assert!(
+            replace(
+                &Terminal::new(Voice::Own),
+                &nowhere,
+                &bytes,
+                Content::Private,
+                None
+            )
+            .is_err()
+        );
 
         // `-w /dev/null` of an administrator must not take /dev/null away from everybody else.
         let pipe = folder.path().join("pipe");
@@ -436,7 +461,14 @@ mod tests {
             let pipe = pipe.clone();
             move || fs::read(pipe).unwrap()
         });
-        replace(&Terminal::new(Voice::Own), &pipe, &bytes, Content::Private, None).unwrap();
+        replace(
+            &Terminal::new(Voice::Own),
+            &pipe,
+            &bytes,
+            Content::Private,
+            None,
+        )
+        .unwrap();
         assert_eq!(
             (reader.join().unwrap(), mode(&pipe)),
             (b"private".to_vec(), 0o622)

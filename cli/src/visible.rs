@@ -99,6 +99,9 @@ mod tests {
         let value = serde_json::json!({ "file": "a\u{1b}\u{9b}\u{202e}\u{e0041}" });
         let line = json_line(&value);
         assert!(!line.chars().any(is_obeyed_or_hidden), "{line}");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap(), value);
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&line).unwrap(),
+            value
+        );
     }
 }

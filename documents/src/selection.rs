@@ -237,7 +237,11 @@ mod tests {
     #[test]
     fn an_empty_pattern_is_no_rule() {
         for field in SelectionRule::FIELDS {
-            assert_eq!(SelectionRule::of_field(field, String::new()), None, "{field}");
+            assert_eq!(
+                SelectionRule::of_field(field, String::new()),
+                None,
+                "{field}"
+            );
         }
     }
 

@@ -348,9 +348,9 @@ pub(crate) fn explain(
         .map_err(|error| Error::generic(error.to_string()))?;
     let Found::Rule(_, rule) = found else {
         if as_json {
-            world.terminal.say_json(
-                &json!({ "path": explanation.path, "steps": steps, "rule": null }),
-            )?;
+            world
+                .terminal
+                .say_json(&json!({ "path": explanation.path, "steps": steps, "rule": null }))?;
         }
         return Err(Error::generic("no creation rule matches the file"));
     };

@@ -130,18 +130,17 @@ impl Edit {
             settings: &self.settings,
         }
         .resolve(world)?;
-        let (metadata, key) =
-            recipe
-                .make(world, &self.settings, Timestamp::now())
-                .map_err(|error| Error {
-                    kind: Kind::NoDataKey,
-                    text: error.text.replacen(
-                        "Could not generate data key:",
-                        "Error encrypting the data key with one or more master keys:",
-                        1,
-                    ),
-                    ..error
-                })?;
+        let (metadata, key) = recipe
+            .make(world, &self.settings, Timestamp::now())
+            .map_err(|error| Error {
+                kind: Kind::NoDataKey,
+                text: error.text.replacen(
+                    "Could not generate data key:",
+                    "Error encrypting the data key with one or more master keys:",
+                    1,
+                ),
+                ..error
+            })?;
         Ok(Target {
             original: Original::absent(),
             file: None,

@@ -176,11 +176,10 @@ impl Writing<'_> {
         if written.left_plain {
             let text = left_plain(self.from, &rule);
             if self.world.strict {
-                return Err(Error::new(
-                    Kind::LeftPlain,
-                    format!("{text}; nothing was written"),
-                )
-                .hint("correct the selection rule, or leave out --strict"));
+                return Err(
+                    Error::new(Kind::LeftPlain, format!("{text}; nothing was written"))
+                        .hint("correct the selection rule, or leave out --strict"),
+                );
             }
             warnings.push(text);
         }

@@ -79,11 +79,15 @@ impl Sharing {
             let there = rule.groups.get(index).unwrap_or(&empty);
             for (kind, name) in here.difference(there) {
                 let kind = kind.section();
-                lines.push(format!("  + {kind} {name}{place} is in the file and not in the rule"));
+                lines.push(format!(
+                    "  + {kind} {name}{place} is in the file and not in the rule"
+                ));
             }
             for (kind, name) in there.difference(here) {
                 let kind = kind.section();
-                lines.push(format!("  - {kind} {name}{place} is in the rule and not in the file"));
+                lines.push(format!(
+                    "  - {kind} {name}{place} is in the rule and not in the file"
+                ));
             }
         }
         if self.threshold < rule.threshold {

@@ -88,9 +88,7 @@ impl Status {
             entries.push(json!({ "file": name, "status": "unreadable", "message": reason }));
         }
         if self.json {
-            world
-                .terminal
-                .say_json(&json!({ "files": entries }))?;
+            world.terminal.say_json(&json!({ "files": entries }))?;
         }
         if unreadable > 0 {
             return Err(Error::new(

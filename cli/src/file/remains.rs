@@ -125,7 +125,10 @@ mod tests {
     }
 
     fn put(path: &Path, text: &str) {
-        let (terminal, bytes) = (Terminal::new(Voice::Own), SecretBytes::copy_of(text.as_bytes()));
+        let (terminal, bytes) = (
+            Terminal::new(Voice::Own),
+            SecretBytes::copy_of(text.as_bytes()),
+        );
         replace(&terminal, path, &bytes, Content::Plain, None).unwrap();
     }
 
@@ -178,7 +181,13 @@ mod tests {
         let target = folder.path().join("a.yaml");
         fs::create_dir(name_of(&target)).unwrap();
         let bytes = SecretBytes::copy_of(b"new");
-        let refused = replace(&Terminal::new(Voice::Own), &target, &bytes, Content::Plain, None);
+        let refused = replace(
+            &Terminal::new(Voice::Own),
+            &target,
+            &bytes,
+            Content::Plain,
+            None,
+        );
         assert!(refused.unwrap_err().message().contains("is in the way"));
         clear(&target);
         assert!(name_of(&target).is_dir());

@@ -23,10 +23,7 @@ pub(super) fn resolve_input(path: &Path) -> io::Result<PathBuf> {
     resolve(path, |_, _| Ok(()))
 }
 
-fn resolve(
-    path: &Path,
-    allow: impl Fn(&Path, &Metadata) -> io::Result<()>,
-) -> io::Result<PathBuf> {
+fn resolve(path: &Path, allow: impl Fn(&Path, &Metadata) -> io::Result<()>) -> io::Result<PathBuf> {
     let mut at = path.to_path_buf();
     for _ in 0..40 {
         match fs::read_link(&at) {
@@ -95,7 +92,12 @@ mod tests {
         const OTHER: u32 = 1001;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
-        for (mode, shared) in [(0o1777, true), (0o777, true), (0o1755, true), (0o755, false)] {
+        for (mode, shared) in [
+            (0o1777, true),
+            (0o777, true),
+            (0o1755, true),
+            (0o755, false),
+        ] {
             fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
             let allowed = |result: io::Result<()>| result.is_ok();
             assert!(allowed(judge_file(&path, ME, ME)), "{mode:o}");

@@ -244,10 +244,12 @@ pub(crate) fn program() -> &'static str {
 fn without_times(line: &str) -> String {
     const SHAPE: &str = "0000-00-00T00:00:00Z";
     let fits = |part: &str| {
-        part.bytes().zip(SHAPE.bytes()).all(|(byte, shape)| match shape {
-            b'0' => byte.is_ascii_digit(),
-            shape => byte == shape,
-        })
+        part.bytes()
+            .zip(SHAPE.bytes())
+            .all(|(byte, shape)| match shape {
+                b'0' => byte.is_ascii_digit(),
+                shape => byte == shape,
+            })
     };
     let mut line = line.to_owned();
     let mut at = 0;

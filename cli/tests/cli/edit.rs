@@ -21,10 +21,7 @@ fn kept(desk: &Desk) -> Vec<PathBuf> {
 
 /// The other program that writes the file while the editor is open.
 fn other(desk: &Desk, line: &str) {
-    desk.write(
-        "other.sh",
-        format!("'{}' {line}\n", super::desk::program()),
-    );
+    desk.write("other.sh", format!("'{}' {line}\n", super::desk::program()));
 }
 
 #[test]
@@ -61,7 +58,10 @@ fn changes_of_one_value_are_left_to_the_person() {
     desk.run(["edit", "a.yaml"]).fails(3);
     desk.write("editor.sh", "cp \"$1\" seen; echo >> \"$1\"\n");
     let err = desk.run(["edit", "--resume", "a.yaml"]).fails(1);
-    assert!(err.contains("line 2: an unresolved merge conflict"), "{err}");
+    assert!(
+        err.contains("line 2: an unresolved merge conflict"),
+        "{err}"
+    );
     let seen = desk.read("seen");
     assert!(
         seen.contains("password: theirs") && seen.contains("password: mine"),

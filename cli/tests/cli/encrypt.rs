@@ -17,7 +17,15 @@ fn an_empty_pattern_counts_as_absent() {
             let desk = Desk::new();
             desk.write("f.yaml", PLAIN);
             let mut words = front_end.to_vec();
-            words.extend(["encrypt", "--age", KEYS[0].0, flag, "", "--in-place", "f.yaml"]);
+            words.extend([
+                "encrypt",
+                "--age",
+                KEYS[0].0,
+                flag,
+                "",
+                "--in-place",
+                "f.yaml",
+            ]);
             desk.run(words).good();
             let text = desk.read("f.yaml");
             assert!(!text.contains("hunter2"), "{flag}: {text}");

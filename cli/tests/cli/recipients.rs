@@ -6,7 +6,8 @@ use super::desk::{Desk, KEYS};
 fn desk() -> Desk {
     let desk = Desk::with_rule();
     desk.encrypted("a.yaml", "password: s3cr3t\n");
-    desk.run(["rotate", "--add-age", KEYS[2].0, "a.yaml"]).good();
+    desk.run(["rotate", "--add-age", KEYS[2].0, "a.yaml"])
+        .good();
     assert!(desk.read("a.yaml").contains(KEYS[2].0));
     desk
 }
@@ -36,7 +37,14 @@ fn what_a_person_names_or_accepts_is_done() {
         &["rotate", "--accept-recipients", "a.yaml"][..],
         &["rotate", "--rm-age", KEYS[2].0, "a.yaml"],
         &["rotate", "--add-age", KEYS[2].0, "a.yaml"],
-        &["groups", "add", "--accept-recipients", "a.yaml", "--age", KEYS[1].0],
+        &[
+            "groups",
+            "add",
+            "--accept-recipients",
+            "a.yaml",
+            "--age",
+            KEYS[1].0,
+        ],
         &["sops", "rotate", "-i", "a.yaml"],
     ] {
         desk().run(words).good();
@@ -45,7 +53,10 @@ fn what_a_person_names_or_accepts_is_done() {
     let desk = desk();
     desk.write(
         ".sops.yaml",
-        format!("creation_rules:\n  - path_regex: ^b$\n    age: {}\n", KEYS[0].0),
+        format!(
+            "creation_rules:\n  - path_regex: ^b$\n    age: {}\n",
+            KEYS[0].0
+        ),
     );
     desk.run(["rotate", "a.yaml"]).good();
     std::fs::remove_file(desk.path(".sops.yaml")).unwrap();

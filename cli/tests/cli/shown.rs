@@ -77,9 +77,9 @@ fn nothing_that_a_terminal_obeys_leaves_the_program_in_a_message() {
         for words in lines {
             let ran = desk.run(words);
             for text in [&ran.out, &ran.err] {
-                let obeyed = text.chars().find(|c| {
-                    (c.is_control() && *c != '\n' && *c != '\t') || *c == '\u{202e}'
-                });
+                let obeyed = text
+                    .chars()
+                    .find(|c| (c.is_control() && *c != '\n' && *c != '\t') || *c == '\u{202e}');
                 assert_eq!(obeyed, None, "{words:?}: {text:?}");
             }
         }
@@ -96,7 +96,15 @@ fn a_key_service_that_asks_cannot_be_deceived() {
         let desk = desk(trick);
         let socket = desk.root().join("s");
         let address = socket.to_str().unwrap();
-        let words = ["sops", "keyservice", "--prompt", "--network", "unix", "--address", address];
+        let words = [
+            "sops",
+            "keyservice",
+            "--prompt",
+            "--network",
+            "unix",
+            "--address",
+            address,
+        ];
         let mut screen = Screen::start(&desk, &words);
         screen.expect("Listening on");
         let service = format!("unix://{address}");

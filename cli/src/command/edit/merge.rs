@@ -20,7 +20,10 @@ pub(super) struct Merged {
 /// Merges what became of `first` in the file and in the editor.
 pub(super) fn merge(first: &SecretBytes, file: &SecretBytes, edited: &SecretBytes) -> Merged {
     let (first, file, edited) = (lines(first), lines(file), lines(edited));
-    let (theirs, yours) = (Change::between(&first, &file), Change::between(&first, &edited));
+    let (theirs, yours) = (
+        Change::between(&first, &file),
+        Change::between(&first, &edited),
+    );
     let size = |lines: &[&[u8]]| lines.iter().map(|line| line.len()).sum::<usize>();
     let mut out = SecretWriter::with_capacity(size(&first) + size(&file) + size(&edited) + 128);
     let mut conflict = false;
@@ -34,10 +37,7 @@ pub(super) fn merge(first: &SecretBytes, file: &SecretBytes, edited: &SecretByte
         apply(&mut out, &first, &yours, &theirs);
     } else {
         conflict = true;
-        let (start, end) = (
-            theirs.start.min(yours.start),
-            theirs.end.max(yours.end),
-        );
+        let (start, end) = (theirs.start.min(yours.start), theirs.end.max(yours.end));
         push(&mut out, &first[..start]);
         for (mark, change) in [(OURS, &theirs), (BETWEEN, &yours)] {
             out.push(mark);
@@ -113,7 +113,9 @@ fn push(out: &mut SecretWriter, lines: &[&[u8]]) {
 }
 
 fn lines(text: &SecretBytes) -> Vec<&[u8]> {
-    text.expose().split_inclusive(|byte| *byte == b'\n').collect()
+    text.expose()
+        .split_inclusive(|byte| *byte == b'\n')
+        .collect()
 }
 
 #[cfg(test)]

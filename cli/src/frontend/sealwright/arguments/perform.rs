@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use crate::command::batch::{Batch, Outcome, Report};
 use crate::command::{
-    self, Input, KeyTexts, Output, Recipients, SelectionTexts, Settings, absolute, is_encrypted, is_plain,
-    parse_tree_path,
+    self, Input, KeyTexts, Output, Recipients, SelectionTexts, Settings, absolute, is_encrypted,
+    is_plain, parse_tree_path,
 };
 use crate::error::{Error, Kind, Result};
 use crate::world::World;
 
 use super::{
-    Acceptance, Caution, ConfigVerb, Everywhere, Files, Formats, GroupVerb, KeyOptions, SelectionOptions, Verb,
+    Acceptance, Caution, ConfigVerb, Everywhere, Files, Formats, GroupVerb, KeyOptions,
+    SelectionOptions, Verb,
 };
 
 impl Verb {
@@ -106,7 +107,11 @@ impl Verb {
                 selection,
                 show_master_keys,
             } => {
-                let file = file.as_deref().map(absolute).transpose()?.unwrap_or_default();
+                let file = file
+                    .as_deref()
+                    .map(absolute)
+                    .transpose()?
+                    .unwrap_or_default();
                 command::Edit {
                     name: file.clone(),
                     file,

@@ -5,6 +5,7 @@ mod action;
 mod api;
 mod event;
 mod flags;
+mod frame;
 mod http_api;
 mod keys;
 mod leader;

@@ -44,8 +44,9 @@ impl WatchLog {
             watcher::Error::InitialListFailed(error)
             | watcher::Error::WatchStartFailed(error)
             | watcher::Error::WatchFailed(error) => match error {
-                kube::Error::Api(status) => status.message.clone(),
-                kube::Error::SerdeError(_) => "an answer that cannot be read".to_owned(),
+                kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+                kube::Error::Api(status) => refusal(status.code),
+                kube::Error::SerdeError(error) => unreadable(error),
                 error => crate::error_text(error),
             },
             error => error.to_string(),
@@ -56,4 +57,18 @@ impl WatchLog {
             self.told = Some(text);
         }
     }
+}
+
+/// The text of a refusal that has none of its own.
+fn refusal(code: u16) -> String {
+    match code {
+        0 => "the API server sent a line that is neither a watch event nor a status".to_owned(),
+        code => format!("the API server answered {code}"),
+    }
+}
+
+/// Where an answer cannot be read; the library's text may quote a value.
+fn unreadable(error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    format!("the API server sent an answer that cannot be read at line {line}, column {column}")
 }

@@ -18,6 +18,8 @@ pub(super) struct SealedSecretMetrics {
 pub(crate) enum Failure {
     /// The object could not be read.
     Fetch,
+    /// The object was read, and is not what a SealedSecret should be.
+    Unreadable,
     /// The status could not be written.
     Status,
     /// A value does not open or a template does not render.
@@ -32,6 +34,7 @@ impl Failure {
     fn reason(self) -> &'static str {
         match self {
             Self::Fetch => "fetch",
+            Self::Unreadable => "unreadable",
             Self::Status => "status",
             Self::Unseal => "unseal",
             Self::Update => "update",

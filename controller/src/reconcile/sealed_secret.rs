@@ -4,17 +4,19 @@
 //! that opened it last time, the target is read, [`plan`] says what to do, [`action`] does it, and
 //! [`report`] says what the users are told. Guarantees:
 //!
-//! - A Secret is written under the version that was looked at; if somebody else was faster, it is
+//! - The newest version of an object is dealt with, whatever happens while an older one is (see
+//!   [`tracked`](crate::frame::tracked)).
+//! - A Secret is written under the version that was looked at; if another writer was faster, it is
 //!   looked at again.
 //! - Nothing is written when nothing changed: neither Secret nor status.
 //! - What fails is tried again for ever, slower and slower, and at once when the object, its
 //!   target or the set of keys changes.
 
 mod backlog;
-mod index;
 mod plan;
 mod proof;
 mod report;
+mod subject;
 mod watch;
 
 use std::sync::Arc;
@@ -29,24 +31,30 @@ use sealwright_template::Limits;
 use serde::Deserialize;
 
 use self::backlog::Bodies;
-use self::index::{Index, Key, Known, Target, Wanted};
 use self::plan::Plan;
-use self::proof::{Claim, Digest};
+use self::proof::Claim;
 use self::report::{Outcome, Problem};
+use self::subject::{Subject, status_fingerprint};
 use super::Reconciler;
 use crate::action::{self, Version};
 use crate::api::{Api, ApiError, jitter};
 use crate::event::Recorder;
+use crate::frame::index::{Index, Key};
+use crate::frame::read::Read;
+use crate::frame::tracked::{Compared, Digest, Ended, State, Target, Tracked};
 use crate::keys::SealingKeys;
 use crate::metrics::{Failure, Metrics};
 use crate::pool::Pool;
 use crate::queue::Queue;
 
-/// How often one attempt looks again because somebody else wrote in between.
+/// How often one attempt looks again because another writer was faster.
 const LOOKS: u32 = 4;
 
 /// When a status that could not be written is tried again.
 const UNTOLD: Duration = Duration::from_secs(10);
+
+/// When an object is worked on again that has changed under the worker's hands. The watch usually says so before.
+const OVERTAKEN: Duration = Duration::from_millis(100);
 
 /// What decides how SealedSecrets are treated.
 #[derive(Debug, Clone)]
@@ -70,15 +78,55 @@ pub(crate) struct SealedSecrets {
     metrics: Arc<Metrics>,
     recorder: Arc<Recorder>,
     queue: Queue<Key>,
-    index: Index,
+    index: Index<Extra>,
     bodies: Bodies,
 }
+
+/// What is remembered of a SealedSecret beside what is remembered of every object.
+#[derive(Clone, Default)]
+struct Extra {
+    /// The label that the metric shows.
+    instance: String,
+    /// The key that opened it last time.
+    opened_by: Option<String>,
+    /// An attempt with this digest and this set of keys failed and would fail again, and how.
+    hopeless: Option<(Digest, u64, String)>,
+    /// What its status claims, until that is checked.
+    claim: Option<Claim>,
+    /// How often it could not be read from the API server.
+    unread: u32,
+}
+
+type Known = Tracked<Extra>;
 
 /// A Secret that is as it should be.
 struct Applied {
     version: Version,
-    reclaimed: bool,
     opened_by: Option<String>,
+}
+
+/// A problem, and the target that plays a part in it: its version, or that there is none.
+struct Failed {
+    problem: Problem,
+    looked_at: Option<Option<Version>>,
+}
+
+impl From<Problem> for Failed {
+    /// The target plays no part.
+    fn from(problem: Problem) -> Self {
+        Self {
+            problem,
+            looked_at: None,
+        }
+    }
+}
+
+/// Whether the status of an object is true now.
+enum Told {
+    Yes,
+    /// The object has changed meanwhile.
+    Overtaken,
+    No,
 }
 
 /// Why an attempt ended.
@@ -98,7 +146,7 @@ impl SealedSecrets {
         metrics: Arc<Metrics>,
         recorder: Arc<Recorder>,
     ) -> Self {
-        let index = Index::new(settings.accept_deprecated_data);
+        let index = Index::new(settings.update_status);
         Self {
             settings,
             api,
@@ -112,39 +160,69 @@ impl SealedSecrets {
         }
     }
 
-    fn want(&self, key: Key, wanted: Wanted) {
-        match wanted {
-            Wanted::No => {}
-            Wanted::Yes(urgency) => self.queue.add(key, urgency),
-            Wanted::After(delay) => self.queue.add_after(key, delay),
-        }
+    /// Takes note of an object that a watch shows; returns true if that asks for work.
+    fn see(&self, key: &Key, read: &Read<SealedSecret>) -> bool {
+        let seen = subject::seen(read, self.settings.accept_deprecated_data);
+        let metadata = kube::Resource::meta(read);
+        let uid = metadata.uid.as_deref().unwrap_or_default();
+        self.index.see(key, uid, seen, |extra, changed| {
+            extra.instance = subject::instance(metadata);
+            if changed {
+                extra.claim = subject::claim(read);
+            }
+        })
     }
 
     /// Hands out everything that is not proved to be as it should be.
     fn work_to_start(&self, namespace: Option<&str>) -> Vec<Key> {
         let watched = !self.settings.skip_recreate;
-        let (work, settled) = self.keys.with(|ring| {
-            self.index.unsettled(namespace, watched, |claim, digest| {
-                claim.check(ring, digest)
-            })
+        let statuses = self.settings.update_status;
+        let (mut work, mut proved) = (Vec::new(), Vec::new());
+        let (mut listed, mut unchanged) = (0, 0);
+        self.keys.with(|ring| {
+            self.index.for_each(namespace, |key, known| {
+                listed += 1;
+                let claim = known.extra.claim.take();
+                let digest = known.observed().digest;
+                let checked = claim
+                    .filter(|_| known.done().is_none())
+                    .and_then(|claim| claim.check(ring, digest));
+                let is_proved = checked.is_some();
+                if let Some((version, opened_by)) = checked {
+                    known.extra.opened_by = Some(opened_by);
+                    match watched {
+                        true => known.settle_as_observed(version),
+                        // Without a watch of Secrets the target has not been looked at yet.
+                        false => known.remember_applied(digest, version),
+                    }
+                }
+                let state = known.state(statuses);
+                if state.is_work() {
+                    work.push(key.clone());
+                }
+                if state == State::Settled {
+                    unchanged += 1;
+                    if is_proved {
+                        proved.push((key.clone(), known.extra.instance.clone()));
+                    }
+                }
+            });
         });
-        tracing::debug!(
-            unchanged = settled.len(),
-            to_do = work.len(),
-            "SealedSecrets listed"
+        tracing::info!(
+            namespace = namespace.unwrap_or_default(),
+            "{listed} SealedSecrets listed, {unchanged} unchanged"
         );
-        for (key, instance) in settled {
+        for (key, instance) in proved {
             self.metrics.unseal_skipped();
             self.show(&key, &instance, true);
         }
         work
     }
 
-    /// Tells whether there is something to do about an object.
+    /// Returns true if there is something to do about an object.
     fn is_unsettled(&self, key: &Key) -> bool {
-        let watched = !self.settings.skip_recreate;
         let known = self.index.get(key);
-        known.is_some_and(|known| !known.is_settled(watched))
+        known.is_some_and(|known| known.state(self.settings.update_status).is_work())
     }
 
     fn show(&self, key: &Key, instance: &str, synced: bool) {
@@ -153,7 +231,7 @@ impl SealedSecrets {
             .show_conditions(&key.namespace, &key.name, instance, values);
     }
 
-    /// C55: the garbage collector takes the Secret away, unless we are asked to.
+    /// The garbage collector takes the Secret away, unless we are asked to (C55).
     async fn gone(&self, key: &Key) -> Option<Duration> {
         self.metrics.forget_conditions(&key.namespace, &key.name);
         if !self.settings.delete_ourselves {
@@ -169,53 +247,72 @@ impl SealedSecrets {
         }
     }
 
-    async fn attempt(
+    /// Reads an object, if it is still the one that is known; what was read ahead will do if it is what the watch showed last.
+    async fn read(
         &self,
         key: &Key,
         known: &Known,
-        body: Option<SealedSecret>,
-    ) -> Result<(SealedSecret, Outcome), Stop> {
-        // What was read ahead will do if it is what the watch showed last.
-        let body = body.filter(|sealed| known.is_last_seen(sealed));
-        let sealed = match body {
-            Some(sealed) => sealed,
-            None => {
-                let path = action::sealed_secret(&key.namespace, &key.name);
-                let read = self.api.get(&path).await;
-                match read.and_then(|answer| action::read(&answer)) {
-                    Ok(sealed) => sealed,
-                    Err(error) if error.is_not_found() => return Err(Stop::Gone),
-                    Err(error) => return Err(Stop::Fetch(error)),
-                }
-            }
+        body: Option<Read<SealedSecret>>,
+    ) -> Result<Subject, Stop> {
+        let version = |read: &Read<SealedSecret>| {
+            known.is_last_seen(kube::Resource::meta(read).resource_version.as_deref())
         };
-        if sealed.metadata.deletion_timestamp.is_some()
-            || sealed.metadata.uid.as_ref() != Some(&known.uid)
+        let read = match body.filter(version) {
+            Some(read) => read,
+            None => match self.fetch(key).await {
+                Ok(read) => read,
+                Err(error) if error.is_not_found() => return Err(Stop::Gone),
+                Err(error) => return Err(Stop::Fetch(error)),
+            },
+        };
+        let metadata = kube::Resource::meta(&read);
+        if metadata.deletion_timestamp.is_some()
+            || metadata.uid.as_deref().unwrap_or_default() != known.uid()
         {
             return Err(Stop::Gone);
         }
-        let digest = Digest::of(&sealed, self.settings.accept_deprecated_data);
+        Ok(Subject::of(read, self.settings.accept_deprecated_data))
+    }
+
+    async fn fetch(&self, key: &Key) -> Result<Read<SealedSecret>, ApiError> {
+        let path = action::sealed_secret(&key.namespace, &key.name);
+        action::read(&self.api.get(&path).await?)
+    }
+
+    /// Makes the cluster what an object asks for, and records what came of it.
+    async fn attempt(&self, key: &Key, known: &Known, subject: Subject) -> (SealedSecret, Outcome) {
+        let Subject {
+            sealed,
+            fault,
+            seen,
+        } = subject;
+        let digest = seen.digest;
         let sealed = Arc::new(sealed);
-        let outcome = self.apply(key, known, &sealed, digest).await;
-        let outcome = outcome.map(|applied| {
-            let claim = self.keys.with(|ring| {
-                Claim::make(ring, applied.opened_by.as_deref(), digest, &applied.version)
-            });
-            self.index.update(key, &known.uid, |known| {
-                known.digest = digest;
-                known.applied = Some((digest, applied.version.clone()));
-                known.target = Target::Present {
-                    version: applied.version,
-                    reclaimed: applied.reclaimed,
-                };
-                known.opened_by = applied.opened_by;
-                known.hopeless = None;
-                known.failures = 0;
-            });
-            claim.map(|claim| claim.text())
-        });
+        let applied = match fault {
+            Some(text) => Err(Problem::unreadable(text).into()),
+            None => self.apply(key, known, &sealed, digest).await,
+        };
+        let (ended, outcome) = match applied {
+            Ok(Applied { version, opened_by }) => {
+                let claim = self
+                    .keys
+                    .with(|ring| Claim::make(ring, opened_by.as_deref(), digest, &version));
+                self.index.update(key, known.uid(), |known| {
+                    known.extra.opened_by = opened_by;
+                    known.extra.hopeless = None;
+                });
+                let text = claim.map(|claim| claim.text());
+                (Ended::Applied(Some(version)), Ok(text))
+            }
+            Err(Failed { problem, looked_at }) => {
+                let count = known.next_failure(digest);
+                (Ended::Failed { count, looked_at }, Err(problem))
+            }
+        };
+        self.index
+            .update(key, known.uid(), |known| known.finish(seen, ended));
         let sealed = Arc::try_unwrap(sealed).unwrap_or_else(|shared| (*shared).clone());
-        Ok((sealed, outcome))
+        (sealed, outcome)
     }
 
     /// Makes the target what the object asks for.
@@ -225,14 +322,17 @@ impl SealedSecrets {
         known: &Known,
         sealed: &Arc<SealedSecret>,
         digest: Digest,
-    ) -> Result<Applied, Problem> {
-        let tolerated = known.is_applied() && known.digest == digest;
-        if tolerated && let Some(applied) = self.still_applied(key, known, sealed).await {
-            return Ok(applied);
+    ) -> Result<Applied, Failed> {
+        if let Some(version) = self.still_applied(key, known, digest).await {
+            return Ok(Applied {
+                version,
+                opened_by: known.extra.opened_by.clone(),
+            });
         }
+        let tolerated = known.is_applied(digest);
         let (wanted, opened_by) = self.open(key, known, sealed, digest).await?;
-        let uid = &known.uid;
-        let mut look = !matches!(known.target, Target::Absent);
+        let uid = known.uid();
+        let mut look = !matches!(known.target(), Target::Absent { .. });
         for _ in 0..LOOKS {
             let target = match look {
                 true => self
@@ -242,6 +342,13 @@ impl SealedSecrets {
                 false => None,
             };
             look = true;
+            let there = target.as_ref().map(|target| Version::of(&target.metadata));
+            let failed = |problem, looked_at| {
+                Err(Failed {
+                    problem,
+                    looked_at: Some(looked_at),
+                })
+            };
             let plan = plan::plan(&wanted, uid, target.as_ref(), tolerated);
             let (written, metadata) = match &plan {
                 Plan::Keep => {
@@ -252,48 +359,41 @@ impl SealedSecrets {
                     action::create_secret(&self.api, &wanted).await,
                     wanted.metadata.clone(),
                 ),
-                Plan::Replace(new) => (
-                    action::replace_secret(&self.api, new).await,
-                    new.metadata.clone(),
-                ),
-                Plan::Refuse => return Err(Problem::unmanaged(&key.name)),
+                Plan::Replace(new) => {
+                    if tolerated {
+                        self.index
+                            .update(key, uid, |known| known.edits().put_back());
+                    }
+                    (
+                        action::replace_secret(&self.api, new).await,
+                        new.metadata.clone(),
+                    )
+                }
+                Plan::Refuse => return failed(Problem::unmanaged(&key.name), there),
             };
             match written {
-                // T4: a Secret that may not be written again is not one that is kept in step.
-                Ok(_) if !plan::is_ours(&metadata, uid) => {
-                    return Err(Problem::unmanaged(&key.name));
+                // A Secret that may not be written again is not one that is kept in step (T4).
+                Ok(version) if !plan::is_ours(&metadata, uid) => {
+                    return failed(Problem::unmanaged(&key.name), Some(version));
                 }
-                Ok(version) => {
-                    return Ok(Applied {
-                        version,
-                        reclaimed: plan::is_reclaimed(&metadata, uid),
-                        opened_by,
-                    });
-                }
+                Ok(version) => return Ok(Applied { version, opened_by }),
                 Err(error) if error.is_conflict() || error.is_not_found() => {
-                    tracing::debug!(key = %key, "somebody else wrote the Secret, looking again");
+                    tracing::debug!(key = %key, "another writer was faster, reading the Secret again");
                 }
-                Err(error) => return Err(Problem::write(&key.to_string(), &error)),
+                Err(error) => return failed(Problem::write(&key.to_string(), &error), there),
             }
         }
-        Err(Problem::write(
-            &key.to_string(),
-            &ApiError::Unreachable("the Secret keeps changing".to_owned()),
-        ))
+        let error = ApiError::Unreachable("the Secret keeps changing".to_owned());
+        Err(Problem::write(&key.to_string(), &error).into())
     }
 
-    /// Tells without unsealing whether the target is the version that was written.
-    async fn still_applied(
-        &self,
-        key: &Key,
-        known: &Known,
-        sealed: &SealedSecret,
-    ) -> Option<Applied> {
-        let (_, applied) = known.applied.as_ref()?;
-        let (version, reclaimed) = match &known.target {
-            Target::Present { version, reclaimed } => (version.clone(), *reclaimed),
-            Target::Absent => return None,
-            Target::Unknown => {
+    /// The version of the target if it is known, without unsealing, to be what the object asks for.
+    async fn still_applied(&self, key: &Key, known: &Known, digest: Digest) -> Option<Version> {
+        let applied = known.applied(digest)?;
+        let same = match known.compare_target(applied) {
+            Compared::Same => true,
+            Compared::Gone { .. } | Compared::Other => false,
+            Compared::Unknown => {
                 #[derive(Deserialize)]
                 struct Object {
                     metadata: ObjectMeta,
@@ -301,16 +401,10 @@ impl SealedSecrets {
                 let path = format!("{}/{}", action::secrets(&key.namespace), key.name);
                 let answer = self.api.get_metadata(&path).await.ok()?;
                 let metadata = action::read::<Object>(&answer).ok()?.metadata;
-                let uid = sealed.metadata.uid.as_deref().unwrap_or_default();
-                let reclaimed = plan::is_reclaimed(&metadata, uid);
-                (Version::of(&metadata), reclaimed)
+                Version::of(&metadata) == *applied
             }
         };
-        (version == *applied).then(|| Applied {
-            version,
-            reclaimed,
-            opened_by: known.opened_by.clone(),
-        })
+        same.then(|| applied.clone())
     }
 
     /// Opens the values on the threads of the pool.
@@ -322,14 +416,14 @@ impl SealedSecrets {
         digest: Digest,
     ) -> Result<(PlainSecret, Option<String>), Problem> {
         let version = self.keys.changes().version;
-        if let Some((failed, keys, text)) = &known.hopeless
+        if let Some((failed, keys, text)) = &known.extra.hopeless
             && (*failed, *keys) == (digest, version)
         {
             return Err(Problem::unseal(text.clone()));
         }
         let (keys, object) = (Arc::clone(&self.keys), Arc::clone(sealed));
         let accept_deprecated_data = self.settings.accept_deprecated_data;
-        let remembered = known.opened_by.clone();
+        let remembered = known.extra.opened_by.clone();
         let opened = self
             .pool
             .run(move || {
@@ -360,8 +454,8 @@ impl SealedSecrets {
             Ok(Err((exceeds_budget, text))) => {
                 // A template may say something else another time, but one that needs too much does not get better.
                 if exceeds_budget || sealed.spec.template.data.is_empty() {
-                    self.index.update(key, &known.uid, |known| {
-                        known.hopeless = Some((digest, version, text.clone()));
+                    self.index.update(key, known.uid(), |known| {
+                        known.extra.hopeless = Some((digest, version, text.clone()));
                     });
                 }
                 Err(Problem::unseal(text))
@@ -381,48 +475,86 @@ impl SealedSecrets {
         }
     }
 
-    /// Writes the status where it is not true already; tells whether that is dealt with.
-    async fn tell(&self, key: &Key, mut sealed: SealedSecret, outcome: &Outcome) -> bool {
+    /// Writes the status where it is not true already.
+    async fn tell(&self, key: &Key, mut sealed: SealedSecret, outcome: &Outcome) -> Told {
         if !self.settings.update_status {
-            return true;
+            return Told::Yes;
         }
         let uid = sealed.metadata.uid.clone().unwrap_or_default();
+        let is_true = |status: u64, version: &str| {
+            self.index
+                .update(key, &uid, |known| known.state_written(status, version));
+            Told::Yes
+        };
+        let mut told = Told::No;
         for _ in 0..LOOKS {
             let Some(status) = report::status(&sealed, outcome, Timestamp::now()) else {
-                let status = sealed.status.unwrap_or_default();
-                self.index.state(key, &uid, &status);
-                return true;
+                let version = sealed.metadata.resource_version.unwrap_or_default();
+                return is_true(status_fingerprint(sealed.status.as_ref()), &version);
             };
-            self.index.state(key, &uid, &status);
             let error = match action::set_status(&self.api, &sealed, &status).await {
-                Ok(_) => return true,
+                Ok(version) => {
+                    return is_true(status_fingerprint(Some(&status)), &version.resource_version);
+                }
                 Err(error) => error,
             };
-            // Somebody changed the object: if that concerns us, it comes again anyway.
-            if error.is_conflict()
-                && let Some(fresh) = self.unchanged(key, &sealed).await
-            {
-                sealed = fresh;
-                continue;
+            if error.is_not_found() {
+                told = Told::Overtaken;
+                break;
             }
-            if error.is_conflict() || error.is_not_found() {
-                return true;
+            if error.is_conflict() {
+                match self.unchanged(key, &sealed).await {
+                    Ok(Some(fresh)) => {
+                        sealed = fresh;
+                        continue;
+                    }
+                    Ok(None) => {
+                        told = Told::Overtaken;
+                        break;
+                    }
+                    Err(_) => {}
+                }
             }
             tracing::error!("sealed-secret" = %key, error = %error, "Error updating SealedSecret status");
             self.metrics.unseal_failed(Failure::Status, &key.namespace);
             break;
         }
-        self.index.update(key, &uid, |known| known.misstated = true);
-        false
+        self.index
+            .update(key, &uid, |known| known.state_not_written());
+        told
     }
 
-    /// Reads the object again and hands it out if what decides is still the same.
-    async fn unchanged(&self, key: &Key, before: &SealedSecret) -> Option<SealedSecret> {
-        let path = action::sealed_secret(&key.namespace, &key.name);
-        let answer = self.api.get(&path).await.ok()?;
-        let fresh: SealedSecret = action::read(&answer).ok()?;
-        let digest = |sealed| Digest::of(sealed, self.settings.accept_deprecated_data);
-        (digest(&fresh) == digest(before)).then_some(fresh)
+    /// Reads the object again and returns it if what decides is still the same.
+    async fn unchanged(
+        &self,
+        key: &Key,
+        before: &SealedSecret,
+    ) -> Result<Option<SealedSecret>, ApiError> {
+        let read = match self.fetch(key).await {
+            Ok(read) => read,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let accept = self.settings.accept_deprecated_data;
+        let before = proof::digest(before, accept);
+        let fresh = read.0.ok();
+        Ok(fresh.filter(|fresh| proof::digest(fresh, accept) == before))
+    }
+
+    /// How long an edited target has to wait for being put back; zero means that the worker goes on.
+    fn brake(&self, key: &Key, known: &Known) -> (Duration, bool) {
+        let now = tokio::time::Instant::now();
+        let brake = |known: &mut Known| {
+            let edits = known.edits();
+            let wait = edits.wait(now);
+            if wait.is_zero() {
+                edits.note(now);
+            }
+            (wait, edits.is_war())
+        };
+        self.index
+            .update(key, known.uid(), brake)
+            .unwrap_or_default()
     }
 }
 
@@ -443,29 +575,54 @@ impl Reconciler for SealedSecrets {
             self.metrics.unseal_requested();
             return self.gone(key).await;
         };
-        // Two changes that came together were dealt with together.
-        if known.is_settled(!self.settings.skip_recreate) {
-            return None;
+        let mut contested = None;
+        match known.state(self.settings.update_status) {
+            // Two changes that came together were dealt with together.
+            State::Settled => return None,
+            State::TargetEdited => {
+                let (wait, war) = self.brake(key, &known);
+                if !wait.is_zero() {
+                    // The Secret is not what the object asks for while it waits, and the status says so.
+                    if !war || known.is_failing() {
+                        return Some(wait);
+                    }
+                    contested = Some(wait);
+                }
+            }
+            State::Failed | State::Changed | State::TargetGone => {}
         }
         self.metrics.unseal_requested();
         tracing::info!(key = %key, "Updating");
         let keys = self.keys.changes().version;
-        let (sealed, outcome) = match self.attempt(key, &known, body).await {
-            Ok(result) => result,
+        let subject = match self.read(key, &known, body).await {
+            Ok(subject) => subject,
             Err(Stop::Gone) => return None,
             Err(Stop::Fetch(error)) => {
                 tracing::error!(key = %key, error = %error, "Error fetching object");
                 self.metrics.unseal_failed(Failure::Fetch, "");
-                let failures = self.count_failure(key, &known);
-                return Some(self.pause(report::Verdict::TryAgain, failures));
+                let unread = known.extra.unread.saturating_add(1);
+                self.index
+                    .update(key, known.uid(), |known| known.extra.unread = unread);
+                return Some(self.pause(report::Verdict::TryAgain, unread));
             }
         };
+        let (sealed, outcome) = match contested {
+            None => self.attempt(key, &known, subject).await,
+            Some(_) => self.contest(key, &known, subject),
+        };
+        let failures = self
+            .index
+            .update(key, known.uid(), |known| {
+                known.extra.unread = 0;
+                known.failures()
+            })
+            .unwrap_or_default();
         let happening = report::happening(&sealed, &outcome);
         tracing::info!(
             "Event(v1.ObjectReference{{Kind:\"SealedSecret\", Namespace:{:?}, Name:{:?}, UID:{:?}, APIVersion:\"bitnami.com/v1alpha1\", ResourceVersion:{:?}, FieldPath:\"\"}}): type: '{}' reason: '{}' {}",
             key.namespace,
             key.name,
-            known.uid,
+            known.uid(),
             sealed
                 .metadata
                 .resource_version
@@ -479,32 +636,38 @@ impl Reconciler for SealedSecrets {
             happening.reason,
             happening.message,
         );
-        let instance = index::instance(&sealed);
-        // Counted before it is told: a key that comes from now on finds the object among those that fail.
-        let failures = outcome
-            .as_ref()
-            .err()
-            .map(|_| self.count_failure(key, &known));
+        let instance = subject::instance(&sealed.metadata);
         let ((), told) = tokio::join!(
             action::emit(&self.api, &self.recorder, &happening),
             self.tell(key, sealed, &outcome),
         );
         self.show(key, &instance, outcome.is_ok());
-        let Err(problem) = outcome else {
-            return (!told).then(|| UNTOLD + jitter(UNTOLD));
+        if let Err(problem) = &outcome {
+            self.metrics.unseal_failed(problem.failure, &key.namespace);
+        }
+        match told {
+            Told::Overtaken => return Some(OVERTAKEN),
+            Told::No if outcome.is_ok() => return Some(UNTOLD + jitter(UNTOLD)),
+            // What came meanwhile has queued the key too; this makes sure.
+            Told::Yes if self.is_unsettled(key) => return Some(Duration::ZERO),
+            Told::Yes | Told::No => {}
+        }
+        let wait = match &outcome {
+            Ok(_) => return None,
+            Err(_) if contested.is_some() => return contested,
+            Err(problem) if self.keys.changes().version == keys => {
+                self.pause(problem.verdict, failures)
+            }
+            // The key that came while this attempt was under way may open it.
+            Err(_) => Duration::ZERO,
         };
-        self.metrics.unseal_failed(problem.failure, &key.namespace);
-        let failures = failures.unwrap_or_default();
-        let wait = match self.keys.changes().version == keys {
-            true => self.pause(problem.verdict, failures),
-            // The one that came while this attempt was under way may open it.
-            false => Duration::ZERO,
-        };
-        let message = match failures > self.settings.quick_retries {
-            false => "Error updating, will retry",
-            true => "Error updating, will retry slowly",
-        };
-        tracing::error!(key = %key, error = problem.text, "{message}");
+        if let Err(problem) = outcome {
+            let message = match failures > self.settings.quick_retries {
+                false => "Error updating, will retry",
+                true => "Error updating, will retry slowly",
+            };
+            tracing::error!(key = %key, error = problem.text, "{message}");
+        }
         Some(wait)
     }
 
@@ -516,11 +679,20 @@ impl Reconciler for SealedSecrets {
 }
 
 impl SealedSecrets {
-    fn count_failure(&self, key: &Key, known: &Known) -> u32 {
-        let failures = known.failures.saturating_add(1);
-        self.index
-            .update(key, &known.uid, |known| known.failures = failures);
-        failures
+    /// Ends an attempt before it begins, because another writer keeps changing the target.
+    fn contest(&self, key: &Key, known: &Known, subject: Subject) -> (SealedSecret, Outcome) {
+        let target = match known.target() {
+            Target::Present { version, .. } => Some(version.clone()),
+            Target::Unknown | Target::Absent { .. } => None,
+        };
+        let ended = Ended::Failed {
+            count: 1,
+            looked_at: Some(target),
+        };
+        self.index.update(key, known.uid(), |known| {
+            known.finish(subject.seen, ended);
+        });
+        (subject.sealed, Err(Problem::contested()))
     }
 
     fn pause(&self, verdict: report::Verdict, failures: u32) -> Duration {

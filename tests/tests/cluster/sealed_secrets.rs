@@ -18,11 +18,15 @@ mod kseal;
 mod kubeseal;
 #[path = "sealed_secrets/leader.rs"]
 mod leader;
+#[path = "sealed_secrets/oracle.rs"]
+mod oracle;
 #[path = "sealed_secrets/rig.rs"]
 mod rig;
 #[path = "sealed_secrets/storms.rs"]
 mod storms;
 #[path = "sealed_secrets/takeover.rs"]
 mod takeover;
+#[path = "sealed_secrets/updates.rs"]
+mod updates;
 #[path = "sealed_secrets/wire.rs"]
 mod wire;

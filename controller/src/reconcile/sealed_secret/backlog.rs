@@ -15,8 +15,10 @@ use sealwright_resources::sealed_secret::SealedSecret;
 use tokio::sync::Notify;
 
 use super::SealedSecrets;
-use super::index::Key;
-use super::watch::{PAGE, api_of, key_of};
+use super::subject::key_of_read;
+use super::watch::{PAGE, api_of};
+use crate::frame::index::Key;
+use crate::frame::read::Read;
 use crate::queue::Urgency;
 
 /// Fewer than these are read one by one.
@@ -25,20 +27,20 @@ const MANY: usize = 50;
 /// Objects that were read and wait to be worked on.
 #[derive(Default)]
 pub(super) struct Bodies {
-    kept: Mutex<HashMap<Key, SealedSecret>>,
+    kept: Mutex<HashMap<Key, Read<SealedSecret>>>,
     taken: Notify,
 }
 
 impl Bodies {
     /// Hands out the object of a key, if it was read.
-    pub(super) fn take(&self, key: &Key) -> Option<SealedSecret> {
+    pub(super) fn take(&self, key: &Key) -> Option<Read<SealedSecret>> {
         let taken = self.with(|kept| kept.remove(key))?;
         self.taken.notify_one();
         Some(taken)
     }
 
     /// Keeps an object that the watch showed, as long as there are only few.
-    pub(super) fn keep_one(&self, key: &Key, sealed: SealedSecret) {
+    pub(super) fn keep_one(&self, key: &Key, sealed: Read<SealedSecret>) {
         self.with(|kept| {
             if kept.len() < PAGE as usize {
                 kept.insert(key.clone(), sealed);
@@ -52,7 +54,7 @@ impl Bodies {
         self.taken.notify_one();
     }
 
-    fn keep(&self, key: Key, sealed: SealedSecret) {
+    fn keep(&self, key: Key, sealed: Read<SealedSecret>) {
         self.with(|kept| kept.insert(key, sealed));
     }
 
@@ -64,7 +66,7 @@ impl Bodies {
         self.taken.notify_one();
     }
 
-    fn with<T>(&self, change: impl FnOnce(&mut HashMap<Key, SealedSecret>) -> T) -> T {
+    fn with<T>(&self, change: impl FnOnce(&mut HashMap<Key, Read<SealedSecret>>) -> T) -> T {
         change(&mut self.kept.lock().expect("no holder panics"))
     }
 }
@@ -78,7 +80,7 @@ pub(super) async fn feed(this: &SealedSecrets, namespace: Option<&str>, work: Ve
         return;
     }
     let mut waiting: HashSet<Key> = work.into_iter().collect();
-    let api = api_of::<SealedSecret>(this, namespace);
+    let api = api_of::<Read<SealedSecret>>(this, namespace);
     let mut params = ListParams {
         label_selector: Some(this.settings.label_selector.clone()).filter(|text| !text.is_empty()),
         limit: Some(PAGE),
@@ -93,7 +95,7 @@ pub(super) async fn feed(this: &SealedSecrets, namespace: Option<&str>, work: Ve
             }
         };
         for sealed in page.items {
-            let key = key_of(&sealed.metadata);
+            let key = key_of_read(&sealed);
             if waiting.remove(&key) && this.is_unsettled(&key) {
                 this.bodies.keep(key.clone(), sealed);
                 this.queue.add(key, Urgency::Backlog);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_resources::plain_secret::PlainSecret;
-use sealwright_resources::sealed_secret::{MANAGED_ANNOTATION, PATCH_ANNOTATION};
+use sealwright_resources::sealed_secret::{KIND, MANAGED_ANNOTATION, PATCH_ANNOTATION};
 
 /// The type of a Secret that does not say; the API server fills it in.
 const DEFAULT_KIND: &str = "Opaque";
@@ -74,6 +74,17 @@ pub(super) fn is_ours(metadata: &ObjectMeta, uid: &str) -> bool {
 /// Tells whether a Secret with this metadata comes back when it is deleted (C48).
 pub(super) fn is_reclaimed(metadata: &ObjectMeta, uid: &str) -> bool {
     is_controlled_by(metadata, uid) || is_true(metadata, MANAGED_ANNOTATION)
+}
+
+/// Returns true if a Secret that was deleted is one to put there again, or one whose place is free now: a Secret of a
+/// SealedSecret that had the same name and was deleted is taken away by the garbage collector.
+pub(super) fn makes_room(metadata: &ObjectMeta, uid: &str) -> bool {
+    let of_namesake = owners(metadata).iter().any(|owner| {
+        owner.controller == Some(true)
+            && owner.kind == KIND
+            && Some(&owner.name) == metadata.name.as_ref()
+    });
+    of_namesake || is_reclaimed(metadata, uid)
 }
 
 /// Merges into a Secret that is only patched; nothing is ever removed from it.

@@ -23,6 +23,7 @@ use sealwright_resources::sealed_secret::{SealedSecret, SealedSecretStatus};
 use sha2::{Digest as _, Sha256};
 
 use crate::action::Version;
+use crate::frame::tracked::Digest;
 
 /// Condition that carries the proof.
 pub(super) const APPLIED: &str = "Applied";
@@ -30,29 +31,23 @@ pub(super) const APPLIED: &str = "Applied";
 pub(super) const REASON: &str = "SecretWritten";
 const FORMAT: &str = "v1";
 
-/// A digest of all that decides what Secret comes out of an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Digest([u8; 32]);
-
-impl Digest {
-    /// Digests an object; `accept_deprecated_data` is the flag, which also decides.
-    pub(super) fn of(sealed: &SealedSecret, accept_deprecated_data: bool) -> Self {
-        let metadata = &sealed.metadata;
-        let mut hash = Sha256::new();
-        for part in [
-            metadata.uid.as_deref().unwrap_or_default(),
-            metadata.namespace.as_deref().unwrap_or_default(),
-            metadata.name.as_deref().unwrap_or_default(),
-            &Scope::of(metadata).to_string(),
-            if accept_deprecated_data { "1" } else { "0" },
-        ] {
-            hash.update(part.len().to_be_bytes());
-            hash.update(part);
-        }
-        // Maps are sorted, so the same spec has the same text.
-        hash.update(serde_json::to_vec(&sealed.spec).expect("a spec is JSON"));
-        Self(hash.finalize().into())
+/// Digests all that decides what Secret comes out of an object; `accept_deprecated_data` is the flag, which also decides.
+pub(super) fn digest(sealed: &SealedSecret, accept_deprecated_data: bool) -> Digest {
+    let metadata = &sealed.metadata;
+    let mut hash = Sha256::new();
+    for part in [
+        metadata.uid.as_deref().unwrap_or_default(),
+        metadata.namespace.as_deref().unwrap_or_default(),
+        metadata.name.as_deref().unwrap_or_default(),
+        &Scope::of(metadata).to_string(),
+        if accept_deprecated_data { "1" } else { "0" },
+    ] {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
     }
+    // Maps are sorted, so the same spec has the same text.
+    hash.update(serde_json::to_vec(&sealed.spec).expect("a spec is JSON"));
+    Digest(hash.finalize().into())
 }
 
 /// What a condition claims.
@@ -171,7 +166,7 @@ mod tests {
     }
 
     fn digest(change: impl FnOnce(&mut serde_json::Value)) -> Digest {
-        Digest::of(&object(change), true)
+        super::digest(&object(change), true)
     }
 
     fn version(uid: &str, resource_version: &str) -> Version {
@@ -200,7 +195,7 @@ mod tests {
             plain,
             digest(|json| json["spec"]["template"]["type"] = "T".into())
         );
-        assert_ne!(plain, Digest::of(&object(|_| {}), false));
+        assert_ne!(plain, super::digest(&object(|_| {}), false));
     }
 
     #[test]

@@ -89,6 +89,31 @@ impl Problem {
         }
     }
 
+    /// The object cannot be read; `text` names the field and no value.
+    pub(super) fn unreadable(text: String) -> Self {
+        Self {
+            failure: Failure::Unreadable,
+            verdict: Verdict::Wait,
+            reason: "Unreadable",
+            event_reason: "ErrUnsealFailed",
+            event_text: format!("Failed to unseal: {text}"),
+            text,
+        }
+    }
+
+    /// Another writer keeps changing the Secret.
+    pub(super) fn contested() -> Self {
+        let text = "another writer keeps changing the Secret: it is put back after a pause";
+        Self {
+            failure: Failure::Update,
+            verdict: Verdict::TryAgain,
+            text: text.to_owned(),
+            reason: "Contested",
+            event_reason: "ErrUpdateFailed",
+            event_text: text.to_owned(),
+        }
+    }
+
     /// A fault of this program.
     pub(super) fn internal(text: String) -> Self {
         Self {

@@ -5,15 +5,18 @@ use std::sync::Arc;
 use futures::stream::FuturesUnordered;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Secret;
+use kube::Resource;
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watcher};
 use sealwright_resources::sealed_secret::SealedSecret;
 use tokio::sync::{mpsc, watch};
 
-use super::index::{Key, Wanted};
+use super::subject::{key_of, key_of_read};
 use super::{SealedSecrets, backlog, plan};
 use crate::action::Version;
+use crate::frame::index::Key;
+use crate::frame::read::Read;
 use crate::queue::Urgency;
 use crate::watch_log::WatchLog;
 
@@ -94,7 +97,7 @@ async fn watch_sealed(this: &SealedSecrets, namespace: Option<&str>, listed: &wa
         label_selector: Some(this.settings.label_selector.clone()).filter(|text| !text.is_empty()),
         ..watcher::Config::default().page_size(PAGE)
     };
-    let mut events = stream::<SealedSecret>(this, namespace, config);
+    let mut events = stream::<Read<SealedSecret>>(this, namespace, config);
     let mut log = WatchLog::new("SealedSecrets", this.metrics.watches());
     let mut began = 0;
     while let Some(event) = events.next().await {
@@ -108,10 +111,10 @@ async fn watch_sealed(this: &SealedSecrets, namespace: Option<&str>, listed: &wa
             }
             Ok(watcher::Event::Init) => began = this.index.begin_listing(),
             Ok(watcher::Event::InitApply(sealed)) => {
-                let (key, wanted) = this.index.see(&sealed);
+                let key = key_of_read(&sealed);
                 // The first listing is judged as a whole when the Secrets are known too.
-                if *listed.borrow() {
-                    this.want(key, wanted);
+                if this.see(&key, &sealed) && *listed.borrow() {
+                    this.queue.add(key, Urgency::Now);
                 }
             }
             Ok(watcher::Event::InitDone) => {
@@ -121,20 +124,19 @@ async fn watch_sealed(this: &SealedSecrets, namespace: Option<&str>, listed: &wa
                 listed.send_replace(true);
             }
             Ok(watcher::Event::Apply(sealed)) => {
-                let (key, wanted) = this.index.see(&sealed);
-                if wanted == Wanted::No {
+                let key = key_of_read(&sealed);
+                if this.see(&key, &sealed) {
+                    this.bodies.keep_one(&key, sealed);
+                    this.queue.add(key, Urgency::Now);
+                } else {
                     tracing::debug!(
                         "sealed-secret" = %key,
                         "update suppressed, no changes in spec"
                     );
                 }
-                if wanted == Wanted::Yes(Urgency::Now) {
-                    this.bodies.keep_one(&key, sealed);
-                }
-                this.want(key, wanted);
             }
             Ok(watcher::Event::Delete(sealed)) => {
-                let key = key_of(&sealed.metadata);
+                let key = key_of_read(&sealed);
                 if this.index.remove(&key) {
                     this.queue.add(key, Urgency::Now);
                 }
@@ -153,9 +155,9 @@ async fn watch_targets(
         return;
     }
     let config = watcher::Config::default().page_size(METADATA_PAGE);
-    let mut events = stream::<PartialObjectMeta<Secret>>(this, namespace, config);
+    let mut events = stream::<Read<PartialObjectMeta<Secret>>>(this, namespace, config);
     let mut log = WatchLog::new("Secrets", this.metrics.watches());
-    let mut started = false;
+    let (mut started, mut began) = (false, 0);
     while let Some(event) = events.next().await {
         if let Ok(event) = &event {
             log.sees(event);
@@ -170,27 +172,31 @@ async fn watch_targets(
                 }
                 continue;
             }
-            Ok(watcher::Event::Init) => this.index.forget_targets(namespace),
+            Ok(watcher::Event::Init) => began = this.index.begin_listing_targets(),
             Ok(watcher::Event::InitApply(secret) | watcher::Event::Apply(secret)) => {
-                let key = key_of(&secret.metadata);
-                let wanted = this
-                    .index
-                    .see_target(&key, Version::of(&secret.metadata), |uid| {
-                        plan::is_reclaimed(&secret.metadata, uid)
-                    });
-                if started {
-                    this.want(key, wanted);
+                let metadata = secret.meta();
+                let key = key_of(metadata);
+                let wakes = this.index.see_target(&key, Version::of(metadata), |uid| {
+                    plan::is_reclaimed(metadata, uid)
+                });
+                if wakes && started {
+                    this.queue.add(key, Urgency::Now);
                 }
             }
             Ok(watcher::Event::InitDone) => {
+                this.index.end_listing_targets(began, namespace);
                 started = true;
                 let _ = start.send(this.work_to_start(namespace));
             }
             Ok(watcher::Event::Delete(secret)) => {
-                let key = key_of(&secret.metadata);
-                let uid = secret.metadata.uid.as_deref().unwrap_or_default();
-                let wanted = this.index.lose_target(&key, uid);
-                this.want(key, wanted);
+                let metadata = secret.meta();
+                let key = key_of(metadata);
+                let wakes = this.index.lose_target(&key, &Version::of(metadata), |uid| {
+                    plan::makes_room(metadata, uid)
+                });
+                if wakes {
+                    this.queue.add(key, Urgency::Now);
+                }
             }
         }
     }
@@ -200,13 +206,6 @@ fn is_forbidden(error: &watcher::Error) -> bool {
     matches!(
         error,
         watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403
-    )
-}
-
-pub(super) fn key_of(metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> Key {
-    Key::new(
-        metadata.namespace.as_deref().unwrap_or_default(),
-        metadata.name.as_deref().unwrap_or_default(),
     )
 }
 

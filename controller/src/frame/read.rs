@@ -1,0 +1,207 @@
+//! Objects that are read one by one: one that cannot be read costs the others of a list or a watch nothing.
+
+use std::borrow::Cow;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+
+use super::tracked::Digest;
+
+/// An object of a list, of a watch or of an answer, or why it cannot be read.
+///
+/// A status that cannot be read counts as none: it is ours to write, and is written again.
+#[derive(Debug, Clone)]
+pub(crate) struct Read<K>(pub(crate) Result<K, Unreadable>);
+
+/// An object that cannot be read. Its text names the field, never a value.
+#[derive(Debug, Clone, Error)]
+#[error("{fault}")]
+pub(crate) struct Unreadable {
+    /// Its metadata, which the API server has checked.
+    pub(crate) metadata: ObjectMeta,
+    /// What cannot be read, and what was expected there.
+    fault: String,
+    /// A digest of everything but metadata and status.
+    pub(crate) digest: Digest,
+    /// Its status as it lies there.
+    pub(crate) status: Option<Value>,
+}
+
+impl<K: DeserializeOwned> Read<K> {
+    /// Reads the JSON text of one object; fails only if it is no JSON object with metadata.
+    pub(crate) fn from_json(text: &str) -> Result<Self, serde_json::Error> {
+        match serde_json::from_str(text) {
+            Ok(object) => Ok(Self(Ok(object))),
+            Err(_) => Self::from_faulty(text),
+        }
+    }
+
+    fn from_faulty(text: &str) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Object {
+            metadata: ObjectMeta,
+        }
+        let mut value: Value = serde_json::from_str(text)?;
+        let status = value.as_object_mut().and_then(|all| all.remove("status"));
+        let fault = match serde_path_to_error::deserialize(&value) {
+            Ok(object) => return Ok(Self(Ok(object))),
+            Err(error) => fault(&error),
+        };
+        let Object { metadata } = serde_json::from_str(text)?;
+        if let Some(all) = value.as_object_mut() {
+            all.remove("metadata");
+        }
+        Ok(Self(Err(Unreadable {
+            metadata,
+            fault,
+            digest: Digest(Sha256::digest(value.to_string()).into()),
+            status,
+        })))
+    }
+}
+
+/// Names the field and what was expected; the library's own text quotes the value, which may be a secret.
+fn fault(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+    let path = error.path().to_string();
+    let text = error.inner().to_string();
+    let expected = text
+        .rsplit_once(", expected ")
+        .map(|(_, expected)| expected);
+    match (text.starts_with("missing field "), expected) {
+        (true, _) => format!("{path}: {text}"),
+        (false, Some(expected)) => format!("{path} cannot be read: expected {expected}"),
+        (false, None) => format!("{path} cannot be read"),
+    }
+}
+
+impl<'de, K: DeserializeOwned> Deserialize<'de> for Read<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        Self::from_json(text.get()).map_err(serde::de::Error::custom)
+    }
+}
+
+impl<K: Resource> Resource for Read<K> {
+    type DynamicType = K::DynamicType;
+    type Scope = K::Scope;
+
+    fn kind(kind: &Self::DynamicType) -> Cow<'_, str> {
+        K::kind(kind)
+    }
+
+    fn group(kind: &Self::DynamicType) -> Cow<'_, str> {
+        K::group(kind)
+    }
+
+    fn version(kind: &Self::DynamicType) -> Cow<'_, str> {
+        K::version(kind)
+    }
+
+    fn plural(kind: &Self::DynamicType) -> Cow<'_, str> {
+        K::plural(kind)
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        self.0
+            .as_ref()
+            .map_or_else(|fault| &fault.metadata, K::meta)
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        self.0
+            .as_mut()
+            .map_or_else(|fault| &mut fault.metadata, K::meta_mut)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sealwright_resources::sealed_secret::SealedSecret;
+    use serde_json::json;
+
+    use super::*;
+
+    fn sealed(change: impl FnOnce(&mut Value)) -> Value {
+        let mut sealed = json!({
+            "apiVersion": "bitnami.com/v1alpha1",
+            "kind": "SealedSecret",
+            "metadata": {"name": "a", "namespace": "ns", "uid": "u", "resourceVersion": "7"},
+            "spec": {"encryptedData": {"k": "v"}},
+            "status": {"conditions": []},
+        });
+        change(&mut sealed);
+        sealed
+    }
+
+    fn read(value: &Value) -> Result<SealedSecret, Unreadable> {
+        Read::from_json(&value.to_string()).unwrap().0
+    }
+
+    #[test]
+    fn a_fault_names_the_field_and_never_the_value() {
+        for (metadata, expected) in [
+            (
+                json!({"generation": "tops, expected ecret"}),
+                "spec.template.metadata.generation cannot be read: expected i64",
+            ),
+            (
+                json!({"ownerReferences": 5}),
+                "spec.template.metadata.ownerReferences cannot be read: expected a sequence",
+            ),
+        ] {
+            let value = sealed(|value| value["spec"]["template"] = json!({"metadata": metadata}));
+            let fault = read(&value).unwrap_err();
+            assert_eq!(fault.to_string(), expected);
+            assert_eq!(fault.metadata.name.as_deref(), Some("a"));
+        }
+    }
+
+    #[test]
+    fn one_faulty_object_costs_a_list_and_a_watch_nothing_else() {
+        let faulty = sealed(|value| value["spec"]["template"] = json!(["topsecret"]));
+        let list = json!({
+            "apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecretList",
+            "metadata": {"resourceVersion": "9"},
+            "items": [sealed(|_| {}), faulty, sealed(|_| {})],
+        });
+        let list: kube::core::ObjectList<Read<SealedSecret>> =
+            serde_json::from_str(&list.to_string()).unwrap();
+        let read: Vec<_> = list.items.iter().map(|read| read.0.is_ok()).collect();
+        assert_eq!(read, [true, false, true]);
+        let event = json!({"type": "MODIFIED", "object": faulty}).to_string();
+        let event: kube::core::WatchEvent<Read<SealedSecret>> =
+            serde_json::from_str(&event).unwrap();
+        let kube::core::WatchEvent::Modified(read) = event else {
+            panic!("another event");
+        };
+        assert!(!format!("{read:?}").contains("topsecret"));
+        assert_eq!(read.meta().resource_version.as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn a_status_that_cannot_be_read_counts_as_none() {
+        let value = sealed(|value| value["status"] = json!({"observedGeneration": "x"}));
+        assert_eq!(read(&value).unwrap().status, None);
+    }
+
+    #[test]
+    fn the_digest_of_a_faulty_object_follows_what_it_asks_for_only() {
+        let faulty = |version: &str, template: Value, status: Value| {
+            let value = sealed(|value| {
+                value["metadata"]["resourceVersion"] = version.into();
+                value["spec"]["template"] = template;
+                value["status"] = status;
+            });
+            read(&value).unwrap_err().digest
+        };
+        let first = faulty("7", json!([1]), json!({}));
+        assert_eq!(first, faulty("8", json!([1]), json!({"conditions": []})));
+        assert_ne!(first, faulty("8", json!([2]), json!({})));
+    }
+}

@@ -10,14 +10,16 @@ use hyper::Method;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_resources::plain_secret::PlainSecret;
-use sealwright_resources::sealed_secret::{API_VERSION, KIND, SealedSecret, SealedSecretStatus};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::api::{Api, ApiError};
-use crate::event::{Happening, Recorder};
+use crate::frame::event::{Event, Recorder};
+use crate::frame::index::Key;
+use crate::frame::kind::key_of;
 
 /// Who we are in `managedFields`. What we write has only fields that we know, so the server need not look for others,
 /// which costs it another reading of each body.
@@ -71,36 +73,55 @@ pub(crate) async fn delete_secret(api: &Api, namespace: &str, name: &str) -> Res
     }
 }
 
-/// Writes the status of the SealedSecret of the resource version in its metadata.
-pub(crate) async fn set_status(
+/// Writes the status of the object with this metadata, if it still has this resource version.
+pub(crate) async fn set_status<K, S>(
     api: &Api,
-    sealed: &SealedSecret,
-    status: &SealedSecretStatus,
-) -> Result<Version, ApiError> {
-    let namespace = sealed.metadata.namespace.as_deref().unwrap_or_default();
-    let name = sealed.metadata.name.as_deref().unwrap_or_default();
-    let path = format!("{}/status?{MANAGER}", sealed_secret(namespace, name));
+    metadata: &ObjectMeta,
+    status: &S,
+) -> Result<Version, ApiError>
+where
+    K: Resource<DynamicType = ()>,
+    S: Serialize + Sync,
+{
+    let path = format!("{}/status?{MANAGER}", path_of::<K>(&key_of(metadata)));
     // A write to the status subresource takes the status alone; the version makes it conditional.
     let body = json!({
-        "apiVersion": API_VERSION,
-        "kind": KIND,
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
         "metadata": {
-            "name": name,
-            "namespace": namespace,
-            "uid": sealed.metadata.uid,
-            "resourceVersion": sealed.metadata.resource_version,
+            "name": metadata.name,
+            "namespace": metadata.namespace,
+            "uid": metadata.uid,
+            "resourceVersion": metadata.resource_version,
         },
         "status": status,
     });
     written(api, Method::PUT, &path, &bytes(&body)).await
 }
 
-/// Tells the users of an object what happened; an event that cannot be written is only logged.
-pub(crate) async fn emit(api: &Api, recorder: &Recorder, happening: &Happening) {
-    let Some(write) = recorder.write(happening, Timestamp::now()) else {
+/// Changes the metadata of the object of this key by a merge patch: finalizers, labels, annotations.
+///
+/// With a resource version in the patch, only that version is changed.
+#[allow(dead_code, reason = "SealedSecrets have no finalizers")]
+pub(crate) async fn patch_metadata<K: Resource<DynamicType = ()>>(
+    api: &Api,
+    key: &Key,
+    metadata: serde_json::Value,
+) -> Result<ObjectMeta, ApiError> {
+    let path = format!("{}?{MANAGER}", path_of::<K>(key));
+    let body = bytes(&json!({ "metadata": metadata }));
+    let answer = api
+        .call(Method::PATCH, &path, METADATA, Some(&body))
+        .await?;
+    metadata_of(&answer)
+}
+
+/// Writes an event, unless the object has had enough of them; one that cannot be written is only logged.
+pub(crate) async fn emit(api: &Api, recorder: &Recorder, event: &Event) {
+    let Some(write) = recorder.write(event, Timestamp::now()) else {
         return;
     };
-    let mut namespace = happening.namespace.as_str();
+    let mut namespace = event.namespace.as_str();
     if namespace.is_empty() {
         namespace = "default";
     }
@@ -123,7 +144,7 @@ pub(crate) async fn emit(api: &Api, recorder: &Recorder, happening: &Happening) 
         other => other,
     };
     if let Err(error) = result {
-        tracing::warn!(reason = happening.reason, error = %error, "cannot write an event");
+        tracing::warn!(reason = event.reason, error = %error, "cannot write an event");
     }
 }
 
@@ -181,9 +202,10 @@ pub(crate) fn secrets(namespace: &str) -> String {
     format!("/api/v1/namespaces/{namespace}/secrets")
 }
 
-/// The path of a SealedSecret.
-pub(crate) fn sealed_secret(namespace: &str, name: &str) -> String {
-    format!("/apis/bitnami.com/v1alpha1/namespaces/{namespace}/sealedsecrets/{name}")
+/// The path of an object.
+pub(crate) fn path_of<K: Resource<DynamicType = ()>>(key: &Key) -> String {
+    let namespace = Some(&*key.namespace).filter(|name| !name.is_empty());
+    format!("{}/{}", K::url_path(&(), namespace), key.name)
 }
 
 /// The path of the Leases of a namespace.
@@ -207,7 +229,7 @@ async fn written(
 }
 
 /// Reads the metadata of an answer and nothing else of it.
-fn metadata_of(answer: &SecretBytes) -> Result<ObjectMeta, ApiError> {
+pub(crate) fn metadata_of(answer: &SecretBytes) -> Result<ObjectMeta, ApiError> {
     #[derive(Deserialize)]
     struct Object {
         metadata: ObjectMeta,

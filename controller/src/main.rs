@@ -3,7 +3,6 @@
 
 mod action;
 mod api;
-mod event;
 mod flags;
 mod frame;
 mod http_api;
@@ -13,10 +12,8 @@ mod log;
 mod metrics;
 mod pool;
 mod program;
-mod queue;
 mod reconcile;
 mod server;
-mod watch_log;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -11,15 +11,18 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::api::Api;
-use crate::event::Recorder;
 use crate::flags::Flags;
+use crate::frame::dependents::Dependents;
+use crate::frame::event::Recorder;
+use crate::frame::kind::Shared;
+use crate::frame::{self, AnyKind};
 use crate::http_api::HttpApi;
 use crate::keys::SealingKeys;
 use crate::leader::{Candidate, ElectionSettings};
 use crate::metrics::{KeyMetrics, Metrics};
 use crate::pool::Pool;
 use crate::reconcile::sealed_secret::{self, SealedSecrets};
-use crate::reconcile::{self, Reconciler as _, sealing_key};
+use crate::reconcile::sealing_key;
 use crate::server;
 
 /// Objects worked on at a time; most of that time is waiting for the API server.
@@ -82,7 +85,12 @@ pub(crate) async fn run(flags: Flags) -> Result<(), StartError> {
     let metrics = Arc::new(Metrics::new(flags.metrics_omit_secret_labels));
     let keys = Arc::new(SealingKeys::new());
     let pool = Arc::new(Pool::start());
-    let recorder = Arc::new(Recorder::default());
+    let shared = Shared {
+        api: Arc::clone(&api),
+        recorder: Arc::new(Recorder::default()),
+        dependents: Arc::new(Dependents::default()),
+        watches: Arc::clone(metrics.watches()),
+    };
     let http_api = Arc::new(HttpApi::new(
         Arc::clone(&keys),
         Arc::clone(&pool),
@@ -102,7 +110,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), StartError> {
     let key_watch = tokio::spawn(sealing_key::watch(
         Arc::clone(&settings),
         Arc::clone(&api),
-        Arc::clone(&recorder),
+        Arc::clone(&shared.recorder),
         Arc::clone(&keys),
         Arc::clone(metrics.watches()),
     ));
@@ -147,7 +155,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), StartError> {
         flags.additional_namespaces.clone(),
     ));
 
-    let reconciler = Arc::new(SealedSecrets::new(
+    let kinds: Vec<Arc<dyn AnyKind>> = vec![Arc::new(SealedSecrets::new(
         sealed_secret::Settings {
             namespaces: namespaces(&flags, &namespace),
             label_selector: flags.label_selector.clone(),
@@ -156,18 +164,23 @@ pub(crate) async fn run(flags: Flags) -> Result<(), StartError> {
             skip_recreate: flags.skip_recreate,
             delete_ourselves: flags.old_gc_behavior,
             quick_retries: flags.max_unseal_retries,
+            workers: WORKERS,
         },
-        api,
+        shared.clone(),
         keys,
         pool,
         Arc::clone(&metrics),
-        recorder,
-    ));
+    ))];
     metrics.show_queues({
-        let reconciler = Arc::clone(&reconciler);
-        move || vec![("SealedSecret", reconciler.queue().depth())]
+        let kinds = kinds.clone();
+        move || {
+            kinds
+                .iter()
+                .map(|kind| (kind.name(), kind.depth()))
+                .collect()
+        }
     });
-    reconcile::run(reconciler, WORKERS, leading, stop).await;
+    frame::run(kinds, shared, leading, stop).await;
 
     tracing::info!("Shutting down controller");
     for task in [key_watch, renewal, readiness] {
@@ -183,20 +196,33 @@ pub(crate) async fn run(flags: Flags) -> Result<(), StartError> {
 
 /// The custom resource definitions as YAML.
 pub(crate) fn custom_resource_definitions() -> String {
-    let crd = custom_resource_definition();
-    let yaml = serde_saphyr::to_string(&crd).expect("a CRD is YAML");
-    format!("---\n{}\n", yaml.trim_end())
+    let all = [custom_resource_definition()];
+    all.iter()
+        .map(|crd| {
+            let yaml = serde_saphyr::to_string(crd).expect("a CRD is YAML");
+            format!("---\n{}\n", yaml.trim_end())
+        })
+        .collect()
 }
 
 async fn client(flags: &Flags) -> Result<Client, StartError> {
-    let mut config = match flags.kubeconfig.as_str() {
+    // The flag, then the variable, then the pod's own account.
+    let path = match flags.kubeconfig.as_str() {
+        "" => std::env::var("KUBECONFIG").unwrap_or_default(),
+        path => path.to_owned(),
+    };
+    let mut config = match path.as_str() {
         "" => Config::incluster().map_err(StartError::Cluster)?,
         path => {
             let failed = |source| StartError::Kubeconfig {
                 path: path.to_owned(),
                 source,
             };
-            let file = Kubeconfig::read_from(path).map_err(failed)?;
+            let file = match flags.kubeconfig.is_empty() {
+                // The variable may name several files.
+                true => Kubeconfig::from_env().map_err(failed)?.unwrap_or_default(),
+                false => Kubeconfig::read_from(path).map_err(failed)?,
+            };
             Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
                 .await
                 .map_err(failed)?

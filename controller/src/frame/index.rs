@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use super::tracked::{Seen, Target, Tracked};
+use super::tracked::{Seen, Target, TargetName, Tracked};
 use crate::action::Version;
 
 /// Namespace and name of an object; an object without a namespace has an empty one.
@@ -44,6 +44,8 @@ pub(crate) struct Index<E> {
 
 struct Inner<E> {
     objects: HashMap<Key, Tracked<E>>,
+    /// The objects that write a Secret of another name, by that Secret.
+    writers: HashMap<Key, Vec<Key>>,
     listing: u64,
     target_listing: u64,
 }
@@ -55,6 +57,7 @@ impl<E: Clone + Default> Index<E> {
             statuses,
             inner: Mutex::new(Inner {
                 objects: HashMap::new(),
+                writers: HashMap::new(),
                 listing: 0,
                 target_listing: 0,
             }),
@@ -71,31 +74,43 @@ impl<E: Clone + Default> Index<E> {
 
     /// Takes note of an object as it is now; returns true if that asks for work.
     ///
-    /// `note` completes what its kind remembers, and is told whether the object is new or has changed in what decides.
+    /// `target` is the Secret that it writes. `note` completes what its kind remembers, and is told whether the object is new
+    /// or has changed in what decides.
     pub(crate) fn see(
         &self,
         key: &Key,
         uid: &str,
         seen: Seen,
+        target: Option<&str>,
         note: impl FnOnce(&mut E, bool),
     ) -> bool {
+        let target = match target {
+            None => TargetName::None,
+            Some(name) if *name == *key.name => TargetName::Same,
+            Some(name) => TargetName::Other(name.into()),
+        };
         self.with(|inner| {
             let listing = inner.listing;
+            inner.note_writer(key, &target);
             match inner.objects.get_mut(key) {
                 Some(known) if known.uid() == uid => {
                     known.listing = listing;
                     let changed = known.observed().digest != seen.digest;
                     note(&mut known.extra, changed);
+                    known.rename_target(target);
                     known.observe(seen, self.statuses)
                 }
                 // Another object of the same name: what was known of the old one says nothing, but its target is still there.
                 before => {
-                    let (target, target_listing) = before.map_or((Target::Unknown, 0), |known| {
-                        (known.target().clone(), known.target_listing)
-                    });
+                    let (there, target_listing) = before
+                        .filter(|known| known.target_name == target)
+                        .map_or((Target::Unknown, 0), |known| {
+                            (known.target().clone(), known.target_listing)
+                        });
                     let mut extra = E::default();
                     note(&mut extra, true);
-                    let mut known = Tracked::new(uid.to_owned(), seen, target, extra);
+                    let mut known = Tracked::new(uid.to_owned(), seen, there, extra);
+                    known.target_name = target;
                     known.listing = listing;
                     known.target_listing = target_listing;
                     inner.objects.insert(key.clone(), known);
@@ -115,7 +130,7 @@ impl<E: Clone + Default> Index<E> {
                 .map(|(key, _)| key.clone())
                 .collect();
             for key in &gone {
-                inner.objects.remove(key);
+                inner.remove(key);
             }
             gone
         })
@@ -123,7 +138,7 @@ impl<E: Clone + Default> Index<E> {
 
     /// Forgets an object that is gone; returns true if it was known.
     pub(crate) fn remove(&self, key: &Key) -> bool {
-        self.with(|inner| inner.objects.remove(key).is_some())
+        self.with(|inner| inner.remove(key))
     }
 
     /// Starts a listing of targets; one that it does not show is gone when it [ends](Self::end_listing_targets).
@@ -134,39 +149,37 @@ impl<E: Clone + Default> Index<E> {
         })
     }
 
-    /// Takes note of a Secret, which may not be the target of anything; returns true if that asks for work.
+    /// Takes note of a Secret, which may not be the target of anything; returns the objects that it asks to be worked on.
     ///
     /// `reclaimed` says whether the Secret comes back when it is deleted, given the uid of the object.
     pub(crate) fn see_target(
         &self,
-        key: &Key,
-        version: Version,
-        reclaimed: impl FnOnce(&str) -> bool,
-    ) -> bool {
+        secret: &Key,
+        version: &Version,
+        reclaimed: impl Fn(&str) -> bool,
+    ) -> Vec<Key> {
         self.with(|inner| {
             let listing = inner.target_listing;
-            let Some(known) = inner.objects.get_mut(key) else {
-                return false;
-            };
-            known.target_listing = listing;
-            let reclaimed = reclaimed(known.uid());
-            known.observe_target(version, reclaimed, self.statuses)
+            inner.wake_writers(secret, |known| {
+                known.target_listing = listing;
+                let reclaimed = reclaimed(known.uid());
+                known.observe_target(version.clone(), reclaimed, self.statuses)
+            })
         })
     }
 
-    /// Takes note that a Secret was deleted, `version` being its last one; returns true if that asks for work.
+    /// Takes note that a Secret was deleted, `version` being its last one; returns the objects that this asks to be worked on.
     pub(crate) fn lose_target(
         &self,
-        key: &Key,
+        secret: &Key,
         version: &Version,
-        reclaimed: impl FnOnce(&str) -> bool,
-    ) -> bool {
+        reclaimed: impl Fn(&str) -> bool,
+    ) -> Vec<Key> {
         self.with(|inner| {
-            let Some(known) = inner.objects.get_mut(key) else {
-                return false;
-            };
-            let reclaimed = reclaimed(known.uid());
-            known.observe_target_gone(version, reclaimed, self.statuses)
+            inner.wake_writers(secret, |known| {
+                let reclaimed = reclaimed(known.uid());
+                known.observe_target_gone(version, reclaimed, self.statuses)
+            })
         })
     }
 
@@ -174,7 +187,10 @@ impl<E: Clone + Default> Index<E> {
     pub(crate) fn end_listing_targets(&self, began: u64, namespace: Option<&str>) {
         self.with(|inner| {
             for (key, known) in &mut inner.objects {
-                if known.target_listing < began && is_in(key, namespace) {
+                if known.target_name != TargetName::None
+                    && known.target_listing < began
+                    && is_in(key, namespace)
+                {
                     known.observe_no_target();
                 }
             }
@@ -194,6 +210,14 @@ impl<E: Clone + Default> Index<E> {
                 }
             }
         });
+    }
+
+    /// Takes note that something that an object reads has changed; returns true if the object is known.
+    pub(crate) fn disturb(&self, key: &Key) -> bool {
+        self.with(|inner| {
+            let known = inner.objects.get_mut(key);
+            known.map(Tracked::disturb).is_some()
+        })
     }
 
     /// The objects that fail, because something changed that may help them.
@@ -227,7 +251,10 @@ impl<E: Clone + Default> Index<E> {
 
     /// Forgets everything.
     pub(crate) fn clear(&self) {
-        self.with(|inner| inner.objects = HashMap::new());
+        self.with(|inner| {
+            inner.objects = HashMap::new();
+            inner.writers = HashMap::new();
+        });
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Inner<E>) -> T) -> T {
@@ -235,6 +262,134 @@ impl<E: Clone + Default> Index<E> {
     }
 }
 
+impl<E> Inner<E> {
+    fn remove(&mut self, key: &Key) -> bool {
+        self.note_writer(key, &TargetName::None);
+        self.objects.remove(key).is_some()
+    }
+
+    /// Remembers which Secret of another name an object writes now.
+    fn note_writer(&mut self, key: &Key, target: &TargetName) {
+        let before = self.objects.get(key).map(|known| &known.target_name);
+        if before == Some(target) {
+            return;
+        }
+        let secret = |name: &Arc<str>| Key {
+            namespace: Arc::clone(&key.namespace),
+            name: Arc::clone(name),
+        };
+        if let Some(TargetName::Other(name)) = before {
+            let secret = secret(name);
+            if let Some(writers) = self.writers.get_mut(&secret) {
+                writers.retain(|writer| writer != key);
+                if writers.is_empty() {
+                    self.writers.remove(&secret);
+                }
+            }
+        }
+        if let TargetName::Other(name) = target {
+            let writers = self.writers.entry(secret(name)).or_default();
+            writers.push(key.clone());
+        }
+    }
+
+    /// Lets the objects that write a Secret take note of it; returns those for which `note` returns true.
+    fn wake_writers(
+        &mut self,
+        secret: &Key,
+        mut note: impl FnMut(&mut Tracked<E>) -> bool,
+    ) -> Vec<Key> {
+        let mut woken = Vec::new();
+        let namesake = self.objects.get_mut(secret);
+        if let Some(known) = namesake.filter(|known| known.target_name == TargetName::Same)
+            && note(known)
+        {
+            woken.push(secret.clone());
+        }
+        for key in self.writers.get(secret).into_iter().flatten() {
+            if let Some(known) = self.objects.get_mut(key)
+                && note(known)
+            {
+                woken.push(key.clone());
+            }
+        }
+        woken
+    }
+}
+
 fn is_in(key: &Key, namespace: Option<&str>) -> bool {
     namespace.is_none_or(|name| *key.namespace == *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tracked::Digest;
+    use super::*;
+
+    fn index() -> Index<()> {
+        Index::new(false)
+    }
+
+    fn see(index: &Index<()>, name: &str, target: Option<&str>) -> bool {
+        let seen = Seen {
+            resource_version: "1".into(),
+            digest: Digest([1; 32]),
+            generation: None,
+            status: 0,
+            surroundings: 0,
+        };
+        index.see(&Key::new("ns", name), "u", seen, target, |(), _| {})
+    }
+
+    fn version(resource_version: &str) -> Version {
+        Version {
+            uid: "s".into(),
+            resource_version: resource_version.into(),
+        }
+    }
+
+    #[test]
+    fn t36_a_listing_finds_what_is_gone() {
+        let index = index();
+        see(&index, "a", None);
+        let began = index.begin_listing();
+        assert_eq!(index.end_listing(began, Some("other")), []);
+        assert_eq!(index.end_listing(began, Some("ns")), [Key::new("ns", "a")]);
+        see(&index, "a", None);
+        let began = index.begin_listing();
+        see(&index, "a", None);
+        assert_eq!(index.end_listing(began, None), []);
+    }
+
+    #[test]
+    fn a_secret_wakes_whatever_writes_it_and_nothing_else() {
+        let index = index();
+        for (name, target) in [
+            ("a", Some("a")),
+            ("b", Some("shared")),
+            ("c", Some("shared")),
+            ("shared", None),
+        ] {
+            see(&index, name, target);
+            let key = Key::new("ns", name);
+            index.update(&key, "u", |known| known.settle_as_observed(version("5")));
+        }
+        let changed = |name: &str, resource_version: &str| {
+            let mut woken =
+                index.see_target(&Key::new("ns", name), &version(resource_version), |_| true);
+            woken.sort();
+            woken
+        };
+        assert_eq!(changed("a", "5"), []);
+        assert_eq!(changed("a", "6"), [Key::new("ns", "a")]);
+        assert_eq!(changed("none", "6"), []);
+        let both = [Key::new("ns", "b"), Key::new("ns", "c")];
+        assert_eq!(changed("shared", "6"), both);
+        // Another target, none, and gone.
+        see(&index, "b", Some("b"));
+        assert_eq!(changed("shared", "7"), [Key::new("ns", "c")]);
+        index.remove(&Key::new("ns", "c"));
+        assert_eq!(changed("shared", "8"), []);
+        index.with(|inner| assert!(inner.writers.is_empty()));
+    }
 }

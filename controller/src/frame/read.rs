@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
+use kube::core::DynamicResourceScope;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -30,7 +31,14 @@ pub(crate) struct Unreadable {
     /// A digest of everything but metadata and status.
     pub(crate) digest: Digest,
     /// Its status as it lies there.
-    pub(crate) status: Option<Value>,
+    status: Option<Value>,
+}
+
+impl Unreadable {
+    /// Its status, if that can be read.
+    pub(crate) fn status<S: DeserializeOwned>(&self) -> Option<S> {
+        serde_json::from_value(self.status.clone()?).ok()
+    }
 }
 
 impl<K: DeserializeOwned> Read<K> {
@@ -89,7 +97,8 @@ impl<'de, K: DeserializeOwned> Deserialize<'de> for Read<K> {
 
 impl<K: Resource> Resource for Read<K> {
     type DynamicType = K::DynamicType;
-    type Scope = K::Scope;
+    /// Whether there is a namespace is for the caller to say.
+    type Scope = DynamicResourceScope;
 
     fn kind(kind: &Self::DynamicType) -> Cow<'_, str> {
         K::kind(kind)

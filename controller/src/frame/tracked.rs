@@ -9,8 +9,10 @@
 //! Watch events may be older than what a worker has read or written meanwhile. Resource versions tell which is newer: an
 //! observation that is older than the version that was worked on is history and asks for nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use crate::action::Version;
@@ -18,6 +20,36 @@ use crate::action::Version;
 /// A digest of everything that decides what an object asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Digest(pub(crate) [u8; 32]);
+
+impl Digest {
+    /// Digests values by their JSON text, in which maps are sorted as their types sort them.
+    #[allow(dead_code, reason = "SealedSecrets digest what the proof covers")]
+    pub(crate) fn of_json(parts: &[&dyn erased::Json]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            let text = part.json();
+            hash.update(text.len().to_be_bytes());
+            hash.update(text);
+        }
+        Self(hash.finalize().into())
+    }
+}
+
+/// What has a JSON text.
+pub(crate) mod erased {
+    /// Anything that can be serialized.
+    #[allow(dead_code, reason = "see above")]
+    pub(crate) trait Json {
+        /// Its JSON text.
+        fn json(&self) -> Vec<u8>;
+    }
+
+    impl<T: serde::Serialize> Json for T {
+        fn json(&self) -> Vec<u8> {
+            serde_json::to_vec(self).expect("an object of Kubernetes is JSON")
+        }
+    }
+}
 
 /// An object as a watch shows it or a request reads it, without its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +59,8 @@ pub(crate) struct Seen {
     pub(crate) generation: Option<i64>,
     /// A [fingerprint](fingerprint) of what the status says.
     pub(crate) status: u64,
+    /// Counts the changes of what the object reads.
+    pub(crate) surroundings: u64,
 }
 
 /// The Secret that an object writes, as the watch of Secrets shows it.
@@ -98,6 +132,17 @@ pub(crate) enum State {
     TargetEdited,
 }
 
+/// The Secret that an object writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum TargetName {
+    /// It writes none.
+    None,
+    /// Its namesake.
+    Same,
+    /// One with another name in its namespace.
+    Other(Arc<str>),
+}
+
 /// How a target that was observed compares with one that was worked on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Compared {
@@ -121,6 +166,9 @@ pub(crate) struct Tracked<E> {
     /// Which version of the target came from which digest, through failures in between.
     applied: Option<(Digest, Version)>,
     edits: Edits,
+    /// How often it could not be read from the API server, in a row.
+    unread: u32,
+    pub(super) target_name: TargetName,
     pub(super) listing: u64,
     pub(super) target_listing: u64,
     /// What only its kind knows.
@@ -137,6 +185,8 @@ impl<E> Tracked<E> {
             done: None,
             applied: None,
             edits: Edits::default(),
+            unread: 0,
+            target_name: TargetName::None,
             listing: 0,
             target_listing: 0,
             extra,
@@ -183,6 +233,9 @@ impl<E> Tracked<E> {
             return State::Changed;
         };
         let (seen, covered) = (&self.observed, &done.seen);
+        if seen.surroundings != covered.surroundings {
+            return State::Changed;
+        }
         if !is_older(&seen.resource_version, &covered.resource_version)
             && (seen.digest, seen.generation) != (covered.digest, covered.generation)
         {
@@ -246,9 +299,24 @@ impl<E> Tracked<E> {
     }
 
     /// Takes note of the object as it is now; returns true if that asks for work.
-    pub(crate) fn observe(&mut self, seen: Seen, statuses: bool) -> bool {
+    pub(crate) fn observe(&mut self, mut seen: Seen, statuses: bool) -> bool {
+        seen.surroundings = self.observed.surroundings;
         self.observed = seen;
         self.state_beside_worker(statuses).is_work()
+    }
+
+    /// Takes note that something that the object reads has changed.
+    pub(super) fn disturb(&mut self) {
+        self.observed.surroundings = self.observed.surroundings.wrapping_add(1);
+    }
+
+    /// Takes note of which Secret the object writes now.
+    pub(super) fn rename_target(&mut self, name: TargetName) {
+        if self.target_name != name {
+            self.target_name = name;
+            // What was observed is another Secret's.
+            self.target = Target::Unknown;
+        }
     }
 
     /// Takes note of the target as it is now; returns true if that asks for work.
@@ -331,6 +399,7 @@ impl<E> Tracked<E> {
         if let Ended::Applied(Some(version)) = &ended {
             self.applied = Some((seen.digest, version.clone()));
         }
+        self.unread = 0;
         let stated = Stated::Pending(seen.status);
         self.done = Some(Done {
             seen,
@@ -363,6 +432,12 @@ impl<E> Tracked<E> {
             }) if seen.digest == digest => count.saturating_add(1),
             _ => 1,
         }
+    }
+
+    /// Counts that the object could not be read from the API server, and returns how often in a row.
+    pub(super) fn count_unread(&mut self) -> u32 {
+        self.unread = self.unread.saturating_add(1);
+        self.unread
     }
 
     /// How many attempts in a row have failed, the last one included.

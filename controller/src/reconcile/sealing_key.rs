@@ -28,12 +28,13 @@ use tokio::sync::watch;
 
 use crate::action;
 use crate::api::{Api, ApiError};
-use crate::event::{Happening, Recorder};
 use crate::flags::KeyOrder;
+use crate::frame::event::{Event, Recorder};
+use crate::frame::watch_log::WatchLog;
 use crate::keys::SealingKeys;
 use crate::metrics::watches::Watches;
 use crate::pool::{Panicked, Pool};
-use crate::watch_log::WatchLog;
+use crate::reconcile::sealed_secret::COMPONENT;
 
 /// How keys are named, ordered and renewed.
 #[derive(Debug, Clone)]
@@ -202,7 +203,8 @@ async fn load(
     let name = secret.name().to_owned();
     if let Some(error) = bad {
         tracing::error!(secret = name, error = %error, "Error reading key");
-        let happening = Happening {
+        let event = Event {
+            component: COMPONENT,
             namespace: settings.namespace.clone(),
             object: json!({
                 "apiVersion": "v1",
@@ -217,7 +219,7 @@ async fn load(
             reason: "ErrSealingKey",
             message: format!("Error reading sealing key: {error}"),
         };
-        action::emit(api, recorder, &happening).await;
+        action::emit(api, recorder, &event).await;
     }
     match key {
         Some(key) => {

@@ -8,6 +8,7 @@ fn seen(version: &str, digest: u8, generation: i64, status: u64) -> Seen {
         digest: Digest([digest; 32]),
         generation: Some(generation),
         status,
+        surroundings: 0,
     }
 }
 
@@ -97,6 +98,23 @@ fn a_generation_that_the_status_does_not_know_is_work() {
     assert!(object.observe(seen("7", 1, 2, STATUS), true));
     // Labels and other metadata are not.
     assert!(!settled().observe(seen("7", 1, 1, STATUS), true));
+}
+
+#[test]
+fn a_change_of_what_the_object_reads_is_work_until_it_was_worked_on() {
+    let mut object = settled();
+    let before = object.observed().clone();
+    object.disturb();
+    assert_eq!(object.state(true), State::Changed);
+    // A worker that began before does not cover it.
+    object.finish(before, applied("5"));
+    object.state_written(STATUS, "6");
+    assert_eq!(object.state(true), State::Changed);
+    let now = object.observed().clone();
+    object.finish(now, applied("5"));
+    object.state_written(STATUS, "6");
+    assert_eq!(object.state(true), State::Settled);
+    assert!(!object.observe(seen("6", 1, 1, STATUS), true));
 }
 
 #[test]

@@ -7,41 +7,31 @@ use sealwright_crypto::secret::SecretBytes;
 use sealwright_resources::plain_secret::PlainSecret;
 use sealwright_resources::sealed_secret::{KIND, MANAGED_ANNOTATION, PATCH_ANNOTATION};
 
+use crate::frame::secret_target::Judgement;
+
 /// The type of a Secret that does not say; the API server fills it in.
 const DEFAULT_KIND: &str = "Opaque";
-
-/// What is to be done.
-pub(super) enum Plan {
-    /// Nothing: the Secret is as it should be.
-    Keep,
-    /// There is no Secret.
-    Create,
-    /// The Secret is to become this.
-    Replace(Box<PlainSecret>),
-    /// The Secret belongs to somebody else.
-    Refuse,
-}
 
 /// Judges the Secret that is there (1.9 of the contract).
 ///
 /// `uid` is that of the SealedSecret. When the Secret is known to have come from this very spec,
 /// labels and annotations that others have added since are `tolerated` and no reason to write;
 /// whatever came from the spec is put back all the same.
-pub(super) fn plan(
-    wanted: &PlainSecret,
+pub(super) fn plan<'a>(
+    wanted: &'a PlainSecret,
     uid: &str,
     target: Option<&PlainSecret>,
     tolerated: bool,
-) -> Plan {
+) -> Judgement<'a> {
     let Some(target) = target else {
-        return Plan::Create;
+        return Judgement::Create(wanted);
     };
     let managed = is_true(&target.metadata, MANAGED_ANNOTATION);
     let patched = is_true(&target.metadata, PATCH_ANNOTATION);
     // Refused even if the Secret happens to be equal: the answer would tell whoever may write
     // SealedSecrets but not read Secrets whether a guess is right.
     if !managed && !patched && !is_controlled_by(&target.metadata, uid) {
-        return Plan::Refuse;
+        return Judgement::Refuse;
     }
     if patched {
         return merge(wanted, target);
@@ -56,14 +46,14 @@ pub(super) fn plan(
         && same_labels(&wanted.metadata.labels, &target.metadata.labels)
         && same_labels(&wanted.metadata.annotations, &target.metadata.annotations);
     if same {
-        return Plan::Keep;
+        return Judgement::Keep;
     }
     let mut new = shell(wanted, target);
     new.metadata.labels = wanted.metadata.labels.clone();
     new.metadata.annotations = wanted.metadata.annotations.clone();
     new.metadata.owner_references = wanted.metadata.owner_references.clone();
     copy(wanted, &mut new);
-    Plan::Replace(Box::new(new))
+    Judgement::Replace(Box::new(new))
 }
 
 /// Tells whether the controller may write a Secret that looks like this.
@@ -88,7 +78,7 @@ pub(super) fn makes_room(metadata: &ObjectMeta, uid: &str) -> bool {
 }
 
 /// Merges into a Secret that is only patched; nothing is ever removed from it.
-fn merge(wanted: &PlainSecret, target: &PlainSecret) -> Plan {
+fn merge<'a>(wanted: &PlainSecret, target: &PlainSecret) -> Judgement<'a> {
     let mut new = shell(wanted, target);
     add(&mut new.metadata.labels, &wanted.metadata.labels);
     add(&mut new.metadata.annotations, &wanted.metadata.annotations);
@@ -103,8 +93,8 @@ fn merge(wanted: &PlainSecret, target: &PlainSecret) -> Plan {
         && is_same(&new.metadata.labels, &target.metadata.labels)
         && is_same(&new.metadata.annotations, &target.metadata.annotations);
     match same {
-        true => Plan::Keep,
-        false => Plan::Replace(Box::new(new)),
+        true => Judgement::Keep,
+        false => Judgement::Replace(Box::new(new)),
     }
 }
 

@@ -1,17 +1,18 @@
-//! What users are told: status, event, metric, and when it is tried again.
-
-use std::time::Duration;
+//! What users see of an attempt: status, event, metric.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use sealwright_resources::condition::{self, Holds};
-use sealwright_resources::sealed_secret::{API_VERSION, KIND, SealedSecret, SealedSecretStatus};
-use serde_json::json;
+use sealwright_resources::sealed_secret::{SealedSecret, SealedSecretStatus};
 
 use super::proof;
 use crate::api::ApiError;
-use crate::event::Happening;
+use crate::frame::event::Event;
+use crate::frame::verdict::Verdict;
 use crate::metrics::Failure;
+
+/// The component that upstream's events come from.
+pub(in crate::reconcile) const COMPONENT: &str = "sealed-secrets";
 
 /// The end of the API server's answer to a change of an immutable Secret.
 const IMMUTABLE: &str = "field is immutable when `immutable` is set";
@@ -26,15 +27,6 @@ pub(super) struct Problem {
     reason: &'static str,
     event_reason: &'static str,
     event_text: String,
-}
-
-/// What helps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// Time.
-    TryAgain,
-    /// A change of the object, of its target or of the keys.
-    Wait,
 }
 
 impl Problem {
@@ -128,17 +120,18 @@ impl Problem {
 }
 
 /// What came of one attempt: the text of a [claim](proof::Claim), or a problem.
-pub(super) type Outcome = Result<Option<String>, Problem>;
+type Outcome = Result<Option<String>, Problem>;
 
-/// Writes the status that is true after `outcome`, or nothing if it says so already.
+/// The status that is true after `outcome`, or nothing if `before` is already.
 pub(super) fn status(
-    sealed: &SealedSecret,
+    generation: Option<i64>,
+    before: Option<&SealedSecretStatus>,
     outcome: &Outcome,
     now: Timestamp,
 ) -> Option<SealedSecretStatus> {
-    // The incumbent writes whole seconds, and so do all who read them.
+    // Upstream writes whole seconds, and so do all who read them.
     let now = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
-    let mut status = sealed.status.clone().unwrap_or_default();
+    let mut status = before.cloned().unwrap_or_default();
     let list = &mut status.conditions;
     let mut changed = false;
     let mut set = |kind, holds, reason: &str, message: &str| {
@@ -181,11 +174,11 @@ pub(super) fn status(
         !ours.contains(&condition.kind.as_str()) || kept.contains(&condition.kind.as_str())
     });
     changed |= status.conditions.len() != before;
-    changed |= status.observed_generation != sealed.metadata.generation;
+    changed |= status.observed_generation != generation;
     if !changed {
         return None;
     }
-    status.observed_generation = sealed.metadata.generation;
+    status.observed_generation = generation;
     // 2.2: each write moves this time.
     if let Some(synced) = status
         .conditions
@@ -197,9 +190,8 @@ pub(super) fn status(
     Some(status)
 }
 
-/// What is told about `outcome` (C58 to C62).
-pub(super) fn happening(sealed: &SealedSecret, outcome: &Outcome) -> Happening {
-    let metadata = &sealed.metadata;
+/// The event about `outcome` (C58 to C62).
+pub(super) fn event(metadata: &ObjectMeta, outcome: &Outcome) -> Event {
     let (warning, reason, message) = match outcome {
         Ok(_) => (
             false,
@@ -208,43 +200,28 @@ pub(super) fn happening(sealed: &SealedSecret, outcome: &Outcome) -> Happening {
         ),
         Err(problem) => (true, problem.event_reason, problem.event_text.clone()),
     };
-    Happening {
-        namespace: metadata.namespace.clone().unwrap_or_default(),
-        object: json!({
-            "apiVersion": API_VERSION,
-            "kind": KIND,
-            "namespace": metadata.namespace,
-            "name": metadata.name,
-            "uid": metadata.uid,
-            "resourceVersion": metadata.resource_version,
-        }),
-        uid: metadata.uid.clone().unwrap_or_default(),
-        name: metadata.name.clone().unwrap_or_default(),
-        warning,
-        reason,
-        message,
-    }
-}
-
-/// When a failing object is tried again: soon a few times where time helps, then slowly, and
-/// never not at all.
-pub(super) fn again(verdict: Verdict, failures: u32, quick: u32) -> Duration {
-    const QUICK: Duration = Duration::from_millis(50);
-    const SLOW: Duration = Duration::from_secs(10);
-    const SLOWEST: Duration = Duration::from_secs(900);
-    let quick = match verdict {
-        Verdict::TryAgain => quick,
-        Verdict::Wait => 0,
-    };
-    match failures.checked_sub(quick + 1) {
-        None => (QUICK * 2u32.pow(failures.min(16))).min(SLOW),
-        Some(slow) => (SLOW * 2u32.pow(slow.min(16))).min(SLOWEST),
-    }
+    Event::about::<SealedSecret>(COMPONENT, metadata, warning, reason, message)
 }
 
 #[cfg(test)]
 mod tests {
+    use sealwright_resources::sealed_secret::{API_VERSION, KIND};
+    use serde_json::json;
+
     use super::*;
+
+    fn status(
+        sealed: &SealedSecret,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Option<SealedSecretStatus> {
+        super::status(
+            sealed.metadata.generation,
+            sealed.status.as_ref(),
+            outcome,
+            now,
+        )
+    }
 
     fn sealed(status: Option<SealedSecretStatus>, generation: i64) -> SealedSecret {
         let mut sealed: SealedSecret = serde_json::from_value(json!({
@@ -350,8 +327,8 @@ mod tests {
     fn c58_to_c62_reasons_and_messages() {
         let object = sealed(None, 1);
         let told = |outcome: Outcome| {
-            let happening = happening(&object, &outcome);
-            (happening.warning, happening.reason, happening.message)
+            let event = event(&object.metadata, &outcome);
+            (event.warning, event.reason, event.message)
         };
         assert_eq!(
             told(Ok(None)),
@@ -387,19 +364,5 @@ mod tests {
                 .2
                 .starts_with("Error updating ns/a: the target Secret is immutable.")
         );
-    }
-
-    #[test]
-    fn p1_retries_slow_down_and_never_end() {
-        let waits = |verdict| (1..40).map(move |failures| again(verdict, failures, 5));
-        assert_eq!(again(Verdict::TryAgain, 1, 5), Duration::from_millis(100));
-        assert_eq!(again(Verdict::TryAgain, 6, 5), Duration::from_secs(10));
-        assert_eq!(again(Verdict::Wait, 1, 5), Duration::from_secs(10));
-        assert!(
-            waits(Verdict::Wait)
-                .chain(waits(Verdict::TryAgain))
-                .all(|wait| wait <= Duration::from_secs(900))
-        );
-        assert!(waits(Verdict::Wait).is_sorted());
     }
 }

@@ -26,9 +26,9 @@ fn target(metadata: serde_json::Value, data: serde_json::Value) -> PlainSecret {
     secret(json!({"metadata": all, "stringData": data, "type": "Opaque"}))
 }
 
-fn replaced(plan: Plan) -> PlainSecret {
+fn replaced(plan: Judgement<'_>) -> PlainSecret {
     match plan {
-        Plan::Replace(secret) => *secret,
+        Judgement::Replace(secret) => *secret,
         _ => panic!("the Secret should be replaced"),
     }
 }
@@ -39,7 +39,10 @@ fn values(secret: &PlainSecret) -> Vec<(&str, &[u8])> {
 
 #[test]
 fn nothing_there_is_created() {
-    assert!(matches!(plan(&wanted(), "u", None, false), Plan::Create));
+    assert!(matches!(
+        plan(&wanted(), "u", None, false),
+        Judgement::Create(_)
+    ));
 }
 
 #[test]
@@ -50,7 +53,7 @@ fn t7_an_equal_secret_is_left_alone_whatever_its_type_says() {
     );
     assert!(matches!(
         plan(&wanted(), "u", Some(&same), false),
-        Plan::Keep
+        Judgement::Keep
     ));
 }
 
@@ -75,7 +78,7 @@ fn c61_a_foreign_secret_is_refused_even_if_it_is_equal() {
     let equal = target(json!({"labels": {"l": "1"}}), json!({"foo": "bar"}));
     assert!(matches!(
         plan(&wanted(), "u", Some(&equal), false),
-        Plan::Refuse
+        Judgement::Refuse
     ));
     let other_owner = target(
         json!({"ownerReferences": owner("other")}),
@@ -83,14 +86,14 @@ fn c61_a_foreign_secret_is_refused_even_if_it_is_equal() {
     );
     assert!(matches!(
         plan(&wanted(), "u", Some(&other_owner), false),
-        Plan::Refuse
+        Judgement::Refuse
     ));
     let mut reference = owner("u");
     reference[0]["controller"] = false.into();
     let no_controller = target(json!({"ownerReferences": reference}), json!({"foo": "bar"}));
     assert!(matches!(
         plan(&wanted(), "u", Some(&no_controller), false),
-        Plan::Refuse
+        Judgement::Refuse
     ));
     let mark = target(
         json!({"annotations": {MANAGED_ANNOTATION: "True"}}),
@@ -98,7 +101,7 @@ fn c61_a_foreign_secret_is_refused_even_if_it_is_equal() {
     );
     assert!(matches!(
         plan(&wanted(), "u", Some(&mark), false),
-        Plan::Refuse
+        Judgement::Refuse
     ));
 }
 
@@ -138,7 +141,7 @@ fn i22_i23_a_patched_secret_is_merged_and_gets_no_owner() {
     );
     assert!(matches!(
         plan(&wanted(), "u", Some(&merged), false),
-        Plan::Keep
+        Judgement::Keep
     ));
 }
 
@@ -164,7 +167,7 @@ fn c83_a_key_that_is_no_longer_wanted_stays_in_a_patched_secret() {
     );
     assert!(matches!(
         plan(&less, "u", Some(&patched), false),
-        Plan::Keep
+        Judgement::Keep
     ));
     let owned = target(
         json!({"ownerReferences": owner("u"), "labels": {"l": "1"}}),
@@ -194,16 +197,16 @@ fn drift_is_what_came_from_the_spec_and_not_what_others_added() {
     let added = noted(json!({"reloader": "1"}), json!({"foo": "bar"}));
     assert!(matches!(
         plan(&wanted(), "u", Some(&added), true),
-        Plan::Keep
+        Judgement::Keep
     ));
     assert!(matches!(
         plan(&wanted(), "u", Some(&added), false),
-        Plan::Replace(_)
+        Judgement::Replace(_)
     ));
     let changed = noted(json!({}), json!({"foo": "baz"}));
     assert!(matches!(
         plan(&wanted(), "u", Some(&changed), true),
-        Plan::Replace(_)
+        Judgement::Replace(_)
     ));
     let relabelled = target(
         json!({"labels": {"l": "2"}, "ownerReferences": owner("u")}),
@@ -211,7 +214,7 @@ fn drift_is_what_came_from_the_spec_and_not_what_others_added() {
     );
     assert!(matches!(
         plan(&wanted(), "u", Some(&relabelled), true),
-        Plan::Replace(_)
+        Judgement::Replace(_)
     ));
 }
 
@@ -226,7 +229,7 @@ fn t6_immutable_and_finalizers_count_only_at_creation() {
     );
     assert!(matches!(
         plan(&immutable, "u", Some(&there), false),
-        Plan::Keep
+        Judgement::Keep
     ));
     let old = target(
         json!({"ownerReferences": owner("u")}),

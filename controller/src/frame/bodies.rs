@@ -1,6 +1,6 @@
 //! The objects of a great backlog, read in pages: one by one each would cost a request of its own.
 //!
-//! Flow: [`feed`] reads a page, keeps its objects here and puts their keys in the queue; whoever works on one
+//! Flow: [`feed`] reads a page, keeps its objects here and puts their keys in the queue; the worker that has a key
 //! [takes](Bodies::take) its object, and reads it itself if there is none, or if it is not what the watch showed last.
 //! The next page is read when half of the last one is taken, so that memory does not grow with the backlog.
 //!
@@ -10,40 +10,47 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
+use kube::Resource;
 use kube::api::ListParams;
-use sealwright_resources::sealed_secret::SealedSecret;
 use tokio::sync::Notify;
 
-use super::SealedSecrets;
-use super::subject::key_of_read;
+use super::index::Key;
+use super::kind::{Kind, key_of};
+use super::queue::Urgency;
+use super::read::Read;
 use super::watch::{PAGE, api_of};
-use crate::frame::index::Key;
-use crate::frame::read::Read;
-use crate::queue::Urgency;
 
 /// Fewer than these are read one by one.
 const MANY: usize = 50;
 
 /// Objects that were read and wait to be worked on.
-#[derive(Default)]
-pub(super) struct Bodies {
-    kept: Mutex<HashMap<Key, Read<SealedSecret>>>,
+pub(crate) struct Bodies<T> {
+    kept: Mutex<HashMap<Key, Read<T>>>,
     taken: Notify,
 }
 
-impl Bodies {
+impl<T> Default for Bodies<T> {
+    fn default() -> Self {
+        Self {
+            kept: Mutex::default(),
+            taken: Notify::new(),
+        }
+    }
+}
+
+impl<T> Bodies<T> {
     /// Hands out the object of a key, if it was read.
-    pub(super) fn take(&self, key: &Key) -> Option<Read<SealedSecret>> {
+    pub(super) fn take(&self, key: &Key) -> Option<Read<T>> {
         let taken = self.with(|kept| kept.remove(key))?;
         self.taken.notify_one();
         Some(taken)
     }
 
     /// Keeps an object that the watch showed, as long as there are only few.
-    pub(super) fn keep_one(&self, key: &Key, sealed: Read<SealedSecret>) {
+    pub(super) fn keep_one(&self, key: &Key, read: Read<T>) {
         self.with(|kept| {
             if kept.len() < PAGE as usize {
-                kept.insert(key.clone(), sealed);
+                kept.insert(key.clone(), read);
             }
         });
     }
@@ -54,8 +61,8 @@ impl Bodies {
         self.taken.notify_one();
     }
 
-    fn keep(&self, key: Key, sealed: Read<SealedSecret>) {
-        self.with(|kept| kept.insert(key, sealed));
+    fn keep(&self, key: Key, read: Read<T>) {
+        self.with(|kept| kept.insert(key, read));
     }
 
     async fn wait_for_fewer_than(&self, count: usize) {
@@ -66,23 +73,25 @@ impl Bodies {
         self.taken.notify_one();
     }
 
-    fn with<T>(&self, change: impl FnOnce(&mut HashMap<Key, Read<SealedSecret>>) -> T) -> T {
+    fn with<R>(&self, change: impl FnOnce(&mut HashMap<Key, Read<T>>) -> R) -> R {
         change(&mut self.kept.lock().expect("no holder panics"))
     }
 }
 
 /// Puts the keys in the queue, with their objects where there are many.
-pub(super) async fn feed(this: &SealedSecrets, namespace: Option<&str>, work: Vec<Key>) {
+pub(super) async fn feed<K: Kind>(kind: &K, namespace: Option<&str>, work: Vec<Key>) {
+    let frame = kind.frame();
     if work.len() < MANY {
         for key in work {
-            this.queue.add(key, Urgency::Backlog);
+            frame.queue.add(key, Urgency::Backlog);
         }
         return;
     }
     let mut waiting: HashSet<Key> = work.into_iter().collect();
-    let api = api_of::<Read<SealedSecret>>(this, namespace);
+    let api = api_of::<Read<K::Object>>(frame.api(), namespace);
+    let selector = &frame.watching.label_selector;
     let mut params = ListParams {
-        label_selector: Some(this.settings.label_selector.clone()).filter(|text| !text.is_empty()),
+        label_selector: Some(selector.clone()).filter(|text| !text.is_empty()),
         limit: Some(PAGE),
         ..ListParams::default()
     };
@@ -94,21 +103,21 @@ pub(super) async fn feed(this: &SealedSecrets, namespace: Option<&str>, work: Ve
                 break;
             }
         };
-        for sealed in page.items {
-            let key = key_of_read(&sealed);
-            if waiting.remove(&key) && this.is_unsettled(&key) {
-                this.bodies.keep(key.clone(), sealed);
-                this.queue.add(key, Urgency::Backlog);
+        for read in page.items {
+            let key = key_of(read.meta());
+            if waiting.remove(&key) && frame.is_unsettled(&key) {
+                frame.bodies.keep(key.clone(), read);
+                frame.queue.add(key, Urgency::Backlog);
             }
         }
         params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
         if params.continue_token.is_none() || waiting.is_empty() {
             break;
         }
-        this.bodies.wait_for_fewer_than(PAGE as usize / 2).await;
+        frame.bodies.wait_for_fewer_than(PAGE as usize / 2).await;
     }
     // What was not listed any more, or never could be.
     for key in waiting {
-        this.queue.add(key, Urgency::Backlog);
+        frame.queue.add(key, Urgency::Backlog);
     }
 }

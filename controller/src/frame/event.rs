@@ -1,4 +1,4 @@
-//! Events as the incumbent writes them: `core/v1`, component `sealed-secrets`, repeats counted up.
+//! Events as upstream writes them: `core/v1`, repeats counted up.
 //!
 //! As Kubernetes' own client libraries do it: the same content within ten minutes is one Event
 //! with a count, and one object gets 25 writes at once and then one every five minutes.
@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
 use serde_json::{Value, json};
 
-const COMPONENT: &str = "sealed-secrets";
 /// The same content within this is a repeat.
 const SAME: SignedDuration = SignedDuration::from_mins(10);
 const BURST: u32 = 25;
@@ -19,9 +20,11 @@ const MOST_REMEMBERED: usize = 1024;
 /// The longest message an API server takes.
 const LONGEST_MESSAGE: usize = 1024;
 
-/// Something worth telling the users of an object.
+/// Something that the users of an object should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Happening {
+pub(crate) struct Event {
+    /// The component that it comes from, by the name of the program that users know.
+    pub(crate) component: &'static str,
     pub(crate) namespace: String,
     /// `apiVersion`, `kind`, `name`, `uid`, `resourceVersion` of the object.
     pub(crate) object: Value,
@@ -30,6 +33,35 @@ pub(crate) struct Happening {
     pub(crate) warning: bool,
     pub(crate) reason: &'static str,
     pub(crate) message: String,
+}
+
+impl Event {
+    /// An event about the object with this metadata.
+    pub(crate) fn about<K: Resource<DynamicType = ()>>(
+        component: &'static str,
+        metadata: &ObjectMeta,
+        warning: bool,
+        reason: &'static str,
+        message: String,
+    ) -> Self {
+        Self {
+            component,
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            object: json!({
+                "apiVersion": K::api_version(&()),
+                "kind": K::kind(&()),
+                "namespace": metadata.namespace,
+                "name": metadata.name,
+                "uid": metadata.uid,
+                "resourceVersion": metadata.resource_version,
+            }),
+            uid: metadata.uid.clone().unwrap_or_default(),
+            name: metadata.name.clone().unwrap_or_default(),
+            warning,
+            reason,
+            message,
+        }
+    }
 }
 
 /// What to send.
@@ -66,7 +98,7 @@ struct Allowance {
 
 impl Recorder {
     /// Decides how to tell, or not to tell because the object has been talked about enough.
-    pub(crate) fn write(&self, happening: &Happening, now: Timestamp) -> Option<Write> {
+    pub(crate) fn write(&self, event: &Event, now: Timestamp) -> Option<Write> {
         let mut memory = self.0.lock().expect("no holder panics");
         if memory.told.len() >= MOST_REMEMBERED {
             memory
@@ -86,7 +118,7 @@ impl Recorder {
         }
         let allowance = memory
             .allowances
-            .entry(happening.uid.clone())
+            .entry(event.uid.clone())
             .or_insert(Allowance {
                 left: BURST,
                 refilled: now,
@@ -100,8 +132,8 @@ impl Recorder {
         }
         allowance.left = allowance.left.checked_sub(1)?;
 
-        let message = shortened(&happening.message);
-        let key = (happening.uid.clone(), happening.reason, message.clone());
+        let message = shortened(&event.message);
+        let key = (event.uid.clone(), event.reason, message.clone());
         let known = memory
             .told
             .get_mut(&key)
@@ -115,7 +147,7 @@ impl Recorder {
             None => {
                 let nanoseconds = now.as_nanosecond();
                 let told = Told {
-                    event: format!("{}.{nanoseconds:x}", happening.name),
+                    event: format!("{}.{nanoseconds:x}", event.name),
                     first: now,
                     last: now,
                     count: 1,
@@ -130,13 +162,13 @@ impl Recorder {
             event: json!({
                 "apiVersion": "v1",
                 "kind": "Event",
-                "metadata": {"name": told.event, "namespace": happening.namespace},
-                "involvedObject": happening.object,
-                "type": if happening.warning { "Warning" } else { "Normal" },
-                "reason": happening.reason,
+                "metadata": {"name": told.event, "namespace": event.namespace},
+                "involvedObject": event.object,
+                "type": if event.warning { "Warning" } else { "Normal" },
+                "reason": event.reason,
                 "message": message,
-                "source": {"component": COMPONENT},
-                "reportingComponent": COMPONENT,
+                "source": {"component": event.component},
+                "reportingComponent": event.component,
                 "firstTimestamp": seconds(told.first),
                 "lastTimestamp": seconds(told.last),
                 "count": told.count,
@@ -162,8 +194,9 @@ fn shortened(message: &str) -> String {
 mod tests {
     use super::*;
 
-    fn happening(message: &str) -> Happening {
-        Happening {
+    fn event(message: &str) -> Event {
+        Event {
+            component: "sealed-secrets",
             namespace: "ns".into(),
             object: json!({"kind": "SealedSecret"}),
             uid: "u".into(),
@@ -180,7 +213,7 @@ mod tests {
 
     #[test]
     fn t46_events_are_core_v1_with_the_incumbents_component() {
-        let write = Recorder::default().write(&happening("x"), at(0)).unwrap();
+        let write = Recorder::default().write(&event("x"), at(0)).unwrap();
         assert!(write.again.is_none());
         assert_eq!(write.event["source"]["component"], "sealed-secrets");
         assert_eq!(
@@ -193,23 +226,17 @@ mod tests {
     #[test]
     fn c86_repeats_are_counted_within_ten_minutes() {
         let recorder = Recorder::default();
-        let first = recorder.write(&happening("x"), at(0)).unwrap();
-        let second = recorder.write(&happening("x"), at(1)).unwrap();
+        let first = recorder.write(&event("x"), at(0)).unwrap();
+        let second = recorder.write(&event("x"), at(1)).unwrap();
         assert_eq!(
             second.again.as_deref(),
             first.event["metadata"]["name"].as_str()
         );
         assert_eq!(second.patch["count"], 2);
+        assert!(recorder.write(&event("y"), at(2)).unwrap().again.is_none());
         assert!(
             recorder
-                .write(&happening("y"), at(2))
-                .unwrap()
-                .again
-                .is_none()
-        );
-        assert!(
-            recorder
-                .write(&happening("x"), at(700))
+                .write(&event("x"), at(700))
                 .unwrap()
                 .again
                 .is_none()
@@ -220,16 +247,12 @@ mod tests {
     fn one_object_cannot_flood_the_events() {
         let recorder = Recorder::default();
         let written = (0..100)
-            .filter(|number| {
-                recorder
-                    .write(&happening(&number.to_string()), at(0))
-                    .is_some()
-            })
+            .filter(|number| recorder.write(&event(&number.to_string()), at(0)).is_some())
             .count();
         assert_eq!(written, 25);
-        assert!(recorder.write(&happening("x"), at(299)).is_none());
-        assert!(recorder.write(&happening("x"), at(301)).is_some());
-        assert!(recorder.write(&happening("x"), at(302)).is_none());
+        assert!(recorder.write(&event("x"), at(299)).is_none());
+        assert!(recorder.write(&event("x"), at(301)).is_some());
+        assert!(recorder.write(&event("x"), at(302)).is_none());
     }
 
     #[test]

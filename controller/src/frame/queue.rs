@@ -25,7 +25,7 @@ pub(crate) enum Urgency {
 /// - A key that waits is not added twice; if it is added while a worker has it, it comes again
 ///   afterwards. So one object is never worked on twice at once, and a burst of changes is one
 ///   piece of work.
-/// - Keys of today go before the backlog, but every eighth piece of work is taken from the backlog
+/// - Recent keys go before the backlog, but every eighth piece of work is taken from the backlog
 ///   all the same.
 pub(crate) struct Queue<K> {
     state: Mutex<State<K>>,
@@ -71,7 +71,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         }
     }
 
-    /// Wants `key` to be worked on; a delay it was under is over.
+    /// Enqueues `key` now and cancels any pending delay.
     pub(crate) fn add(&self, key: K, urgency: Urgency) {
         let mut state = self.state.lock().expect("no holder panics");
         state.add(key, urgency);
@@ -79,7 +79,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         self.wake.notify_one();
     }
 
-    /// Wants `key` to be worked on after `delay`, unless it is wanted sooner.
+    /// Enqueues `key` after `delay`, unless it is to come sooner.
     pub(crate) fn add_after(&self, key: K, delay: Duration) {
         let mut state = self.state.lock().expect("no holder panics");
         state.add_later(key, Instant::now() + delay);

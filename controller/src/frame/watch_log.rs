@@ -40,6 +40,8 @@ impl WatchLog {
                 tracing::debug!(what = self.what, "the watch has expired, listing again");
                 return;
             }
+            watcher::Error::WatchError(status) if status.message.is_empty() => refusal(status.code),
+            watcher::Error::WatchError(status) => status.message.clone(),
             // The answer's text may quote an object.
             watcher::Error::InitialListFailed(error)
             | watcher::Error::WatchStartFailed(error)

@@ -1,0 +1,170 @@
+//! The watches of metadata that all kinds share: of the Secrets that objects write or read, and of what else they read.
+//!
+//! One watch of Secrets serves every kind. It begins when the objects of all kinds have been listed, so that only those Secrets
+//! need remembering that are the target of one; a kind that cannot be listed, or that joins later, is not waited for and reads
+//! its targets itself.
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use kube::Resource;
+use kube::core::PartialObjectMeta;
+use kube::runtime::watcher;
+use serde::de::DeserializeOwned;
+
+use super::AnyKind;
+use super::dependents::Dependents;
+use super::kind::key_of;
+use super::read::Read;
+use super::watch::stream;
+use super::watch_log::WatchLog;
+use crate::api::Api;
+use crate::metrics::watches::Watches;
+
+const PAGE: u32 = 500;
+
+/// Watches the Secrets of one scope for these kinds, until it is dropped.
+pub(super) async fn watch(
+    api: Arc<Api>,
+    watches: Arc<Watches>,
+    dependents: Arc<Dependents>,
+    scope: Option<String>,
+    kinds: Vec<Arc<dyn AnyKind>>,
+) {
+    let scope = scope.as_deref();
+    for kind in &kinds {
+        kind.listed_or_stalled(scope).await;
+    }
+    let config = watcher::Config::default().page_size(PAGE);
+    let mut events = stream::<Read<PartialObjectMeta<Secret>>>(&api, scope, config);
+    let mut log = WatchLog::new("Secrets", &watches);
+    let mut listings: Vec<Option<u64>> = vec![None; kinds.len()];
+    let mut listed = false;
+    while let Some(event) = events.next().await {
+        if let Ok(event) = &event {
+            log.sees(event);
+        }
+        match event {
+            Err(error) => {
+                log.fails(&error);
+                // Without the permission there is no drift to see, and no reason to do nothing.
+                if !listed && is_forbidden(&error) {
+                    for kind in &kinds {
+                        kind.targets_listed(scope, None);
+                    }
+                }
+            }
+            Ok(watcher::Event::Init) => {
+                for (kind, listing) in kinds.iter().zip(&mut listings) {
+                    *listing = kind.begin_listing_targets(scope);
+                }
+            }
+            Ok(watcher::Event::InitApply(secret)) => {
+                for kind in &kinds {
+                    kind.see_target(scope, secret.meta());
+                }
+                if listed {
+                    dependents.changed("Secret", &key_of(secret.meta()));
+                }
+            }
+            Ok(watcher::Event::InitDone) => {
+                for (kind, listing) in kinds.iter().zip(&mut listings) {
+                    kind.targets_listed(scope, listing.take());
+                }
+                listed = true;
+            }
+            Ok(watcher::Event::Apply(secret)) => {
+                for kind in &kinds {
+                    kind.see_target(scope, secret.meta());
+                }
+                dependents.changed("Secret", &key_of(secret.meta()));
+            }
+            Ok(watcher::Event::Delete(secret)) => {
+                for kind in &kinds {
+                    kind.lose_target(secret.meta());
+                }
+                dependents.changed("Secret", &key_of(secret.meta()));
+            }
+        }
+    }
+}
+
+/// What objects may read beside Secrets and objects of kinds of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(dead_code, reason = "SealedSecrets have none")]
+pub(crate) enum Neighbours {
+    ConfigMaps,
+    /// All of them, whatever the scope.
+    Namespaces,
+}
+
+impl Neighbours {
+    /// The kind, as [`Need`](super::dependents::Need) has it.
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Self::ConfigMaps => "ConfigMap",
+            Self::Namespaces => "Namespace",
+        }
+    }
+
+    /// Watches them in one scope, and wakes what reads them.
+    pub(super) async fn watch(
+        self,
+        api: Arc<Api>,
+        watches: Arc<Watches>,
+        dependents: Arc<Dependents>,
+        scope: Option<String>,
+    ) {
+        let scope = scope.as_deref();
+        match self {
+            Self::ConfigMaps => {
+                watch_neighbours::<ConfigMap>(&api, &watches, &dependents, scope, self.kind())
+                    .await;
+            }
+            Self::Namespaces => {
+                watch_neighbours::<Namespace>(&api, &watches, &dependents, None, self.kind()).await;
+            }
+        }
+    }
+}
+
+async fn watch_neighbours<T>(
+    api: &Api,
+    watches: &Arc<Watches>,
+    dependents: &Dependents,
+    scope: Option<&str>,
+    kind: &'static str,
+) where
+    T: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
+{
+    let config = watcher::Config::default().page_size(PAGE);
+    let mut events = stream::<Read<PartialObjectMeta<T>>>(api, scope, config);
+    let mut log = WatchLog::new(kind, watches);
+    let mut listed = false;
+    while let Some(event) = events.next().await {
+        if let Ok(event) = &event {
+            log.sees(event);
+        }
+        match event {
+            Err(error) => log.fails(&error),
+            Ok(watcher::Event::Init) => {}
+            Ok(watcher::Event::InitDone) => listed = true,
+            // Objects read what they need when they are worked on first.
+            Ok(watcher::Event::InitApply(_)) if !listed => {}
+            Ok(
+                watcher::Event::InitApply(object)
+                | watcher::Event::Apply(object)
+                | watcher::Event::Delete(object),
+            ) => dependents.changed(kind, &key_of(object.meta())),
+        }
+    }
+}
+
+fn is_forbidden(error: &watcher::Error) -> bool {
+    matches!(
+        error,
+        watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403
+    )
+}

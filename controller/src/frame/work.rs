@@ -1,0 +1,213 @@
+//! The work on one object: from a key of the queue to its new status.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use tokio::sync::watch;
+
+use super::index::Key;
+use super::kind::{Attempt, Kind, LookedAt, Trouble, seen};
+use super::read::Read;
+use super::status::{Told, tell};
+use super::tracked::{Ended, Seen, State, Target, Tracked};
+use super::verdict::{self, Verdict};
+use crate::action;
+use crate::api::{Api, ApiError, jitter};
+
+/// When a status that could not be written is tried again.
+const UNTOLD: Duration = Duration::from_secs(10);
+
+/// When an object is worked on again that has changed under the worker's hands. The watch usually says so before.
+const OVERTAKEN: Duration = Duration::from_millis(100);
+
+/// When an object is worked on again whose work has panicked.
+const PANICKED: Duration = Duration::from_secs(60);
+
+/// How often an object is read in vain at short intervals.
+const QUICK_READS: u32 = 5;
+
+/// An object as it was read.
+struct Subject<K: Kind> {
+    metadata: ObjectMeta,
+    seen: Seen,
+    /// The object, or what cannot be read of it and its status.
+    object: Result<Arc<K::Object>, (String, Option<K::Status>)>,
+}
+
+/// Works on what the queue hands out until `halt` turns true.
+pub(super) async fn work<K: Kind>(kind: Arc<K>, mut halt: watch::Receiver<bool>) {
+    loop {
+        let key = tokio::select! {
+            biased;
+            _ = halt.wait_for(|halt| *halt) => return,
+            key = kind.frame().queue.next() => key,
+        };
+        let again = AssertUnwindSafe(reconcile(&*kind, &key))
+            .catch_unwind()
+            .await;
+        let again = again.unwrap_or_else(|_| {
+            tracing::error!(key = %key, kind = K::NAME, "the work on this object has panicked, which is a fault of this program");
+            Some(PANICKED)
+        });
+        kind.frame().queue.done(&key, again);
+    }
+}
+
+/// Works on one object; a duration means that it is to come again.
+async fn reconcile<K: Kind>(kind: &K, key: &Key) -> Option<Duration> {
+    let frame = kind.frame();
+    let body = frame.bodies.take(key);
+    let Some(known) = frame.index.get(key) else {
+        kind.begins(key);
+        return kind.gone(key).await;
+    };
+    let mut contested = None;
+    match known.state(frame.watching.statuses) {
+        // Two changes that came together were dealt with together.
+        State::Settled => match kind.due(&known) {
+            Some(due) if due.is_zero() => {}
+            due => return due,
+        },
+        State::TargetEdited => {
+            let (wait, war) = brake(kind, key, &known);
+            if !wait.is_zero() {
+                // The Secret is not what the object asks for while it waits, and the status says so.
+                if !war || known.is_failing() {
+                    return Some(wait);
+                }
+                contested = Some(wait);
+            }
+        }
+        State::Failed | State::Changed | State::TargetGone => {}
+    }
+    kind.begins(key);
+    let subject = match read(kind, key, &known, body).await {
+        Ok(Some(subject)) => subject,
+        Ok(None) => return None,
+        Err(error) => {
+            kind.trouble(key, Trouble::Fetch, &error);
+            let unread = frame
+                .index
+                .update(key, known.uid(), Tracked::count_unread)
+                .unwrap_or(1);
+            return Some(verdict::pause(Verdict::TryAgain, unread, QUICK_READS));
+        }
+    };
+    if subject.metadata.deletion_timestamp.is_some() {
+        return match &subject.object {
+            Ok(object) => kind.finalize(key, object).await,
+            Err(_) => None,
+        };
+    }
+    let Attempt { ended, outcome } = match (&subject.object, contested) {
+        (_, Some(_)) => Attempt {
+            ended: Err(LookedAt(Some(match known.target() {
+                Target::Present { version, .. } => Some(version.clone()),
+                Target::Unknown | Target::Absent { .. } => None,
+            }))),
+            outcome: kind.contested(),
+        },
+        (Ok(object), None) => kind.attempt(key, &known, object).await,
+        (Err((fault, _)), None) => Attempt {
+            ended: Err(LookedAt::default()),
+            outcome: kind.unreadable(fault.clone()),
+        },
+    };
+    let digest = subject.seen.digest;
+    let ended = match ended {
+        Ok(version) => Ended::Applied(version),
+        Err(LookedAt(looked_at)) => Ended::Failed {
+            count: known.next_failure(digest),
+            looked_at,
+        },
+    };
+    let succeeded = matches!(ended, Ended::Applied(_));
+    let failures = frame
+        .index
+        .update(key, known.uid(), |now| {
+            now.finish(subject.seen, ended);
+            now.failures()
+        })
+        .unwrap_or_default();
+    let metadata = subject.metadata;
+    let status = match subject.object {
+        Ok(object) => K::status(&object).cloned(),
+        Err((_, status)) => status,
+    };
+    let emitted = async {
+        for event in kind.events(&metadata, &outcome) {
+            action::emit(frame.api(), &frame.shared.recorder, &event).await;
+        }
+    };
+    let ((), told) = tokio::join!(
+        emitted,
+        tell(kind, key, digest, metadata.clone(), status, &outcome)
+    );
+    kind.ends(key, &metadata, &outcome);
+    match told {
+        Told::Overtaken => return Some(OVERTAKEN),
+        Told::No if succeeded => return Some(UNTOLD + jitter(UNTOLD)),
+        // What came meanwhile has queued the key too; this makes sure.
+        Told::Yes if frame.is_unsettled(key) => return Some(Duration::ZERO),
+        Told::Yes | Told::No => {}
+    }
+    contested.or_else(|| kind.again(key, &outcome, failures))
+}
+
+/// How long an edited target has to wait for being put back, and whether the edits so far had to be undone. Zero means that the
+/// worker goes on.
+fn brake<K: Kind>(kind: &K, key: &Key, known: &Tracked<K::Extra>) -> (Duration, bool) {
+    let now = tokio::time::Instant::now();
+    let brake = |known: &mut Tracked<K::Extra>| {
+        let edits = known.edits();
+        let wait = edits.wait(now);
+        if wait.is_zero() {
+            edits.note(now);
+        }
+        (wait, edits.is_war())
+    };
+    let index = &kind.frame().index;
+    index.update(key, known.uid(), brake).unwrap_or_default()
+}
+
+/// Reads an object, if it is still the one that is known; what was read ahead will do if it is what the watch showed last.
+async fn read<K: Kind>(
+    kind: &K,
+    key: &Key,
+    known: &Tracked<K::Extra>,
+    body: Option<Read<K::Object>>,
+) -> Result<Option<Subject<K>>, ApiError> {
+    let body = body.filter(|read| known.is_last_seen(read.meta().resource_version.as_deref()));
+    let read = match body {
+        Some(read) => read,
+        None => match fetch::<K>(kind.frame().api(), key).await {
+            Ok(read) => read,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error),
+        },
+    };
+    let metadata = read.meta();
+    if metadata.uid.as_deref().unwrap_or_default() != known.uid() {
+        return Ok(None);
+    }
+    let mut seen = seen(kind, &read);
+    // What came later is not what this attempt is about.
+    seen.surroundings = known.observed().surroundings;
+    Ok(Some(Subject {
+        metadata: metadata.clone(),
+        seen,
+        object: match read.0 {
+            Ok(object) => Ok(Arc::new(object)),
+            Err(fault) => Err((fault.to_string(), fault.status())),
+        },
+    }))
+}
+
+/// Reads one object.
+pub(super) async fn fetch<K: Kind>(api: &Api, key: &Key) -> Result<Read<K::Object>, ApiError> {
+    action::read(&api.get(&action::path_of::<K::Object>(key)).await?)
+}

@@ -18,7 +18,7 @@ use super::tracked::Digest;
 ///
 /// A status that cannot be read counts as none: it is ours to write, and is written again.
 #[derive(Debug, Clone)]
-pub(crate) struct Read<K>(pub(crate) Result<K, Unreadable>);
+pub(crate) struct Read<K>(pub(crate) Result<K, Box<Unreadable>>);
 
 /// An object that cannot be read. Its text names the field, never a value.
 #[derive(Debug, Clone, Error)]
@@ -65,17 +65,17 @@ impl<K: DeserializeOwned> Read<K> {
         if let Some(all) = value.as_object_mut() {
             all.remove("metadata");
         }
-        Ok(Self(Err(Unreadable {
+        Ok(Self(Err(Box::new(Unreadable {
             metadata,
             fault,
             digest: Digest(Sha256::digest(value.to_string()).into()),
             status,
-        })))
+        }))))
     }
 }
 
 /// Names the field and what was expected; the library's own text quotes the value, which may be a secret.
-fn fault(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+pub(crate) fn fault(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
     let path = error.path().to_string();
     let text = error.inner().to_string();
     let expected = text
@@ -116,6 +116,19 @@ impl<K: Resource> Resource for Read<K> {
         K::plural(kind)
     }
 
+    fn api_version(kind: &Self::DynamicType) -> Cow<'_, str> {
+        K::api_version(kind)
+    }
+
+    fn url_path(kind: &Self::DynamicType, namespace: Option<&str>) -> String {
+        K::url_path(kind, namespace)
+    }
+
+    /// A watch of metadata must stay one: the values of Secrets are not to travel.
+    fn metadata_api() -> bool {
+        K::metadata_api()
+    }
+
     fn meta(&self) -> &ObjectMeta {
         self.0
             .as_ref()
@@ -148,7 +161,7 @@ mod tests {
         sealed
     }
 
-    fn read(value: &Value) -> Result<SealedSecret, Unreadable> {
+    fn read(value: &Value) -> Result<SealedSecret, Box<Unreadable>> {
         Read::from_json(&value.to_string()).unwrap().0
     }
 
@@ -191,6 +204,17 @@ mod tests {
         };
         assert!(!format!("{read:?}").contains("topsecret"));
         assert_eq!(read.meta().resource_version.as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn what_is_asked_for_as_metadata_is_asked_for_as_metadata() {
+        use k8s_openapi::api::core::v1::Secret;
+        assert!(Read::<kube::core::PartialObjectMeta<Secret>>::metadata_api());
+        assert!(!Read::<SealedSecret>::metadata_api());
+        assert_eq!(
+            Read::<Secret>::url_path(&(), Some("ns")),
+            "/api/v1/namespaces/ns/secrets"
+        );
     }
 
     #[test]

@@ -34,8 +34,14 @@ const QUICK_READS: u32 = 5;
 struct Subject<K: Kind> {
     metadata: ObjectMeta,
     seen: Seen,
-    /// The object, or what cannot be read of it and its status.
-    object: Result<Arc<K::Object>, (String, Option<K::Status>)>,
+    object: Result<Arc<K::Object>, Faulty<K::Status>>,
+}
+
+/// An object that cannot be read.
+struct Faulty<S> {
+    /// Which field, and no value.
+    fault: String,
+    status: Option<S>,
 }
 
 /// Works on what the queue hands out until `halt` turns true.
@@ -112,9 +118,9 @@ async fn reconcile<K: Kind>(kind: &K, key: &Key) -> Option<Duration> {
             outcome: kind.contested(),
         },
         (Ok(object), None) => kind.attempt(key, &known, object).await,
-        (Err((fault, _)), None) => Attempt {
+        (Err(faulty), None) => Attempt {
             ended: Err(LookedAt::default()),
-            outcome: kind.unreadable(fault.clone()),
+            outcome: kind.unreadable(faulty.fault.clone()),
         },
     };
     let digest = subject.seen.digest;
@@ -136,7 +142,7 @@ async fn reconcile<K: Kind>(kind: &K, key: &Key) -> Option<Duration> {
     let metadata = subject.metadata;
     let status = match subject.object {
         Ok(object) => K::status(&object).cloned(),
-        Err((_, status)) => status,
+        Err(faulty) => faulty.status,
     };
     let emitted = async {
         for event in kind.events(&metadata, &outcome) {
@@ -202,7 +208,10 @@ async fn read<K: Kind>(
         seen,
         object: match read.0 {
             Ok(object) => Ok(Arc::new(object)),
-            Err(fault) => Err((fault.to_string(), fault.status())),
+            Err(fault) => Err(Faulty {
+                fault: fault.to_string(),
+                status: fault.status(),
+            }),
         },
     }))
 }

@@ -27,9 +27,9 @@
 
 pub mod base64;
 mod certificate;
-mod der;
+pub mod der;
 mod fingerprint;
-mod pem;
+pub mod pem;
 mod private_key;
 
 pub use certificate::{Certificate, CertificateError};

@@ -6,18 +6,16 @@
 
 mod json;
 mod node;
-mod yaml;
-mod yaml_text;
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sealwright_crypto::sealing::{KeyError, PrivateKey, base64};
 use sealwright_crypto::secret::SecretBytes;
+use sealwright_template::yaml::{self, Node, SyntaxError};
 
 use crate::plain_secret::PlainSecret;
 use crate::sealed_secret::{API_VERSION, KIND, SealedSecret};
-use node::Node;
 
 /// How objects are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,15 +32,8 @@ pub enum Output {
 #[non_exhaustive]
 pub enum ManifestError {
     /// The text is neither YAML nor JSON.
-    #[error("line {line}, column {column}: {reason}")]
-    Syntax {
-        /// The line, from 1.
-        line: usize,
-        /// The column, from 1.
-        column: usize,
-        /// What is wrong.
-        reason: String,
-    },
+    #[error(transparent)]
+    Syntax(#[from] SyntaxError),
     /// An object is not what it should be.
     #[error("document {document} (line {line}){field}: {reason}")]
     Object {
@@ -234,10 +225,10 @@ pub fn write_sealed_secret(sealed: &SealedSecret, output: Output) -> Vec<u8> {
 #[must_use]
 pub fn write_secret(secret: &PlainSecret, output: Output) -> SecretBytes {
     let mut node: Node = serde_json::from_slice(secret.to_json().expose()).expect("just written");
-    node.print_empty_data_as_null();
+    node::print_empty_data_as_null(&mut node);
     match output {
         Output::Json => json::pretty(&node),
-        Output::Yaml => yaml_text::document(&node),
+        Output::Yaml => yaml::document(&node),
     }
 }
 
@@ -245,7 +236,7 @@ fn write_value(value: &serde_json::Value, output: Output) -> SecretBytes {
     let node: Node = serde_json::from_value(value.clone()).expect("JSON is JSON");
     match output {
         Output::Json => json::pretty(&node),
-        Output::Yaml => yaml_text::document(&node),
+        Output::Yaml => yaml::document(&node),
     }
 }
 

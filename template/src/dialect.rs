@@ -14,8 +14,9 @@ pub enum Dialect {
     /// The Sealed Secrets controller: Go's own functions and those of sprig that do not look at
     /// the machine; a missing key is `<no value>`.
     SealedSecrets,
-    /// Version 2 of the engine of the External Secrets Operator: without `fail`, whose text could
-    /// publish values; a missing key is an error.
+    /// Version 2 of the engine of the External Secrets Operator: with functions for PEM, PKCS#12,
+    /// JSON Web Keys and YAML, and without `fail`, whose text could publish values; a missing key is an
+    /// error.
     ExternalSecrets,
 }
 
@@ -41,6 +42,7 @@ impl Dialect {
             LazyLock::new(|| functions::sprig().collect());
         static EXTERNAL_SECRETS: LazyLock<BTreeMap<&'static str, Function>> = LazyLock::new(|| {
             functions::sprig()
+                .chain(functions::external_secrets())
                 .filter(|(name, _)| *name != "fail")
                 .collect()
         });

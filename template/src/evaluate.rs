@@ -45,6 +45,7 @@ pub(crate) fn render(
         environment: Environment {
             now,
             budget: budget.clone(),
+            dialect: template.options.dialect,
         },
     };
     let root = &template.trees[&template.name];
@@ -313,6 +314,9 @@ impl<'a> State<'a> {
             other => {
                 let called = match other {
                     Value::Time(time) => dates::method(time, name, arguments),
+                    Value::Duration(nanoseconds) => {
+                        dates::duration_method(*nanoseconds, name, arguments)
+                    }
                     Value::Version(version) => versions::method(version, name, arguments),
                     _ => None,
                 };

@@ -70,6 +70,10 @@ pub(crate) fn push(out: &mut Sink<'_>, value: &Value, depth: usize) {
             dict.entries().iter().map(|(k, v)| (k, v.clone())),
             depth,
         ),
+        Value::Duration(nanoseconds) => {
+            let text = crate::time::duration::to_text(i128::from(*nanoseconds));
+            out.extend_from_slice(text.as_bytes());
+        }
         Value::Time(time) => out.extend_from_slice(time.to_string().as_bytes()),
         Value::Certificate(pair) => {
             for (mark, part) in [(b'{', &pair.cert), (b' ', &pair.key)] {

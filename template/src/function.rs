@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::budget::Budget;
+use crate::dialect::Dialect;
 use crate::text::Text;
 use crate::value::{Dict, List, Value};
 
@@ -12,6 +13,8 @@ pub(crate) struct Environment {
     pub(crate) now: Timestamp,
     /// What the rendering may still use.
     pub(crate) budget: Budget,
+    /// Whose functions these are.
+    pub(crate) dialect: Dialect,
 }
 
 /// The type of a parameter.
@@ -37,6 +40,8 @@ pub(crate) enum Parameter {
     Time,
     /// `sprig.certificate`
     Certificate,
+    /// A string type of its own in Go, which only a literal can become.
+    Literal,
 }
 
 impl Parameter {
@@ -53,13 +58,14 @@ impl Parameter {
             Self::List => "[]interface {}",
             Self::Time => "time.Time",
             Self::Certificate => "sprig.certificate",
+            Self::Literal => "sprig.HashAlgorithm",
         }
     }
 
     /// What Go calls a literal of the type when it finds another one.
     pub(crate) fn literal_name(self) -> Option<&'static str> {
         match self {
-            Self::Text => Some("string"),
+            Self::Text | Self::Literal => Some("string"),
             Self::Int => Some("integer"),
             Self::Uint32 => Some("unsigned integer"),
             Self::Float => Some("float"),

@@ -5,16 +5,22 @@ mod builtin;
 mod certificates;
 pub(super) mod dates;
 mod dicts;
+mod dsa;
 mod encodings;
+mod jwk;
 mod lists;
 mod numbers;
 mod passwords;
 mod paths;
+mod pem;
+mod pkcs12;
 mod reflection;
 mod regexes;
+mod rsa;
 mod strings;
 mod urls;
 pub(super) mod versions;
+mod yaml;
 
 use crate::function::Entry;
 
@@ -35,6 +41,22 @@ pub(crate) fn sprig() -> impl Iterator<Item = Entry> {
         strings::FUNCTIONS,
         urls::FUNCTIONS,
         versions::FUNCTIONS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+}
+
+/// Lists what the External Secrets Operator adds, and what it has in another form than sprig 3.3.
+pub(crate) fn external_secrets() -> impl Iterator<Item = Entry> {
+    [
+        encodings::EXTERNAL_SECRETS,
+        jwk::FUNCTIONS,
+        passwords::EXTERNAL_SECRETS,
+        pem::FUNCTIONS,
+        pkcs12::FUNCTIONS,
+        rsa::FUNCTIONS,
+        yaml::FUNCTIONS,
     ]
     .into_iter()
     .flatten()

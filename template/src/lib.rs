@@ -34,7 +34,9 @@ mod evaluate;
 mod format;
 mod function;
 mod functions;
+mod number;
 mod parse;
+mod pkcs12;
 mod random;
 mod sink;
 mod text;
@@ -42,6 +44,7 @@ mod time;
 mod tree;
 mod value;
 mod version;
+pub mod yaml;
 
 pub use budget::{Budget, Limits};
 pub use dialect::{Delimiters, Dialect, MissingKey, Options};

@@ -43,6 +43,8 @@ pub(crate) enum Value {
     Dict(Dict),
     /// `time.Time`
     Time(Time),
+    /// `time.Duration`, in nanoseconds
+    Duration(i64),
     /// `sprig.certificate`
     Certificate(Arc<Certificate>),
     /// `*semver.Version`
@@ -127,6 +129,7 @@ impl Value {
             Self::TextMap(_) => "map[string]string",
             Self::Dict(_) => "map[string]interface {}",
             Self::Time(_) => "time.Time",
+            Self::Duration(_) => "time.Duration",
             Self::Certificate(_) => "sprig.certificate",
             Self::Version(_) => "*semver.Version",
         }
@@ -140,6 +143,7 @@ impl Value {
             Self::TextMap(_) | Self::Dict(_) => "map",
             Self::Time(_) | Self::Certificate(_) => "struct",
             Self::Version(_) => "ptr",
+            Self::Duration(_) => "int64",
             other => other.type_name(),
         }
     }
@@ -149,7 +153,7 @@ impl Value {
         match self {
             Self::Nil => false,
             Self::Bool(value) => *value,
-            Self::Int(value) | Self::Int64(value) => *value != 0,
+            Self::Int(value) | Self::Int64(value) | Self::Duration(value) => *value != 0,
             Self::Uint8(value) => *value != 0,
             Self::Uint64(value) => *value != 0,
             Self::Float(value) => *value != 0.0,

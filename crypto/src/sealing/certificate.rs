@@ -65,7 +65,7 @@ impl Certificate {
     pub fn from_pem(text: &[u8]) -> Result<Self, CertificateError> {
         let content = pem::read(text)
             .into_iter()
-            .find(|block| block.label == "CERTIFICATE" && !block.has_headers)
+            .find(|block| block.label == "CERTIFICATE" && block.headers.is_empty())
             .ok_or(CertificateError::Missing)?
             .content
             .ok_or(CertificateError::Damaged)?;

@@ -1,13 +1,13 @@
-//! The few lines of DER that turn a PKCS#1 key into PKCS#8 and back, and pick a public key apart.
+//! The few lines of DER that turn a PKCS#1 key into PKCS#8 and back, and pick keys and containers apart.
 
 use zeroize::Zeroizing;
 
 /// Tag of an INTEGER.
-pub(super) const INTEGER: u8 = 0x02;
+pub const INTEGER: u8 = 0x02;
 /// Tag of an OCTET STRING.
-const OCTET_STRING: u8 = 0x04;
+pub const OCTET_STRING: u8 = 0x04;
 /// Tag of a SEQUENCE.
-pub(super) const SEQUENCE: u8 = 0x30;
+pub const SEQUENCE: u8 = 0x30;
 
 /// `AlgorithmIdentifier { rsaEncryption, NULL }`.
 const RSA_ENCRYPTION: &[u8] = &[
@@ -16,7 +16,8 @@ const RSA_ENCRYPTION: &[u8] = &[
 
 /// Wraps a PKCS#1 `RSAPrivateKey` into a PKCS#8 `PrivateKeyInfo` (RFC 5958), which is what the
 /// RSA implementation reads.
-pub(super) fn pkcs8_from_pkcs1(pkcs1: &[u8]) -> Zeroizing<Vec<u8>> {
+#[must_use]
+pub fn pkcs8_from_pkcs1(pkcs1: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut octets = header(OCTET_STRING, pkcs1.len());
     let inner = 3 + RSA_ENCRYPTION.len() + octets.len() + pkcs1.len();
     let mut out = header(SEQUENCE, inner);
@@ -31,7 +32,8 @@ pub(super) fn pkcs8_from_pkcs1(pkcs1: &[u8]) -> Zeroizing<Vec<u8>> {
 
 /// Cuts the PKCS#1 `RSAPrivateKey` out of a PKCS#8 `PrivateKeyInfo`; `None` for anything else,
 /// other algorithms included.
-pub(super) fn pkcs1_from_pkcs8(pkcs8: &[u8]) -> Option<&[u8]> {
+#[must_use]
+pub fn pkcs1_from_pkcs8(pkcs8: &[u8]) -> Option<&[u8]> {
     let (info, _) = read(pkcs8, SEQUENCE)?;
     let (_version, info) = read(info, INTEGER)?;
     let (algorithm, info) = read(info, SEQUENCE)?;
@@ -44,7 +46,8 @@ pub(super) fn pkcs1_from_pkcs8(pkcs8: &[u8]) -> Option<&[u8]> {
 }
 
 /// The length in bits of the modulus of a PKCS#1 `RSAPrivateKey`.
-pub(super) fn modulus_bits(pkcs1: &[u8]) -> Option<usize> {
+#[must_use]
+pub fn modulus_bits(pkcs1: &[u8]) -> Option<usize> {
     let (key, _) = read(pkcs1, SEQUENCE)?;
     let (_version, key) = read(key, INTEGER)?;
     let (modulus, _) = read(key, INTEGER)?;
@@ -52,7 +55,8 @@ pub(super) fn modulus_bits(pkcs1: &[u8]) -> Option<usize> {
 }
 
 /// The number of significant bits of a big-endian number.
-pub(super) fn bit_length(number: &[u8]) -> usize {
+#[must_use]
+pub fn bit_length(number: &[u8]) -> usize {
     let number = without_leading_zeros(number);
     number
         .first()
@@ -60,13 +64,15 @@ pub(super) fn bit_length(number: &[u8]) -> usize {
 }
 
 /// A big-endian number without the zero bytes in front.
-pub(super) fn without_leading_zeros(number: &[u8]) -> &[u8] {
+#[must_use]
+pub fn without_leading_zeros(number: &[u8]) -> &[u8] {
     let zeros = number.iter().take_while(|&&byte| byte == 0).count();
     &number[zeros..]
 }
 
 /// Reads one value with the given tag: its content, and what follows it.
-pub(super) fn read(input: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+#[must_use]
+pub fn read(input: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (&found, input) = input.split_first()?;
     let (&first, input) = input.split_first()?;
     if found != tag {
@@ -87,7 +93,8 @@ pub(super) fn read(input: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
 }
 
 /// Tag and length of a value.
-pub(super) fn header(tag: u8, length: usize) -> Vec<u8> {
+#[must_use]
+pub fn header(tag: u8, length: usize) -> Vec<u8> {
     let bytes = length.to_be_bytes();
     let digits = without_leading_zeros(&bytes);
     let mut out = vec![tag];
@@ -97,6 +104,19 @@ pub(super) fn header(tag: u8, length: usize) -> Vec<u8> {
             out.push(0x80 | u8::try_from(digits.len()).expect("a usize has few bytes"));
             out.extend_from_slice(digits);
         }
+    }
+    out
+}
+
+/// One value: its tag, its length, and its parts one after another.
+#[must_use]
+pub fn value(tag: u8, parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+    let length = parts.iter().map(|part| part.len()).sum();
+    let mut start = header(tag, length);
+    let mut out = Zeroizing::new(Vec::with_capacity(start.len() + length));
+    out.append(&mut start);
+    for part in parts {
+        out.extend_from_slice(part);
     }
     out
 }

@@ -5,33 +5,36 @@ use zeroize::Zeroizing;
 use super::base64;
 
 /// One block of a PEM text.
-pub(super) struct Block<'a> {
+pub struct Block<'a> {
     /// The words behind `BEGIN`.
-    pub(super) label: &'a str,
-    /// Whether header lines (`Proc-Type: …`) stood before the data.
-    pub(super) has_headers: bool,
+    pub label: &'a str,
+    /// The header lines (`Proc-Type: …`) before the data.
+    pub headers: Vec<&'a [u8]>,
     /// The decoded data, or nothing if it was not base64.
-    pub(super) content: Option<Zeroizing<Vec<u8>>>,
+    pub content: Option<Zeroizing<Vec<u8>>>,
+    /// Where the block ends in the text, its line break included.
+    pub end: usize,
 }
 
 /// Reads all blocks; text between them is skipped.
-pub(super) fn read(text: &[u8]) -> Vec<Block<'_>> {
+#[must_use]
+pub fn read(text: &[u8]) -> Vec<Block<'_>> {
     let mut blocks = Vec::new();
-    let mut lines = text.split(|&byte| byte == b'\n').map(trim_end);
+    let mut lines = Lines { text, at: 0 };
     while let Some(line) = lines.next() {
         let Some(label) = boundary(line, b"-----BEGIN ") else {
             continue;
         };
-        let mut body = Zeroizing::new(Vec::with_capacity(text.len()));
-        let mut has_headers = false;
+        let mut body = Zeroizing::new(Vec::with_capacity(text.len() - lines.at));
+        let mut headers = Vec::new();
         let mut ended = false;
-        for line in lines.by_ref() {
+        while let Some(line) = lines.next() {
             if boundary(line, b"-----END ") == Some(label) {
                 ended = true;
                 break;
             }
             if line.contains(&b':') {
-                has_headers = true;
+                headers.push(line);
             } else {
                 body.extend(line.iter().filter(|byte| !byte.is_ascii_whitespace()));
             }
@@ -39,16 +42,36 @@ pub(super) fn read(text: &[u8]) -> Vec<Block<'_>> {
         if ended {
             blocks.push(Block {
                 label,
-                has_headers,
+                headers,
                 content: base64::decode(&body).ok().map(Zeroizing::new),
+                end: lines.at,
             });
         }
     }
     blocks
 }
 
+/// Lines without their ends.
+struct Lines<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = &self.text[self.at..];
+        if rest.is_empty() {
+            return None;
+        }
+        let length = rest.iter().position(|&byte| byte == b'\n');
+        self.at += length.map_or(rest.len(), |length| length + 1);
+        Some(rest[..length.unwrap_or(rest.len())].trim_ascii_end())
+    }
+}
+
 /// Writes one block, without ever growing the buffer: the content may be a key.
-pub(super) fn write(label: &str, content: &[u8]) -> Zeroizing<Vec<u8>> {
+#[must_use]
+pub fn write(label: &str, content: &[u8]) -> Zeroizing<Vec<u8>> {
     const COLUMNS: usize = 64;
     let encoded = Zeroizing::new(base64::encode(content));
     let room = encoded.len() + encoded.len() / COLUMNS + 2 * label.len() + 64;
@@ -69,8 +92,4 @@ pub(super) fn write(label: &str, content: &[u8]) -> Zeroizing<Vec<u8>> {
 fn boundary<'a>(line: &'a [u8], start: &[u8]) -> Option<&'a str> {
     let label = line.strip_prefix(start)?.strip_suffix(b"-----")?;
     std::str::from_utf8(label).ok()
-}
-
-fn trim_end(line: &[u8]) -> &[u8] {
-    line.trim_ascii_end()
 }

@@ -110,7 +110,7 @@ impl PrivateKey {
             let not_rsa = || KeyError::NotRsa {
                 label: block.label.to_owned(),
             };
-            let content = match (&block.content, block.has_headers) {
+            let content = match (&block.content, !block.headers.is_empty()) {
                 (_, true) => return Err(not_rsa()),
                 (None, _) => return Err(KeyError::Damaged),
                 (Some(content), _) => content,

@@ -3,9 +3,10 @@
 use std::rc::Rc;
 
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
+use sealwright_template::yaml::{Node, SyntaxError};
 
 use super::ManifestError;
-use super::node::{Node, write_json_text};
+use super::node::write_json_text;
 
 /// Reads concatenated objects, each with the line on which it starts.
 pub(super) fn read(text: &[u8]) -> Result<Vec<(usize, Node)>, ManifestError> {
@@ -26,7 +27,7 @@ pub(super) fn read(text: &[u8]) -> Result<Vec<(usize, Node)>, ManifestError> {
             None => return Ok(objects),
             Some(Ok(node)) => objects.push((line, node)),
             Some(Err(error)) => {
-                return Err(ManifestError::Syntax {
+                return Err(ManifestError::Syntax(SyntaxError {
                     line: error.line(),
                     column: error.column(),
                     reason: if error.is_eof() {
@@ -35,7 +36,7 @@ pub(super) fn read(text: &[u8]) -> Result<Vec<(usize, Node)>, ManifestError> {
                         "no valid JSON"
                     }
                     .to_owned(),
-                });
+                }));
             }
         }
     }

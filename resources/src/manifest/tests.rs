@@ -234,7 +234,7 @@ fn k62_texts_are_quoted_for_old_readers() {
             Node::text("k".to_owned()).into(),
             Node::text(text.to_owned()).into(),
         )]);
-        let document = yaml_text::document(&node);
+        let document = yaml::document(&node);
         let document = std::str::from_utf8(document.expose()).unwrap();
         assert_eq!(document, format!("---\nk: {written}\n"), "{text:?}");
     }

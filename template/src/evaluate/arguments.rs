@@ -42,6 +42,7 @@ impl<'a> State<'a> {
             | (OperandKind::Bool(_), Parameter::Any | Parameter::Bool)
             | (OperandKind::Number(_), Parameter::Any)
             | (OperandKind::Number(Number::Float(_)), Parameter::Float) => {}
+            (OperandKind::Text(text), Parameter::Literal) => return Ok(Value::Text(text.clone())),
             (OperandKind::Text(_) | OperandKind::Number(_) | OperandKind::Bool(_), _) => {
                 let text = self.written(&operand.source);
                 let reason = match parameter.literal_name() {

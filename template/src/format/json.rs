@@ -36,7 +36,7 @@ fn push(out: &mut Sink<'_>, value: &Value, style: JsonStyle, depth: usize) -> Re
     match value {
         Value::Nil => out.extend_from_slice(b"null"),
         Value::Bool(value) => out.extend_from_slice(value.to_string().as_bytes()),
-        Value::Int(value) | Value::Int64(value) => {
+        Value::Int(value) | Value::Int64(value) | Value::Duration(value) => {
             out.extend_from_slice(value.to_string().as_bytes());
         }
         Value::Uint8(value) => out.extend_from_slice(value.to_string().as_bytes()),

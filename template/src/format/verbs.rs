@@ -186,13 +186,16 @@ fn one(out: &mut Sink<'_>, verb: char, spec: Spec, argument: &Value) {
         (_, Value::Uint64(value)) => integer(out, verb, spec, false, *value, argument),
         (_, Value::Float(value)) => real(out, verb, spec, *value, argument),
         (_, Value::Text(text)) => string(out, verb, spec, text.bytes(), argument),
-        ('v' | 's' | 'q' | 'x' | 'X', Value::Time(_) | Value::Version(_)) => {
+        ('v' | 's' | 'q' | 'x' | 'X', Value::Time(_) | Value::Version(_) | Value::Duration(_)) => {
             let mut text = out.beside();
             super::push(&mut text, argument, 0);
             out.absorb(&text, |out, text| string(out, verb, spec, text, argument));
         }
         ('v' | 's', Value::Certificate(_)) => {
             super::push(out, argument, 0);
+        }
+        (_, Value::Duration(value)) => {
+            integer(out, verb, spec, *value < 0, value.unsigned_abs(), argument);
         }
         _ => bad(out, verb, argument),
     }

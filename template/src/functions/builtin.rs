@@ -213,7 +213,7 @@ enum Basic<'a> {
 fn basic(value: &Value) -> Option<Basic<'_>> {
     Some(match value {
         Value::Bool(value) => Basic::Bool(*value),
-        Value::Int(value) | Value::Int64(value) => Basic::Int(*value),
+        Value::Int(value) | Value::Int64(value) | Value::Duration(value) => Basic::Int(*value),
         Value::Uint8(value) => Basic::Uint(u64::from(*value)),
         Value::Uint64(value) => Basic::Uint(*value),
         Value::Float(value) => Basic::Float(*value),

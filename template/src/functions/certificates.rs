@@ -10,6 +10,7 @@ use rcgen::{
 use sealwright_crypto::sealing::{PrivateKey, base64};
 use zeroize::Zeroizing;
 
+use super::dsa;
 use crate::certificate::Certificate;
 use crate::function::Parameter::{
     Certificate as Pair, Int, List as ListParameter, Text as TextParameter,
@@ -146,8 +147,7 @@ fn private_key(e: &Environment, kind: &[u8]) -> Result<Value, String> {
         }
         b"ecdsa" => &rcgen::PKCS_ECDSA_P256_SHA256,
         b"ed25519" => &rcgen::PKCS_ED25519,
-        // DSA keys are not made any more: no library offers them for good reasons.
-        b"dsa" => return Err("keys of type dsa are not supported".to_owned()),
+        b"dsa" => return dsa::private_key(),
         other => return Ok(Value::text([b"Unknown type ", other].concat())),
     };
     let pair = KeyPair::generate_for(algorithm).map_err(failed)?;

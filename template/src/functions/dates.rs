@@ -127,7 +127,15 @@ pub(crate) fn method(
         ("AddDate", [Value::Int(years), Value::Int(months), Value::Int(days)]) => {
             Some(time.add_date(*years, *months, *days).map(Value::Time))
         }
-        ("Format" | "Before" | "After" | "Equal" | "AddDate", _) => wrong(),
+        ("Sub", [Value::Time(other)]) => {
+            // What does not fit is the longest duration there is.
+            let passed = time.at.duration_since(other.at).as_nanos();
+            let longest = if passed < 0 { i64::MIN } else { i64::MAX };
+            Some(Ok(Value::Duration(
+                i64::try_from(passed).unwrap_or(longest),
+            )))
+        }
+        ("Format" | "Sub" | "Before" | "After" | "Equal" | "AddDate", _) => wrong(),
         ("Unix", []) => Some(Ok(Value::Int64(time.at.as_second()))),
         ("UnixMilli", []) => Some(Ok(Value::Int64(time.at.as_millisecond()))),
         ("UnixMicro", []) => Some(Ok(Value::Int64(time.at.as_microsecond()))),
@@ -188,4 +196,30 @@ fn modified(arguments: &[Value]) -> Result<Value, String> {
         at,
         zone: time.zone.clone(),
     }))
+}
+
+/// Calls a method of `time.Duration`; `None` if there is no such method here.
+pub(crate) fn duration_method(
+    nanoseconds: i64,
+    name: &str,
+    arguments: &[Value],
+) -> Option<Result<Value, String>> {
+    #[allow(clippy::cast_precision_loss)] // as Go divides
+    let parts = |unit: i64| {
+        let whole = (nanoseconds / unit) as f64;
+        let rest = (nanoseconds % unit) as f64;
+        Some(Ok(Value::Float(whole + rest / unit as f64)))
+    };
+    const SECOND: i64 = 1_000_000_000;
+    match (name, arguments) {
+        ("Hours", []) => parts(3600 * SECOND),
+        ("Minutes", []) => parts(60 * SECOND),
+        ("Seconds", []) => parts(SECOND),
+        ("Milliseconds", []) => Some(Ok(Value::Int64(nanoseconds / 1_000_000))),
+        ("Microseconds", []) => Some(Ok(Value::Int64(nanoseconds / 1000))),
+        ("Nanoseconds", []) => Some(Ok(Value::Int64(nanoseconds))),
+        ("Abs", []) => Some(Ok(Value::Duration(nanoseconds.saturating_abs()))),
+        ("String", []) => Some(Ok(Value::text(duration::to_text(i128::from(nanoseconds))))),
+        _ => None,
+    }
 }

@@ -94,6 +94,38 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ),
 ];
 
+/// What the External Secrets Operator adds.
+pub(super) const EXTERNAL_SECRETS: &[Entry] = &[(
+    "hexdec",
+    // As with base64, what is none gives the error as the result.
+    fixed(&[Text], |_, a| {
+        Ok(match hex_decode(bytes(a, 0)) {
+            Ok(decoded) => Value::text(decoded),
+            Err(error) => Value::text(error),
+        })
+    }),
+)];
+
+/// Decodes hexadecimal digits; the error is that of Go and names the byte, as there.
+fn hex_decode(text: &[u8]) -> Result<Vec<u8>, String> {
+    let digit = |byte: u8| {
+        let value = char::from(byte).to_digit(16);
+        value.ok_or_else(|| {
+            let shown = char::from(byte);
+            format!("encoding/hex: invalid byte: U+{byte:04X} {shown:?}")
+        })
+    };
+    let mut out = Vec::with_capacity(text.len() / 2);
+    for pair in text.chunks(2) {
+        let high = digit(pair[0])?;
+        let Some(&low) = pair.get(1) else {
+            return Err("encoding/hex: odd length hex string".to_owned());
+        };
+        out.push(u8::try_from(high << 4 | digit(low)?).expect("two digits"));
+    }
+    Ok(out)
+}
+
 const fn strict(style: JsonStyle) -> Function {
     match style {
         JsonStyle::Compact => fixed(&[Any], |e, a| {

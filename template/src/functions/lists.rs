@@ -101,7 +101,7 @@ const SLICE: Function = variadic(&[Any, Any], |e, a| {
         return Ok(Value::Nil);
     }
     let at = |index: usize, default: usize| match a.get(index) {
-        Some(value) => usize::try_from(to_int(value)).unwrap_or(usize::MAX),
+        Some(value) => usize::try_from(to_int(e, value)).unwrap_or(usize::MAX),
         None => default,
     };
     let slice = items.get(at(1, 0)..at(2, items.len()));

@@ -3,15 +3,19 @@
 mod decimal;
 
 use self::decimal::Decimal;
+use crate::dialect::Dialect;
 use crate::format;
 use crate::function::Parameter::{Any, Float, Int, Text as TextParameter};
 use crate::function::{Entry, Environment, Function, bytes, fixed, int, variadic};
+use crate::number::parse_float;
 use crate::sink::Sink;
 use crate::text::Text;
 use crate::value::{List, ListKind, Value};
 
-const MAX: Function = variadic(&[Any, Any], |_, a| {
-    Ok(Value::Int64(a.iter().map(to_int).max().unwrap_or(0)))
+const MAX: Function = variadic(&[Any, Any], |e, a| {
+    Ok(Value::Int64(
+        a.iter().map(|value| to_int(e, value)).max().unwrap_or(0),
+    ))
 });
 
 pub(super) const FUNCTIONS: &[Entry] = &[
@@ -31,10 +35,13 @@ pub(super) const FUNCTIONS: &[Entry] = &[
             )))
         }),
     ),
-    ("int", fixed(&[Any], |_, a| Ok(Value::Int(to_int(&a[0]))))),
+    (
+        "int",
+        fixed(&[Any], |e, a| Ok(Value::Int(to_int(e, &a[0])))),
+    ),
     (
         "int64",
-        fixed(&[Any], |_, a| Ok(Value::Int64(to_int(&a[0])))),
+        fixed(&[Any], |e, a| Ok(Value::Int64(to_int(e, &a[0])))),
     ),
     (
         "float64",
@@ -50,52 +57,60 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ),
     (
         "add",
-        variadic(&[Any], |_, a| {
+        variadic(&[Any], |e, a| {
             Ok(Value::Int64(
-                a.iter().map(to_int).fold(0, i64::wrapping_add),
+                a.iter()
+                    .map(|value| to_int(e, value))
+                    .fold(0, i64::wrapping_add),
             ))
         }),
     ),
     (
         "add1",
-        fixed(&[Any], |_, a| {
-            Ok(Value::Int64(to_int(&a[0]).wrapping_add(1)))
+        fixed(&[Any], |e, a| {
+            Ok(Value::Int64(to_int(e, &a[0]).wrapping_add(1)))
         }),
     ),
     (
         "sub",
-        fixed(&[Any, Any], |_, a| {
-            Ok(Value::Int64(to_int(&a[0]).wrapping_sub(to_int(&a[1]))))
+        fixed(&[Any, Any], |e, a| {
+            Ok(Value::Int64(
+                to_int(e, &a[0]).wrapping_sub(to_int(e, &a[1])),
+            ))
         }),
     ),
     (
         "mul",
-        variadic(&[Any, Any], |_, a| {
+        variadic(&[Any, Any], |e, a| {
             Ok(Value::Int64(
-                a.iter().map(to_int).fold(1, i64::wrapping_mul),
+                a.iter()
+                    .map(|value| to_int(e, value))
+                    .fold(1, i64::wrapping_mul),
             ))
         }),
     ),
     (
         "div",
-        fixed(&[Any, Any], |_, a| {
-            let divisor = divisor(&a[1])?;
-            Ok(Value::Int64(to_int(&a[0]).wrapping_div(divisor)))
+        fixed(&[Any, Any], |e, a| {
+            let divisor = divisor(e, &a[1])?;
+            Ok(Value::Int64(to_int(e, &a[0]).wrapping_div(divisor)))
         }),
     ),
     (
         "mod",
-        fixed(&[Any, Any], |_, a| {
-            let divisor = divisor(&a[1])?;
-            Ok(Value::Int64(to_int(&a[0]).wrapping_rem(divisor)))
+        fixed(&[Any, Any], |e, a| {
+            let divisor = divisor(e, &a[1])?;
+            Ok(Value::Int64(to_int(e, &a[0]).wrapping_rem(divisor)))
         }),
     ),
     ("biggest", MAX),
     ("max", MAX),
     (
         "min",
-        variadic(&[Any, Any], |_, a| {
-            Ok(Value::Int64(a.iter().map(to_int).min().unwrap_or(0)))
+        variadic(&[Any, Any], |e, a| {
+            Ok(Value::Int64(
+                a.iter().map(|value| to_int(e, value)).min().unwrap_or(0),
+            ))
         }),
     ),
     (
@@ -209,16 +224,36 @@ pub(super) const FUNCTIONS: &[Entry] = &[
 ];
 
 /// What sprig makes of any value where it wants an integer; what is none counts as 0.
-pub(super) fn to_int(value: &Value) -> i64 {
+pub(super) fn to_int(e: &Environment, value: &Value) -> i64 {
     match value {
-        Value::Int(value) | Value::Int64(value) => *value,
-        Value::Uint8(value) => i64::from(*value),
-        #[allow(clippy::cast_possible_wrap)] // as in Go
-        Value::Uint64(value) => *value as i64,
-        Value::Bool(value) => i64::from(*value),
-        Value::Float(value) => truncate(*value),
-        Value::Text(text) => parse_int(text).unwrap_or(0),
-        _ => 0,
+        Value::Text(text) => match e.dialect {
+            Dialect::SealedSecrets => parse_int(text).unwrap_or(0),
+            // Its newer library cuts all decimals off, not only zeros.
+            Dialect::ExternalSecrets => {
+                let whole = without_decimals(text.bytes());
+                parse_int(&whole).unwrap_or(0)
+            }
+        },
+        other => whole(other),
+    }
+}
+
+/// `12.9` is `12`, and a text that is no such number stays as it is.
+fn without_decimals(text: &[u8]) -> Text {
+    let digits = |text: &[u8]| text.iter().all(u8::is_ascii_digit);
+    let unsigned = text
+        .strip_prefix(b"+")
+        .or(text.strip_prefix(b"-"))
+        .unwrap_or(text);
+    let point = text.iter().position(|&byte| byte == b'.');
+    match (point, unsigned.iter().position(|&byte| byte == b'.')) {
+        (Some(at), Some(whole)) if digits(&unsigned[..whole]) && digits(&text[at + 1..]) => {
+            match whole {
+                0 => Text::from("0"),
+                _ => Text::from(&text[..at]),
+            }
+        }
+        _ => Text::from(text),
     }
 }
 
@@ -270,23 +305,36 @@ fn parse_int(text: &Text) -> Option<i64> {
     }
 }
 
+/// The number of a value that is no text.
+fn whole(value: &Value) -> i64 {
+    match value {
+        Value::Int(value) | Value::Int64(value) | Value::Duration(value) => *value,
+        Value::Uint8(value) => i64::from(*value),
+        #[allow(clippy::cast_possible_wrap)] // as in Go
+        Value::Uint64(value) => *value as i64,
+        Value::Bool(value) => i64::from(*value),
+        Value::Float(value) => truncate(*value),
+        _ => 0,
+    }
+}
+
 /// What sprig makes of any value where it wants a number; what is none counts as 0.
 pub(super) fn to_float(value: &Value) -> f64 {
     match value {
         Value::Float(value) => *value,
         Value::Text(text) => std::str::from_utf8(text.bytes())
             .ok()
-            .and_then(|text| text.parse().ok())
+            .and_then(parse_float)
             .unwrap_or(0.0),
         #[allow(clippy::cast_precision_loss)] // as in Go
         Value::Uint64(value) => *value as f64,
         #[allow(clippy::cast_precision_loss)] // as in Go
-        other => to_int(other) as f64,
+        other => whole(other) as f64,
     }
 }
 
-fn divisor(value: &Value) -> Result<i64, String> {
-    match to_int(value) {
+fn divisor(e: &Environment, value: &Value) -> Result<i64, String> {
+    match to_int(e, value) {
         0 => Err("runtime error: integer divide by zero".to_owned()),
         divisor => Ok(divisor),
     }

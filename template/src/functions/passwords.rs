@@ -5,13 +5,14 @@ use std::sync::{Mutex, PoisonError};
 use aws_lc_rs::cipher::{
     AES_256, DecryptingKey, DecryptionContext, PaddedBlockEncryptingKey, UnboundCipherKey,
 };
+use aws_lc_rs::digest::{self, SHA1_FOR_LEGACY_USE_ONLY};
 use aws_lc_rs::hmac;
 use aws_lc_rs::iv::FixedLength;
 use blowfish::Blowfish;
 use sealwright_crypto::sealing::base64;
 use zeroize::Zeroizing;
 
-use crate::function::Parameter::{Int, Text, Uint32};
+use crate::function::Parameter::{Int, Literal, Text, Uint32};
 use crate::function::{Entry, Environment, bytes, fixed, int, out_of_bounds};
 use crate::random::{no_randomness, random_below, random_bytes};
 use crate::value::Value;
@@ -119,6 +120,25 @@ pub(super) const FUNCTIONS: &[Entry] = &[
 
 /// The work that drawing a character counts as: a call of the system.
 const STEP: usize = 512;
+
+/// What the External Secrets Operator has in another form: `htpasswd` takes the kind of hash.
+pub(super) const EXTERNAL_SECRETS: &[Entry] = &[(
+    "htpasswd",
+    fixed(&[Text, Text, Literal], |e, a| {
+        let name = bytes(a, 0);
+        if name.contains(&b':') {
+            return Ok(Value::text([b"invalid username: ", name].concat()));
+        }
+        let hash = match bytes(a, 2) {
+            b"sha" => {
+                let hash = digest::digest(&SHA1_FOR_LEGACY_USE_ONLY, bytes(a, 1));
+                format!("{{SHA}}{}", base64::encode(hash.as_ref()))
+            }
+            _ => bcrypt(e, bytes(a, 1))?,
+        };
+        Ok(Value::text([name, b":", hash.as_bytes()].concat()))
+    }),
+)];
 
 fn random_text(e: &Environment, count: i64, alphabet: &[u8]) -> Result<Value, String> {
     // As in sprig, a count below zero gives nothing.

@@ -1,5 +1,6 @@
 //! Literals of Go (`strconv`): texts are bytes, numbers take prefixes and underscores.
 
+use crate::number::parse_float;
 use crate::tree::Number;
 
 /// Reads `"…"`; escapes may make any bytes.
@@ -107,17 +108,7 @@ pub(super) fn number(written: &str) -> Result<Number, &'static str> {
     if let Some(number) = integer(written) {
         return number;
     }
-    let is_hex = written.contains(['x', 'X']);
-    let float = if is_hex {
-        hex_float(written)
-    } else {
-        let plain = written.replace('_', "");
-        plain
-            .parse::<f64>()
-            .ok()
-            .filter(|_| !written.contains('_'))
-            .filter(|number| number.is_finite())
-    };
+    let float = parse_float(written).filter(|number| number.is_finite());
     let float = float.ok_or(ILLEGAL)?;
     // A huge integer is no float.
     if !written.contains(['.', 'e', 'E', 'p', 'P']) {
@@ -165,34 +156,6 @@ fn integer(written: &str) -> Option<Result<Number, &'static str>> {
     })
 }
 
-/// `0x1.8p3`
-fn hex_float(written: &str) -> Option<f64> {
-    let (sign, unsigned) = match written.as_bytes().first()? {
-        b'-' => (-1.0, &written[1..]),
-        b'+' => (1.0, &written[1..]),
-        _ => (1.0, written),
-    };
-    let plain = unsigned.replace('_', "");
-    let body = plain.strip_prefix("0x").or(plain.strip_prefix("0X"))?;
-    let (mantissa, exponent) = body.split_once(['p', 'P'])?;
-    let exponent: i32 = exponent.parse().ok()?;
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    if whole.is_empty() && fraction.is_empty() {
-        return None;
-    }
-    let mut value = 0.0f64;
-    let mut scale = 0i32;
-    for digit in whole.chars() {
-        value = value * 16.0 + f64::from(digit.to_digit(16)?);
-    }
-    for digit in fraction.chars() {
-        value = value * 16.0 + f64::from(digit.to_digit(16)?);
-        scale = scale.checked_sub(4)?;
-    }
-    let value = sign * value * 2f64.powi(scale.checked_add(exponent)?);
-    value.is_finite().then_some(value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,6 +174,7 @@ mod tests {
             ("1__0", Err("illegal number syntax")),
             ("08", Err("integer overflow")),
             ("1e3", Ok(Number::Float(1000.0))),
+            ("1_0.5", Ok(Number::Float(10.5))),
             ("0x1p4", Ok(Number::Float(16.0))),
             ("9223372036854775808", Ok(Number::TooLarge)),
             ("18446744073709551616", Err("integer overflow")),

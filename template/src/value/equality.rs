@@ -18,7 +18,9 @@ impl Value {
         Ok(match (self, other) {
             (Self::Nil, Self::Nil) => true,
             (Self::Bool(a), Self::Bool(b)) => a == b,
-            (Self::Int(a), Self::Int(b)) | (Self::Int64(a), Self::Int64(b)) => a == b,
+            (Self::Int(a), Self::Int(b))
+            | (Self::Int64(a), Self::Int64(b))
+            | (Self::Duration(a), Self::Duration(b)) => a == b,
             (Self::Uint8(a), Self::Uint8(b)) => a == b,
             (Self::Uint64(a), Self::Uint64(b)) => a == b,
             (Self::Float(a), Self::Float(b)) => a == b,

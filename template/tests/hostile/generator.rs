@@ -1,17 +1,17 @@
 //! Makes up templates that hurt: deep, large, slow, and mixtures. Nothing here is needed to render an ordinary Secret.
 
 /// A small generator of pseudo-random numbers (xorshift64*), so that a seed can be given again.
-pub struct Hostile(u64);
+pub(crate) struct Hostile(u64);
 
 impl Hostile {
     /// Starts with a seed.
     #[must_use]
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
     /// The next template.
-    pub fn template(&mut self) -> String {
+    pub(crate) fn template(&mut self) -> String {
         let mut template = match self.below(3) {
             0 => self.deep(),
             1 => self.large(),

@@ -6,21 +6,34 @@ use std::rc::Rc;
 
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
-use super::node::Node;
-use super::yaml::resolve;
+use super::Node;
+use super::read::resolve;
 
 /// The column after which a text is folded at the next blank.
 const WIDTH: usize = 80;
 
 /// Writes one document, `---` before it.
-pub(super) fn document(node: &Node) -> SecretBytes {
+#[must_use]
+pub fn document(node: &Node) -> SecretBytes {
+    written("---\n", node)
+}
+
+/// Writes one document without a mark before it.
+#[must_use]
+pub fn text(node: &Node) -> SecretBytes {
+    written("", node)
+}
+
+fn written(start: &str, node: &Node) -> SecretBytes {
     let mut writer = Writer {
         out: SecretWriter::with_capacity(4096),
         column: 0,
     };
-    writer.push("---\n");
+    writer.push(start);
     match node {
         Node::Map(entries) if !entries.is_empty() => writer.map(entries, 0),
+        Node::List(items) if !items.is_empty() => writer.list(items, 0),
+        // A block text at the top is indented as if it stood in a map.
         other => {
             writer.value(other, 0);
             writer.end_line();
@@ -95,9 +108,12 @@ impl Writer {
     }
 
     fn list(&mut self, items: &[Rc<Node>], indent: usize) {
-        for item in items {
-            self.end_line();
-            self.indent(indent);
+        for (index, item) in items.iter().enumerate() {
+            // The first item of a list in a list stands on the line of its parent.
+            if index > 0 || self.column == 0 {
+                self.end_line();
+                self.indent(indent);
+            }
             self.push("- ");
             match &**item {
                 Node::Map(entries) if !entries.is_empty() => self.map(entries, indent + 2),
@@ -114,7 +130,7 @@ impl Writer {
             Node::Null => self.push("null"),
             Node::Bool(value) => self.push(if *value { "true" } else { "false" }),
             Node::Int(value) => self.push(&value.to_string()),
-            Node::Float(value) => self.push(&value.to_string()),
+            Node::Float(value) => self.push(&float(*value)),
             Node::Text(text) => self.text(text, indent, false),
             Node::List(_) => self.push("[]"),
             Node::Map(_) => self.push("{}"),
@@ -239,6 +255,16 @@ impl Writer {
             }
             self.push("\n");
         }
+    }
+}
+
+/// A number as Go's `strconv` gives it, with the words of YAML for what is none.
+fn float(value: f64) -> String {
+    match value {
+        value if value.is_nan() => ".nan".to_owned(),
+        f64::INFINITY => ".inf".to_owned(),
+        f64::NEG_INFINITY => "-.inf".to_owned(),
+        value => crate::format::float(value, 6),
     }
 }
 

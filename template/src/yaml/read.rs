@@ -4,10 +4,22 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use granit_parser::{Event, Parser, ScalarStyle};
+use thiserror::Error;
 use zeroize::Zeroize;
 
-use super::ManifestError;
-use super::node::Node;
+use super::Node;
+
+/// A text is no YAML. The reason quotes nothing of it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("line {line}, column {column}: {reason}")]
+pub struct SyntaxError {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The column, counted from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub reason: String,
+}
 
 /// How many nodes the aliases of one stream may stand for: far above any manifest, far below a bomb.
 const MOST_NODES: usize = 1_000_000;
@@ -24,7 +36,11 @@ fn reason(text: &str, line: usize) -> String {
 }
 
 /// Reads every document that is not empty, each with the line on which it starts.
-pub(super) fn read(text: &[u8]) -> Result<Vec<(usize, Node)>, ManifestError> {
+///
+/// # Errors
+///
+/// Names the place of what is no YAML.
+pub fn read(text: &[u8]) -> Result<Vec<(usize, Node)>, SyntaxError> {
     let text = std::str::from_utf8(text).map_err(|error| {
         let at = error.valid_up_to();
         let line = text[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -34,7 +50,7 @@ pub(super) fn read(text: &[u8]) -> Result<Vec<(usize, Node)>, ManifestError> {
                 .rposition(|byte| *byte == b'\n')
                 .map_or(0, |at| at + 1)
             + 1;
-        ManifestError::Syntax {
+        SyntaxError {
             line,
             column,
             reason: "not UTF-8".to_owned(),
@@ -44,7 +60,7 @@ pub(super) fn read(text: &[u8]) -> Result<Vec<(usize, Node)>, ManifestError> {
     let mut documents = Vec::new();
     let mut start = 1;
     for step in Parser::new_from_str(text) {
-        let (event, span) = step.map_err(|error| ManifestError::Syntax {
+        let (event, span) = step.map_err(|error| SyntaxError {
             line: error.marker().line(),
             column: error.marker().col() + 1,
             reason: reason(text, error.marker().line()),
@@ -92,9 +108,9 @@ struct Open {
 }
 
 impl Builder {
-    fn take(&mut self, event: Event<'_>, line: usize) -> Result<(), ManifestError> {
+    fn take(&mut self, event: Event<'_>, line: usize) -> Result<(), SyntaxError> {
         let refuse = |reason: &str| {
-            Err(ManifestError::Syntax {
+            Err(SyntaxError {
                 line,
                 column: 1,
                 reason: reason.to_owned(),

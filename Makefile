@@ -2,7 +2,7 @@
 
 CARGO  ?= cargo
 SERVERS = $(CARGO) run --quiet --package sealwright-tests --bin servers --
-REAL    = --features sealwright-tests/cluster,sealwright-tests/interop
+REAL    = --features sealwright-tests/cluster,sealwright-tests/interop,sealwright-tests/vaults
 
 .PHONY: help
 help: ## lists the commands

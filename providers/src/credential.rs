@@ -4,6 +4,8 @@
 //! what the store's [`Scope`] allows, the command line from files, variables or the cluster of the current context. The
 //! rules for namespaces are here, once: [`Scope::namespace_for`].
 
+pub mod held;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;

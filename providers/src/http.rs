@@ -40,6 +40,21 @@ pub struct Limits {
     pub answer: usize,
 }
 
+impl Limits {
+    /// The usual bounds, with another one on the time of a call.
+    pub fn within(total: Option<Duration>) -> Self {
+        let usual = Self::default();
+        match total {
+            None => usual,
+            Some(total) => Self {
+                connect: usual.connect.min(total),
+                total,
+                ..usual
+            },
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -45,10 +45,14 @@ pub mod address;
 pub mod backoff;
 pub mod credential;
 pub mod fake;
+#[cfg(feature = "clients")]
+pub mod fetch;
 pub mod file;
 #[cfg(feature = "clients")]
 pub mod http;
 pub mod json;
+#[cfg(feature = "clients")]
+pub mod kubernetes;
 pub mod outcome;
 pub mod remote;
 pub mod settings;

@@ -32,6 +32,8 @@ pub struct Connection {
     pub guard: Guard,
     /// The folder that relative paths of File stores begin at. Without one there are no File stores.
     pub files: Option<Files>,
+    /// How long one call may take; that of the client when none is given.
+    pub timeout: Option<std::time::Duration>,
 }
 
 impl Default for Connection {
@@ -43,6 +45,7 @@ impl Default for Connection {
             retry: None,
             guard: Guard::default(),
             files: None,
+            timeout: None,
         }
     }
 }

@@ -35,7 +35,7 @@ use self::path::Engine;
 use crate::backoff::Backoff;
 use crate::http::tls::{ClientIdentity, TlsSettings};
 use crate::http::url::Url;
-use crate::http::{HttpClient, HttpSettings};
+use crate::http::{HttpClient, HttpSettings, Limits};
 use crate::outcome::StoreError;
 use crate::settings::vault::{OpenBaoSettings, VaultSettings};
 use crate::settings::{CaProvider, CaProviderKind, SecretKeySelector, authority_bundle};
@@ -209,6 +209,7 @@ impl VaultStore {
         let http = HttpClient::new(HttpSettings {
             tls,
             guard: connection.guard,
+            limits: Limits::within(connection.timeout),
             ..HttpSettings::default()
         })?;
         Ok(Self {

@@ -3,7 +3,10 @@
 pub mod cache;
 #[cfg(feature = "kubernetes")]
 pub mod cluster;
+pub mod fault_proxy;
 pub mod incumbents;
+#[cfg(feature = "vaults")]
+pub mod openbao;
 pub mod pins;
 pub mod postgres;
 pub mod programs;

@@ -13,6 +13,8 @@ use super::{Capabilities, Connection, Store};
 use crate::credential::{Need, Scope};
 use crate::fake::FakeStore;
 use crate::file::FileStore;
+#[cfg(feature = "clients")]
+use crate::kubernetes::KubernetesStore;
 use crate::outcome::{StoreError, Trouble, shown};
 use crate::settings::aws::AwsSettings;
 use crate::settings::fake::FakeSettings;
@@ -227,6 +229,10 @@ impl StoreConfig {
             )?)),
             #[cfg(feature = "clients")]
             Self::Vault(settings) => Ok(Arc::new(VaultStore::vault(settings, connection).await?)),
+            #[cfg(feature = "clients")]
+            Self::Kubernetes(settings) => {
+                Ok(Arc::new(KubernetesStore::new(settings, connection).await?))
+            }
             #[cfg(feature = "clients")]
             Self::OpenBao(settings) => {
                 Ok(Arc::new(VaultStore::openbao(settings, connection).await?))

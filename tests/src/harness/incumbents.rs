@@ -47,6 +47,11 @@ pub fn yaml_suite() -> PathBuf {
     program("yaml-suite")
 }
 
+/// OpenBao: server and client of a vault.
+pub fn bao() -> PathBuf {
+    program("bao")
+}
+
 /// The client of the API server.
 pub fn kubectl() -> PathBuf {
     program("kubectl")

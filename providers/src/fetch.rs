@@ -1,0 +1,730 @@
+//! Reads of many, joined and budgeted.
+//!
+//! All reads of a program go through one [`Fetcher`]. It keeps one lane for each store identity: the store's uid and
+//! generation, a keyed hash of the credentials it was connected with, and the consumer's namespace where the credentials
+//! depend on it. So two tenants never share a lane unless they are the same to the vault.
+//!
+//! In a lane, a read joins one of the same [`ReadKey`] that has not been sent yet; one that was sent is not joined, because
+//! its answer may be older than the question. A caller that can do with an older answer says how old it may be. Reads that
+//! wait together are sent as batches where the store has them. How many calls are under way at once, and how many are made a
+//! second, is bounded for each lane, so that a slow vault holds up its own readers only. When a vault asks for fewer
+//! calls, the whole lane waits. A write drops what was kept.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt};
+use sealwright_crypto::secret::SecretBytes;
+use sha2::{Digest, Sha256};
+use tokio::sync::{OnceCell, Semaphore, oneshot};
+use tokio::time::Instant;
+
+use crate::backoff::{Backoff, chance};
+use crate::outcome::{Absent, Answer, Outcome, StoreError, Trouble};
+use crate::remote::{Find, PushItem, PushSource, RemoteRef, SecretMap};
+use crate::store::{Content, Deleted, Match, Payload, Purpose, Pushed, ReadKey, Store, WriteMode};
+
+/// Who a store is to its vault. Equal identities share connections, tokens and answers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StoreIdentity {
+    /// The uid of the store, or what stands for it outside of a cluster.
+    pub uid: String,
+    /// Its generation.
+    pub generation: i64,
+    /// The namespace of the consumer, where credentials depend on it.
+    pub consumer: Option<String>,
+    credentials: [u8; 32],
+}
+
+impl StoreIdentity {
+    /// An identity without credentials.
+    pub fn new(uid: impl Into<String>, generation: i64, consumer: Option<String>) -> Self {
+        Self {
+            uid: uid.into(),
+            generation,
+            consumer,
+            credentials: [0; 32],
+        }
+    }
+
+    /// Adds a credential. The hash is keyed with a secret of this process: it can be compared here and nowhere else.
+    #[must_use]
+    pub fn with_credential(mut self, field: &str, secret: &SecretBytes) -> Self {
+        static KEY: OnceLock<[u8; 32]> = OnceLock::new();
+        let key = KEY.get_or_init(|| {
+            let mut key = [0; 32];
+            getrandom::fill(&mut key).expect("the system has randomness");
+            key
+        });
+        let mut hash = Sha256::new();
+        hash.update(key);
+        hash.update(self.credentials);
+        hash.update((field.len() as u64).to_be_bytes());
+        hash.update(field);
+        hash.update(secret.expose());
+        self.credentials = hash.finalize().into();
+        self
+    }
+}
+
+/// What a lane may do.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// How many calls may be under way at once.
+    pub concurrency: usize,
+    /// How many calls may be made a second; none means as many as there can be.
+    pub rate: Option<f64>,
+    /// How calls are repeated that the vault refused because there were too many.
+    pub throttled: Backoff,
+    /// How long one call may take, everything included.
+    pub patience: Duration,
+    /// How long an answer is kept at most, whatever callers allow.
+    pub keep: Duration,
+    /// How many bytes of answers are kept at most.
+    pub keep_bytes: usize,
+    /// After which time without a question a lane is closed.
+    pub idle: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            concurrency: 16,
+            rate: None,
+            throttled: Backoff {
+                retries: 6,
+                first: Duration::from_millis(250),
+                longest: Duration::from_secs(20),
+                budget: Duration::from_secs(60),
+            },
+            patience: Duration::from_secs(120),
+            keep: Duration::from_secs(60),
+            keep_bytes: 8 << 20,
+            idle: Duration::from_secs(600),
+        }
+    }
+}
+
+/// The lanes of all stores.
+pub struct Fetcher {
+    policy: Policy,
+    lanes: Mutex<HashMap<StoreIdentity, Arc<OnceCell<Arc<Lane>>>>>,
+}
+
+impl Default for Fetcher {
+    fn default() -> Self {
+        Self::new(Policy::default())
+    }
+}
+
+impl Fetcher {
+    /// Makes a fetcher whose lanes may do what the policy says.
+    pub fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            lanes: Mutex::default(),
+        }
+    }
+
+    /// Returns the lane of a store; `connect` is called once for all that ask meanwhile, and again when it failed. Lanes of
+    /// the same store with another generation or other credentials are closed.
+    ///
+    /// # Errors
+    ///
+    /// Those of `connect`.
+    pub async fn lane<F, R>(
+        &self,
+        identity: &StoreIdentity,
+        connect: F,
+    ) -> Result<Arc<Lane>, StoreError>
+    where
+        F: FnOnce() -> R,
+        R: Future<Output = Result<Arc<dyn Store>, StoreError>>,
+    {
+        let (cell, old) = {
+            let mut lanes = lock(&self.lanes);
+            let old: Vec<_> = lanes
+                .keys()
+                .filter(|other| {
+                    other.uid == identity.uid
+                        && other.consumer == identity.consumer
+                        && *other != identity
+                })
+                .cloned()
+                .collect();
+            let old: Vec<_> = old.iter().filter_map(|old| lanes.remove(old)).collect();
+            (Arc::clone(lanes.entry(identity.clone()).or_default()), old)
+        };
+        close_later(old);
+        let policy = self.policy;
+        let lane = cell
+            .get_or_try_init(|| async {
+                connect()
+                    .await
+                    .map(|store| Arc::new(Lane::new(store, policy)))
+            })
+            .await?;
+        lane.touch();
+        Ok(Arc::clone(lane))
+    }
+
+    /// Closes the lanes of a store that is gone.
+    pub fn forget(&self, uid: &str) {
+        let mut lanes = lock(&self.lanes);
+        let gone: Vec<_> = lanes
+            .keys()
+            .filter(|lane| lane.uid == uid)
+            .cloned()
+            .collect();
+        let gone = gone.iter().filter_map(|lane| lanes.remove(lane)).collect();
+        drop(lanes);
+        close_later(gone);
+    }
+
+    /// Drops answers that are too old and closes lanes that no one has asked for long. To be called now and then.
+    pub fn sweep(&self) {
+        let mut lanes = lock(&self.lanes);
+        let idle: Vec<_> = lanes
+            .iter()
+            .filter(|(_, cell)| {
+                cell.get().is_some_and(|lane| {
+                    lane.drop_old();
+                    lane.idle_for() > self.policy.idle
+                })
+            })
+            .map(|(identity, _)| identity.clone())
+            .collect();
+        let idle = idle.iter().filter_map(|lane| lanes.remove(lane)).collect();
+        drop(lanes);
+        close_later(idle);
+    }
+
+    /// Gives up all tokens, at the end of the program.
+    pub async fn close(&self) {
+        let lanes: Vec<_> = lock(&self.lanes).drain().map(|(_, cell)| cell).collect();
+        stream::iter(lanes)
+            .for_each_concurrent(16, |cell| async move {
+                if let Some(lane) = cell.get() {
+                    // What cannot be revoked ends by itself.
+                    let _ = lane.store.close().await;
+                }
+            })
+            .await;
+    }
+
+    /// What all lanes have done so far.
+    pub fn counts(&self) -> Counts {
+        let lanes = lock(&self.lanes);
+        lanes
+            .values()
+            .filter_map(|cell| cell.get())
+            .fold(Counts::default(), |sum, lane| sum + lane.counts())
+    }
+}
+
+fn close_later(lanes: Vec<Arc<OnceCell<Arc<Lane>>>>) {
+    for cell in lanes {
+        if let Some(lane) = cell.get() {
+            let lane = Arc::clone(lane);
+            tokio::spawn(async move {
+                // What cannot be revoked ends by itself.
+                let _ = lane.store.close().await;
+            });
+        }
+    }
+}
+
+/// What was asked and what was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Reads that were asked for.
+    pub asked: u64,
+    /// Those that joined another that was not sent yet.
+    pub joined: u64,
+    /// Those that an answer was kept for.
+    pub kept: u64,
+    /// Calls that were sent for the rest; one may answer several.
+    pub sent: u64,
+    /// Calls that the vault refused because there were too many.
+    pub throttled: u64,
+}
+
+impl std::ops::Add for Counts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            asked: self.asked + other.asked,
+            joined: self.joined + other.joined,
+            kept: self.kept + other.kept,
+            sent: self.sent + other.sent,
+            throttled: self.throttled + other.throttled,
+        }
+    }
+}
+
+/// An answer that several readers share.
+#[derive(Clone)]
+enum Shared {
+    Found(Arc<Payload>),
+    Absent(Absent),
+}
+
+type SharedOutcome = Result<Shared, StoreError>;
+
+/// All reads and writes of one store.
+pub struct Lane {
+    store: Arc<dyn Store>,
+    policy: Policy,
+    state: Mutex<State>,
+    /// For calls that are not reads of one key.
+    others: Semaphore,
+    born: Instant,
+    touched: AtomicU64,
+    asked: AtomicU64,
+    joined: AtomicU64,
+    kept: AtomicU64,
+    sent: AtomicU64,
+    throttled: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    /// Reads that are not sent yet, and the order in which they will be.
+    waiting: HashMap<ReadKey, Waiting>,
+    order: VecDeque<ReadKey>,
+    kept: HashMap<ReadKey, Kept>,
+    kept_bytes: usize,
+    /// How many senders there are.
+    senders: usize,
+    /// How often was written.
+    writes: u64,
+    /// Until when nothing is sent, because the vault asked for that.
+    quiet_until: Option<Instant>,
+    /// When the next call may be sent, by the rate.
+    next_at: Option<Instant>,
+}
+
+struct Waiting {
+    readers: Vec<oneshot::Sender<SharedOutcome>>,
+    attempt: u32,
+    waited: Duration,
+}
+
+struct Kept {
+    at: Instant,
+    answer: Shared,
+}
+
+impl Lane {
+    fn new(store: Arc<dyn Store>, policy: Policy) -> Self {
+        Self {
+            store,
+            policy,
+            state: Mutex::default(),
+            others: Semaphore::new(policy.concurrency.max(1)),
+            born: Instant::now(),
+            touched: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
+            joined: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            throttled: AtomicU64::new(0),
+        }
+    }
+
+    /// The store itself, for validation and inspection.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// What was asked and sent so far.
+    pub fn counts(&self) -> Counts {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            asked: count(&self.asked),
+            joined: count(&self.joined),
+            kept: count(&self.kept),
+            sent: count(&self.sent),
+            throttled: count(&self.throttled),
+        }
+    }
+
+    /// Reads one value. An answer that is no older than `max_age` will do.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn get(self: &Arc<Self>, at: &RemoteRef, max_age: Duration) -> Outcome<SecretBytes> {
+        match self.read(self.store.locate(at)?, max_age).await? {
+            Shared::Found(payload) => self.store.value(at, &payload),
+            Shared::Absent(absent) => self
+                .store
+                .absence(at, Purpose::Value, absent)
+                .map(Answer::Absent),
+        }
+    }
+
+    /// Reads names and values. An answer that is no older than `max_age` will do.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn get_map(
+        self: &Arc<Self>,
+        at: &RemoteRef,
+        max_age: Duration,
+    ) -> Outcome<SecretMap> {
+        match self.read(self.store.locate(at)?, max_age).await? {
+            Shared::Found(payload) => self.store.map(at, &payload),
+            Shared::Absent(absent) => self
+                .store
+                .absence(at, Purpose::Map, absent)
+                .map(Answer::Absent),
+        }
+    }
+
+    /// Lists what matches and reads it. What was listed is delivered, or has vanished since as the store has proved, or the
+    /// whole fails.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn find(self: &Arc<Self>, what: &Find, max_age: Duration) -> Outcome<SecretMap> {
+        let listed = {
+            let _turn = self.turn().await;
+            self.bounded(self.store.list(what)).await?
+        };
+        let matches = match listed {
+            Answer::Found(matches) => matches,
+            Answer::Absent(absent) => return Ok(Answer::Absent(absent)),
+        };
+        let mut found = SecretMap::new();
+        let mut reads = stream::iter(matches)
+            .map(|Match { name, content }| async move {
+                let value = match content {
+                    Content::Here(value) => Some(value),
+                    Content::At(key) => match self.read(key, max_age).await? {
+                        Shared::Found(payload) => {
+                            let at = RemoteRef::new(name.as_str());
+                            self.store.value(&at, &payload)?.found()
+                        }
+                        Shared::Absent(_) => None,
+                    },
+                };
+                Ok::<_, StoreError>((name, value))
+            })
+            .buffered(1024);
+        while let Some(read) = reads.next().await {
+            let (name, value) = read?;
+            if let Some(value) = value {
+                found.insert(name, value);
+            }
+        }
+        Ok(Answer::Found(found))
+    }
+
+    /// Writes a value, and drops the answers that were kept.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn push(
+        &self,
+        source: &PushSource,
+        item: &PushItem,
+        mode: WriteMode,
+    ) -> Result<Pushed, StoreError> {
+        let _turn = self.turn().await;
+        let pushed = self.bounded(self.store.push(source, item, mode)).await;
+        self.wrote();
+        pushed
+    }
+
+    /// Deletes a value, and drops the answers that were kept.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn delete(&self, item: &PushItem, mode: WriteMode) -> Result<Deleted, StoreError> {
+        let _turn = self.turn().await;
+        let deleted = self.bounded(self.store.delete(item, mode)).await;
+        self.wrote();
+        deleted
+    }
+
+    /// Returns true if there is a value.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn exists(&self, item: &PushItem) -> Result<bool, StoreError> {
+        let _turn = self.turn().await;
+        self.bounded(self.store.exists(item)).await
+    }
+
+    async fn turn(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        self.touch();
+        // The semaphore is never closed.
+        self.others.acquire().await.ok()
+    }
+
+    async fn bounded<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        match tokio::time::timeout(self.policy.patience, call).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(self.took_too_long()),
+        }
+    }
+
+    fn took_too_long(&self) -> StoreError {
+        StoreError::new(
+            Trouble::Unavailable,
+            format!(
+                "there was no answer within {} s",
+                self.policy.patience.as_secs()
+            ),
+        )
+        .at_store(self.store.describe())
+    }
+
+    /// Nothing that was read before counts any more, answers that are still on their way included.
+    fn wrote(&self) {
+        let mut state = lock(&self.state);
+        state.writes += 1;
+        state.kept.clear();
+        state.kept_bytes = 0;
+    }
+
+    async fn read(self: &Arc<Self>, key: ReadKey, max_age: Duration) -> SharedOutcome {
+        self.touch();
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let answer = {
+            let mut state = lock(&self.state);
+            if let Some(kept) = state.kept.get(&key)
+                && kept.at.elapsed() <= max_age
+                && !max_age.is_zero()
+            {
+                self.kept.fetch_add(1, Ordering::Relaxed);
+                return Ok(kept.answer.clone());
+            }
+            let (sender, answer) = oneshot::channel();
+            match state.waiting.get_mut(&key) {
+                Some(waiting) => {
+                    self.joined.fetch_add(1, Ordering::Relaxed);
+                    waiting.readers.push(sender);
+                }
+                None => {
+                    state.order.push_back(key.clone());
+                    state.waiting.insert(
+                        key,
+                        Waiting {
+                            readers: vec![sender],
+                            attempt: 0,
+                            waited: Duration::ZERO,
+                        },
+                    );
+                }
+            }
+            if state.senders < self.policy.concurrency.max(1) {
+                state.senders += 1;
+                // A task of its own: readers that give up leave those that joined them unharmed.
+                tokio::spawn(Arc::clone(self).send());
+            }
+            answer
+        };
+        match tokio::time::timeout(self.policy.patience * 2, answer).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) | Err(_) => Err(self.took_too_long()),
+        }
+    }
+
+    /// Sends what waits, until nothing does.
+    async fn send(self: Arc<Self>) {
+        let batch = self.store.batch_size().max(1);
+        loop {
+            // Others that are about to ask come along.
+            if batch > 1 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            } else {
+                tokio::task::yield_now().await;
+            }
+            let (keys, writes) = match self.take(batch) {
+                Taken::Nothing => return,
+                Taken::Later(at) => {
+                    tokio::time::sleep_until(at).await;
+                    continue;
+                }
+                Taken::Reads(reads, writes) => (reads, writes),
+            };
+            let (keys, mut waiting): (Vec<ReadKey>, Vec<Waiting>) = keys.into_iter().unzip();
+            self.sent.fetch_add(1, Ordering::Relaxed);
+            let sent_at = Instant::now();
+            let outcomes = match tokio::time::timeout(self.policy.patience, self.ask(&keys)).await {
+                Ok(outcomes) => outcomes,
+                Err(_) => Vec::new(),
+            };
+            let mut outcomes = outcomes.into_iter();
+            for (key, waiting) in keys.into_iter().zip(waiting.drain(..)) {
+                let outcome = outcomes.next().unwrap_or_else(|| Err(self.took_too_long()));
+                self.deliver(key, waiting, outcome, writes, sent_at);
+            }
+        }
+    }
+
+    async fn ask(&self, keys: &[ReadKey]) -> Vec<Outcome<Payload>> {
+        match keys {
+            [key] => vec![self.store.read(key).await],
+            keys => self.store.read_many(keys).await,
+        }
+    }
+
+    fn take(&self, batch: usize) -> Taken {
+        let mut state = lock(&self.state);
+        if state.order.is_empty() {
+            state.senders -= 1;
+            return Taken::Nothing;
+        }
+        let now = Instant::now();
+        let wait = [state.quiet_until, state.next_at]
+            .into_iter()
+            .flatten()
+            .max();
+        if let Some(at) = wait.filter(|at| *at > now) {
+            return Taken::Later(at);
+        }
+        if let Some(rate) = self.policy.rate.filter(|rate| *rate > 0.0) {
+            state.next_at = Some(now + Duration::from_secs_f64(1.0 / rate));
+        }
+        let mut reads = Vec::new();
+        while reads.len() < batch {
+            let Some(key) = state.order.pop_front() else {
+                break;
+            };
+            if let Some(waiting) = state.waiting.remove(&key) {
+                reads.push((key, waiting));
+            }
+        }
+        Taken::Reads(reads, state.writes)
+    }
+
+    fn deliver(
+        &self,
+        key: ReadKey,
+        mut waiting: Waiting,
+        outcome: Outcome<Payload>,
+        writes: u64,
+        sent_at: Instant,
+    ) {
+        let mut state = lock(&self.state);
+        if let Err(error) = &outcome
+            && let Trouble::Throttled { retry_after } = error.trouble()
+        {
+            self.throttled.fetch_add(1, Ordering::Relaxed);
+            let backoff = &self.policy.throttled;
+            waiting.attempt += 1;
+            if let Some(pause) =
+                backoff.pause(waiting.attempt, retry_after, waiting.waited, chance())
+            {
+                waiting.waited += pause;
+                let until = Instant::now() + pause;
+                state.quiet_until = Some(state.quiet_until.map_or(until, |at| at.max(until)));
+                match state.waiting.get_mut(&key) {
+                    // Someone has asked again meanwhile: they wait together.
+                    Some(newer) => newer.readers.append(&mut waiting.readers),
+                    None => {
+                        state.order.push_front(key.clone());
+                        state.waiting.insert(key, waiting);
+                    }
+                }
+                return;
+            }
+        }
+        let shared: SharedOutcome = outcome.map(|answer| match answer {
+            Answer::Found(payload) => Shared::Found(Arc::new(payload)),
+            Answer::Absent(absent) => Shared::Absent(absent),
+        });
+        if let Ok(answer) = &shared
+            && state.writes == writes
+        {
+            state.keep(key, answer.clone(), sent_at, &self.policy);
+        }
+        drop(state);
+        for reader in waiting.readers {
+            // A reader that has given up does not listen.
+            let _ = reader.send(shared.clone());
+        }
+    }
+
+    fn drop_old(&self) {
+        let keep = self.policy.keep;
+        let mut state = lock(&self.state);
+        state.kept.retain(|_, kept| kept.at.elapsed() <= keep);
+        state.kept_bytes = state.kept.values().map(|kept| kept.answer.size()).sum();
+    }
+
+    fn touch(&self) {
+        let seconds = self.born.elapsed().as_secs();
+        self.touched.store(seconds, Ordering::Relaxed);
+    }
+
+    fn idle_for(&self) -> Duration {
+        let touched = Duration::from_secs(self.touched.load(Ordering::Relaxed));
+        self.born.elapsed().saturating_sub(touched)
+    }
+}
+
+enum Taken {
+    Nothing,
+    Later(Instant),
+    Reads(Vec<(ReadKey, Waiting)>, u64),
+}
+
+impl Shared {
+    fn size(&self) -> usize {
+        match self {
+            Self::Found(payload) => payload.size() + 64,
+            Self::Absent(_) => 64,
+        }
+    }
+}
+
+impl State {
+    fn keep(&mut self, key: ReadKey, answer: Shared, at: Instant, policy: &Policy) {
+        let size = answer.size();
+        if size > policy.keep_bytes || policy.keep.is_zero() {
+            return;
+        }
+        if self.kept_bytes + size > policy.keep_bytes {
+            // The oldest half goes, so that this happens rarely.
+            let mut ages: BTreeMap<Instant, Vec<ReadKey>> = BTreeMap::new();
+            for (key, kept) in &self.kept {
+                ages.entry(kept.at).or_default().push(key.clone());
+            }
+            for key in ages.into_values().flatten() {
+                if self.kept_bytes + size <= policy.keep_bytes / 2 {
+                    break;
+                }
+                if let Some(old) = self.kept.remove(&key) {
+                    self.kept_bytes -= old.answer.size();
+                }
+            }
+        }
+        if let Some(old) = self.kept.insert(key, Kept { at, answer }) {
+            self.kept_bytes -= old.answer.size();
+        }
+        self.kept_bytes += size;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

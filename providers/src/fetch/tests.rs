@@ -1,0 +1,272 @@
+//! The layer over a store that is all in its test's hands.
+
+use futures::future::BoxFuture;
+use tokio::sync::Notify;
+
+use super::*;
+use crate::outcome::Proof;
+use crate::store::{Capabilities, Validation};
+
+/// Answers each read with its key and the number of the call, once it is let through.
+#[derive(Default)]
+struct Slow {
+    gate: Option<Arc<Notify>>,
+    batch: usize,
+    calls: AtomicU64,
+    closed: AtomicU64,
+    most_at_once: AtomicU64,
+    at_once: AtomicU64,
+    throttles: AtomicU64,
+    batches: Mutex<Vec<usize>>,
+}
+
+impl Slow {
+    async fn answer(&self, key: &ReadKey) -> Outcome<Payload> {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        let now = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_at_once.fetch_max(now, Ordering::SeqCst);
+        match &self.gate {
+            Some(gate) => gate.notified().await,
+            None => tokio::task::yield_now().await,
+        }
+        self.at_once.fetch_sub(1, Ordering::SeqCst);
+        if self.throttles.load(Ordering::SeqCst) > 0 {
+            self.throttles.fetch_sub(1, Ordering::SeqCst);
+            let retry_after = Some(Duration::from_secs(5));
+            return Err(StoreError::new(
+                Trouble::Throttled { retry_after },
+                "slow down",
+            ));
+        }
+        if key.key == "none" {
+            return Ok(Answer::Absent(Absent::proved(Proof::NoSuchKey)));
+        }
+        let text = format!("{} {call}", key.key);
+        Ok(Answer::Found(Payload::whole(SecretBytes::copy_of(
+            text.as_bytes(),
+        ))))
+    }
+}
+
+impl Store for Slow {
+    fn describe(&self) -> &str {
+        "slow"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::ReadWrite
+    }
+
+    fn locate(&self, at: &RemoteRef) -> Result<ReadKey, StoreError> {
+        Ok(ReadKey::value(at.key.as_str(), at.wanted_version()))
+    }
+
+    fn read<'a>(&'a self, key: &'a ReadKey) -> BoxFuture<'a, Outcome<Payload>> {
+        Box::pin(self.answer(key))
+    }
+
+    fn batch_size(&self) -> usize {
+        self.batch.max(1)
+    }
+
+    fn read_many<'a>(&'a self, keys: &'a [ReadKey]) -> BoxFuture<'a, Vec<Outcome<Payload>>> {
+        Box::pin(async move {
+            lock(&self.batches).push(keys.len());
+            let mut outcomes = Vec::new();
+            for key in keys {
+                outcomes.push(self.answer(key).await);
+            }
+            outcomes
+        })
+    }
+
+    fn value(&self, _: &RemoteRef, payload: &Payload) -> Outcome<SecretBytes> {
+        Ok(Answer::Found(SecretBytes::copy_of(payload.bytes())))
+    }
+
+    fn map(&self, _: &RemoteRef, _: &Payload) -> Outcome<SecretMap> {
+        Ok(Answer::Found(SecretMap::new()))
+    }
+
+    fn push<'a>(
+        &'a self,
+        _: &'a PushSource,
+        _: &'a PushItem,
+        _: WriteMode,
+    ) -> BoxFuture<'a, Result<Pushed, StoreError>> {
+        Box::pin(async { Ok(Pushed::Updated) })
+    }
+
+    fn validate(&self) -> BoxFuture<'_, Result<Validation, StoreError>> {
+        Box::pin(async { Ok(Validation::Ready) })
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.closed.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async { Ok(()) })
+    }
+}
+
+fn lane(store: Slow, policy: Policy) -> (Arc<Lane>, Arc<Slow>) {
+    let store = Arc::new(store);
+    let dynamic: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
+    (Arc::new(Lane::new(dynamic, policy)), store)
+}
+
+async fn text(lane: &Arc<Lane>, key: &str, max_age: Duration) -> String {
+    let value = lane.get(&RemoteRef::new(key), max_age).await.unwrap();
+    String::from_utf8(value.found().unwrap().expose().to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn reads_that_wait_are_joined_and_reads_under_way_are_not() {
+    let gate = Arc::new(Notify::new());
+    let policy = Policy {
+        concurrency: 1,
+        ..Policy::default()
+    };
+    let (lane, store) = lane(
+        Slow {
+            gate: Some(Arc::clone(&gate)),
+            ..Slow::default()
+        },
+        policy,
+    );
+    let first = tokio::spawn({
+        let lane = Arc::clone(&lane);
+        async move { text(&lane, "a", Duration::ZERO).await }
+    });
+    while store.calls.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    // The first is under way; these three come after it and wait together.
+    let later: Vec<_> = (0..3)
+        .map(|_| {
+            let lane = Arc::clone(&lane);
+            tokio::spawn(async move { text(&lane, "a", Duration::ZERO).await })
+        })
+        .collect();
+    while lane.counts().asked < 4 {
+        tokio::task::yield_now().await;
+    }
+    gate.notify_one();
+    assert_eq!(first.await.unwrap(), "a 0");
+    gate.notify_one();
+    for reader in later {
+        assert_eq!(reader.await.unwrap(), "a 1");
+    }
+    let counts = lane.counts();
+    assert_eq!((counts.asked, counts.joined, counts.sent), (4, 2, 2));
+}
+
+#[tokio::test]
+async fn ten_thousand_reads_of_five_hundred_keys_are_five_hundred_calls() {
+    for batch in [1, 20] {
+        let slow = Slow {
+            batch,
+            ..Slow::default()
+        };
+        let (lane, store) = lane(slow, Policy::default());
+        let readers: Vec<_> = (0..10_000)
+            .map(|number| {
+                let lane = Arc::clone(&lane);
+                tokio::spawn(async move {
+                    let key = format!("key-{}", number % 500);
+                    let got = text(&lane, &key, Duration::from_secs(30)).await;
+                    assert!(got.starts_with(&format!("{key} ")), "{got}");
+                })
+            })
+            .collect();
+        for reader in readers {
+            reader.await.unwrap();
+        }
+        assert_eq!(store.calls.load(Ordering::SeqCst), 500);
+        let sent = lane.counts().sent;
+        assert!(sent <= if batch == 1 { 500 } else { 40 }, "{sent}");
+        let most = store.most_at_once.load(Ordering::SeqCst);
+        assert!(most <= 16, "{most}");
+    }
+}
+
+#[tokio::test]
+async fn answers_are_kept_for_as_long_as_the_caller_allows_and_no_write_came() {
+    let (lane, _) = lane(Slow::default(), Policy::default());
+    let minute = Duration::from_secs(60);
+    assert_eq!(text(&lane, "a", minute).await, "a 0");
+    assert_eq!(text(&lane, "a", minute).await, "a 0");
+    assert_eq!(text(&lane, "a", Duration::ZERO).await, "a 1");
+    let (source, item) = (PushSource::default(), PushItem::default());
+    lane.push(&source, &item, WriteMode::Apply).await.unwrap();
+    assert_eq!(text(&lane, "a", minute).await, "a 2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vault_that_asks_for_fewer_calls_is_left_alone_for_that_long() {
+    let slow = Slow {
+        throttles: AtomicU64::new(2),
+        ..Slow::default()
+    };
+    let (lane, store) = lane(slow, Policy::default());
+    let start = Instant::now();
+    assert_eq!(text(&lane, "a", Duration::ZERO).await, "a 2");
+    assert_eq!(store.calls.load(Ordering::SeqCst), 3);
+    assert_eq!(lane.counts().throttled, 2);
+    assert!(start.elapsed() >= Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn absence_is_shared_and_errors_are_not_kept() {
+    let (lane, store) = lane(Slow::default(), Policy::default());
+    let none = RemoteRef::new("none");
+    let minute = Duration::from_secs(60);
+    for _ in 0..2 {
+        let answer = lane.get(&none, minute).await.unwrap();
+        assert!(answer.found().is_none());
+    }
+    assert_eq!(store.calls.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_new_generation_closes_the_old_one() {
+    let fetcher = Fetcher::default();
+    let store = Arc::new(Slow::default());
+    let connect = || {
+        let store: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
+        async move { Ok(store) }
+    };
+    let secret = SecretBytes::copy_of(b"token");
+    let one = StoreIdentity::new("uid", 1, None).with_credential("auth", &secret);
+    let same = StoreIdentity::new("uid", 1, None).with_credential("auth", &secret);
+    assert_eq!(one, same);
+    let first = fetcher.lane(&one, connect).await.unwrap();
+    let again = fetcher.lane(&same, connect).await.unwrap();
+    assert!(Arc::ptr_eq(&first, &again));
+    let other = SecretBytes::copy_of(b"other");
+    let changed = StoreIdentity::new("uid", 1, None).with_credential("auth", &other);
+    assert_ne!(one, changed);
+    let next = fetcher.lane(&changed, connect).await.unwrap();
+    assert!(!Arc::ptr_eq(&first, &next));
+    while store.closed.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let tenant = StoreIdentity::new("uid", 1, Some("team".into()));
+    fetcher.lane(&tenant, connect).await.unwrap();
+    fetcher.close().await;
+    assert_eq!(store.closed.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn kept_bytes_are_bounded() {
+    let policy = Policy {
+        keep_bytes: 4096,
+        ..Policy::default()
+    };
+    let (lane, _) = lane(Slow::default(), policy);
+    for number in 0..500 {
+        text(&lane, &format!("k{number}"), Duration::from_secs(60)).await;
+    }
+    let state = lock(&lane.state);
+    let real: usize = state.kept.values().map(|kept| kept.answer.size()).sum();
+    assert_eq!(state.kept_bytes, real);
+    assert!(real <= 4096, "{real}");
+}

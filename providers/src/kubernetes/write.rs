@@ -1,0 +1,318 @@
+//! Writing Secrets.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sealwright_crypto::secret::{SecretBytes, SecretWriter};
+use serde::Deserialize;
+
+use super::connection::Reply;
+use super::{KubernetesStore, check_name, malformed};
+use crate::json::{self, Html, Json, write_text};
+use crate::outcome::{Answer, StoreError, shown};
+use crate::remote::{PushItem, PushSource};
+use crate::store::{Deleted, Pushed, WriteMode};
+
+/// What the metadata of a push may say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct PushSpec {
+    target_merge_policy: TargetMergePolicy,
+    source_merge_policy: SourceMergePolicy,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+    remote_namespace: Option<String>,
+}
+
+/// What becomes of the labels and annotations that the target has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+enum TargetMergePolicy {
+    #[default]
+    Merge,
+    Replace,
+    Ignore,
+}
+
+/// Whether the labels and annotations of the source count beside those of the metadata.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+enum SourceMergePolicy {
+    #[default]
+    Merge,
+    Replace,
+}
+
+impl KubernetesStore {
+    /// The namespace that a push goes to; only cluster-wide stores may leave their own.
+    pub(super) fn target_namespace(&self, item: &PushItem) -> Result<String, StoreError> {
+        let spec: PushSpec = item.metadata_spec()?;
+        match spec
+            .remote_namespace
+            .filter(|namespace| !namespace.is_empty())
+        {
+            None => Ok(self.namespace.clone()),
+            Some(namespace) if namespace == self.namespace => Ok(namespace),
+            Some(namespace) if self.cluster_wide => {
+                check_name(&namespace)?;
+                Ok(namespace)
+            }
+            Some(_) => Err(StoreError::invalid(
+                "only a ClusterSecretStore may push to another namespace (`remoteNamespace`)",
+            )
+            .public()),
+        }
+    }
+
+    pub(super) async fn push_secret(
+        &self,
+        source: &PushSource,
+        item: &PushItem,
+        mode: WriteMode,
+    ) -> Result<Pushed, StoreError> {
+        let spec: PushSpec = item.metadata_spec()?;
+        let namespace = self.target_namespace(item)?;
+        let whole = item.secret_key.as_deref().is_none_or(str::is_empty);
+        if !whole && item.wanted_property().is_none() {
+            return Err(StoreError::invalid(
+                "requires property in RemoteReference to push secret value if secret key is defined",
+            )
+            .public());
+        }
+        let before = self
+            .read_secret(&namespace, &item.remote_key)
+            .await?
+            .found();
+        let old = match &before {
+            Some(body) => {
+                let old = Json::parse(body.expose()).map_err(|_| malformed("it is no JSON"))?;
+                Some(Stored::of(old)?)
+            }
+            None => None,
+        };
+        let next = self.next(source, item, &spec, old.as_ref(), whole)?;
+        let done = match &old {
+            None => Pushed::Created,
+            Some(old) if old.same_as(&next) => return Ok(Pushed::Unchanged),
+            Some(_) => Pushed::Updated,
+        };
+        if mode == WriteMode::DryRun {
+            return Ok(done);
+        }
+        let body = next.write(&namespace, &item.remote_key);
+        let folder = ["api", "v1", "namespaces", &namespace, "secrets"];
+        let reply = match done {
+            Pushed::Created => self.api.post(&folder, body).await?,
+            _ => {
+                let mut path = folder.to_vec();
+                path.push(&item.remote_key);
+                self.api.put(&path, body).await?
+            }
+        };
+        match reply {
+            Reply::Object(_) => Ok(done),
+            Reply::NotFound { .. } => Err(StoreError::invalid(format!(
+                "there is no namespace {:?}, or the Secret has just vanished",
+                shown(&namespace)
+            ))),
+        }
+    }
+
+    fn next(
+        &self,
+        source: &PushSource,
+        item: &PushItem,
+        spec: &PushSpec,
+        old: Option<&Stored>,
+        whole: bool,
+    ) -> Result<Stored, StoreError> {
+        let copy = |bytes: &SecretBytes| SecretBytes::copy_of(bytes.expose());
+        let mut data: BTreeMap<String, SecretBytes> = BTreeMap::new();
+        match item.wanted_property() {
+            None => data.extend(
+                source
+                    .data
+                    .iter()
+                    .map(|(name, value)| (name.clone(), copy(value))),
+            ),
+            Some(property) => {
+                for (name, value) in old.iter().flat_map(|old| &old.data) {
+                    data.insert(name.clone(), copy(value));
+                }
+                data.insert(property.to_owned(), source.value(item)?);
+            }
+        }
+        let mut labels = spec.labels.clone();
+        let mut annotations = spec.annotations.clone();
+        if spec.source_merge_policy == SourceMergePolicy::Merge {
+            for (name, value) in &source.labels {
+                labels.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+            for (name, value) in &source.annotations {
+                annotations
+                    .entry(name.clone())
+                    .or_insert_with(|| value.clone());
+            }
+        }
+        if let Some(old) = old {
+            match spec.target_merge_policy {
+                TargetMergePolicy::Merge => {
+                    for (name, value) in &old.labels {
+                        labels.entry(name.clone()).or_insert_with(|| value.clone());
+                    }
+                    for (name, value) in &old.annotations {
+                        annotations
+                            .entry(name.clone())
+                            .or_insert_with(|| value.clone());
+                    }
+                }
+                TargetMergePolicy::Replace => {}
+                TargetMergePolicy::Ignore => {
+                    labels = old.labels.clone();
+                    annotations = old.annotations.clone();
+                }
+            }
+        }
+        // A source's own type is copied; a value alone has none, and leaves that of the target.
+        let of_source = source.secret_type.clone().filter(|_| whole);
+        Ok(Stored {
+            data,
+            labels,
+            annotations,
+            secret_type: of_source
+                .or_else(|| old.map(|old| old.secret_type.clone()))
+                .unwrap_or_else(|| "Opaque".to_owned()),
+            resource_version: old.and_then(|old| old.resource_version.clone()),
+        })
+    }
+
+    pub(super) async fn delete_secret(
+        &self,
+        item: &PushItem,
+        mode: WriteMode,
+    ) -> Result<Deleted, StoreError> {
+        let namespace = self.target_namespace(item)?;
+        let Answer::Found(body) = self.read_secret(&namespace, &item.remote_key).await? else {
+            return Ok(Deleted::Nothing);
+        };
+        let old = Json::parse(body.expose()).map_err(|_| malformed("it is no JSON"))?;
+        let mut stored = Stored::of(old)?;
+        let path = [
+            "api",
+            "v1",
+            "namespaces",
+            &namespace,
+            "secrets",
+            &item.remote_key,
+        ];
+        if let Some(property) = item.wanted_property() {
+            if stored.data.remove(property).is_none() {
+                return Ok(Deleted::Nothing);
+            }
+            if !stored.data.is_empty() {
+                if mode == WriteMode::Apply {
+                    let body = stored.write(&namespace, &item.remote_key);
+                    self.api.put(&path, body).await?;
+                }
+                return Ok(Deleted::Property);
+            }
+        }
+        if mode == WriteMode::Apply {
+            self.api.delete(&path).await?;
+        }
+        Ok(Deleted::Key)
+    }
+}
+
+/// A Secret as it is written.
+struct Stored {
+    data: BTreeMap<String, SecretBytes>,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+    secret_type: String,
+    resource_version: Option<String>,
+}
+
+impl Stored {
+    fn of(secret: Json<'_>) -> Result<Self, StoreError> {
+        let metadata = secret.member("metadata");
+        let texts = |field: &str| {
+            metadata
+                .and_then(|metadata| metadata.member(field))
+                .into_iter()
+                .flat_map(Json::members)
+                .filter_map(|(name, value)| {
+                    Some((
+                        name.expose().to_owned(),
+                        value.string()?.expose().to_owned(),
+                    ))
+                })
+                .collect()
+        };
+        let mut data = BTreeMap::new();
+        for (name, value) in secret.member("data").into_iter().flat_map(Json::members) {
+            let text = value.string().unwrap_or_default();
+            let bytes = STANDARD
+                .decode(text.expose())
+                .map_err(|_| malformed("its data is not base64"))?;
+            data.insert(name.expose().to_owned(), SecretBytes::from(bytes));
+        }
+        Ok(Self {
+            data,
+            labels: texts("labels"),
+            annotations: texts("annotations"),
+            secret_type: secret
+                .member("type")
+                .and_then(Json::string)
+                .map_or_else(|| "Opaque".to_owned(), |kind| kind.expose().to_owned()),
+            resource_version: metadata
+                .and_then(|metadata| metadata.member("resourceVersion"))
+                .and_then(Json::string)
+                .map(|version| version.expose().to_owned()),
+        })
+    }
+
+    fn same_as(&self, other: &Self) -> bool {
+        self.data == other.data
+            && self.labels == other.labels
+            && self.annotations == other.annotations
+            && self.secret_type == other.secret_type
+    }
+
+    fn write(&self, namespace: &str, name: &str) -> SecretBytes {
+        let text = |value: &str| {
+            let mut out = SecretWriter::default();
+            write_text(value.as_bytes(), Html::Plain, &mut out);
+            out.finish()
+        };
+        let texts = |map: &BTreeMap<String, String>| {
+            let members = map.iter().map(|(name, value)| (name.clone(), text(value)));
+            json::object_of_raw(&members.collect())
+        };
+        let mut metadata = BTreeMap::from([
+            ("name".to_owned(), text(name)),
+            ("namespace".to_owned(), text(namespace)),
+            ("labels".to_owned(), texts(&self.labels)),
+            ("annotations".to_owned(), texts(&self.annotations)),
+        ]);
+        if let Some(version) = &self.resource_version {
+            metadata.insert("resourceVersion".to_owned(), text(version));
+        }
+        let data = self.data.iter().map(|(name, value)| {
+            let mut out = SecretWriter::with_capacity(value.len() * 4 / 3 + 8);
+            out.push_byte(b'"');
+            let length = base64::encoded_len(value.len(), true).unwrap_or_default();
+            let place = out.extend_zeroed(length);
+            // The place is as long as the text.
+            let _ = STANDARD.encode_slice(value.expose(), place);
+            out.push_byte(b'"');
+            (name.clone(), out.finish())
+        });
+        json::object_of_raw(&BTreeMap::from([
+            ("apiVersion".to_owned(), text("v1")),
+            ("kind".to_owned(), text("Secret")),
+            ("type".to_owned(), text(&self.secret_type)),
+            ("metadata".to_owned(), json::object_of_raw(&metadata)),
+            ("data".to_owned(), json::object_of_raw(&data.collect())),
+        ]))
+    }
+}

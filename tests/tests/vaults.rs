@@ -1,0 +1,13 @@
+//! The stores of sealwright against real servers.
+//!
+//! One set of cases runs over every store; each store adds what only it has. Faults come from a proxy of ours, with a seed
+//! that is printed and can be given (`SEALWRIGHT_SEED`); `SEALWRIGHT_CASES` says how many there are.
+
+mod vaults {
+    mod cases;
+    mod fault;
+    mod openbao;
+    mod openbao_auth;
+    mod openbao_push;
+    mod support;
+}

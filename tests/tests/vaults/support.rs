@@ -1,0 +1,98 @@
+//! What the cases share: a server for all of them, stores on it, and answers as text.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use sealwright_crypto::secret::SecretBytes;
+use sealwright_providers::credential::held::Held;
+use sealwright_providers::outcome::{Answer, Outcome, StoreError};
+use sealwright_providers::remote::{RemoteRef, SecretMap};
+use sealwright_providers::store::{Connection, Store, StoreConfig};
+use sealwright_tests::harness::openbao::{OpenBao, ROOT};
+use serde_json::{Value, json};
+
+/// One server for all cases that do not need one of their own.
+pub(crate) fn openbao() -> &'static OpenBao {
+    static SERVER: OnceLock<OpenBao> = OnceLock::new();
+    SERVER.get_or_init(|| OpenBao::start().unwrap_or_else(|error| panic!("{error}")))
+}
+
+/// Mounts a KV engine under a name of its own.
+pub(crate) fn mount(server: &OpenBao, name: &str, version: u8) {
+    let options = json!({"type": "kv", "options": {"version": version.to_string()}});
+    server.api("POST", &format!("sys/mounts/{name}"), Some(&options));
+    // Engines of version 2 upgrade themselves, and answer 400 until that is done.
+    if version == 2 {
+        for _ in 0..500 {
+            let (status, _) = server.try_api(ROOT, "GET", &format!("{name}/config"), None);
+            if status == 200 {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the engine {name} does not come up");
+    }
+}
+
+/// A connection whose Secret `vault` holds the token, and whatever else is put in.
+pub(crate) fn connection(token: &str) -> (Connection, Arc<Held>) {
+    let held = Arc::new(Held::default());
+    held.put("vault", "token", token.as_bytes());
+    let connection = Connection {
+        credentials: Arc::clone(&held) as Arc<_>,
+        timeout: Some(Duration::from_secs(20)),
+        ..Connection::default()
+    };
+    (connection, held)
+}
+
+/// The manifest part of a Vault store that signs in with the token.
+pub(crate) fn vault(server: &str, path: Option<&str>, version: &str) -> Value {
+    let mut settings = json!({"server": server, "version": version,
+        "auth": {"tokenSecretRef": {"name": "vault", "key": "token"}}});
+    if let Some(path) = path {
+        settings["path"] = path.into();
+    }
+    json!({"vault": settings})
+}
+
+pub(crate) fn config(manifest: &Value) -> StoreConfig {
+    serde_json::from_value(manifest.clone()).unwrap_or_else(|error| panic!("{manifest}: {error}"))
+}
+
+pub(crate) async fn connect(manifest: &Value) -> Arc<dyn Store> {
+    let (connection, _) = connection(ROOT);
+    connect_with(manifest, &connection).await
+}
+
+pub(crate) async fn connect_with(manifest: &Value, connection: &Connection) -> Arc<dyn Store> {
+    let store = config(manifest).connect(connection).await;
+    store.unwrap_or_else(|error| panic!("{manifest}: {error}"))
+}
+
+/// A value as text, `(absent)`, or the kind of the error in brackets.
+pub(crate) fn told(outcome: &Outcome<SecretBytes>) -> String {
+    match outcome {
+        Ok(Answer::Found(value)) => String::from_utf8_lossy(value.expose()).into_owned(),
+        Ok(Answer::Absent(_)) => "(absent)".to_owned(),
+        Err(error) => format!("({})", error.trouble().name()),
+    }
+}
+
+pub(crate) async fn get(store: &Arc<dyn Store>, at: &RemoteRef) -> String {
+    told(&store.get(at).await)
+}
+
+/// A map as `name=value` lines.
+pub(crate) fn lines(map: &SecretMap) -> Vec<String> {
+    map.iter()
+        .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value.expose())))
+        .collect()
+}
+
+pub(crate) fn failed<T>(outcome: Result<T, StoreError>) -> StoreError {
+    match outcome {
+        Ok(_) => panic!("it must fail"),
+        Err(error) => error,
+    }
+}

@@ -70,4 +70,21 @@ printf '%s$ sealwright unseal --key backup.pem sealed.yaml%s\n' "$faint" "$plain
 sed -n '/^data:/,/^kind:/p' opened.yaml | sed '$d; s/^/  /'
 printf '  which is: %s\n' "$(sed -n 's/^  password: //p' opened.yaml | base64 -d)"
 
+title '7. A vault: here a folder, elsewhere HashiCorp Vault, OpenBao, a cloud or a cluster'
+cat >store.yaml <<'YAML'
+apiVersion: external-secrets.io/v1
+kind: SecretStore
+metadata: { name: local, namespace: shop }
+spec: { provider: { file: { path: vault } } }
+YAML
+mkdir vault
+indented store.yaml
+printf '%s$ printf %%s "correct horse" | sealwright push --store store.yaml shop/db#password%s\n' "$faint" "$plain"
+printf %s 'correct horse' | sealwright push --store store.yaml 'shop/db#password'
+show sealwright store ls --store store.yaml
+printf '%s$ sealwright fetch --store store.yaml shop/db#password%s\n' "$faint" "$plain"
+printf '  %s\n' "$(sealwright fetch --store store.yaml 'shop/db#password')"
+printf '%s$ sealwright --output env fetch DB_PASSWORD=file:vault/shop/db#password%s\n' "$faint" "$plain"
+printf '  %s\n' "$(sealwright --output env fetch 'DB_PASSWORD=file:vault/shop/db#password')"
+
 printf '\n%sThat was all of it; nothing is left behind.%s\n' "$bold" "$plain"

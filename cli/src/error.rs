@@ -61,6 +61,10 @@ pub(crate) enum Kind {
     LeftPlain,
     /// Nobody reads standard output any more.
     Pipe,
+    /// A store has no such key.
+    Absent,
+    /// A store refuses, fails or cannot be reached.
+    Store,
     /// A child's own exit code.
     Child(u8),
 }
@@ -74,7 +78,9 @@ impl Kind {
             | Kind::Outdated
             | Kind::Interrupted
             | Kind::Recipients
-            | Kind::LeftPlain => 1,
+            | Kind::LeftPlain
+            | Kind::Absent
+            | Kind::Store => 1,
             Kind::Read => 2,
             Kind::Write | Kind::HelpTopic => 3,
             Kind::Emit => 4,
@@ -129,6 +135,8 @@ impl Kind {
             Kind::Recipients => "recipients-differ",
             Kind::LeftPlain => "left-in-plaintext",
             Kind::Pipe => "pipe",
+            Kind::Absent => "absent",
+            Kind::Store => "store",
             Kind::Child(_) => "child",
         }
     }

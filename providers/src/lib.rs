@@ -59,3 +59,5 @@ pub mod settings;
 pub mod store;
 #[cfg(feature = "clients")]
 pub mod vault;
+#[cfg(feature = "clients")]
+pub mod webhook;

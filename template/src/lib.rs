@@ -63,6 +63,7 @@ use self::value::{TextMap, Value};
 #[derive(Default)]
 pub struct Context {
     values: BTreeMap<Text, Text>,
+    maps: BTreeMap<Text, BTreeMap<Text, Text>>,
     now: Option<Timestamp>,
 }
 
@@ -73,14 +74,38 @@ impl Context {
     #[must_use]
     pub fn at(now: Timestamp) -> Self {
         Self {
-            values: BTreeMap::new(),
             now: Some(now),
+            ..Self::default()
         }
     }
 
     /// Adds a value; it need not be UTF-8.
     pub fn insert(&mut self, key: &str, value: &[u8]) {
         self.values.insert(Text::from(key), Text::from(value));
+    }
+
+    /// Adds values below a name, as in `.remoteRef.key`.
+    pub fn insert_map<'a>(
+        &mut self,
+        name: &str,
+        values: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) {
+        let values = values
+            .into_iter()
+            .map(|(key, value)| (Text::from(key), Text::from(value)));
+        self.maps.insert(Text::from(name), values.collect());
+    }
+
+    /// What templates see as `.`: a map of texts, as long as nothing stands below a name.
+    fn dot(&self) -> Value {
+        if self.maps.is_empty() {
+            return Value::TextMap(TextMap::new(self.values.clone()));
+        }
+        let texts = self.values.iter();
+        let texts = texts.map(|(key, value)| (key.clone(), Value::Text(value.clone())));
+        let maps = self.maps.iter();
+        let maps = maps.map(|(key, map)| (key.clone(), Value::TextMap(TextMap::new(map.clone()))));
+        Value::dict(texts.chain(maps))
     }
 }
 
@@ -134,7 +159,7 @@ impl Template {
         context: &Context,
         budget: &Budget,
     ) -> Result<SecretBytes, TemplateError> {
-        let dot = Value::TextMap(TextMap::new(context.values.clone()));
+        let dot = context.dot();
         let now = context.now.unwrap_or_else(Timestamp::now);
         budget.run(|| evaluate::render(&self.0, &dot, now, budget))
     }

@@ -5,9 +5,12 @@
 
 mod vaults {
     mod cases;
+    mod documentation;
     mod fault;
+    mod kubernetes;
     mod openbao;
     mod openbao_auth;
     mod openbao_push;
     mod support;
+    mod webhook;
 }

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod sealing;
+mod storing;
 
 use std::ffi::OsString;
 use std::sync::Arc;

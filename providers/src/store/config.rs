@@ -24,6 +24,8 @@ use crate::settings::vault::{OpenBaoSettings, VaultSettings};
 use crate::settings::webhook::WebhookSettings;
 #[cfg(feature = "clients")]
 use crate::vault::VaultStore;
+#[cfg(feature = "clients")]
+use crate::webhook::WebhookStore;
 
 /// The provider part of a store's manifest: exactly one of the providers, with its settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -229,6 +231,8 @@ impl StoreConfig {
             )?)),
             #[cfg(feature = "clients")]
             Self::Vault(settings) => Ok(Arc::new(VaultStore::vault(settings, connection).await?)),
+            #[cfg(feature = "clients")]
+            Self::Webhook(settings) => Ok(Arc::new(WebhookStore::new(settings, connection).await?)),
             #[cfg(feature = "clients")]
             Self::Kubernetes(settings) => {
                 Ok(Arc::new(KubernetesStore::new(settings, connection).await?))

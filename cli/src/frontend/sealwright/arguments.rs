@@ -42,7 +42,7 @@ pub(super) struct Everywhere {
     output: Shown,
     /// The configuration file; by default .sops.yaml here or in a folder above.
     #[arg(long, global = true, env = "SOPS_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// Say more on standard error; twice, say everything.
     #[arg(long, short, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub(super) verbose: u8,
@@ -72,6 +72,10 @@ impl Everywhere {
     pub(super) fn json(&self) -> bool {
         self.output == Shown::Json
     }
+
+    pub(super) fn env(&self) -> bool {
+        self.output == Shown::Env
+    }
 }
 
 /// Forms of results.
@@ -81,6 +85,8 @@ enum Shown {
     Text,
     /// For scripts: one JSON object.
     Json,
+    /// For shells, with the verb fetch: NAME='value', one a line.
+    Env,
 }
 
 /// The verbs.
@@ -88,6 +94,8 @@ enum Shown {
 pub(super) enum Verb {
     #[command(flatten)]
     Sealing(super::sealing::SealVerb),
+    #[command(flatten)]
+    Storing(super::storing::StoreVerb),
     /// Encrypt files, or standard input.
     #[command(
         after_help = "Examples:\n  sealwright encrypt --age age1… app.yaml > app.enc.yaml\n  \

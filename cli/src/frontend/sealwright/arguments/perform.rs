@@ -24,6 +24,9 @@ impl Verb {
         everywhere: &Everywhere,
     ) -> Result<()> {
         let json = everywhere.json();
+        if everywhere.env() && !matches!(self, Verb::Storing(_)) {
+            return Err(crate::frontend::sealwright::storing::only_for_fetch());
+        }
         let settings = |formats: Option<&Formats>| Settings {
             config: everywhere.config.clone(),
             decryption_order: std::env::var("SOPS_DECRYPTION_ORDER").ok(),
@@ -298,6 +301,7 @@ impl Verb {
                 }
             },
             Verb::Sealing(verb) => verb.perform(world, json),
+            Verb::Storing(verb) => verb.perform(world, everywhere),
             Verb::Completions { .. } | Verb::Man { .. } => {
                 unreachable!("done before any command")
             }

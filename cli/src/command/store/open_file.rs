@@ -1,0 +1,93 @@
+//! Files that may be encrypted, for File stores and for credentials.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sealwright_crypto::secret::SecretBytes;
+use sealwright_documents::format::{Layout, by_name, by_path};
+use sealwright_providers::file::Decrypt;
+
+use crate::command::document::data_of;
+use crate::command::{Decrypt as DecryptCommand, Input, Output, Settings, is_encrypted};
+use crate::error::{Error, Kind, Result};
+use crate::file;
+use crate::terminal::Terminal;
+use crate::world::World;
+
+/// Opens the files of a File store with the keys of the user.
+pub(super) struct Opener {
+    terminal: Arc<Terminal>,
+    settings: Settings,
+}
+
+impl Opener {
+    pub(super) fn new(world: &World, settings: &Settings) -> Self {
+        Self {
+            terminal: Arc::clone(&world.terminal),
+            settings: settings.clone(),
+        }
+    }
+}
+
+impl Decrypt for Opener {
+    fn open(
+        &self,
+        path: &Path,
+        bytes: SecretBytes,
+        whole: bool,
+    ) -> std::result::Result<SecretBytes, String> {
+        let json = by_name("json").expect("JSON is in the list of formats");
+        let is_json = by_path(path).name() == json.name();
+        let encrypted = is_encrypted(path, &self.settings);
+        if encrypted {
+            let world = World::new(Arc::clone(&self.terminal));
+            let output_type = (whole && !is_json).then_some("json");
+            return decrypt(&world, &self.settings, path, output_type)
+                .map_err(|error| error.message());
+        }
+        if !whole || is_json {
+            return Ok(bytes);
+        }
+        let tree = by_path(path)
+            .parse(bytes)
+            .map_err(|error| format!("it cannot be read: {error}"))?;
+        json.render(&data_of(&tree), Layout::default())
+            .map_err(|error| format!("it cannot be read as a map: {}", error.reason))
+    }
+}
+
+fn decrypt(
+    world: &World,
+    settings: &Settings,
+    path: &Path,
+    output_type: Option<&'static str>,
+) -> Result<SecretBytes> {
+    let settings = Settings {
+        output_type: output_type.or(settings.output_type),
+        ..settings.clone()
+    };
+    let path: PathBuf = crate::command::absolute(path)?;
+    let change = DecryptCommand {
+        from: Input::File(path.clone()),
+        to: Output::Stdout,
+        name: path,
+        extract: Vec::new(),
+        ignore_mac: false,
+        settings,
+    }
+    .change(world)?;
+    change
+        .bytes
+        .ok_or_else(|| Error::new(Kind::Read, "the document is empty"))
+}
+
+/// Reads a file, decrypted if it was encrypted.
+pub(super) fn plain(world: &World, settings: &Settings, path: &Path) -> Result<SecretBytes> {
+    if is_encrypted(path, settings) {
+        return decrypt(world, settings, path, None);
+    }
+    let read = file::read(path).map_err(|error| {
+        Error::new(Kind::Read, format!("cannot read {}", path.display())).because(error)
+    })?;
+    Ok(read.into_bytes())
+}

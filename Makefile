@@ -9,14 +9,20 @@ help: ## lists the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## builds the programs and shows the main job from end to end
-	@$(CARGO) build --quiet --package sealwright
+demo: ## builds the command line and shows the main job from end to end
+	@echo 'Building the command line, which takes a few minutes the first time. Then the demo starts.'
+	@$(CARGO) build --package sealwright --bin sealwright
 	@sh cli/demo.sh "$${CARGO_TARGET_DIR:-target}/debug/sealwright"
 
 .PHONY: test
 test: servers ## runs every test, those against real servers and the incumbents included
 	$(CARGO) build --workspace --bins $(REAL)
 	$(CARGO) test --workspace $(REAL)
+
+.PHONY: soak
+soak: servers ## runs what is too long for `make test`: large seeded runs, chaos, loads (SEALWRIGHT_SEED chooses others)
+	$(CARGO) build --workspace --bins $(REAL)
+	SEALWRIGHT_SOAK=1 $(CARGO) test --workspace $(REAL) -- --nocapture
 
 .PHONY: check
 check: ## checks format, lints, licences, bans, advisories and documentation; warnings are errors

@@ -4,7 +4,7 @@
 //! done: a command is refused when a database does not answer at its start, and stops when a row is not taken.
 
 mod connection_string;
-mod place;
+mod endpoint;
 mod postgres;
 mod tls;
 
@@ -17,6 +17,7 @@ use sealwright_documents::data::Data;
 use sealwright_documents::format::by_name;
 
 use crate::error::{Error, Result};
+use crate::network::Network;
 use crate::terminal::{Level, Terminal};
 
 use postgres::Database;
@@ -54,7 +55,7 @@ pub(crate) struct Trail {
 
 impl Trail {
     /// Opens every database of the configuration, and asks each whether it is there.
-    pub(crate) fn open(terminal: &Terminal) -> Result<Self> {
+    pub(crate) fn open(terminal: &Terminal, network: &Network) -> Result<Self> {
         let text = match fs::read(CONFIG) {
             Ok(text) => text,
             Err(error) => {
@@ -76,7 +77,7 @@ impl Trail {
         })?;
         let mut databases = Vec::new();
         for (index, place) in places.iter().enumerate() {
-            let opened = Database::open(place).map_err(|error| {
+            let opened = Database::open(place, network).map_err(|error| {
                 Error::generic(format!(
                     "cannot open audit database {} of {CONFIG}",
                     index + 1

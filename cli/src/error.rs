@@ -1,7 +1,6 @@
 //! What a command reports when it fails: a kind, a text with its cause, and hints.
 
 use std::error::Error as StdError;
-use std::fmt::Write as _;
 
 /// What kind of failure it was; the front-ends make the exit code of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,18 +208,28 @@ impl Error {
     }
 
     fn first_line(&self) -> String {
-        let mut message = self.text.clone();
-        let mut cause = self
-            .cause
-            .as_deref()
-            .map(|cause| cause as &(dyn StdError + 'static));
-        while let Some(error) = cause {
-            let separator = if message.is_empty() { "" } else { ": " };
-            write!(message, "{separator}{error}").expect("memory takes it");
-            cause = error.source();
+        match &self.cause {
+            Some(cause) if self.text.is_empty() => with_causes(&**cause),
+            Some(cause) => format!("{}: {}", self.text, with_causes(&**cause)),
+            None => self.text.clone(),
         }
-        message
     }
+}
+
+/// An error and its causes on one line, each once: some libraries repeat what is below them.
+pub(crate) fn with_causes(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            let separator = if text.is_empty() { "" } else { ": " };
+            text.push_str(separator);
+            text.push_str(&said);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// The result of whatever a command does.

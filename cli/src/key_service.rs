@@ -7,21 +7,24 @@
 //! # Contract
 //! - The local service, which is this program itself, is asked first, then the remote ones in their order; the first
 //!   that succeeds wins.
-//! - A remote service is connected to when it is first needed, and the connection is not kept.
+//! - A remote service is connected to when it is first needed. The connection is kept for the rest of the run.
 
 mod client;
 mod message;
 mod server;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
 use sealwright_crypto::{
     data_key::KeyPart,
-    master_key::{KeyError, Kind, MasterKey, Pending, Wrapped},
-    secret::SecretBytes,
+    key_kind::{KeyFields, KeyKind},
+    master_key::{KeyError, MasterKey, Pending, Wrapped},
 };
-use sealwright_documents::metadata::KeyFields;
 
+use crate::network::Network;
+
+use self::client::RemoteKey;
 pub(crate) use self::{
     client::Remote,
     server::{Door, OpenKey, Server},
@@ -56,62 +59,33 @@ impl Method {
     }
 }
 
-/// A master key that this program and other services try to serve.
+/// A master key that several services can serve: the first that succeeds wins.
 pub(crate) struct ServedKey {
     fields: KeyFields,
-    local: Option<Box<dyn MasterKey>>,
-    remotes: Arc<[Remote]>,
+    services: Vec<Arc<dyn MasterKey>>,
 }
 
 impl ServedKey {
-    /// Serves `fields` by `local`, unless the local service is switched off, and then by `remotes`.
-    pub(crate) fn new(
-        fields: KeyFields,
-        local: Option<Box<dyn MasterKey>>,
-        remotes: &Arc<[Remote]>,
-    ) -> Self {
-        Self {
-            fields,
-            local,
-            remotes: Arc::clone(remotes),
-        }
+    /// Serves `fields` by `services`, in their order.
+    pub(crate) fn new(fields: KeyFields, services: Vec<Arc<dyn MasterKey>>) -> Self {
+        Self { fields, services }
     }
 
-    async fn ask_remotes(
-        &self,
-        method: Method,
-        input: &[u8],
-        mut tried: Vec<String>,
-    ) -> Result<SecretBytes, KeyError> {
-        let request = message::encode_request(&self.fields, input);
-        for remote in self.remotes.iter() {
-            match remote.call(method, &request).await {
-                Ok(answer) => return Ok(answer),
-                Err(reason) => tried.push(format!("key service {remote}: {reason}")),
-            }
+    /// The failure of all services.
+    fn failure(mut failures: Vec<KeyError>) -> KeyError {
+        match failures.len() {
+            0 => KeyError::new("there is no key service to ask"),
+            1 => failures.remove(0),
+            _ => KeyError {
+                reason: "no key service could do it".to_owned(),
+                tried: failures.into_iter().flat_map(KeyError::lines).collect(),
+            },
         }
-        let reason = match tried.len() {
-            0 => "there is no key service to ask",
-            _ => "no key service could do it",
-        };
-        Err(KeyError {
-            reason: reason.to_owned(),
-            tried,
-        })
-    }
-
-    fn local_failed(&self, error: KeyError) -> Result<Vec<String>, KeyError> {
-        if self.remotes.is_empty() {
-            return Err(error);
-        }
-        let mut tried = vec![format!("local key service: {error}")];
-        tried.extend(error.tried);
-        Ok(tried)
     }
 }
 
 impl MasterKey for ServedKey {
-    fn kind(&self) -> Kind {
+    fn kind(&self) -> &'static KeyKind {
         self.fields.kind()
     }
 
@@ -121,21 +95,14 @@ impl MasterKey for ServedKey {
 
     fn wrap_key<'a>(&'a self, part: &'a KeyPart) -> Pending<'a, Result<Wrapped, KeyError>> {
         Box::pin(async move {
-            let mut tried = Vec::new();
-            if let Some(local) = &self.local {
-                match local.wrap_key(part).await {
+            let mut failures = Vec::new();
+            for service in &self.services {
+                match service.wrap_key(part).await {
                     Ok(wrapped) => return Ok(wrapped),
-                    Err(error) => tried = self.local_failed(error)?,
+                    Err(error) => failures.push(error),
                 }
             }
-            let answer = self
-                .ask_remotes(Method::Encrypt, part.expose(), tried)
-                .await?;
-            String::from_utf8(answer.expose().to_vec())
-                .map(Wrapped)
-                .map_err(|_| {
-                    KeyError::new("the key service answered with something else than text")
-                })
+            Err(Self::failure(failures))
         })
     }
 
@@ -144,30 +111,80 @@ impl MasterKey for ServedKey {
         wrapped: &'a Wrapped,
     ) -> Pending<'a, Result<Option<KeyPart>, KeyError>> {
         Box::pin(async move {
-            let mut tried = Vec::new();
-            if let Some(local) = &self.local {
-                match local.unwrap_key(wrapped).await {
-                    Ok(None) if !self.remotes.is_empty() => {
-                        tried.push("local key service: it has no secret key for it".to_owned());
-                    }
-                    Ok(part) => return Ok(part),
-                    Err(error) => tried = self.local_failed(error)?,
+            let mut failures = Vec::new();
+            for service in &self.services {
+                match service.unwrap_key(wrapped).await {
+                    Ok(Some(part)) => return Ok(Some(part)),
+                    Ok(None) => failures.push(service.not_mine(wrapped)),
+                    Err(error) => failures.push(error),
                 }
             }
-            let answer = self
-                .ask_remotes(Method::Decrypt, wrapped.0.as_bytes(), tried)
-                .await?;
-            Ok(Some(KeyPart::copy_of(answer.expose())))
+            Err(Self::failure(failures))
         })
+    }
+}
+
+/// The ways to a key: through this machine, then through each remote service. Where there are several, what fails names
+/// its service.
+pub(crate) fn ways(
+    fields: &KeyFields,
+    local: Option<Arc<dyn MasterKey>>,
+    remotes: &[Arc<Remote>],
+    network: &Network,
+) -> Vec<Arc<dyn MasterKey>> {
+    let local = local.map(|key| match remotes {
+        [] => key,
+        _ => Arc::new(LocalService(key)),
+    });
+    let mut ways = Vec::from_iter(local);
+    for remote in remotes {
+        ways.push(Arc::new(RemoteKey::new(fields.clone(), remote, network)));
+    }
+    ways
+}
+
+/// A key of this machine beside those of remote services: what it says names it.
+struct LocalService(Arc<dyn MasterKey>);
+
+impl LocalService {
+    fn named(error: KeyError) -> KeyError {
+        KeyError {
+            reason: format!("local key service: {}", error.reason),
+            ..error
+        }
+    }
+}
+
+impl MasterKey for LocalService {
+    fn kind(&self) -> &'static KeyKind {
+        self.0.kind()
+    }
+
+    fn identity(&self) -> String {
+        self.0.identity()
+    }
+
+    fn wrap_key<'a>(&'a self, part: &'a KeyPart) -> Pending<'a, Result<Wrapped, KeyError>> {
+        Box::pin(async move { self.0.wrap_key(part).await.map_err(Self::named) })
+    }
+
+    fn unwrap_key<'a>(
+        &'a self,
+        wrapped: &'a Wrapped,
+    ) -> Pending<'a, Result<Option<KeyPart>, KeyError>> {
+        Box::pin(async move { self.0.unwrap_key(wrapped).await.map_err(Self::named) })
+    }
+
+    fn not_mine(&self, wrapped: &Wrapped) -> KeyError {
+        Self::named(self.0.not_mine(wrapped))
+    }
+
+    fn is_far(&self) -> bool {
+        self.0.is_far()
     }
 
     fn patience(&self) -> Duration {
-        let near = self
-            .local
-            .as_ref()
-            .map_or(Duration::ZERO, |key| key.patience());
-        let remotes = u32::try_from(self.remotes.len()).unwrap_or(u32::MAX);
-        near.saturating_add(client::PATIENCE.saturating_mul(remotes))
+        self.0.patience()
     }
 }
 

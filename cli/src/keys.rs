@@ -1,57 +1,75 @@
-//! The one list of master-key kinds that this program can use, and how each is opened.
+//! The kinds of master keys that this program can use, and how each is opened.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+mod unwrapped;
 
-use sealwright_crypto::age::{AgeKey, Identities};
+use std::sync::{Arc, OnceLock};
+
+use sealwright_crypto::age::{AgeKeys, Identities};
 use sealwright_crypto::data_key::KeyPart;
-use sealwright_crypto::master_key::{KeyError, Kind, MasterKey, Pending, Wrapped};
-use sealwright_crypto::pgp::PgpKey;
+use sealwright_crypto::key_kind::{AGE, KeyFields, KeyKind, PGP};
+use sealwright_crypto::master_key::{KeyError, MasterKey, Opener, Pending, Wrapped};
+use sealwright_crypto::pgp::PgpKeys;
 use sealwright_crypto::surroundings::{Surroundings, SystemSurroundings};
-use sealwright_documents::metadata::KeyFields;
 
-use crate::command::Settings;
-use crate::key_service::{OpenKey, Remote, ServedKey};
+use crate::key_service::{self, OpenKey, Remote, ServedKey};
+use crate::network::{FarKey, Network};
+use crate::settings::Settings;
 use crate::terminal::{Level, Terminal};
+
+use self::unwrapped::Unwrapped;
+
+/// The kinds that this build can use. A kind that is not here keeps its entries in files, and is refused by name when one
+/// of its keys is to be used.
+const OPENERS: [(&KeyKind, MakeOpener); 2] = [
+    (&PGP, |keys| Arc::new(PgpKeys(keys.surroundings.clone()))),
+    (&AGE, |keys| Arc::new(AgeKeys(keys.identities.clone()))),
+];
+
+type MakeOpener = fn(&Keys) -> Arc<dyn Opener>;
+
+/// Returns true if this build can use the keys of a kind.
+pub(crate) fn can_use(kind: &KeyKind) -> bool {
+    OPENERS.iter().any(|(known, _)| *known == kind)
+}
 
 /// Opens master keys. What one of them unwrapped once is remembered for as long as the program runs, so that a token is
 /// touched, and a passphrase asked for, once per wrapped key.
 pub(crate) struct Keys {
     identities: Arc<Identities>,
     surroundings: Arc<dyn Surroundings>,
+    /// Made at the first need, and kept: one for each of [`OPENERS`].
+    openers: [OnceLock<Arc<dyn Opener>>; OPENERS.len()],
     unwrapped: Arc<Unwrapped>,
-    remotes: OnceLock<Arc<[Remote]>>,
+    remotes: OnceLock<Vec<Arc<Remote>>>,
+    network: Network,
 }
-
-type Unwrapped = Mutex<HashMap<(Kind, String), KeyPart>>;
 
 impl Keys {
     /// Keys of this machine; nothing is read or started before one is used.
-    pub(crate) fn new(terminal: &Arc<Terminal>) -> Self {
+    pub(crate) fn new(terminal: &Arc<Terminal>, network: &Network) -> Self {
         let surroundings: Arc<dyn Surroundings> = Arc::new(SystemSurroundings);
         Self {
             identities: Identities::new(Arc::clone(&surroundings), Arc::clone(terminal) as _),
             surroundings,
+            openers: Default::default(),
             unwrapped: Arc::default(),
             remotes: OnceLock::new(),
+            network: network.clone(),
         }
     }
 
-    /// The age identities of this machine.
-    pub(crate) fn identities(&self) -> &Arc<Identities> {
-        &self.identities
-    }
-
-    /// Opens a key through the key services that are asked for: this machine first, then the remote ones in order.
-    pub(crate) fn serve(
+    /// The ways to a key: this machine first, then the remote key services in their order. What fails names the service
+    /// where there are several.
+    pub(crate) fn ways(
         &self,
         fields: &KeyFields,
         settings: &Settings,
         terminal: &Terminal,
-    ) -> Box<dyn MasterKey> {
+    ) -> Vec<Arc<dyn MasterKey>> {
         let remotes = self.remotes.get_or_init(|| {
             let parsed = settings.key_services.iter().filter_map(|address| {
                 Remote::parse(address)
+                    .map(Arc::new)
                     .inspect_err(|error| {
                         terminal.log(Level::Warning, "SOPS", &format!("{error}, skipping it"));
                     })
@@ -60,80 +78,83 @@ impl Keys {
             parsed.collect()
         });
         let local = settings.local_keys.then(|| self.open(fields));
-        match local {
-            Some(local) if remotes.is_empty() => local,
-            local => Box::new(ServedKey::new(fields.clone(), local, remotes)),
+        key_service::ways(fields, local, remotes, &self.network)
+    }
+
+    /// A key that is reached in the first way that works.
+    pub(crate) fn serve(
+        &self,
+        fields: &KeyFields,
+        settings: &Settings,
+        terminal: &Terminal,
+    ) -> Arc<dyn MasterKey> {
+        let mut ways = self.ways(fields, settings, terminal);
+        match ways.len() {
+            1 => ways.remove(0),
+            _ => Arc::new(ServedKey::new(fields.clone(), ways)),
         }
     }
 
     /// Opens a key of this machine as a file or a rule names it.
-    pub(crate) fn open(&self, fields: &KeyFields) -> Box<dyn MasterKey> {
-        Box::new(Remembering {
-            key: open(fields, &self.identities, &self.surroundings),
-            unwrapped: Arc::clone(&self.unwrapped),
-        })
+    pub(crate) fn open(&self, fields: &KeyFields) -> Arc<dyn MasterKey> {
+        match self.opener(fields.kind()) {
+            Some(opener) => {
+                let key = open(&**opener, fields, &self.network);
+                self.unwrapped.remember(fields.clone(), key)
+            }
+            None => Arc::new(Lacking(fields.clone())),
+        }
     }
 
     /// Opens keys of this machine for others, and remembers nothing of what it unwrapped for them.
-    pub(crate) fn opener(&self) -> OpenKey {
-        let identities = Arc::clone(&self.identities);
-        let surroundings = Arc::clone(&self.surroundings);
-        Arc::new(move |fields| open(fields, &identities, &surroundings))
+    pub(crate) fn for_others(&self) -> OpenKey {
+        let openers: Vec<Arc<dyn Opener>> = OPENERS
+            .iter()
+            .filter_map(|(kind, _)| self.opener(kind).cloned())
+            .collect();
+        let network = self.network.clone();
+        Arc::new(move |fields| {
+            let opener = openers.iter().find(|opener| opener.kind() == fields.kind());
+            match opener {
+                Some(opener) => open(&**opener, fields, &network),
+                None => Arc::new(Lacking(fields.clone())),
+            }
+        })
+    }
+
+    fn opener(&self, kind: &KeyKind) -> Option<&Arc<dyn Opener>> {
+        let at = OPENERS.iter().position(|(known, _)| *known == kind)?;
+        Some(self.openers[at].get_or_init(|| OPENERS[at].1(self)))
     }
 }
 
-/// This is the list: a new kind is a new arm here.
-fn open(
-    fields: &KeyFields,
-    identities: &Arc<Identities>,
-    surroundings: &Arc<dyn Surroundings>,
-) -> Box<dyn MasterKey> {
-    match fields {
-        KeyFields::Age { recipient } => Box::new(AgeKey::stored(recipient, identities)),
-        KeyFields::Pgp { fingerprint } => Box::new(PgpKey::parse(fingerprint, surroundings)),
-        KeyFields::Kms { .. }
-        | KeyFields::GcpKms { .. }
-        | KeyFields::HcKms { .. }
-        | KeyFields::AzureKv { .. }
-        | KeyFields::HcVault { .. } => Box::new(Lacking {
-            kind: fields.kind(),
-            identity: fields.identity(),
-        }),
-    }
-}
-
-/// A person's name for a kind of key.
-pub(crate) fn name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Kms => "AWS KMS",
-        Kind::GcpKms => "Google Cloud KMS",
-        Kind::HcKms => "Huawei Cloud KMS",
-        Kind::AzureKv => "Azure Key Vault",
-        Kind::HcVault => "Vault transit",
-        Kind::Pgp => "OpenPGP",
-        Kind::Age => "age",
+fn open(opener: &dyn Opener, fields: &KeyFields, network: &Network) -> Arc<dyn MasterKey> {
+    let key = opener.open(fields);
+    match opener.is_far() {
+        true => Arc::new(FarKey::new(key, network)),
+        false => key,
     }
 }
 
 /// A key of a kind that this build knows in files and cannot use.
-struct Lacking {
-    kind: Kind,
-    identity: String,
-}
+struct Lacking(KeyFields);
 
 impl Lacking {
     fn error(&self) -> KeyError {
-        KeyError::new(format!("this build cannot use {} keys", name(self.kind)))
+        KeyError::new(format!(
+            "this build cannot use {} keys",
+            self.0.kind().title
+        ))
     }
 }
 
 impl MasterKey for Lacking {
-    fn kind(&self) -> Kind {
-        self.kind
+    fn kind(&self) -> &'static KeyKind {
+        self.0.kind()
     }
 
     fn identity(&self) -> String {
-        self.identity.clone()
+        self.0.identity()
     }
 
     fn wrap_key<'a>(&'a self, _part: &'a KeyPart) -> Pending<'a, Result<Wrapped, KeyError>> {
@@ -145,57 +166,5 @@ impl MasterKey for Lacking {
         _wrapped: &'a Wrapped,
     ) -> Pending<'a, Result<Option<KeyPart>, KeyError>> {
         Box::pin(async { Err(self.error()) })
-    }
-}
-
-/// A key that does not unwrap the same text twice.
-struct Remembering {
-    key: Box<dyn MasterKey>,
-    unwrapped: Arc<Unwrapped>,
-}
-
-impl MasterKey for Remembering {
-    fn kind(&self) -> Kind {
-        self.key.kind()
-    }
-
-    fn identity(&self) -> String {
-        self.key.identity()
-    }
-
-    fn wrap_key<'a>(&'a self, part: &'a KeyPart) -> Pending<'a, Result<Wrapped, KeyError>> {
-        self.key.wrap_key(part)
-    }
-
-    fn unwrap_key<'a>(
-        &'a self,
-        wrapped: &'a Wrapped,
-    ) -> Pending<'a, Result<Option<KeyPart>, KeyError>> {
-        Box::pin(async move {
-            let name = (self.key.kind(), wrapped.0.clone());
-            let known = |parts: &HashMap<_, KeyPart>| {
-                parts.get(&name).map(|part| KeyPart::copy_of(part.expose()))
-            };
-            if let Some(part) = known(
-                &self
-                    .unwrapped
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner),
-            ) {
-                return Ok(Some(part));
-            }
-            let part = self.key.unwrap_key(wrapped).await?;
-            if let Some(part) = &part {
-                self.unwrapped
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(name, KeyPart::copy_of(part.expose()));
-            }
-            Ok(part)
-        })
-    }
-
-    fn patience(&self) -> std::time::Duration {
-        self.key.patience()
     }
 }

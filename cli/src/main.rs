@@ -2,19 +2,26 @@
 //! program.
 #![forbid(unsafe_code)]
 
+mod absolute;
 mod audit;
+mod change;
 mod cluster;
 mod command;
+mod config;
 mod editor;
 mod error;
 mod exec;
 mod file;
 mod frontend;
 mod key_service;
+mod key_texts;
 mod keys;
+mod network;
 mod private;
+mod settings;
 mod signals;
 mod terminal;
+mod tree_path;
 mod visible;
 mod wait;
 mod world;

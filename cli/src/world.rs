@@ -1,13 +1,14 @@
 //! What a command works in: the terminal, the keys of this machine, the record of what it does.
 
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::audit::{Action, Trail};
-use crate::command::Input;
+use crate::change::Input;
+use crate::config::{Config, Configurations};
 use crate::error::Result;
 use crate::keys::Keys;
+use crate::network::Network;
+use crate::settings::Settings;
 use crate::terminal::Terminal;
 
 /// Shared by all commands of one run.
@@ -18,27 +19,31 @@ pub(crate) struct World {
     pub(crate) keys: Keys,
     /// Whether a result that leaves every value in plaintext is an error.
     pub(crate) strict: bool,
-    told: Mutex<HashSet<PathBuf>>,
+    /// What everything far goes through.
+    pub(crate) network: Network,
+    /// The configurations that commands go by.
+    pub(crate) configurations: Configurations,
     /// Opened at the first need.
     trail: Mutex<Option<Trail>>,
 }
 
 impl World {
-    /// The world of this process.
-    pub(crate) fn new(terminal: Arc<Terminal>) -> Self {
+    /// The world of this process. `warns_of_configuration` says whether what is odd in a configuration is shown.
+    pub(crate) fn new(terminal: Arc<Terminal>, warns_of_configuration: bool) -> Self {
+        let network = Network::default();
         Self {
-            keys: Keys::new(&terminal),
+            configurations: Configurations::new(&terminal, warns_of_configuration),
+            keys: Keys::new(&terminal, &network),
+            network,
             terminal,
             strict: false,
-            told: Mutex::default(),
             trail: Mutex::default(),
         }
     }
 
-    /// Whether this run has said nothing about a file yet; from now on it has.
-    pub(crate) fn first_time(&self, path: &Path) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.insert(path.to_owned())
+    /// The configuration of a command, if there is one.
+    pub(crate) fn configuration(&self, settings: &Settings) -> Result<Option<Arc<Config>>> {
+        self.configurations.of(settings.config.as_deref())
     }
 
     /// Opens the record, where there shall be one; a command that cannot have it does not begin (S176).
@@ -63,7 +68,7 @@ impl World {
         let mut trail = self.trail.lock().unwrap_or_else(PoisonError::into_inner);
         let opened = match trail.take() {
             Some(opened) => opened,
-            None => Trail::open(&self.terminal)?,
+            None => Trail::open(&self.terminal, &self.network)?,
         };
         work(trail.insert(opened))
     }

@@ -32,7 +32,8 @@ pub use self::{
 };
 use crate::{
     data_key::KeyPart,
-    master_key::{KeyError, Kind, MasterKey, Pending, Wrapped},
+    key_kind::{AGE, KeyFields, KeyKind},
+    master_key::{KeyError, MasterKey, Opener, Pending, Wrapped},
     secret::SecretText,
 };
 
@@ -48,19 +49,6 @@ impl AgeKey {
         let text = text.trim();
         Recipient::parse(text)?;
         Ok(Self::stored(text, identities))
-    }
-
-    /// Takes a list of recipients, separated by commas; an empty list is fine, an empty element is not.
-    pub fn parse_list(
-        text: &str,
-        identities: &Arc<Identities>,
-    ) -> Result<Vec<Self>, RecipientError> {
-        if text.is_empty() {
-            return Ok(Vec::new());
-        }
-        text.split(',')
-            .map(|element| Self::parse(element, identities))
-            .collect()
     }
 
     /// Takes a recipient as an encrypted file has it, unchecked: a file stays readable with one that cannot wrap.
@@ -110,10 +98,10 @@ impl AgeKey {
         let mut plain = match decryptor.decrypt(std::iter::once(&search as &dyn ::age::Identity)) {
             Ok(plain) => plain,
             Err(::age::DecryptError::NoMatchingKeys) => {
-                return Err(KeyError {
-                    reason: "no age identity opens it".to_owned(),
-                    tried: search.into_report(),
-                });
+                return match search.into_failure() {
+                    Some(tried) => Err(unopened(tried)),
+                    None => Ok(None),
+                };
             }
             Err(error) => return Err(damaged(identity::describe(error))),
         };
@@ -126,9 +114,16 @@ impl AgeKey {
     }
 }
 
+fn unopened(tried: Vec<String>) -> KeyError {
+    KeyError {
+        reason: "no age identity opens it".to_owned(),
+        tried,
+    }
+}
+
 impl MasterKey for AgeKey {
-    fn kind(&self) -> Kind {
-        Kind::Age
+    fn kind(&self) -> &'static KeyKind {
+        &AGE
     }
 
     fn identity(&self) -> String {
@@ -139,14 +134,43 @@ impl MasterKey for AgeKey {
         Box::pin(async move { self.wrap(part) })
     }
 
-    /// Opens it with the first identity that fits. When none does, the error tells what came of each place, so the
-    /// answer "not mine" is never given.
+    /// Opens it with the first identity that fits. Answers "not mine" when every place could be read and none holds one
+    /// that fits; a place that failed may hold it, which is an error.
     fn unwrap_key<'a>(
         &'a self,
         wrapped: &'a Wrapped,
     ) -> Pending<'a, Result<Option<KeyPart>, KeyError>> {
         Box::pin(async move { self.unwrap(wrapped) })
     }
+
+    fn not_mine(&self, wrapped: &Wrapped) -> KeyError {
+        let search = Search::looking_only(&self.identities, &self.recipient);
+        if let Ok(file) = armor::decode(&wrapped.0)
+            && let Ok(decryptor) = Decryptor::new(&file[..])
+        {
+            // Which places were looked at depends on what is in the file. What was read there is kept.
+            drop(decryptor.decrypt(std::iter::once(&search as &dyn ::age::Identity)));
+        }
+        unopened(search.into_report())
+    }
+}
+
+/// Makes age keys that are unwrapped by the same identities.
+pub struct AgeKeys(pub Arc<Identities>);
+
+impl Opener for AgeKeys {
+    fn kind(&self) -> &'static KeyKind {
+        &AGE
+    }
+
+    fn open(&self, key: &KeyFields) -> Arc<dyn MasterKey> {
+        Arc::new(AgeKey::stored(key.text("recipient"), &self.0))
+    }
+}
+
+/// Checks that a text is a recipient that can wrap.
+pub fn check_recipient(text: &str) -> Result<(), RecipientError> {
+    Recipient::parse(text).map(drop)
 }
 
 /// A new identity and its recipient.

@@ -1,8 +1,8 @@
 //! Keys, ciphers and wraps: everything in sealwright that touches key material.
 //!
 //! This crate owns the secret types, the data key, the `ENC[…]` value cipher, the document MAC, Shamir shares, the
-//! [`MasterKey`](master_key::MasterKey) trait with age and PGP, and the sealing of bytes. It leaves files, networks,
-//! YAML and Kubernetes to others, and it never reads the clock.
+//! table of [key kinds](key_kind), the [`MasterKey`](master_key::MasterKey) trait with age and PGP, and the sealing of
+//! bytes. It leaves files, networks, YAML and Kubernetes to others, and it never reads the clock.
 //!
 //! ```
 //! use sealwright_crypto::{cipher::{Kind, Nonces, ValueCipher}, data_key::DataKey, secret::SecretWriter};
@@ -23,6 +23,7 @@
 pub mod age;
 pub mod cipher;
 pub mod data_key;
+pub mod key_kind;
 pub mod mac;
 pub mod master_key;
 #[cfg(feature = "pgp")]

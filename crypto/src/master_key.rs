@@ -1,68 +1,24 @@
 //! Master keys: what wraps a data key, near (age, PGP) or far (a key service).
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use crate::data_key::KeyPart;
+use crate::key_kind::{KeyFields, KeyKind};
 
 /// A boxed future: master keys may live behind a network.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The kinds of master keys that the file format knows, in the order in which a loaded group lists them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
-    /// AWS KMS.
-    Kms,
-    /// Google Cloud KMS.
-    GcpKms,
-    /// Huawei Cloud KMS.
-    HcKms,
-    /// Azure Key Vault.
-    AzureKv,
-    /// Vault's transit engine.
-    HcVault,
-    /// OpenPGP through gpg.
-    Pgp,
-    /// age, in all its recipient types.
-    Age,
-}
-
-impl Kind {
-    /// Every kind, in file order.
-    pub const ALL: [Kind; 7] = [
-        Kind::Kms,
-        Kind::GcpKms,
-        Kind::HcKms,
-        Kind::AzureKv,
-        Kind::HcVault,
-        Kind::Pgp,
-        Kind::Age,
-    ];
-
-    /// The name of its list in the `sops` block, which is also its identifier in a decryption order.
-    pub fn section(self) -> &'static str {
-        match self {
-            Kind::Kms => "kms",
-            Kind::GcpKms => "gcp_kms",
-            Kind::HcKms => "hckms",
-            Kind::AzureKv => "azure_kv",
-            Kind::HcVault => "hc_vault",
-            Kind::Pgp => "pgp",
-            Kind::Age => "age",
-        }
-    }
-}
-
 /// What a master key made of a key part: the exact text of the file's `enc` field.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Wrapped(pub String);
 
 /// Wraps and unwraps key parts.
 ///
 /// Unwrapping has three answers: `Ok(None)`, not mine; `Err`, mine but failed; `Ok(Some)`, here it is. A call may ask
-/// a person (through [`Callbacks`]) or a network; callers run many at once and set the time limit.
+/// a person (through [`Callbacks`]) or a network; callers may run many at once.
 pub trait MasterKey: Send + Sync {
     /// Its kind.
-    fn kind(&self) -> Kind;
+    fn kind(&self) -> &'static KeyKind;
     /// The text that identifies it: used to compare, to remove, to report.
     fn identity(&self) -> String;
     /// Wraps a key part.
@@ -72,9 +28,34 @@ pub trait MasterKey: Send + Sync {
         &'a self,
         wrapped: &'a Wrapped,
     ) -> Pending<'a, Result<Option<KeyPart>, KeyError>>;
-    /// How long one call may reasonably take, prompts aside.
+    /// Says why [`MasterKey::unwrap_key`] answered "not mine", and where the private key was looked for.
+    fn not_mine(&self, _wrapped: &Wrapped) -> KeyError {
+        KeyError::new("its private key is not here")
+    }
+    /// Returns true if a call waits for a network rather than for a person or this machine. Callers then hold it to
+    /// [`MasterKey::patience`] and ask other keys meanwhile.
+    fn is_far(&self) -> bool {
+        false
+    }
+    /// How long one call of a far key may reasonably take.
     fn patience(&self) -> Duration {
         Duration::from_secs(30)
+    }
+}
+
+/// Makes usable keys of one kind. It lives as long as the program, so it may keep clients, connections and tokens.
+pub trait Opener: Send + Sync {
+    /// The kind whose keys it makes.
+    fn kind(&self) -> &'static KeyKind;
+    /// Makes a key that can wrap and unwrap. Nothing is read, run or connected to before it does.
+    fn open(&self, key: &KeyFields) -> Arc<dyn MasterKey>;
+    /// Returns true if the kind needs a network: its calls then run on a runtime of tokio.
+    fn is_far(&self) -> bool {
+        false
+    }
+    /// Fills in what a text may leave open, such as the newest version of a key in Azure, before the key is stored.
+    fn complete<'a>(&'a self, key: KeyFields) -> Pending<'a, Result<KeyFields, KeyError>> {
+        Box::pin(std::future::ready(Ok(key)))
     }
 }
 
@@ -82,7 +63,7 @@ pub trait MasterKey: Send + Sync {
 pub trait Callbacks: Send + Sync {
     /// Shows a message, such as a plugin's "touch your key".
     fn show(&self, message: &str);
-    /// Asks for a passphrase; `None` when nobody can be asked.
+    /// Asks for a passphrase; `None` when no one can be asked.
     fn passphrase(&self, what: &str) -> Option<crate::secret::SecretText>;
     /// Asks for a text that is no secret, or for a yes or no.
     fn ask(&self, what: &str) -> Option<String>;
@@ -91,7 +72,7 @@ pub trait Callbacks: Send + Sync {
 /// A master key could not wrap or unwrap.
 ///
 /// Its text names the key and the reason, never key material; `tried` lists what was looked at.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct KeyError {
     /// What went wrong.
@@ -107,5 +88,10 @@ impl KeyError {
             reason: reason.into(),
             tried: Vec::new(),
         }
+    }
+
+    /// The reason, then what was looked at.
+    pub fn lines(self) -> impl Iterator<Item = String> {
+        std::iter::once(self.reason).chain(self.tried)
     }
 }

@@ -4,7 +4,8 @@ use std::{ffi::OsString, io, sync::Arc};
 
 use crate::{
     data_key::KeyPart,
-    master_key::{KeyError, Kind, MasterKey, Pending, Wrapped},
+    key_kind::{KeyFields, KeyKind, PGP},
+    master_key::{KeyError, MasterKey, Opener, Pending, Wrapped},
     surroundings::{Call, Outcome, Surroundings},
 };
 
@@ -22,17 +23,6 @@ impl PgpKey {
             fingerprint: fingerprint.replace(' ', ""),
             surroundings: Arc::clone(surroundings),
         }
-    }
-
-    /// Takes a list of fingerprints, separated by commas; an empty text is an empty list.
-    pub fn parse_list(fingerprints: &str, surroundings: &Arc<dyn Surroundings>) -> Vec<Self> {
-        if fingerprints.is_empty() {
-            return Vec::new();
-        }
-        fingerprints
-            .split(',')
-            .map(|fingerprint| Self::parse(fingerprint, surroundings))
-            .collect()
     }
 
     /// The fingerprint as it is compared and stored.
@@ -124,8 +114,8 @@ impl PgpKey {
 }
 
 impl MasterKey for PgpKey {
-    fn kind(&self) -> Kind {
-        Kind::Pgp
+    fn kind(&self) -> &'static KeyKind {
+        &PGP
     }
 
     fn identity(&self) -> String {
@@ -142,6 +132,30 @@ impl MasterKey for PgpKey {
         wrapped: &'a Wrapped,
     ) -> Pending<'a, Result<Option<KeyPart>, KeyError>> {
         Box::pin(async move { self.unwrap(wrapped) })
+    }
+
+    fn not_mine(&self, _wrapped: &Wrapped) -> KeyError {
+        let home = self.surroundings.var("GNUPGHOME");
+        let looked = match home.filter(|home| !home.is_empty()) {
+            Some(home) => format!("GNUPGHOME, {}", home.to_string_lossy()),
+            None => "~/.gnupg; GNUPGHOME is not set".to_owned(),
+        };
+        KeyError::new(format!(
+            "gpg has no private key for it (looked in {looked})"
+        ))
+    }
+}
+
+/// Makes OpenPGP keys.
+pub struct PgpKeys(pub Arc<dyn Surroundings>);
+
+impl Opener for PgpKeys {
+    fn kind(&self) -> &'static KeyKind {
+        &PGP
+    }
+
+    fn open(&self, key: &KeyFields) -> Arc<dyn MasterKey> {
+        Arc::new(PgpKey::parse(key.text("fp"), &self.0))
     }
 }
 

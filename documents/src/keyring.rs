@@ -3,15 +3,29 @@
 //! With one key group every master key wraps the whole data key. With several, the data key is split in Shamir shares,
 //! one for each group, and every master key of a group wraps its share.
 //!
-//! Wrapping asks all keys at once and fails as a whole, with every reason. Unwrapping asks one key after the other, in
-//! the decryption order, because a key may ask a person; it stops at the first key of a group that opens and at the first
-//! groups that are enough. What was tried and what came of it is a [`Report`].
+//! # Contract
+//!
+//! - **Wrapping** asks all keys at once and fails as a whole, with every reason.
+//! - **Unwrapping** asks the keys of a group in the decryption order and takes the first that opens. Only as many groups
+//!   are asked as are still needed (D23), those at once.
+//! - Keys of this machine are asked one after the other, because each may ask a person; nothing else is begun while one of
+//!   them works, and no clock runs.
+//! - A far key that is silent does not hold up the others: after [`FAR_SILENCE`] the next far key of the group is asked as
+//!   well, after [`NEAR_SILENCE`] the next key of this machine. Each far key has the time of
+//!   [`MasterKey::patience`]; whoever opens first wins, and the calls of the others are dropped.
+//! - What was asked and what came of it is a [`Report`].
+//!
+//! Futures are polled by the thread that waits, so keys that work in their `poll` (a prompt, gpg) keep to these rules; far
+//! keys must not block there.
 
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::future::{Either, join_all, select};
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use sealwright_crypto::data_key::{DataKey, KeyPart, WrongKeyLength};
-use sealwright_crypto::master_key::{Kind, MasterKey, Pending, Wrapped};
+use sealwright_crypto::key_kind::KeyKind;
+use sealwright_crypto::master_key::{KeyError, MasterKey, Pending, Wrapped};
 use sealwright_crypto::shamir::{self, ShamirError};
 
 #[cfg(test)]
@@ -22,6 +36,13 @@ pub type Timer<'a> = &'a (dyn Fn(Duration) -> Pending<'static, ()> + Send + Sync
 
 /// The kinds of keys that are tried first when nobody says otherwise.
 pub const DEFAULT_ORDER: [&str; 2] = ["age", "pgp"];
+
+/// How long far keys may be silent before the next far key is asked as well. Most answer sooner, and a call that is not
+/// needed costs money and a line in an audit log.
+pub const FAR_SILENCE: Duration = Duration::from_secs(2);
+
+/// How long far keys may be silent before a key of this machine is asked as well, which may bother a person.
+pub const NEAR_SILENCE: Duration = Duration::from_secs(5);
 
 /// A master key that shall be able to open a file.
 pub struct Holder<'a> {
@@ -43,7 +64,7 @@ pub struct Lock<'a> {
 pub struct Unwrapped {
     /// The data key.
     pub key: DataKey,
-    /// What each group held; `None` where nobody had to be asked.
+    /// What each group held; `None` where no one had to be asked.
     parts: Vec<Option<KeyPart>>,
     threshold: usize,
     /// Who was asked, and what came of it.
@@ -140,11 +161,7 @@ async fn wrap_parts(
                 return Ok(kept.clone());
             }
             let wrapping = holder.key.wrap_key(part);
-            match within(holder.key.patience(), wrapping, timer).await {
-                Some(Ok(wrapped)) => Ok(wrapped),
-                Some(Err(error)) => Err((error.reason, error.tried)),
-                None => Err((too_late(holder.key), Vec::new())),
-            }
+            patiently(holder.key, wrapping, timer).await
         }))
     });
     let mut failures = Vec::new();
@@ -154,7 +171,7 @@ async fn wrap_parts(
         for (result, holder) in results.into_iter().zip(group) {
             match result {
                 Ok(wrap) => wraps.push(wrap),
-                Err((reason, tried)) => failures.push(WrapFailure {
+                Err(KeyError { reason, tried }) => failures.push(WrapFailure {
                     group: number,
                     kind: holder.key.kind(),
                     identity: holder.key.identity(),
@@ -172,7 +189,8 @@ async fn wrap_parts(
     }
 }
 
-/// Recovers the data key. `order` names kinds of keys; those come first, in that order, the others as they stand.
+/// Recovers the data key. `order` names kinds of keys; those come first, in that order, the others as they stand. A key
+/// that can be reached in several ways stands in its group several times, one after the other.
 pub async fn unwrap(
     groups: &[Vec<Lock<'_>>],
     threshold: u32,
@@ -182,7 +200,7 @@ pub async fn unwrap(
     let threshold = match (groups.len(), threshold as usize) {
         (0 | 1, _) => 1,
         (groups, 0) => groups,
-        (_, threshold) => threshold,
+        (_, threshold) => threshold.max(2),
     };
     let mut report = Report {
         groups: groups.iter().map(|_| GroupReport::default()).collect(),
@@ -190,33 +208,25 @@ pub async fn unwrap(
         recovered: 0,
     };
     let mut parts: Vec<Option<KeyPart>> = groups.iter().map(|_| None).collect();
-    for (number, group) in groups.iter().enumerate() {
-        if report.recovered >= threshold {
+    let mut rest = groups.iter().enumerate();
+    let mut asked = FuturesUnordered::new();
+    while report.recovered < threshold {
+        while asked.len() + report.recovered < threshold
+            && let Some((number, group)) = rest.next()
+        {
+            asked.push(async move { (number, ask_group(group, order, timer).await) });
+        }
+        let Some((number, (keys, part))) = asked.next().await else {
             break;
-        }
-        let rank = |lock: &&Lock<'_>| {
-            let section = lock.key.kind().section();
-            let place = order.iter().position(|kind| kind == section);
-            place.unwrap_or(order.len())
         };
-        let mut locks: Vec<&Lock<'_>> = group.iter().collect();
-        locks.sort_by_key(rank);
-        for lock in locks {
-            let (outcome, tried, part) = try_lock(lock, timer).await;
-            report.groups[number].keys.push(KeyReport {
-                kind: lock.key.kind(),
-                identity: lock.key.identity(),
-                outcome,
-                tried,
-            });
-            if part.is_some() {
-                parts[number] = part;
-                report.groups[number].opened = true;
-                report.recovered += 1;
-                break;
-            }
-        }
+        report.groups[number] = GroupReport {
+            opened: part.is_some(),
+            keys,
+        };
+        report.recovered += usize::from(part.is_some());
+        parts[number] = part;
     }
+    drop(asked);
     if report.recovered < threshold {
         return Err(UnwrapError::NotEnough(report));
     }
@@ -235,31 +245,107 @@ pub async fn unwrap(
     })
 }
 
-async fn try_lock(lock: &Lock<'_>, timer: Timer<'_>) -> (Outcome, Vec<String>, Option<KeyPart>) {
-    let unwrapping = lock.key.unwrap_key(lock.wrapped);
-    match within(lock.key.patience(), unwrapping, timer).await {
-        Some(Ok(Some(part))) if part.expose().is_empty() => (
-            Outcome::Failed("it opened to nothing".into()),
-            Vec::new(),
-            None,
-        ),
-        Some(Ok(Some(part))) => (Outcome::Opened, Vec::new(), Some(part)),
-        Some(Ok(None)) => (Outcome::NotMine, Vec::new(), None),
-        Some(Err(error)) => (Outcome::Failed(error.reason), error.tried, None),
-        None => (Outcome::Failed(too_late(lock.key)), Vec::new(), None),
+/// Asks the keys of a group until one opens; gives what came of those that answered, in the order in which they stand.
+async fn ask_group(
+    group: &[Lock<'_>],
+    order: &[String],
+    timer: Timer<'_>,
+) -> (Vec<KeyReport>, Option<KeyPart>) {
+    let mut locks: Vec<&Lock<'_>> = group.iter().collect();
+    locks.sort_by_key(|lock| {
+        let section = lock.key.kind().section;
+        let place = order.iter().position(|kind| kind == section);
+        place.unwrap_or(order.len())
+    });
+    let mut reports: Vec<Option<KeyReport>> = locks.iter().map(|_| None).collect();
+    let mut opened = None;
+    let mut asked = FuturesUnordered::new();
+    let mut near_asked = 0;
+    let mut next = 0;
+    while opened.is_none() {
+        let following = locks.get(next);
+        let answer = match following {
+            Some(_) if asked.is_empty() => None,
+            // While a key of this machine works nothing else is begun.
+            Some(lock) if near_asked == 0 => {
+                let silence = match lock.key.is_far() {
+                    true => FAR_SILENCE,
+                    false => NEAR_SILENCE,
+                };
+                within(silence, asked.next(), timer).await
+            }
+            _ => Some(asked.next().await),
+        };
+        match answer {
+            None => {
+                let (at, lock) = (next, locks[next]);
+                asked.push(async move { (at, try_lock(lock, timer).await) });
+                near_asked += usize::from(!lock.key.is_far());
+                next += 1;
+            }
+            Some(Some((at, (report, part)))) => {
+                near_asked -= usize::from(!locks[at].key.is_far());
+                reports[at] = Some(report);
+                opened = part;
+            }
+            Some(None) => break,
+        }
     }
+    (reports.into_iter().flatten().collect(), opened)
 }
 
-/// The result of a future, or `None` when it takes too long.
-async fn within<T>(limit: Duration, work: Pending<'_, T>, timer: Timer<'_>) -> Option<T> {
+async fn try_lock(lock: &Lock<'_>, timer: Timer<'_>) -> (KeyReport, Option<KeyPart>) {
+    let unwrapping = lock.key.unwrap_key(lock.wrapped);
+    let (outcome, tried, part) = match patiently(lock.key, unwrapping, timer).await {
+        Ok(Some(part)) if part.expose().is_empty() => {
+            let reason = "it opened to nothing".to_owned();
+            (Outcome::Failed(reason), Vec::new(), None)
+        }
+        Ok(Some(part)) => (Outcome::Opened, Vec::new(), Some(part)),
+        Ok(None) => {
+            let KeyError { reason, tried } = lock.key.not_mine(lock.wrapped);
+            (Outcome::NotMine(reason), tried, None)
+        }
+        Err(KeyError { reason, tried }) => (Outcome::Failed(reason), tried, None),
+    };
+    let report = KeyReport {
+        kind: lock.key.kind(),
+        identity: lock.key.identity(),
+        outcome,
+        tried,
+    };
+    (report, part)
+}
+
+/// Waits for a key as long as it may take.
+async fn patiently<T>(
+    key: &dyn MasterKey,
+    work: Pending<'_, Result<T, KeyError>>,
+    timer: Timer<'_>,
+) -> Result<T, KeyError> {
+    if !key.is_far() {
+        return work.await;
+    }
+    let seconds = key.patience().as_secs();
+    let late = || Err(KeyError::new(format!("no answer within {seconds} s")));
+    within(key.patience(), work, timer)
+        .await
+        .unwrap_or_else(late)
+}
+
+/// The result of a future, or `None` when it takes too long. The clock starts only for what is not ready at once.
+async fn within<T>(
+    limit: Duration,
+    mut work: impl Future<Output = T> + Unpin,
+    timer: Timer<'_>,
+) -> Option<T> {
+    if let Poll::Ready(result) = futures::poll!(&mut work) {
+        return Some(result);
+    }
     match select(work, timer(limit)).await {
         Either::Left((result, _)) => Some(result),
         Either::Right(_) => None,
     }
-}
-
-fn too_late(key: &dyn MasterKey) -> String {
-    format!("no answer within {} s", key.patience().as_secs())
 }
 
 /// Who was asked for a data key, and what came of it.
@@ -286,7 +372,7 @@ pub struct GroupReport {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyReport {
     /// The kind of key.
-    pub kind: Kind,
+    pub kind: &'static KeyKind,
     /// Which one.
     pub identity: String,
     /// What came of it.
@@ -300,8 +386,8 @@ pub struct KeyReport {
 pub enum Outcome {
     /// It opened.
     Opened,
-    /// It needs a private key that nobody here has.
-    NotMine,
+    /// It needs a private key that is not here; the text says so in the words of its kind.
+    NotMine(String),
     /// It should have opened and failed, for this reason.
     Failed(String),
 }
@@ -333,7 +419,7 @@ pub struct WrapFailure {
     /// The number of its group, from 0.
     pub group: usize,
     /// The kind of key.
-    pub kind: Kind,
+    pub kind: &'static KeyKind,
     /// Which one.
     pub identity: String,
     /// Why.

@@ -6,19 +6,17 @@
 
 use std::fmt;
 
-use sealwright_crypto::master_key::{Kind, Wrapped};
+use sealwright_crypto::key_kind::{self, KeyKind, Shape};
+use sealwright_crypto::master_key::Wrapped;
 
 use crate::data::Data;
 use crate::selection::SelectionRule;
 
 mod fields;
-mod key_fields;
-mod key_text;
 mod timestamp;
 mod version;
 
-pub use key_fields::KeyFields;
-pub use key_text::KeyTextError;
+pub use sealwright_crypto::key_kind::KeyFields;
 pub use timestamp::Timestamp;
 pub use version::{VERSION, Version};
 
@@ -182,24 +180,15 @@ impl Metadata {
     pub fn to_data(&self) -> Data {
         let mut out = Vec::new();
         if let [group] = &self.groups[..] {
-            for (name, keys) in lists_of(group) {
-                if let Data::List(list) = &keys
-                    && !list.is_empty()
-                {
-                    out.push((name, keys));
-                }
-            }
+            let lists = lists_of(group).into_iter();
+            let filled = lists.filter(|(_, keys)| *keys != Data::List(Vec::new()));
+            out.extend(filled.map(|(kind, keys)| (kind.section, keys)));
         } else {
             let groups = self.groups.iter().map(|group| {
-                let always = ["age", "hc_vault"]; // as the reference writes them (T17)
-                sorted_map(
-                    lists_of(group)
-                        .into_iter()
-                        .filter(|(name, keys)| {
-                            always.contains(name) || *keys != Data::List(Vec::new())
-                        })
-                        .collect(),
-                )
+                let lists = lists_of(group).into_iter();
+                let written = lists
+                    .filter(|(kind, keys)| kind.always_listed || *keys != Data::List(Vec::new()));
+                sorted_map(written.map(|(kind, keys)| (kind.section, keys)).collect())
             });
             out.push(("key_groups", Data::List(groups.collect())));
         }
@@ -277,30 +266,30 @@ impl Metadata {
     }
 
     /// Whether the file may have been written with one key's encryption context for all keys: it is older than 3.3.0 and
-    /// a KMS key has at least two context entries with different values.
+    /// a key has at least two context entries with different values.
     pub fn has_mixed_contexts(&self) -> bool {
         self.version().is_ok_and(|version| version.is_before_3_3())
-            && self.groups.iter().flatten().any(|entry| match &entry.key {
-                KeyFields::Kms { context, .. } => {
-                    let mut values: Vec<&String> = context.values().collect();
-                    values.sort();
-                    values.dedup();
-                    values.len() > 1
-                }
-                _ => false,
+            && self.groups.iter().flatten().any(|entry| {
+                let fields = entry.key.kind().fields.iter();
+                let mut contexts = fields.filter(|field| field.shape == Shape::Map);
+                contexts.any(|field| {
+                    let mut values = entry.key.map(field.name).values();
+                    let first = values.next();
+                    values.any(|value| Some(value) != first)
+                })
             })
     }
 }
 
 fn read_group(fields: &Fields<'_>) -> Result<KeyGroup, MetadataError> {
     let mut group = Vec::new();
-    for kind in Kind::ALL {
-        for entry in fields.maps(kind.section())? {
+    for kind in key_kind::ALL {
+        for entry in fields.maps(kind.section)? {
             group.push(KeyEntry {
-                key: KeyFields::read(kind, &entry)?,
-                created_at: match kind {
-                    Kind::Age => None,
-                    _ => Some(
+                key: read_key(kind, &entry)?,
+                created_at: match kind.dated {
+                    false => None,
+                    true => Some(
                         entry
                             .time("created_at")?
                             .ok_or_else(|| MetadataError::Missing(entry.path("created_at")))?,
@@ -313,20 +302,48 @@ fn read_group(fields: &Fields<'_>) -> Result<KeyGroup, MetadataError> {
     Ok(group)
 }
 
-fn lists_of(group: &KeyGroup) -> Vec<(&'static str, Data)> {
-    Kind::ALL
-        .iter()
+fn read_key(kind: &'static KeyKind, entry: &Fields<'_>) -> Result<KeyFields, MetadataError> {
+    let mut key = KeyFields::new(kind);
+    for field in kind.fields {
+        match field.shape {
+            Shape::Text => key.set_text(field.name, entry.text(field.name)?),
+            Shape::Map => key.set_map(field.name, entry.text_map(field.name)?),
+        }
+    }
+    match (kind.check_entry)(&key) {
+        Ok(()) => Ok(key),
+        Err((field, reason)) => Err(MetadataError::field(entry.path(field), reason)),
+    }
+}
+
+fn fields_of(key: &KeyFields) -> Vec<(&'static str, Data)> {
+    let fields = key.kind().fields.iter();
+    let written = fields.filter(|field| !(field.may_be_absent && key.is_empty(field.name)));
+    let data = written.map(|field| match field.shape {
+        Shape::Text => (field.name, Data::str(key.text(field.name))),
+        Shape::Map => {
+            let pairs = key.map(field.name).iter();
+            let pairs = pairs.map(|(name, value)| (Data::key(name), Data::str(value)));
+            (field.name, Data::Map(pairs.collect()))
+        }
+    });
+    data.collect()
+}
+
+fn lists_of(group: &KeyGroup) -> Vec<(&'static KeyKind, Data)> {
+    key_kind::ALL
+        .into_iter()
         .map(|kind| {
-            let keys = group.iter().filter(|entry| entry.key.kind() == *kind);
+            let keys = group.iter().filter(|entry| entry.key.kind() == kind);
             let list = keys.map(|entry| {
-                let mut out = entry.key.fields();
+                let mut out = fields_of(&entry.key);
                 if let Some(time) = &entry.created_at {
                     out.push(("created_at", Data::str(time.as_str())));
                 }
                 out.push(("enc", Data::str(&entry.enc.0)));
                 sorted_map(out)
             });
-            (kind.section(), Data::List(list.collect()))
+            (kind, Data::List(list.collect()))
         })
         .collect()
 }

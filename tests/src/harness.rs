@@ -4,6 +4,7 @@ pub mod cache;
 #[cfg(feature = "kubernetes")]
 pub mod cluster;
 pub mod fault_proxy;
+pub mod generated;
 pub mod incumbents;
 #[cfg(feature = "vaults")]
 pub mod openbao;

@@ -1,5 +1,7 @@
-//! Connection strings as the incumbent's client of PostgreSQL (lib/pq) reads them: `key=value` pairs or a URL, completed
-//! by `PG…` variables.
+//! Connection strings as upstream's client of PostgreSQL (lib/pq) reads them: `key=value` pairs or a URL.
+//!
+//! What an audit needs is followed: where the server is, who asks, and how the connection is encrypted. Every other setting
+//! is refused by name, because to pass over one that asks for more safety would be wrong.
 //!
 //! No error shows any of the text: with a quote or an escape forgotten, any part of it may be a piece of the password.
 
@@ -10,7 +12,64 @@ use zeroize::Zeroizing;
 /// The settings of a connection string by name; what is empty is not set.
 pub(super) struct Settings(BTreeMap<String, Zeroizing<String>>);
 
-/// Why a connection string makes no sense.
+/// The settings that are followed, each with the variable that upstream's client takes for it.
+const FOLLOWED: &[(&str, &str)] = &[
+    ("host", "PGHOST"),
+    ("port", "PGPORT"),
+    ("dbname", "PGDATABASE"),
+    ("user", "PGUSER"),
+    ("password", "PGPASSWORD"),
+    ("sslmode", "PGSSLMODE"),
+    ("sslrootcert", "PGSSLROOTCERT"),
+    ("sslcert", "PGSSLCERT"),
+    ("sslkey", "PGSSLKEY"),
+    ("connect_timeout", "PGCONNECT_TIMEOUT"),
+];
+
+/// Settings that upstream's client knows and that are not followed here. Only these are named in an error: any other name
+/// may be a piece of a password.
+const REFUSED: &[&str] = &[
+    "application_name",
+    "binary_parameters",
+    "client_encoding",
+    "datestyle",
+    "disable_prepared_binary_result",
+    "fallback_application_name",
+    "hostaddr",
+    "krbspn",
+    "krbsrvname",
+    "load_balance_hosts",
+    "max_protocol_version",
+    "min_protocol_version",
+    "options",
+    "passfile",
+    "search_path",
+    "service",
+    "ssl_max_protocol_version",
+    "ssl_min_protocol_version",
+    "sslinline",
+    "sslnegotiation",
+    "sslsni",
+    "statement_timeout",
+    "target_session_attrs",
+];
+
+/// Variables that change where rows go or how safely, and are not followed here.
+const REFUSED_VARIABLES: &[&str] = &[
+    "PGCHANNELBINDING",
+    "PGHOSTADDR",
+    "PGOPTIONS",
+    "PGREQUIREAUTH",
+    "PGREQUIREPEER",
+    "PGREQUIRESSL",
+    "PGSERVICE",
+    "PGSSLCRL",
+    "PGSSLCRLDIR",
+    "PGSSLNEGOTIATION",
+    "PGTARGETSESSIONATTRS",
+];
+
+/// Why a connection string leads nowhere.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub(super) enum StringError {
@@ -30,55 +89,26 @@ pub(super) enum StringError {
         "the URL of the connection string makes no sense; in a password, write / ? # @ : % and spaces as %2F %3F %23 %40 %3A %25 %20"
     )]
     Url,
+    /// A setting of upstream's that is not followed here.
+    #[error("`{0}` of the connection string is not supported")]
+    Setting(&'static str),
+    /// Something that may be a piece of a password.
+    #[error(
+        "the connection string has a setting that is not known; a value with spaces needs single quotes"
+    )]
+    Name,
+    /// A variable that is not followed here.
+    #[error("the variable {0} is set, which is not supported: say it in the connection string")]
+    Variable(&'static str),
 }
 
-/// Settings and the variables that stand for them when the connection string says nothing.
-const VARIABLES: &[(&str, &str)] = &[
-    ("host", "PGHOST"),
-    ("hostaddr", "PGHOSTADDR"),
-    ("port", "PGPORT"),
-    ("dbname", "PGDATABASE"),
-    ("user", "PGUSER"),
-    ("password", "PGPASSWORD"),
-    ("passfile", "PGPASSFILE"),
-    ("options", "PGOPTIONS"),
-    ("application_name", "PGAPPNAME"),
-    ("sslmode", "PGSSLMODE"),
-    ("sslnegotiation", "PGSSLNEGOTIATION"),
-    ("sslcert", "PGSSLCERT"),
-    ("sslkey", "PGSSLKEY"),
-    ("sslrootcert", "PGSSLROOTCERT"),
-    ("sslsni", "PGSSLSNI"),
-    ("connect_timeout", "PGCONNECT_TIMEOUT"),
-    ("client_encoding", "PGCLIENTENCODING"),
-    ("datestyle", "PGDATESTYLE"),
-    ("target_session_attrs", "PGTARGETSESSIONATTRS"),
-    ("load_balance_hosts", "PGLOADBALANCEHOSTS"),
-    ("min_protocol_version", "PGMINPROTOCOLVERSION"),
-    ("max_protocol_version", "PGMAXPROTOCOLVERSION"),
-    ("krbsrvname", "PGKRBSRVNAME"),
-    ("service", "PGSERVICE"),
-];
-
-/// Variables of PostgreSQL's own client that nothing here follows; to ignore one that asks for more safety would be wrong.
-pub(super) const UNSUPPORTED_VARIABLES: &[&str] = &[
-    "PGREQUIRESSL",
-    "PGSSLCOMPRESSION",
-    "PGREALM",
-    "PGGSSENCMODE",
-    "PGGSSDELEGATION",
-    "PGGSSLIB",
-    "PGREQUIREAUTH",
-    "PGCHANNELBINDING",
-    "PGSSLCERTMODE",
-    "PGSSLCRL",
-    "PGSSLCRLDIR",
-    "PGREQUIREPEER",
-];
-
 impl Settings {
-    /// Reads a connection string.
-    pub(super) fn parse(text: &str) -> Result<Self, StringError> {
+    /// Reads a connection string. The password may come from `PGPASSWORD`; any other variable that would say more than the
+    /// string does is refused.
+    pub(super) fn parse(
+        text: &str,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, StringError> {
         let url = ["postgres://", "postgresql://"]
             .iter()
             .find_map(|scheme| text.strip_prefix(scheme));
@@ -86,21 +116,35 @@ impl Settings {
             Some(rest) => parse_url(rest)?,
             None => parse_pairs(text)?,
         };
-        // An old spelling that the incumbent's client still takes.
+        // An old spelling that upstream's client still takes.
         if let Some(name) = settings.remove("database") {
             settings.insert("dbname".into(), name);
         }
-        Ok(Self(settings))
-    }
-
-    /// Fills in what the environment says and the string does not.
-    pub(super) fn complete(&mut self, variable: &dyn Fn(&str) -> Option<String>) {
-        for (name, from) in VARIABLES {
-            if self.get(name).is_none()
-                && let Some(value) = variable(from)
-            {
-                self.0.insert((*name).to_owned(), Zeroizing::new(value));
+        for name in settings.keys() {
+            if let Some(refused) = REFUSED.iter().find(|refused| *refused == name) {
+                return Err(StringError::Setting(refused));
             }
+            if !FOLLOWED.iter().any(|(followed, _)| followed == name) {
+                return Err(StringError::Name);
+            }
+        }
+        let mut settings = Self(settings);
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        if settings.get("password").is_none()
+            && let Some(password) = set("PGPASSWORD")
+        {
+            settings
+                .0
+                .insert("password".into(), Zeroizing::new(password));
+        }
+        let left_open = FOLLOWED
+            .iter()
+            .filter(|(name, _)| settings.get(name).is_none())
+            .map(|(_, variable)| variable);
+        let mut deciding = left_open.chain(REFUSED_VARIABLES);
+        match deciding.find(|name| set(name).is_some()) {
+            Some(name) => Err(StringError::Variable(name)),
+            None => Ok(settings),
         }
     }
 
@@ -108,14 +152,6 @@ impl Settings {
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let value = self.0.get(name)?;
         (!value.is_empty()).then_some(value.as_str())
-    }
-
-    /// All settings that are not in `known`.
-    pub(super) fn others(&self, known: &[&str]) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .filter(|(name, _)| !known.contains(name))
     }
 }
 
@@ -181,7 +217,7 @@ fn parse_url(rest: &str) -> Result<BTreeMap<String, Zeroizing<String>>, StringEr
         return Err(StringError::Url);
     }
     let mut settings: BTreeMap<String, Zeroizing<String>> = BTreeMap::new();
-    // The incumbent's client sorts what it finds: of a setting that stands there twice, the greater text counts.
+    // Upstream's client sorts what it finds: of a setting that stands there twice, the greater text counts.
     let mut set = |name: &str, value: Zeroizing<String>| {
         if !value.is_empty() && settings.get(name).is_none_or(|known| **known < *value) {
             settings.insert(name.to_owned(), value);
@@ -242,92 +278,68 @@ fn decode(text: &str) -> Result<Zeroizing<String>, StringError> {
 mod tests {
     use super::*;
 
-    fn settings(text: &str) -> Vec<(String, String)> {
-        let settings = Settings::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-        let pairs = settings.others(&[]);
-        pairs
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect()
+    fn nothing(_: &str) -> Option<String> {
+        None
     }
 
-    fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
-        list.iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
+    #[track_caller]
+    fn reads(text: &str, expected: &[(&str, &str)]) {
+        let settings = Settings::parse(text, &nothing).unwrap_or_else(|error| panic!("{error}"));
+        let found = settings.0.iter();
+        let found: Vec<(&str, &str)> = found.map(|(name, value)| (&**name, &***value)).collect();
+        assert_eq!(found, expected, "{text}");
     }
 
     #[test]
     fn s175_pairs_are_read_as_lib_pq_reads_them() {
-        for (text, expected) in [
-            ("", vec![]),
-            ("  ", vec![]),
-            ("host=h  port = 1", vec![("host", "h"), ("port", "1")]),
-            (
-                "password='a b' user=u",
-                vec![("password", "a b"), ("user", "u")],
-            ),
-            (
-                r"user=a\ b password='it\'s \\'",
-                vec![("password", r"it's \"), ("user", "a b")],
-            ),
-            ("password='' user=", vec![("password", ""), ("user", "")]),
-            ("user=x user=y", vec![("user", "y")]),
-            ("database=d", vec![("dbname", "d")]),
-            (
-                "host=/run/postgresql\n  dbname=é",
-                vec![("dbname", "é"), ("host", "/run/postgresql")],
-            ),
-        ] {
-            assert_eq!(settings(text), pairs(&expected), "{text}");
-        }
+        reads("", &[]);
+        reads("  ", &[]);
+        reads("host=h  port = 1", &[("host", "h"), ("port", "1")]);
+        reads(
+            "password='a b' user=u",
+            &[("password", "a b"), ("user", "u")],
+        );
+        reads(
+            r"user=a\ b password='it\'s \\'",
+            &[("password", r"it's \"), ("user", "a b")],
+        );
+        reads("user=x user=y", &[("user", "y")]);
+        reads("database=d", &[("dbname", "d")]);
+        reads(
+            "host=/run/postgresql\n  dbname=é",
+            &[("dbname", "é"), ("host", "/run/postgresql")],
+        );
     }
 
     #[test]
     fn s175_urls_are_read_as_lib_pq_reads_them() {
-        for (text, expected) in [
-            ("postgres://", vec![]),
-            ("postgresql://h/db", vec![("dbname", "db"), ("host", "h")]),
-            (
-                "postgres://u:p%40%2F%25@:1234/my%20db?sslmode=disable&host=%2Ftmp",
-                vec![
-                    ("dbname", "my db"),
-                    ("host", "/tmp"),
-                    ("password", "p@/%"),
-                    ("port", "1234"),
-                    ("sslmode", "disable"),
-                    ("user", "u"),
-                ],
-            ),
-            (
-                "postgres://u:p@ss@[::1]:5/d",
-                vec![
-                    ("dbname", "d"),
-                    ("host", "::1"),
-                    ("password", "p@ss"),
-                    ("port", "5"),
-                    ("user", "u"),
-                ],
-            ),
-            (
-                "postgres://h1,h2/d?port=1,2&user=me@realm",
-                vec![
-                    ("dbname", "d"),
-                    ("host", "h1,h2"),
-                    ("port", "1,2"),
-                    ("user", "me@realm"),
-                ],
-            ),
-            (
-                "postgres://h/d?host=/tmp&dbname=e",
-                vec![("dbname", "e"), ("host", "h")],
-            ),
-            (
-                "postgres:///d?application_name=a+b",
-                vec![("application_name", "a b"), ("dbname", "d")],
-            ),
-        ] {
-            assert_eq!(settings(text), pairs(&expected), "{text}");
-        }
+        reads("postgres://", &[]);
+        reads("postgresql://h/db", &[("dbname", "db"), ("host", "h")]);
+        reads(
+            "postgres://u:p%40%2F%25@:1234/my%20db?sslmode=disable&host=%2Ftmp",
+            &[
+                ("dbname", "my db"),
+                ("host", "/tmp"),
+                ("password", "p@/%"),
+                ("port", "1234"),
+                ("sslmode", "disable"),
+                ("user", "u"),
+            ],
+        );
+        reads(
+            "postgres://u:p@ss@[::1]:5/d",
+            &[
+                ("dbname", "d"),
+                ("host", "::1"),
+                ("password", "p@ss"),
+                ("port", "5"),
+                ("user", "u"),
+            ],
+        );
+        reads(
+            "postgres://h/d?host=/tmp&dbname=e&user=me@realm",
+            &[("dbname", "e"), ("host", "h"), ("user", "me@realm")],
+        );
     }
 
     #[test]
@@ -335,6 +347,7 @@ mod tests {
         for text in [
             "canary",
             "host=h password=my canary",
+            "host=h password=my canary=2",
             "password='canary",
             "password=canary\\",
             "=canary",
@@ -348,22 +361,39 @@ mod tests {
             "postgres://u@h:canary/db",
             "postgres://u@[::1/db",
         ] {
-            let error = Settings::parse(text).map(drop).unwrap_err();
+            let error = Settings::parse(text, &nothing).map(drop).unwrap_err();
             assert!(!error.to_string().contains("canary"), "{text}: {error}");
         }
     }
 
     #[test]
-    fn variables_fill_in_what_the_string_leaves_open() {
-        let mut settings = Settings::parse("host=h password=''").unwrap();
-        settings.complete(&|name| match name {
-            "PGHOST" => Some("other".into()),
-            "PGPASSWORD" => Some("secret".into()),
-            "PGDATABASE" => Some(String::new()),
-            _ => None,
-        });
-        assert_eq!(settings.get("host"), Some("h"));
-        assert_eq!(settings.get("password"), Some("secret"));
-        assert_eq!(settings.get("dbname"), None);
+    fn settings_that_are_not_followed_are_refused_by_name() {
+        for name in REFUSED {
+            let error = Settings::parse(&format!("host=h {name}=canary"), &nothing);
+            assert_eq!(error.map(drop).unwrap_err(), StringError::Setting(name));
+        }
+    }
+
+    #[test]
+    fn the_password_may_come_from_its_variable_and_nothing_else_does() {
+        let with = |text: &str, set: &str| {
+            let variable = |name: &str| (name == set).then(|| "value".to_owned());
+            Settings::parse(text, &variable)
+        };
+        let settings = with("host=h password=''", "PGPASSWORD").ok().unwrap();
+        assert_eq!(settings.get("password"), Some("value"));
+        assert!(
+            with("host=h", "PGHOST").is_ok(),
+            "the string says it, so the variable says nothing"
+        );
+        for (text, name) in [
+            ("user=u", "PGHOST"),
+            ("host=h", "PGSSLMODE"),
+            ("host=h", "PGOPTIONS"),
+            ("host=h", "PGREQUIREAUTH"),
+        ] {
+            let error = with(text, name).map(drop).unwrap_err();
+            assert_eq!(error, StringError::Variable(name));
+        }
     }
 }

@@ -3,17 +3,16 @@
 use std::time::{Duration, Instant};
 
 use sealwright_crypto::secret::SecretText;
-use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
-use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::Action;
-use super::connection_string::{Settings, UNSUPPORTED_VARIABLES};
-use super::place::{Mode, Place, PlaceError, Plan};
-use super::tls::Tls;
+use super::connection_string::{Settings, StringError};
+use super::endpoint::{Endpoint, EndpointError};
+use crate::error::with_causes;
+use crate::network::{Network, NetworkError};
 
 /// The table as the incumbent's `schema.sql` has it (S177).
 const INSERT: &str = "INSERT INTO audit_event (action, username, file) VALUES ($1, $2, $3)";
@@ -21,7 +20,7 @@ const INSERT: &str = "INSERT INTO audit_event (action, username, file) VALUES ($
 const SILENCE: Duration = Duration::from_secs(1);
 /// How long a server that fell silent may take for an answer, before the connection is given up.
 const GREETING: Duration = Duration::from_secs(5);
-/// How long a row, or a connection made anew, may take: by then, Ctrl-C may be for the editor that was open.
+/// How long a row, or a second connection, may take: by then, Ctrl-C may be for the editor that was open.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a farewell may take.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -30,15 +29,15 @@ const FAREWELL: Duration = Duration::from_millis(200);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(super) enum DatabaseError {
+    /// The connection string cannot be read.
+    #[error(transparent)]
+    String(#[from] StringError),
     /// The connection string leads nowhere.
     #[error(transparent)]
-    Place(#[from] PlaceError),
-    /// A variable of PostgreSQL's that is not followed here.
-    #[error("the variable {0} is set, which is not supported")]
-    Variable(&'static str),
-    /// The runtime does not start.
-    #[error("cannot wait for the network")]
-    Runtime(#[source] std::io::Error),
+    Endpoint(#[from] EndpointError),
+    /// There is no network.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     /// The server does not answer.
     #[error("cannot connect to {place}: {reason}")]
     Connect { place: String, reason: String },
@@ -50,10 +49,8 @@ pub(super) enum DatabaseError {
 /// An audit database with an open connection.
 #[derive(Debug)]
 pub(super) struct Database {
-    runtime: Runtime,
-    places: Vec<Place>,
-    tls: Option<Tls>,
-    timeout: Option<Duration>,
+    network: Network,
+    endpoint: Endpoint,
     link: Option<Link>,
 }
 
@@ -66,37 +63,22 @@ struct Link {
 
 impl Database {
     /// Connects, and asks the server for an answer (S176).
-    pub(super) fn open(connection_string: &SecretText) -> Result<Self, DatabaseError> {
-        let mut settings = Settings::parse(connection_string.expose()).map_err(PlaceError::from)?;
+    pub(super) fn open(
+        connection_string: &SecretText,
+        network: &Network,
+    ) -> Result<Self, DatabaseError> {
         let variable = |name: &str| std::env::var(name).ok();
-        if let Some(name) = UNSUPPORTED_VARIABLES
-            .iter()
-            .find(|name| std::env::var_os(name).is_some())
-        {
-            return Err(DatabaseError::Variable(name));
-        }
-        settings.complete(&variable);
-        let Plan {
-            places,
-            tls,
-            timeout,
-        } = Plan::of(&settings)?;
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(DatabaseError::Runtime)?;
+        let settings = Settings::parse(connection_string.expose(), &variable)?;
         let mut database = Self {
-            runtime,
-            places,
-            tls,
-            timeout,
+            network: network.clone(),
+            endpoint: Endpoint::of(&settings)?,
             link: None,
         };
-        database.connect(timeout)?;
+        database.connect(database.endpoint.timeout)?;
         Ok(database)
     }
 
-    /// Writes a row. A connection that fell silent is made anew first, but a row is never sent twice.
+    /// Writes a row. A connection that fell silent is made again first, but a row is never sent twice.
     pub(super) fn insert(
         &mut self,
         action: Action,
@@ -104,7 +86,7 @@ impl Database {
         file: &str,
     ) -> Result<(), DatabaseError> {
         if !self.is_alive() {
-            self.connect(self.timeout.or(Some(PATIENCE)))?;
+            self.connect(self.endpoint.timeout.or(Some(PATIENCE)))?;
         }
         let link = self.link.as_mut().expect("a connection was just made");
         let action = action.name();
@@ -115,8 +97,8 @@ impl Database {
         ];
         let row = link.client.execute_typed(INSERT, &values);
         let inserted = self
-            .runtime
-            .block_on(async { tokio::time::timeout(PATIENCE, row).await });
+            .network
+            .block_on(async { tokio::time::timeout(PATIENCE, row).await })?;
         link.used = Instant::now();
         match inserted {
             Ok(Ok(_)) => Ok(()),
@@ -131,44 +113,33 @@ impl Database {
         match &self.link {
             None => false,
             Some(link) if link.used.elapsed() < SILENCE => true,
-            Some(link) => self.runtime.block_on(async {
-                let answer = link.client.check_connection();
-                matches!(tokio::time::timeout(GREETING, answer).await, Ok(Ok(())))
-            }),
+            Some(link) => {
+                let answer = self.network.block_on(async {
+                    let answer = link.client.check_connection();
+                    tokio::time::timeout(GREETING, answer).await
+                });
+                matches!(answer, Ok(Ok(Ok(()))))
+            }
         }
     }
 
     fn connect(&mut self, timeout: Option<Duration>) -> Result<(), DatabaseError> {
         self.link = None;
-        let mut failures = Vec::new();
-        for place in &self.places {
-            let answer = self.runtime.block_on(async {
-                let attempt = reach(place, self.tls.as_ref());
-                match timeout {
-                    None => attempt.await,
-                    Some(timeout) => match tokio::time::timeout(timeout, attempt).await {
-                        Ok(answer) => answer,
-                        Err(_) => Err("no answer in time".into()),
-                    },
-                }
-            });
-            match answer {
-                Ok(link) => {
-                    self.link = Some(link);
-                    return Ok(());
-                }
-                Err(reason) => failures.push((place.shown.clone(), reason)),
+        let answer = self.network.block_on(async {
+            let attempt = reach(&self.endpoint);
+            match timeout {
+                None => attempt.await.map_err(|error| describe_start(&error)),
+                Some(timeout) => match tokio::time::timeout(timeout, attempt).await {
+                    Ok(answer) => answer.map_err(|error| describe_start(&error)),
+                    Err(_) => Err("no answer in time".into()),
+                },
             }
-        }
-        let (place, reason) = failures.pop().expect("there is a place");
-        let earlier: String = failures
-            .iter()
-            .map(|(place, reason)| format!("; before that to {place}: {reason}"))
-            .collect();
-        Err(DatabaseError::Connect {
-            place,
-            reason: reason + &earlier,
-        })
+        })?;
+        self.link = Some(answer.map_err(|reason| DatabaseError::Connect {
+            place: self.endpoint.shown.clone(),
+            reason,
+        })?);
+        Ok(())
     }
 }
 
@@ -178,55 +149,24 @@ impl Drop for Database {
         if let Some(Link { client, task, .. }) = self.link.take() {
             drop(client);
             let _ = self
-                .runtime
+                .network
                 .block_on(async { tokio::time::timeout(FAREWELL, task).await });
         }
     }
 }
 
-/// Connects to one place in the ways its mode allows.
-async fn reach(place: &Place, tls: Option<&Tls>) -> Result<Link, String> {
-    let attempts: &[SslMode] = match place.mode {
-        Mode::Disable => &[SslMode::Disable],
-        Mode::Allow => &[SslMode::Disable, SslMode::Require],
-        Mode::Prefer => &[SslMode::Prefer, SslMode::Disable],
-        Mode::Require => &[SslMode::Require],
-    };
-    let mut last = String::new();
-    for mode in attempts {
-        match call(place, *mode, tls).await {
-            Ok(link) => return Ok(link),
-            // What the server itself refuses without TLS, it may take with it; with `prefer` it is the other way round.
-            Err((reason, by_server)) => {
-                last = reason;
-                if by_server != (place.mode == Mode::Allow) {
-                    break;
-                }
-            }
-        }
-    }
-    Err(last)
-}
-
-async fn call(place: &Place, mode: SslMode, tls: Option<&Tls>) -> Result<Link, (String, bool)> {
-    let failed = |error: tokio_postgres::Error| {
-        let by_server = error.as_db_error().is_some();
-        (describe_start(&error), by_server)
-    };
-    let mut config = place.config.clone();
-    config.ssl_mode(mode);
-    let (client, task) = match tls {
-        Some(tls) if mode != SslMode::Disable => {
-            let (client, connection) = config.connect(tls.clone()).await.map_err(failed)?;
+async fn reach(endpoint: &Endpoint) -> Result<Link, tokio_postgres::Error> {
+    let (client, task) = match &endpoint.tls {
+        Some(tls) => {
+            let (client, connection) = endpoint.config.connect(tls.clone()).await?;
             (client, tokio::spawn(async { drop(connection.await) }))
         }
-        _ => {
-            let connected = config.connect(tokio_postgres::NoTls).await;
-            let (client, connection) = connected.map_err(failed)?;
+        None => {
+            let (client, connection) = endpoint.config.connect(tokio_postgres::NoTls).await?;
             (client, tokio::spawn(async { drop(connection.await) }))
         }
     };
-    client.simple_query("SELECT 1").await.map_err(failed)?;
+    client.simple_query("SELECT 1").await?;
     Ok(Link {
         client,
         task,
@@ -260,12 +200,5 @@ fn describe(error: &tokio_postgres::Error) -> String {
             answer.code().code()
         );
     }
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
+    with_causes(error)
 }

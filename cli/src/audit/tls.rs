@@ -4,7 +4,7 @@ use std::fs;
 use std::future::Future;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,7 +16,6 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    SupportedProtocolVersion,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::Socket;
@@ -32,7 +31,7 @@ use super::connection_string::Settings;
 #[non_exhaustive]
 pub(super) enum TlsError {
     /// A setting has a value that makes no sense, which is not shown.
-    #[error("`{name}` of the connection string (or its variable) must be {expected}")]
+    #[error("`{name}` of the connection string must be {expected}")]
     Setting {
         name: &'static str,
         expected: &'static str,
@@ -67,107 +66,38 @@ impl std::fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// Reads the `ssl…` settings; nothing when no encryption is wanted, or none is possible as on a local socket.
-    pub(super) fn new(
-        settings: &Settings,
-        direct: bool,
-        local: bool,
-    ) -> Result<Option<Self>, TlsError> {
-        let from_system = settings.get("sslrootcert") == Some("system");
-        let mode = match settings.get("sslmode") {
-            None if from_system => "verify-full",
-            None => "require",
-            Some(mode) => mode,
-        };
-        let chain = match mode {
-            "disable" | "allow" | "prefer" | "require" => false,
-            "verify-ca" | "verify-full" => true,
-            _ => {
-                return Err(wrong(
-                    "sslmode",
-                    "disable, allow, prefer, require, verify-ca or verify-full",
-                ));
+    /// Reads the `ssl…` settings; `None` when no encryption is wanted. A server is verified if an authority is named or the
+    /// mode asks for it; without a named one, the system's authorities count.
+    pub(super) fn new(settings: &Settings) -> Result<Option<Self>, TlsError> {
+        let (verified, name) = match settings.get("sslmode") {
+            Some("disable") => return Ok(None),
+            None | Some("require") => (false, false),
+            Some("verify-ca") => (true, false),
+            Some("verify-full") => (true, true),
+            Some(_) => {
+                return Err(TlsError::Setting {
+                    name: "sslmode",
+                    expected: "disable, require, verify-ca or verify-full",
+                });
             }
         };
-        if from_system && mode != "verify-full" {
-            return Err(wrong("sslmode", "verify-full with sslrootcert=system"));
-        }
-        let sni = switch(settings, "sslsni", true)?;
-        let inline = switch(settings, "sslinline", false)?;
-        let versions = versions(settings)?;
-        if mode == "disable" || local {
-            return Ok(None);
-        }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let roots = match settings.get("sslrootcert") {
-            Some("system") => Roots::System,
-            Some(text) if inline => Roots::Pem(text.as_bytes().to_vec()),
-            // Without verification, a certificate that is not there changes nothing; with one, it is verified as libpq does.
-            Some(path) if chain || Path::new(path).exists() => {
-                Roots::Pem(read("sslrootcert", Path::new(path))?.to_vec())
-            }
-            Some(_) => Roots::None,
-            None => match own_file("root.crt").filter(|path| !inline && path.exists()) {
-                Some(path) => Roots::Pem(read("sslrootcert", &path)?.to_vec()),
-                None if chain => Roots::System,
-                None => Roots::None,
-            },
+            Some(path) => Roots::Pem(read("sslrootcert", Path::new(path))?.to_vec()),
+            None if verified => Roots::System,
+            None => Roots::None,
         };
-        let verifier = Verifier::new(roots, mode == "verify-full", &provider)?;
+        let verifier = Verifier::new(roots, name, &provider)?;
         let builder = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&versions)?
+            .with_safe_default_protocol_versions()?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
-        let mut config = match identity(settings, inline)? {
+        let config = match identity(settings)? {
             Some((chain, key)) => builder.with_client_auth_cert(chain, key)?,
             None => builder.with_no_client_auth(),
         };
-        config.enable_sni = sni;
-        if direct {
-            config.alpn_protocols = vec![b"postgresql".to_vec()];
-        }
         Ok(Some(Self(Arc::new(config))))
     }
-}
-
-fn wrong(name: &'static str, expected: &'static str) -> TlsError {
-    TlsError::Setting { name, expected }
-}
-
-fn switch(settings: &Settings, name: &'static str, default: bool) -> Result<bool, TlsError> {
-    match settings.get(name) {
-        None => Ok(default),
-        Some("1" | "t" | "T" | "true" | "TRUE" | "True" | "yes" | "on") => Ok(true),
-        Some("0" | "f" | "F" | "false" | "FALSE" | "False" | "no" | "off") => Ok(false),
-        Some(_) => Err(wrong(name, "yes or no")),
-    }
-}
-
-/// The versions of TLS between the bounds; older ones than 1.2 are not spoken here.
-fn versions(settings: &Settings) -> Result<Vec<&'static SupportedProtocolVersion>, TlsError> {
-    let expected = "TLSv1.2 or TLSv1.3";
-    let least_is_13 = match settings.get("ssl_min_protocol_version") {
-        None | Some("TLSv1.0" | "TLSv1.1" | "TLSv1.2") => false,
-        Some("TLSv1.3") => true,
-        Some(_) => return Err(wrong("ssl_min_protocol_version", expected)),
-    };
-    let most_is_12 = match settings.get("ssl_max_protocol_version") {
-        None | Some("TLSv1.3") => false,
-        Some("TLSv1.2") => true,
-        Some(_) => return Err(wrong("ssl_max_protocol_version", expected)),
-    };
-    match (least_is_13, most_is_12) {
-        (true, true) => Err(wrong("ssl_max_protocol_version", "no less than the least")),
-        (true, false) => Ok(vec![&rustls::version::TLS13]),
-        (false, true) => Ok(vec![&rustls::version::TLS12]),
-        (false, false) => Ok(vec![&rustls::version::TLS13, &rustls::version::TLS12]),
-    }
-}
-
-/// A file of PostgreSQL's folder in the user's home.
-fn own_file(name: &str) -> Option<PathBuf> {
-    let home = std::env::var_os("HOME").filter(|home| !home.is_empty())?;
-    Some(Path::new(&home).join(".postgresql").join(name))
 }
 
 fn read(name: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
@@ -192,28 +122,24 @@ fn is_well_kept(path: &Path) -> std::io::Result<bool> {
 
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-/// The client's own certificate, if it has one.
-fn identity(settings: &Settings, inline: bool) -> Result<Option<Identity>, TlsError> {
-    let (chain, key) = if inline {
-        let text =
-            |name| Zeroizing::new(settings.get(name).unwrap_or_default().as_bytes().to_vec());
-        if settings.get("sslcert").is_none() && settings.get("sslkey").is_none() {
-            return Ok(None);
-        }
-        (text("sslcert"), text("sslkey"))
-    } else {
-        let path = |name, default| settings.get(name).map(PathBuf::from).or(own_file(default));
-        let Some(chain) = path("sslcert", "postgresql.crt").filter(|path| path.exists()) else {
-            return Ok(None);
+/// The client's own certificate, if one is named.
+fn identity(settings: &Settings) -> Result<Option<Identity>, TlsError> {
+    let (Some(chain), Some(key)) = (settings.get("sslcert"), settings.get("sslkey")) else {
+        return match settings.get("sslcert").or(settings.get("sslkey")) {
+            None => Ok(None),
+            Some(_) => Err(TlsError::Setting {
+                name: "sslcert",
+                expected: "given together with sslkey",
+            }),
         };
-        let key = path("sslkey", "postgresql.key").ok_or(TlsError::Pem("sslkey"))?;
-        if !is_well_kept(&key).map_err(|error| file("sslkey", &error))? {
-            return Err(TlsError::KeyIsOpen);
-        }
-        (read("sslcert", &chain)?, read("sslkey", &key)?)
     };
-    let chain = certificates("sslcert", &chain)?;
-    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| TlsError::Pem("sslkey"))?;
+    let (chain, key) = (Path::new(chain), Path::new(key));
+    if !is_well_kept(key).map_err(|error| file("sslkey", &error))? {
+        return Err(TlsError::KeyIsOpen);
+    }
+    let chain = certificates("sslcert", &read("sslcert", chain)?)?;
+    let key = PrivateKeyDer::from_pem_slice(&read("sslkey", key)?)
+        .map_err(|_| TlsError::Pem("sslkey"))?;
     Ok(Some((chain, key)))
 }
 
@@ -379,7 +305,7 @@ impl TlsConnect<Socket> for Handshake {
     }
 }
 
-/// An encrypted connection. Without channel binding, as the incumbent's client.
+/// An encrypted connection. Without channel binding, as upstream's client.
 pub(super) struct Encrypted(tokio_rustls::client::TlsStream<Socket>);
 
 impl TlsStream for Encrypted {

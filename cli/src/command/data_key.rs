@@ -1,9 +1,15 @@
 //! The data key of a file: recovered through its master keys, wrapped by them, and the report when none of them works.
 
-use sealwright_crypto::data_key::{DataKey, KeyPart};
-use sealwright_crypto::master_key::{KeyError, Kind as KeyKind};
-use sealwright_crypto::shamir;
-use sealwright_documents::metadata::{KeyEntry, KeyFields, KeyGroup, Metadata, Timestamp};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sealwright_crypto::data_key::DataKey;
+use sealwright_crypto::key_kind::KeyFields;
+use sealwright_crypto::master_key::{MasterKey, Wrapped};
+use sealwright_documents::keyring::{
+    self, GroupReport, Holder, KeyReport, Lock, Outcome, Report, UnwrapError, Unwrapped, WrapError,
+};
+use sealwright_documents::metadata::{KeyEntry, KeyGroup, Metadata, Timestamp};
 
 use super::Settings;
 use crate::error::{Error, Kind, Result};
@@ -16,10 +22,10 @@ use crate::world::World;
 pub(crate) struct Order(Vec<String>);
 
 impl Order {
-    /// Reads a list such as `age,pgp`; names are not checked, as the incumbent does not either.
+    /// Reads a list such as `age,pgp`; names are not checked, as upstream does not either.
     pub(crate) fn parse(text: Option<&str>) -> Result<Self> {
         let Some(text) = text.filter(|text| !text.is_empty()) else {
-            return Ok(Self(vec!["age".into(), "pgp".into()]));
+            return Ok(Self(keyring::DEFAULT_ORDER.map(str::to_owned).to_vec()));
         };
         let names: Vec<String> = text.split(',').map(str::to_owned).collect();
         for (at, name) in names.iter().enumerate() {
@@ -32,192 +38,98 @@ impl Order {
         }
         Ok(Self(names))
     }
-
-    fn sort<'a>(&self, group: &'a KeyGroup) -> Vec<&'a KeyEntry> {
-        let mut keys: Vec<&KeyEntry> = group.iter().collect();
-        keys.sort_by_key(|entry| {
-            let name = entry.key.kind().section();
-            self.0
-                .iter()
-                .position(|listed| listed == name)
-                .unwrap_or(self.0.len())
-        });
-        keys
-    }
 }
 
 /// How the report of [`recover`] begins; clients search for it.
 pub(crate) const FAILED: &str = "Failed to get the data key required to decrypt the SOPS file.";
 
-/// What came of one group of keys.
-struct Attempt {
-    part: Option<KeyPart>,
-    opened_by: Option<String>,
-    failures: Vec<Failure>,
-}
-
-/// Why a key did not open its group.
-struct Failure {
-    kind: KeyKind,
-    identity: String,
-    reasons: Vec<String>,
-}
-
 /// Recovers the data key of a file. Groups are asked until there are enough of them (D23).
-pub(crate) fn recover(world: &World, settings: &Settings, metadata: &Metadata) -> Result<DataKey> {
+pub(crate) fn recover(
+    world: &World,
+    settings: &Settings,
+    metadata: &Metadata,
+) -> Result<Unwrapped> {
     let order = Order::parse(settings.decryption_order.as_deref())?;
-    let alone = metadata.groups.len() == 1;
-    let needed = match (alone, metadata.shamir_threshold as usize) {
-        (true, _) => 1,
-        (false, 0) => metadata.groups.len(),
-        (false, threshold) => threshold.max(2),
-    };
-    let mut attempts = Vec::new();
-    let mut found = 0;
+    let mut groups = Vec::new();
     for group in &metadata.groups {
-        if found >= needed {
-            break;
+        let mut ways: Vec<(Arc<dyn MasterKey>, &Wrapped)> = Vec::new();
+        for entry in group {
+            let keys = world.keys.ways(&entry.key, settings, &world.terminal);
+            ways.extend(keys.into_iter().map(|key| (key, &entry.enc)));
         }
-        let attempt = ask_group(world, settings, &order.sort(group));
-        found += usize::from(attempt.part.is_some());
-        attempts.push(attempt);
+        groups.push(ways);
     }
-    if found < needed {
-        return Err(unrecovered(attempts, needed));
-    }
-    let mut parts: Vec<KeyPart> = Vec::new();
-    for attempt in attempts {
-        if let Some(name) = attempt.opened_by {
-            world.terminal.log(
-                Level::Debug,
-                "SOPS",
-                &format!("the data key came from {name}"),
-            );
-        }
-        parts.extend(attempt.part);
-    }
-    let damaged = |error: Box<dyn std::error::Error + Send + Sync>| {
-        Error::new(
+    let locks: Vec<Vec<Lock<'_>>> = groups
+        .iter()
+        .map(|ways| {
+            let locks = ways.iter().map(|(key, wrapped)| Lock {
+                key: &**key,
+                wrapped,
+            });
+            locks.collect()
+        })
+        .collect();
+    let timer = |time: Duration| world.network.sleep(time);
+    let unwrapping = keyring::unwrap(&locks, metadata.shamir_threshold, &order.0, &timer);
+    let unwrapped = block_on(unwrapping).map_err(|error| match error {
+        UnwrapError::NotEnough(report) => unrecovered(&report),
+        error => Error::new(
             Kind::NoDataKey,
             "the recovered key parts do not make a data key",
         )
-        .because(error)
-    };
-    let whole = match &parts[..] {
-        [part] if alone => KeyPart::copy_of(part.expose()),
-        shares => shamir::combine(shares).map_err(|error| damaged(error.into()))?,
-    };
-    let key = DataKey::from_part(&whole).map_err(|error| damaged(error.into()))?;
-    world
-        .terminal
-        .log(Level::Info, "SOPS", "Data key recovered successfully");
-    Ok(key)
-}
-
-fn ask_group(world: &World, settings: &Settings, keys: &[&KeyEntry]) -> Attempt {
-    let mut attempt = Attempt {
-        part: None,
-        opened_by: None,
-        failures: Vec::new(),
-    };
-    for entry in keys {
-        let key = world.keys.serve(&entry.key, settings, &world.terminal);
-        let mut reasons = Vec::new();
-        match block_on(key.unwrap_key(&entry.enc)) {
-            Ok(Some(part)) => {
-                attempt.opened_by = Some(key.identity());
-                attempt.part = Some(part);
-                return attempt;
-            }
-            Ok(None) => reasons.push(not_here(entry.key.kind())),
-            Err(KeyError { reason, tried, .. }) => {
-                reasons.push(reason);
-                reasons.extend(tried);
-            }
-        }
-        attempt.failures.push(Failure {
-            kind: entry.key.kind(),
-            identity: key.identity(),
-            reasons,
-        });
+        .because(error),
+    })?;
+    let log = |level, text: &str| world.terminal.log(level, "SOPS", text);
+    let keys = unwrapped.report.groups.iter().flat_map(|group| &group.keys);
+    for key in keys.filter(|key| key.outcome == Outcome::Opened) {
+        log(
+            Level::Debug,
+            &format!("the data key came from {}", key.identity),
+        );
     }
-    attempt
+    log(Level::Info, "Data key recovered successfully");
+    Ok(unwrapped)
 }
 
-/// Where a private key was looked for that is not there.
-fn not_here(kind: KeyKind) -> String {
-    let home = match std::env::var_os("GNUPGHOME").filter(|home| !home.is_empty()) {
-        Some(home) => format!("GNUPGHOME, {}", home.to_string_lossy()),
-        None => "~/.gnupg; GNUPGHOME is not set".to_owned(),
-    };
-    match kind {
-        KeyKind::Pgp => format!("gpg has no private key for it (looked in {home})"),
-        _ => "its private key is not here".to_owned(),
-    }
-}
-
-/// What can be done about keys that did not open, once for each kind.
-fn advice(attempts: &[Attempt]) -> Vec<String> {
-    let failed = || {
-        let groups = attempts.iter().filter(|attempt| attempt.part.is_none());
-        groups.flat_map(|attempt| &attempt.failures)
-    };
-    let of = |kind: KeyKind| failed().find(move |failure| failure.kind == kind);
-    let is_ssh = |failure: &&Failure| failure.identity.starts_with("ssh-");
-    let ages = || failed().filter(|failure| failure.kind == KeyKind::Age);
+/// What can be done about keys that did not open, once for each kind; an SSH key is told apart from other age keys.
+fn advice(report: &Report) -> Vec<String> {
+    let groups = report.groups.iter().filter(|group| !group.opened);
+    let mut seen = Vec::new();
     let mut hints = Vec::new();
-    if let Some(Failure { identity, .. }) = ages().find(|failure| !is_ssh(failure)) {
-        hints.push(format!(
-            "age: let SOPS_AGE_KEY_FILE name the file that holds the identity (AGE-SECRET-KEY-…) of {identity}, or add it to sops/age/keys.txt in your settings"
-        ));
-    }
-    if let Some(Failure { identity, .. }) = ages().find(is_ssh) {
-        hints.push(format!(
-            "SSH: let SOPS_AGE_SSH_PRIVATE_KEY_FILE name the private half of {identity}"
-        ));
-    }
-    if let Some(Failure { identity, .. }) = of(KeyKind::Pgp) {
-        hints.push(format!(
-            "OpenPGP: `gpg --list-secret-keys {identity}` must show the key; import it with `gpg --import`, or let GNUPGHOME name the folder that has it"
-        ));
+    for KeyReport { kind, identity, .. } in groups.flat_map(|group| &group.keys) {
+        let hint = (kind.advice)(identity);
+        let subject = hint.split(':').next().map(str::to_owned);
+        if crate::keys::can_use(kind) && !seen.contains(&subject) {
+            seen.push(subject);
+            hints.push(hint);
+        }
     }
     hints
 }
 
-/// The report of 3.9: what came of each group, each key and each place that was looked at.
-fn unrecovered(attempts: Vec<Attempt>, needed: usize) -> Error {
-    let mut report = Vec::new();
-    let mut recovered = 0;
-    for (index, attempt) in attempts.iter().enumerate() {
-        let verdict = match attempt.part {
-            Some(_) => "SUCCESS",
-            None => "FAILED",
+/// The report of 3.9: what came of each group, each key and each place that was looked at. Groups that no one had to be
+/// asked for are left out.
+fn unrecovered(report: &Report) -> Error {
+    let mut lines = Vec::new();
+    for (index, group) in report.groups.iter().enumerate() {
+        let verdict = match group.opened {
+            true => "SUCCESS",
+            false => "FAILED",
         };
-        recovered += usize::from(attempt.part.is_some());
-        report.push(String::new());
-        report.push(format!("Group {index}: {verdict}"));
-        if attempt.part.is_some() {
-            continue;
-        }
-        for (at, failure) in attempt.failures.iter().enumerate() {
-            if at > 0 {
-                report.push(String::new());
-            }
-            report.push(format!("  {}: FAILED", failure.identity));
-            for reason in &failure.reasons {
-                for (at, line) in wrap(reason, 60).iter().enumerate() {
-                    let bullet = if at == 0 { "- | " } else { "  | " };
-                    report.push(format!("    {bullet}{line}"));
-                }
-            }
-        }
-        if attempt.failures.is_empty() {
-            report.push("  the group holds no key".to_owned());
+        lines.push(String::new());
+        lines.push(format!("Group {index}: {verdict}"));
+        if !group.opened {
+            lines.extend(lines_of_keys(group));
         }
     }
-    let summary = if attempts.len() == 1 {
+    let Report {
+        groups,
+        needed,
+        recovered,
+    } = report;
+    let summary = if groups.len() == 1 {
         "No master key of the file could be used. One of the keys named above is needed: make its \
-         private half available in one of the places listed there, or ask somebody who holds it to \
+         private half available in one of the places listed there, or ask someone who holds it to \
          add a key of yours."
             .to_owned()
     } else {
@@ -230,11 +142,40 @@ fn unrecovered(attempts: Vec<Attempt>, needed: usize) -> Error {
              {recovered} could be used: {lacking}."
         )
     };
-    report.push(String::new());
-    report.extend(wrap(&summary, 75));
-    let mut error = Error::new(Kind::NoDataKey, FAILED).report(report);
-    error.hints = advice(&attempts);
+    lines.push(String::new());
+    lines.extend(wrap(&summary, 75));
+    let mut error = Error::new(Kind::NoDataKey, FAILED).report(lines);
+    error.hints = advice(report);
     error
+}
+
+/// The keys of a group with their reasons. A key that was reached in several ways is one, with a reason for each.
+fn lines_of_keys(group: &GroupReport) -> Vec<String> {
+    if group.keys.is_empty() {
+        return vec!["  the group holds no key".to_owned()];
+    }
+    let same = |one: &KeyReport, other: &KeyReport| {
+        one.kind == other.kind && one.identity == other.identity
+    };
+    let mut lines = Vec::new();
+    for ways in group.keys.chunk_by(same) {
+        if !lines.is_empty() {
+            lines.push(String::new());
+        }
+        lines.push(format!("  {}: FAILED", ways[0].identity));
+        for way in ways {
+            let (Outcome::Failed(reason) | Outcome::NotMine(reason)) = &way.outcome else {
+                continue;
+            };
+            for reason in std::iter::once(reason).chain(&way.tried) {
+                for (at, line) in wrap(reason, 60).iter().enumerate() {
+                    let bullet = if at == 0 { "- | " } else { "  | " };
+                    lines.push(format!("    {bullet}{line}"));
+                }
+            }
+        }
+    }
+    lines
 }
 
 fn wrap(text: &str, width: usize) -> Vec<String> {
@@ -262,60 +203,147 @@ pub(crate) fn wrap_for(
     threshold: u32,
     now: &Timestamp,
 ) -> Result<(Vec<KeyGroup>, u32)> {
-    let failed = |reasons: Vec<String>| {
-        Error::generic(format!(
-            "Could not generate data key: [{}]",
-            reasons.join(" ")
-        ))
-    };
-    if !settings.local_keys && settings.key_services.is_empty() {
-        return Err(failed(vec![
-            "no key services provided, cannot update master keys".into(),
-        ]));
-    }
-    if groups.is_empty() || groups.iter().any(Vec::is_empty) {
-        return Err(failed(vec!["empty key group provided".into()]));
-    }
-    let threshold = match (groups.len(), threshold) {
-        (1, given) => given,
-        (count, 0) => u32::try_from(count).unwrap_or(u32::MAX),
-        (_, given) => given,
-    };
-    let parts = if groups.len() == 1 {
-        vec![key.to_part()]
-    } else {
-        shamir::split(key, groups.len(), threshold as usize)
-            .map_err(|error| failed(vec![error.to_string()]))?
-    };
-    let mut wrapped = Vec::new();
-    let mut reasons = Vec::new();
-    for (group, part) in groups.iter().zip(&parts) {
-        let mut entries = KeyGroup::new();
-        for fields in group {
-            let key = world.keys.serve(fields, settings, &world.terminal);
-            match block_on(key.wrap_key(part)) {
-                Ok(enc) => entries.push(KeyEntry {
-                    key: fields.clone(),
-                    created_at: (fields.kind() != KeyKind::Age).then(|| now.clone()),
-                    enc,
-                }),
-                Err(error) => {
-                    let tried = error.tried.iter().map(|line| format!("; {line}"));
-                    reasons.push(format!(
-                        "failed to encrypt new data key with master key {:?}: {error}{}",
-                        key.identity(),
-                        tried.collect::<String>()
-                    ));
-                }
-            }
+    Wrapping::new(world, settings, groups, threshold)?.finish(world, now, |holders, timer| {
+        block_on(keyring::wrap(key, holders, threshold, timer))
+    })
+}
+
+/// Wraps a recovered data key for other groups. Keys that stay keep the time at which they came, and what they wrapped
+/// where that is what they still would hold.
+pub(crate) fn rewrap_for(
+    world: &World,
+    settings: &Settings,
+    key: &Unwrapped,
+    before: &[KeyGroup],
+    groups: &[Vec<KeyFields>],
+    threshold: u32,
+    now: &Timestamp,
+) -> Result<(Vec<KeyGroup>, u32)> {
+    let mut wrapping = Wrapping::new(world, settings, groups, threshold)?;
+    for (number, group) in wrapping.keys.iter_mut().enumerate() {
+        let Some(old) = before.get(number) else {
+            continue;
+        };
+        for key in group {
+            let known = old.iter().find(|entry| entry.key == key.fields);
+            key.kept = known.map(|entry| entry.enc.clone());
         }
-        wrapped.push(entries);
     }
-    if reasons.is_empty() {
-        Ok((wrapped, threshold))
-    } else {
-        Err(failed(reasons))
+    let (mut wrapped, threshold) = wrapping.finish(world, now, |holders, timer| {
+        block_on(keyring::rewrap(key, holders, threshold, timer))
+    })?;
+    keep_times(&mut wrapped, before);
+    Ok((wrapped, threshold))
+}
+
+/// Gives keys that were in a file before the time at which they came.
+pub(crate) fn keep_times(groups: &mut [KeyGroup], before: &[KeyGroup]) {
+    for entry in groups.iter_mut().flatten() {
+        let known = before.iter().flatten().find(|old| old.key == entry.key);
+        if let Some(old) = known {
+            entry.created_at = old.created_at.clone();
+        }
     }
+}
+
+/// Groups of keys that are about to wrap.
+struct Wrapping {
+    keys: Vec<Vec<KeyToWrap>>,
+    threshold: u32,
+}
+
+struct KeyToWrap {
+    fields: KeyFields,
+    key: Arc<dyn MasterKey>,
+    kept: Option<Wrapped>,
+}
+
+impl Wrapping {
+    fn new(
+        world: &World,
+        settings: &Settings,
+        groups: &[Vec<KeyFields>],
+        threshold: u32,
+    ) -> Result<Self> {
+        if !settings.local_keys && settings.key_services.is_empty() {
+            return Err(not_wrapped(&[
+                "no key services provided, cannot update master keys".into(),
+            ]));
+        }
+        let key = |fields: &KeyFields| KeyToWrap {
+            fields: fields.clone(),
+            key: world.keys.serve(fields, settings, &world.terminal),
+            kept: None,
+        };
+        let groups = groups.iter().map(|group| group.iter().map(key).collect());
+        let keys: Vec<Vec<KeyToWrap>> = groups.collect();
+        Ok(Self {
+            threshold: match (keys.len(), threshold) {
+                (1, given) => given,
+                (count, 0) => u32::try_from(count).unwrap_or(u32::MAX),
+                (_, given) => given,
+            },
+            keys,
+        })
+    }
+
+    fn finish(
+        self,
+        world: &World,
+        now: &Timestamp,
+        work: impl FnOnce(
+            &[Vec<Holder<'_>>],
+            keyring::Timer<'_>,
+        ) -> std::result::Result<Vec<Vec<Wrapped>>, WrapError>,
+    ) -> Result<(Vec<KeyGroup>, u32)> {
+        let holders: Vec<Vec<Holder<'_>>> = self
+            .keys
+            .iter()
+            .map(|group| {
+                let holders = group.iter().map(|key| Holder {
+                    key: &*key.key,
+                    kept: key.kept.clone(),
+                });
+                holders.collect()
+            })
+            .collect();
+        let timer = |time: Duration| world.network.sleep(time);
+        let wrapped = work(&holders, &timer).map_err(|error| match error {
+            WrapError::NoGroups | WrapError::EmptyGroup { .. } => {
+                not_wrapped(&["empty key group provided".into()])
+            }
+            WrapError::Share(error) => not_wrapped(&[error.to_string()]),
+            WrapError::Keys(failures) => {
+                let reasons = failures.iter().map(|failure| {
+                    let tried = failure.tried.iter().map(|line| format!("; {line}"));
+                    format!(
+                        "failed to encrypt new data key with master key {:?}: {}{}",
+                        failure.identity,
+                        failure.reason,
+                        tried.collect::<String>()
+                    )
+                });
+                not_wrapped(&reasons.collect::<Vec<_>>())
+            }
+            error => not_wrapped(&[error.to_string()]),
+        })?;
+        let groups = self.keys.iter().zip(wrapped).map(|(keys, wraps)| {
+            let entries = keys.iter().zip(wraps).map(|(key, enc)| KeyEntry {
+                key: key.fields.clone(),
+                created_at: key.fields.kind().dated.then(|| now.clone()),
+                enc,
+            });
+            entries.collect()
+        });
+        Ok((groups.collect(), self.threshold))
+    }
+}
+
+fn not_wrapped(reasons: &[String]) -> Error {
+    Error::generic(format!(
+        "Could not generate data key: [{}]",
+        reasons.join(" ")
+    ))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use sealwright_documents::format::Step;
 
-use super::{Change, Input, Output, Settings, document, stores};
+use super::{Change, Input, Output, Settings, document};
 use crate::error::Result;
 use crate::file::Content;
 use crate::world::World;
@@ -31,7 +31,7 @@ impl Decrypt {
     /// Computes the result. In place, a file that is not encrypted is an error as everywhere.
     pub(crate) fn change(self, world: &World) -> Result<Change> {
         let settings = &self.settings;
-        let stores = stores::load(world, settings)?;
+        let config = world.configuration(settings)?;
         let mut original = document::read(&self.from, self.to == Output::InPlace)?;
         let input = document::input_format(settings, &self.name);
         let output = document::output_format(settings, &self.name);
@@ -39,7 +39,7 @@ impl Decrypt {
         // Before a key is used, so that a wrong order costs nobody a touch.
         let key = document::key_to_decrypt(world, settings, &self.from, &file)?;
         let plain = document::decrypt_with(world, &file, &key, self.ignore_mac)?;
-        let layout = document::layout(settings, &stores, output)?;
+        let layout = document::layout(settings, config.as_deref(), output)?;
         let bytes = if !self.extract.is_empty() {
             document::extract(plain.tree(), &self.extract, output, layout)?
         } else {

@@ -13,9 +13,9 @@ use sealwright_documents::format::{Format, Layout, Step, by_name, choose};
 use sealwright_documents::splice::{Edit, Splicer};
 use sealwright_documents::tree::{NodeId, Tree, Value};
 
-use super::stores::Stores;
 use super::{Input, Settings, data_key};
 use crate::audit::Action;
+use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Original};
 use crate::terminal::Level;
@@ -126,7 +126,7 @@ pub(crate) fn key_to_decrypt(
     from: &Input,
     file: &Encrypted,
 ) -> Result<DataKey> {
-    let key = data_key::recover(world, settings, file.metadata())?;
+    let key = data_key::recover(world, settings, file.metadata())?.key;
     world.record(Action::Decrypt, from)?;
     Ok(key)
 }
@@ -184,10 +184,12 @@ pub(crate) fn data_of(tree: &Tree) -> Vec<Data> {
 /// The columns per level for what is written anew in a format: as told, or as configured.
 pub(crate) fn layout(
     settings: &Settings,
-    stores: &Stores,
+    config: Option<&Config>,
     format: &'static dyn Format,
 ) -> Result<Layout> {
-    let indent = settings.indent.or(stores.indent(format));
+    let indent = settings
+        .indent
+        .or_else(|| config.and_then(|config| config.indent(format)));
     let least = match format.name() {
         "yaml" => 0,
         "json" | "binary" => -1,

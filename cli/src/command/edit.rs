@@ -19,7 +19,7 @@ use sealwright_documents::metadata::{Metadata, VERSION};
 
 use super::new_keys::NewKeys;
 use super::recipients::{Recipients, Wanted};
-use super::{Change, Input, KeyTexts, Output, SelectionTexts, Settings, document, encrypt, stores};
+use super::{Change, Input, KeyTexts, Output, SelectionTexts, Settings, document, encrypt};
 use crate::editor::{Kept, Session};
 use crate::error::{Error, Kind, Result};
 use crate::file::{Content, Original};
@@ -33,8 +33,6 @@ pub(crate) struct Edit {
     /// What types and rules go by.
     pub(crate) name: PathBuf,
     pub(crate) keys: KeyTexts,
-    pub(crate) aws_profile: Option<String>,
-    pub(crate) encryption_context: Option<String>,
     pub(crate) selection: SelectionTexts,
     pub(crate) threshold: u32,
     pub(crate) mac_only_encrypted: bool,
@@ -54,10 +52,10 @@ impl Edit {
             true => Some(self.find_kept()?),
             false => None,
         };
-        let stores = stores::load(world, &self.settings)?;
+        let config = world.configuration(&self.settings)?;
         let input = document::input_format(&self.settings, &self.name);
         let output = document::output_format(&self.settings, &self.name);
-        let layout = document::layout(&self.settings, &stores, output)?;
+        let layout = document::layout(&self.settings, config.as_deref(), output)?;
         let target = match self.file.try_exists() {
             Ok(false) => self.new_file(world, output, layout)?,
             _ => self.existing_file(world, input)?,
@@ -121,8 +119,6 @@ impl Edit {
         let recipe = NewKeys {
             name: &self.name,
             keys: &self.keys,
-            aws_profile: self.aws_profile.as_deref(),
-            encryption_context: self.encryption_context.as_deref(),
             selection: &self.selection,
             threshold: self.threshold,
             mac_only_encrypted: self.mac_only_encrypted,

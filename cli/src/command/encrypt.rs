@@ -11,7 +11,7 @@ use sealwright_documents::metadata::Metadata;
 use sealwright_documents::selection::SelectionRule;
 
 use super::new_keys::{NewKeys, Recipe};
-use super::{Change, Input, KeyTexts, Output, SelectionTexts, Settings, document, stores};
+use super::{Change, Input, KeyTexts, Output, SelectionTexts, Settings, document};
 use crate::audit::Action;
 use crate::error::{Error, Kind, Result};
 use crate::file::Content;
@@ -25,8 +25,6 @@ pub(crate) struct Encrypt {
     /// What types and rules go by.
     pub(crate) name: PathBuf,
     pub(crate) keys: KeyTexts,
-    pub(crate) aws_profile: Option<String>,
-    pub(crate) encryption_context: Option<String>,
     pub(crate) selection: SelectionTexts,
     pub(crate) threshold: u32,
     pub(crate) mac_only_encrypted: bool,
@@ -49,8 +47,6 @@ impl Encrypt {
         NewKeys {
             name: &self.name,
             keys: &self.keys,
-            aws_profile: self.aws_profile.as_deref(),
-            encryption_context: self.encryption_context.as_deref(),
             selection: &self.selection,
             threshold: self.threshold,
             mac_only_encrypted: self.mac_only_encrypted,
@@ -63,12 +59,12 @@ impl Encrypt {
     /// Computes the result.
     pub(crate) fn change(self, world: &World) -> Result<Change> {
         let settings = &self.settings;
-        let stores = stores::load(world, settings)?;
+        let config = world.configuration(settings)?;
         let input = document::input_format(settings, &self.name);
         let output = document::output_format(settings, &self.name);
         let new_keys = self.recipe(world, input)?;
         let mut original = document::read(&self.from, self.to == Output::InPlace)?;
-        let layout = document::layout(settings, &stores, output)?;
+        let layout = document::layout(settings, config.as_deref(), output)?;
         let plain = parse_plain(input, original.take_bytes())?;
         refuse_encrypted(&plain)?;
         let plain = in_format(plain, output, layout)?;

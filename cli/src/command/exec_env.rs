@@ -55,7 +55,7 @@ pub(crate) struct ExecEnv {
 impl ExecEnv {
     /// Does it.
     pub(crate) fn run(self, world: &World) -> Result<()> {
-        super::stores::load(world, &self.settings)?;
+        world.configuration(&self.settings)?;
         let how = self.how.resolve(world)?;
         let from = Input::File(self.file.clone());
         let original = document::read(&from, false)?;

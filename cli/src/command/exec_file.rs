@@ -22,7 +22,7 @@ pub(crate) struct ExecFile {
 impl ExecFile {
     /// Does it.
     pub(crate) fn run(self, world: &World) -> Result<()> {
-        let stores = super::stores::load(world, &self.settings)?;
+        let config = world.configuration(&self.settings)?;
         let how = self.how.resolve(world)?;
         let from = Input::File(self.file.clone());
         let original = document::read(&from, false)?;
@@ -30,7 +30,7 @@ impl ExecFile {
         let output = document::output_format(&self.settings, &self.file);
         let file = document::parse_encrypted(input, original.into_bytes())?;
         let plain = document::open(world, &self.settings, &from, &file)?;
-        let layout = document::layout(&self.settings, &stores, output)?;
+        let layout = document::layout(&self.settings, config.as_deref(), output)?;
         let content = document::text_in(plain, output, layout)?;
         let options = FileOptions {
             no_fifo: self.no_fifo,

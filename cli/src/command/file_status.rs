@@ -6,7 +6,7 @@ use sealwright_documents::envelope::{Encrypted, ReadError};
 use sealwright_documents::format::by_name;
 use sealwright_documents::metadata::MetadataError;
 
-use super::{Settings, document, stores};
+use super::{Settings, document};
 use crate::error::{Error, Result};
 use crate::file;
 use crate::world::World;
@@ -21,7 +21,7 @@ pub(crate) struct FileStatus {
 impl FileStatus {
     /// Prints `{"encrypted":true}` or `{"encrypted":false}` (S11).
     pub(crate) fn run(self, world: &World) -> Result<()> {
-        stores::load(world, &self.settings)?;
+        world.configuration(&self.settings)?;
         let encrypted = self.is_encrypted()?;
         world
             .terminal

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use sealwright_documents::envelope::{Encrypted, write_metadata};
+use sealwright_documents::keyring::Unwrapped;
 use sealwright_documents::metadata::{KeyFields, Metadata};
 
 use super::recipients::{Recipients, Sharing, Wanted};
-use super::{Change, Input, KeyTexts, Output, Settings, data_key, document, new_keys, stores};
+use super::{Change, Input, KeyTexts, Output, Settings, data_key, document};
 use crate::error::{Error, Kind, Result};
 use crate::file::Content;
 use crate::world::World;
@@ -17,8 +18,6 @@ use crate::world::World;
 pub(crate) struct GroupsAdd {
     pub(crate) file: PathBuf,
     pub(crate) keys: KeyTexts,
-    pub(crate) aws_profile: Option<String>,
-    pub(crate) encryption_context: Option<String>,
     pub(crate) in_place: bool,
     /// 0 keeps the threshold.
     pub(crate) threshold: u32,
@@ -29,10 +28,7 @@ pub(crate) struct GroupsAdd {
 impl GroupsAdd {
     /// Does it. A group without a key, or with one that cannot wrap, fails and writes nothing (D8).
     pub(crate) fn run(self, world: &World) -> Result<()> {
-        let context = new_keys::parse_context(world, self.encryption_context.as_deref())?;
-        let keys = self
-            .keys
-            .parse(world, self.aws_profile.as_deref(), &context)?;
+        let keys = self.keys.parse(&self.keys.settings(&world.terminal)?)?;
         regroup(
             world,
             &self.settings,
@@ -126,7 +122,7 @@ fn regroup(
     recipients: Recipients,
     change: impl FnOnce(&Metadata) -> Result<(Vec<Vec<KeyFields>>, u32)>,
 ) -> Result<()> {
-    let stores = stores::load(world, settings)?;
+    let config = world.configuration(settings)?;
     let from = Input::File(file.clone());
     let mut original = document::read(&from, in_place)?;
     let format = document::input_format(settings, &file);
@@ -148,7 +144,7 @@ fn regroup(
             .replacen(data_key::FAILED, "Error getting data key:", 1),
         ..error
     })?;
-    let layout = document::layout(settings, &stores, format)?;
+    let layout = document::layout(settings, config.as_deref(), format)?;
     let metadata = rewrap(world, settings, &encrypted, &key, &groups, threshold)?;
     let written = write_metadata(&encrypted, &metadata, layout)
         .map_err(|error| Error::new(crate::error::Kind::Emit, error.to_string()))?;
@@ -169,51 +165,19 @@ fn regroup(
     .deliver(&world.terminal)
 }
 
-/// The block of a file with its data key wrapped for other groups. Keys that stay keep the time at which they came; where
-/// there is one group before and after, they keep what they wrapped, too.
+/// The block of a file with its data key wrapped for other groups.
 pub(super) fn rewrap(
     world: &World,
     settings: &Settings,
     file: &Encrypted,
-    key: &sealwright_crypto::data_key::DataKey,
+    key: &Unwrapped,
     groups: &[Vec<KeyFields>],
     threshold: u32,
 ) -> Result<Metadata> {
     let mut metadata = file.metadata().clone();
     let before = std::mem::take(&mut metadata.groups);
     let now = Timestamp::now().into();
-    let same_parts = before.len() == 1 && groups.len() == 1;
-    if same_parts {
-        let known = |fields: &KeyFields| before[0].iter().find(|old| old.key == *fields);
-        let new: Vec<KeyFields> = groups[0]
-            .iter()
-            .filter(|fields| known(fields).is_none())
-            .cloned()
-            .collect();
-        let mut wrapped = if new.is_empty() {
-            Vec::new()
-        } else {
-            data_key::wrap_for(world, settings, key, &[new], threshold, &now)?
-                .0
-                .remove(0)
-        };
-        let mut group = Vec::new();
-        for fields in &groups[0] {
-            match known(fields) {
-                Some(old) => group.push(old.clone()),
-                None => group.push(wrapped.remove(0)),
-            }
-        }
-        metadata.groups = vec![group];
-        metadata.shamir_threshold = threshold;
-        return Ok(metadata);
-    }
     (metadata.groups, metadata.shamir_threshold) =
-        data_key::wrap_for(world, settings, key, groups, threshold, &now)?;
-    for entry in metadata.groups.iter_mut().flatten() {
-        if let Some(old) = before.iter().flatten().find(|old| old.key == entry.key) {
-            entry.created_at = old.created_at.clone();
-        }
-    }
+        data_key::rewrap_for(world, settings, key, &before, groups, threshold, &now)?;
     Ok(metadata)
 }

@@ -22,16 +22,11 @@ impl KeyService {
             let place = format!("{}://{}", self.network, self.address);
             Error::generic(format!("cannot serve keys on {place}")).because(cause)
         };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .map_err(|error| failed(error.into()))?;
         let consent = self.prompt.then(|| Arc::clone(&world.terminal) as _);
         let terminal = Arc::clone(&world.terminal);
         let log = Arc::new(move |line: &str| terminal.log_always(Level::Info, "KEYSERVICE", line));
-        let server = Server::new(world.keys.opener(), consent, log.clone());
-        let served = runtime.block_on(async {
+        let server = Server::new(world.keys.for_others(), consent, log.clone());
+        let served = world.network.block_on(async {
             // Before the door: who sees it open may send a signal at once.
             let stop = interrupted().map_err(|error| failed(error.into()))?;
             let door = Door::open(&self.network, &self.address)
@@ -49,9 +44,7 @@ impl KeyService {
                 }
             }
         });
-        // A request that still waits for a person does not keep the program alive.
-        runtime.shutdown_background();
-        served
+        served.map_err(|error| failed(error.into()))?
     }
 }
 

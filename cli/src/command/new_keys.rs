@@ -1,6 +1,5 @@
 //! The master keys and selection of a new file: from flags, variables and the creation rules.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -9,16 +8,16 @@ use sealwright_documents::format::Format;
 use sealwright_documents::metadata::{KeyFields, Metadata, VERSION};
 use sealwright_documents::selection::SelectionRule;
 
-use super::{KeyTexts, SelectionTexts, Settings, config, data_key};
-use crate::error::{Error, Kind, Result};
+use super::{SelectionTexts, Settings, data_key};
+use crate::config::Rule;
+use crate::error::{Error, Kind, Result, with_causes};
+use crate::key_texts::{KeySettings, KeyTexts};
 use crate::world::World;
 
 /// What flags say about a new file.
 pub(crate) struct NewKeys<'a> {
     pub(crate) name: &'a Path,
     pub(crate) keys: &'a KeyTexts,
-    pub(crate) aws_profile: Option<&'a str>,
-    pub(crate) encryption_context: Option<&'a str>,
     pub(crate) selection: &'a SelectionTexts,
     pub(crate) threshold: u32,
     pub(crate) mac_only_encrypted: bool,
@@ -39,16 +38,16 @@ pub(crate) struct Recipe {
 impl NewKeys<'_> {
     /// Puts flags and the matching rule together (S85–S90).
     pub(crate) fn resolve(&self, world: &World) -> Result<Recipe> {
-        let context = parse_context(world, self.encryption_context);
-        let none = BTreeMap::new();
-        // What is wrong with the configuration is told first, as by the incumbent.
-        let rule = config::rule_for(
+        let settings = self.keys.settings(&world.terminal);
+        let none = KeySettings::default();
+        // What is wrong with the configuration is told first, as by upstream.
+        let rule = super::rule_for(
             world,
             self.settings,
             self.name,
-            context.as_ref().unwrap_or(&none),
+            settings.as_ref().unwrap_or(&none),
         )?;
-        let context = context?;
+        let settings = settings?;
         let selection = self.selection(world, rule.as_ref())?;
         let groups = if self.keys.is_empty() {
             match &rule {
@@ -61,7 +60,7 @@ impl NewKeys<'_> {
                 }
             }
         } else {
-            vec![self.keys.parse(world, self.aws_profile, &context)?]
+            vec![self.keys.parse(&settings)?]
         };
         let threshold = match (self.threshold, &rule) {
             (0, Some(rule)) => rule.threshold,
@@ -78,11 +77,7 @@ impl NewKeys<'_> {
 
     /// The selection: each option from the flag, else from the rule; one in total (S86). Binary files have one value, so
     /// none makes sense there, and however many are given they are ignored (2.6).
-    fn selection(
-        &self,
-        world: &World,
-        rule: Option<&config::Rule>,
-    ) -> Result<Option<SelectionRule>> {
+    fn selection(&self, world: &World, rule: Option<&Rule>) -> Result<Option<SelectionRule>> {
         let flags = [
             ("unencrypted_suffix", &self.selection.unencrypted_suffix),
             ("encrypted_suffix", &self.selection.encrypted_suffix),
@@ -126,7 +121,7 @@ impl NewKeys<'_> {
         if let Some(rule) = &chosen {
             // An expression that matches nothing would leave everything plain (D2).
             rule.compile()
-                .map_err(|error| Error::generic(describe(&error)))?;
+                .map_err(|error| Error::generic(with_causes(&error)))?;
         }
         Ok(Some(chosen.unwrap_or_default()))
     }
@@ -156,39 +151,4 @@ impl Recipe {
         };
         Ok((metadata, key))
     }
-}
-
-/// Reads `key:value,key:value` for KMS keys, if any was given.
-pub(crate) fn parse_context(world: &World, text: Option<&str>) -> Result<BTreeMap<String, String>> {
-    let mut context = BTreeMap::new();
-    for pair in text.into_iter().flat_map(|text| text.split(',')) {
-        let mut parts = pair.split(':');
-        match (parts.next(), parts.next(), parts.next()) {
-            (Some(key), Some(value), None) => {
-                context.insert(key.to_owned(), value.to_owned());
-            }
-            _ => {
-                world
-                    .terminal
-                    .warn(&format!("invalid KMS encryption context pair {pair:?}"));
-                return Err(Error::new(
-                    Kind::KeyContext,
-                    "Invalid KMS encryption context format: pairs are key:value, separated by commas",
-                ));
-            }
-        }
-    }
-    Ok(context)
-}
-
-/// An error with its causes on one line.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

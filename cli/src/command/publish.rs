@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Settings, stores};
+use super::Settings;
 use crate::error::{Error, Result};
 use crate::world::World;
 
@@ -21,7 +21,7 @@ pub(crate) struct Publish {
 impl Publish {
     /// Says that none of the destinations is in this build; they come with the clouds.
     pub(crate) fn run(self, world: &World) -> Result<()> {
-        stores::load(world, &self.settings)?;
+        world.configuration(&self.settings)?;
         let what = if self.recursive { "files below " } else { "" };
         let _ = (self.yes, self.omit_extensions, &self.file);
         Err(Error::generic(format!(

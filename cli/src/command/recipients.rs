@@ -6,10 +6,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use sealwright_crypto::master_key::Kind as KeyKind;
 use sealwright_documents::metadata::{KeyFields, KeyGroup, Metadata};
 
-use super::{Settings, batch, config};
+use super::{Settings, batch};
 use crate::error::{Error, Kind, Result};
 use crate::world::World;
 
@@ -23,8 +22,8 @@ pub(crate) enum Recipients {
     AsTheRuleSays,
 }
 
-/// A recipient, by what makes it the same one.
-type Id = (KeyKind, String);
+/// A recipient, by the section of its kind and what tells it apart there.
+type Id = (&'static str, String);
 
 /// The recipients of a file: groups, and how many of them are needed.
 pub(crate) struct Sharing {
@@ -78,13 +77,11 @@ impl Sharing {
             let here = self.groups.get(index).unwrap_or(&empty);
             let there = rule.groups.get(index).unwrap_or(&empty);
             for (kind, name) in here.difference(there) {
-                let kind = kind.section();
                 lines.push(format!(
                     "  + {kind} {name}{place} is in the file and not in the rule"
                 ));
             }
             for (kind, name) in there.difference(here) {
-                let kind = kind.section();
                 lines.push(format!(
                     "  - {kind} {name}{place} is in the rule and not in the file"
                 ));
@@ -101,7 +98,7 @@ impl Sharing {
 }
 
 fn id(key: &KeyFields) -> Id {
-    (key.kind(), key.identity())
+    (key.kind().section, key.identity())
 }
 
 /// What a command changes about the recipients, and was told to.
@@ -126,9 +123,13 @@ impl Recipients {
         if self == Self::AsTheyAre {
             return Ok(());
         }
-        let Some((place, rule)) = config::matching_rule(world, settings, name)? else {
+        let Some(config) = world.configuration(settings)? else {
             return Ok(());
         };
+        let Some((line, rule)) = config.matching_rule(name)? else {
+            return Ok(());
+        };
+        let place = format!("{}, line {line}", batch::shown(config.path()));
         let named: BTreeSet<Id> = wanted.keys.iter().map(|key| id(key)).collect();
         let rule = Sharing::of_groups(&rule.groups, rule.threshold).without(&named);
         if let Some(after) = wanted.after
@@ -159,7 +160,7 @@ mod tests {
     use super::*;
 
     fn sharing(groups: &[&[&str]], threshold: u32) -> Sharing {
-        let id = |name: &&str| (KeyKind::Age, (*name).to_owned());
+        let id = |name: &&str| ("age", (*name).to_owned());
         let groups = groups
             .iter()
             .map(|group| group.iter().map(id).collect())

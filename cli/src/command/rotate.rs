@@ -8,7 +8,7 @@ use sealwright_documents::envelope::decrypt_to_edit;
 use sealwright_documents::metadata::KeyFields;
 
 use super::recipients::{Recipients, Wanted};
-use super::{Change, Input, KeyTexts, Output, Settings, data_key, document, encrypt, stores};
+use super::{Change, Input, KeyTexts, Output, Settings, data_key, document, encrypt};
 use crate::audit::Action;
 use crate::error::{Error, Result};
 use crate::file::Content;
@@ -25,7 +25,6 @@ pub(crate) struct Rotate {
     pub(crate) add: KeyTexts,
     /// Keys to take out of every group.
     pub(crate) remove: KeyTexts,
-    pub(crate) encryption_context: Option<String>,
     pub(crate) ignore_mac: bool,
     pub(crate) recipients: Recipients,
     pub(crate) settings: Settings,
@@ -40,10 +39,9 @@ impl Rotate {
     /// Computes the result.
     pub(crate) fn change(self, world: &World) -> Result<Change> {
         let settings = &self.settings;
-        let stores = stores::load(world, settings)?;
-        let context = super::new_keys::parse_context(world, self.encryption_context.as_deref())?;
-        let add = self.add.parse(world, None, &context)?;
-        let remove = self.remove.parse(world, None, &context)?;
+        let config = world.configuration(settings)?;
+        let add = self.add.parse(&self.add.settings(&world.terminal)?)?;
+        let remove = self.remove.parse(&self.remove.settings(&world.terminal)?)?;
         let mut original = document::read(&self.from, self.to == Output::InPlace)?;
         let input = document::input_format(settings, &self.name);
         let output = document::output_format(settings, &self.name);
@@ -80,15 +78,9 @@ impl Rotate {
             metadata.shamir_threshold,
             &now.into(),
         )?;
-        // Keys that stay keep the time at which they came.
-        for entry in metadata.groups.iter_mut().flatten() {
-            let known = before.iter().flatten().find(|old| old.key == entry.key);
-            if let Some(old) = known {
-                entry.created_at = old.created_at.clone();
-            }
-        }
+        data_key::keep_times(&mut metadata.groups, &before);
         let keys = super::key_names(&metadata);
-        let layout = document::layout(settings, &stores, output)?;
+        let layout = document::layout(settings, config.as_deref(), output)?;
         let plain = encrypt::in_format(plain, output, layout)?;
         let written = encrypt::Writing {
             world,

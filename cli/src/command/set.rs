@@ -10,7 +10,7 @@ use sealwright_documents::format::{Format, Layout, Step, by_name};
 use sealwright_documents::metadata::Metadata;
 use sealwright_documents::tree::Tree;
 
-use super::{Change, Input, Output, Settings, check_order, document, encrypt, stores};
+use super::{Change, Input, Output, Settings, check_order, document, encrypt};
 use crate::audit::Action;
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Content};
@@ -105,7 +105,7 @@ impl Set {
     /// Computes the result.
     pub(crate) fn change(self, world: &World) -> Result<Change> {
         // A wrong configuration is told before a wrong value, as by the incumbent.
-        stores::load(world, &self.settings)?;
+        world.configuration(&self.settings)?;
         let value = self.value.read()?;
         check_order(&self.settings)?;
         let path = self.path;
@@ -158,7 +158,7 @@ impl Update {
     /// Decrypts, works on the text, encrypts with the same key.
     pub(crate) fn change(self, world: &World, work: Work<'_>) -> Result<Change> {
         let settings = &self.settings;
-        let stores = stores::load(world, settings)?;
+        let config = world.configuration(settings)?;
         let from = Input::File(self.file);
         let mut original = document::read(&from, true)?;
         let input = document::input_format(settings, &self.name);
@@ -175,7 +175,7 @@ impl Update {
             let plain = document::take(world, decrypted);
             (plain, same_format.then_some(memory))
         };
-        let layout = document::layout(settings, &stores, input)?;
+        let layout = document::layout(settings, config.as_deref(), input)?;
         let keys = super::key_names(&metadata);
         let changed = work(input, plain.tree(), layout)?;
         let (bytes, warnings) = match changed {
@@ -183,7 +183,7 @@ impl Update {
             Some(text) => {
                 let plain = encrypt::parse_plain(input, text)?;
                 encrypt::refuse_encrypted(&plain)?;
-                let layout = document::layout(settings, &stores, output)?;
+                let layout = document::layout(settings, config.as_deref(), output)?;
                 let plain = encrypt::in_format(plain, output, layout)?;
                 let now = Timestamp::now();
                 let writing = encrypt::Writing {

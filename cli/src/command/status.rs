@@ -7,7 +7,7 @@ use serde_json::json;
 use sealwright_documents::envelope::{Encrypted, ReadError};
 use sealwright_documents::metadata::MetadataError;
 
-use super::{Settings, batch, config, document};
+use super::{Settings, batch, document};
 use crate::error::{Error, Kind, Result};
 use crate::file;
 use crate::world::World;
@@ -32,7 +32,7 @@ impl Status {
         for path in found.files {
             let shown = batch::shown(&path);
             let name = batch::relative(&path).to_string_lossy();
-            let has_rule = config::rule_for(world, &self.settings, &path, &Default::default())
+            let has_rule = super::rule_for(world, &self.settings, &path, &Default::default())
                 .is_ok_and(|rule| rule.is_some());
             let entry = match look(&path, &self.settings) {
                 Ok(Some(file)) => {

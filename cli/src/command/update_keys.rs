@@ -6,7 +6,7 @@ use jiff::Zoned;
 use sealwright_documents::envelope::write_metadata;
 use sealwright_documents::metadata::{KeyFields, KeyGroup};
 
-use super::{Change, Input, Output, Settings, config, data_key, document, groups, stores};
+use super::{Change, Input, Output, Settings, data_key, document, groups};
 use crate::error::{Error, Kind, Result};
 use crate::file::Content;
 use crate::terminal::Colour;
@@ -129,13 +129,13 @@ fn plan(world: &World, file: &Path, settings: &Settings) -> Result<Option<Plan>>
     if !file.exists() {
         return Err(Error::generic(format!("{} does not exist", file.display())));
     }
-    let stores = stores::load(world, settings)?;
+    let config = world.configuration(settings)?;
     let from = Input::File(file.to_owned());
     let mut original = document::read(&from, false)?;
     let format = document::input_format(settings, file);
     let encrypted = document::parse_any_version(format, original.take_bytes())?;
     // After the file, as the incumbent does: what is not encrypted is told first.
-    let rule = config::rule_for(world, settings, file, &Default::default())?
+    let rule = super::rule_for(world, settings, file, &Default::default())?
         .ok_or_else(|| Error::generic("the configuration does not contain any creation rule"))?;
     let metadata = encrypted.metadata();
     let count = u32::try_from(rule.groups.len()).unwrap_or(u32::MAX);
@@ -171,7 +171,7 @@ fn plan(world: &World, file: &Path, settings: &Settings) -> Result<Option<Plan>>
         ));
     }
     Ok(Some(Plan {
-        layout: document::layout(settings, &stores, format)?,
+        layout: document::layout(settings, config.as_deref(), format)?,
         from,
         original,
         file: encrypted,

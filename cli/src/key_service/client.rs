@@ -1,20 +1,30 @@
 //! Asks a key service that runs elsewhere.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::fmt;
+#[cfg(unix)]
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use http::uri::PathAndQuery;
+#[cfg(unix)]
 use hyper_util::rt::TokioIo;
+use sealwright_crypto::data_key::KeyPart;
+use sealwright_crypto::key_kind::{KeyFields, KeyKind};
+use sealwright_crypto::master_key::{KeyError, MasterKey, Pending, Wrapped};
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 use tonic::{
     Request, Status,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-    transport::Endpoint,
+    transport::{Channel, Endpoint},
 };
 
 use super::{Method, message};
+use crate::error::with_causes;
+use crate::network::Network;
 
 /// How long one service may take: the person at its end may be asked for consent.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// A service at an address.
@@ -22,6 +32,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 pub(crate) struct Remote {
     address: String,
     place: Place,
+    /// Connects at the first call, and again when the connection is lost.
+    channel: OnceLock<Channel>,
 }
 
 #[derive(Debug)]
@@ -66,55 +78,24 @@ impl Remote {
         Ok(Self {
             address: address.to_owned(),
             place,
+            channel: OnceLock::new(),
         })
     }
 
-    pub(super) async fn call(
-        &self,
-        method: Method,
-        request: &SecretBytes,
-    ) -> Result<SecretBytes, String> {
-        if tokio::runtime::Handle::try_current().is_ok() {
-            return self.call_now(method, request).await;
-        }
-        // Whoever waits for this future has no runtime; one for this call does.
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| error.to_string())?
-            .block_on(self.call_now(method, request))
-    }
-
-    async fn call_now(&self, method: Method, request: &SecretBytes) -> Result<SecretBytes, String> {
-        let channel = match &self.place {
-            Place::Tcp(endpoint) => endpoint.clone().connect_timeout(CONNECT).connect().await,
-            #[cfg(unix)]
-            Place::Unix(path) => {
-                let path = path.clone();
-                Endpoint::from_static("http://localhost")
-                    .connect_with_connector(tower::service_fn(move |_: http::Uri| {
-                        let path = path.clone();
-                        async move {
-                            tokio::net::UnixStream::connect(path)
-                                .await
-                                .map(TokioIo::new)
-                        }
-                    }))
-                    .await
-            }
-        };
-        let channel = channel.map_err(|error| with_causes(&error))?;
+    async fn call(&self, method: Method, request: SecretBytes) -> Result<SecretBytes, String> {
+        let channel = self.channel.get_or_init(|| self.connect_later()).clone();
         let mut client = tonic::client::Grpc::new(channel);
-        client.ready().await.map_err(|error| with_causes(&error))?;
-        let mut request = Request::new(SecretBytes::copy_of(request.expose()));
-        request.set_timeout(PATIENCE);
-        let answer = client
-            .unary(request, PathAndQuery::from_static(method.path()), Plain)
+        let answering = async {
+            client.ready().await.map_err(|error| with_causes(&error))?;
+            let mut request = Request::new(request);
+            request.set_timeout(PATIENCE);
+            let path = PathAndQuery::from_static(method.path());
+            let answer = client.unary(request, path, Plain).await;
+            answer.map_err(|status| said(&status))
+        };
+        let answer = tokio::time::timeout(PATIENCE, answering)
             .await
-            .map_err(|status| match status.message() {
-                "" => format!("{:?}", status.code()),
-                message => message.to_owned(),
-            })?
+            .map_err(|_| format!("no answer within {} s", PATIENCE.as_secs()))??
             .into_inner();
         let output = message::decode_response(&answer).map_err(|error| error.to_string())?;
         if output.is_empty() {
@@ -122,26 +103,111 @@ impl Remote {
         }
         Ok(output)
     }
+
+    fn connect_later(&self) -> Channel {
+        match &self.place {
+            Place::Tcp(endpoint) => endpoint.clone().connect_timeout(CONNECT).connect_lazy(),
+            #[cfg(unix)]
+            Place::Unix(path) => {
+                let path = path.clone();
+                let connector = tower::service_fn(move |_: http::Uri| {
+                    let path = path.clone();
+                    async move {
+                        let connected = tokio::net::UnixStream::connect(path).await;
+                        connected.map(TokioIo::new)
+                    }
+                });
+                Endpoint::from_static("http://localhost").connect_with_connector_lazy(connector)
+            }
+        }
+    }
+}
+
+/// What a service said, or why it could not be asked.
+fn said(status: &Status) -> String {
+    let cause = std::error::Error::source(status).map(with_causes);
+    match (status.message(), cause) {
+        ("", None) => format!("{:?}", status.code()),
+        (_, Some(cause)) => cause,
+        (message, None) => message.to_owned(),
+    }
+}
+
+/// A master key that a remote service serves.
+pub(crate) struct RemoteKey {
+    fields: KeyFields,
+    remote: Arc<Remote>,
+    network: Network,
+}
+
+impl RemoteKey {
+    /// Has a service at a remote address use a key.
+    pub(crate) fn new(fields: KeyFields, remote: &Arc<Remote>, network: &Network) -> Self {
+        Self {
+            fields,
+            remote: Arc::clone(remote),
+            network: network.clone(),
+        }
+    }
+
+    async fn call(&self, method: Method, input: &[u8]) -> Result<SecretBytes, KeyError> {
+        let request = message::encode_request(&self.fields, input);
+        let remote = Arc::clone(&self.remote);
+        let calling = self
+            .network
+            .spawn(async move { remote.call(method, request).await })?;
+        calling
+            .await?
+            .map_err(|reason| KeyError::new(format!("key service {}: {reason}", self.remote)))
+    }
+}
+
+impl MasterKey for RemoteKey {
+    fn kind(&self) -> &'static KeyKind {
+        self.fields.kind()
+    }
+
+    fn identity(&self) -> String {
+        self.fields.identity()
+    }
+
+    fn wrap_key<'a>(&'a self, part: &'a KeyPart) -> Pending<'a, Result<Wrapped, KeyError>> {
+        Box::pin(async move {
+            let answer = self.call(Method::Encrypt, part.expose()).await?;
+            String::from_utf8(answer.expose().to_vec())
+                .map(Wrapped)
+                .map_err(|_| {
+                    KeyError::new(format!(
+                        "key service {}: it answered with something else than text",
+                        self.remote
+                    ))
+                })
+        })
+    }
+
+    fn unwrap_key<'a>(
+        &'a self,
+        wrapped: &'a Wrapped,
+    ) -> Pending<'a, Result<Option<KeyPart>, KeyError>> {
+        Box::pin(async move {
+            let answer = self.call(Method::Decrypt, wrapped.0.as_bytes()).await?;
+            Ok(Some(KeyPart::copy_of(answer.expose())))
+        })
+    }
+
+    fn is_far(&self) -> bool {
+        true
+    }
+
+    fn patience(&self) -> Duration {
+        PATIENCE
+    }
 }
 
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.address)
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// A text is not the address of a key service.

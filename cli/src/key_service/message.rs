@@ -1,9 +1,7 @@
 //! The messages, in protocol buffers, by hand: there are four small ones, and what is in them must be wiped.
 
-use std::collections::BTreeMap;
-
+use sealwright_crypto::key_kind::{KeyFields, KeyKind, Shape};
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
-use sealwright_documents::metadata::KeyFields;
 
 /// `EncryptRequest` and `DecryptRequest`, which look the same: a key and bytes.
 pub(super) struct Request {
@@ -58,42 +56,24 @@ pub(super) fn decode_response(message: &SecretBytes) -> Result<SecretBytes, Malf
 pub(super) struct Malformed;
 
 fn encode_key(key: &KeyFields) -> Vec<u8> {
-    let (number, texts): (u32, Vec<(u32, &str)>) = match key {
-        KeyFields::Kms {
-            arn,
-            role,
-            aws_profile,
-            ..
-        } => (1, vec![(1, arn), (2, role), (4, aws_profile)]),
-        KeyFields::Pgp { fingerprint } => (2, vec![(1, fingerprint)]),
-        KeyFields::GcpKms { resource_id } => (3, vec![(1, resource_id)]),
-        KeyFields::AzureKv {
-            vault_url,
-            name,
-            version,
-        } => (4, vec![(1, vault_url), (2, name), (3, version)]),
-        KeyFields::HcVault {
-            vault_address,
-            engine_path,
-            key_name,
-        } => (5, vec![(1, vault_address), (2, engine_path), (3, key_name)]),
-        KeyFields::Age { recipient } => (6, vec![(1, recipient)]),
-        KeyFields::HcKms { key_id } => (7, vec![(1, key_id)]),
-    };
     let mut fields = SecretWriter::default();
-    for (number, text) in texts {
-        put_unless_empty(&mut fields, number, text.as_bytes());
-    }
-    if let KeyFields::Kms { context, .. } = key {
-        for (name, value) in context {
-            let mut pair = SecretWriter::default();
-            put(&mut pair, 1, name.as_bytes());
-            put(&mut pair, 2, value.as_bytes());
-            put(&mut fields, 3, pair.expose());
+    for field in key.kind().fields {
+        match field.shape {
+            Shape::Text => {
+                put_unless_empty(&mut fields, field.number, key.text(field.name).as_bytes())
+            }
+            Shape::Map => {
+                for (name, value) in key.map(field.name) {
+                    let mut pair = SecretWriter::default();
+                    put(&mut pair, 1, name.as_bytes());
+                    put(&mut pair, 2, value.as_bytes());
+                    put(&mut fields, field.number, pair.expose());
+                }
+            }
         }
     }
     let mut message = SecretWriter::default();
-    put(&mut message, number, fields.expose());
+    put(&mut message, key.kind().message, fields.expose());
     message.expose().to_vec()
 }
 
@@ -101,56 +81,41 @@ fn decode_key(message: &[u8]) -> Result<Option<KeyFields>, Malformed> {
     let mut key = None;
     for field in Fields(message) {
         // Of several kinds the last counts, as for every oneof.
-        if let (number @ 1..=7, Value::Bytes(fields)) = field? {
-            key = Some(decode_kind(number, fields)?);
+        if let (number, Value::Bytes(fields)) = field?
+            && let Some(kind) = KeyKind::of_message(number)
+        {
+            key = Some(decode_fields(kind, fields)?);
         }
     }
     Ok(key)
 }
 
-fn decode_kind(number: u32, message: &[u8]) -> Result<KeyFields, Malformed> {
-    let mut texts: [String; 4] = Default::default();
-    let mut context = BTreeMap::new();
+fn decode_fields(kind: &'static KeyKind, message: &[u8]) -> Result<KeyFields, Malformed> {
+    let mut key = KeyFields::new(kind);
     for field in Fields(message) {
-        match field? {
-            (3, Value::Bytes(pair)) if number == 1 => {
+        let (number, Value::Bytes(bytes)) = field? else {
+            continue;
+        };
+        let Some(field) = kind.fields.iter().find(|field| field.number == number) else {
+            continue;
+        };
+        match field.shape {
+            Shape::Text => key.set_text(field.name, text(bytes)?),
+            Shape::Map => {
                 let mut entry: [String; 2] = Default::default();
-                for field in Fields(pair) {
+                for field in Fields(bytes) {
                     if let (at @ 1..=2, Value::Bytes(bytes)) = field? {
                         entry[at as usize - 1] = text(bytes)?;
                     }
                 }
+                let mut pairs = key.map(field.name).clone();
                 let [name, value] = entry;
-                context.insert(name, value);
+                pairs.insert(name, value);
+                key.set_map(field.name, pairs);
             }
-            (at @ 1..=4, Value::Bytes(bytes)) => texts[at as usize - 1] = text(bytes)?,
-            _ => {}
         }
     }
-    let [first, second, third, fourth] = texts;
-    Ok(match number {
-        1 => KeyFields::Kms {
-            arn: first,
-            role: second,
-            context,
-            aws_profile: fourth,
-        },
-        2 => KeyFields::Pgp { fingerprint: first },
-        3 => KeyFields::GcpKms { resource_id: first },
-        4 => KeyFields::AzureKv {
-            vault_url: first,
-            name: second,
-            version: third,
-        },
-        5 => KeyFields::HcVault {
-            vault_address: first,
-            engine_path: second,
-            key_name: third,
-        },
-        6 => KeyFields::Age { recipient: first },
-        7 => KeyFields::HcKms { key_id: first },
-        _ => return Err(Malformed),
-    })
+    Ok(key)
 }
 
 fn text(bytes: &[u8]) -> Result<String, Malformed> {
@@ -252,42 +217,24 @@ impl<'a> Fields<'a> {
 
 #[cfg(test)]
 mod tests {
+    use sealwright_crypto::key_kind::{self, AGE, PGP};
+
     use super::*;
 
     fn all_kinds() -> Vec<KeyFields> {
-        let text = str::to_owned;
-        vec![
-            KeyFields::Kms {
-                arn: text("arn:aws:kms:r:1:key/k"),
-                role: text("arn:aws:iam::1:role/r"),
-                context: [("a", "1"), ("b", "")]
-                    .map(|(name, value)| (text(name), text(value)))
-                    .into(),
-                aws_profile: text("p"),
-            },
-            KeyFields::Pgp {
-                fingerprint: text("ABCD"),
-            },
-            KeyFields::GcpKms {
-                resource_id: text("projects/p"),
-            },
-            KeyFields::AzureKv {
-                vault_url: text("https://v"),
-                name: text("n"),
-                version: text(""),
-            },
-            KeyFields::HcVault {
-                vault_address: text("https://v"),
-                engine_path: text("transit"),
-                key_name: text("k"),
-            },
-            KeyFields::Age {
-                recipient: "age1".repeat(600),
-            },
-            KeyFields::HcKms {
-                key_id: text("r:k"),
-            },
-        ]
+        let kinds = key_kind::ALL.into_iter();
+        let keys = kinds.map(|kind| {
+            let mut key = KeyFields::new(kind);
+            for field in kind.fields {
+                match field.shape {
+                    Shape::Text => key.set_text(field.name, format!("{} text", field.name)),
+                    Shape::Map => key.set_map(field.name, [("a", "1"), ("b", "")]),
+                }
+            }
+            key
+        });
+        let long = KeyFields::of(&AGE, "age1".repeat(600));
+        keys.chain([long]).collect()
     }
 
     #[test]
@@ -302,9 +249,7 @@ mod tests {
 
     #[test]
     fn the_bytes_are_those_of_the_protocol() {
-        let key = KeyFields::Pgp {
-            fingerprint: "AB".to_owned(),
-        };
+        let key = KeyFields::of(&PGP, "AB");
         assert_eq!(
             encode_request(&key, b"in").expose(),
             b"\x0a\x06\x12\x04\x0a\x02AB\x12\x02in"

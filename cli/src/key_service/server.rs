@@ -8,10 +8,10 @@ use std::{
 
 use sealwright_crypto::{
     data_key::KeyPart,
+    key_kind::KeyFields,
     master_key::{Callbacks, KeyError, MasterKey, Wrapped},
     secret::SecretBytes,
 };
-use sealwright_documents::metadata::KeyFields;
 use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
@@ -20,7 +20,7 @@ use tonic::{Response, Status, body::Body};
 use super::{Method, client::Plain, message};
 
 /// Opens the master key that a request names.
-pub(crate) type OpenKey = Arc<dyn Fn(&KeyFields) -> Box<dyn MasterKey> + Send + Sync>;
+pub(crate) type OpenKey = Arc<dyn Fn(&KeyFields) -> Arc<dyn MasterKey> + Send + Sync>;
 
 /// Answers requests with the keys of this machine.
 #[derive(Clone)]
@@ -103,7 +103,7 @@ impl Server {
                 "the request names no key that is known here",
             ));
         };
-        let name = name(&fields);
+        let name = fields.announced();
         // Keys may block, on programs and on persons: off the threads that answer others.
         let runtime = tokio::runtime::Handle::current();
         let server = self.clone();
@@ -134,7 +134,7 @@ impl Server {
         let question = format!(
             "Received {} request using {}. Respond to request? (y/n)",
             method.name(),
-            name(fields)
+            fields.announced()
         );
         loop {
             match callbacks.ask(&question).as_deref().map(str::trim) {
@@ -156,14 +156,7 @@ async fn run(
     method: Method,
     input: &SecretBytes,
 ) -> Result<SecretBytes, Status> {
-    let failed = |error: KeyError| {
-        let mut text = error.reason;
-        for tried in error.tried {
-            text.push_str("; ");
-            text.push_str(&tried);
-        }
-        Status::unknown(text)
-    };
+    let failed = |error: KeyError| Status::unknown(error.lines().collect::<Vec<_>>().join("; "));
     match method {
         Method::Encrypt => {
             let part = KeyPart::copy_of(input.expose());
@@ -174,23 +167,11 @@ async fn run(
             let wrapped = std::str::from_utf8(input.expose())
                 .map_err(|_| Status::invalid_argument("the ciphertext is not text"))?;
             let wrapped = Wrapped(wrapped.to_owned());
-            let part = key.unwrap_key(&wrapped).await.map_err(failed)?;
-            let part = part.ok_or_else(|| Status::unknown("there is no secret key for it here"))?;
-            Ok(SecretBytes::copy_of(part.expose()))
+            match key.unwrap_key(&wrapped).await.map_err(failed)? {
+                Some(part) => Ok(SecretBytes::copy_of(part.expose())),
+                None => Err(failed(key.not_mine(&wrapped))),
+            }
         }
-    }
-}
-
-/// Names a key for a person.
-fn name(fields: &KeyFields) -> String {
-    match fields {
-        KeyFields::Kms { arn, .. } => format!("AWS KMS key with ARN {arn}"),
-        KeyFields::Pgp { fingerprint } => format!("PGP key with fingerprint {fingerprint}"),
-        KeyFields::GcpKms { resource_id } => format!("GCP KMS key with resource ID {resource_id}"),
-        KeyFields::AzureKv { .. } => format!("Azure Key Vault key with URL {}", fields.identity()),
-        KeyFields::HcVault { .. } => format!("Hashicorp Vault key with URI {}", fields.identity()),
-        KeyFields::Age { recipient } => format!("age key with recipient {recipient}"),
-        KeyFields::HcKms { key_id } => format!("HuaweiCloud KMS key with ID {key_id}"),
     }
 }
 

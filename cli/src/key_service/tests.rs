@@ -1,16 +1,17 @@
 use std::{path::PathBuf, sync::Mutex};
 
-use sealwright_crypto::{master_key::Callbacks, secret::SecretText};
+use sealwright_crypto::{key_kind::AGE, master_key::Callbacks, secret::SecretText};
 use tokio::{runtime::Runtime, sync::oneshot};
 
 use super::*;
+use crate::wait::block_on as wait;
 
 /// Wraps by writing the bytes after its name; knows nothing of what another name wrapped.
 struct Fake(String);
 
 impl MasterKey for Fake {
-    fn kind(&self) -> Kind {
-        Kind::Age
+    fn kind(&self) -> &'static KeyKind {
+        &AGE
     }
 
     fn identity(&self) -> String {
@@ -42,13 +43,11 @@ impl MasterKey for Fake {
 }
 
 fn recipient(name: &str) -> KeyFields {
-    KeyFields::Age {
-        recipient: name.to_owned(),
-    }
+    KeyFields::of(&AGE, name)
 }
 
-fn fake(fields: &KeyFields) -> Box<dyn MasterKey> {
-    Box::new(Fake(fields.identity()))
+fn fake(fields: &KeyFields) -> Arc<dyn MasterKey> {
+    Arc::new(Fake(fields.identity()))
 }
 
 /// Says what it was told to say, one answer after the other.
@@ -117,32 +116,18 @@ impl Running {
     }
 }
 
-fn remotes(addresses: &[&str]) -> Arc<[Remote]> {
+fn remotes(addresses: &[&str]) -> Vec<Arc<Remote>> {
     addresses
         .iter()
-        .map(|address| Remote::parse(address).unwrap())
+        .map(|address| Arc::new(Remote::parse(address).unwrap()))
         .collect()
 }
 
-/// Waits without a runtime, as a caller may.
-fn wait<T>(future: impl Future<Output = T>) -> T {
-    struct Unpark(std::thread::Thread);
-    impl std::task::Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Arc::new(Unpark(std::thread::current())).into();
-    let mut future = std::pin::pin!(future);
-    loop {
-        match future
-            .as_mut()
-            .poll(&mut std::task::Context::from_waker(&waker))
-        {
-            std::task::Poll::Ready(value) => return value,
-            std::task::Poll::Pending => std::thread::park(),
-        }
-    }
+fn served(name: &str, local: Option<&str>, remotes: &[Arc<Remote>]) -> ServedKey {
+    let local = local.map(|name| Arc::new(Fake(name.into())) as _);
+    let fields = recipient(name);
+    let ways = ways(&fields, local, remotes, &Network::default());
+    ServedKey::new(fields, ways)
 }
 
 fn socket(name: &str) -> PathBuf {
@@ -161,7 +146,7 @@ fn a_remote_service_serves_over_tcp_and_unix_with_and_without_a_runtime() {
     let path = socket("both");
     for (network, address) in [("tcp", "127.0.0.1:0"), ("unix", path.to_str().unwrap())] {
         let service = Running::start(network, address, None);
-        let key = ServedKey::new(recipient("age1x"), None, &remotes(&[&service.address]));
+        let key = served("age1x", None, &remotes(&[&service.address]));
         goes_both_ways(&key);
         Runtime::new().unwrap().block_on(async {
             let wrapped = key.wrap_key(&KeyPart::copy_of(b"part")).await.unwrap();
@@ -180,26 +165,14 @@ fn the_local_service_comes_first_and_remote_ones_in_their_order() {
     let nowhere = format!("unix://{}", socket("nowhere").display());
     let services = remotes(&[&nowhere, &service.address]);
 
-    let local = ServedKey::new(
-        recipient("age1x"),
-        Some(Box::new(Fake("near".into()))),
-        &services,
-    );
+    let local = served("age1x", Some("near"), &services);
     let wrapped = wait(local.wrap_key(&KeyPart::copy_of(b"part"))).unwrap();
     assert_eq!(wrapped.0, "near:part\n");
 
-    let broken = ServedKey::new(
-        recipient("age1x"),
-        Some(Box::new(Fake("broken".into()))),
-        &services,
-    );
+    let broken = served("age1x", Some("broken"), &services);
     goes_both_ways(&broken);
 
-    let hopeless = ServedKey::new(
-        recipient("broken"),
-        Some(Box::new(Fake("broken".into()))),
-        &services,
-    );
+    let hopeless = served("broken", Some("broken"), &services);
     let error = wait(hopeless.wrap_key(&KeyPart::copy_of(b"part"))).unwrap_err();
     assert_eq!(error.reason, "no key service could do it");
     assert_eq!(error.tried[0], "local key service: it is broken");
@@ -222,7 +195,7 @@ fn the_local_service_comes_first_and_remote_ones_in_their_order() {
         .unwrap();
     assert_eq!(
         error.tried[0],
-        "local key service: it has no secret key for it"
+        "local key service: its private key is not here"
     );
     service.finish();
 }
@@ -230,15 +203,14 @@ fn the_local_service_comes_first_and_remote_ones_in_their_order() {
 #[test]
 fn without_remote_services_the_local_answers_are_unchanged() {
     let none = remotes(&[]);
-    let local = ServedKey::new(recipient("x"), Some(Box::new(Fake("broken".into()))), &none);
-    assert!(
-        wait(local.unwrap_key(&Wrapped("y:part".into())))
-            .unwrap()
-            .is_none()
-    );
+    let local = served("x", Some("broken"), &none);
+    let error = wait(local.unwrap_key(&Wrapped("y:part".into())))
+        .err()
+        .unwrap();
+    assert_eq!(error.reason, "its private key is not here");
     let error = wait(local.wrap_key(&KeyPart::copy_of(b"part"))).unwrap_err();
     assert_eq!(error.reason, "it is broken");
-    let nobody = ServedKey::new(recipient("x"), None, &none);
+    let nobody = served("x", None, &none);
     let error = wait(nobody.wrap_key(&KeyPart::copy_of(b"part"))).unwrap_err();
     assert_eq!(error.reason, "there is no key service to ask");
 }
@@ -248,11 +220,21 @@ fn consent_is_asked_until_the_answer_is_y_or_n() {
     let answers = vec![Some("what?"), Some(""), Some("y"), Some("n"), None];
     let person = Arc::new(Person(Mutex::new(answers)));
     let service = Running::start("tcp", "127.0.0.1:0", Some(person));
-    let key = ServedKey::new(recipient("age1x"), None, &remotes(&[&service.address]));
+    let key = served("age1x", None, &remotes(&[&service.address]));
     let wrap = || wait(key.wrap_key(&KeyPart::copy_of(b"part")));
     assert!(wrap().is_ok());
-    assert!(wrap().unwrap_err().tried[0].ends_with("Request rejected by user"));
-    assert!(wrap().unwrap_err().tried[0].ends_with("nobody could be asked for consent"));
+    assert!(
+        wrap()
+            .unwrap_err()
+            .reason
+            .ends_with("Request rejected by user")
+    );
+    assert!(
+        wrap()
+            .unwrap_err()
+            .reason
+            .ends_with("nobody could be asked for consent")
+    );
     let log = service.finish();
     assert!(
         log[1].ends_with("refused: Request rejected by user"),

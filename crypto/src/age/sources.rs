@@ -8,7 +8,7 @@
 //! - A place that fails does not stop the others. What came of each is told only if nothing opens.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::HashMap,
     ffi::OsStr,
     io,
@@ -320,6 +320,10 @@ pub(super) struct Search<'a> {
     identities: &'a Identities,
     recipient: &'a str,
     tried: RefCell<Vec<String>>,
+    /// Whether a place or an identity failed that may be the one.
+    failed: Cell<bool>,
+    /// Whether identities are tried, or only the report is wanted.
+    trying: bool,
 }
 
 impl<'a> Search<'a> {
@@ -328,7 +332,22 @@ impl<'a> Search<'a> {
             identities,
             recipient,
             tried: RefCell::default(),
+            failed: Cell::default(),
+            trying: true,
         }
+    }
+
+    /// A search that tries no identity: it only tells what is in each place.
+    pub(super) fn looking_only(identities: &'a Identities, recipient: &'a str) -> Self {
+        Self {
+            trying: false,
+            ..Self::new(identities, recipient)
+        }
+    }
+
+    /// What came of each place, if one failed that may hold what was looked for.
+    pub(super) fn into_failure(self) -> Option<Vec<String>> {
+        self.failed.get().then(|| self.tried.into_inner())
     }
 
     /// What came of each place, when nothing opened.
@@ -346,7 +365,9 @@ impl<'a> Search<'a> {
             }
             let found = self.identities.look(place, self.recipient);
             let mut failures = Vec::new();
-            if let Outcome::Identities(identities) = &found.outcome {
+            if self.trying
+                && let Outcome::Identities(identities) = &found.outcome
+            {
                 for identity in identities.iter().filter(|identity| !identity.may_ask()) {
                     match identity.unwrap(stanzas, helpers) {
                         Some(Ok(file_key)) => return Some(file_key),
@@ -358,7 +379,9 @@ impl<'a> Search<'a> {
             seen.push((place, found, failures));
         }
         for (_, found, failures) in &mut seen {
-            if let Outcome::Identities(identities) = &found.outcome {
+            if self.trying
+                && let Outcome::Identities(identities) = &found.outcome
+            {
                 for identity in identities.iter().filter(|identity| identity.may_ask()) {
                     match identity.unwrap(stanzas, helpers) {
                         Some(Ok(file_key)) => return Some(file_key),
@@ -368,6 +391,9 @@ impl<'a> Search<'a> {
                 }
             }
         }
+        self.failed.set(seen.iter().any(|(_, found, failures)| {
+            matches!(found.outcome, Outcome::Failed(_)) || !failures.is_empty()
+        }));
         self.tried.replace(
             seen.iter()
                 .map(|(place, found, failures)| report(*place, found, failures))

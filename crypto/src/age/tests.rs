@@ -29,8 +29,11 @@ fn key_of(recipient: &str, surroundings: Arc<Fake>, person: &Arc<Person>) -> Age
 }
 
 fn open(key: &AgeKey, enc: &str) -> Result<Vec<u8>, KeyError> {
-    let part = finish(key.unwrap_key(&Wrapped(enc.to_owned())))?;
-    Ok(part.expect("age never says not mine").expose().to_vec())
+    let wrapped = Wrapped(enc.to_owned());
+    match finish(key.unwrap_key(&wrapped))? {
+        Some(part) => Ok(part.expose().to_vec()),
+        None => Err(key.not_mine(&wrapped)),
+    }
 }
 
 fn wrap(key: &AgeKey) -> String {
@@ -293,6 +296,33 @@ fn d25_every_place_counts_and_they_are_told_in_their_order() {
 }
 
 #[test]
+fn what_no_identity_fits_is_not_mine_and_what_a_place_may_hold_has_failed() {
+    let wrapped = Wrapped(fixture!("x25519.age").to_owned());
+    let answer = |surroundings: Fake| {
+        let key = key("age1", surroundings.shared());
+        (finish(key.unwrap_key(&wrapped)), key.not_mine(&wrapped))
+    };
+    let other = generate();
+    let (none, report) = answer(Fake::with(&[("SOPS_AGE_KEY", other.identity.expose())]));
+    assert!(none.unwrap().is_none(), "every place could be read");
+    assert_eq!(report.reason, "no age identity opens it");
+    assert_eq!(
+        report.tried,
+        [
+            format!("SOPS_AGE_KEY ({}): not the one it is for", other.recipient),
+            "SOPS_AGE_KEY_FILE: not set".to_owned(),
+            "SOPS_AGE_KEY_CMD: not set".to_owned(),
+            format!("{CONFIG}: not there"),
+            "SSH keys: not looked at, they do not open X25519".to_owned(),
+        ]
+    );
+    let (failed, _) = answer(Fake::with(&[("SOPS_AGE_KEY_FILE", "/missing")]));
+    assert!(failed.is_err(), "the file may have held it");
+    let (failed, _) = answer(Fake::with(&[("SOPS_AGE_KEY", fixture!("locked.txt"))]));
+    assert!(failed.is_err(), "the locked file may have held it");
+}
+
+#[test]
 fn nothing_is_looked_at_before_it_is_needed_and_nothing_twice() {
     let surroundings = Fake::with(&[("SOPS_AGE_KEY_CMD", "show")])
         .command("show", Ok(""))
@@ -474,11 +504,6 @@ fn recipients_are_told_apart_by_their_beginnings() {
             valid.trim()
         );
     }
-    let list = format!("{x25519}, {hybrid} ");
-    let keys = AgeKey::parse_list(&list, &identities).unwrap();
-    assert_eq!([keys[0].identity(), keys[1].identity()], [x25519, hybrid]);
-    assert!(AgeKey::parse_list("", &identities).unwrap().is_empty());
-
     for (invalid, reason) in [
         ("", "it begins neither with age1 nor with ssh-"),
         ("AGE1QQQ", "it begins neither"),
@@ -503,13 +528,6 @@ fn recipients_are_told_apart_by_their_beginnings() {
     ] {
         let error = AgeKey::parse(invalid, &identities).err().unwrap();
         assert!(error.reason.contains(reason), "{invalid}: {}", error.reason);
-    }
-    for list in [
-        format!("{x25519},"),
-        format!(",{x25519}"),
-        format!("{x25519},,{hybrid}"),
-    ] {
-        assert!(AgeKey::parse_list(&list, &identities).is_err(), "{list}");
     }
 }
 

@@ -1,4 +1,5 @@
 use sealwright_crypto::data_key::{DataKey, KeyPart};
+use sealwright_crypto::key_kind::AGE;
 use sealwright_crypto::master_key::Wrapped;
 
 use super::*;
@@ -27,9 +28,7 @@ fn later() -> jiff::Timestamp {
 
 fn metadata(rule: Option<SelectionRule>) -> Metadata {
     let entry = KeyEntry {
-        key: KeyFields::Age {
-            recipient: "age1a".into(),
-        },
+        key: KeyFields::of(&AGE, "age1a"),
         created_at: None,
         enc: Wrapped(
             "-----BEGIN AGE ENCRYPTED FILE-----\nYQ==\n-----END AGE ENCRYPTED FILE-----\n".into(),

@@ -1,13 +1,16 @@
 use std::sync::Mutex;
 
 use futures::executor::block_on;
+use sealwright_crypto::key_kind::{AGE, AWS_KMS, PGP};
 use sealwright_crypto::master_key::KeyError;
 
 use super::*;
 
+mod waiting;
+
 /// A key that wraps by writing in hexadecimal, and may be told how to fail.
 struct Fake {
-    kind: Kind,
+    kind: &'static KeyKind,
     name: &'static str,
     answer: Answer,
     asked: Mutex<usize>,
@@ -21,7 +24,7 @@ enum Answer {
     Never,
 }
 
-fn fake(kind: Kind, name: &'static str, answer: Answer) -> Fake {
+fn fake(kind: &'static KeyKind, name: &'static str, answer: Answer) -> Fake {
     Fake {
         kind,
         name,
@@ -34,13 +37,24 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+fn unhex(wrapped: &Wrapped) -> Vec<u8> {
+    let digits = wrapped.0.as_bytes().chunks(2);
+    let bytes =
+        digits.map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap());
+    bytes.collect()
+}
+
 impl MasterKey for Fake {
-    fn kind(&self) -> Kind {
+    fn kind(&self) -> &'static KeyKind {
         self.kind
     }
 
     fn identity(&self) -> String {
         self.name.to_owned()
+    }
+
+    fn is_far(&self) -> bool {
+        self.kind == &AWS_KMS
     }
 
     fn wrap_key<'a>(&'a self, part: &'a KeyPart) -> Pending<'a, Result<Wrapped, KeyError>> {
@@ -60,10 +74,7 @@ impl MasterKey for Fake {
     ) -> Pending<'a, Result<Option<KeyPart>, KeyError>> {
         *self.asked.lock().unwrap() += 1;
         Box::pin(async move {
-            let digits = wrapped.0.as_bytes().chunks(2);
-            let part: Vec<u8> = digits
-                .map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap())
-                .collect();
+            let part = unhex(wrapped);
             match self.answer {
                 Answer::Opens => Ok(Some(KeyPart::from(part))),
                 Answer::NotMine => Ok(None),
@@ -107,8 +118,8 @@ fn order() -> Vec<String> {
 #[test]
 fn one_group_holds_the_whole_key() {
     let groups = [vec![
-        fake(Kind::Kms, "k", Answer::Opens),
-        fake(Kind::Age, "a", Answer::Opens),
+        fake(&AWS_KMS, "k", Answer::Opens),
+        fake(&AGE, "a", Answer::Opens),
     ]];
     let key = DataKey::generate();
     let wraps = block_on(wrap(&key, &holders(&groups), 1, &at_once)).unwrap();
@@ -134,12 +145,12 @@ fn one_group_holds_the_whole_key() {
 fn d23_enough_groups_are_enough() {
     let groups = [
         vec![
-            fake(Kind::Age, "a", Answer::NotMine),
-            fake(Kind::Pgp, "p", Answer::Opens),
+            fake(&AGE, "a", Answer::NotMine),
+            fake(&PGP, "p", Answer::Opens),
         ],
-        vec![fake(Kind::Age, "b", Answer::Fails)],
-        vec![fake(Kind::Age, "c", Answer::Opens)],
-        vec![fake(Kind::Age, "d", Answer::Opens)],
+        vec![fake(&AGE, "b", Answer::Fails)],
+        vec![fake(&AGE, "c", Answer::Opens)],
+        vec![fake(&AGE, "d", Answer::Opens)],
     ];
     let key = DataKey::generate();
     let plain: Vec<Vec<Fake>> = groups
@@ -166,7 +177,10 @@ fn d23_enough_groups_are_enough() {
     assert_eq!(
         outcomes,
         [
-            vec![Outcome::NotMine, Outcome::Opened],
+            vec![
+                Outcome::NotMine("its private key is not here".into()),
+                Outcome::Opened
+            ],
             vec![failed],
             vec![Outcome::Opened],
             vec![]
@@ -185,9 +199,9 @@ fn d23_enough_groups_are_enough() {
 #[test]
 fn all_failures_of_wrapping_are_told() {
     let groups = [vec![
-        fake(Kind::Age, "a", Answer::Fails),
-        fake(Kind::Age, "b", Answer::Opens),
-        fake(Kind::Kms, "c", Answer::Never),
+        fake(&AGE, "a", Answer::Fails),
+        fake(&AGE, "b", Answer::Opens),
+        fake(&AWS_KMS, "c", Answer::Never),
     ]];
     let error = block_on(wrap(&DataKey::generate(), &holders(&groups), 0, &at_once)).unwrap_err();
     assert_eq!(
@@ -205,7 +219,7 @@ fn thresholds_and_groups() {
     assert_eq!(threshold(3, 1), None);
     assert_eq!(threshold(3, 2), Some(2));
     assert_eq!(threshold(3, 4), None);
-    let groups = [vec![fake(Kind::Age, "a", Answer::Opens)], vec![]];
+    let groups = [vec![fake(&AGE, "a", Answer::Opens)], vec![]];
     let error = block_on(wrap(&DataKey::generate(), &holders(&groups), 2, &at_once)).unwrap_err();
     assert_eq!(error.to_string(), "key group 1 is empty");
 }
@@ -213,12 +227,12 @@ fn thresholds_and_groups() {
 #[test]
 fn unchanged_keys_keep_their_wraps() {
     let groups = [
-        vec![fake(Kind::Age, "a", Answer::Opens)],
-        vec![fake(Kind::Age, "b", Answer::Opens)],
+        vec![fake(&AGE, "a", Answer::Opens)],
+        vec![fake(&AGE, "b", Answer::Opens)],
     ];
     let wraps = block_on(wrap(&DataKey::generate(), &holders(&groups), 2, &at_once)).unwrap();
     let got = block_on(unwrap(&locks(&groups, &wraps), 2, &order(), &at_once)).unwrap();
-    let more = fake(Kind::Age, "c", Answer::Opens);
+    let more = fake(&AGE, "c", Answer::Opens);
     let mut wanted = holders(&groups);
     for (group, wraps) in wanted.iter_mut().zip(&wraps) {
         group[0].kept = Some(wraps[0].clone());

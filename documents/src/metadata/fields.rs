@@ -1,5 +1,6 @@
 //! Reading fields of a block with the conversions that the reference makes.
 
+use sealwright_crypto::key_kind;
 use sealwright_crypto::secret::SecretWriter;
 
 use super::{HINTS_FIELD, MetadataError, Timestamp};
@@ -185,23 +186,17 @@ impl<'a> Fields<'a> {
 /// The name that a field goes by, for one that is written in another case.
 pub(super) fn known_name(name: &str) -> Option<&'static str> {
     let fixed = [
-        "age",
-        "azure_kv",
-        "gcp_kms",
-        "hc_vault",
-        "hckms",
         "key_groups",
-        "kms",
         "lastmodified",
         "mac",
         "mac_only_encrypted",
-        "pgp",
         "shamir_threshold",
         "version",
         HINTS_FIELD,
     ];
     fixed
         .into_iter()
+        .chain(key_kind::ALL.map(|kind| kind.section))
         .chain(SelectionRule::FIELDS)
         .find(|known| known.eq_ignore_ascii_case(name))
 }

@@ -130,11 +130,11 @@ fn t48_keys_of_a_group_have_one_order() {
         ("kms", Data::List(vec![entry("arn", "a")])),
     ]);
     let metadata = Metadata::from_data(&data).unwrap();
-    let kinds: Vec<Kind> = metadata.groups[0]
+    let kinds: Vec<&KeyKind> = metadata.groups[0]
         .iter()
         .map(|entry| entry.key.kind())
         .collect();
-    assert_eq!(kinds, Kind::ALL);
+    assert_eq!(kinds, key_kind::ALL);
 }
 
 #[test]

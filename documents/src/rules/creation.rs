@@ -1,10 +1,9 @@
 //! Rules for new files.
 
-use sealwright_crypto::master_key::Kind;
+use sealwright_crypto::key_kind::{FlatForm, GroupForm, KeyFields, KeyKind, Shape};
 
 use super::reader::{Map, Reader};
 use super::{ConfigError, PathPattern};
-use crate::metadata::KeyFields;
 use crate::selection::SelectionRule;
 
 /// A rule for new files: which keys open them, and what in them is secret.
@@ -45,25 +44,15 @@ impl CreationRule {
     }
 }
 
-const FLAT_KEYS: [(&str, Kind); 6] = [
-    ("age", Kind::Age),
-    ("pgp", Kind::Pgp),
-    ("kms", Kind::Kms),
-    ("gcp_kms", Kind::GcpKms),
-    ("azure_keyvault", Kind::AzureKv),
-    ("hc_vault_transit_uri", Kind::HcVault),
-];
-
 pub(super) fn read(reader: &mut Reader<'_>, map: Map) -> Result<CreationRule, ConfigError> {
     let mut known = vec![
         "path_regex",
-        "aws_profile",
-        "hckms",
         "key_groups",
         "shamir_threshold",
         "mac_only_encrypted",
     ];
-    known.extend(FLAT_KEYS.map(|(name, _)| name));
+    known.extend(KeyKind::in_rule_order().map(|kind| kind.rule.flat));
+    known.extend(KeyKind::settings().filter_map(|(_, _, setting)| setting.in_rule));
     known.extend(SelectionRule::FIELDS);
     reader.check_names(&map, &known);
     let path_regex = PathPattern::new(
@@ -127,21 +116,20 @@ fn read_selection(reader: &Reader<'_>, map: &Map) -> Result<Selection, ConfigErr
 /// The keys that stand flat in a rule: one group.
 fn read_flat(reader: &Reader<'_>, map: &Map) -> Result<Vec<KeyFields>, ConfigError> {
     let mut keys = Vec::new();
-    let profile = reader.text(map, "aws_profile")?;
-    for (name, kind) in FLAT_KEYS {
-        for text in reader.comma_list(map, name)? {
+    for kind in KeyKind::in_rule_order() {
+        let name = kind.rule.flat;
+        let texts = match kind.rule.flat_form {
+            FlatForm::Texts => reader.comma_list(map, name)?,
+            FlatForm::List => split_by_commas(reader.texts(map, name)?),
+        };
+        for text in texts {
             let mut key = parse(map, name, kind, &text)?;
-            if let KeyFields::Kms { aws_profile, .. } = &mut key {
-                aws_profile.clone_from(&profile);
-            }
-            keys.push(key);
-        }
-        if name == "gcp_kms" {
-            for text in reader.texts(map, "hckms")? {
-                for part in text.split(',') {
-                    keys.push(parse(map, "hckms", Kind::HcKms, part)?);
+            for field in kind.fields {
+                if let Some(name) = field.setting.and_then(|setting| setting.in_rule) {
+                    key.set_text(field.name, reader.text(map, name)?);
                 }
             }
+            keys.push(key);
         }
     }
     Ok(keys)
@@ -153,16 +141,9 @@ fn read_group(
     keys: &mut Vec<KeyFields>,
     depth: usize,
 ) -> Result<(), ConfigError> {
-    let known = [
-        "merge",
-        "age",
-        "pgp",
-        "kms",
-        "gcp_kms",
-        "hckms",
-        "azure_keyvault",
-        "hc_vault",
-    ];
+    let kinds = KeyKind::in_rule_order();
+    let mut known = vec!["merge"];
+    known.extend(kinds.map(|kind| kind.rule.group));
     reader.check_names(map, &known);
     if depth > 16 {
         return Err(map.error("merge", "groups merge too deeply"));
@@ -181,71 +162,64 @@ fn read_group(
         }
     }
     merged.into_iter().for_each(&mut add);
-    for text in reader.texts(map, "age")? {
-        for part in text.split(',') {
-            add(parse(map, "age", Kind::Age, part)?);
+    for kind in kinds {
+        let name = kind.rule.group;
+        let texts = match kind.rule.group_form {
+            GroupForm::List => reader.texts(map, name)?,
+            GroupForm::Lists => split_by_commas(reader.texts(map, name)?),
+            GroupForm::Maps => {
+                for (node, path) in reader.list(map, name)?.unwrap_or_default() {
+                    if let Some(entry) = reader.map(node, &path)? {
+                        add(read_entry(reader, &entry, kind)?);
+                    }
+                }
+                continue;
+            }
+        };
+        for text in texts {
+            add(parse(map, name, kind, &text)?);
         }
-    }
-    for text in reader.texts(map, "pgp")? {
-        add(parse(map, "pgp", Kind::Pgp, &text)?);
-    }
-    for entry in maps(
-        reader,
-        map,
-        "kms",
-        &["arn", "role", "context", "aws_profile"],
-    )? {
-        let context = reader.map_at(&entry, "context")?;
-        let context = context.map(|context| reader.pairs(&context)).transpose()?;
-        add(KeyFields::Kms {
-            arn: reader.text(&entry, "arn")?,
-            role: reader.text(&entry, "role")?,
-            context: context.unwrap_or_default().into_iter().collect(),
-            aws_profile: reader.text(&entry, "aws_profile")?,
-        });
-    }
-    for entry in maps(reader, map, "gcp_kms", &["resource_id"])? {
-        let text = reader.text(&entry, "resource_id")?;
-        add(parse(&entry, "resource_id", Kind::GcpKms, &text)?);
-    }
-    for entry in maps(reader, map, "hckms", &["key_id"])? {
-        let text = reader.text(&entry, "key_id")?;
-        add(parse(&entry, "key_id", Kind::HcKms, &text)?);
-    }
-    for entry in maps(
-        reader,
-        map,
-        "azure_keyvault",
-        &["vaultUrl", "key", "version"],
-    )? {
-        add(KeyFields::AzureKv {
-            vault_url: reader.text(&entry, "vaultUrl")?,
-            name: reader.text(&entry, "key")?,
-            version: reader.text(&entry, "version")?,
-        });
-    }
-    for text in reader.texts(map, "hc_vault")? {
-        add(parse(map, "hc_vault", Kind::HcVault, &text)?);
     }
     Ok(())
 }
 
-fn maps(
+/// Reads a key that is written as a map. What has one field is read as flags have it.
+fn read_entry(
     reader: &mut Reader<'_>,
-    map: &Map,
-    name: &str,
-    known: &[&str],
-) -> Result<Vec<Map>, ConfigError> {
-    let mut out = Vec::new();
-    for (node, path) in reader.list(map, name)?.unwrap_or_default() {
-        if let Some(entry) = reader.map(node, &path)? {
-            reader.check_names(&entry, known);
-            out.push(entry);
+    entry: &Map,
+    kind: &'static KeyKind,
+) -> Result<KeyFields, ConfigError> {
+    let names: Vec<&str> = kind.fields.iter().map(|field| field.in_rule).collect();
+    reader.check_names(entry, &names);
+    if let [field] = kind.fields {
+        let text = reader.text(entry, field.in_rule)?;
+        return parse(entry, field.in_rule, kind, &text);
+    }
+    let mut key = KeyFields::new(kind);
+    for field in kind.fields {
+        match field.shape {
+            Shape::Text => key.set_text(field.name, reader.text(entry, field.in_rule)?),
+            Shape::Map => {
+                if let Some(pairs) = reader.map_at(entry, field.in_rule)? {
+                    key.set_map(field.name, reader.pairs(&pairs)?);
+                }
+            }
         }
     }
-    Ok(out)
+    Ok(key)
 }
 
-fn parse(map: &Map, name: &str, kind: Kind, text: &str) -> Result<KeyFields, ConfigError> {
-    KeyFields::parse(kind, text).map_err(|error| map.error(name, error.to_string()))
+fn split_by_commas(texts: Vec<String>) -> Vec<String> {
+    let parts = texts.iter().flat_map(|text| text.split(','));
+    parts.map(str::to_owned).collect()
+}
+
+fn parse(
+    map: &Map,
+    name: &str,
+    kind: &'static KeyKind,
+    text: &str,
+) -> Result<KeyFields, ConfigError> {
+    kind.parse(text)
+        .map_err(|error| map.error(name, error.to_string()))
 }

@@ -1,6 +1,7 @@
 //! What must hold for every document.
 
 use sealwright_crypto::data_key::{DataKey, KeyPart};
+use sealwright_crypto::key_kind::AGE;
 use sealwright_crypto::master_key::Wrapped;
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_documents::data::Data;
@@ -398,9 +399,7 @@ fn key() -> DataKey {
 fn metadata(rule: Option<SelectionRule>, mac_only: bool) -> Metadata {
     let armor = "-----BEGIN AGE ENCRYPTED FILE-----\nYQ==\n-----END AGE ENCRYPTED FILE-----\n";
     let entry = KeyEntry {
-        key: KeyFields::Age {
-            recipient: "age1a".into(),
-        },
+        key: KeyFields::of(&AGE, "age1a"),
         created_at: None,
         enc: Wrapped(armor.into()),
     };

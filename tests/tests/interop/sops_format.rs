@@ -16,6 +16,7 @@ use std::{
 use sealwright_crypto::{
     age::{self, AgeKey, Identities},
     data_key::DataKey,
+    key_kind::AGE,
     master_key::{Callbacks, MasterKey, Pending},
     secret::{SecretBytes, SecretText},
     surroundings::{Call, Outcome, Surroundings},
@@ -532,9 +533,7 @@ impl Desk {
             .zip(&self.recipients)
             .map(|(mut wraps, recipient)| {
                 vec![KeyEntry {
-                    key: KeyFields::Age {
-                        recipient: recipient.clone(),
-                    },
+                    key: KeyFields::of(&AGE, recipient),
                     created_at: None,
                     enc: wraps.remove(0),
                 }]

@@ -14,7 +14,7 @@ use std::{
 
 use sealwright_crypto::sealing::base64;
 use sealwright_template::{Context, Dialect, Options, Template};
-use sealwright_tests::harness::incumbents;
+use sealwright_tests::harness::{generated, incumbents};
 use serde_json::{Map, Value, json};
 
 use generator::Generator;
@@ -44,8 +44,7 @@ fn t45_written_templates_render_as_in_go() {
 
 #[test]
 fn t45_generated_templates_render_as_in_go() {
-    let seed = std::env::var("SEALWRIGHT_SEED").map_or(1, |text| text.parse().unwrap());
-    let count = std::env::var("SEALWRIGHT_CASES").map_or(4000, |text| text.parse().unwrap());
+    let (seed, count) = (generated::seed(1), generated::cases(4_000, 40_000));
     let mut generator = Generator::new(seed);
     let cases: Vec<String> = (0..count).map(|_| generator.template()).collect();
     let rendered = agree(&cases);

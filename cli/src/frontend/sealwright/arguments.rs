@@ -5,6 +5,7 @@
     reason = "brackets in help texts are no links"
 )]
 
+mod key_options;
 mod perform;
 
 use std::ffi::OsString;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use key_options::{Add, Group, KeyOptions, Remove, Use};
 pub(super) use perform::one_change;
 
 /// Keeps secrets safe from the editor to the pod.
@@ -105,7 +107,7 @@ pub(super) enum Verb {
         #[command(flatten)]
         files: Files,
         #[command(flatten)]
-        keys: KeyOptions,
+        keys: KeyOptions<Use>,
         #[command(flatten)]
         selection: SelectionOptions,
         #[command(flatten)]
@@ -147,7 +149,7 @@ pub(super) enum Verb {
         #[command(flatten)]
         acceptance: Acceptance,
         #[command(flatten)]
-        keys: KeyOptions,
+        keys: KeyOptions<Use>,
         #[command(flatten)]
         selection: SelectionOptions,
         /// Show the sops block in the editor too.
@@ -201,18 +203,10 @@ pub(super) enum Verb {
         /// Files and folders.
         #[arg(required = true)]
         paths: Vec<PathBuf>,
-        /// Add this age recipient (repeatable).
-        #[arg(long, value_name = "RECIPIENT")]
-        add_age: Vec<String>,
-        /// Remove this age recipient (repeatable).
-        #[arg(long, value_name = "RECIPIENT")]
-        rm_age: Vec<String>,
-        /// Add this OpenPGP key (repeatable).
-        #[arg(long, value_name = "FINGERPRINT")]
-        add_pgp: Vec<String>,
-        /// Remove this OpenPGP key (repeatable).
-        #[arg(long, value_name = "FINGERPRINT")]
-        rm_pgp: Vec<String>,
+        #[command(flatten)]
+        add: KeyOptions<Add>,
+        #[command(flatten)]
+        remove: KeyOptions<Remove>,
         #[command(flatten)]
         acceptance: Acceptance,
         #[command(flatten)]
@@ -322,12 +316,8 @@ pub(super) enum GroupVerb {
     Add {
         /// The file.
         file: PathBuf,
-        /// An age recipient (repeatable).
-        #[arg(long, value_name = "RECIPIENT")]
-        age: Vec<String>,
-        /// An OpenPGP key (repeatable).
-        #[arg(long, value_name = "FINGERPRINT")]
-        pgp: Vec<String>,
+        #[command(flatten)]
+        keys: KeyOptions<Group>,
         /// How many groups it then takes.
         #[arg(long, value_name = "N")]
         threshold: Option<u32>,
@@ -413,27 +403,6 @@ pub(super) struct Formats {
     /// The format of the output; by default what the name says.
     #[arg(long, value_name = "FORMAT", value_parser = ["yaml", "json", "dotenv", "ini", "binary"])]
     output_type: Option<String>,
-}
-
-/// Master keys for new files.
-#[derive(Debug, Args)]
-pub(super) struct KeyOptions {
-    /// An age recipient (repeatable).
-    #[arg(
-        long,
-        env = "SOPS_AGE_RECIPIENTS",
-        value_name = "RECIPIENT",
-        value_delimiter = ','
-    )]
-    age: Vec<String>,
-    /// An OpenPGP key (repeatable).
-    #[arg(
-        long,
-        env = "SOPS_PGP_FP",
-        value_name = "FINGERPRINT",
-        value_delimiter = ','
-    )]
-    pgp: Vec<String>,
 }
 
 /// Which values are secret in new files.

@@ -19,17 +19,6 @@ pub(super) struct Call<'a> {
     pub(super) operands: &'a [OsString],
 }
 
-/// The names of the flags that add or remove keys, without the prefix.
-const KEY_FLAGS: [&str; 7] = [
-    "kms",
-    "gcp-kms",
-    "hckms",
-    "azure-kv",
-    "hc-vault-transit",
-    "pgp",
-    "age",
-];
-
 impl Call<'_> {
     pub(super) fn encrypt(&self) -> Result<()> {
         self.refuse_in_place_without_file()?;
@@ -55,8 +44,6 @@ impl Call<'_> {
             name,
             from,
             keys: self.keys(),
-            aws_profile: self.values.some_text("aws-profile"),
-            encryption_context: self.values.some_text("encryption-context"),
             selection: self.selection(),
             threshold: self.threshold()?,
             mac_only_encrypted: self.root.on("mac-only-encrypted"),
@@ -120,7 +107,6 @@ impl Call<'_> {
             from,
             add: self.prefixed_keys("add-"),
             remove: self.prefixed_keys("rm-"),
-            encryption_context: self.values.some_text("encryption-context"),
             ignore_mac: self.values.on("ignore-mac"),
             recipients: Recipients::AsTheyAre,
             settings: self.settings_to_decrypt()?,
@@ -137,8 +123,6 @@ impl Call<'_> {
             name: self.name(&Input::File(file.clone()))?,
             file,
             keys: self.keys(),
-            aws_profile: self.values.some_text("aws-profile"),
-            encryption_context: self.values.some_text("encryption-context"),
             selection: self.selection(),
             threshold: self.threshold()?,
             mac_only_encrypted: self.root.on("mac-only-encrypted"),
@@ -292,17 +276,10 @@ impl Call<'_> {
         };
         command::GroupsAdd {
             file: self.group_file()?,
-            keys: KeyTexts {
-                kms: list("kms"),
-                gcp_kms: list("gcp-kms"),
-                hckms: list("hckms"),
-                azure_kv: list("azure-kv"),
-                hc_vault: list("hc-vault-transit"),
-                pgp: list("pgp"),
-                age: list("age"),
-            },
-            aws_profile: self.values.some_text("aws-profile"),
-            encryption_context: self.values.some_text("encryption-context"),
+            keys: KeyTexts::collect(
+                |kind| list(kind.flags.names[0]),
+                |flag| self.values.some_text(flag),
+            ),
             in_place: self.values.on("in-place"),
             threshold: self.threshold()?,
             recipients: Recipients::AsTheyAre,
@@ -334,7 +311,11 @@ impl Call<'_> {
 
     /// Some commands make no sense without a configuration, and say so before they miss a file.
     fn need_config(&self) -> Result<()> {
-        match command::config::find(self.world, &self.settings())? {
+        match self
+            .world
+            .configurations
+            .find(self.settings().config.as_deref())?
+        {
             Some(_) => Ok(()),
             None => Err(Error::generic("config file not found")),
         }
@@ -468,24 +449,19 @@ impl Call<'_> {
     }
 
     fn prefixed_keys(&self, prefix: &str) -> KeyTexts {
-        let text = |name: &str| self.values.some_text(&format!("{prefix}{name}"));
-        KeyTexts {
-            kms: text("kms"),
-            gcp_kms: text("gcp-kms"),
-            hckms: text("hckms"),
-            azure_kv: text("azure-kv"),
-            hc_vault: text("hc-vault-transit"),
-            pgp: text("pgp"),
-            age: text("age"),
-        }
+        KeyTexts::collect(
+            |kind| {
+                let flag = format!("{prefix}{}", kind.flags.names[0]);
+                self.values.some_text(&flag)
+            },
+            |flag| self.values.some_text(flag),
+        )
     }
 
     pub(super) fn changes_keys(&self) -> bool {
-        ["add-", "rm-"].iter().any(|prefix| {
-            KEY_FLAGS
-                .iter()
-                .any(|name| !self.values.text(&format!("{prefix}{name}")).is_empty())
-        })
+        ["add-", "rm-"]
+            .iter()
+            .any(|prefix| !self.prefixed_keys(prefix).is_empty())
     }
 
     fn selection(&self) -> SelectionTexts {

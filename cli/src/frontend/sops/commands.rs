@@ -9,9 +9,19 @@ pub(super) struct Command {
     /// What stands after the options in the usage line.
     pub(super) operands: &'static str,
     pub(super) summary: &'static str,
-    pub(super) flags: &'static [&'static Flag],
+    own_flags: &'static [&'static Flag],
+    /// The flags of master keys that it has, too.
+    key_flags: &'static [KeyFlags],
     pub(super) commands: &'static [Command],
     pub(super) examples: &'static [(&'static str, &'static str)],
+}
+
+impl Command {
+    /// Its flags, in the order of the help.
+    pub(super) fn flags(&self) -> impl Iterator<Item = &'static Flag> {
+        let keys = self.key_flags.iter().flat_map(|keys| keys.flags());
+        self.own_flags.iter().copied().chain(keys)
+    }
 }
 
 /// The program itself: its flags before a command, and all of the mode without a command.
@@ -19,39 +29,17 @@ pub(super) static ROOT: Command = Command {
     name: "sops",
     operands: "[file]",
     summary: "encrypted files for Git: edit, encrypt, decrypt and share them",
-    flags: &[
+    own_flags: &[
         &DECRYPT,
         &ENCRYPT,
         &ROTATE,
         &DISABLE_VERSION_CHECK,
         &CHECK_FOR_UPDATES,
-        &KMS,
-        &AWS_PROFILE,
-        &GCP_KMS,
-        &HCKMS,
-        &AZURE_KV,
-        &VAULT,
-        &PGP,
-        &AGE,
         &IN_PLACE,
         &EXTRACT,
         &INPUT_TYPE,
         &OUTPUT_TYPE,
         &SHOW_MASTER_KEYS,
-        &ADD_GCP_KMS,
-        &RM_GCP_KMS,
-        &ADD_HCKMS,
-        &RM_HCKMS,
-        &ADD_AZURE_KV,
-        &RM_AZURE_KV,
-        &ADD_KMS,
-        &RM_KMS,
-        &ADD_VAULT,
-        &RM_VAULT,
-        &ADD_AGE,
-        &RM_AGE,
-        &ADD_PGP,
-        &RM_PGP,
         &IGNORE_MAC,
         &MAC_ONLY_ENCRYPTED,
         &UNENCRYPTED_SUFFIX,
@@ -61,7 +49,6 @@ pub(super) static ROOT: Command = Command {
         &UNENCRYPTED_COMMENT_REGEX,
         &ENCRYPTED_COMMENT_REGEX,
         &CONFIG,
-        &ENCRYPTION_CONTEXT,
         &SET,
         &THRESHOLD,
         &INDENT,
@@ -74,6 +61,7 @@ pub(super) static ROOT: Command = Command {
         &HELP,
         &VERSION,
     ],
+    key_flags: &[KeyFlags::Use, KeyFlags::Settings, KeyFlags::Change],
     commands: &[
         COMPLETION,
         EXEC_ENV,
@@ -108,30 +96,22 @@ const ENCRYPT_COMMAND: Command = Command {
     name: "encrypt",
     operands: "[file]",
     summary: "encrypt a file, or standard input, and print the result",
-    flags: &[
+    own_flags: &[
         &IN_PLACE,
         &OUTPUT,
-        &KMS,
-        &AWS_PROFILE,
-        &GCP_KMS,
-        &HCKMS,
-        &AZURE_KV,
-        &VAULT,
-        &PGP,
-        &AGE,
         &INPUT_TYPE,
         &OUTPUT_TYPE,
         &UNENCRYPTED_SUFFIX,
         &ENCRYPTED_SUFFIX,
         &UNENCRYPTED_REGEX,
         &ENCRYPTED_REGEX,
-        &ENCRYPTION_CONTEXT,
         &THRESHOLD,
         &FILENAME_OVERRIDE,
         &LOCAL_SERVICE,
         &SERVICE,
         &HELP,
     ],
+    key_flags: &[KeyFlags::Use, KeyFlags::Settings],
     commands: &[],
     examples: &[
         (
@@ -149,7 +129,7 @@ const DECRYPT_COMMAND: Command = Command {
     name: "decrypt",
     operands: "[file]",
     summary: "decrypt a file, or standard input, and print the result",
-    flags: &[
+    own_flags: &[
         &IN_PLACE,
         &EXTRACT,
         &OUTPUT,
@@ -162,6 +142,7 @@ const DECRYPT_COMMAND: Command = Command {
         &SERVICE,
         &HELP,
     ],
+    key_flags: &[],
     commands: &[],
     examples: &[
         (
@@ -176,32 +157,18 @@ const ROTATE_COMMAND: Command = Command {
     name: "rotate",
     operands: "file",
     summary: "make a new data key, encrypt all values anew, add and remove master keys",
-    flags: &[
+    own_flags: &[
         &IN_PLACE,
         &OUTPUT,
         &INPUT_TYPE,
         &OUTPUT_TYPE,
-        &ENCRYPTION_CONTEXT,
-        &ADD_GCP_KMS,
-        &RM_GCP_KMS,
-        &ADD_HCKMS,
-        &RM_HCKMS,
-        &ADD_AZURE_KV,
-        &RM_AZURE_KV,
-        &ADD_KMS,
-        &RM_KMS,
-        &ADD_VAULT,
-        &RM_VAULT,
-        &ADD_AGE,
-        &RM_AGE,
-        &ADD_PGP,
-        &RM_PGP,
         &FILENAME_OVERRIDE,
         &DECRYPTION_ORDER,
         &LOCAL_SERVICE,
         &SERVICE,
         &HELP,
     ],
+    key_flags: &[KeyFlags::Change, KeyFlags::BoundSettings],
     commands: &[],
     examples: &[(
         "after somebody left",
@@ -213,22 +180,13 @@ const EDIT: Command = Command {
     name: "edit",
     operands: "file",
     summary: "decrypt a file into an editor and encrypt what comes back",
-    flags: &[
-        &KMS,
-        &AWS_PROFILE,
-        &GCP_KMS,
-        &HCKMS,
-        &AZURE_KV,
-        &VAULT,
-        &PGP,
-        &AGE,
+    own_flags: &[
         &INPUT_TYPE,
         &OUTPUT_TYPE,
         &UNENCRYPTED_SUFFIX,
         &ENCRYPTED_SUFFIX,
         &UNENCRYPTED_REGEX,
         &ENCRYPTED_REGEX,
-        &ENCRYPTION_CONTEXT,
         &THRESHOLD,
         &SHOW_MASTER_KEYS,
         &IGNORE_MAC,
@@ -237,6 +195,7 @@ const EDIT: Command = Command {
         &SERVICE,
         &HELP,
     ],
+    key_flags: &[KeyFlags::Use, KeyFlags::Settings],
     commands: &[],
     examples: &[(
         "with another editor",
@@ -248,7 +207,7 @@ const SET_COMMAND: Command = Command {
     name: "set",
     operands: "file index [value]",
     summary: "set one value of an encrypted file; the value is JSON",
-    flags: &[
+    own_flags: &[
         &INPUT_TYPE,
         &OUTPUT_TYPE,
         &VALUE_FILE,
@@ -261,6 +220,7 @@ const SET_COMMAND: Command = Command {
         &SERVICE,
         &HELP,
     ],
+    key_flags: &[],
     commands: &[],
     examples: &[
         (
@@ -278,7 +238,7 @@ const UNSET: Command = Command {
     name: "unset",
     operands: "file index",
     summary: "remove one value of an encrypted file",
-    flags: &[
+    own_flags: &[
         &INPUT_TYPE,
         &OUTPUT_TYPE,
         &THRESHOLD,
@@ -289,6 +249,7 @@ const UNSET: Command = Command {
         &SERVICE,
         &HELP,
     ],
+    key_flags: &[],
     commands: &[],
     examples: &[(
         "a list element",
@@ -300,7 +261,7 @@ const EXEC_ENV: Command = Command {
     name: "exec-env",
     operands: "[file to decrypt] [command to run]",
     summary: "run a command with the decrypted values in its environment",
-    flags: &[
+    own_flags: &[
         &BACKGROUND,
         &PRISTINE,
         &USER,
@@ -310,6 +271,7 @@ const EXEC_ENV: Command = Command {
         &SERVICE,
         &HELP,
     ],
+    key_flags: &[],
     commands: &[],
     examples: &[("a server", "sops exec-env app.env ./server")],
 };
@@ -318,7 +280,7 @@ const EXEC_FILE: Command = Command {
     name: "exec-file",
     operands: "[file to decrypt] [command to run]",
     summary: "run a command with the decrypted file as a named pipe or file; {} stands for its path",
-    flags: &[
+    own_flags: &[
         &BACKGROUND,
         &NO_FIFO,
         &USER,
@@ -330,6 +292,7 @@ const EXEC_FILE: Command = Command {
         &SERVICE,
         &HELP,
     ],
+    key_flags: &[],
     commands: &[],
     examples: &[(
         "a program that wants a file",
@@ -341,7 +304,7 @@ const PUBLISH: Command = Command {
     name: "publish",
     operands: "file",
     summary: "put a file or folder where the destination rules say",
-    flags: &[
+    own_flags: &[
         &YES,
         &OMIT_EXTENSIONS,
         &RECURSIVE,
@@ -351,6 +314,7 @@ const PUBLISH: Command = Command {
         &SERVICE,
         &HELP,
     ],
+    key_flags: &[],
     commands: &[],
     examples: &[],
 };
@@ -359,7 +323,8 @@ const KEYSERVICE: Command = Command {
     name: "keyservice",
     operands: "",
     summary: "lend this machine's keys to others over gRPC",
-    flags: &[&NETWORK, &ADDRESS, &PROMPT, &VERBOSE, &HELP],
+    own_flags: &[&NETWORK, &ADDRESS, &PROMPT, &VERBOSE, &HELP],
+    key_flags: &[],
     commands: &[],
     examples: &[(
         "on a socket",
@@ -371,7 +336,8 @@ const FILESTATUS: Command = Command {
     name: "filestatus",
     operands: "file",
     summary: "tell whether a file is encrypted, as JSON",
-    flags: &[&INPUT_TYPE, &LOCAL_SERVICE, &SERVICE, &HELP],
+    own_flags: &[&INPUT_TYPE, &LOCAL_SERVICE, &SERVICE, &HELP],
+    key_flags: &[],
     commands: &[],
     examples: &[],
 };
@@ -380,29 +346,22 @@ const GROUPS: Command = Command {
     name: "groups",
     operands: "",
     summary: "add and remove key groups of a file",
-    flags: &[&HELP],
+    own_flags: &[&HELP],
+    key_flags: &[],
     commands: &[
         Command {
             name: "add",
             operands: "",
             summary: "add a key group to a file",
-            flags: &[
+            own_flags: &[
                 &FILE,
-                &GROUP_PGP,
-                &GROUP_KMS,
-                &AWS_PROFILE,
-                &GROUP_GCP_KMS,
-                &GROUP_HCKMS,
-                &GROUP_AZURE_KV,
-                &GROUP_VAULT,
-                &GROUP_AGE,
                 &IN_PLACE,
                 &THRESHOLD,
-                &ENCRYPTION_CONTEXT,
                 &LOCAL_SERVICE,
                 &SERVICE,
                 &HELP,
             ],
+            key_flags: &[KeyFlags::Group, KeyFlags::Settings],
             commands: &[],
             examples: &[(
                 "a second group",
@@ -413,7 +372,7 @@ const GROUPS: Command = Command {
             name: "delete",
             operands: "[index]",
             summary: "remove a key group from a file; the first has index 0",
-            flags: &[
+            own_flags: &[
                 &FILE,
                 &IN_PLACE,
                 &THRESHOLD,
@@ -421,6 +380,7 @@ const GROUPS: Command = Command {
                 &SERVICE,
                 &HELP,
             ],
+            key_flags: &[],
             commands: &[],
             examples: &[(
                 "the second group",
@@ -435,7 +395,8 @@ const UPDATEKEYS: Command = Command {
     name: "updatekeys",
     operands: "file",
     summary: "give files the master keys that the configuration names for them",
-    flags: &[&YES, &INPUT_TYPE, &LOCAL_SERVICE, &SERVICE, &HELP],
+    own_flags: &[&YES, &INPUT_TYPE, &LOCAL_SERVICE, &SERVICE, &HELP],
+    key_flags: &[],
     commands: &[],
     examples: &[(
         "all at once, without questions",
@@ -447,13 +408,15 @@ const COMPLETION: Command = Command {
     name: "completion",
     operands: "",
     summary: "print a completion script for a shell",
-    flags: &[&HELP],
+    own_flags: &[&HELP],
+    key_flags: &[],
     commands: &[
         Command {
             name: "bash",
             operands: "",
             summary: "print a completion script for bash",
-            flags: &[&HELP],
+            own_flags: &[&HELP],
+            key_flags: &[],
             commands: &[],
             examples: &[],
         },
@@ -461,7 +424,8 @@ const COMPLETION: Command = Command {
             name: "zsh",
             operands: "",
             summary: "print a completion script for zsh",
-            flags: &[&HELP],
+            own_flags: &[&HELP],
+            key_flags: &[],
             commands: &[],
             examples: &[],
         },

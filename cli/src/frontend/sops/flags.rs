@@ -1,4 +1,9 @@
-//! Every flag of the `sops` front-end; [`commands`](super::commands) says which command has which.
+//! Every flag of the `sops` front-end; [`commands`](super::commands) says which command has which. Those of master keys
+//! are made from the table of key kinds.
+
+use std::sync::LazyLock;
+
+use sealwright_crypto::key_kind::{self, KeyKind};
 
 /// What a flag takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +50,84 @@ const fn with_variable(
         variable: Some(variable),
         help,
     }
+}
+
+/// What a command does with the keys that its flags name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeyFlags {
+    /// Encrypts a new file for them.
+    Use,
+    /// Adds them to a file or removes them.
+    Change,
+    /// Makes a group of them.
+    Group,
+    /// Takes the settings of their kinds.
+    Settings,
+    /// Takes those settings that are bound to what a key wraps.
+    BoundSettings,
+}
+
+impl KeyFlags {
+    /// The flags, in the order of the table.
+    pub(super) fn flags(self) -> &'static [Flag] {
+        static USE: LazyLock<Vec<Flag>> = LazyLock::new(|| of_kinds(KeyFlags::Use));
+        static CHANGE: LazyLock<Vec<Flag>> = LazyLock::new(|| of_kinds(KeyFlags::Change));
+        static GROUP: LazyLock<Vec<Flag>> = LazyLock::new(|| of_kinds(KeyFlags::Group));
+        static SETTINGS: LazyLock<Vec<Flag>> = LazyLock::new(|| of_settings(false));
+        static BOUND: LazyLock<Vec<Flag>> = LazyLock::new(|| of_settings(true));
+        match self {
+            Self::Settings => &SETTINGS,
+            Self::BoundSettings => &BOUND,
+            Self::Use => &USE,
+            Self::Change => &CHANGE,
+            Self::Group => &GROUP,
+        }
+    }
+}
+
+/// Makes the flags of all kinds. They live as long as the program, as the flags that are written out do.
+fn of_kinds(purpose: KeyFlags) -> Vec<Flag> {
+    let mut flags = Vec::new();
+    for kind in key_kind::ALL {
+        let key_kind::FlagNames {
+            names,
+            variable,
+            one,
+            many,
+            note,
+            ..
+        } = kind.flags;
+        let change = |prefix: &str, help: String| {
+            let name: &'static str = format!("{prefix}{}", names[0]).leak();
+            flag(Box::leak(Box::new([name])), TEXT, help.leak())
+        };
+        match purpose {
+            KeyFlags::Use => {
+                let help = format!("comma list of {many}{note}");
+                flags.push(with_variable(names, TEXT, variable, help.leak()));
+            }
+            KeyFlags::Change => {
+                flags.push(change("add-", format!("add these {many}")));
+                flags.push(change("rm-", format!("remove these {many}")));
+            }
+            KeyFlags::Group => {
+                let help = format!("{one} for the new group; may be repeated");
+                flags.push(flag(&names[..1], Takes::List, help.leak()));
+            }
+            KeyFlags::Settings | KeyFlags::BoundSettings => {}
+        }
+    }
+    flags
+}
+
+fn of_settings(bound_only: bool) -> Vec<Flag> {
+    let settings = KeyKind::settings().map(|(_, _, setting)| setting);
+    let wanted = settings.filter(|setting| setting.is_bound || !bound_only);
+    let flags = wanted.map(|setting| {
+        let name = Box::leak(Box::new([setting.flag]));
+        flag(name, TEXT, setting.help)
+    });
+    flags.collect()
 }
 
 const SWITCH: Takes = Takes::Bool(false);
@@ -99,49 +182,6 @@ pub(super) static DECRYPTION_ORDER: Flag = with_variable(
     "SOPS_DECRYPTION_ORDER",
     "comma list of kinds of keys to try first (default: age,pgp)",
 );
-pub(super) static KMS: Flag = with_variable(
-    &["kms", "k"],
-    TEXT,
-    "SOPS_KMS_ARN",
-    "comma list of AWS KMS key ARNs, each with +role-ARN if need be",
-);
-pub(super) static AWS_PROFILE: Flag = flag(&["aws-profile"], TEXT, "the AWS profile for KMS keys");
-pub(super) static GCP_KMS: Flag = with_variable(
-    &["gcp-kms"],
-    TEXT,
-    "SOPS_GCP_KMS_IDS",
-    "comma list of Google Cloud KMS resource ids",
-);
-pub(super) static HCKMS: Flag = with_variable(
-    &["hckms"],
-    TEXT,
-    "SOPS_HUAWEICLOUD_KMS_IDS",
-    "comma list of Huawei Cloud KMS key ids (region:uuid)",
-);
-pub(super) static AZURE_KV: Flag = with_variable(
-    &["azure-kv"],
-    TEXT,
-    "SOPS_AZURE_KEYVAULT_URLS",
-    "comma list of Azure Key Vault key URLs",
-);
-pub(super) static VAULT: Flag = with_variable(
-    &["hc-vault-transit"],
-    TEXT,
-    "SOPS_VAULT_URIS",
-    "comma list of Vault transit key URLs",
-);
-pub(super) static PGP: Flag = with_variable(
-    &["pgp", "p"],
-    TEXT,
-    "SOPS_PGP_FP",
-    "comma list of OpenPGP fingerprints",
-);
-pub(super) static AGE: Flag = with_variable(
-    &["age", "a"],
-    TEXT,
-    "SOPS_AGE_RECIPIENTS",
-    "comma list of age recipients",
-);
 pub(super) static UNENCRYPTED_SUFFIX: Flag = flag(
     &["unencrypted-suffix"],
     TEXT,
@@ -177,41 +217,10 @@ pub(super) static MAC_ONLY_ENCRYPTED: Flag = flag(
     SWITCH,
     "compute the MAC over encrypted values only",
 );
-pub(super) static ENCRYPTION_CONTEXT: Flag = flag(
-    &["encryption-context"],
-    TEXT,
-    "comma list of key:value pairs for KMS keys",
-);
 pub(super) static THRESHOLD: Flag = flag(
     &["shamir-secret-sharing-threshold"],
     Takes::Int,
     "how many key groups it takes to recover the data key",
-);
-pub(super) static ADD_AGE: Flag = flag(&["add-age"], TEXT, "add these age recipients");
-pub(super) static RM_AGE: Flag = flag(&["rm-age"], TEXT, "remove these age recipients");
-pub(super) static ADD_PGP: Flag = flag(&["add-pgp"], TEXT, "add these OpenPGP fingerprints");
-pub(super) static RM_PGP: Flag = flag(&["rm-pgp"], TEXT, "remove these OpenPGP fingerprints");
-pub(super) static ADD_KMS: Flag = flag(&["add-kms"], TEXT, "add these AWS KMS keys");
-pub(super) static RM_KMS: Flag = flag(&["rm-kms"], TEXT, "remove these AWS KMS keys");
-pub(super) static ADD_GCP_KMS: Flag =
-    flag(&["add-gcp-kms"], TEXT, "add these Google Cloud KMS keys");
-pub(super) static RM_GCP_KMS: Flag =
-    flag(&["rm-gcp-kms"], TEXT, "remove these Google Cloud KMS keys");
-pub(super) static ADD_HCKMS: Flag = flag(&["add-hckms"], TEXT, "add these Huawei Cloud KMS keys");
-pub(super) static RM_HCKMS: Flag = flag(&["rm-hckms"], TEXT, "remove these Huawei Cloud KMS keys");
-pub(super) static ADD_AZURE_KV: Flag =
-    flag(&["add-azure-kv"], TEXT, "add these Azure Key Vault keys");
-pub(super) static RM_AZURE_KV: Flag =
-    flag(&["rm-azure-kv"], TEXT, "remove these Azure Key Vault keys");
-pub(super) static ADD_VAULT: Flag = flag(
-    &["add-hc-vault-transit"],
-    TEXT,
-    "add these Vault transit keys",
-);
-pub(super) static RM_VAULT: Flag = flag(
-    &["rm-hc-vault-transit"],
-    TEXT,
-    "remove these Vault transit keys",
 );
 pub(super) static SHOW_MASTER_KEYS: Flag = flag(
     &["show-master-keys", "s"],
@@ -321,39 +330,4 @@ pub(super) static CHECK_FOR_UPDATES: Flag = flag(
     &["check-for-updates"],
     SWITCH,
     "with --version: look for a newer release",
-);
-pub(super) static GROUP_PGP: Flag = flag(
-    &["pgp"],
-    Takes::List,
-    "an OpenPGP fingerprint for the new group; may be repeated",
-);
-pub(super) static GROUP_KMS: Flag = flag(
-    &["kms"],
-    Takes::List,
-    "an AWS KMS ARN for the new group; may be repeated",
-);
-pub(super) static GROUP_GCP_KMS: Flag = flag(
-    &["gcp-kms"],
-    Takes::List,
-    "a Google Cloud KMS id for the new group; may be repeated",
-);
-pub(super) static GROUP_HCKMS: Flag = flag(
-    &["hckms"],
-    Takes::List,
-    "a Huawei Cloud KMS key id for the new group; may be repeated",
-);
-pub(super) static GROUP_AZURE_KV: Flag = flag(
-    &["azure-kv"],
-    Takes::List,
-    "an Azure Key Vault key URL for the new group; may be repeated",
-);
-pub(super) static GROUP_VAULT: Flag = flag(
-    &["hc-vault-transit"],
-    Takes::List,
-    "a Vault transit key URL for the new group; may be repeated",
-);
-pub(super) static GROUP_AGE: Flag = flag(
-    &["age"],
-    Takes::List,
-    "an age recipient for the new group; may be repeated",
 );

@@ -20,7 +20,7 @@ pub(super) fn of_program(name: &str) -> String {
     text.push_str("COMMANDS:\n");
     write_commands(&mut text, ROOT.commands);
     text.push('\n');
-    write_flags(&mut text, "GLOBAL OPTIONS", ROOT.flags);
+    write_flags(&mut text, "GLOBAL OPTIONS", ROOT.flags());
     write_examples(&mut text, &ROOT);
     text
 }
@@ -48,7 +48,7 @@ pub(super) fn of_command(path: &str, command: &Command) -> String {
         write_commands(&mut text, command.commands);
         text.push('\n');
     }
-    write_flags(&mut text, "OPTIONS", command.flags);
+    write_flags(&mut text, "OPTIONS", command.flags());
     write_examples(&mut text, command);
     text
 }
@@ -57,7 +57,7 @@ pub(super) fn of_command(path: &str, command: &Command) -> String {
 pub(super) fn completions(command: &Command, after: Option<&str>, with_summaries: bool) -> String {
     let mut text = String::new();
     if after.is_some_and(|word| word.starts_with('-')) {
-        for name in command.flags.iter().flat_map(|flag| flag.names) {
+        for name in command.flags().flat_map(|flag| flag.names) {
             let dashes = if name.len() == 1 { "-" } else { "--" };
             writeln!(text, "{dashes}{name}").expect("memory takes it");
         }
@@ -94,7 +94,8 @@ fn write_commands(text: &mut String, commands: &[Command]) {
     writeln!(text, "   {:width$}  {HELP_SUMMARY}", "help, h").expect("memory takes it");
 }
 
-fn write_flags(text: &mut String, title: &str, flags: &[&Flag]) {
+fn write_flags(text: &mut String, title: &str, flags: impl Iterator<Item = &'static Flag>) {
+    let flags: Vec<&Flag> = flags.collect();
     let forms: Vec<String> = flags.iter().map(|flag| forms(flag)).collect();
     let width = forms.iter().map(String::len).max().unwrap_or(0);
     writeln!(text, "{title}:").expect("memory takes it");

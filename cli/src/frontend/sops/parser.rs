@@ -147,7 +147,7 @@ fn is_flag(command: &Command, word: &OsStr) -> bool {
     }
     let body = strip_dashes(text);
     let name = body.split('=').next().unwrap_or(body);
-    command.flags.iter().any(|flag| flag.names.contains(&name))
+    command.flags().any(|flag| flag.names.contains(&name))
 }
 
 fn strip_dashes(word: &str) -> &str {
@@ -165,8 +165,8 @@ impl Values {
         command: &Command,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, UsageError> {
-        let mut entries = Vec::with_capacity(command.flags.len());
-        for &flag in command.flags {
+        let mut entries = Vec::new();
+        for flag in command.flags() {
             let from_variable = flag.variable.and_then(variable);
             let value = match (flag.takes, from_variable) {
                 (Takes::Bool(default), None) => Value::Bool(default),

@@ -1,6 +1,7 @@
 //! Traps of the format, each under its number in the contract.
 
 use sealwright_crypto::cipher::{Kind, ValueCipher};
+use sealwright_crypto::key_kind::{AZURE_KEY_VAULT, PGP};
 use sealwright_crypto::secret::SecretWriter;
 
 use super::*;
@@ -256,11 +257,7 @@ fn t19_the_block_is_quoted_as_the_reference_quotes_it() {
     let mut metadata = metadata(None);
     let time = "2020-01-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap();
     metadata.groups[0].push(KeyEntry {
-        key: KeyFields::AzureKv {
-            vault_url: "https://v.example".into(),
-            name: "n".into(),
-            version: "1".into(),
-        },
+        key: AZURE_KEY_VAULT.parse("https://v.example/keys/n/1").unwrap(),
         created_at: Some(crate::metadata::Timestamp::from(time)),
         enc: Wrapped("AA-_".into()),
     });
@@ -285,9 +282,7 @@ fn t20_the_last_line_break_of_a_wrap_is_kept_or_not() {
     let armor = metadata.groups[0][0].enc.0.clone();
     let time = "2020-01-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap();
     metadata.groups[0].push(KeyEntry {
-        key: KeyFields::Pgp {
-            fingerprint: "AB".into(),
-        },
+        key: KeyFields::of(&PGP, "AB"),
         created_at: Some(crate::metadata::Timestamp::from(time)),
         enc: Wrapped("-----BEGIN PGP MESSAGE-----\n\nx\n-----END PGP MESSAGE-----".into()),
     });
@@ -438,10 +433,7 @@ fn t39_new_keys_touch_neither_time_nor_mac() {
     let file = encrypted(&Yaml, "a: x\n", metadata(None));
     let was = parsed(&Yaml, &file);
     let mut now = was.metadata().clone();
-    let KeyFields::Age { recipient } = &mut now.groups[0][0].key else {
-        panic!("an age key was expected")
-    };
-    recipient.push('b');
+    now.groups[0][0].key.set_text("recipient", "age1ab");
     let out = write_metadata(&was, &now, Layout::default()).unwrap();
     let out = String::from_utf8(out.text.expose().to_vec()).unwrap();
     let changed = changed_lines(&file, &out);

@@ -2,7 +2,7 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -56,9 +56,7 @@ impl Service {
     /// Ends it by SIGTERM and gives its log.
     fn stop(mut self) -> String {
         let id = self.child.id().to_string();
-        let killed = std::process::Command::new("kill")
-            .args(["-TERM", &id])
-            .status();
+        let killed = Command::new("kill").args(["-TERM", &id]).status();
         assert!(killed.unwrap().success());
         let mut pipe = self.child.stderr.take().unwrap();
         let mut log = String::new();
@@ -118,6 +116,30 @@ fn s10_s18_s19_both_sides_over_unix_and_tcp() {
             drop(service);
         }
     }
+}
+
+/// A service has a minute for its answer, as the person at its end may be asked. Long before that, the next one is asked.
+#[test]
+fn a_service_that_hangs_does_not_hold_up_the_next() {
+    let desk = Desk::with_rule();
+    desk.theirs_encrypts("a.yaml", "a: 1\n", &[]);
+    // Connections are taken by the system, and no one ever reads from them.
+    let hanging = TcpListener::bind("127.0.0.1:0").unwrap();
+    let hanging_uri = format!("tcp://{}", hanging.local_addr().unwrap());
+    let service = Service::start(&desk, Whose::Ours, "unix");
+    let mut command = Command::new("timeout");
+    desk.furnish(&mut command);
+    command
+        .arg("30")
+        .arg(desk.program(Whose::Ours))
+        .args(["decrypt", "--enable-local-keyservice=false"])
+        .args(["--keyservice", &hanging_uri])
+        .args(["--keyservice", &service.uri])
+        .arg("a.yaml");
+    assert_eq!(run(&mut command, b"").good(), "a: 1\n");
+    // The first one was asked, and was still being waited for.
+    hanging.set_nonblocking(true).unwrap();
+    hanging.accept().expect("the first service was asked");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, process::Command};
 
 use sealwright_crypto::data_key::{DataKey, KeyPart};
+use sealwright_crypto::key_kind::AGE;
 use sealwright_crypto::master_key::Wrapped;
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_documents::envelope::{Document, Encrypted, decrypt, encrypt};
@@ -158,9 +159,7 @@ fn round_trip(text: &str) -> Result<Vec<u8>, String> {
         .map_err(|error| without_place(&error.reason))?;
     let key = DataKey::from_part(&KeyPart::from((0..32).collect::<Vec<u8>>())).unwrap();
     let entry = KeyEntry {
-        key: KeyFields::Age {
-            recipient: "age1a".into(),
-        },
+        key: KeyFields::of(&AGE, "age1a"),
         created_at: None,
         enc: Wrapped("x".into()),
     };

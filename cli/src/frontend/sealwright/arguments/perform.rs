@@ -5,15 +5,14 @@ use std::path::{Path, PathBuf};
 
 use crate::command::batch::{Batch, Outcome, Report};
 use crate::command::{
-    self, Input, KeyTexts, Output, Recipients, SelectionTexts, Settings, absolute, is_encrypted,
-    is_plain, parse_tree_path,
+    self, Input, Output, Recipients, SelectionTexts, Settings, absolute, is_encrypted, is_plain,
+    parse_tree_path,
 };
 use crate::error::{Error, Kind, Result};
 use crate::world::World;
 
 use super::{
-    Acceptance, Caution, ConfigVerb, Everywhere, Files, Formats, GroupVerb, KeyOptions,
-    SelectionOptions, Verb,
+    Acceptance, Caution, ConfigVerb, Everywhere, Files, Formats, GroupVerb, SelectionOptions, Verb,
 };
 
 impl Verb {
@@ -53,8 +52,6 @@ impl Verb {
                         to,
                         name,
                         keys: keys.texts(),
-                        aws_profile: None,
-                        encryption_context: None,
                         selection: selection.texts(),
                         threshold: 0,
                         mac_only_encrypted: false,
@@ -119,8 +116,6 @@ impl Verb {
                     name: file.clone(),
                     file,
                     keys: keys.texts(),
-                    aws_profile: None,
-                    encryption_context: None,
                     selection: selection.texts(),
                     threshold: 0,
                     mac_only_encrypted: false,
@@ -185,24 +180,19 @@ impl Verb {
             }
             Verb::Rotate {
                 paths,
-                add_age,
-                rm_age,
-                add_pgp,
-                rm_pgp,
+                add,
+                remove,
                 acceptance,
                 caution,
             } => {
-                let add = texts(&add_age, &add_pgp);
-                let remove = texts(&rm_age, &rm_pgp);
                 let is_done = |file: &Path| is_plain(file, &settings(None));
                 caution.each(world, json, "rotated", &paths, &is_done, &|path| {
                     let rotate = command::Rotate {
                         from: Input::File(path.to_owned()),
                         to: Output::InPlace,
                         name: path.to_owned(),
-                        add: add.clone(),
-                        remove: remove.clone(),
-                        encryption_context: None,
+                        add: add.texts(),
+                        remove: remove.texts(),
                         ignore_mac: false,
                         recipients: acceptance.recipients(),
                         settings: settings(None),
@@ -219,15 +209,12 @@ impl Verb {
             Verb::Groups { verb } => match verb {
                 GroupVerb::Add {
                     file,
-                    age,
-                    pgp,
+                    keys,
                     threshold,
                     acceptance,
                 } => command::GroupsAdd {
                     file: absolute(&file)?,
-                    keys: texts(&age, &pgp),
-                    aws_profile: None,
-                    encryption_context: None,
+                    keys: keys.texts(),
                     in_place: true,
                     threshold: threshold.unwrap_or(0),
                     recipients: acceptance.recipients(),
@@ -418,29 +405,6 @@ impl Acceptance {
             true => Recipients::AsTheyAre,
             false => Recipients::AsTheRuleSays,
         }
-    }
-}
-
-impl KeyOptions {
-    fn texts(&self) -> KeyTexts {
-        texts(&self.age, &self.pgp)
-    }
-}
-
-fn texts(age: &[String], pgp: &[String]) -> KeyTexts {
-    // An unset variable of a shell is an empty text, and no key.
-    let join = |list: &[String]| {
-        let given: Vec<&str> = list
-            .iter()
-            .map(|text| text.trim())
-            .filter(|text| !text.is_empty())
-            .collect();
-        (!given.is_empty()).then(|| given.join(","))
-    };
-    KeyTexts {
-        age: join(age),
-        pgp: join(pgp),
-        ..KeyTexts::default()
     }
 }
 

@@ -135,7 +135,7 @@ fn s175_a_configuration_that_makes_no_sense_stops_every_command() {
     }
 }
 
-/// A variable whose name PostgreSQL does not know, as a password with a space and no quotes makes one.
+/// A setting whose name is not known, as a password with a space and no quotes makes one.
 #[test]
 fn half_a_password_is_not_shown_by_what_the_server_says() {
     let machine = Audited::new();

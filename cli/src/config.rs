@@ -1,0 +1,300 @@
+//! The configuration of a run: found, read and checked once, and asked for the rule of a file.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use sealwright_crypto::key_kind::KeyFields;
+use sealwright_documents::format::{Format, by_name};
+use sealwright_documents::rules::{
+    Config as Rules, ConfigError, CreationRule, Found, relative_path,
+};
+use sealwright_documents::selection::SelectionRule;
+
+use crate::absolute::absolute;
+use crate::error::{Error, Result};
+use crate::file;
+use crate::key_texts::KeySettings;
+use crate::terminal::Terminal;
+
+/// The configurations that commands of this run go by, each read once.
+pub(crate) struct Configurations {
+    terminal: Arc<Terminal>,
+    warns: bool,
+    found: OnceLock<std::result::Result<Option<PathBuf>, String>>,
+    /// By the path that was named; `None` for the one that is found.
+    loaded: Mutex<HashMap<Option<PathBuf>, Loaded>>,
+}
+
+type Loaded = std::result::Result<Option<Arc<Config>>, String>;
+
+impl Configurations {
+    /// Nothing is looked for before the first need. `warns` says whether what is odd in a configuration is shown.
+    pub(crate) fn new(terminal: &Arc<Terminal>, warns: bool) -> Self {
+        Self {
+            terminal: Arc::clone(terminal),
+            warns,
+            found: OnceLock::new(),
+            loaded: Mutex::default(),
+        }
+    }
+
+    /// The configuration that was named, or else the one that is found; a malformed one fails every command (S78).
+    pub(crate) fn of(&self, named: Option<&Path>) -> Result<Option<Arc<Config>>> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = loaded
+            .entry(named.map(Path::to_owned))
+            .or_insert_with(|| self.load(named).map_err(|error| error.message()));
+        known.clone().map_err(Error::generic)
+    }
+
+    /// Where the configuration is: as named, or `.sops.yaml` in the working folder or the nearest one above (S146). It is
+    /// looked for once.
+    pub(crate) fn find(&self, named: Option<&Path>) -> Result<Option<PathBuf>> {
+        match named {
+            Some(path) => Ok(Some(path.to_owned())),
+            None => self
+                .found
+                .get_or_init(|| self.look().map_err(|error| error.message()))
+                .clone()
+                .map_err(Error::generic),
+        }
+    }
+
+    fn look(&self) -> Result<Option<PathBuf>> {
+        let here = std::env::current_dir()
+            .map_err(|error| Error::generic("the working folder is not there").because(error))?;
+        for folder in here.ancestors().take(100) {
+            let path = folder.join(".sops.yaml");
+            if path.exists() {
+                return Ok(Some(path));
+            }
+            let other = folder.join(".sops.yml");
+            if other.exists() {
+                self.warn(&format!(
+                    "ignoring {}: the configuration file is called .sops.yaml",
+                    other.display()
+                ));
+            }
+        }
+        Ok(None)
+    }
+
+    fn load(&self, named: Option<&Path>) -> Result<Option<Arc<Config>>> {
+        let Some(path) = self.find(named)? else {
+            return Ok(None);
+        };
+        let config = Config::read(&path)?;
+        for warning in &config.rules.warnings {
+            self.warn(&format!(
+                "{}, line {}: {}: {}",
+                path.display(),
+                warning.line,
+                warning.path,
+                warning.text
+            ));
+        }
+        Ok(Some(Arc::new(config)))
+    }
+
+    fn warn(&self, message: &str) {
+        if self.warns {
+            self.terminal.warn(message);
+        }
+    }
+}
+
+/// A configuration and where it lies.
+#[derive(Debug)]
+pub(crate) struct Config {
+    path: PathBuf,
+    rules: Rules,
+}
+
+impl Config {
+    /// Reads a configuration; one that says nothing has no rules (S147).
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let failed = |reason: String| {
+            Error::generic(format!(
+                "error loading config: {}: {reason}",
+                path.display()
+            ))
+        };
+        let original = file::read(path).map_err(|error| failed(error.to_string()))?;
+        let mut bytes = original.into_bytes();
+        if is_blank(bytes.expose()) {
+            bytes = b"{}\n".to_vec().into();
+        }
+        let yaml = by_name("yaml").expect("YAML is in the list of formats");
+        let tree = yaml
+            .parse(bytes)
+            .map_err(|error| failed(error.to_string()))?;
+        Ok(Self {
+            path: absolute(path)?,
+            rules: Rules::read(&tree).map_err(|error| failed(error.to_string()))?,
+        })
+    }
+
+    /// Where it lies.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it says.
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Columns per level in a format, where it says so.
+    pub(crate) fn indent(&self, format: &dyn Format) -> Option<i32> {
+        match format.name() {
+            "yaml" => self.rules.yaml.indent,
+            "json" => self.rules.json.indent,
+            "binary" => self.rules.json_binary.indent,
+            _ => None,
+        }
+    }
+
+    /// The text that patterns are searched in.
+    pub(crate) fn matched_text(&self, name: &Path) -> String {
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        relative_path(&name.to_string_lossy(), &folder.to_string_lossy()).to_owned()
+    }
+
+    /// The rule of a file; `None` when there are no rules at all, an error when there are and none matches (S149, S151).
+    pub(crate) fn rule_for(&self, name: &Path, given: &KeySettings) -> Result<Option<Rule>> {
+        let failed = |error: &dyn std::fmt::Display| {
+            Error::generic(format!(
+                "error loading config: {}: {error}",
+                self.path.display()
+            ))
+        };
+        let text = self.matched_text(name);
+        match self
+            .rules
+            .creation_rule(&text)
+            .map_err(|error| failed(&error))?
+        {
+            Found::NoRules => Ok(None),
+            Found::NoMatch => Err(failed(&"no matching creation rules found")
+                .hint(format!("no path_regex is found in {text:?}"))),
+            Found::Rule(_, rule) => {
+                let rule = Rule::of(rule, given).map_err(|error| failed(&error))?;
+                for key in rule.groups.iter().flatten() {
+                    key.check_named().map_err(|error| failed(&error))?;
+                }
+                Ok(Some(rule))
+            }
+        }
+    }
+
+    /// The rule that matches a file, and its line; `None` when none does, or there are none.
+    pub(crate) fn matching_rule(&self, name: &Path) -> Result<Option<(usize, Rule)>> {
+        let failed = |error: ConfigError| {
+            Error::generic(format!(
+                "error loading config: {}: {error}",
+                self.path.display()
+            ))
+        };
+        let text = self.matched_text(name);
+        match self.rules.creation_rule(&text).map_err(failed)? {
+            Found::NoRules | Found::NoMatch => Ok(None),
+            Found::Rule(_, rule) => {
+                let line = rule.line;
+                let rule = Rule::of(rule, &KeySettings::default()).map_err(failed)?;
+                Ok(Some((line, rule)))
+            }
+        }
+    }
+}
+
+/// Returns true if there is nothing but blanks and comments.
+fn is_blank(text: &[u8]) -> bool {
+    text.split(|byte| *byte == b'\n').all(|line| {
+        let line = line.trim_ascii();
+        line.is_empty() || line.starts_with(b"#")
+    })
+}
+
+/// What the creation rules say about one file.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) groups: Vec<Vec<KeyFields>>,
+    pub(crate) threshold: u32,
+    pub(crate) mac_only_encrypted: bool,
+    pub(crate) selection: Option<SelectionRule>,
+}
+
+impl Rule {
+    /// What a rule says, with the settings that flags give for its keys.
+    pub(crate) fn of(
+        rule: &CreationRule,
+        given: &KeySettings,
+    ) -> std::result::Result<Self, ConfigError> {
+        let mut groups = rule.groups()?.to_vec();
+        for key in groups.iter_mut().flatten() {
+            given.complete_key_of_rule(key);
+        }
+        Ok(Self {
+            groups,
+            threshold: rule.shamir_threshold,
+            mac_only_encrypted: rule.mac_only_encrypted,
+            selection: rule.selection()?.cloned(),
+        })
+    }
+
+    /// What a selection field says, when the rule has it.
+    pub(crate) fn selection_of(&self, field: &str) -> Option<SelectionRule> {
+        self.selection
+            .clone()
+            .filter(|selection| selection.field() == field)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terminal::Voice;
+
+    fn write(path: &Path, text: &str) {
+        let mut file = std::fs::File::create(path).unwrap();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn a_configuration_is_read_once_in_a_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.yaml");
+        write(&path, "creation_rules: [{ pgp: AB }]\n");
+        let configurations = Configurations::new(&Arc::new(Terminal::new(Voice::Own)), true);
+        let first = configurations.of(Some(&path)).unwrap().unwrap();
+        write(&path, "creation_rules: 5\n");
+        let again = configurations.of(Some(&path)).unwrap().unwrap();
+        assert!(Arc::ptr_eq(&first, &again));
+
+        let bad = folder.path().join("bad.yaml");
+        write(&bad, "creation_rules: 5\n");
+        let error = configurations.of(Some(&bad)).unwrap_err();
+        std::fs::remove_file(&bad).unwrap();
+        let same = configurations.of(Some(&bad)).unwrap_err();
+        assert_eq!(error.message(), same.message());
+    }
+
+    #[test]
+    fn a_rule_checks_its_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".sops.yaml");
+        write(
+            &path,
+            "creation_rules:\n  - path_regex: a\n    pgp: AB\n  - path_regex: b\n    age: age1x\n",
+        );
+        let config = Config::read(&path).unwrap();
+        let rule = |name: &str| {
+            let name = folder.path().join(name);
+            config.rule_for(&name, &KeySettings::default())
+        };
+        assert_eq!(rule("a").unwrap().unwrap().groups[0][0].identity(), "AB");
+        assert!(rule("b").unwrap_err().message().contains("\"age1x\""));
+        assert!(rule("c").unwrap_err().hints[0].contains("\"c\""));
+    }
+}

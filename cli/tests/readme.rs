@@ -1,0 +1,124 @@
+//! The tour of README.md does what it shows.
+//!
+//! Each ```` ```console ```` block of the tour is a session: a line that begins with `$ ` is a command, lines that begin
+//! with `> ` continue it, and what follows is what it prints. `…` stands for what differs from run to run; a line that is
+//! nothing else stands for any number of lines. Commands run in an empty home, one after the other in one folder.
+
+use std::path::Path;
+use std::process::Command;
+
+struct Step {
+    line: usize,
+    command: String,
+    prints: Vec<String>,
+}
+
+/// The commands of the README's tour.
+fn tour(readme: &str) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    let mut inside = false;
+    for (at, line) in readme.lines().enumerate() {
+        match line {
+            "```console" => inside = true,
+            "```" => inside = false,
+            _ if !inside => {}
+            _ => {
+                if let Some(command) = line.strip_prefix("$ ") {
+                    steps.push(Step {
+                        line: at + 1,
+                        command: command.to_owned(),
+                        prints: Vec::new(),
+                    });
+                    continue;
+                }
+                let step = steps.last_mut().expect("a session begins with a command");
+                match line.strip_prefix("> ").filter(|_| step.prints.is_empty()) {
+                    Some(more) => step.command.push_str(&format!("\n{more}")),
+                    None => step.prints.push(line.to_owned()),
+                }
+            }
+        }
+    }
+    steps
+}
+
+/// Returns true if a line has the pieces of `pattern`, in their order.
+fn fits(pattern: &str, line: &str) -> bool {
+    let pieces: Vec<&str> = pattern.split('…').collect();
+    let [first, .., last] = &pieces[..] else {
+        return pattern == line;
+    };
+    let Some(mut rest) = line.strip_prefix(first) else {
+        return false;
+    };
+    for piece in &pieces[1..pieces.len() - 1] {
+        let Some(at) = rest.find(piece) else {
+            return false;
+        };
+        rest = &rest[at + piece.len()..];
+    }
+    rest.ends_with(last)
+}
+
+fn all_fit(patterns: &[String], lines: &[&str]) -> bool {
+    match (patterns, lines) {
+        ([], lines) => lines.is_empty(),
+        ([any, rest @ ..], lines) if any.trim() == "…" => {
+            (0..=lines.len()).any(|skipped| all_fit(rest, &lines[skipped..]))
+        }
+        (_, []) => false,
+        ([pattern, patterns @ ..], [line, lines @ ..]) => {
+            fits(pattern, line) && all_fit(patterns, lines)
+        }
+    }
+}
+
+#[test]
+fn the_tour_does_what_it_shows() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let steps = tour(&readme);
+    assert!(steps.len() > 8, "the tour is there");
+
+    let home = tempfile::tempdir().unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_sealwright"));
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", program.parent().unwrap().display());
+    for Step {
+        line,
+        command,
+        prints,
+    } in steps
+    {
+        let output = Command::new("sh")
+            .args(["-c", &format!("exec 2>&1\n{command}")])
+            .current_dir(home.path())
+            .env_clear()
+            .env("PATH", &path)
+            .env("HOME", home.path())
+            .output()
+            .unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let lines: Vec<&str> = printed.lines().collect();
+        assert!(
+            output.status.success() && all_fit(&prints, &lines),
+            "README.md, line {line}: $ {command}\nprinted:\n{printed}\nand not:\n{}",
+            prints.join("\n")
+        );
+    }
+}
+
+#[test]
+fn patterns_of_the_tour() {
+    assert!(fits("age1…", "age1qqq"));
+    assert!(fits(
+        "  a: ENC[…,type:str]",
+        "  a: ENC[AES256_GCM,data:x,type:str]"
+    ));
+    assert!(!fits("a … b", "a c"));
+    assert!(!fits("identical", "identical "));
+    let patterns = ["a", "…", "z"].map(str::to_owned);
+    assert!(all_fit(&patterns, &["a", "z"]));
+    assert!(all_fit(&patterns, &["a", "b", "c", "z"]));
+    assert!(!all_fit(&patterns, &["a", "b"]));
+}

@@ -20,7 +20,6 @@ use crate::terminal::Terminal;
 /// The configurations that commands of this run go by, each read once.
 pub(crate) struct Configurations {
     terminal: Arc<Terminal>,
-    warns: bool,
     found: OnceLock<std::result::Result<Option<PathBuf>, String>>,
     /// By the path that was named; `None` for the one that is found.
     loaded: Mutex<HashMap<Option<PathBuf>, Loaded>>,
@@ -29,11 +28,10 @@ pub(crate) struct Configurations {
 type Loaded = std::result::Result<Option<Arc<Config>>, String>;
 
 impl Configurations {
-    /// Nothing is looked for before the first need. `warns` says whether what is odd in a configuration is shown.
-    pub(crate) fn new(terminal: &Arc<Terminal>, warns: bool) -> Self {
+    /// Nothing is looked for before the first need.
+    pub(crate) fn new(terminal: &Arc<Terminal>) -> Self {
         Self {
             terminal: Arc::clone(terminal),
-            warns,
             found: OnceLock::new(),
             loaded: Mutex::default(),
         }
@@ -71,7 +69,7 @@ impl Configurations {
             }
             let other = folder.join(".sops.yml");
             if other.exists() {
-                self.warn(&format!(
+                self.terminal.advise(&format!(
                     "ignoring {}: the configuration file is called .sops.yaml",
                     other.display()
                 ));
@@ -86,7 +84,7 @@ impl Configurations {
         };
         let config = Config::read(&path)?;
         for warning in &config.rules.warnings {
-            self.warn(&format!(
+            self.terminal.advise(&format!(
                 "{}, line {}: {}: {}",
                 path.display(),
                 warning.line,
@@ -95,12 +93,6 @@ impl Configurations {
             ));
         }
         Ok(Some(Arc::new(config)))
-    }
-
-    fn warn(&self, message: &str) {
-        if self.warns {
-            self.terminal.warn(message);
-        }
     }
 }
 
@@ -266,7 +258,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.yaml");
         write(&path, "creation_rules: [{ pgp: AB }]\n");
-        let configurations = Configurations::new(&Arc::new(Terminal::new(Voice::Own)), true);
+        let configurations = Configurations::new(&Arc::new(Terminal::new(Voice::Own)));
         let first = configurations.of(Some(&path)).unwrap().unwrap();
         write(&path, "creation_rules: 5\n");
         let again = configurations.of(Some(&path)).unwrap().unwrap();

@@ -161,7 +161,9 @@ mod tests {
 
     #[test]
     fn d16_a_key_of_a_rule_takes_the_context_when_it_has_none_and_never_the_profile() {
-        let settings = texts("arn:a", "x:1").settings(&Terminal::new(Voice::Own)).unwrap();
+        let settings = texts("arn:a", "x:1")
+            .settings(&Terminal::new(Voice::Own))
+            .unwrap();
         let mut without = AWS_KMS.parse("arn:a").unwrap();
         let mut with = without.clone();
         with.set_map("context", [("own", "one")]);

@@ -28,11 +28,11 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// The world of this process. `warns_of_configuration` says whether what is odd in a configuration is shown.
-    pub(crate) fn new(terminal: Arc<Terminal>, warns_of_configuration: bool) -> Self {
+    /// The world of this process.
+    pub(crate) fn new(terminal: Arc<Terminal>) -> Self {
         let network = Network::default();
         Self {
-            configurations: Configurations::new(&terminal, warns_of_configuration),
+            configurations: Configurations::new(&terminal),
             keys: Keys::new(&terminal, &network),
             network,
             terminal,

@@ -40,7 +40,7 @@ pub(crate) fn run(words: Vec<OsString>) -> u8 {
         When::Never => terminal.set_colours(false),
     }
     let json = everywhere.json();
-    let mut world = World::new(Arc::clone(&terminal), true);
+    let mut world = World::new(Arc::clone(&terminal));
     world.strict = everywhere.strict;
     match perform(&world, arguments) {
         Ok(()) => 0,

@@ -9,7 +9,6 @@ mod legacy;
 mod parser;
 
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
@@ -25,9 +24,7 @@ const VERSION_LINE: &str = "sops 3.13.3";
 
 /// Runs the front-end; `words` are those after the program's name. Gives the exit code.
 pub(crate) fn run(words: Vec<OsString>) -> u8 {
-    // Scripts compare standard error with upstream's, which has nothing to say about odd configurations.
-    let warns = std::io::stderr().is_terminal();
-    let world = World::new(Arc::new(Terminal::new(Voice::Upstream)), warns);
+    let world = World::new(Arc::new(Terminal::new(Voice::Upstream)));
     match dispatch(&world, words) {
         Ok(()) => 0,
         Err(error) => super::report(&world.terminal, &error),

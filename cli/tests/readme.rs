@@ -4,6 +4,8 @@
 //! with `> ` continue it, and what follows is what it prints. `…` stands for what differs from run to run; a line that is
 //! nothing else stands for any number of lines. Commands run in an empty home, one after the other in one folder.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 use std::process::Command;
 

@@ -4,6 +4,13 @@
 //! they are is a matter of record: of the 1,000 of seed 1, the program without budgets (commit 7f55553) survived less
 //! than half; `docs/src/templates.md` has the figures.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test prints its seed and fails by panicking"
+)]
+
 #[path = "hostile/generator.rs"]
 mod generator;
 

@@ -3,6 +3,11 @@
 //! `SEALWRIGHT_SEED` and `SEALWRIGHT_CASES` choose both for every test; `SEALWRIGHT_SOAK=1`, which `make soak` sets, asks
 //! for the long runs.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "what a failure takes to be repeated belongs to the output of a test"
+)]
+
 /// The seed of a test, its own unless another is asked for. It is printed, so that a failure can be repeated.
 pub fn seed(own: u64) -> u64 {
     let seed = number("SEALWRIGHT_SEED").unwrap_or(own);

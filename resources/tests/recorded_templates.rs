@@ -1,6 +1,8 @@
 //! The recorded templates of scope KeysAndValues (`tests/fixtures/eso`): what they make is read as YAML. The rows of scope Values
 //! are tested in `template`.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 
 use sealwright_crypto::sealing::base64;

@@ -1,6 +1,8 @@
 //! The recorded answers of the External Secrets Operator 2.9.0 (`tests/fixtures/eso`): every row of scope Values renders here as
 //! there. Rows of the other scope are tested where their output is read, in `resources`.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::time::Duration;
 
 use sealwright_crypto::sealing::base64;

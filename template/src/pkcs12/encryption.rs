@@ -215,7 +215,7 @@ pub(super) fn decrypt(
 
 /// Decrypts blocks of 8 bytes that are chained, and takes the padding off.
 fn cbc(text: &mut Vec<u8>, iv: &[u8], decrypt: impl Fn(&mut [u8; 8])) -> Result<(), Pkcs12Error> {
-    if text.is_empty() || text.len() % 8 != 0 {
+    if text.is_empty() || !text.len().is_multiple_of(8) {
         return Err(Pkcs12Error::Malformed);
     }
     let mut before: [u8; 8] = iv.try_into().map_err(|_| Pkcs12Error::Malformed)?;

@@ -14,6 +14,7 @@ use sealwright_crypto::sealing::Certificate;
 use sealwright_resources::scope::Scope;
 use sealwright_resources::sealed_secret::SealedSecret;
 use sealwright_tests::harness::cluster::{cluster, eventually};
+use sealwright_tests::harness::generated;
 use serde_json::{Value, json};
 
 use super::rig::{Rig, condition, data, sealed_for};
@@ -237,14 +238,8 @@ fn gone<T>(result: kube::Result<T>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_cluster_becomes_what_was_written_last_whatever_happened_in_between() {
-    let number = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .map(|text| text.parse::<u64>().unwrap())
-    };
-    let seed = number("SEALWRIGHT_SEED").unwrap_or_else(any_seed);
-    let bursts = number("SEALWRIGHT_CASES").unwrap_or(8);
-    println!("SEALWRIGHT_SEED={seed} SEALWRIGHT_CASES={bursts}");
+    let seed = generated::seed(any_seed());
+    let bursts = generated::cases(8, 400);
     let mut rig = Rig::start(cluster(), "oracle", &[]).await;
     let certificate = Arc::new(rig.certificate());
     let mut dice = Dice(seed);

@@ -6,6 +6,13 @@
 //! away what we once set from Secrets that are only patched, where the contract is that nothing is
 //! ever removed. It would also need a permission that installations of the incumbent lack.
 
+mod target;
+
+pub(crate) use target::{
+    config_map, create_object, create_secret_as, delete_object, delete_secret_of, mark_secret,
+    read_config_map, replace_object, replace_secret_as, request_token, secrets_of_owner,
+};
+
 use hyper::Method;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -102,7 +109,6 @@ where
 /// Changes the metadata of the object of this key by a merge patch: finalizers, labels, annotations.
 ///
 /// With a resource version in the patch, only that version is changed.
-#[allow(dead_code, reason = "SealedSecrets have no finalizers")]
 pub(crate) async fn patch_metadata<K: Resource<DynamicType = ()>>(
     api: &Api,
     key: &Key,

@@ -59,6 +59,27 @@ impl ApiError {
         }
     }
 
+    /// Says in fixed words what is wrong: the API server's own text may quote values, so statuses and events have this.
+    pub(crate) fn category(&self) -> &'static str {
+        let reason = match self {
+            Self::Refused { reason, .. } => reason.as_str(),
+            Self::Unreachable(_) => return "the API server cannot be reached",
+            Self::Unreadable => return "the answer of the API server cannot be read",
+        };
+        match (reason, self.code()) {
+            ("AlreadyExists", _) => "the object exists already",
+            ("NotFound", _) | (_, 404) => "the object was not found",
+            ("Conflict", _) | (_, 409) => "the object has changed meanwhile",
+            ("Invalid" | "BadRequest" | "RequestEntityTooLarge", _) | (_, 400 | 413 | 422) => {
+                "the API server found the object not valid"
+            }
+            ("Forbidden" | "Unauthorized", _) | (_, 401 | 403) => "access denied",
+            ("Timeout" | "ServerTimeout", _) | (_, 504) => "the API server took too long",
+            ("TooManyRequests", _) | (_, 429) => "the API server is too busy",
+            _ => "the API server failed",
+        }
+    }
+
     pub(crate) fn is_not_found(&self) -> bool {
         self.code() == 404
     }

@@ -3,6 +3,8 @@
 
 mod action;
 mod api;
+mod credentials;
+mod external_secrets;
 mod flags;
 mod frame;
 mod http_api;
@@ -14,6 +16,7 @@ mod pool;
 mod program;
 mod reconcile;
 mod server;
+mod stores;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::api::Api;
+use crate::external_secrets;
 use crate::flags::Flags;
 use crate::frame::dependents::Dependents;
 use crate::frame::event::Recorder;
@@ -155,7 +156,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), StartError> {
         flags.additional_namespaces.clone(),
     ));
 
-    let kinds: Vec<Arc<dyn AnyKind>> = vec![Arc::new(SealedSecrets::new(
+    let mut kinds: Vec<Arc<dyn AnyKind>> = vec![Arc::new(SealedSecrets::new(
         sealed_secret::Settings {
             namespaces: namespaces(&flags, &namespace),
             label_selector: flags.label_selector.clone(),
@@ -171,6 +172,10 @@ pub(crate) async fn run(flags: Flags) -> Result<(), StartError> {
         pool,
         Arc::clone(&metrics),
     ))];
+    kinds.extend(external_secrets::kinds(
+        &external_secrets::Settings::default(),
+        &shared,
+    ));
     metrics.show_queues({
         let kinds = kinds.clone();
         move || {

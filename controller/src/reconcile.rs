@@ -1,4 +1,7 @@
 //! The kinds of resources, each a file of its own on the [frame](crate::frame), and the sealing keys.
 
+pub(crate) mod cluster_external_secret;
+pub(crate) mod external_secret;
 pub(crate) mod sealed_secret;
 pub(crate) mod sealing_key;
+pub(crate) mod secret_store;

@@ -135,8 +135,35 @@ fn derived<K: JsonSchema>() -> Value {
     schema
 }
 
-/// Takes out what the generator of schemas adds.
+/// Takes out what the generator of schemas adds. The settings of providers are upstream's field for field, and so are those
+/// of their defaults that say anything.
 fn tidy(schema: &mut Value) {
+    if let Some(provider) = schema.pointer_mut("/properties/spec/properties/provider") {
+        mark_defaults(provider);
+    }
+    strip(schema);
+}
+
+fn mark_defaults(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            let says_something = fields.get("default").is_some_and(|default| match default {
+                Value::String(text) => !text.is_empty(),
+                Value::Number(_) => true,
+                Value::Bool(value) => *value,
+                _ => false,
+            });
+            if says_something && let Some(default) = fields.remove("default") {
+                fields.insert("x-default".to_owned(), default);
+            }
+            fields.values_mut().for_each(mark_defaults);
+        }
+        Value::Array(items) => items.iter_mut().for_each(mark_defaults),
+        _ => {}
+    }
+}
+
+fn strip(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
             fields.remove("default");
@@ -144,9 +171,9 @@ fn tidy(schema: &mut Value) {
             if fields.get("format").and_then(Value::as_str) == Some("uint") {
                 fields.remove("format");
             }
-            fields.values_mut().for_each(tidy);
+            fields.values_mut().for_each(strip);
         }
-        Value::Array(items) => items.iter_mut().for_each(tidy),
+        Value::Array(items) => items.iter_mut().for_each(strip),
         _ => {}
     }
 }

@@ -229,10 +229,10 @@ pub enum CreationPolicy {
     Orphan,
     /// Adds the values to a Secret that exists, and never creates one.
     Merge,
-    /// Adds the values to a Secret that exists, or creates one and leaves it behind.
-    CreateOrMerge,
     /// Writes nothing.
     None,
+    /// Adds the values to a Secret that exists, or creates one and leaves it behind.
+    CreateOrMerge,
 }
 
 impl CreationPolicy {

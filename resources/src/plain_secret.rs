@@ -150,6 +150,12 @@ impl PlainSecret {
         }
     }
 
+    /// The values, by their keys.
+    #[must_use]
+    pub fn into_values(self) -> BTreeMap<String, SecretBytes> {
+        self.data
+    }
+
     /// Takes all values out.
     pub fn clear(&mut self) {
         self.data.clear();

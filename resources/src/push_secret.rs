@@ -1,5 +1,8 @@
 //! The PushSecret and ClusterPushSecret resources: Secrets of the cluster written to stores.
 
+pub mod entries;
+pub mod refresh;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};

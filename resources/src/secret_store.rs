@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::CustomResource;
 use schemars::JsonSchema;
+use sealwright_providers::store::StoreConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::external_secret::StoreKind;
@@ -47,24 +48,36 @@ pub struct StoreSpec {
     pub conditions: Vec<StoreCondition>,
 }
 
-/// The provider part, as it stands in the object.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// The provider part, as it stands in the object: an object whose provider cannot be read still has all its other parts.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Provider(pub serde_json::Map<String, serde_json::Value>);
 
+impl Provider {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with them. The text may quote them, so it is for the log of the command line only.
+    pub fn config(&self) -> Result<StoreConfig, serde_json::Error> {
+        StoreConfig::deserialize(&self.0)
+    }
+}
+
+impl std::fmt::Debug for Provider {
+    /// Shows the name of the provider only: some settings hold values.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
 impl JsonSchema for Provider {
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Provider".into()
+        StoreConfig::schema_name()
     }
 
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "type": "object",
-            "description": "The vault: exactly one.",
-            "minProperties": 1,
-            "maxProperties": 1,
-            "x-kubernetes-preserve-unknown-fields": true,
-        })
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        StoreConfig::json_schema(generator)
     }
 }
 
@@ -165,6 +178,8 @@ pub struct Store {
     pub uid: String,
     /// The generation of its spec.
     pub generation: i64,
+    /// When it was made.
+    pub created: Option<jiff::Timestamp>,
     /// Whether it is being deleted.
     pub deleting: bool,
     /// Its labels.
@@ -186,6 +201,7 @@ macro_rules! store_of {
                     name: metadata.name.unwrap_or_default(),
                     uid: metadata.uid.unwrap_or_default(),
                     generation: metadata.generation.unwrap_or_default(),
+                    created: metadata.creation_timestamp.map(|created| created.0),
                     deleting: metadata.deletion_timestamp.is_some(),
                     labels: metadata.labels.unwrap_or_default(),
                     spec: object.spec.0,
@@ -248,6 +264,8 @@ mod tests {
             "metadata": {"name": "s"}, "spec": {"provider": {"chef": {"username": "u"}}},
         });
         let store: SecretStore = serde_json::from_value(store).unwrap();
-        assert_eq!(Store::from(store).spec.provider.0.len(), 1);
+        let provider = Store::from(store).spec.provider;
+        assert_eq!(provider.config().unwrap().provider(), "chef");
+        assert_eq!(format!("{provider:?}"), "{\"chef\"}");
     }
 }

@@ -443,6 +443,26 @@ pub fn failed(
     failure_in(next, fixed, Some(category), now)
 }
 
+/// The status and the event of an object that cannot be read; the fault names a field and no value.
+#[must_use]
+pub fn unreadable(mut status_now: Status, fault: &str, now: Timestamp) -> (Status, Event) {
+    let message = status::message(status::NOT_UPDATED, Some(fault));
+    status::set_condition(
+        &mut status_now.conditions,
+        status::READY,
+        "False",
+        status::SECRET_SYNCED_ERROR,
+        &message,
+        &to_time(now),
+    );
+    let event = Event {
+        warning: true,
+        reason: "UpdateFailed",
+        message,
+    };
+    (status_now, event)
+}
+
 fn failure(
     object: &ExternalSecret,
     fixed: &str,

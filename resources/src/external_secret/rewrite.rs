@@ -74,21 +74,21 @@ pub struct Merge {
 /// Whether a key of the list that is not there is an error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PriorityPolicy {
-    /// It is skipped.
-    IgnoreNotFound,
     /// It is an error.
     #[default]
     Strict,
+    /// It is skipped.
+    IgnoreNotFound,
 }
 
 /// Whether two values with the same inner key are an error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ConflictPolicy {
-    /// The later one wins.
-    Ignore,
     /// They are an error.
     #[default]
     Error,
+    /// The later one wins.
+    Ignore,
 }
 
 /// Whether the merged pairs replace the keys or are one JSON object.

@@ -126,6 +126,28 @@ pub(super) fn last_of_each(entries: &[(Rc<Node>, Rc<Node>)]) -> Vec<(String, &No
     kept
 }
 
+/// The same as a plain value, of which nothing is wiped.
+pub(super) fn to_value(node: &Node) -> serde_json::Value {
+    use serde_json::Value;
+    match node {
+        Node::Null => Value::Null,
+        Node::Bool(value) => Value::Bool(*value),
+        Node::Int(value) => match (i64::try_from(*value), u64::try_from(*value)) {
+            (Ok(value), _) => Value::from(value),
+            (_, Ok(value)) => Value::from(value),
+            _ => Value::String(value.to_string()),
+        },
+        Node::Float(value) => serde_json::Number::from_f64(*value)
+            .map_or_else(|| Value::String(float_text(*value)), Value::Number),
+        Node::Text(text) => Value::String(text.to_string()),
+        Node::List(items) => items.iter().map(|item| to_value(item)).collect(),
+        Node::Map(entries) => {
+            let entries = last_of_each(entries).into_iter();
+            Value::Object(entries.map(|(key, value)| (key, to_value(value))).collect())
+        }
+    }
+}
+
 fn holds_own_keys(path: &[String]) -> bool {
     let last = path.last().map_or("", String::as_str);
     TEXT_MAPS.contains(&last)

@@ -1,0 +1,170 @@
+//! Writes for ExternalSecrets: their targets, under the field manager that upstream uses, and the objects around them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hyper::Method;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use sealwright_crypto::secret::SecretBytes;
+use sealwright_resources::external_secret::{MANAGED_LABEL, OWNER_LABEL};
+use sealwright_resources::plain_secret::PlainSecret;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{JSON, MANAGER, METADATA, Version, bytes, read, secrets, written};
+use crate::api::{Api, ApiError};
+use crate::frame::index::Key;
+
+/// Creates a Secret as this field manager.
+pub(crate) async fn create_secret_as(
+    api: &Api,
+    secret: &PlainSecret,
+    manager: &str,
+) -> Result<Version, ApiError> {
+    let path = format!("{}?fieldManager={manager}", secrets(secret.namespace()));
+    written(api, Method::POST, &path, &secret.to_json()).await
+}
+
+/// Replaces the Secret of the resource version in its metadata, as this field manager.
+///
+/// The whole object is written: what a field manager owns is pruned by what its last whole write recorded (T3).
+pub(crate) async fn replace_secret_as(
+    api: &Api,
+    secret: &PlainSecret,
+    manager: &str,
+) -> Result<Version, ApiError> {
+    let path = format!(
+        "{}/{}?fieldManager={manager}",
+        secrets(secret.namespace()),
+        secret.name()
+    );
+    written(api, Method::PUT, &path, &secret.to_json()).await
+}
+
+/// Puts the managed label on a Secret.
+pub(crate) async fn mark_secret(api: &Api, key: &Key, manager: &str) -> Result<(), ApiError> {
+    let path = format!(
+        "{}/{}?fieldManager={manager}",
+        secrets(&key.namespace),
+        key.name
+    );
+    let body = bytes(&json!({"metadata": {"labels": {MANAGED_LABEL: "true"}}}));
+    api.call(Method::PATCH, &path, METADATA, Some(&body))
+        .await
+        .map(drop)
+}
+
+/// Deletes the Secret of this UID; that it is gone already is fine.
+pub(crate) async fn delete_secret_of(api: &Api, key: &Key, uid: &str) -> Result<(), ApiError> {
+    let path = format!("{}/{}", secrets(&key.namespace), key.name);
+    delete_object(api, &path, uid).await
+}
+
+/// The metadata of the Secrets of a namespace that an ExternalSecret made.
+///
+/// They come from the API server's own cache: one that is not in there yet was made a moment ago.
+pub(crate) async fn secrets_of_owner(
+    api: &Api,
+    namespace: &str,
+    owner: &str,
+) -> Result<Vec<ObjectMeta>, ApiError> {
+    #[derive(Deserialize)]
+    struct Item {
+        metadata: ObjectMeta,
+    }
+    #[derive(Deserialize)]
+    struct List {
+        items: Vec<Item>,
+    }
+    let path = format!(
+        "{}?resourceVersion=0&labelSelector={}%3D{owner}",
+        secrets(namespace),
+        OWNER_LABEL.replace('/', "%2F")
+    );
+    let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+    let list: List = read(&api.call(Method::GET, &path, accept, None).await?)?;
+    Ok(list.items.into_iter().map(|item| item.metadata).collect())
+}
+
+/// The path of a ConfigMap.
+pub(crate) fn config_map(namespace: &str, name: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/configmaps/{name}")
+}
+
+/// Reads the texts of a ConfigMap, if it exists; binary data is left out (T50).
+pub(crate) async fn read_config_map(
+    api: &Api,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<BTreeMap<String, String>>, ApiError> {
+    #[derive(Deserialize)]
+    struct ConfigMap {
+        #[serde(default)]
+        data: Option<BTreeMap<String, String>>,
+    }
+    match api.get(&config_map(namespace, name)).await {
+        Ok(answer) => Ok(Some(read::<ConfigMap>(&answer)?.data.unwrap_or_default())),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Asks for a token of a ServiceAccount.
+pub(crate) async fn request_token(
+    api: &Api,
+    namespace: &str,
+    account: &str,
+    audiences: &[String],
+    lifetime: Option<Duration>,
+) -> Result<SecretBytes, ApiError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        status: Status,
+    }
+    #[derive(Deserialize)]
+    struct Status {
+        token: String,
+    }
+    let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
+    let mut spec = json!({"audiences": audiences});
+    if let Some(lifetime) = lifetime {
+        spec["expirationSeconds"] = lifetime.as_secs().into();
+    }
+    let body = bytes(&json!({
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "spec": spec,
+    }));
+    let answer: Answer = read(&api.call(Method::POST, &path, JSON, Some(&body)).await?)?;
+    Ok(SecretBytes::from(answer.status.token.into_bytes()))
+}
+
+/// Creates an object.
+pub(crate) async fn create_object(api: &Api, path: &str, object: &Value) -> Result<(), ApiError> {
+    let path = format!("{path}?{MANAGER}");
+    written(api, Method::POST, &path, &bytes(object))
+        .await
+        .map(drop)
+}
+
+/// Replaces the object of the resource version in its metadata.
+pub(crate) async fn replace_object(api: &Api, path: &str, object: &Value) -> Result<(), ApiError> {
+    let path = format!("{path}?{MANAGER}");
+    written(api, Method::PUT, &path, &bytes(object))
+        .await
+        .map(drop)
+}
+
+/// Deletes the object of this UID; that it is gone already is fine.
+pub(crate) async fn delete_object(api: &Api, path: &str, uid: &str) -> Result<(), ApiError> {
+    let body = bytes(&json!({
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "preconditions": {"uid": uid},
+    }));
+    match api.call(Method::DELETE, path, JSON, Some(&body)).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,111 @@
+//! The kinds of External Secrets, put together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use sealwright_resources::external_secret::render::Options;
+use sealwright_resources::secret_store::{ClusterSecretStore, SecretStore};
+
+use crate::frame::AnyKind;
+use crate::frame::kind::{SecretUse, Shared, Watching};
+use crate::reconcile::cluster_external_secret::ClusterExternalSecrets;
+use crate::reconcile::external_secret::{ExternalSecrets, Rules};
+use crate::reconcile::secret_store::{StoreReconciler, StoreRules};
+use crate::stores::Stores;
+
+/// What decides how External Secrets are treated.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// All namespaces, or this one.
+    pub(crate) namespace: Option<String>,
+    /// The class of this controller (E5).
+    pub(crate) class: String,
+    /// Stores must be ready before they are read from (E26).
+    pub(crate) flood_gate: bool,
+    /// Which reconcilers run (E16 to E18).
+    pub(crate) cluster_stores: bool,
+    pub(crate) stores: bool,
+    pub(crate) cluster_external_secrets: bool,
+    /// The time between two validations of a store (E25).
+    pub(crate) store_interval: Duration,
+    /// How templates are spelled (E31).
+    pub(crate) options: Options,
+    /// Objects that are worked on at a time.
+    pub(crate) workers: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            namespace: None,
+            class: "default".to_owned(),
+            flood_gate: true,
+            cluster_stores: true,
+            stores: true,
+            cluster_external_secrets: true,
+            store_interval: Duration::from_secs(300),
+            options: Options::default(),
+            workers: 12,
+        }
+    }
+}
+
+/// The kinds that these settings ask for.
+pub(crate) fn kinds(settings: &Settings, shared: &Shared) -> Vec<Arc<dyn AnyKind>> {
+    let watching = |secrets, workers| Watching {
+        scopes: vec![settings.namespace.clone()],
+        label_selector: String::new(),
+        secrets,
+        statuses: true,
+        workers,
+    };
+    let of_cluster = |workers| Watching {
+        scopes: vec![None],
+        ..watching(SecretUse::Reads, workers)
+    };
+    let stores = Arc::new(Stores::new(Arc::clone(&shared.api)));
+    let rules = StoreRules {
+        class: settings.class.clone(),
+        interval: settings.store_interval,
+    };
+    let mut kinds: Vec<Arc<dyn AnyKind>> = Vec::new();
+    if settings.stores {
+        kinds.push(Arc::new(StoreReconciler::<SecretStore>::new(
+            shared.clone(),
+            watching(SecretUse::Reads, settings.workers),
+            rules.clone(),
+            Arc::clone(&stores),
+        )));
+    }
+    if settings.cluster_stores {
+        kinds.push(Arc::new(StoreReconciler::<ClusterSecretStore>::new(
+            shared.clone(),
+            of_cluster(settings.workers),
+            rules,
+            Arc::clone(&stores),
+        )));
+    }
+    kinds.push(Arc::new(ExternalSecrets::new(
+        shared.clone(),
+        watching(SecretUse::Writes, settings.workers),
+        Rules {
+            class: settings.class.clone(),
+            flood_gate: settings.flood_gate,
+            cluster_stores: settings.cluster_stores,
+            options: settings.options.clone(),
+            zone: TimeZone::system(),
+        },
+        stores,
+    )));
+    if settings.cluster_external_secrets {
+        kinds.push(Arc::new(ClusterExternalSecrets::new(
+            shared.clone(),
+            Watching {
+                secrets: SecretUse::None,
+                ..of_cluster(settings.workers.min(4))
+            },
+        )));
+    }
+    kinds
+}

@@ -1,0 +1,618 @@
+//! ClusterExternalSecrets: one ExternalSecret in each namespace that is selected.
+//!
+//! The namespaces of the status are the record of what was made: one that is selected no longer loses its ExternalSecret and the
+//! finalizer that was put on it. A namespace that cannot be cleaned up stays in the record and is tried again.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use sealwright_resources::cluster_external_secret::{
+    self, ClusterExternalSecret, ClusterExternalSecretStatus, FINALIZER, FailedNamespace, KIND,
+    namespace_finalizer,
+};
+use sealwright_resources::external_secret::{API_VERSION, ExternalSecret, FORCE_SYNC_ANNOTATION};
+use sealwright_resources::go_duration;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::action;
+use crate::api::{Api, ApiError};
+use crate::frame::dependents::Need;
+use crate::frame::index::Key;
+use crate::frame::kind::{Attempt, Frame, Kind, LookedAt, Shared, Trouble, Watching};
+use crate::frame::secrets::Neighbours;
+use crate::frame::tracked::{Digest, Tracked};
+use crate::frame::verdict::{self, Verdict};
+
+/// The reconciler of ClusterExternalSecrets.
+pub(crate) struct ClusterExternalSecrets {
+    frame: Frame<Self>,
+}
+
+/// What is remembered of a ClusterExternalSecret.
+#[derive(Clone, Default)]
+pub(crate) struct Extra {
+    next: Option<Timestamp>,
+}
+
+/// What came of an attempt.
+pub(crate) struct Outcome {
+    status: Option<ClusterExternalSecretStatus>,
+    again: Option<Duration>,
+    conflict: bool,
+}
+
+/// A namespace, as far as it matters here.
+#[derive(Deserialize)]
+struct Namespace {
+    metadata: ObjectMeta,
+}
+
+#[derive(Deserialize)]
+struct Namespaces {
+    items: Vec<Namespace>,
+}
+
+/// What became of a namespace.
+enum Made {
+    Yes,
+    /// It is being deleted.
+    Skipped,
+    No(Problem),
+}
+
+/// Why a namespace has no proper ExternalSecret.
+enum Problem {
+    Exists,
+    Api(ApiError),
+}
+
+impl Problem {
+    fn text(&self) -> String {
+        match self {
+            Self::Exists => "external secret already exists in namespace".to_owned(),
+            Self::Api(error) => {
+                format!("could not write the external secret: {}", error.category())
+            }
+        }
+    }
+}
+
+impl ClusterExternalSecrets {
+    pub(crate) fn new(shared: Shared, watching: Watching) -> Self {
+        Self {
+            frame: Frame::new(shared, watching),
+        }
+    }
+
+    fn api(&self) -> &Api {
+        self.frame.api()
+    }
+
+    async fn work(&self, key: &Key, object: &ClusterExternalSecret) -> Attempt<Outcome> {
+        let quiet = |again| Outcome {
+            status: None,
+            again,
+            conflict: false,
+        };
+        if !has_finalizer(&object.metadata) {
+            let added = self.set_finalizer(key, &object.metadata, true).await;
+            return match added {
+                Err(error) if !error.is_conflict() && !error.is_not_found() => {
+                    self.trouble(key, Trouble::Fetch, &error);
+                    Attempt {
+                        ended: Err(LookedAt::default()),
+                        outcome: quiet(None),
+                    }
+                }
+                _ => Attempt {
+                    ended: Ok(None),
+                    outcome: quiet(None),
+                },
+            };
+        }
+        let interval = object
+            .spec
+            .refresh_time
+            .as_deref()
+            .and_then(go_duration::parse);
+        let interval = interval
+            .and_then(|interval| Duration::try_from(interval).ok())
+            .filter(|interval| !interval.is_zero())
+            .unwrap_or(Duration::from_secs(3600));
+        let name = object.external_secret_name();
+        let before = object.status.clone().unwrap_or_default();
+        let mut failed = Vec::new();
+        let mut conflict = false;
+        let namespaces = match self.namespaces().await {
+            Ok(namespaces) => namespaces,
+            Err(error) => {
+                self.trouble(key, Trouble::Fetch, &error);
+                failed.push(FailedNamespace {
+                    namespace: "unknown".to_owned(),
+                    reason: Some(format!("could not list namespaces: {}", error.category())),
+                });
+                return self.ended(
+                    object,
+                    before.provisioned_namespaces,
+                    failed,
+                    interval,
+                    false,
+                );
+            }
+        };
+        let mut selected = Vec::new();
+        for namespace in namespaces {
+            match cluster_external_secret::selects(&object.spec, namespace.labels.as_ref()) {
+                Ok(true) => selected.push(namespace),
+                Ok(false) => {}
+                Err(error) => {
+                    failed.push(FailedNamespace {
+                        namespace: "unknown".to_owned(),
+                        reason: Some(error.to_string()),
+                    });
+                    return self.ended(
+                        object,
+                        before.provisioned_namespaces,
+                        failed,
+                        interval,
+                        false,
+                    );
+                }
+            }
+        }
+        let wanted: BTreeSet<&str> = selected
+            .iter()
+            .filter_map(|namespace| namespace.name.as_deref())
+            .collect();
+        // A changed name leaves ExternalSecrets of the old one behind; so do namespaces that are selected no longer.
+        let old_name = before
+            .external_secret_name
+            .as_deref()
+            .filter(|old| *old != name);
+        let mut kept = BTreeSet::new();
+        for namespace in &before.provisioned_namespaces {
+            let stays = wanted.contains(namespace.as_str());
+            let cleaned = async {
+                if let Some(old_name) = old_name {
+                    self.delete_child(object, namespace, old_name).await?;
+                }
+                if !stays {
+                    self.delete_child(object, namespace, name).await?;
+                    self.release(object, namespace).await?;
+                }
+                Ok::<(), ApiError>(())
+            };
+            if let Err(error) = cleaned.await {
+                conflict |= error.is_conflict();
+                kept.insert(namespace.clone());
+                failed.push(FailedNamespace {
+                    namespace: namespace.clone(),
+                    reason: Some(format!(
+                        "could not delete the external secret: {}",
+                        error.category()
+                    )),
+                });
+            }
+        }
+        let mut provisioned = kept;
+        for namespace in &selected {
+            let place = namespace.name.clone().unwrap_or_default();
+            match self.provision(object, namespace).await {
+                Made::Yes => {
+                    provisioned.insert(place);
+                }
+                Made::Skipped => {}
+                Made::No(problem) => {
+                    conflict |= matches!(&problem, Problem::Api(error) if error.is_conflict());
+                    failed.push(FailedNamespace {
+                        namespace: place,
+                        reason: Some(problem.text()),
+                    });
+                }
+            }
+        }
+        self.ended(
+            object,
+            provisioned.into_iter().collect(),
+            failed,
+            interval,
+            conflict,
+        )
+    }
+
+    fn ended(
+        &self,
+        object: &ClusterExternalSecret,
+        provisioned: Vec<String>,
+        mut failed: Vec<FailedNamespace>,
+        interval: Duration,
+        conflict: bool,
+    ) -> Attempt<Outcome> {
+        failed.sort_by(|a, b| a.namespace.cmp(&b.namespace));
+        let status = ClusterExternalSecretStatus {
+            external_secret_name: Some(object.external_secret_name().to_owned()),
+            conditions: vec![cluster_external_secret::ready(&failed)],
+            provisioned_namespaces: provisioned,
+            failed_namespaces: failed,
+        };
+        Attempt {
+            ended: match conflict {
+                true => Err(LookedAt::default()),
+                false => Ok(None),
+            },
+            outcome: Outcome {
+                status: Some(status),
+                again: Some(interval),
+                conflict,
+            },
+        }
+    }
+
+    async fn namespaces(&self) -> Result<Vec<ObjectMeta>, ApiError> {
+        let list: Namespaces = action::read(&self.api().get("/api/v1/namespaces").await?)?;
+        Ok(list
+            .items
+            .into_iter()
+            .map(|namespace| namespace.metadata)
+            .collect())
+    }
+
+    /// Makes the ExternalSecret of one namespace what it should be.
+    async fn provision(&self, object: &ClusterExternalSecret, namespace: &ObjectMeta) -> Made {
+        let place = namespace.name.as_deref().unwrap_or_default();
+        if namespace.deletion_timestamp.is_some() {
+            return match self.release(object, place).await {
+                Ok(()) => Made::Skipped,
+                Err(error) => Made::No(Problem::Api(error)),
+            };
+        }
+        let made = async {
+            let path = child_path(place, object.external_secret_name());
+            let existing: Option<Value> = match self.api().get(&path).await {
+                Ok(answer) => Some(action::read(&answer)?),
+                Err(error) if error.is_not_found() => None,
+                Err(error) => return Err(error),
+            };
+            if let Some(existing) = &existing
+                && !is_controlled_by(existing, object)
+            {
+                return Ok(false);
+            }
+            self.hold(object, namespace).await?;
+            let wanted = child(object, place);
+            match existing {
+                None => action::create_object(self.api(), &child_path(place, ""), &wanted).await?,
+                Some(existing) => {
+                    if let Some(changed) = merged(&existing, &wanted) {
+                        action::replace_object(self.api(), &path, &changed).await?;
+                    }
+                }
+            }
+            Ok(true)
+        };
+        match made.await {
+            Ok(true) => Made::Yes,
+            Ok(false) => Made::No(Problem::Exists),
+            Err(error) => Made::No(Problem::Api(error)),
+        }
+    }
+
+    /// Deletes the ExternalSecret of a namespace, if it is one of ours.
+    async fn delete_child(
+        &self,
+        object: &ClusterExternalSecret,
+        namespace: &str,
+        name: &str,
+    ) -> Result<(), ApiError> {
+        let path = child_path(namespace, name);
+        let existing: Value = match self.api().get(&path).await {
+            Ok(answer) => action::read(&answer)?,
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let uid = existing["metadata"]["uid"].as_str().unwrap_or_default();
+        if !is_controlled_by(&existing, object) {
+            return Ok(());
+        }
+        action::delete_object(self.api(), &path, uid).await
+    }
+
+    /// Puts the finalizer on a namespace, so that its ExternalSecret can go before it.
+    async fn hold(
+        &self,
+        object: &ClusterExternalSecret,
+        namespace: &ObjectMeta,
+    ) -> Result<(), ApiError> {
+        let finalizer = namespace_finalizer(object.metadata.name.as_deref().unwrap_or_default());
+        let mut finalizers = namespace.finalizers.clone().unwrap_or_default();
+        if finalizers.contains(&finalizer) {
+            return Ok(());
+        }
+        finalizers.push(finalizer);
+        self.set_namespace_finalizers(namespace, &finalizers).await
+    }
+
+    /// Takes the finalizer off a namespace.
+    async fn release(
+        &self,
+        object: &ClusterExternalSecret,
+        namespace: &str,
+    ) -> Result<(), ApiError> {
+        let path = format!("/api/v1/namespaces/{namespace}");
+        let metadata = match self.api().get_metadata(&path).await {
+            Ok(answer) => action::metadata_of(&answer)?,
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let finalizer = namespace_finalizer(object.metadata.name.as_deref().unwrap_or_default());
+        let mut finalizers = metadata.finalizers.clone().unwrap_or_default();
+        if !finalizers.contains(&finalizer) {
+            return Ok(());
+        }
+        finalizers.retain(|known| *known != finalizer);
+        match self.set_namespace_finalizers(&metadata, &finalizers).await {
+            Err(error) if error.is_not_found() => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn set_namespace_finalizers(
+        &self,
+        namespace: &ObjectMeta,
+        finalizers: &[String],
+    ) -> Result<(), ApiError> {
+        let key = Key::new("", namespace.name.as_deref().unwrap_or_default());
+        let patch = json!({
+            "finalizers": finalizers,
+            "resourceVersion": namespace.resource_version,
+        });
+        action::patch_metadata::<k8s_openapi::api::core::v1::Namespace>(self.api(), &key, patch)
+            .await
+            .map(drop)
+    }
+
+    async fn set_finalizer(
+        &self,
+        key: &Key,
+        metadata: &ObjectMeta,
+        wanted: bool,
+    ) -> Result<(), ApiError> {
+        let mut finalizers = metadata.finalizers.clone().unwrap_or_default();
+        finalizers.retain(|finalizer| finalizer != FINALIZER);
+        if wanted {
+            finalizers.push(FINALIZER.to_owned());
+        }
+        let patch = json!({
+            "finalizers": finalizers,
+            "resourceVersion": metadata.resource_version,
+        });
+        let patched = action::patch_metadata::<ClusterExternalSecret>(self.api(), key, patch).await;
+        patched.map(drop)
+    }
+}
+
+fn has_finalizer(metadata: &ObjectMeta) -> bool {
+    let finalizers = metadata.finalizers.iter().flatten();
+    finalizers
+        .into_iter()
+        .any(|finalizer| finalizer == FINALIZER)
+}
+
+fn child_path(namespace: &str, name: &str) -> String {
+    let all = format!("/apis/{API_VERSION}/namespaces/{namespace}/externalsecrets");
+    match name {
+        "" => all,
+        name => format!("{all}/{name}"),
+    }
+}
+
+fn is_controlled_by(child: &Value, object: &ClusterExternalSecret) -> bool {
+    let references = child["metadata"]["ownerReferences"].as_array();
+    references.into_iter().flatten().any(|reference| {
+        reference["controller"] == true
+            && reference["kind"] == KIND
+            && reference["name"].as_str() == object.metadata.name.as_deref()
+    })
+}
+
+/// The ExternalSecret of a namespace.
+fn child(object: &ClusterExternalSecret, namespace: &str) -> Value {
+    let metadata = &object.spec.external_secret_metadata;
+    let mut annotations = metadata.annotations.clone();
+    let own = object.metadata.annotations.as_ref();
+    match own.and_then(|own| own.get(FORCE_SYNC_ANNOTATION)) {
+        Some(value) => {
+            annotations.insert(FORCE_SYNC_ANNOTATION.to_owned(), value.clone());
+        }
+        None => {
+            annotations.remove(FORCE_SYNC_ANNOTATION);
+        }
+    }
+    json!({
+        "apiVersion": API_VERSION,
+        "kind": sealwright_resources::external_secret::KIND,
+        "metadata": {
+            "name": object.external_secret_name(),
+            "namespace": namespace,
+            "labels": metadata.labels,
+            "annotations": annotations,
+            "ownerReferences": [{
+                "apiVersion": API_VERSION,
+                "kind": KIND,
+                "name": object.metadata.name,
+                "uid": object.metadata.uid,
+                "controller": true,
+                "blockOwnerDeletion": true,
+            }],
+        },
+        "spec": object.spec.external_secret_spec,
+    })
+}
+
+/// The existing ExternalSecret with labels, annotations, owner and spec of the wanted one; nothing if it has them already.
+fn merged(existing: &Value, wanted: &Value) -> Option<Value> {
+    let mut changed = existing.clone();
+    let texts = |object: &Value, name: &str| {
+        let texts = object["metadata"][name].as_object();
+        texts.cloned().unwrap_or_default()
+    };
+    let same_texts = ["labels", "annotations"]
+        .iter()
+        .all(|name| texts(existing, name) == texts(wanted, name));
+    let read = |object: &Value| serde_json::from_value::<ExternalSecret>(object.clone()).ok();
+    let same_spec = match (read(existing), read(wanted)) {
+        (Some(existing), Some(wanted)) => existing.spec == wanted.spec,
+        _ => false,
+    };
+    let owner = &wanted["metadata"]["ownerReferences"][0];
+    let references = existing["metadata"]["ownerReferences"].as_array();
+    let same_owner = references.into_iter().flatten().any(|known| known == owner);
+    if same_texts && same_spec && same_owner {
+        return None;
+    }
+    for name in ["labels", "annotations"] {
+        changed["metadata"][name] = Value::Object(texts(wanted, name));
+    }
+    if let Some(references) = changed["metadata"]["ownerReferences"].as_array_mut() {
+        for known in references {
+            if known["controller"] == true {
+                *known = owner.clone();
+            }
+        }
+    }
+    changed["spec"] = wanted["spec"].clone();
+    Some(changed)
+}
+
+impl Kind for ClusterExternalSecrets {
+    const NAME: &'static str = KIND;
+    const PLURAL: &'static str = "ClusterExternalSecrets";
+    const NEIGHBOURS: &'static [Neighbours] = &[Neighbours::Namespaces];
+
+    type Object = ClusterExternalSecret;
+    type Status = ClusterExternalSecretStatus;
+    type Extra = Extra;
+    type Outcome = Outcome;
+
+    fn frame(&self) -> &Frame<Self> {
+        &self.frame
+    }
+
+    fn digest(&self, object: &ClusterExternalSecret) -> Digest {
+        let annotations = object.metadata.annotations.as_ref();
+        let force = annotations.and_then(|all| all.get(FORCE_SYNC_ANNOTATION));
+        Digest::of_json(&[
+            &serde_json::to_value(&object.spec).unwrap_or_default(),
+            &force,
+            &has_finalizer(&object.metadata),
+        ])
+    }
+
+    fn status(object: &ClusterExternalSecret) -> Option<&ClusterExternalSecretStatus> {
+        object.status.as_ref()
+    }
+
+    fn needs(&self, object: &ClusterExternalSecret) -> Vec<Need> {
+        let status = object.status.as_ref();
+        let provisioned = status.map(|status| status.provisioned_namespaces.iter());
+        let children = provisioned
+            .into_iter()
+            .flatten()
+            .map(|namespace| Need::one("ExternalSecret", namespace, object.external_secret_name()));
+        children.chain([Need::any("Namespace", "")]).collect()
+    }
+
+    fn due(&self, known: &Tracked<Extra>) -> Option<Duration> {
+        let next = known.extra.next?;
+        Some(Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default())
+    }
+
+    async fn attempt(
+        &self,
+        key: &Key,
+        known: &Tracked<Extra>,
+        object: &Arc<ClusterExternalSecret>,
+    ) -> Attempt<Outcome> {
+        let attempt = self.work(key, object).await;
+        let again = attempt.outcome.again;
+        let next = again.and_then(|again| Timestamp::now().checked_add(again).ok());
+        self.frame
+            .index
+            .update(key, known.uid(), |known| known.extra.next = next);
+        attempt
+    }
+
+    fn unreadable(&self, fault: String) -> Outcome {
+        let failed = vec![FailedNamespace {
+            namespace: "unknown".to_owned(),
+            reason: Some(fault),
+        }];
+        Outcome {
+            status: Some(ClusterExternalSecretStatus {
+                conditions: vec![cluster_external_secret::ready(&failed)],
+                failed_namespaces: failed,
+                ..ClusterExternalSecretStatus::default()
+            }),
+            again: None,
+            conflict: false,
+        }
+    }
+
+    fn report(
+        &self,
+        _metadata: &ObjectMeta,
+        status: Option<&ClusterExternalSecretStatus>,
+        outcome: &Outcome,
+        _now: Timestamp,
+    ) -> Option<ClusterExternalSecretStatus> {
+        let next = outcome.status.as_ref()?;
+        (status != Some(next)).then(|| next.clone())
+    }
+
+    fn again(&self, _key: &Key, outcome: &Outcome, failures: u32) -> Option<Duration> {
+        if outcome.conflict || (outcome.status.is_none() && failures > 0) {
+            return Some(verdict::pause(Verdict::TryAgain, failures, 5));
+        }
+        outcome.again
+    }
+
+    fn trouble(&self, key: &Key, trouble: Trouble, error: &ApiError) {
+        tracing::warn!(kind = KIND, key = %key, error = %error, "the API server refuses ({trouble:?})");
+    }
+
+    async fn finalize(&self, key: &Key, object: &ClusterExternalSecret) -> Option<Duration> {
+        if !has_finalizer(&object.metadata) {
+            return None;
+        }
+        let status = object.status.clone().unwrap_or_default();
+        let names: BTreeSet<&str> = status
+            .external_secret_name
+            .as_deref()
+            .into_iter()
+            .chain([object.external_secret_name()])
+            .collect();
+        let cleaned = async {
+            for namespace in &status.provisioned_namespaces {
+                self.release(object, namespace).await?;
+                for name in &names {
+                    self.delete_child(object, namespace, name).await?;
+                }
+            }
+            match self.set_finalizer(key, &object.metadata, false).await {
+                Err(error) if error.is_not_found() => Ok(()),
+                other => other,
+            }
+        };
+        match cleaned.await {
+            Ok(()) => None,
+            Err(error) => {
+                self.trouble(key, Trouble::Fetch, &error);
+                Some(verdict::pause(Verdict::TryAgain, 1, 5))
+            }
+        }
+    }
+}

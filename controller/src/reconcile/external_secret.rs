@@ -1,0 +1,661 @@
+//! ExternalSecrets become Secrets and stay so.
+//!
+//! Flow of one object: the target is read, [`plan::begin`] says whether anything is due, the values are read from their stores,
+//! [`plan::finish`] says what is written, and the actions are done one after the other. Guarantees:
+//!
+//! - Nothing of a store's, an API server's or a template's own text reaches a status or an event.
+//! - A Secret is written under the version that was looked at. If another writer was faster, everything begins again.
+//! - A value counts as gone only if its store has proved so twice.
+//! - What fails is tried again, and at once when the object, its target, its stores or its templates change. A value that a store
+//!   does not have is asked for a few times, and then hardly ever.
+
+mod actions;
+mod values;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use sealwright_resources::external_secret::access::is_own_class;
+use sealwright_resources::external_secret::plan::{
+    self, Action, Again, Beginning, Plan, Seen, TargetSeen,
+};
+use sealwright_resources::external_secret::render::{self, Options, Sources};
+use sealwright_resources::external_secret::status::Status;
+use sealwright_resources::external_secret::{
+    CreationPolicy, DATA_HASH_ANNOTATION, ExternalSecret, StoreKind, hash, refresh, status,
+};
+use sealwright_resources::plain_secret::PlainSecret;
+
+use crate::action::{self, Version};
+use crate::api::{Api, ApiError, jitter};
+use crate::frame::dependents::Need;
+use crate::frame::event::Event;
+use crate::frame::index::Key;
+use crate::frame::kind::{Attempt, Frame, Kind, LookedAt, Shared, Trouble, Watching};
+use crate::frame::read::Read;
+use crate::frame::secret_target;
+use crate::frame::secrets::Neighbours;
+use crate::frame::tracked::{Digest, Tracked};
+use crate::stores::{StoreId, Stores};
+
+/// The component of the events.
+const COMPONENT: &str = "external-secrets";
+
+/// What decides how ExternalSecrets are treated.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    /// The class of this controller.
+    pub(crate) class: String,
+    /// Stores must be ready.
+    pub(crate) flood_gate: bool,
+    /// ClusterSecretStores are looked after.
+    pub(crate) cluster_stores: bool,
+    /// How templates are spelled.
+    pub(crate) options: Options,
+    /// The time zone of sync windows.
+    pub(crate) zone: TimeZone,
+}
+
+/// The reconciler of ExternalSecrets.
+pub(crate) struct ExternalSecrets {
+    frame: Frame<Self>,
+    rules: Rules,
+    stores: Arc<Stores>,
+}
+
+/// What is remembered of an ExternalSecret.
+#[derive(Clone, Default)]
+pub(crate) struct Extra {
+    /// When it is due.
+    next: Option<Timestamp>,
+    /// The versions of the objects that its templates were read from.
+    sources: Option<String>,
+}
+
+/// What came of an attempt.
+pub(crate) struct Outcome {
+    /// The status to be written, if there is anything to say.
+    status: Option<Status>,
+    events: Vec<plan::Event>,
+    again: Again,
+    /// The interval of the object, which limits how seldom a failing one is tried.
+    interval: SignedDuration,
+    /// What cannot be read of the object.
+    fault: Option<String>,
+}
+
+impl Outcome {
+    fn quiet(object: &ExternalSecret, again: Again) -> Self {
+        Self {
+            status: None,
+            events: Vec::new(),
+            again,
+            interval: refresh::interval(object),
+            fault: None,
+        }
+    }
+}
+
+impl ExternalSecrets {
+    pub(crate) fn new(
+        shared: Shared,
+        watching: Watching,
+        rules: Rules,
+        stores: Arc<Stores>,
+    ) -> Self {
+        Self {
+            frame: Frame::new(shared, watching),
+            rules,
+            stores,
+        }
+    }
+
+    fn api(&self) -> &Api {
+        self.frame.api()
+    }
+
+    /// Returns true if another controller looks after one of its stores, or no one does.
+    fn is_foreign(&self, object: &ExternalSecret) -> bool {
+        let default = object.spec.secret_store_ref.as_ref();
+        let is_cluster = default.is_some_and(|store| store.kind() == StoreKind::ClusterSecretStore);
+        if is_cluster && !self.rules.cluster_stores {
+            return true;
+        }
+        object.stores().iter().any(|reference| {
+            let id = StoreId::of(reference, object.namespace());
+            let store = self.stores.get(&id);
+            store.is_some_and(|store| {
+                !is_own_class(store.spec.controller.as_deref(), &self.rules.class)
+            })
+        })
+    }
+
+    async fn work(
+        &self,
+        key: &Key,
+        known: &Tracked<Extra>,
+        object: &ExternalSecret,
+    ) -> Attempt<Outcome> {
+        let started = Timestamp::now();
+        if !plan::has_finalizer(object) {
+            return self.add_finalizer(key, object).await;
+        }
+        let target_key = Key::new(&key.namespace, object.target_name());
+        let is_secret = object.spec.target.manifest.is_none();
+        let mut target = match is_secret {
+            true => match secret_target::read(self.api(), &target_key).await {
+                Ok(target) => target,
+                Err(error) => return self.unread(object, &error, started),
+            },
+            false => None,
+        };
+        let foreign = self.is_foreign(object);
+        let sources_key = match foreign {
+            false => self.sources_versions(object).await,
+            true => None,
+        };
+        let changed = known.extra.sources.is_some() && known.extra.sources != sources_key;
+        let beginning = {
+            let seen = TargetSeen {
+                metadata: target.as_ref().map(|target| &target.metadata),
+                data_hash: &|| target.as_ref().map(|target| hash::of_data(target.iter())),
+            };
+            plan::begin(object, foreign, &seen, started, &self.rules.zone)
+        };
+        let remember = |next: Option<Timestamp>| {
+            self.frame.index.update(key, known.uid(), |known| {
+                known.extra.next = next;
+                known.extra.sources = sources_key.clone();
+            });
+        };
+        let version =
+            |target: Option<&PlainSecret>| target.map(|target| Version::of(&target.metadata));
+        match beginning {
+            Beginning::Done(plan) if !changed || foreign || !is_secret => {
+                let wrong = plan
+                    .actions
+                    .iter()
+                    .any(|action| matches!(action, Action::Emit(event) if event.warning));
+                remember(at(plan.again));
+                let outcome = Self::told(object, plan);
+                return Attempt {
+                    ended: match wrong {
+                        true => Err(LookedAt::default()),
+                        false => Ok(version(target.as_ref())),
+                    },
+                    outcome,
+                };
+            }
+            Beginning::Done(_) => {}
+            Beginning::Read(actions) => {
+                if actions
+                    .iter()
+                    .any(|action| matches!(action, Action::MarkTarget))
+                {
+                    match self.mark(object, &target_key).await {
+                        Ok(marked) => target = marked,
+                        Err(error) => return self.unread(object, &error, started),
+                    }
+                }
+            }
+        }
+        if self.is_early(object) {
+            let again = started.checked_add(SignedDuration::from_secs(1));
+            return Attempt {
+                ended: Ok(version(target.as_ref())),
+                outcome: Outcome::quiet(object, again.map_or(Again::Retry, Again::At)),
+            };
+        }
+        let data = self
+            .read_values(object, max_age(object, target.as_ref()))
+            .await;
+        let sources = match self.read_sources(object).await {
+            Ok(sources) => sources,
+            Err(error) => return self.unread(object, &error, started),
+        };
+        let orphans = match self.orphans(object).await {
+            Ok(orphans) => orphans,
+            Err(error) => return self.unread(object, &error, started),
+        };
+        let plan = {
+            let seen = Seen {
+                target: target.as_ref(),
+                orphans: &orphans,
+                sources: &sources,
+                options: &self.rules.options,
+                started,
+                zone: &self.rules.zone,
+            };
+            plan::finish(object, &seen, data)
+        };
+        let drifted = target.is_some() && known.is_applied(self.digest(object));
+        if drifted
+            && plan
+                .actions
+                .iter()
+                .any(|action| matches!(action, Action::Update(_)))
+        {
+            self.frame
+                .index
+                .update(key, known.uid(), |known| known.edits().put_back());
+        }
+        let again = at(plan.again);
+        let done = self
+            .perform(object, &target_key, version(target.as_ref()), plan, started)
+            .await;
+        remember(again.filter(|_| done.ended.is_ok()));
+        done
+    }
+
+    /// Adds the finalizer; the watch shows the object again, and then it is worked on.
+    async fn add_finalizer(&self, key: &Key, object: &ExternalSecret) -> Attempt<Outcome> {
+        let added = actions::add_finalizer(self.api(), key, object).await;
+        let again = match added {
+            Ok(()) => Again::Never,
+            Err(error) if error.is_conflict() || error.is_not_found() => Again::Never,
+            Err(error) => {
+                self.trouble(key, Trouble::Fetch, &error);
+                Again::Retry
+            }
+        };
+        Attempt {
+            ended: match again {
+                Again::Retry => Err(LookedAt::default()),
+                _ => Ok(None),
+            },
+            outcome: Outcome::quiet(object, again),
+        }
+    }
+
+    /// A store that was made a moment ago has not been validated yet: that is no failure.
+    fn is_early(&self, object: &ExternalSecret) -> bool {
+        const EARLY: SignedDuration = SignedDuration::from_secs(10);
+        if !self.rules.flood_gate {
+            return false;
+        }
+        object.stores().iter().any(|reference| {
+            let id = StoreId::of(reference, object.namespace());
+            self.stores.get(&id).is_some_and(|store| {
+                let age = store
+                    .created
+                    .map(|created| Timestamp::now().duration_since(created));
+                status::condition(&store.status.conditions, status::READY).is_none()
+                    && age.is_some_and(|age| age < EARLY)
+            })
+        })
+    }
+
+    fn told(object: &ExternalSecret, plan: Plan) -> Outcome {
+        let mut outcome = Outcome::quiet(object, plan.again);
+        for action in plan.actions {
+            match action {
+                Action::Emit(event) => outcome.events.push(event),
+                Action::SetStatus(status) => outcome.status = Some(status),
+                _ => {}
+            }
+        }
+        outcome
+    }
+
+    /// The API server did not give what the Secret is made of.
+    fn unread(
+        &self,
+        object: &ExternalSecret,
+        error: &ApiError,
+        now: Timestamp,
+    ) -> Attempt<Outcome> {
+        let existing = false;
+        let actions = plan::failed(
+            object,
+            plan::Attempt::Write { existing },
+            error.category(),
+            now,
+        );
+        let plan = Plan {
+            actions,
+            again: Again::Retry,
+        };
+        Attempt {
+            ended: Err(LookedAt::default()),
+            outcome: Self::told(object, plan),
+        }
+    }
+
+    /// Puts the label on a Secret that is there already, and reads it again.
+    async fn mark(
+        &self,
+        object: &ExternalSecret,
+        target: &Key,
+    ) -> Result<Option<PlainSecret>, ApiError> {
+        let manager = hash::field_manager(object.name());
+        match action::mark_secret(self.api(), target, &manager).await {
+            Ok(()) => {}
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        secret_target::read(self.api(), target).await
+    }
+
+    /// The metadata of Secrets that the object made under another name.
+    async fn orphans(&self, object: &ExternalSecret) -> Result<Vec<ObjectMeta>, ApiError> {
+        if object.spec.target.creation_policy != CreationPolicy::Owner {
+            return Ok(Vec::new());
+        }
+        let owner = hash::of_owner(object.namespace(), object.name());
+        let mut owned = action::secrets_of_owner(self.api(), object.namespace(), &owner).await?;
+        owned.retain(|metadata| {
+            metadata.name.as_deref() != Some(object.target_name())
+                && metadata.deletion_timestamp.is_none()
+        });
+        Ok(owned)
+    }
+
+    /// Says in one text which versions of ConfigMaps and Secrets the templates are read from.
+    async fn sources_versions(&self, object: &ExternalSecret) -> Option<String> {
+        let template = object.spec.target.template.as_ref()?;
+        let (config_maps, secrets) = render::sources_of(template);
+        if config_maps.is_empty() && secrets.is_empty() {
+            return None;
+        }
+        let namespace = object.namespace();
+        let paths = config_maps
+            .iter()
+            .map(|name| action::config_map(namespace, name))
+            .chain(
+                secrets
+                    .iter()
+                    .map(|name| format!("{}/{name}", action::secrets(namespace))),
+            );
+        let mut versions = String::new();
+        for path in paths {
+            let metadata = self.api().get_metadata(&path).await;
+            let metadata = metadata.and_then(|answer| action::metadata_of(&answer));
+            let version = metadata.ok().and_then(|metadata| metadata.resource_version);
+            versions.push_str(version.as_deref().unwrap_or("-"));
+            versions.push(' ');
+        }
+        Some(versions)
+    }
+
+    /// Reads the ConfigMaps and Secrets that templates come from; what is not there is left out.
+    async fn read_sources(&self, object: &ExternalSecret) -> Result<Sources, ApiError> {
+        let mut sources = Sources::default();
+        let Some(template) = &object.spec.target.template else {
+            return Ok(sources);
+        };
+        let (config_maps, secrets) = render::sources_of(template);
+        for name in config_maps {
+            if let Some(data) =
+                action::read_config_map(self.api(), object.namespace(), name).await?
+            {
+                sources.config_maps.insert(name.to_owned(), data);
+            }
+        }
+        for name in secrets {
+            let key = Key::new(object.namespace(), name);
+            if let Some(secret) = secret_target::read(self.api(), &key).await? {
+                sources
+                    .secrets
+                    .insert(name.to_owned(), secret.into_values());
+            }
+        }
+        Ok(sources)
+    }
+}
+
+/// How old an answer of a store may be. Objects that are refreshed together share answers; one that has changed, or whose
+/// Secret has, gets a new one.
+fn max_age(object: &ExternalSecret, target: Option<&PlainSecret>) -> Duration {
+    const LONGEST: Duration = Duration::from_secs(10);
+    let status = object.status.as_ref();
+    let synced = status.and_then(|status| status.synced_resource_version.as_deref());
+    let is_new = synced.is_none();
+    let unchanged = synced == Some(hash::synced_version(&object.metadata).as_str());
+    if is_new {
+        return Duration::from_secs(1);
+    }
+    if !unchanged || target.is_none() {
+        return Duration::ZERO;
+    }
+    let interval = Duration::try_from(refresh::interval(object)).unwrap_or_default();
+    (interval / 20).min(LONGEST)
+}
+
+fn at(again: Again) -> Option<Timestamp> {
+    match again {
+        Again::At(at) => Some(at),
+        Again::Now => Some(Timestamp::now()),
+        Again::Never | Again::Retry | Again::RetrySeldom => None,
+    }
+}
+
+/// How long until this moment, and never less than nothing.
+fn until(at: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default()
+}
+
+impl Kind for ExternalSecrets {
+    const NAME: &'static str = "ExternalSecret";
+    const PLURAL: &'static str = "ExternalSecrets";
+    const NEIGHBOURS: &'static [Neighbours] = &[Neighbours::ConfigMaps, Neighbours::Namespaces];
+
+    type Object = ExternalSecret;
+    type Status = Status;
+    type Extra = Extra;
+    type Outcome = Outcome;
+
+    fn frame(&self) -> &Frame<Self> {
+        &self.frame
+    }
+
+    fn digest(&self, object: &ExternalSecret) -> Digest {
+        Digest::of_json(&[
+            &serde_json::to_value(&object.spec).unwrap_or_default(),
+            &object.metadata.labels,
+            &object.metadata.annotations,
+            &plan::has_finalizer(object),
+        ])
+    }
+
+    fn status(object: &ExternalSecret) -> Option<&Status> {
+        object.status.as_ref()
+    }
+
+    fn target<'a>(&self, object: &'a ExternalSecret) -> Option<&'a str> {
+        let writes = object.spec.target.manifest.is_none()
+            && object.spec.target.creation_policy != CreationPolicy::None;
+        writes.then(|| object.target_name())
+    }
+
+    fn needs(&self, object: &ExternalSecret) -> Vec<Need> {
+        let namespace = object.namespace();
+        let mut needs = Vec::new();
+        let mut cluster = false;
+        for store in object.stores() {
+            let id = StoreId::of(&store, namespace);
+            cluster |= id.kind == StoreKind::ClusterSecretStore;
+            needs.push(Need::one(id.kind.as_str(), &id.namespace, &id.name));
+        }
+        if cluster {
+            // The conditions of the store look at its labels.
+            needs.push(Need::one("Namespace", "", namespace));
+        }
+        if let Some(template) = &object.spec.target.template {
+            let (config_maps, secrets) = render::sources_of(template);
+            let config_maps = config_maps.into_iter();
+            needs.extend(config_maps.map(|name| Need::one("ConfigMap", namespace, name)));
+            let secrets = secrets.into_iter();
+            needs.extend(secrets.map(|name| Need::one("Secret", namespace, name)));
+        }
+        needs
+    }
+
+    fn reclaims(&self, secret: &ObjectMeta, _uid: &str) -> bool {
+        let annotations = secret.annotations.as_ref();
+        annotations.is_some_and(|annotations| annotations.contains_key(DATA_HASH_ANNOTATION))
+    }
+
+    fn note(&self, _read: &Read<ExternalSecret>, extra: &mut Extra, changed: bool) {
+        if changed {
+            extra.next = None;
+        }
+    }
+
+    fn due(&self, known: &Tracked<Extra>) -> Option<Duration> {
+        known.extra.next.map(until)
+    }
+
+    async fn attempt(
+        &self,
+        key: &Key,
+        known: &Tracked<Extra>,
+        object: &Arc<ExternalSecret>,
+    ) -> Attempt<Outcome> {
+        self.work(key, known, object).await
+    }
+
+    fn unreadable(&self, fault: String) -> Outcome {
+        Outcome {
+            status: None,
+            events: Vec::new(),
+            again: Again::Never,
+            interval: SignedDuration::from_hours(1),
+            fault: Some(fault),
+        }
+    }
+
+    fn report(
+        &self,
+        _metadata: &ObjectMeta,
+        status: Option<&Status>,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Option<Status> {
+        let next = match (&outcome.status, &outcome.fault) {
+            (Some(next), _) => next.clone(),
+            (None, Some(fault)) => {
+                plan::unreadable(status.cloned().unwrap_or_default(), fault, now).0
+            }
+            (None, None) => return None,
+        };
+        (status != Some(&next)).then_some(next)
+    }
+
+    fn events(&self, metadata: &ObjectMeta, outcome: &Outcome) -> Vec<Event> {
+        let fault = outcome.fault.as_ref();
+        let fault =
+            fault.map(|fault| plan::unreadable(Status::default(), fault, Timestamp::now()).1);
+        let events = outcome.events.iter().chain(&fault);
+        events
+            .map(|event| {
+                let message = event.message.clone();
+                Event::about::<ExternalSecret>(
+                    COMPONENT,
+                    metadata,
+                    event.warning,
+                    event.reason,
+                    message,
+                )
+            })
+            .collect()
+    }
+
+    fn again(&self, _key: &Key, outcome: &Outcome, failures: u32) -> Option<Duration> {
+        let wait = match outcome.again {
+            Again::Never => return None,
+            Again::Now => Duration::ZERO,
+            Again::At(at) => return Some(until(at)),
+            Again::Retry => retry(failures),
+            Again::RetrySeldom => retry_seldom(failures, outcome.interval),
+        };
+        Some(wait + jitter(wait))
+    }
+
+    fn trouble(&self, key: &Key, trouble: Trouble, error: &ApiError) {
+        tracing::warn!(kind = Self::NAME, key = %key, error = %error, "the API server refuses ({trouble:?})");
+    }
+
+    async fn finalize(&self, key: &Key, object: &ExternalSecret) -> Option<Duration> {
+        match actions::finalize(self.api(), key, object, &self.rules.zone).await {
+            Ok(events) => {
+                for event in self.events(
+                    &object.metadata,
+                    &Outcome {
+                        events,
+                        ..Outcome::quiet(object, Again::Never)
+                    },
+                ) {
+                    action::emit(self.api(), &self.frame.shared.recorder, &event).await;
+                }
+                None
+            }
+            Err(error) => {
+                self.trouble(key, Trouble::Fetch, &error);
+                Some(retry(3))
+            }
+        }
+    }
+}
+
+/// A second, then twice as long each time, up to seven minutes.
+fn retry(failures: u32) -> Duration {
+    const LONGEST: Duration = Duration::from_secs(7 * 60);
+    let doubled = 1u64 << failures.saturating_sub(1).min(16);
+    Duration::from_secs(doubled).min(LONGEST)
+}
+
+/// A value that is not there is asked for a few times within the first half hour, and then as seldom as the object would be
+/// refreshed, at most four times a day: a broken reference must not use up the calls of a store.
+fn retry_seldom(failures: u32, interval: SignedDuration) -> Duration {
+    const FIRST: [u64; 5] = [3, 12, 45, 240, 1500];
+    const LONGEST: Duration = Duration::from_secs(6 * 3600);
+    const SHORTEST: Duration = Duration::from_secs(15);
+    let interval = Duration::try_from(interval).unwrap_or_default();
+    let limit = match interval.is_zero() {
+        true => LONGEST,
+        false => interval.clamp(SHORTEST, LONGEST),
+    };
+    let index = usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX);
+    FIRST
+        .get(index)
+        .map_or(LONGEST, |seconds| Duration::from_secs(*seconds))
+        .min(limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_key_costs_at_most_ten_calls_a_day() {
+        let day = Duration::from_secs(24 * 3600);
+        let (mut calls, mut failures, mut clock) = (1, 0, Duration::ZERO);
+        loop {
+            failures += 1;
+            clock += retry_seldom(failures, SignedDuration::from_hours(24));
+            if clock > day {
+                break;
+            }
+            calls += 1;
+        }
+        assert!(calls <= 10, "{calls}");
+        // An object that is refreshed often may ask as often when it fails.
+        assert_eq!(
+            retry_seldom(20, SignedDuration::from_secs(2)),
+            Duration::from_secs(15)
+        );
+        assert_eq!(
+            retry_seldom(20, SignedDuration::ZERO),
+            Duration::from_secs(6 * 3600)
+        );
+    }
+
+    #[test]
+    fn t13_retries_double_up_to_seven_minutes() {
+        let waits: Vec<u64> = (1..12).map(|failures| retry(failures).as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 420, 420]);
+    }
+}

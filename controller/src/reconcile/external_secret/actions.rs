@@ -1,0 +1,179 @@
+//! What a plan asks for, done one after the other.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use sealwright_resources::external_secret::plan::{
+    self, Action, Again, Beginning, Plan, TargetSeen,
+};
+use sealwright_resources::external_secret::{DeletionPolicy, ExternalSecret, FINALIZER, hash};
+
+use super::{ExternalSecrets, Outcome};
+use crate::action::{self, Version};
+use crate::api::{Api, ApiError};
+use crate::frame::index::Key;
+use crate::frame::kind::{Attempt, LookedAt};
+
+impl ExternalSecrets {
+    /// Does what the plan says. An action that fails replaces all that come after it.
+    pub(super) async fn perform(
+        &self,
+        object: &ExternalSecret,
+        target: &Key,
+        mut version: Option<Version>,
+        plan: Plan,
+        started: Timestamp,
+    ) -> Attempt<Outcome> {
+        let manager = hash::field_manager(object.name());
+        let existing = version.is_some();
+        let mut outcome = Outcome::quiet(object, plan.again);
+        let mut failed = false;
+        for action in plan.actions {
+            let (attempt, result) = match action {
+                Action::AddFinalizer | Action::RemoveFinalizer | Action::MarkTarget => continue,
+                Action::Emit(event) => {
+                    failed |= event.warning;
+                    outcome.events.push(event);
+                    continue;
+                }
+                Action::SetStatus(status) => {
+                    outcome.status = Some(status);
+                    continue;
+                }
+                Action::Create(secret) => {
+                    let written = action::create_secret_as(self.api(), &secret, &manager).await;
+                    (plan::Attempt::Write { existing }, written.map(Some))
+                }
+                Action::Update(secret) => {
+                    let written = action::replace_secret_as(self.api(), &secret, &manager).await;
+                    (plan::Attempt::Write { existing }, written.map(Some))
+                }
+                Action::Delete { name, uid, orphan } => {
+                    let key = Key::new(&target.namespace, &name);
+                    let deleted = action::delete_secret_of(self.api(), &key, &uid).await;
+                    match orphan {
+                        true => (
+                            plan::Attempt::DeleteOrphan,
+                            deleted.map(|()| version.clone()),
+                        ),
+                        false => (plan::Attempt::Delete, deleted.map(|()| None)),
+                    }
+                }
+            };
+            match result {
+                Ok(now) => version = now,
+                // Another writer was faster: everything is looked at again, and nothing is reported.
+                Err(error) if error.is_conflict() || error.is_not_found() => {
+                    return Attempt {
+                        ended: Err(LookedAt::default()),
+                        outcome: Outcome::quiet(object, Again::Retry),
+                    };
+                }
+                Err(error) => {
+                    tracing::warn!(namespace = %target.namespace, name = object.name(), error = %error, "the API server refuses to write the Secret");
+                    let actions = plan::failed(object, attempt, error.category(), started);
+                    let after = Self::told(
+                        object,
+                        Plan {
+                            actions,
+                            again: Again::Retry,
+                        },
+                    );
+                    outcome.events.extend(after.events);
+                    outcome.status = after.status;
+                    outcome.again = after.again;
+                    failed = true;
+                    break;
+                }
+            }
+        }
+        Attempt {
+            ended: match failed {
+                true => Err(LookedAt(Some(version))),
+                false => Ok(version),
+            },
+            outcome,
+        }
+    }
+}
+
+/// Adds the finalizer, and touches nothing else.
+pub(super) async fn add_finalizer(
+    api: &Api,
+    key: &Key,
+    object: &ExternalSecret,
+) -> Result<(), ApiError> {
+    let mut finalizers = object.metadata.finalizers.clone().unwrap_or_default();
+    finalizers.push(FINALIZER.to_owned());
+    set_finalizers(api, key, &object.metadata, &finalizers).await
+}
+
+async fn set_finalizers(
+    api: &Api,
+    key: &Key,
+    metadata: &ObjectMeta,
+    finalizers: &[String],
+) -> Result<(), ApiError> {
+    let patch = serde_json::json!({
+        "finalizers": finalizers,
+        "resourceVersion": metadata.resource_version,
+    });
+    action::patch_metadata::<ExternalSecret>(api, key, patch)
+        .await
+        .map(drop)
+}
+
+/// Ends what a deleted object stands for, and lets it go; returns what its users are to know.
+pub(super) async fn finalize(
+    api: &Api,
+    key: &Key,
+    object: &ExternalSecret,
+    zone: &TimeZone,
+) -> Result<Vec<plan::Event>, ApiError> {
+    let target = Key::new(&key.namespace, object.target_name());
+    let metadata = match object.spec.target.deletion_policy {
+        DeletionPolicy::Delete => {
+            let path = format!("{}/{}", action::secrets(&target.namespace), target.name);
+            match api.get_metadata(&path).await {
+                Ok(answer) => Some(action::metadata_of(&answer)?),
+                Err(error) if error.is_not_found() => None,
+                Err(error) => return Err(error),
+            }
+        }
+        DeletionPolicy::Merge | DeletionPolicy::Retain => None,
+    };
+    let beginning = {
+        let seen = TargetSeen {
+            metadata: metadata.as_ref(),
+            data_hash: &|| None,
+        };
+        plan::begin(object, false, &seen, Timestamp::now(), zone)
+    };
+    let Beginning::Done(Plan { actions, .. }) = beginning else {
+        return Ok(Vec::new());
+    };
+    let mut events = Vec::new();
+    for action in actions {
+        match action {
+            Action::Delete { name, uid, .. } => {
+                let key = Key::new(&target.namespace, &name);
+                action::delete_secret_of(api, &key, &uid).await?;
+            }
+            Action::Emit(event) => events.push(event),
+            Action::RemoveFinalizer => {
+                let finalizers = object.metadata.finalizers.iter().flatten();
+                let kept: Vec<String> = finalizers
+                    .filter(|finalizer| *finalizer != FINALIZER)
+                    .cloned()
+                    .collect();
+                let removed = set_finalizers(api, key, &object.metadata, &kept).await;
+                match removed {
+                    Err(error) if !error.is_not_found() => return Err(error),
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(events)
+}

@@ -1,0 +1,198 @@
+//! The stores of the cluster: as the watches show them, and opened.
+//!
+//! An opened store is a lane of the [fetch layer](sealwright_providers::fetch), which joins the reads of all objects. It is kept as
+//! long as the settings and the credentials of the store stay the same, because signing in costs the vault a call and a token. A ClusterSecretStore whose credentials lie with its consumers is opened once for each namespace.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
+
+use sealwright_crypto::secret::SecretBytes;
+use sealwright_providers::credential::{self, NeededObject, Scope};
+use sealwright_providers::fetch::{Fetcher, Lane, StoreIdentity};
+use sealwright_providers::outcome::StoreError;
+use sealwright_providers::settings::RetrySettings;
+use sealwright_providers::store::{Connection, StoreConfig};
+use sealwright_resources::external_secret::{StoreKind, StoreRef};
+use sealwright_resources::secret_store::Store;
+
+use crate::action;
+use crate::api::Api;
+use crate::credentials::ClusterCredentials;
+
+/// What names a store.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct StoreId {
+    pub(crate) kind: StoreKind,
+    /// Empty for a ClusterSecretStore.
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+impl StoreId {
+    /// The store that a reference of an object in this namespace means.
+    pub(crate) fn of(reference: &StoreRef, namespace: &str) -> Self {
+        Self {
+            kind: reference.kind(),
+            namespace: match reference.kind() {
+                StoreKind::SecretStore => namespace.to_owned(),
+                StoreKind::ClusterSecretStore => String::new(),
+            },
+            name: reference.name().to_owned(),
+        }
+    }
+}
+
+/// All stores.
+pub(crate) struct Stores {
+    api: Arc<Api>,
+    credentials: Arc<ClusterCredentials>,
+    fetcher: Fetcher,
+    known: Mutex<HashMap<StoreId, Arc<Store>>>,
+    /// As whom a store was opened last by its own reconciler.
+    identities: Mutex<HashMap<StoreId, StoreIdentity>>,
+}
+
+impl Stores {
+    pub(crate) fn new(api: Arc<Api>) -> Self {
+        Self {
+            credentials: Arc::new(ClusterCredentials::new(Arc::clone(&api))),
+            api,
+            fetcher: Fetcher::default(),
+            known: Mutex::default(),
+            identities: Mutex::default(),
+        }
+    }
+
+    /// Takes note of a store as a watch shows it.
+    pub(crate) fn see(&self, id: StoreId, store: Store) {
+        let mut known = self.known.lock().expect("no holder panics");
+        known.insert(id, Arc::new(store));
+    }
+
+    /// Forgets a store that is gone, and what it had opened.
+    pub(crate) fn forget(&self, id: &StoreId) {
+        let store = self.known.lock().expect("no holder panics").remove(id);
+        self.identities.lock().expect("no holder panics").remove(id);
+        if let Some(store) = store {
+            self.fetcher.forget(&store.uid);
+        }
+    }
+
+    /// Looks a store up.
+    pub(crate) fn get(&self, id: &StoreId) -> Option<Arc<Store>> {
+        let known = self.known.lock().expect("no holder panics");
+        known.get(id).cloned()
+    }
+
+    /// Drops what is old, now and then.
+    pub(crate) fn sweep(&self) {
+        self.fetcher.sweep();
+    }
+
+    /// Opens a store for objects of a namespace, or with `None` to see whether it can be opened at all.
+    pub(crate) async fn open(
+        &self,
+        id: &StoreId,
+        store: &Store,
+        config: &StoreConfig,
+        consumer: Option<&str>,
+    ) -> Result<Arc<Lane>, StoreError> {
+        let needs = config.needs();
+        let depends = id.kind == StoreKind::ClusterSecretStore
+            && needs.iter().any(credential::Need::depends_on_consumer);
+        let scope = Scope {
+            kind: match id.kind {
+                StoreKind::SecretStore => credential::StoreKind::Namespaced,
+                StoreKind::ClusterSecretStore => credential::StoreKind::Cluster,
+            },
+            name: id.name.clone(),
+            store_namespace: id.namespace.clone(),
+            consumer_namespace: match (depends, id.kind) {
+                (true, _) => consumer.map(str::to_owned),
+                (false, StoreKind::ClusterSecretStore) => None,
+                (false, StoreKind::SecretStore) => Some(id.namespace.clone()),
+            },
+        };
+        // The store's own reconciler looks after credentials that do not depend on who asks.
+        let known = match consumer.is_some() && !depends {
+            true => {
+                let identities = self.identities.lock().expect("no holder panics");
+                let known = identities.get(id).cloned();
+                known.filter(|known| known.uid == store.uid && known.generation == store.generation)
+            }
+            false => None,
+        };
+        let identity = match known {
+            Some(identity) => identity,
+            None => {
+                let versions = self.versions(&needs, &scope).await;
+                let identity = StoreIdentity::new(
+                    store.uid.clone(),
+                    store.generation,
+                    scope.consumer_namespace.clone(),
+                );
+                let identity =
+                    identity.with_credential("versions", &SecretBytes::from(versions.into_bytes()));
+                if !depends {
+                    let mut identities = self.identities.lock().expect("no holder panics");
+                    identities.insert(id.clone(), identity.clone());
+                }
+                identity
+            }
+        };
+        let connect = || async {
+            let retry = store.spec.retry_settings.as_ref();
+            let connection = Connection {
+                credentials: Arc::clone(&self.credentials) as Arc<dyn credential::Credentials>,
+                scope,
+                retry: retry.map(|retry| RetrySettings {
+                    max_retries: retry.max_retries,
+                    retry_interval: retry.retry_interval.clone(),
+                }),
+                ..Connection::default()
+            };
+            config.connect(&connection).await
+        };
+        self.fetcher.lane(&identity, connect).await
+    }
+
+    /// Says in one text which versions of objects a store signs in with; an object that cannot be read has none.
+    async fn versions(&self, needs: &[credential::Need], scope: &Scope) -> String {
+        let mut paths = BTreeSet::new();
+        for need in needs {
+            let at = |namespace: Option<&str>, path: &dyn Fn(&str) -> String| {
+                scope.namespace_of(namespace).map(path).ok()
+            };
+            let path = match &need.object {
+                NeededObject::Secret(selector) => {
+                    let name = selector.name.as_deref().unwrap_or_default();
+                    at(selector.namespace.as_deref(), &|namespace| {
+                        format!("{}/{name}", action::secrets(namespace))
+                    })
+                }
+                NeededObject::WholeSecret { name, namespace } => {
+                    at(namespace.as_deref(), &|namespace| {
+                        format!("{}/{name}", action::secrets(namespace))
+                    })
+                }
+                NeededObject::ConfigMap {
+                    name, namespace, ..
+                } => at(namespace.as_deref(), &|namespace| {
+                    action::config_map(namespace, name)
+                }),
+                // A token is asked for each time, whatever became of its account.
+                _ => None,
+            };
+            paths.extend(path);
+        }
+        let mut versions = String::new();
+        for path in paths {
+            let metadata = self.api.get_metadata(&path).await;
+            let metadata = metadata.and_then(|answer| action::metadata_of(&answer));
+            let version = metadata.ok().and_then(|metadata| metadata.resource_version);
+            versions.push_str(version.as_deref().unwrap_or("-"));
+            versions.push(' ');
+        }
+        versions
+    }
+}

@@ -1,0 +1,377 @@
+//! What a PushSecret pushes: the entries of its `data`, and those that its `dataTo` stands for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use thiserror::Error;
+
+use super::{
+    PushConversionStrategy, PushData, PushDataTo, PushMatch, PushRemoteRef, PushSecretSpec,
+    PushStoreRef,
+};
+use crate::external_secret::StoreKind;
+use crate::external_secret::data::Values;
+use crate::external_secret::keys::reverse_unicode;
+use crate::external_secret::rewrite::{Rewrite, RewriteError, go_regexp, rename};
+use crate::label_selector;
+
+/// One thing to push: the entry as the status records it, and the keys of the Secret that it is limited to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PushEntry {
+    /// The entry.
+    pub data: PushData,
+    /// The keys of the Secret that a whole value is made of; none means all.
+    pub keys: Option<BTreeSet<String>>,
+}
+
+/// A PushSecret that cannot be pushed as it stands. The text is public.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum EntryError {
+    /// A store of `dataTo` is not one of the PushSecret.
+    #[error("dataTo[{0}]: the store is none of secretStoreRefs")]
+    ForeignStore(usize),
+    /// A selector of `dataTo` matches none of the stores.
+    #[error("dataTo[{0}]: the labelSelector matches no store")]
+    NoStore(usize),
+    /// The regular expression is none.
+    #[error("dataTo[{0}]: the regular expression of match is not valid")]
+    Regexp(usize),
+    /// A key cannot be rewritten.
+    #[error("dataTo[{0}]: {1}")]
+    Rewrite(usize, RewriteError),
+    /// A rewrite leaves nothing of a key.
+    #[error("dataTo[{0}]: a rewritten key is empty")]
+    EmptyKey(usize),
+    /// Two values go to one place.
+    #[error("two entries have the same remoteKey and property")]
+    Duplicate,
+    /// The Secret has no such key.
+    #[error("secret key {0} does not exist")]
+    NoKey(String),
+}
+
+/// A store that values are pushed to.
+#[derive(Debug, Clone, Copy)]
+pub struct PushStore<'a> {
+    /// Its kind.
+    pub kind: StoreKind,
+    /// Its name.
+    pub name: &'a str,
+    /// Its labels.
+    pub labels: &'a BTreeMap<String, String>,
+}
+
+/// The name of a store in the status.
+#[must_use]
+pub fn store_key(kind: StoreKind, name: &str) -> String {
+    format!("{}/{name}", kind.as_str())
+}
+
+/// The name of an entry in the status.
+#[must_use]
+pub fn entry_key(data: &PushData) -> String {
+    let remote = &data.matching.remote_ref;
+    match remote.property.as_deref() {
+        None | Some("") => remote.remote_key.clone(),
+        Some(property) => format!("{}/{property}", remote.remote_key),
+    }
+}
+
+/// Checks that every named store of `dataTo` is one of the PushSecret.
+///
+/// # Errors
+///
+/// Names the first that is none.
+pub fn check_stores(spec: &PushSecretSpec) -> Result<(), EntryError> {
+    for (index, to) in spec.data_to.iter().enumerate() {
+        let Some(store) = &to.store_ref else {
+            return Err(EntryError::ForeignStore(index));
+        };
+        let Some(name) = store.name.as_deref().filter(|name| !name.is_empty()) else {
+            continue;
+        };
+        let mut known = spec.secret_store_refs.iter();
+        if !known.any(|known| known.name.as_deref() == Some(name) && known.kind == store.kind) {
+            return Err(EntryError::ForeignStore(index));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that every selector of `dataTo` matches one of the stores that were found.
+///
+/// # Errors
+///
+/// Names the first that matches none.
+pub fn check_selectors(spec: &PushSecretSpec, stores: &[PushStore<'_>]) -> Result<(), EntryError> {
+    for (index, to) in spec.data_to.iter().enumerate() {
+        let by_labels = to.store_ref.as_ref().filter(|store| {
+            store.name.as_deref().is_none_or(str::is_empty) && store.label_selector.is_some()
+        });
+        if let Some(reference) = by_labels
+            && !stores.iter().any(|store| is_meant(reference, store))
+        {
+            return Err(EntryError::NoStore(index));
+        }
+    }
+    Ok(())
+}
+
+/// Returns true if a reference means this store.
+#[must_use]
+pub fn is_meant(reference: &PushStoreRef, store: &PushStore<'_>) -> bool {
+    if reference.kind != store.kind {
+        return false;
+    }
+    match reference.name.as_deref().filter(|name| !name.is_empty()) {
+        Some(name) => name == store.name,
+        None => reference.label_selector.as_ref().is_some_and(|selector| {
+            label_selector::matches(selector, Some(store.labels)).unwrap_or(false)
+        }),
+    }
+}
+
+/// Lists what goes to one store: the entries of `dataTo`, unless `data` takes the same key, and then those of `data`.
+///
+/// # Errors
+///
+/// Says which entry cannot be made.
+pub fn entries(
+    spec: &PushSecretSpec,
+    store: &PushStore<'_>,
+    values: &Values,
+) -> Result<Vec<PushEntry>, EntryError> {
+    let mut entries = Vec::new();
+    for (index, to) in spec.data_to.iter().enumerate() {
+        if to
+            .store_ref
+            .as_ref()
+            .is_some_and(|reference| is_meant(reference, store))
+        {
+            entries.extend(expanded(to, index, values)?);
+        }
+    }
+    let mut places = BTreeSet::new();
+    for entry in &entries {
+        if !places.insert(place(&entry.data)) {
+            return Err(EntryError::Duplicate);
+        }
+    }
+    let explicit: BTreeSet<&str> = spec
+        .data
+        .iter()
+        .filter_map(|data| data.matching.secret_key.as_deref())
+        .filter(|key| !key.is_empty())
+        .collect();
+    entries.retain(|entry| {
+        let key = entry.data.matching.secret_key.as_deref();
+        key.is_none_or(|key| !explicit.contains(key))
+    });
+    entries.extend(spec.data.iter().map(|data| PushEntry {
+        data: data.clone(),
+        keys: None,
+    }));
+    let mut places = BTreeSet::new();
+    for entry in &entries {
+        if !places.insert(place(&entry.data)) {
+            return Err(EntryError::Duplicate);
+        }
+    }
+    Ok(entries)
+}
+
+fn place(data: &PushData) -> (String, String) {
+    let remote = &data.matching.remote_ref;
+    (
+        remote.remote_key.clone(),
+        remote.property.clone().unwrap_or_default(),
+    )
+}
+
+fn expanded(to: &PushDataTo, index: usize, values: &Values) -> Result<Vec<PushEntry>, EntryError> {
+    let pattern = to
+        .matching
+        .as_ref()
+        .and_then(|matching| matching.regexp.as_deref());
+    let pattern = match pattern.filter(|pattern| !pattern.is_empty()) {
+        Some(pattern) => Some(go_regexp(pattern).ok_or(EntryError::Regexp(index))?),
+        None => None,
+    };
+    let converted = |key: &str| match to.conversion_strategy {
+        PushConversionStrategy::None => key.to_owned(),
+        PushConversionStrategy::ReverseUnicode => reverse_unicode(key),
+    };
+    let mut keys: Vec<(String, String)> = values
+        .keys()
+        .map(|key| (converted(key), key.clone()))
+        .filter(|(key, _)| pattern.as_ref().is_none_or(|pattern| pattern.is_match(key)))
+        .collect();
+    keys.sort();
+    let entry = |secret_key: Option<String>, remote_key: String| PushData {
+        matching: PushMatch {
+            remote_ref: PushRemoteRef {
+                property: None,
+                remote_key,
+            },
+            secret_key,
+        },
+        metadata: to.metadata.clone(),
+        conversion_strategy: PushConversionStrategy::None,
+    };
+    if let Some(remote) = to.remote_key.as_deref().filter(|remote| !remote.is_empty()) {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        return Ok(vec![PushEntry {
+            data: entry(None, remote.to_owned()),
+            keys: Some(keys.into_iter().map(|(_, key)| key).collect()),
+        }]);
+    }
+    keys.into_iter()
+        .map(|(key, original)| {
+            let mut remote = key;
+            for (number, step) in to.rewrite.iter().enumerate() {
+                let step = Rewrite {
+                    merge: None,
+                    regexp: step.regexp.clone(),
+                    transform: step.transform.clone(),
+                };
+                remote = rename(&remote, &step, number)
+                    .map_err(|error| EntryError::Rewrite(index, error))?;
+            }
+            if remote.is_empty() {
+                return Err(EntryError::EmptyKey(index));
+            }
+            Ok(PushEntry {
+                data: entry(Some(original), remote),
+                keys: None,
+            })
+        })
+        .collect()
+}
+
+/// The keys of a Secret as an entry sees them: converted, if it asks for that.
+#[must_use]
+pub fn converted_keys(
+    values: &Values,
+    strategy: PushConversionStrategy,
+) -> BTreeMap<String, String> {
+    values
+        .keys()
+        .map(|key| match strategy {
+            PushConversionStrategy::None => (key.clone(), key.clone()),
+            PushConversionStrategy::ReverseUnicode => (reverse_unicode(key), key.clone()),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use sealwright_crypto::secret::SecretBytes;
+    use serde_json::json;
+
+    use super::*;
+
+    fn values(keys: &[&str]) -> Values {
+        keys.iter()
+            .map(|key| ((*key).to_owned(), SecretBytes::copy_of(b"v")))
+            .collect()
+    }
+
+    fn listed(spec: serde_json::Value, keys: &[&str]) -> Result<Vec<(String, String)>, EntryError> {
+        let mut spec = spec;
+        spec["secretStoreRefs"] = json!([{"name": "s"}]);
+        spec["selector"] = json!({"secret": {"name": "src"}});
+        let spec: PushSecretSpec = serde_json::from_value(spec).unwrap();
+        check_stores(&spec)?;
+        let labels = [("tier".to_owned(), "gold".to_owned())].into();
+        let store = PushStore {
+            kind: StoreKind::SecretStore,
+            name: "s",
+            labels: &labels,
+        };
+        check_selectors(&spec, &[store])?;
+        let entries = entries(&spec, &store, &values(keys))?;
+        Ok(entries
+            .into_iter()
+            .map(|entry| {
+                let key = entry.data.matching.secret_key.clone().unwrap_or_default();
+                (key, entry_key(&entry.data))
+            })
+            .collect())
+    }
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs
+            .iter()
+            .map(|(key, place)| ((*key).to_owned(), (*place).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn keys_become_names_of_secrets() {
+        let to = json!({"dataTo": [{"storeRef": {"name": "s"}, "match": {"regexp": "^db-"},
+            "rewrite": [{"regexp": {"source": "^db-", "target": "app/"}},
+                {"transform": {"template": "{{ .value | upper }}"}}]}]});
+        assert_eq!(
+            listed(to, &["db-user", "db-pass", "other"]).unwrap(),
+            pairs(&[("db-pass", "APP/PASS"), ("db-user", "APP/USER")])
+        );
+        let unicode = json!({"dataTo": [{"storeRef": {"labelSelector": {"matchLabels": {"tier": "gold"}}},
+            "conversionStrategy": "ReverseUnicode"}]});
+        assert_eq!(
+            listed(unicode, &["a_U002f_b"]).unwrap(),
+            pairs(&[("a_U002f_b", "a/b")])
+        );
+    }
+
+    #[test]
+    fn data_wins_over_data_to() {
+        let spec = json!({
+            "dataTo": [{"storeRef": {"name": "s"}}],
+            "data": [{"match": {"secretKey": "a", "remoteRef": {"remoteKey": "x", "property": "p"}}}],
+        });
+        assert_eq!(
+            listed(spec, &["a", "b"]).unwrap(),
+            pairs(&[("b", "b"), ("a", "x/p")])
+        );
+    }
+
+    #[test]
+    fn bundles_hold_all_keys_that_match() {
+        let spec = json!({"dataTo": [{"storeRef": {"name": "s"}, "remoteKey": "all"}]});
+        assert_eq!(listed(spec, &["a", "b"]).unwrap(), pairs(&[("", "all")]));
+    }
+
+    #[test]
+    fn what_cannot_be_pushed_is_said() {
+        let to = |value: serde_json::Value| json!({"dataTo": [value]});
+        assert_eq!(
+            listed(to(json!({"storeRef": {"name": "other"}})), &["a"]),
+            Err(EntryError::ForeignStore(0))
+        );
+        assert_eq!(
+            listed(
+                to(json!({"storeRef": {"labelSelector": {"matchLabels": {"tier": "iron"}}}})),
+                &["a"]
+            ),
+            Err(EntryError::NoStore(0))
+        );
+        assert_eq!(
+            listed(
+                to(json!({"storeRef": {"name": "s"},
+                    "rewrite": [{"regexp": {"source": ".*", "target": ""}}]})),
+                &["a"]
+            ),
+            Err(EntryError::EmptyKey(0))
+        );
+        assert_eq!(
+            listed(
+                to(json!({"storeRef": {"name": "s"},
+                    "rewrite": [{"regexp": {"source": ".*", "target": "x"}}]})),
+                &["a", "b"]
+            ),
+            Err(EntryError::Duplicate)
+        );
+    }
+}

@@ -1,0 +1,17 @@
+//! The controller of ExternalSecrets beside recorded answers of the real operator, on a real API server with OpenBao.
+//! `cargo test --features cluster --test external_secrets`, after `make servers`.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "external_secrets/case.rs"]
+mod case;
+#[path = "external_secrets/compare.rs"]
+mod compare;
+#[path = "external_secrets/kinds.rs"]
+mod kinds;
+#[path = "external_secrets/picture.rs"]
+mod picture;
+#[path = "external_secrets/recorded.rs"]
+mod recorded;
+#[path = "external_secrets/rig.rs"]
+mod rig;

@@ -1,0 +1,91 @@
+//! Comparing a picture with a recorded one.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+/// Every difference that counts, in words; none if the pictures are the same.
+pub(crate) fn differences(expected: &Value, actual: &Value, flaky: &[String]) -> Vec<String> {
+    let mut found = Vec::new();
+    let (expected, actual) = (normal(expected), normal(actual));
+    compare(&expected, &actual, "", flaky, &mut found);
+    found
+}
+
+fn compare(
+    expected: &Value,
+    actual: &Value,
+    path: &str,
+    flaky: &[String],
+    found: &mut Vec<String>,
+) {
+    if flaky.iter().any(|flaky| flaky == path) || path == "/vault" {
+        return;
+    }
+    match (expected, actual) {
+        (Value::Object(expected), Value::Object(actual)) => {
+            let names: BTreeSet<&String> = expected.keys().chain(actual.keys()).collect();
+            for name in names {
+                let path = format!("{path}/{name}");
+                match (expected.get(name), actual.get(name)) {
+                    (Some(expected), Some(actual)) => {
+                        compare(expected, actual, &path, flaky, found);
+                    }
+                    _ if path == "/vault" => {}
+                    (Some(expected), None) => found.push(format!("{path} is missing: {expected}")),
+                    (None, actual) => {
+                        found.push(format!("{path} is too much: {}", actual.unwrap()));
+                    }
+                }
+            }
+        }
+        _ if expected == actual => {}
+        _ => found.push(format!("{path} is {actual}\n      instead of {expected}")),
+    }
+}
+
+/// Takes out what is not compared: texts of Warning events, and of failed conditions behind their first colon.
+fn normal(picture: &Value) -> Value {
+    let mut picture = picture.clone();
+    let fields = picture.as_object_mut().unwrap();
+    for (name, part) in fields.iter_mut() {
+        if name == "events" {
+            let events = part.as_object().unwrap().iter();
+            let events = events.map(|(title, component)| {
+                let mut words = title.splitn(5, ' ');
+                let (kind, object, severity, reason) = (
+                    words.next().unwrap(),
+                    words.next().unwrap(),
+                    words.next().unwrap(),
+                    words.next().unwrap(),
+                );
+                let title = match severity {
+                    "Warning" => format!("{kind} {object} {severity} {reason}"),
+                    _ => title.clone(),
+                };
+                (title, component.clone())
+            });
+            *part = Value::Object(events.collect());
+            continue;
+        }
+        let Some(status) = part.get_mut("status") else {
+            continue;
+        };
+        for condition in status["conditions"].as_array_mut().into_iter().flatten() {
+            if condition["status"] == "False"
+                && let Some(message) = condition["message"].as_str()
+            {
+                let fixed = message.split(':').next().unwrap_or_default().to_owned();
+                condition["message"] = fixed.into();
+            }
+        }
+        for failed in status["failedNamespaces"]
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+        {
+            failed.as_object_mut().unwrap().remove("reason");
+        }
+    }
+    picture
+}

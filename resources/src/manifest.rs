@@ -247,7 +247,10 @@ fn write_value(value: &serde_json::Value, output: Output) -> SecretBytes {
 /// Names the line of what is no YAML.
 pub fn read_values(text: &[u8]) -> Result<Vec<serde_json::Value>, ManifestError> {
     let documents = yaml::read(text)?;
-    Ok(documents.iter().map(|(_, node)| node::to_value(node)).collect())
+    Ok(documents
+        .iter()
+        .map(|(_, node)| node::to_value(node))
+        .collect())
 }
 
 /// Reads the first document as a map of keys and texts; scalars become texts as in a field that wants one, null is empty.

@@ -3,6 +3,7 @@
 
 mod action;
 mod api;
+mod clean_status;
 mod credentials;
 mod external_secrets;
 mod flags;
@@ -37,8 +38,14 @@ const USER_AGENT: &str = concat!(
 const FAILED: u8 = 2;
 
 fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((first, others)) = words.split_first()
+        && first == "clean-status"
+    {
+        return clean_status::main(others);
+    }
     let environment = |name: &str| std::env::var(name).ok();
-    match flags::parse(std::env::args().skip(1), environment) {
+    match flags::parse(words, environment) {
         Ok(Invocation::Run(flags)) => run(*flags),
         Ok(Invocation::Version) => print(&format!("controller version: {VERSION}\n")),
         Ok(Invocation::Help) => {

@@ -76,7 +76,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), StartError> {
     }
     let stop = stop_signal()?;
     let orders = key_orders()?;
-    let client = client(&flags).await?;
+    let client = client(&flags.kubeconfig).await?;
     let api = Arc::new(Api::new(
         client,
         flags.kubeclient_qps,
@@ -210,9 +210,9 @@ pub(crate) fn custom_resource_definitions() -> String {
         .collect()
 }
 
-async fn client(flags: &Flags) -> Result<Client, StartError> {
-    // The flag, then the variable, then the pod's own account.
-    let path = match flags.kubeconfig.as_str() {
+/// A client of the cluster that the flag names, else the variable `KUBECONFIG`, else the pod's own account.
+pub(crate) async fn client(kubeconfig: &str) -> Result<Client, StartError> {
+    let path = match kubeconfig {
         "" => std::env::var("KUBECONFIG").unwrap_or_default(),
         path => path.to_owned(),
     };
@@ -223,7 +223,7 @@ async fn client(flags: &Flags) -> Result<Client, StartError> {
                 path: path.to_owned(),
                 source,
             };
-            let file = match flags.kubeconfig.is_empty() {
+            let file = match kubeconfig.is_empty() {
                 // The variable may name several files.
                 true => Kubeconfig::from_env().map_err(failed)?.unwrap_or_default(),
                 false => Kubeconfig::read_from(path).map_err(failed)?,

@@ -6,8 +6,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::Resource;
 use kube::core::PartialObjectMeta;
@@ -25,6 +27,9 @@ use crate::metrics::watches::Watches;
 
 const PAGE: u32 = 500;
 
+/// A kind whose objects are not listed by then is late, as one that joins later is.
+const LATE: Duration = Duration::from_secs(30);
+
 /// Watches the Secrets of one scope for these kinds, until it is dropped.
 pub(super) async fn watch(
     api: Arc<Api>,
@@ -34,9 +39,9 @@ pub(super) async fn watch(
     kinds: Vec<Arc<dyn AnyKind>>,
 ) {
     let scope = scope.as_deref();
-    for kind in &kinds {
-        kind.listed_or_stalled(scope).await;
-    }
+    // One kind that cannot begin must not hold up the others.
+    let all = kinds.iter().map(|kind| kind.listed_or_stalled(scope));
+    let _ = tokio::time::timeout(LATE, join_all(all)).await;
     let config = watcher::Config::default().page_size(PAGE);
     let mut events = stream::<Read<PartialObjectMeta<Secret>>>(&api, scope, config);
     let mut log = WatchLog::new("Secrets", &watches);

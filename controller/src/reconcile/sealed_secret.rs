@@ -8,6 +8,7 @@ mod plan;
 mod proof;
 mod report;
 
+pub(crate) use self::proof::APPLIED;
 pub(super) use self::report::COMPONENT;
 
 use std::sync::Arc;

@@ -12,6 +12,8 @@ mod integration;
 mod isolation;
 #[path = "sealed_secrets/keys.rs"]
 mod keys;
+#[path = "sealed_secrets/kinds.rs"]
+mod kinds;
 #[path = "sealed_secrets/kseal.rs"]
 mod kseal;
 #[path = "sealed_secrets/kubeseal.rs"]

@@ -26,7 +26,7 @@ use crate::action::Version;
 use crate::frame::tracked::Digest;
 
 /// Condition that carries the proof.
-pub(super) const APPLIED: &str = "Applied";
+pub(crate) const APPLIED: &str = "Applied";
 /// Its reason.
 pub(super) const REASON: &str = "SecretWritten";
 const FORMAT: &str = "v1";

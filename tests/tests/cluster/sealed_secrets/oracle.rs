@@ -2,7 +2,8 @@
 //!
 //! Values, templates, labels, specs that do not unseal, reverts, deletions and edits of Secrets, two writes within milliseconds,
 //! deletion and re-creation under the same name, and the controller killed in the middle. After every burst the cluster has to
-//! become what the oracle says, without any further push. `SEALWRIGHT_CASES` sets the number of bursts, `SEALWRIGHT_SEED` the seed.
+//! become what the oracle says, without any further push. `SEALWRIGHT_CASES` sets the number of bursts, `SEALWRIGHT_SEED` the seed,
+//! and `SEALWRIGHT_SOAK=1` makes it a long run.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -239,7 +240,7 @@ fn gone<T>(result: kube::Result<T>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_cluster_becomes_what_was_written_last_whatever_happened_in_between() {
     let seed = generated::seed(any_seed());
-    let bursts = generated::cases(8, 400);
+    let bursts = generated::cases(4, 200);
     let mut rig = Rig::start(cluster(), "oracle", &[]).await;
     let certificate = Arc::new(rig.certificate());
     let mut dice = Dice(seed);

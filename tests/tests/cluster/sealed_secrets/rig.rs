@@ -29,6 +29,7 @@ pub(super) struct Rig<'a> {
     /// The ServiceAccount that is shipped.
     pub(super) account: Account,
     flags: Vec<String>,
+    environment: Vec<(&'static str, std::ffi::OsString)>,
     replicas: Vec<Replica>,
 }
 
@@ -71,6 +72,7 @@ impl<'a> Rig<'a> {
             namespace,
             account,
             flags,
+            environment: Vec::new(),
             replicas: Vec::new(),
         }
     }
@@ -78,6 +80,13 @@ impl<'a> Rig<'a> {
     /// Adds a flag for the replicas to come.
     pub(super) fn flag(&mut self, flag: &str) {
         self.flags.push(flag.to_owned());
+    }
+
+    /// Names the kubeconfig by the variable and not by the flag.
+    pub(super) fn kubeconfig_by_variable(&mut self) {
+        self.flags.retain(|flag| !flag.starts_with("--kubeconfig="));
+        let path = self.account.kubeconfig.clone().into_os_string();
+        self.environment.push(("KUBECONFIG", path));
     }
 
     /// Starts one more controller and waits until it is ready.
@@ -100,6 +109,7 @@ impl<'a> Rig<'a> {
             command.arg(format!("--listen-addr=127.0.0.1:{port}"));
             command.arg(format!("--listen-metrics-addr=127.0.0.1:{metrics}"));
             command.args(&self.flags);
+            command.envs(self.environment.iter().cloned());
             Ok((command, (port, metrics)))
         };
         let name = format!("{}-{}", self.namespace.name(), self.replicas.len());

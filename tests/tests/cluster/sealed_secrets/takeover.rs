@@ -1,12 +1,13 @@
 //! The real controller before us and after us, on the same cluster.
 
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::Duration;
 
 use sealwright_resources::scope::Scope;
-use sealwright_tests::harness::cluster::{Account, Cluster, Namespace, eventually, rule};
-use sealwright_tests::harness::incumbents;
+use sealwright_tests::harness::cluster::{Account, Cluster, Namespace, cluster, eventually, rule};
 use sealwright_tests::harness::server::{Server, free_port};
+use sealwright_tests::harness::{incumbents, programs};
 
 use super::rig::{Rig, Variant, condition, sealed_for, version};
 
@@ -169,4 +170,41 @@ async fn takeover_from_the_incumbent_and_back_changes_no_secret() {
     assert_eq!(again, pem);
     with_ours.retain(|(name, _)| name != "ours");
     assert_eq!(with_ours, before);
+}
+
+#[tokio::test]
+async fn clean_status_leaves_only_what_upstreams_controller_knows() {
+    let mut rig = Rig::start(cluster(), "clean", &[]).await;
+    rig.create(&rig.sealed("good", &[("foo", "bar")])).await;
+    let mut bad = rig.sealed("bad", &[("foo", "bar")]);
+    bad.spec.encrypted_data.insert("foo".into(), "AgBy".into());
+    rig.create(&bad).await;
+    rig.eventually_synced("good", "True").await;
+    let stalled = rig.eventually_synced("bad", "False").await;
+    assert_eq!(condition(&stalled, "Stalled").status, "True");
+    rig.terminate(0);
+    let secrets = secret_versions(&rig).await;
+    let clean = |flags: &[&str]| {
+        let mut command = Command::new(programs::sealwright_controller());
+        command
+            .arg("clean-status")
+            .arg("--kubeconfig")
+            .arg(rig.namespace.cluster().kubeconfig())
+            .args(["--namespace", rig.namespace.name()])
+            .args(flags);
+        programs::output(&mut command).unwrap()
+    };
+    assert_eq!(
+        clean(&["--dry-run"]),
+        "2 SealedSecrets, 2 would be cleaned\n"
+    );
+    assert_eq!(clean(&[]), "2 SealedSecrets, 2 cleaned\n");
+    assert_eq!(clean(&[]), "2 SealedSecrets, 0 cleaned\n");
+    for (name, synced) in [("good", "True"), ("bad", "False")] {
+        let sealed = rig.sealed_secrets().get(name).await.unwrap();
+        let conditions = &sealed.status.as_ref().unwrap().conditions;
+        assert_eq!(conditions.len(), 1, "{conditions:?}");
+        assert_eq!(condition(&sealed, "Synced").status, synced);
+    }
+    assert_eq!(secret_versions(&rig).await, secrets);
 }

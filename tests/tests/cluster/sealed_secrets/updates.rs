@@ -262,3 +262,26 @@ async fn patch_untyped(objects: &Api<DynamicObject>, name: &str, patch: Value) {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn an_edit_war_is_told_and_ends_when_the_other_writer_stops() {
+    let rig = Rig::start(cluster(), "war", &[]).await;
+    rig.create(&rig.sealed("a", &[("foo", "bar")])).await;
+    rig.eventually_synced("a", "True").await;
+    let mut round = 0;
+    eventually("the status speaks of another writer", async || {
+        round += 1;
+        let edit = json!({"stringData": {"foo": format!("edit {round}")}});
+        rig.patch_secret("a", edit).await;
+        let sealed = rig.sealed_secrets().get("a").await.unwrap();
+        let ready = condition(&sealed, "Ready");
+        (ready.reason == "Contested" && condition(&sealed, "Synced").status == "False")
+            .then_some(())
+    })
+    .await;
+    rig.eventually_synced("a", "True").await;
+    rig.eventually_data("a", &[("foo", "bar")]).await;
+    // A deletion does not wait for the end of the pause.
+    rig.delete_secret("a").await;
+    rig.eventually_data("a", &[("foo", "bar")]).await;
+}

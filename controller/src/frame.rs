@@ -76,7 +76,7 @@ pub(crate) mod watch;
 pub(crate) mod watch_log;
 pub(crate) mod work;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -130,6 +130,9 @@ pub(crate) trait AnyKind: Send + Sync + 'static {
 
     /// Waits until the objects of a scope are listed, or cannot be listed now.
     fn listed_or_stalled(&self, scope: Option<&str>) -> BoxFuture<'_, ()>;
+
+    /// Waits until the objects of a scope are listed, which never happens while the kind is left out.
+    fn listed(&self, scope: Option<&str>) -> BoxFuture<'_, ()>;
 
     /// Begins a listing of Secrets; returns nothing if the objects of the scope are not known yet.
     fn begin_listing_targets(&self, scope: Option<&str>) -> Option<u64>;
@@ -189,16 +192,11 @@ impl<K: Kind> AnyKind for K {
     }
 
     fn listed_or_stalled(&self, scope: Option<&str>) -> BoxFuture<'_, ()> {
-        let listing = progress(self, scope).map(|progress| progress.objects.subscribe());
-        async move {
-            if let Some(mut listing) = listing {
-                // It fails only when the process ends.
-                let _ = listing
-                    .wait_for(|listing| *listing != Listing::Pending)
-                    .await;
-            }
-        }
-        .boxed()
+        wait_for_listing(self, scope, |listing| *listing != Listing::Pending)
+    }
+
+    fn listed(&self, scope: Option<&str>) -> BoxFuture<'_, ()> {
+        wait_for_listing(self, scope, |listing| *listing == Listing::Listed)
     }
 
     fn begin_listing_targets(&self, scope: Option<&str>) -> Option<u64> {
@@ -257,6 +255,22 @@ impl<K: Kind> AnyKind for K {
     }
 }
 
+fn wait_for_listing<'a, K: Kind>(
+    kind: &'a K,
+    scope: Option<&str>,
+    enough: impl FnMut(&Listing) -> bool + Send + 'a,
+) -> BoxFuture<'a, ()> {
+    let listing = progress(kind, scope).map(|progress| progress.objects.subscribe());
+    async move {
+        match listing {
+            // It fails only when the process ends.
+            Some(mut listing) => drop(listing.wait_for(enough).await),
+            None => std::future::pending().await,
+        }
+    }
+    .boxed()
+}
+
 fn progress<'a, K: Kind>(kind: &'a K, scope: Option<&str>) -> Option<&'a Progress> {
     let mut all = kind.frame().progress.iter();
     all.find(|progress| progress.scope.as_deref() == scope)
@@ -311,7 +325,8 @@ pub(crate) async fn run(
 /// Starts the watches that kinds share.
 fn watch_shared(kinds: &[Arc<dyn AnyKind>], shared: &Shared, watching: &mut JoinSet<()>) {
     let mut secrets: BTreeMap<Option<String>, Vec<Arc<dyn AnyKind>>> = BTreeMap::new();
-    let mut neighbours: BTreeSet<(Neighbours, Option<String>)> = BTreeSet::new();
+    let mut neighbours: BTreeMap<(Neighbours, Option<String>), Vec<secrets::Reader>> =
+        BTreeMap::new();
     for kind in kinds {
         for scope in kind.scopes() {
             if kind.secret_use() != SecretUse::None {
@@ -320,13 +335,14 @@ fn watch_shared(kinds: &[Arc<dyn AnyKind>], shared: &Shared, watching: &mut Join
                     .or_default()
                     .push(Arc::clone(kind));
             }
-            neighbours.extend(kind.neighbours().iter().map(|what| {
-                let scope = match what {
+            for what in kind.neighbours() {
+                let watched = match what {
                     Neighbours::Namespaces => None,
                     Neighbours::ConfigMaps => scope.clone(),
                 };
-                (*what, scope)
-            }));
+                let readers = neighbours.entry((*what, watched)).or_default();
+                readers.push((Arc::clone(kind), scope.clone()));
+            }
         }
     }
     let shares = || {
@@ -342,8 +358,8 @@ fn watch_shared(kinds: &[Arc<dyn AnyKind>], shared: &Shared, watching: &mut Join
         let (api, watches, dependents) = shares();
         watching.spawn(secrets::watch(api, watches, dependents, scope, kinds));
     }
-    for (what, scope) in neighbours {
+    for ((what, scope), readers) in neighbours {
         let (api, watches, dependents) = shares();
-        watching.spawn(what.watch(api, watches, dependents, scope));
+        watching.spawn(what.watch(api, watches, dependents, scope, readers));
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use futures::future::join_all;
+use futures::future::{join_all, select_all};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::Resource;
 use kube::core::PartialObjectMeta;
@@ -42,6 +42,8 @@ pub(super) async fn watch(
     // One kind that cannot begin must not hold up the others.
     let all = kinds.iter().map(|kind| kind.listed_or_stalled(scope));
     let _ = tokio::time::timeout(LATE, join_all(all)).await;
+    // As long as no kind is installed that uses them, Secrets are nothing to watch, and may not be permitted.
+    select_all(kinds.iter().map(|kind| kind.listed(scope))).await;
     let config = watcher::Config::default().page_size(PAGE);
     let mut events = stream::<Read<PartialObjectMeta<Secret>>>(&api, scope, config);
     let mut log = WatchLog::new("Secrets", &watches);
@@ -96,6 +98,9 @@ pub(super) async fn watch(
     }
 }
 
+/// A kind whose objects of a scope read others.
+pub(super) type Reader = (Arc<dyn AnyKind>, Option<String>);
+
 /// What objects may read beside Secrets and objects of kinds of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(dead_code, reason = "SealedSecrets have none")]
@@ -114,14 +119,19 @@ impl Neighbours {
         }
     }
 
-    /// Watches them in one scope, and wakes what reads them.
+    /// Watches them in one scope, and wakes what reads them; begins when one of the kinds that do is installed.
     pub(super) async fn watch(
         self,
         api: Arc<Api>,
         watches: Arc<Watches>,
         dependents: Arc<Dependents>,
         scope: Option<String>,
+        readers: Vec<Reader>,
     ) {
+        let listed = readers
+            .iter()
+            .map(|(kind, scope)| kind.listed(scope.as_deref()));
+        select_all(listed).await;
         let scope = scope.as_deref();
         match self {
             Self::ConfigMaps => {

@@ -31,8 +31,8 @@ use crate::api::Api;
 /// Small pages keep the memory of a listing small.
 pub(super) const PAGE: u32 = 100;
 
-/// How often the API server is asked whether it serves a kind by now.
-const NOT_INSTALLED: Duration = Duration::from_secs(5);
+/// How often the API server is asked whether it serves a kind by now: soon at first, then more and more seldom.
+const NOT_INSTALLED: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(30)];
 
 /// Watches every scope until it is dropped. `number` is the kind's number among the dependents.
 pub(super) async fn watch<K: Kind>(kind: Arc<K>, number: usize) {
@@ -155,8 +155,10 @@ async fn leave_out<K: Kind>(kind: &K, progress: &Progress) {
         kind = &*name,
         "the API server does not serve this kind: it is left out until its CustomResourceDefinition is installed"
     );
+    let [mut pause, longest] = NOT_INSTALLED;
     while !is_served::<K>(kind.frame().api()).await {
-        tokio::time::sleep(NOT_INSTALLED).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 3 / 2).min(longest);
     }
     tracing::info!(kind = &*name, "the API server serves this kind now");
     progress.objects.send_replace(Listing::Pending);

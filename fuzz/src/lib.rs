@@ -10,5 +10,7 @@ mod generate;
 #[allow(dead_code, reason = "secrets are marked in generated documents only")]
 mod laws;
 mod targets;
+mod template;
 
 pub use targets::*;
+pub use template::template;

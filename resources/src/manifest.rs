@@ -9,6 +9,8 @@ mod node;
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sealwright_crypto::sealing::{KeyError, PrivateKey, base64};
 use sealwright_crypto::secret::SecretBytes;
@@ -175,6 +177,31 @@ pub fn read_first_sealed_secret(text: &[u8]) -> Result<SealedSecret, ManifestErr
 /// Fails if the stream cannot be read.
 pub fn kinds(text: &[u8]) -> Result<Vec<String>, ManifestError> {
     objects(text)?.iter().map(Object::kind).collect()
+}
+
+/// Reads every object of one kind in a stream, into its own type; objects of other kinds are passed over.
+///
+/// # Errors
+///
+/// Fails if the stream cannot be read, and on the first object of the kind that does not fit the type.
+pub fn read_objects<T: DeserializeOwned>(text: &[u8], kind: &str) -> Result<Vec<T>, ManifestError> {
+    let mut read = Vec::new();
+    for object in objects(text)? {
+        if object.kind()? != kind {
+            continue;
+        }
+        let json = Object::json_of(&object.node, &[]);
+        let typed = serde_json::from_slice(json.expose()).map_err(|error| {
+            // The reason of the reader may quote what it found.
+            let reason = match error.is_data() {
+                true => "a field does not fit its type",
+                false => "it cannot be read",
+            };
+            object.error("", format!("no {kind} that makes sense: {reason}"))
+        })?;
+        read.push(typed);
+    }
+    Ok(read)
 }
 
 /// Reads private keys from a backup: PEM (PKCS#1 or PKCS#8), or Secrets with a `tls.key`, alone, in a stream or in a

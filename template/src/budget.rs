@@ -20,13 +20,17 @@ pub struct Limits {
     pub memory: usize,
 }
 
-impl Default for Limits {
+impl Limits {
     /// Two seconds and 16 MiB.
+    pub const DEFAULT: Self = Self {
+        time: Duration::from_secs(2),
+        memory: 16 * 1024 * 1024,
+    };
+}
+
+impl Default for Limits {
     fn default() -> Self {
-        Self {
-            time: Duration::from_secs(2),
-            memory: 16 * 1024 * 1024,
-        }
+        Self::DEFAULT
     }
 }
 

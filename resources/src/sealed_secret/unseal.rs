@@ -120,10 +120,10 @@ impl Opened {
     /// # Errors
     ///
     /// Names every item and every template that failed, with the reason.
-    pub fn fill(self, sealed: &SealedSecret, limits: Limits) -> Result<Unsealed, UnsealError> {
-        let (mut secret, opened_by) = match self.0 {
-            Content::Deprecated(secret, opened_by) => (*secret, Some(opened_by)),
-            Content::Items(items, errors) => fill(sealed, items, errors, limits)?,
+    pub fn fill(&self, sealed: &SealedSecret, limits: Limits) -> Result<Unsealed, UnsealError> {
+        let (mut secret, opened_by) = match &self.0 {
+            Content::Deprecated(secret, opened_by) => (secret.copy(), Some(opened_by.clone())),
+            Content::Items(items, errors) => fill(sealed, items, errors.clone(), limits)?,
         };
         secret.metadata.namespace = sealed.metadata.namespace.clone();
         secret.metadata.name = sealed.metadata.name.clone();
@@ -243,7 +243,7 @@ fn try_share(
 
 fn fill(
     sealed: &SealedSecret,
-    items: Vec<Item>,
+    items: &[Item],
     mut errors: ItemErrors,
     limits: Limits,
 ) -> Result<(PlainSecret, Option<Fingerprint>), UnsealError> {
@@ -270,7 +270,7 @@ fn fill(
 
     let rendered = {
         let mut context = Context::default();
-        for item in &items {
+        for item in items {
             context.insert(&item.key, item.plaintext.expose());
         }
         for (key, source) in sources {
@@ -304,7 +304,7 @@ fn fill(
         if sources.get(&item.key) == Some(&None) {
             secret.remove(&item.key);
         } else {
-            secret.insert(&item.key, item.plaintext);
+            secret.insert(&item.key, SecretBytes::copy_of(item.plaintext.expose()));
         }
     }
     Ok((secret, opened_by))

@@ -13,4 +13,5 @@ mod cli {
     mod screen;
     mod shared_folder;
     mod shown;
+    mod store;
 }

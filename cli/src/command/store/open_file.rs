@@ -40,10 +40,17 @@ impl Decrypt for Opener {
         let is_json = by_path(path).name() == json.name();
         let encrypted = is_encrypted(path, &self.settings);
         if encrypted {
-            let world = World::new(Arc::clone(&self.terminal));
             let output_type = (whole && !is_json).then_some("json");
-            return decrypt(&world, &self.settings, path, output_type)
-                .map_err(|error| error.message());
+            // On a thread of its own: a key that is far away has a runtime, and this is asked from within one.
+            let opened = std::thread::scope(|scope| {
+                let work = || {
+                    let world = World::new(Arc::clone(&self.terminal));
+                    decrypt(&world, &self.settings, path, output_type)
+                        .map_err(|error| error.message())
+                };
+                scope.spawn(work).join()
+            });
+            return opened.unwrap_or_else(|_| Err("it cannot be decrypted".to_owned()));
         }
         if !whole || is_json {
             return Ok(bytes);

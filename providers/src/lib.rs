@@ -20,6 +20,9 @@
 //! 5. [`Store::value`](store::Store::value) and [`Store::map`](store::Store::map) pick what the reference means out of
 //!    the payload, without any network.
 //!
+//! Programs with many references send them through a `fetch::Fetcher`, which does steps 3 to 5 for all of
+//! them: it joins equal reads, batches, and bounds what one store may cost.
+//!
 //! ```
 //! use sealwright_providers::outcome::Answer;
 //! use sealwright_providers::remote::RemoteRef;

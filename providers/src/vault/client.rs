@@ -47,8 +47,15 @@ pub(crate) struct VaultClient {
     scope: Scope,
     backoff: Backoff,
     consistency: Option<Consistency>,
-    token: tokio::sync::Mutex<Option<Arc<Token>>>,
+    token: tokio::sync::Mutex<Current>,
     logins: AtomicU64,
+}
+
+/// The token in use, and how the last attempt to get one failed.
+#[derive(Default)]
+struct Current {
+    token: Option<Arc<Token>>,
+    failed: Option<(Instant, StoreError)>,
 }
 
 /// What a client is made of.
@@ -203,7 +210,7 @@ impl VaultClient {
                     forward: parts.forward_inconsistent && parts.read_your_writes,
                 }
             }),
-            token: tokio::sync::Mutex::new(None),
+            token: tokio::sync::Mutex::default(),
             logins: AtomicU64::new(0),
         })
     }
@@ -412,32 +419,59 @@ impl VaultClient {
         if matches!(self.login, Login::None) {
             return Ok(None);
         }
+        let asked = Instant::now();
         let mut current = self.token.lock().await;
-        if let Some(token) = current.as_ref().filter(|token| token.is_usable()) {
+        let old = current.token.clone();
+        if let Some(token) = old.as_ref().filter(|token| token.is_usable()) {
             return Ok(Some(Arc::clone(token)));
         }
-        let fresh = match current.as_ref() {
-            Some(old) if old.own && old.renewable => match self.renew(old).await {
-                Ok(renewed) if renewed.is_usable() => renewed,
-                _ => self.sign_in().await?,
-            },
-            _ => self.sign_in().await?,
-        };
-        let fresh = Arc::new(fresh);
-        *current = Some(Arc::clone(&fresh));
-        Ok(Some(fresh))
+        if let Some(old) = old.filter(|old| old.own && old.renewable)
+            && let Ok(renewed) = self.renew(&old).await
+            && renewed.is_usable()
+        {
+            let renewed = Arc::new(renewed);
+            current.token = Some(Arc::clone(&renewed));
+            return Ok(Some(renewed));
+        }
+        self.sign_in_for_all(&mut current, asked).await.map(Some)
+    }
+
+    /// Signs in for all that wait. When it has failed for someone who asked earlier, it has failed for those who waited
+    /// meanwhile, too: a wrong password is not tried once for each of them.
+    async fn sign_in_for_all(
+        &self,
+        current: &mut Current,
+        asked: Instant,
+    ) -> Result<Arc<Token>, StoreError> {
+        if let Some((at, error)) = &current.failed
+            && *at >= asked
+        {
+            return Err(error.clone());
+        }
+        current.token = None;
+        match self.sign_in().await {
+            Ok(token) => {
+                let token = Arc::new(token);
+                current.token = Some(Arc::clone(&token));
+                current.failed = None;
+                Ok(token)
+            }
+            Err(error) => {
+                current.failed = Some((Instant::now(), error.clone()));
+                Err(error)
+            }
+        }
     }
 
     /// Signs in again, unless another has done so since `old` was refused.
     async fn replace(&self, old: &Arc<Token>) -> Result<Arc<Token>, StoreError> {
+        let asked = Instant::now();
         let mut current = self.token.lock().await;
-        if let Some(token) = current.as_ref().filter(|token| !Arc::ptr_eq(token, old)) {
+        let newer = current.token.as_ref();
+        if let Some(token) = newer.filter(|token| !Arc::ptr_eq(token, old)) {
             return Ok(Arc::clone(token));
         }
-        *current = None;
-        let fresh = Arc::new(self.sign_in().await?);
-        *current = Some(Arc::clone(&fresh));
-        Ok(fresh)
+        self.sign_in_for_all(&mut current, asked).await
     }
 
     async fn sign_in(&self) -> Result<Token, StoreError> {
@@ -633,7 +667,7 @@ impl VaultClient {
 
     /// Revokes the token that was signed in for. One that is gone already is no error.
     pub(crate) async fn give_up_token(&self) -> Result<(), StoreError> {
-        let token = self.token.lock().await.take();
+        let token = self.token.lock().await.token.take();
         let Some(token) = token.filter(|token| token.own && !token.batch) else {
             return Ok(());
         };

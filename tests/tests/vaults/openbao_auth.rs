@@ -108,6 +108,15 @@ async fn approle_and_userpass_sign_in_once_and_revoke_at_the_end() {
     let error = failed(store.get(&key()).await);
     assert_eq!(error.trouble(), Trouble::Unauthenticated, "{error}");
     assert!(error.to_string().contains("AppRole"), "{error}");
+    // A wrong password is not tried once for each of those that wait.
+    let logins = |server: &OpenBao| server.calls(|_, path| path.contains("/login"));
+    let before = logins(&server);
+    let all = futures::future::join_all((0..20).map(|_| async { get(&store, &key()).await })).await;
+    assert!(
+        all.iter().all(|answer| answer == "(unauthenticated)"),
+        "{all:?}"
+    );
+    assert_eq!(logins(&server) - before, 1);
     let gone = json!({"appRole": {"roleId": "x", "secretRef": {"name": "nothing", "key": "x"}}});
     let store = connect_with(&signs_in_with(&server, gone), &connection).await;
     let error = failed(store.get(&key()).await);

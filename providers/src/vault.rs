@@ -5,8 +5,9 @@
 //! `vaultrs` 0.8 would be the library. It is not used, because the token would not be safe in it: its client's settings and
 //! its endpoint middleware hold the token as a `String` that is never wiped, are `Debug` and `Clone`, and are shown with
 //! it; errors of the API are logged with their text; and it brings `reqwest`, a second HTTP stack beside the one that has
-//! our bounds (a program that reads one secret with it: 117 crates, 6.3 MB, 65 s to build on two cores). It has no LDAP, and bodies of answers are decoded into types that are not wiped. What Vault's API needs is
-//! a few hundred lines on [`crate::http`].
+//! our bounds (a program that reads one secret with it: 117 crates, 6.3 MB, 65 s to build on two cores). It has no LDAP,
+//! and bodies of answers are decoded into types that are not wiped. What Vault's API needs is a few hundred lines on
+//! [`crate::http`].
 //!
 //! # Two providers
 //!
@@ -20,8 +21,10 @@ mod auth;
 mod client;
 mod kv;
 mod path;
+mod transit;
 
 pub(crate) use self::client::VaultClient;
+pub use self::transit::VaultTransit;
 
 use std::sync::Arc;
 use std::sync::Mutex;

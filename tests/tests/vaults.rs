@@ -12,5 +12,6 @@ mod vaults {
     mod openbao_auth;
     mod openbao_push;
     mod support;
+    mod transit;
     mod webhook;
 }

@@ -56,7 +56,7 @@ impl Fetch {
                 "several values have no form as text: ask for --output json or --output env",
             ));
         }
-        let bytes = online(self.read(world))?;
+        let bytes = online(world, self.read(world))?;
         match &self.out {
             Some(path) => file::replace(&world.terminal, path, &bytes, Content::Plain, None),
             None => world.terminal.out(bytes.expose()),

@@ -40,7 +40,7 @@ impl Push {
             })?),
             None => None,
         };
-        online(async {
+        online(world, async {
             let (opened, key, property) = match Address::parse(&self.key).transpose()? {
                 Some(address) => {
                     let (opened, at) = address.open(world, &self.settings).await?;

@@ -50,12 +50,9 @@ pub(crate) struct Opened {
 }
 
 /// Runs what talks to a network to its end.
-pub(crate) fn online<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::generic("cannot start the network runtime").because(error))?;
-    runtime.block_on(work)
+pub(crate) fn online<T>(world: &World, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let ended = world.network.block_on(work);
+    ended.map_err(|error| Error::generic("cannot reach the store").because(error))?
 }
 
 /// What a manifest of a store says, as far as the command line needs it.

@@ -9,6 +9,7 @@ use sealwright_providers::remote::RemoteRef;
 use sealwright_providers::settings::RetrySettings;
 use sealwright_providers::store::{Connection, Store};
 use sealwright_tests::harness::fault_proxy::{FAULTS, Fault, FaultProxy};
+use sealwright_tests::harness::generated::{cases, seed};
 use serde_json::json;
 
 use super::support::{connect_with, connection, mount, openbao, vault};
@@ -83,11 +84,8 @@ async fn seeded_faults_never_give_a_wrong_answer() {
     );
     let user = json!({"password": TOKEN_CANARY, "token_policies": "faults"});
     server.api("POST", "auth/faults/users/jo", Some(&user));
-    let soak = std::env::var_os("SEALWRIGHT_SOAK").is_some();
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let count = number("SEALWRIGHT_CASES").unwrap_or(if soak { 500 } else { 60 });
-    let seed = number("SEALWRIGHT_SEED").unwrap_or(0x5ea1_0000_0001);
-    println!("SEALWRIGHT_SEED={seed} SEALWRIGHT_CASES={count}");
+    let count = u64::try_from(cases(60, 500)).unwrap();
+    let seed = seed(0x5ea1_0000_0001);
     let proxy = FaultProxy::start(server.port());
     let mut dice = Dice(seed | 1);
     let there = RemoteRef::new("k").property("a");

@@ -7,6 +7,7 @@ use sealwright_providers::fetch::{Fetcher, StoreIdentity};
 use sealwright_providers::outcome::{Answer, Proof, Trouble};
 use sealwright_providers::remote::{Find, NamePattern, RemoteRef};
 use sealwright_providers::store::Store;
+use sealwright_tests::harness::generated::cases;
 use sealwright_tests::harness::openbao::ROOT;
 use serde_json::json;
 
@@ -287,15 +288,6 @@ async fn ten_thousand_reads_of_five_hundred_keys_are_five_hundred_calls_by_the_s
         calls <= keys,
         "{calls} calls for {reads} reads of {keys} keys"
     );
-}
-
-/// How many cases there are: a few here, all of them in `make soak`.
-fn cases(few: usize, all: usize) -> usize {
-    if std::env::var_os("SEALWRIGHT_SOAK").is_some() {
-        all
-    } else {
-        few
-    }
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ pub(crate) struct StoreCheck {
 impl StoreCheck {
     /// Tries one step after another and shows each.
     pub(crate) fn run(self, world: &World) -> Result<()> {
-        online(async {
+        online(world, async {
             let address = self.key.as_deref().and_then(Address::parse).transpose()?;
             let (opened, at) = match &address {
                 Some(address) => {
@@ -95,7 +95,7 @@ pub(crate) struct StoreList {
 impl StoreList {
     /// Prints the names; values are not read.
     pub(crate) fn run(self, world: &World) -> Result<()> {
-        online(async {
+        online(world, async {
             let opened = self.place.open(world, &self.settings).await?;
             let name = NamePattern::new(self.name.as_deref().unwrap_or_default());
             let name = name.map_err(|_| {

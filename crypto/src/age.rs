@@ -7,6 +7,7 @@
 mod agent;
 mod armor;
 mod dialog;
+mod header;
 mod hybrid;
 mod identity;
 mod recipient;
@@ -22,7 +23,7 @@ use std::{
     sync::Arc,
 };
 
-use ::age::{Decryptor, Encryptor};
+use ::age::Encryptor;
 use age_core::secrecy::ExposeSecret;
 
 use self::{recipient::Recipient, sources::Search};
@@ -93,7 +94,7 @@ impl AgeKey {
         let damaged = |reason: String| KeyError::new(format!("its age file is damaged: {reason}"));
         let file = armor::decode(&wrapped.0).map_err(|error| damaged(error.to_string()))?;
         let decryptor =
-            Decryptor::new(&file[..]).map_err(|error| damaged(identity::describe(error)))?;
+            header::decryptor(&file).map_err(|error| damaged(identity::describe(error)))?;
         let search = Search::new(&self.identities, &self.recipient);
         let mut plain = match decryptor.decrypt(std::iter::once(&search as &dyn ::age::Identity)) {
             Ok(plain) => plain,

@@ -5,14 +5,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use ::age::{DecryptError, Decryptor};
+use ::age::DecryptError;
 use age_core::{
     format::{FileKey, Stanza},
     secrecy::SecretString,
 };
 use zeroize::Zeroizing;
 
-use super::{armor, dialog::Dialog, hybrid};
+use super::{armor, dialog::Dialog, header, hybrid};
 use crate::{
     master_key::Callbacks,
     secret::{SecretBytes, SecretText},
@@ -183,7 +183,7 @@ impl LockedFile {
     }
 
     fn decrypt(&self, helpers: Helpers<'_>) -> Opened {
-        let file = Decryptor::new(&self.content[..]).map_err(describe)?;
+        let file = header::decryptor(&self.content).map_err(describe)?;
         if !file.is_scrypt() {
             return Err("it is an age file, but not one with a passphrase".to_owned());
         }

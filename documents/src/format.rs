@@ -17,7 +17,7 @@ use crate::data::Data;
 use crate::error::{EmitError, ParseError};
 use crate::scalar::Scalar;
 use crate::splice::Edit;
-use crate::tree::{NodeId, Tree};
+use crate::tree::{NodeId, Tree, Value};
 
 /// How a format lays out what it writes anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,8 +31,32 @@ pub struct Layout {
 pub enum Step {
     /// Into a map.
     Key(String),
-    /// Into a list; comments count as elements.
+    /// Into a list, among its elements.
     Index(usize),
+    /// Into a list, among its elements and comments, as upstream counts them.
+    IndexWithComments(usize),
+}
+
+impl Step {
+    /// The node that the step leads to from `node`, if it is there.
+    pub fn find(&self, tree: &Tree, node: NodeId) -> Option<NodeId> {
+        match (self, tree.nodes[node].value) {
+            (Step::Key(key), Value::Map) => tree
+                .children(node)
+                .find(|child| tree.key(*child) == Some(key.as_bytes())),
+            (Step::Index(index), Value::List) => tree.element(node, *index, false),
+            (Step::IndexWithComments(index), Value::List) => tree.element(node, *index, true),
+            _ => None,
+        }
+    }
+
+    /// The index into a list.
+    pub fn index(&self) -> Option<usize> {
+        match self {
+            Step::Key(_) => None,
+            Step::Index(index) | Step::IndexWithComments(index) => Some(*index),
+        }
+    }
 }
 
 /// A plain document made ready to be encrypted in place, and what brings its own look back.
@@ -80,16 +104,10 @@ pub trait Format: Sync {
         place
     }
 
-    /// Whether a comment on the line of a value stands before that value in the reference's tree, where rules about
-    /// comments look.
-    fn inline_comments_lead(&self) -> bool {
-        true
-    }
-
-    /// Whether the reference's tree has a comment behind the value that follows it in the file.
-    fn comment_trails(&self, tree: &Tree, comment: NodeId) -> bool {
-        let _ = (tree, comment);
-        false
+    /// How upstream writes null where the format has none. It stays in clear text in an encrypted file; there it is null
+    /// only where a value is selected for encryption, and a text elsewhere (D12).
+    fn null(&self) -> Option<&'static [u8]> {
+        None
     }
 
     /// Writes a scalar at a node's place, as this format spells it when nobody wished otherwise.
@@ -116,9 +134,22 @@ pub trait Format: Sync {
     /// Writes the `ENC[…]` text of a value or of a comment at a node's place.
     fn spell_encrypted(&self, tree: &Tree, at: NodeId, text: &[u8], out: &mut SecretWriter);
 
-    /// Writes a comment where a list element stands whose decrypted type is `comment` (the reference writes comments
-    /// of lists so); gives the edit, or `None` when the format has no comments and the element stays.
-    fn spell_list_comment(&self, tree: &Tree, at: NodeId, comment: &[u8]) -> Option<Edit>;
+    /// Writes a comment where a list element stands whose decrypted type is `comment`: upstream writes comments of lists
+    /// so. A format without comments drops the element.
+    fn spell_list_comment(
+        &self,
+        tree: &Tree,
+        at: NodeId,
+        comment: &[u8],
+    ) -> Result<Edit, EmitError> {
+        let _ = comment;
+        Err(EmitError::new(tree.path(at), "this format has no lists"))
+    }
+
+    /// Writes out a decrypted document that would vanish with its block because it holds no value.
+    fn complete(&self, tree: Tree) -> Tree {
+        tree
+    }
 
     /// What `spelling` would be read as if it stood at the node's site, or `None` when it is not one scalar there.
     /// The result is the content of one leaf.

@@ -4,6 +4,7 @@
 //! decrypting and editing splice the bytes that must change and copy all others. Formats know their syntax and where
 //! their `sops` block lies; the envelope knows keys and ciphers; neither knows the other.
 
+pub mod attachment;
 pub mod data;
 pub mod envelope;
 pub mod error;

@@ -198,6 +198,14 @@ impl Selector {
         }
     }
 
+    /// Whether a comment that upstream does not see is secret: it selects nothing, and its collection decides.
+    pub(crate) fn is_secret_unseen(&self, scope: Scope) -> bool {
+        self.is_secret(Scope {
+            own: false,
+            ..scope
+        })
+    }
+
     /// Whether a comment's ciphertext would be taken for the comment that the rule looks for: then what follows it
     /// could not be decrypted any more.
     pub fn mistakes(&self, encrypted_comment: &[u8]) -> bool {

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use sealwright_crypto::secret::SecretBytes;
 
+use crate::attachment::{Attachment, listed_children};
 use crate::data::Data;
 use crate::scalar::Scalar;
 
@@ -122,6 +123,8 @@ pub type NodeId = usize;
 pub struct Block {
     /// The bytes to cut so that the file is as if the block had never been written.
     pub cut: Span,
+    /// Bytes before them to cut as well: the key, when a comment of the document stands on its line. Mostly empty.
+    pub label: Span,
     /// The fields with the bytes that a new value of the field replaces (whole lines where the format has lines).
     pub fields: Vec<(String, Span)>,
     /// The content, unflattened.
@@ -143,6 +146,8 @@ pub struct Tree {
     pub documents: Vec<u32>,
     /// The `sops` blocks, in file order; the first is the one that counts.
     pub blocks: Vec<Block>,
+    /// Where upstream lists the comments, in ascending order of comments. One without an entry is listed where it stands.
+    pub attachments: Vec<Attachment>,
 }
 
 static_assertions::assert_not_impl_any!(Tree: Clone, std::fmt::Debug);
@@ -195,6 +200,20 @@ impl Tree {
                 child
             })
         })
+    }
+
+    /// The children of a collection in the order in which upstream lists them, without comments that it drops.
+    pub fn listed_children(&self, collection: NodeId) -> Vec<NodeId> {
+        listed_children(self, collection)
+    }
+
+    /// The element of a list at an index. Comments are no elements, but where `with_comments` says so, as upstream does.
+    pub fn element(&self, list: NodeId, index: usize, with_comments: bool) -> Option<NodeId> {
+        if with_comments {
+            return self.listed_children(list).get(index).copied();
+        }
+        let is_value = |child: &NodeId| !matches!(self.nodes[*child].value, Value::Comment { .. });
+        self.children(list).filter(is_value).nth(index)
     }
 
     /// The path of a node for messages, such as `a.b[0]`; documents after the first are told by their number.

@@ -11,6 +11,7 @@ use super::memory::Memory;
 use super::relocation::Relocation;
 use super::walk::{KeyIsNotText, Leaf, Walk};
 use super::{Document, Encrypted, Unverified};
+use crate::error::EmitError;
 use crate::presentation::Hints;
 use crate::scalar::Scalar;
 use crate::selection::Selector;
@@ -92,12 +93,16 @@ fn open(
         nodes,
         documents: file.tree.documents.clone(),
         blocks: Vec::new(),
+        attachments: file.tree.attachments.clone(),
     };
     drop_nodes(&mut tree, &dropped);
-    if moved_comments && let Ok(read) = file.format.parse(SecretBytes::copy_of(tree.text.expose()))
-    {
+    if moved_comments {
         // A comment may belong to another collection than the element that it was, so the text is asked again.
-        tree = read;
+        let read = file.format.parse(SecretBytes::copy_of(tree.text.expose()));
+        tree = read.map_err(|_| {
+            let reason = "the comments of this list cannot be written";
+            EmitError::new(String::new(), reason)
+        })?;
     }
     if let Some(memory) = memory {
         memory.note_insertions(&tree);
@@ -107,8 +112,13 @@ fn open(
     {
         match hints.restore_layout(file.format, &tree) {
             Some(restored) => tree = restored,
-            None => warnings.push(Warning::HintsLeft),
+            None => {
+                warnings.push(Warning::HintsLeft);
+                tree = file.format.complete(tree);
+            }
         }
+    } else {
+        tree = file.format.complete(tree);
     }
     let document = Document {
         format: file.format,
@@ -135,7 +145,9 @@ struct Work<'w, 'm> {
     dropped: Vec<NodeId>,
     /// Whether an element of a list became a comment.
     moved_comments: bool,
-    next_block: usize,
+    /// The blocks, to be cut.
+    cuts: Vec<Span>,
+    next_cut: usize,
     leaf: u32,
     search: Search,
     wire: SecretWriter,
@@ -166,7 +178,18 @@ impl<'w, 'm> Work<'w, 'm> {
             nodes: tree.nodes.clone(),
             dropped: Vec::new(),
             moved_comments: false,
-            next_block: 0,
+            cuts: tree
+                .blocks
+                .iter()
+                .flat_map(|block| {
+                    [
+                        Some(block.label).filter(|it| !it.is_empty()),
+                        Some(block.cut),
+                    ]
+                })
+                .flatten()
+                .collect(),
+            next_cut: 0,
             leaf: 0,
             search: Search::in_file(text.len()),
             wire: SecretWriter::with_capacity(64),
@@ -180,9 +203,9 @@ impl<'w, 'm> Work<'w, 'm> {
         let selector = file.metadata.selection().compile_leniently();
         std::thread::scope(|scope| {
             let ahead = Ahead::start(scope, &file.tree, |results| {
-                let mut walk = Walk::new(file.format, &file.tree, &selector, true);
+                let mut walk = Walk::new(&file.tree, &selector, true);
                 while let Some(Ok(leaf)) = walk.next() {
-                    if let Some((text, _)) = stored(&file.tree, leaf) {
+                    if let Some((text, _)) = stored(file, leaf) {
                         results.add(leaf.node, |out| cipher.decrypt(text, walk.aad(), out))?;
                     }
                 }
@@ -199,7 +222,7 @@ impl<'w, 'm> Work<'w, 'm> {
         mut ahead: Option<Opening>,
     ) -> Result<(), DecryptError> {
         let tree = &self.file.tree;
-        let mut walk = Walk::new(self.file.format, tree, selector, true);
+        let mut walk = Walk::new(tree, selector, true);
         while let Some(leaf) = walk.next() {
             let leaf =
                 leaf.map_err(|KeyIsNotText(node)| DecryptError::Key(Place::of(tree, node)))?;
@@ -239,7 +262,11 @@ impl<'w, 'm> Work<'w, 'm> {
         if !matches!(scalar, Scalar::Str(_) | Scalar::Comment(_)) {
             return Err(DecryptError::NotEncrypted(Place::of(tree, node)));
         }
-        let Some((stored, is_comment)) = stored(tree, leaf) else {
+        if is_null(self.file, leaf) {
+            self.nodes[node].value = Value::Null;
+            return Ok(());
+        }
+        let Some((stored, is_comment)) = stored(self.file, leaf) else {
             return Ok(());
         };
         let start = self.decoded.len();
@@ -336,8 +363,7 @@ impl<'w, 'm> Work<'w, 'm> {
             }
         }
         if kind == Kind::Comment && !was_comment && leaf.in_list {
-            self.list_comment(node, plain, content);
-            return Ok(());
+            return self.list_comment(node, plain, content);
         }
         // Nobody writes a comment as the value of a key; what it says is kept as text.
         let scalar = match scalar {
@@ -382,11 +408,14 @@ impl<'w, 'm> Work<'w, 'm> {
     }
 
     /// Puts a comment where the reference had written a list element for it.
-    fn list_comment(&mut self, node: NodeId, plain: &[u8], content: Text) {
+    fn list_comment(
+        &mut self,
+        node: NodeId,
+        plain: &[u8],
+        content: Text,
+    ) -> Result<(), DecryptError> {
         let (tree, format) = (&self.file.tree, self.file.format);
-        let Some(edit) = format.spell_list_comment(tree, node, plain) else {
-            return;
-        };
+        let edit = format.spell_list_comment(tree, node, plain)?;
         // Neighbours that go both would cut the separator between them twice.
         let done = self.splicer.copied();
         let span = Span {
@@ -400,7 +429,7 @@ impl<'w, 'm> Work<'w, 'm> {
         self.relocation.push(span, Span::new(start..out.len()));
         if edit.text.is_empty() {
             self.dropped.push(node);
-            return;
+            return Ok(());
         }
         self.moved_comments = true;
         self.nodes[node].value = Value::Comment {
@@ -412,6 +441,7 @@ impl<'w, 'm> Work<'w, 'm> {
         let site = start + inside..start + inside + plain.len();
         self.nodes[node].site = Span::new(site);
         self.nodes[node].place = NEW_PLACE;
+        Ok(())
     }
 
     fn hash(&mut self, scalar: &Scalar<'_>) {
@@ -427,13 +457,13 @@ impl<'w, 'm> Work<'w, 'm> {
 
     /// Cuts the blocks that lie before an offset.
     fn cut_blocks(&mut self, before: u32) {
-        while let Some(block) = self.file.tree.blocks.get(self.next_block)
-            && block.cut.start < before
+        while let Some(cut) = self.cuts.get(self.next_cut)
+            && cut.start < before
         {
-            let at = self.splicer.position_of(block.cut.start);
-            self.splicer.replace(block.cut);
-            self.relocation.push(block.cut, Span::new(at..at));
-            self.next_block += 1;
+            let at = self.splicer.position_of(cut.start);
+            self.splicer.replace(*cut);
+            self.relocation.push(*cut, Span::new(at..at));
+            self.next_cut += 1;
         }
     }
 
@@ -494,13 +524,22 @@ impl Search {
 }
 
 /// The text of a leaf that is to be opened, and whether it is a comment.
-fn stored(tree: &Tree, leaf: Leaf) -> Option<(&[u8], bool)> {
-    let (text, is_comment) = match tree.scalar(leaf.node)? {
+fn stored(file: &Encrypted, leaf: Leaf) -> Option<(&[u8], bool)> {
+    let (text, is_comment) = match file.tree.scalar(leaf.node)? {
         Scalar::Str(text) => (text, false),
         Scalar::Comment(text) => (text, true),
         _ => return None,
     };
-    (leaf.is_secret && !text.is_empty()).then_some((text, is_comment))
+    (leaf.is_secret && !text.is_empty() && !is_null(file, leaf)).then_some((text, is_comment))
+}
+
+/// Whether a leaf that should be encrypted is what the format has for null: upstream leaves that in clear text (D12).
+fn is_null(file: &Encrypted, leaf: Leaf) -> bool {
+    let tree = &file.tree;
+    leaf.is_secret
+        && file.format.null().is_some_and(|null| {
+            matches!(tree.nodes[leaf.node].value, Value::Str(_)) && tree.spelling(leaf.node) == null
+        })
 }
 
 /// Marks a node whose site was computed already.

@@ -19,7 +19,7 @@ use crate::presentation::{AAD, Hints, HintsWriter};
 use crate::scalar::Scalar;
 use crate::selection::Selector;
 use crate::splice::{Edit, Splicer, apply};
-use crate::tree::{Block, Span, Tree};
+use crate::tree::{Block, Node, Span, Tree, Value};
 
 /// The text of an encrypted document.
 #[derive(Debug)]
@@ -62,6 +62,7 @@ pub fn encrypt(
     let is_intricate = format.is_intricate(document.text().expose());
     let selector = metadata.selection().compile()?;
     let prepared = format.prepare(document.tree)?;
+    let prepared = without_empty_comments(format, prepared, &selector)?;
     let cipher = ValueCipher::new(key);
     let mut nonces = Nonces::default();
     let work = Work {
@@ -130,6 +131,52 @@ pub fn encrypt(
     })
 }
 
+/// Takes empty comments out of encrypted lists. They have no encrypted form, and upstream would read them as elements; the
+/// former text brings them back.
+fn without_empty_comments(
+    format: &'static dyn Format,
+    prepared: Prepared,
+    selector: &Selector,
+) -> Result<Prepared, EncryptError> {
+    let tree = &prepared.tree;
+    let is_empty = |node: &Node| {
+        let Value::Comment { text, .. } = node.value else {
+            return false;
+        };
+        tree.content(text).is_empty()
+    };
+    if !tree.nodes.iter().any(is_empty) {
+        return Ok(prepared);
+    }
+    let mut edits = Vec::new();
+    let mut walk = Walk::new(tree, selector, false);
+    while let Some(Ok(leaf)) = walk.next() {
+        if leaf.in_list && leaf.is_secret && is_empty(&tree.nodes[leaf.node]) {
+            let removed = format.remove(tree, leaf.node);
+            edits.extend(removed.map_err(|_| ParseError::layout(tree.text.expose()))?);
+        }
+    }
+    if edits.is_empty() {
+        return Ok(prepared);
+    }
+    let former_text = match prepared.former_text {
+        Some(text) => text,
+        None => {
+            let mut splicer = Splicer::new(tree.text.expose(), tree.text.len());
+            for (node, former) in &prepared.former {
+                let out = splicer.replace(tree.nodes[*node].site);
+                out.push(former.expose());
+            }
+            splicer.finish()
+        }
+    };
+    Ok(Prepared {
+        tree: format.parse(apply(tree.text.expose(), &edits))?,
+        former: Vec::new(),
+        former_text: Some(former_text),
+    })
+}
+
 /// Tells whether what was written can be read again. It may be about to take the place of the only plain copy.
 fn opens(format: &'static dyn Format, text: &SecretBytes, key: &DataKey) -> bool {
     let file = Encrypted::parse(format, SecretBytes::copy_of(text.expose()));
@@ -180,11 +227,11 @@ struct Values<'m> {
 
 impl<'m> Work<'_, 'm> {
     fn run(self) -> Result<Values<'m>, EncryptError> {
-        let (format, tree, selector, cipher) = (self.format, self.tree, self.selector, self.cipher);
+        let (tree, selector, cipher) = (self.tree, self.selector, self.cipher);
         std::thread::scope(|scope| {
             let ahead = match self.memory {
                 None => Ahead::start(scope, tree, |results| {
-                    let mut walk = Walk::new(format, tree, selector, false);
+                    let mut walk = Walk::new(tree, selector, false);
                     let (mut wire, mut nonces) =
                         (SecretWriter::with_capacity(64), Nonces::default());
                     let mut text = Vec::new();
@@ -215,7 +262,7 @@ impl<'m> Work<'_, 'm> {
         let leaves = tree.nodes.len();
         let mut splicer = Splicer::new(plain, plain.len() * 4 / 3 + leaves * 128);
         let mut relocation = Relocation::with_capacity(leaves);
-        let mut walk = Walk::new(self.format, tree, self.selector, false);
+        let mut walk = Walk::new(tree, self.selector, false);
         let mut wire = SecretWriter::with_capacity(64);
         let mut spelled = SecretWriter::with_capacity(64);
         let mut text = Vec::new();
@@ -383,6 +430,7 @@ impl Assembly<'_> {
         let fits = format.name() == self.format.name()
             && here.len() == insertions.len()
             && here.len() == tree.blocks.len()
+            && tree.blocks.iter().all(|block| block.label.is_empty())
             && here.iter().zip(insertions).all(|(here, there)| {
                 here.span.is_empty() && there.span.is_empty() && here.text == there.text
             });

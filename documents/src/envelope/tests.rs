@@ -11,6 +11,7 @@ use crate::selection::SelectionRule;
 mod json;
 mod malformed;
 mod many;
+mod null;
 mod traps;
 mod vectors;
 

@@ -1,10 +1,11 @@
 //! The walk over a document set: which leaf comes next, under which associated data, and whether it is secret.
 
-use sealwright_crypto::cipher::{self, Kind};
+mod decisions;
 
-use crate::format::Format;
 use crate::selection::{Scope, Selector};
 use crate::tree::{Key, NodeId, Tree, Value};
+
+use decisions::Decisions;
 
 /// A leaf on the way.
 #[derive(Clone, Copy, Debug)]
@@ -24,20 +25,15 @@ pub(super) const MOST_PLACES: usize = 64;
 
 /// The walk. It keeps the path as one growing buffer (`a:b:`) and asks the rule once for each key.
 pub(super) struct Walk<'a> {
-    format: &'static dyn Format,
     tree: &'a Tree,
     selector: &'a Selector,
-    encrypted: bool,
+    /// What a rule about comments says of each node: it goes by upstream's order, and the walk by that of the file.
+    decisions: Option<Decisions>,
     next: NodeId,
     frames: Vec<Frame>,
     path: Vec<u8>,
     /// How much of `path` belongs to the last leaf.
     leaf_path: usize,
-    /// What was decided about the comments on the line of the last leaf, which stand before it in the reference's tree.
-    inline: Vec<(NodeId, bool)>,
-    /// The scope of the next item when it was put aside for a comment that stands before the item in the file and behind
-    /// it in the reference's tree.
-    item_scope: Option<Scope>,
 }
 
 struct Frame {
@@ -49,23 +45,16 @@ struct Frame {
 
 impl<'a> Walk<'a> {
     /// Starts; `encrypted` says what the tree is.
-    pub(super) fn new(
-        format: &'static dyn Format,
-        tree: &'a Tree,
-        selector: &'a Selector,
-        encrypted: bool,
-    ) -> Self {
+    pub(super) fn new(tree: &'a Tree, selector: &'a Selector, encrypted: bool) -> Self {
+        let by_comments = selector.is_on_comments();
         Self {
-            format,
             tree,
             selector,
-            encrypted,
+            decisions: by_comments.then(|| Decisions::of(tree, selector, encrypted)),
             next: 0,
             frames: Vec::new(),
             path: Vec::new(),
             leaf_path: 0,
-            inline: Vec::new(),
-            item_scope: None,
         }
     }
 
@@ -141,17 +130,8 @@ impl<'a> Walk<'a> {
             let in_list = frame.is_list;
             if let Value::Comment { text, .. } = value {
                 self.leaf_path = frame.path;
-                let announced = self.inline.iter().find(|(inline, _)| *inline == node);
-                let is_secret = match announced {
-                    Some((_, decision)) => *decision,
-                    None if self.selector.is_on_comments()
-                        && self.format.comment_trails(self.tree, node) =>
-                    {
-                        let text = self.tree.content(text);
-                        self.item_scope = Some(frame.scope);
-                        self.selector.enter(&mut frame.scope, None);
-                        self.selector.is_secret_comment(&mut frame.scope, text)
-                    }
+                let is_secret = match &self.decisions {
+                    Some(decisions) => decisions.is_secret(node),
                     None => {
                         let text = self.tree.content(text);
                         self.selector.is_secret_comment(&mut frame.scope, text)
@@ -167,42 +147,8 @@ impl<'a> Walk<'a> {
                 return Some(Err(KeyIsNotText(node)));
             }
             let is_collection = matches!(value, Value::Map | Value::List);
-            if self.selector.is_on_comments() {
-                if self.encrypted
-                    && in_list
-                    && let Value::Str(text) = value
-                    && let text = self.tree.content(text)
-                    && cipher::encrypted_kind(text) == Some(Kind::Comment)
-                {
-                    // The reference writes comments of lists so; the rule must see them as what they were.
-                    self.leaf_path = frame.path;
-                    let is_secret = self.selector.is_secret_comment(&mut frame.scope, text);
-                    return Some(Ok(Leaf {
-                        node,
-                        is_secret,
-                        in_list,
-                    }));
-                }
-                self.inline.clear();
-                let mut after = node + 1;
-                while self.format.inline_comments_lead()
-                    && !is_collection
-                    && after < frame.end
-                    && let Value::Comment {
-                        text, inline: true, ..
-                    } = self.tree.nodes[after].value
-                {
-                    let text = self.tree.content(text);
-                    let decision = self.selector.is_secret_comment(&mut frame.scope, text);
-                    self.inline.push((after, decision));
-                    after += 1;
-                }
-            }
             let key = self.tree.key(node);
-            let scope = match self.item_scope.take() {
-                Some(mut aside) => self.selector.enter(&mut aside, key),
-                None => self.selector.enter(&mut frame.scope, key),
-            };
+            let scope = self.selector.enter(&mut frame.scope, key);
             let mut len = frame.path;
             if let Some(key) = key {
                 self.path.truncate(len);
@@ -222,7 +168,10 @@ impl<'a> Walk<'a> {
             self.leaf_path = len;
             return Some(Ok(Leaf {
                 node,
-                is_secret: self.selector.is_secret(scope),
+                is_secret: match &self.decisions {
+                    Some(decisions) => decisions.is_secret(node),
+                    None => self.selector.is_secret(scope),
+                },
                 in_list,
             }));
         }

@@ -78,10 +78,6 @@ impl Format for Binary {
         Json.spell_encrypted(tree, at, text, out);
     }
 
-    fn spell_list_comment(&self, _: &Tree, _: NodeId, _: &[u8]) -> Option<Edit> {
-        None
-    }
-
     fn read_spelling(&self, tree: &Tree, _: NodeId, spelling: &[u8]) -> Option<Data> {
         (tree.nodes[0].place != OTHER_JSON).then(|| Data::Str(SecretBytes::copy_of(spelling)))
     }
@@ -216,6 +212,7 @@ fn plain(text: SecretBytes) -> Tree {
         ],
         documents: vec![0],
         blocks: Vec::new(),
+        attachments: Vec::new(),
     }
 }
 
@@ -240,6 +237,7 @@ fn cover(tree: &mut Tree) {
     tree.blocks[0].cut = Span::new(0..site.start as usize);
     tree.blocks.push(Block {
         cut: Span::new(behind as usize..tree.text.len()),
+        label: Span::default(),
         fields: Vec::new(),
         data: Data::Map(Vec::new()),
     });

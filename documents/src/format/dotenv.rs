@@ -20,7 +20,7 @@ pub struct Dotenv;
 /// How all lines of the block start.
 const PREFIX: &[u8] = b"sops_";
 
-/// What the reference wrote for null.
+/// How upstream writes null.
 const NULL: &[u8] = b"<nil>";
 
 impl Format for Dotenv {
@@ -34,6 +34,10 @@ impl Format for Dotenv {
 
     fn parse(&self, text: SecretBytes) -> Result<Tree, ParseError> {
         parse(text)
+    }
+
+    fn null(&self) -> Option<&'static [u8]> {
+        Some(NULL)
     }
 
     /// What is read so is written so: nothing needs a change.
@@ -66,10 +70,6 @@ impl Format for Dotenv {
 
     fn spell_encrypted(&self, _: &Tree, _: NodeId, text: &[u8], out: &mut SecretWriter) {
         out.push(text);
-    }
-
-    fn spell_list_comment(&self, _: &Tree, _: NodeId, _: &[u8]) -> Option<Edit> {
-        None
     }
 
     fn read_spelling(&self, tree: &Tree, at: NodeId, spelling: &[u8]) -> Option<Data> {
@@ -239,20 +239,13 @@ fn parse(text: SecretBytes) -> Result<Tree, ParseError> {
     }
     nodes[0].end = u32::try_from(nodes.len()).expect("there are fewer nodes than bytes");
     let blocks = blocks(bytes, &of_block)?;
-    if !blocks.is_empty() {
-        for node in &mut nodes {
-            // The reference leaves null in clear text, and then fails to read it.
-            if matches!(node.value, Value::Str(_)) && &bytes[node.site.range()] == NULL {
-                node.value = Value::Null;
-            }
-        }
-    }
     Ok(Tree {
         decoded: decoded.finish(),
         nodes,
         documents: vec![0],
         blocks,
         text,
+        attachments: Vec::new(),
     })
 }
 
@@ -293,6 +286,7 @@ fn blocks(bytes: &[u8], lines: &[Line]) -> Result<Vec<Block>, ParseError> {
             }
             _ => blocks.push(Block {
                 cut: field.1,
+                label: Span::default(),
                 fields: vec![field],
                 data: data.take().unwrap_or(Data::Map(Vec::new())),
             }),

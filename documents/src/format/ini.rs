@@ -57,21 +57,8 @@ impl Format for Ini {
         })
     }
 
-    /// Comments belong to the key before them: the reference keeps what stands over or beside a key behind it.
-    fn inline_comments_lead(&self) -> bool {
-        false
-    }
-
-    fn comment_trails(&self, tree: &Tree, comment: NodeId) -> bool {
-        let node = &tree.nodes[comment];
-        let inline = matches!(node.value, Value::Comment { inline: true, .. });
-        let before = comment.checked_sub(1).map(|before| &tree.nodes[before]);
-        // The comment over a section header is the first child of the section and stays there.
-        let of_section = before.is_some_and(|it| it.value == Value::Map && node.place < it.place);
-        let next = tree.nodes.get(comment + 1);
-        let over_key =
-            next.is_some_and(|next| next.key != crate::tree::Key::None && next.value != Value::Map);
-        !inline && !of_section && over_key
+    fn null(&self) -> Option<&'static [u8]> {
+        Some(b"<nil>")
     }
 
     fn moved(&self, place: u32, moved: &mut dyn FnMut(u32) -> u32) -> u32 {
@@ -108,10 +95,6 @@ impl Format for Ini {
 
     fn spell_encrypted(&self, _: &Tree, _: NodeId, text: &[u8], out: &mut SecretWriter) {
         out.push(text);
-    }
-
-    fn spell_list_comment(&self, _: &Tree, _: NodeId, _: &[u8]) -> Option<Edit> {
-        None
     }
 
     fn read_spelling(&self, tree: &Tree, at: NodeId, spelling: &[u8]) -> Option<Data> {

@@ -9,6 +9,7 @@ mod compose;
 mod edit;
 mod emit;
 mod events;
+mod list_comment;
 mod place;
 mod prepare;
 mod read;
@@ -90,8 +91,20 @@ impl Format for Yaml {
         read::spell_encrypted(tree, at, text, out);
     }
 
-    fn spell_list_comment(&self, tree: &Tree, at: NodeId, comment: &[u8]) -> Option<Edit> {
-        read::spell_list_comment(tree, at, comment)
+    fn spell_list_comment(
+        &self,
+        tree: &Tree,
+        at: NodeId,
+        comment: &[u8],
+    ) -> Result<Edit, EmitError> {
+        list_comment::spell(tree, at, comment)
+    }
+
+    fn complete(&self, tree: Tree) -> Tree {
+        match prepare::with_first_document(&tree) {
+            Some(complete) => complete,
+            None => tree,
+        }
     }
 
     fn read_spelling(&self, tree: &Tree, at: NodeId, spelling: &[u8]) -> Option<Data> {

@@ -160,7 +160,7 @@ fn one_value(
     let document = Document::parse(format, changed)
         .map_err(|error| format!("what was set at {path:?} is not read: {error}"))?;
     let found = match format.name() {
-        // A comment counts as an element, and may belong elsewhere when the block above it becomes one line.
+        // A comment may belong elsewhere when the block above it becomes one line.
         "yaml" => {
             let before = values(tree).take_while(|at| at < node).count();
             values(document.tree()).nth(before)
@@ -342,13 +342,17 @@ fn steps(tree: &Tree, node: NodeId) -> Option<Vec<Step>> {
     let mut path = Vec::new();
     let mut at = *tree.documents.first()? as usize;
     while at != node {
-        let (index, child) = tree
+        let child = tree
             .children(at)
-            .enumerate()
-            .find(|(_, child)| *child <= node && tree.nodes[*child].end as usize > node)?;
+            .find(|child| *child <= node && tree.nodes[*child].end as usize > node)?;
+        let is_value = |child: &NodeId| !matches!(tree.nodes[*child].value, Value::Comment { .. });
+        let index = tree
+            .children(at)
+            .filter(is_value)
+            .position(|other| other == child);
         path.push(match tree.key(child) {
             Some(key) => Step::Key(String::from_utf8(key.to_vec()).ok()?),
-            None => Step::Index(index),
+            None => Step::Index(index?),
         });
         at = child;
     }
@@ -358,12 +362,7 @@ fn steps(tree: &Tree, node: NodeId) -> Option<Vec<Step>> {
 fn find(tree: &Tree, path: &[Step]) -> Option<NodeId> {
     let mut at = *tree.documents.first()? as usize;
     for step in path {
-        at = match step {
-            Step::Key(key) => tree
-                .children(at)
-                .find(|child| tree.key(*child) == Some(key.as_bytes()))?,
-            Step::Index(index) => tree.children(at).nth(*index)?,
-        };
+        at = step.find(tree, at)?;
     }
     Some(at)
 }
@@ -385,6 +384,8 @@ fn rule(format: &'static dyn Format, dice: &mut Dice) -> (Option<SelectionRule>,
         ("encrypted_suffix", "_me"),
         ("unencrypted_suffix", "e"),
         ("unencrypted_suffix", "nothing ends so"),
+        ("encrypted_comment_regex", "c"),
+        ("unencrypted_comment_regex", "[aeiou]$"),
     ];
     let rule = rules
         .get(dice.roll(2 * rules.len()))

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
+use crate::attachment::{Attachment, Spot};
 use crate::error::ParseError;
 use crate::flatten::{Flat, unflatten};
 use crate::tree::{Block, Key, Node, NodeId, Span, Text, Tree, Value};
@@ -34,6 +35,7 @@ pub(super) fn parse(text: SecretBytes) -> Result<Tree, ParseError> {
         nodes,
         decoded,
         blocks,
+        attachments,
         ..
     } = reader;
     Ok(Tree {
@@ -42,6 +44,7 @@ pub(super) fn parse(text: SecretBytes) -> Result<Tree, ParseError> {
         documents: vec![0],
         blocks,
         text,
+        attachments,
     })
 }
 
@@ -52,6 +55,7 @@ struct Reader<'a> {
     blocks: Vec<Block>,
     section: NodeId,
     names: HashMap<Vec<u8>, NodeId>,
+    attachments: Vec<Attachment>,
 }
 
 impl<'a> Reader<'a> {
@@ -63,6 +67,7 @@ impl<'a> Reader<'a> {
             blocks: Vec::new(),
             section: 1,
             names: HashMap::new(),
+            attachments: Vec::new(),
         };
         reader.push(Key::None, Value::Map, 0..text.len(), 0);
         let default = reader.decode(DEFAULT);
@@ -107,6 +112,7 @@ impl<'a> Reader<'a> {
                         self.nodes[0].place = IRREGULAR;
                     }
                     let above = !entry.comments.is_empty();
+                    let comment = self.nodes.len();
                     if above {
                         self.comment(&entry.comments, entry.inline.clone());
                     }
@@ -119,9 +125,17 @@ impl<'a> Reader<'a> {
                         Name::Counted(number) => self.decode(format!("#{number}").as_bytes()),
                     };
                     let owned = self.content(key).to_vec();
-                    if let Some(first) = self.names.get(&owned) {
+                    let known = self.names.get(&owned).copied();
+                    if above {
+                        // Upstream lists what stands over a key behind it.
+                        self.attachments.push(Attachment {
+                            comment: Span::new(comment..comment).start,
+                            spot: Spot::after(known.unwrap_or(self.nodes.len()), 0),
+                        });
+                    }
+                    if let Some(first) = known {
                         // The last value counts, at the place of the first.
-                        self.nodes[*first].value = Value::Str(text);
+                        self.nodes[first].value = Value::Str(text);
                         self.nodes[0].place = IRREGULAR;
                         repeated = Some(entry.start);
                     } else {
@@ -142,19 +156,7 @@ impl<'a> Reader<'a> {
             let reason = "a key is there twice in one section of an encrypted file";
             return Err(ParseError::at(self.text, at, reason));
         }
-        if !self.blocks.is_empty() {
-            self.read_null();
-        }
         Ok(())
-    }
-
-    /// The reference leaves null in clear text, and then fails to read it.
-    fn read_null(&mut self) {
-        for node in &mut self.nodes {
-            if matches!(node.value, Value::Str(_)) && &self.text[node.site.range()] == b"<nil>" {
-                node.value = Value::Null;
-            }
-        }
     }
 
     fn close_section(&mut self) {
@@ -216,6 +218,7 @@ impl<'a> Reader<'a> {
         let end = lines.last().unwrap_or(header).end;
         self.blocks.push(Block {
             cut: Span::new(cut_start(text, header.start, end)..end),
+            label: Span::default(),
             fields,
             data,
         });

@@ -269,12 +269,9 @@ fn refusals_say_where_and_never_what() {
 }
 
 #[test]
-fn d12_null_is_read_in_encrypted_files_only() {
-    assert_eq!(told(&parse("k = <nil>\n")), ["DEFAULT.k=<nil>"]);
-    assert_eq!(
-        told(&parse("k = <nil>\n[sops]\nmac = x\n")),
-        ["DEFAULT.k null"]
-    );
+fn d12_null_is_a_text_outside_of_the_envelope() {
+    let text = "k = <nil>\n[sops]\nmac = x\n";
+    assert_eq!(told(&parse(text)), ["DEFAULT.k=<nil>"]);
 }
 
 fn set(text: &str, path: &[&str], value: Data) -> Result<String, EmitError> {

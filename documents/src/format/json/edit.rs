@@ -196,11 +196,9 @@ pub(super) fn set(
     let mut node = tree.documents[0] as usize;
     for (at, step) in path.iter().enumerate() {
         let found = match (tree.nodes[node].value, step) {
-            (Value::Map, Step::Key(key)) => tree
-                .children(node)
-                .find(|child| tree.key(*child) == Some(key.as_bytes())),
-            (Value::List, Step::Index(index)) => tree.children(node).nth(*index),
-            (Value::Map, Step::Index(_)) => {
+            (Value::Map, Step::Key(_))
+            | (Value::List, Step::Index(_) | Step::IndexWithComments(_)) => step.find(tree, node),
+            (Value::Map, _) => {
                 return Err(EmitError::new(name_of(path), "an index into an object"));
             }
             (Value::List, Step::Key(_)) => {
@@ -576,7 +574,7 @@ fn name_of(path: &[Step]) -> String {
     path.iter()
         .map(|step| match step {
             Step::Key(key) => format!("[{key:?}]"),
-            Step::Index(index) => format!("[{index}]"),
+            Step::Index(index) | Step::IndexWithComments(index) => format!("[{index}]"),
         })
         .collect()
 }

@@ -37,6 +37,7 @@ pub(super) fn parse(text: SecretBytes) -> Result<Tree, ParseError> {
         nodes,
         documents: vec![0],
         blocks: Vec::new(),
+        attachments: Vec::new(),
     };
     take_block(&mut tree)?;
     Ok(tree)
@@ -115,6 +116,7 @@ fn take_block(tree: &mut Tree) -> Result<(), ParseError> {
     };
     let block = Block {
         cut: Span::new(cut),
+        label: Span::default(),
         fields: tree
             .children(node)
             .filter(|_| tree.nodes[node].value == Value::Map)

@@ -2,13 +2,16 @@
 
 mod anchors;
 mod block;
+mod comments;
 mod weave;
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
+use std::ops::Range;
 
 use sealwright_crypto::secret::SecretBytes;
 
+use crate::attachment::Spot;
 use crate::error::ParseError;
 use crate::tree::{Block, Key, Node, NodeId, Span, Text, Tree, Value};
 
@@ -19,7 +22,7 @@ use super::tag::Tag;
 use super::token::Style;
 
 use anchors::Anchors;
-use weave::Found;
+use comments::{Found, Rank};
 
 type Composed<T> = Result<T, ParseError>;
 
@@ -53,13 +56,22 @@ pub(super) fn compose(text: SecretBytes) -> Composed<Composition> {
         documents,
         blocks,
         found,
+        anchors,
         unit,
         has_alias_keys,
         ..
     } = composer;
     let (mut nodes, mut found) = (nodes, found);
     drop_inner_comments(&mut nodes, &mut found);
-    let (mut nodes, starts, documents) = weave::weave(nodes, starts, documents, found);
+    let Some(woven) = weave::weave(nodes, starts, documents, found, anchors.copies()) else {
+        return Err(ParseError::at(text.expose(), 0, anchors::EXCESSIVE));
+    };
+    let weave::Woven {
+        mut nodes,
+        starts,
+        documents,
+        attachments,
+    } = woven;
     if let Some(root) = nodes.first_mut() {
         root.place = Place::of(root.place).with_unit(unit).bits();
     }
@@ -71,6 +83,7 @@ pub(super) fn compose(text: SecretBytes) -> Composed<Composition> {
             nodes,
             documents,
             blocks,
+            attachments,
         },
         starts,
         has_alias_keys,
@@ -112,10 +125,19 @@ struct Frame {
     /// The column of a block collection.
     column: i32,
     key: Option<PendingKey>,
-    /// Whether an entry is complete, to which the comments at the foot of the next key belong.
-    has_entries: bool,
+    /// The last complete entry, to which the comments at the foot of the next key belong.
+    last: Option<Entry>,
+    /// Whether an anchor names it.
+    is_anchored: bool,
     /// Whether the value of the merge key is being read as a list.
     is_merge_list: bool,
+}
+
+/// An entry of a map, and which of the comments that were found are at the foot of its key.
+#[derive(Clone)]
+struct Entry {
+    node: NodeId,
+    foot: Range<usize>,
 }
 
 /// A key whose value comes next.
@@ -124,7 +146,8 @@ struct PendingKey {
     start: usize,
     is_merge: bool,
     is_alias: bool,
-    has_foot: bool,
+    /// Which of the comments that were found are at its foot.
+    foot: Range<usize>,
 }
 
 struct Composer<'a> {
@@ -186,7 +209,14 @@ impl<'a> Composer<'a> {
     fn document(&mut self, start: &Event) -> Composed<()> {
         let root = self.nodes.len();
         self.documents.push(root as u32);
-        self.take_comments(start, root, root, root);
+        self.take_comments(
+            start,
+            [
+                (root, Spot::lead(root, Rank::DOCUMENT_HEAD)),
+                (root, Spot::DROPPED),
+                (root, Spot::DROPPED),
+            ],
+        );
         let content = self.events.next()?;
         self.push_node(
             Node {
@@ -200,7 +230,7 @@ impl<'a> Composer<'a> {
         );
         match content.what {
             What::MappingStart => {
-                self.take_comments(&content, root, root, root);
+                self.take_start_comments(&content, root);
                 self.define_anchor(&content, root);
                 let column = if content.flow { 0 } else { content.indent };
                 if content.flow || column != 0 {
@@ -222,7 +252,14 @@ impl<'a> Composer<'a> {
             }
         }
         let end = self.events.next()?;
-        self.take_comments(&end, root, root, root);
+        self.take_comments(
+            &end,
+            [
+                (root, Spot::DROPPED),
+                (root, Spot::DROPPED),
+                (root, Spot::tail(Rank::DOCUMENT_FOOT)),
+            ],
+        );
         self.nodes[root].site.end = end.start as u32;
         self.nodes[root].end = self.nodes.len() as u32;
         self.extract_blocks(root)
@@ -237,7 +274,14 @@ impl<'a> Composer<'a> {
                 "a document that is a single value is not supported, only maps are",
             ));
         }
-        self.take_comments(content, root, root, root);
+        self.take_comments(
+            content,
+            [
+                (root, Spot::lead(root, Rank::HEAD)),
+                (root, Spot::lead(root, Rank::LINE)),
+                (root, Spot::DROPPED),
+            ],
+        );
         if content.node_start < content.end {
             self.set_place(root, Place::rewrite);
         }
@@ -246,13 +290,20 @@ impl<'a> Composer<'a> {
 
     /// A document that is an alias to a map of a document before it.
     fn alias_document(&mut self, content: &Event, root: NodeId) -> Composed<()> {
-        self.take_comments(content, root, root, root);
+        self.take_comments(
+            content,
+            [
+                (root, Spot::lead(root, Rank::ALIAS_HEAD)),
+                (root, Spot::lead(root, Rank::ALIAS_LINE)),
+                (root, Spot::tail(Rank::ALIAS_FOOT)),
+            ],
+        );
         let target = self.anchors.find(self.events.scanner.content(content.text));
         let node = target.and_then(|target| target.node);
         match node {
             Some(node) if self.nodes[node].value == Value::Map && self.nodes[node].end != 0 => {
                 self.set_place(root, Place::rewrite);
-                self.copy_children(node, content)
+                self.copy_children(root, node, content)
             }
             _ => Err(self.error(content.start, "a document must be a map")),
         }
@@ -277,7 +328,7 @@ impl<'a> Composer<'a> {
         match event.what {
             What::Scalar => {
                 let holds_comment = event.has_comments && self.drop_inner_comments(event);
-                self.take_comments(event, parent, parent, parent);
+                self.take_leaf_comments(event, parent, node);
                 let value = self.value(event)?;
                 let site = Span::new(event.start..event.end);
                 let mut place = Place::new(event.style, event.flow, event.indent);
@@ -302,7 +353,7 @@ impl<'a> Composer<'a> {
                 self.entry_done(node, event)
             }
             What::Alias => {
-                self.take_comments(event, parent, parent, parent);
+                self.take_leaf_comments(event, parent, node);
                 self.alias(key, start, event)?;
                 self.entry_done(node, event)
             }
@@ -312,8 +363,11 @@ impl<'a> Composer<'a> {
                 let is_merge_list = self.is_first_document()
                     && frame.key.as_ref().is_some_and(|key| key.is_merge)
                     && event.what == What::SequenceStart;
-                let head = if in_list { parent } else { node };
-                self.take_comments(event, head, head, head);
+                if in_list {
+                    self.take_item_comments(event, parent, node);
+                } else {
+                    self.take_start_comments(event, node);
+                }
                 let place = Place::new(Style::Absent, in_flow, column);
                 let value = if event.what == What::MappingStart {
                     Value::Map
@@ -390,7 +444,8 @@ impl<'a> Composer<'a> {
             is_flow: event.flow,
             column: event.indent,
             key: None,
-            has_entries: false,
+            last: None,
+            is_anchored: event.anchor.is_some(),
             is_merge_list: false,
         });
     }
@@ -417,25 +472,10 @@ impl<'a> Composer<'a> {
         if frame.is_merge_list {
             self.check_merge_list(node)?;
         }
-        match self.frames.last() {
-            None => {
-                // The root takes all of its own.
-                self.take_comments(event, node, node, node);
-                Ok(())
-            }
-            Some(parent) => {
-                let (parent_node, in_list) = (parent.node, !parent.is_map);
-                let key_has_foot = parent.key.as_ref().is_some_and(|key| key.has_foot);
-                let line = if in_list { parent_node } else { node };
-                let foot_stays = !frame.is_flow && frame.is_map;
-                let foot = if foot_stays || (!in_list && key_has_foot) {
-                    node
-                } else {
-                    parent_node
-                };
-                self.take_end_comments(event, line, foot, in_list);
-                self.entry_done(node, event)
-            }
+        self.take_end_comments(event, &frame);
+        match self.frames.is_empty() {
+            true => Ok(()),
+            false => self.entry_done(node, event),
         }
     }
 
@@ -443,8 +483,11 @@ impl<'a> Composer<'a> {
     fn entry_done(&mut self, node: NodeId, event: &Event) -> Composed<()> {
         let is_first_document = self.is_first_document();
         let frame = self.frames.last_mut().expect("an entry has a collection");
-        frame.has_entries = true;
         let key = frame.key.take();
+        frame.last = Some(Entry {
+            node,
+            foot: key.as_ref().map_or(0..0, |key| key.foot.clone()),
+        });
         let is_merge = key.as_ref().is_some_and(|key| key.is_merge);
         if key.is_some_and(|key| key.is_alias) {
             let place = &mut self.nodes[node].place;
@@ -469,12 +512,8 @@ impl<'a> Composer<'a> {
 
     fn key(&mut self, event: &Event) -> Composed<()> {
         let frame = self.frames.last().expect("checked by the caller");
-        let (map, has_entries) = (frame.node, frame.has_entries);
-        let is_block = !frame.is_flow;
-        let has_foot = event.has_comments
-            && !self.events.comments.foot.is_empty()
-            && !(is_block && has_entries);
-        self.take_comments(event, map, map, map);
+        let map = frame.node;
+        let foot = self.take_key_comments(event, map);
         let (key, is_merge) = match event.what {
             What::Scalar => {
                 let is_merge = matches!(event.style, Style::Plain)
@@ -519,7 +558,7 @@ impl<'a> Composer<'a> {
             start: event.node_start,
             is_merge,
             is_alias: event.what == What::Alias,
-            has_foot,
+            foot,
         });
         Ok(())
     }
@@ -611,51 +650,5 @@ impl<'a> Composer<'a> {
         let from = decoded.len();
         decoded.push(bytes);
         Text::Decoded(Span::new(from..decoded.len()))
-    }
-
-    // -- comments ----------------------------------------------------------------------------------------------------
-
-    /// Notes the comments of an event; those on the line of a scalar share it with a value.
-    fn take_comments(&mut self, event: &Event, head: NodeId, line: NodeId, foot: NodeId) {
-        if !event.has_comments {
-            return;
-        }
-        let is_value = matches!(event.what, What::Scalar | What::Alias)
-            && self
-                .frames
-                .last()
-                .is_some_and(|frame| !frame.is_map || frame.key.is_some());
-        let comments = std::mem::take(&mut self.events.comments);
-        self.note(&comments.head, head, false);
-        self.note(&comments.line, line, is_value);
-        self.note(&comments.foot, foot, false);
-    }
-
-    /// Passes over a comment behind the mark of a block scalar: it lies in the middle of the scalar's bytes.
-    fn drop_inner_comments(&mut self, event: &Event) -> bool {
-        let lines = &mut self.events.comments.line;
-        let count = lines.len();
-        lines.retain(|line| !(event.start..event.end).contains(&(line.start as usize)));
-        lines.len() < count
-    }
-
-    fn take_end_comments(&mut self, event: &Event, line: NodeId, foot: NodeId, inline: bool) {
-        if !event.has_comments {
-            return;
-        }
-        let comments = std::mem::take(&mut self.events.comments);
-        self.note(&comments.head, foot, false);
-        self.note(&comments.line, line, inline);
-        self.note(&comments.foot, foot, false);
-    }
-
-    fn note(&mut self, lines: &[Span], parent: NodeId, inline: bool) {
-        let lines = lines.iter().filter(|line| !line.is_empty());
-        self.found.extend(lines.map(|line| Found {
-            // Behind the `#`.
-            text: Span::new(line.start as usize + 1..line.end as usize),
-            parent: parent as u32,
-            inline,
-        }));
     }
 }

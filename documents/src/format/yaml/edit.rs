@@ -61,11 +61,9 @@ pub(super) fn set(
     let mut change = None;
     for (at, step) in path.iter().enumerate() {
         let found = match (tree.nodes[node].value, step) {
-            (Value::Map, Step::Key(key)) => tree
-                .children(node)
-                .find(|child| tree.key(*child) == Some(key.as_bytes())),
-            (Value::List, Step::Index(index)) => tree.children(node).nth(*index),
-            (Value::Map, Step::Index(_)) => {
+            (Value::Map, Step::Key(_))
+            | (Value::List, Step::Index(_) | Step::IndexWithComments(_)) => step.find(tree, node),
+            (Value::Map, _) => {
                 return Err(EmitError::new(name_of(path), "an index into a map"));
             }
             (Value::List, Step::Key(_)) => {
@@ -82,7 +80,7 @@ pub(super) fn set(
             None => {
                 let key = match step {
                     Step::Key(key) => Some(Data::key(key)),
-                    Step::Index(_) => None,
+                    Step::Index(_) | Step::IndexWithComments(_) => None,
                 };
                 change = Some(Change::Append(node, key, nested(&path[at + 1..], value)));
                 break;
@@ -119,7 +117,7 @@ fn nested(path: &[Step], value: &Data) -> Data {
         .rev()
         .fold(value.copy(), |inner, step| match step {
             Step::Key(key) => Data::Map(vec![(Data::key(key), inner)]),
-            Step::Index(_) => Data::List(vec![inner]),
+            Step::Index(_) | Step::IndexWithComments(_) => Data::List(vec![inner]),
         })
 }
 
@@ -132,7 +130,9 @@ fn name_of(path: &[Step]) -> String {
                 name.push('.');
                 name.push_str(key);
             }
-            Step::Index(index) => name.push_str(&format!("[{index}]")),
+            Step::Index(index) | Step::IndexWithComments(index) => {
+                name.push_str(&format!("[{index}]"));
+            }
         }
     }
     name

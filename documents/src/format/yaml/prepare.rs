@@ -54,12 +54,16 @@ fn with_comments_before_a_block(tree: Tree) -> Tree {
     if !nodes.filter(is_leaf).all(is_same) {
         return tree;
     }
-    let ends: Vec<u32> = read.nodes.iter().map(|node| node.end).collect();
-    drop(read);
     let mut tree = tree;
-    for (node, end) in tree.nodes.iter_mut().zip(ends) {
-        node.end = end;
+    for (node, read) in tree.nodes.iter_mut().zip(read.nodes) {
+        node.end = read.end;
+        if let (Value::Comment { above, .. }, Value::Comment { above: new, .. }) =
+            (&mut node.value, read.value)
+        {
+            *above = new;
+        }
     }
+    tree.attachments = read.attachments;
     tree
 }
 
@@ -86,7 +90,7 @@ fn make_ready(tree: Tree) -> Result<Prepared, ParseError> {
     let mut former = Vec::new();
     for (index, root) in tree.documents.iter().enumerate() {
         let root = *root as usize;
-        if Place::of(tree.nodes[root].place).needs_rewrite() {
+        if Place::of(tree.nodes[root].place).needs_rewrite() || has_comments_in_flow(&tree, root) {
             edits.push(rewrite(&tree, root, index == 0)?);
             continue;
         }
@@ -104,6 +108,7 @@ fn make_ready(tree: Tree) -> Result<Prepared, ParseError> {
     if needs.final_break {
         end_last_line(&tree, &mut edits);
     }
+    let has_written_comments = (0..tree.nodes.len()).any(|node| alias_has_comments(&tree, node));
     edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
     let prepared = match edits.is_sorted_by(|one, next| one.span.end <= next.span.start) {
         true => compose::compose(apply(tree.text.expose(), &edits)).ok(),
@@ -118,12 +123,41 @@ fn make_ready(tree: Tree) -> Result<Prepared, ParseError> {
         || needs.comment_in_header
         || needs.glued
         || needs.wide_end
+        || has_written_comments
         || has_alias_keys;
     Ok(Prepared {
         former: if keeps_text { Vec::new() } else { former },
         former_text: keeps_text.then_some(tree.text),
         tree: prepared,
     })
+}
+
+/// Gives the first document braces when it holds no value and nothing else tells that it is there: with the block gone, the
+/// next one would be taken for it.
+pub(super) fn with_first_document(tree: &Tree) -> Option<Tree> {
+    let root = *tree.documents.first()? as usize;
+    let is_value = |child: NodeId| !matches!(tree.nodes[child].value, Value::Comment { .. });
+    if tree.children(root).any(is_value) {
+        return None;
+    }
+    let text = tree.text.expose();
+    let read = compose::compose(SecretBytes::copy_of(text));
+    if read.is_ok_and(|read| read.tree.documents.len() == tree.documents.len()) {
+        return None;
+    }
+    let end = tree.nodes[root].site.end as usize;
+    let mut braces = SecretWriter::default();
+    if !at_line_start(&text[..end]) {
+        braces.push(super::block::line_break(tree));
+    }
+    braces.push(b"{}");
+    braces.push(super::block::line_break(tree));
+    let edit = Edit {
+        span: Span::new(end..end),
+        text: braces.finish(),
+    };
+    let read = compose::compose(apply(text, &[edit])).ok()?;
+    Some(read.tree)
 }
 
 /// An encrypted file with aliases, or with comments inside of block scalars, was edited by hand: it is read as if they
@@ -302,6 +336,9 @@ fn replace(
             text: SecretBytes::copy_of(b" "),
         });
     }
+    if alias_has_comments(tree, at) {
+        return as_block(tree, at, edits);
+    }
     if place.is_alias() {
         let mut out = SecretWriter::default();
         let refuse = |reason: String| ParseError::at(text, node.site.start as usize, reason);
@@ -353,6 +390,79 @@ fn replace(
             text: out.finish(),
         });
     }
+    Ok(())
+}
+
+/// Whether a node is an alias of a collection with values and comments in it. Rules about comments look at the comments, so
+/// they are written.
+fn alias_has_comments(tree: &Tree, at: NodeId) -> bool {
+    let node = &tree.nodes[at];
+    let place = Place::of(node.place);
+    let is_comment = |node: &Node| matches!(node.value, Value::Comment { .. });
+    let inside = || tree.nodes[at + 1..node.end as usize].iter();
+    matches!(node.value, Value::Map | Value::List)
+        && place.is_alias()
+        && !place.is_copy()
+        && inside().any(is_comment)
+        && !inside().all(is_comment)
+}
+
+/// Whether comments would have to be written between brackets.
+fn has_comments_in_flow(tree: &Tree, root: NodeId) -> bool {
+    (root + 1..tree.nodes[root].end as usize)
+        .any(|at| Place::of(tree.nodes[at].place).in_flow() && alias_has_comments(tree, at))
+}
+
+/// Replaces an alias by lines with what it stands for, comments included.
+fn as_block(tree: &Tree, at: NodeId, edits: &mut Vec<Edit>) -> Result<(), ParseError> {
+    let node = tree.nodes[at];
+    let text = tree.text.expose();
+    let site = node.site.range();
+    let refuse = |error: crate::error::EmitError| ParseError::at(text, site.start, error.reason);
+    let column = usize::try_from(Place::of(node.place).indent()).unwrap_or(0);
+    let is_element = matches!(node.key, Key::None);
+    let deeper = match is_element {
+        true => column + 2,
+        false => spell::next_level(column, read::unit(tree)),
+    };
+    let mut emitter = Emitter::exact(read::unit(tree));
+    match &Data::of(tree, at) {
+        Data::Map(entries) => emitter.map(entries, deeper, false).map_err(refuse)?,
+        Data::List(items) => emitter.list(items, deeper, false).map_err(refuse)?,
+        _ => return Ok(()),
+    }
+    let lines = super::block::with_line_breaks(tree, emitter.out.finish());
+    let line_end = (site.end..text.len())
+        .find(|at| break_len(&text[*at..]) > 0)
+        .unwrap_or(text.len());
+    let line_break = super::block::line_break(tree);
+    let mut out = SecretWriter::default();
+    // A comment beside the alias stays beside the key, and goes above an element.
+    let mut beside = &text[site.end..line_end];
+    if is_element && !beside.trim_ascii().is_empty() {
+        let line = starts_of_value(tree, at) as usize;
+        let indent = text[line..site.start]
+            .iter()
+            .take_while(|byte| **byte == b' ')
+            .count();
+        let mut above = SecretWriter::default();
+        above.push(&text[line..line + indent]);
+        above.push(beside.trim_ascii());
+        above.push(line_break);
+        edits.push(Edit {
+            span: Span::new(line..line),
+            text: above.finish(),
+        });
+        beside = b"";
+    }
+    out.push(beside);
+    out.push(line_break);
+    let lines = lines.expose();
+    out.push(lines.strip_suffix(line_break).unwrap_or(lines));
+    edits.push(Edit {
+        span: Span::new(site.start..line_end),
+        text: out.finish(),
+    });
     Ok(())
 }
 

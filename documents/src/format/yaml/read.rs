@@ -1,13 +1,11 @@
 //! Spellings at the place of a node: written, and read back.
 
-use sealwright_crypto::cipher::{Kind, encrypted_kind};
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use crate::data::Data;
 use crate::error::EmitError;
 use crate::scalar::Scalar;
-use crate::splice::Edit;
-use crate::tree::{Key, NodeId, Span, Tree, Value};
+use crate::tree::{Key, NodeId, Tree, Value};
 
 use super::characters::break_len;
 use super::compose;
@@ -169,55 +167,6 @@ fn spell_comment(
         out.push_byte(b'#');
         rest = &rest[end + break_len(&rest[end..])..];
     }
-}
-
-/// Writes a comment where an element of a list stands. A list of nothing else stays a list: an empty one.
-pub(super) fn spell_list_comment(tree: &Tree, at: NodeId, comment: &[u8]) -> Option<Edit> {
-    let node = tree.nodes[at];
-    let is_element = matches!(node.key, Key::None) && matches!(node.value, Value::Str(_));
-    let text = tree.text.expose();
-    let start = node.site.start as usize;
-    let line = text[..start]
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |at| at + 1);
-    let dash = text[line..start].iter().rposition(|byte| *byte == b'-')? + line;
-    // Dashes of outer lists may stand before it; they stay, and what follows on the next line is theirs.
-    let is_alone = text[line..dash]
-        .iter()
-        .all(|byte| matches!(byte, b' ' | b'-'))
-        && text[dash + 1..start].iter().all(|byte| *byte == b' ');
-    if !is_element || Place::of(node.place).in_flow() || !is_alone {
-        return None;
-    }
-    let mut out = SecretWriter::default();
-    if at > 0 && matches!(tree.nodes[at - 1].value, Value::List) && has_only_comments(tree, at - 1)
-    {
-        out.push(b"  [] ");
-    }
-    for (index, line_text) in comment.split(|byte| *byte == b'\n').enumerate() {
-        if index > 0 {
-            out.push_byte(b'\n');
-            (line..dash).for_each(|_| out.push_byte(b' '));
-        }
-        out.push_byte(b'#');
-        out.push(line_text);
-    }
-    super::characters::check(out.expose()).ok()?;
-    Some(Edit {
-        span: Span::new(dash..node.site.end as usize),
-        text: out.finish(),
-    })
-}
-
-/// Whether all elements of an encrypted list are comments.
-fn has_only_comments(tree: &Tree, list: NodeId) -> bool {
-    tree.children(list)
-        .all(|child| match tree.nodes[child].value {
-            Value::Comment { .. } => true,
-            Value::Str(text) => encrypted_kind(tree.content(text)) == Some(Kind::Comment),
-            _ => false,
-        })
 }
 
 /// What a spelling would be read as at a node's place.

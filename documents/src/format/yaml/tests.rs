@@ -224,7 +224,7 @@ mod edits {
                 Step::Key(key) => tree
                     .children(node)
                     .find(|child| tree.key(*child) == Some(key.as_bytes())),
-                Step::Index(index) => tree.children(node).nth(index),
+                step => step.find(&tree, node),
             }
             .unwrap();
         }

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use crate::tree::{Key, Node, NodeId, Span, Value};
+use crate::tree::{Key, Node, NodeId, Span, Text, Value};
 
 use super::super::events::Event;
 use super::super::place::Place;
 use super::super::token::Style;
+use super::comments::OwnComments;
 use super::{Composed, Composer};
 
 /// What an anchor names.
@@ -26,7 +27,31 @@ pub(super) struct Anchors {
     targets: HashMap<Vec<u8>, Target>,
     /// How many nodes are copies.
     copied: usize,
+    /// How many bytes of content are there once more through aliases.
+    copied_bytes: usize,
+    /// Comments of anchored list elements that stand outside of them.
+    own: HashMap<NodeId, OwnComments>,
+    copies: Vec<Copy>,
 }
+
+/// An alias of a collection, which stands for a copy of it, with its comments.
+#[derive(Clone, Debug)]
+pub(super) struct Copy {
+    /// The alias, or the root of a document that is one.
+    pub(super) alias: u32,
+    /// The collection.
+    pub(super) target: u32,
+    /// Comments of the collection that stand outside of it.
+    pub(super) own: OwnComments,
+}
+
+/// What is said of documents with too much behind their aliases.
+pub(super) const EXCESSIVE: &str =
+    "aliases blow this document up too much, write out what they stand for";
+
+/// Aliases may add so many bytes to any document, and to a long one in proportion to its length.
+const FREE_BYTES: usize = 4 << 20;
+const BYTES_PER_BYTE: usize = 8;
 
 impl Anchors {
     pub(super) fn find(&self, name: &[u8]) -> Option<Target> {
@@ -44,8 +69,37 @@ impl Anchors {
         );
     }
 
+    /// The copies, in ascending order of aliases.
+    pub(super) fn copies(self) -> Vec<Copy> {
+        self.copies
+    }
+
+    /// The comments of an anchored list element that stand outside of it.
+    pub(super) fn own(&mut self, node: NodeId) -> &mut OwnComments {
+        self.own.entry(node).or_default()
+    }
+
     /// Moves what lies behind nodes that are taken out.
     pub(super) fn forget(&mut self, taken: std::ops::Range<usize>) {
+        let moved = |node: NodeId| match node {
+            node if taken.contains(&node) => None,
+            node if node >= taken.end => Some(node - taken.len()),
+            node => Some(node),
+        };
+        self.own = std::mem::take(&mut self.own)
+            .into_iter()
+            .filter_map(|(node, own)| Some((moved(node)?, own)))
+            .collect();
+        self.copies.retain_mut(|copy| {
+            let (alias, target) = (moved(copy.alias as usize), moved(copy.target as usize));
+            match (alias, target) {
+                (Some(alias), Some(target)) => {
+                    (copy.alias, copy.target) = (alias as u32, target as u32);
+                    true
+                }
+                _ => false,
+            }
+        });
         self.targets.retain(|_, target| match &mut target.node {
             Some(node) if taken.contains(node) => false,
             Some(node) if *node >= taken.end => {
@@ -95,6 +149,7 @@ impl Composer<'_> {
         match (target.value, target.node) {
             (Some(value), _) => {
                 node.value = value;
+                self.count_copied(content_len(value), event)?;
                 self.push_node(node, start);
             }
             (None, Some(from)) => {
@@ -103,7 +158,7 @@ impl Composer<'_> {
                     return Err(self.error(event.start, "an anchor that contains itself"));
                 }
                 self.push_node(node, start);
-                self.copy_children(from, event)?;
+                self.copy_children(root, from, event)?;
                 self.nodes[root].end = self.nodes.len() as u32;
             }
             (None, None) => return Err(self.error(event.start, "unknown anchor")),
@@ -112,16 +167,26 @@ impl Composer<'_> {
     }
 
     /// Appends copies of everything below a node, without bytes of their own.
-    pub(super) fn copy_children(&mut self, from: NodeId, event: &Event) -> Composed<()> {
+    pub(super) fn copy_children(
+        &mut self,
+        alias: NodeId,
+        from: NodeId,
+        event: &Event,
+    ) -> Composed<()> {
         let range = from + 1..self.nodes[from].end as usize;
         self.anchors.copied += range.len() + 1;
         let total = self.nodes.len() + range.len();
         if is_excessive(self.anchors.copied, total) {
-            return Err(self.error(
-                event.start,
-                "aliases blow this document up too much, write out what they stand for",
-            ));
+            return Err(self.error(event.start, EXCESSIVE));
         }
+        let bytes = self.nodes[range.clone()].iter();
+        let bytes = bytes.map(|node| content_len(node.value)).sum();
+        self.count_copied(bytes, event)?;
+        self.anchors.copies.push(Copy {
+            alias: alias as u32,
+            target: from as u32,
+            own: self.anchors.own.get(&from).cloned().unwrap_or_default(),
+        });
         let moved = (self.nodes.len() - range.start) as u32;
         for index in range {
             let node = self.nodes[index];
@@ -134,6 +199,26 @@ impl Composer<'_> {
             self.push_node(copy, event.end);
         }
         Ok(())
+    }
+
+    /// Bounds what aliases make of a document: each value is written and encrypted as often as it is named.
+    fn count_copied(&mut self, bytes: usize, event: &Event) -> Composed<()> {
+        self.anchors.copied_bytes += bytes;
+        let limit = FREE_BYTES + BYTES_PER_BYTE * self.events.scanner.src().len();
+        match self.anchors.copied_bytes <= limit {
+            true => Ok(()),
+            false => Err(self.error(event.start, EXCESSIVE)),
+        }
+    }
+}
+
+/// How long the content of a value is.
+fn content_len(value: Value) -> usize {
+    match value {
+        Value::Str(text) | Value::Time(text) | Value::Unsupported(text) => match text {
+            Text::File(span) | Text::Decoded(span) => span.len(),
+        },
+        _ => 1,
     }
 }
 

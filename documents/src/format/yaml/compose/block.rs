@@ -1,5 +1,7 @@
 //! Takes the `sops` block out of a document.
 
+use std::ops::Range;
+
 use sealwright_crypto::secret::SecretBytes;
 
 use crate::data::Data;
@@ -66,10 +68,32 @@ impl Composer<'_> {
                 (from as usize..to as usize, Vec::new())
             }
         };
-        let cut = Span::new(cut);
-        self.blocks.push(Block { cut, fields, data });
+        let (label, cut) = self.around_comment(root, cut);
+        self.blocks.push(Block {
+            cut,
+            label,
+            fields,
+            data,
+        });
         self.forget_nodes(root, node..end, cut);
         Ok(())
+    }
+
+    /// Leaves a comment of the document on the line of the key out of what is cut. Upstream writes a comment there that
+    /// stood beside an alias of a collection at the end.
+    fn around_comment(&self, root: NodeId, cut: Range<usize>) -> (Span, Span) {
+        let line_end = self.events.scanner.line_end(cut.start);
+        let on_line = (cut.start as u32)..(line_end as u32);
+        let comment = self.found.iter().rev().find(|comment| {
+            comment.parent as usize == root && on_line.contains(&comment.text.start)
+        });
+        match comment {
+            Some(comment) => (
+                Span::new(cut.start..comment.text.start as usize - 1),
+                Span::new(self.next_line(comment.text.end as usize).min(cut.end)..cut.end),
+            ),
+            None => (Span::default(), Span::new(cut)),
+        }
     }
 
     /// The fields with their lines; none when they are not one below the other.
@@ -137,6 +161,11 @@ impl Composer<'_> {
             if comment.parent >= to {
                 comment.parent -= count;
             }
+            // What was attached to the block is listed where the block stood.
+            comment.spot = comment.spot.moved(|node| match node {
+                node if node >= to => node - count,
+                node => node.min(from),
+            });
             !is_inside
         });
     }

@@ -1,39 +1,69 @@
 //! Puts comments between the nodes where they stand in the text, below the collection that they belong to.
 
+use std::collections::HashMap;
+
+use crate::attachment::{Attachment, Spot};
 use crate::tree::{Key, Node, Span, Text, Value};
 
-/// A comment that was found.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Found {
-    /// Behind its mark.
-    pub(super) text: Span,
-    pub(super) parent: u32,
-    pub(super) inline: bool,
+use super::super::place::Place;
+use super::anchors::Copy;
+use super::comments::{Found, Rank};
+
+/// Nodes with the comments among them.
+pub(super) struct Woven {
+    pub(super) nodes: Vec<Node>,
+    /// Where each node starts.
+    pub(super) starts: Vec<u32>,
+    /// The roots.
+    pub(super) documents: Vec<u32>,
+    pub(super) attachments: Vec<Attachment>,
 }
 
+/// Aliases may repeat so many comments in any document, and in a long one in proportion to its nodes.
+const FREE_COPIES: usize = 10_000;
+const COPIES_PER_NODE: usize = 8;
+
 /// Gives nodes, where they start, and roots, with the comments among them. Sites ascend: a comment that stands amidst
-/// another collection than its own lies in that one, and says how far above its own is.
+/// another collection than its own lies in that one, and says how far above its own is. An alias of a collection has
+/// copies of the comments in it. `None` when there are too many.
 pub(super) fn weave(
     nodes: Vec<Node>,
     starts: Vec<u32>,
     documents: Vec<u32>,
     mut found: Vec<Found>,
-) -> (Vec<Node>, Vec<u32>, Vec<u32>) {
+    copies: Vec<Copy>,
+) -> Option<Woven> {
     if found.is_empty() {
-        return (nodes, starts, documents);
+        return Some(Woven {
+            nodes,
+            starts,
+            documents,
+            attachments: Vec::new(),
+        });
     }
-    found.sort_unstable_by_key(|comment| comment.text.start);
+    found.sort_by_key(|comment| comment.text.start);
+    let room = nodes.len() + found.len();
     let mut weaver = Weaver {
-        out: Vec::with_capacity(nodes.len() + found.len()),
-        starts: Vec::with_capacity(nodes.len() + found.len()),
+        out: Vec::with_capacity(room),
+        starts: Vec::with_capacity(room),
+        attachments: Vec::with_capacity(found.len()),
         open: Vec::new(),
         found: &found,
         next: 0,
+        targets: copies.iter().map(|copy| (copy.target, u32::MAX)).collect(),
+        new_of: vec![u32::MAX; nodes.len() + 1],
+        copied: 0,
+        limit: FREE_COPIES + COPIES_PER_NODE * room,
     };
     let mut roots = Vec::with_capacity(documents.len());
     let mut document = documents.iter().copied().peekable();
+    let mut copies = copies.into_iter().peekable();
+    let mut copied_to = 0;
     for (index, node) in nodes.iter().enumerate() {
         let index = index as u32;
+        if index < copied_to {
+            continue; // there already, with the comments among them
+        }
         let is_root = document.next_if_eq(&index).is_some();
         if is_root {
             // All that belongs to the documents before comes first.
@@ -55,10 +85,26 @@ pub(super) fn weave(
             weaver.close_to(depth);
         }
         weaver.push(*node, starts[index as usize], index);
+        if let Some(copy) = copies.next_if(|copy| copy.alias == index) {
+            weaver.copy(&copy, &nodes)?;
+            copied_to = node.end;
+        }
     }
     weaver.take_before(u32::MAX, u32::MAX, u32::MAX..u32::MAX);
     weaver.close_to(0);
-    (weaver.out, weaver.starts, roots)
+    let new_of = weaver.new_of;
+    let mut attachments = weaver.attachments;
+    for (attachment, is_old) in &mut attachments {
+        if *is_old {
+            attachment.spot = attachment.spot.moved(|old| new_of[old as usize]);
+        }
+    }
+    Some(Woven {
+        nodes: weaver.out,
+        starts: weaver.starts,
+        documents: roots,
+        attachments: attachments.into_iter().map(|(it, _)| it).collect(),
+    })
 }
 
 struct Open {
@@ -70,9 +116,18 @@ struct Open {
 struct Weaver<'a> {
     out: Vec<Node>,
     starts: Vec<u32>,
+    /// With whether the spot still has the old number of its node.
+    attachments: Vec<(Attachment, bool)>,
     open: Vec<Open>,
     found: &'a [Found],
     next: usize,
+    /// Where the targets of aliases are now.
+    targets: HashMap<u32, u32>,
+    /// The new numbers of nodes.
+    new_of: Vec<u32>,
+    /// How many comments are copies.
+    copied: usize,
+    limit: usize,
 }
 
 impl Weaver<'_> {
@@ -80,6 +135,10 @@ impl Weaver<'_> {
         let new = self.out.len();
         self.out.push(node);
         self.starts.push(start);
+        self.new_of[old as usize] = new as u32;
+        if let Some(target) = self.targets.get_mut(&old) {
+            *target = new as u32;
+        }
         if matches!(node.value, Value::Map | Value::List) {
             self.open.push(Open {
                 new,
@@ -117,20 +176,125 @@ impl Weaver<'_> {
             if depth < self.open.len() {
                 self.close_to(depth);
             }
-            let new = self.out.len();
-            self.out.push(Node {
-                key: Key::None,
-                value: Value::Comment {
-                    text: Text::File(comment.text),
-                    inline: comment.inline,
-                    above,
-                },
-                site: comment.text,
-                end: new as u32 + 1,
-                place: 0,
-            });
-            self.starts.push(comment.text.start.saturating_sub(1));
+            self.comment(comment.text, comment.inline, above, comment.spot, true);
             self.next += 1;
         }
+    }
+
+    fn comment(&mut self, text: Span, inline: bool, above: u16, spot: Spot, is_old: bool) {
+        let new = self.out.len();
+        self.out.push(Node {
+            key: Key::None,
+            value: Value::Comment {
+                text: Text::File(text),
+                inline,
+                above,
+            },
+            site: text,
+            end: new as u32 + 1,
+            place: 0,
+        });
+        self.starts.push(text.start.saturating_sub(1));
+        let comment = new as u32;
+        self.attachments
+            .push((Attachment { comment, spot }, is_old));
+    }
+
+    /// Puts a comment that an alias repeats.
+    fn copied_comment(&mut self, site: Span, text: Text, above: u16, spot: Spot) -> Option<()> {
+        self.copied += 1;
+        if self.copied > self.limit {
+            return None;
+        }
+        self.comment(site, false, above, spot, false);
+        let new = self.out.len() - 1;
+        self.out[new].value = Value::Comment {
+            text,
+            inline: false,
+            above,
+        };
+        self.out[new].place = Place::of(0).copy().bits();
+        Some(())
+    }
+
+    /// Puts what an alias stands for behind the alias, which is open: the nodes of its target and the comments in it.
+    fn copy(&mut self, copy: &Copy, old_nodes: &[Node]) -> Option<()> {
+        let alias = self
+            .open
+            .last()
+            .expect("an alias of a collection is one")
+            .new;
+        let target = self.targets.get(&copy.target).copied()? as usize;
+        let old_alias = &old_nodes[copy.alias as usize];
+        let site = Span {
+            start: old_alias.site.end,
+            end: old_alias.site.end,
+        };
+        let own = |this: &mut Self, lines: &[Span], spot: Spot| {
+            lines
+                .iter()
+                .filter(|line| !line.is_empty())
+                .try_for_each(|line| {
+                    let text = Span::new(line.start as usize + 1..line.end as usize);
+                    this.copied_comment(site, Text::File(text), 0, spot)
+                })
+        };
+        own(self, &copy.own.head, Spot::lead(alias, Rank::HEAD))?;
+        own(self, &copy.own.line, Spot::lead(alias, Rank::LINE))?;
+        // The collections that are being copied: their end in the target, and their own number.
+        let mut open: Vec<(u32, usize)> = Vec::new();
+        let mut moved: HashMap<u32, u32> = HashMap::from([(target as u32, alias as u32)]);
+        let from = self
+            .attachments
+            .partition_point(|(it, _)| (it.comment as usize) <= target);
+        let mut attached = from;
+        let end = self.out[target].end as usize;
+        let mut late: Vec<(usize, Spot)> = Vec::new();
+        for at in target + 1..end {
+            while open.last().is_some_and(|(end, _)| *end as usize <= at) {
+                let (_, new) = open.pop().expect("just seen");
+                self.out[new].end = self.out.len() as u32;
+            }
+            let node = self.out[at];
+            if let Value::Comment { text, above, .. } = node.value {
+                let (attachment, is_old) = self.attachments[attached];
+                attached += 1;
+                // What lies in the target and belongs to a collection around it is not repeated.
+                if usize::from(above) > open.len() {
+                    continue;
+                }
+                let spot = match is_old {
+                    true => attachment.spot.moved(|old| self.new_of[old as usize]),
+                    false => attachment.spot,
+                };
+                late.push((self.attachments.len(), spot));
+                self.copied_comment(site, text, above, Spot::DROPPED)?;
+                continue;
+            }
+            let new = self.out.len();
+            moved.insert(at as u32, new as u32);
+            self.out.push(Node {
+                site,
+                end: new as u32 + 1,
+                place: Place::of(node.place).copy().bits(),
+                ..node
+            });
+            self.starts.push(site.end);
+            if matches!(node.value, Value::Map | Value::List) {
+                open.push((node.end, new));
+            }
+        }
+        for (_, new) in open.drain(..) {
+            self.out[new].end = self.out.len() as u32;
+        }
+        for (at, spot) in late {
+            let is_document = spot == Spot::lead(target, Rank::DOCUMENT_HEAD)
+                || spot >= Spot::tail(Rank::ALIAS_FOOT);
+            self.attachments[at].0.spot = match is_document {
+                true => Spot::DROPPED,
+                false => spot.moved(|node| moved.get(&node).copied().unwrap_or(node)),
+            };
+        }
+        own(self, &copy.own.foot, Spot::tail(Rank::FOOT))
     }
 }

@@ -1,0 +1,283 @@
+//! Where upstream's tree has a comment, which is not always where the file has it.
+//!
+//! Upstream's YAML reader gives each comment to a node: its head, its line or its foot. Upstream then lists the comment
+//! before or behind that node, or inside of it. Rules about comments, and the indices of list elements, go by that list.
+//! Our tree keeps the order of the file, so each comment says where it is listed.
+
+use std::cmp::Ordering;
+
+use crate::tree::{NodeId, Tree, Value};
+
+/// Which place in upstream's list a comment has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// The comment.
+    pub comment: u32,
+    /// Its place among the children of the collection that it belongs to.
+    pub spot: Spot,
+}
+
+/// A place among the children of a collection: near one of them, or at an end. Spots of one collection are ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Spot {
+    node: u32,
+    rank: u8,
+}
+
+impl Spot {
+    /// Upstream does not list the comment at all.
+    pub const DROPPED: Self = Self {
+        node: u32::MAX,
+        rank: u8::MAX,
+    };
+
+    /// The rank of a value among the comments that are attached to it.
+    const VALUE: u8 = 8;
+
+    /// Before all values of `collection`; `rank` orders several comments there.
+    pub fn lead(collection: NodeId, rank: u8) -> Self {
+        Self {
+            node: id(collection),
+            rank,
+        }
+    }
+
+    /// Before `value`, a child of the collection.
+    pub fn before(value: NodeId, rank: u8) -> Self {
+        debug_assert!(rank < Self::VALUE);
+        Self {
+            node: id(value),
+            rank,
+        }
+    }
+
+    /// Behind `value` with everything in it.
+    pub fn after(value: NodeId, rank: u8) -> Self {
+        Self {
+            node: id(value),
+            rank: Self::VALUE + 1 + rank,
+        }
+    }
+
+    /// Behind all values of the collection.
+    pub fn tail(rank: u8) -> Self {
+        Self {
+            node: u32::MAX,
+            rank,
+        }
+    }
+
+    /// Returns the spot after node numbers have changed.
+    pub fn moved(self, new: impl Fn(u32) -> u32) -> Self {
+        match self.node {
+            u32::MAX => self,
+            node => Self {
+                node: new(node),
+                ..self
+            },
+        }
+    }
+
+    /// The value or the collection that it is near to; `None` at the end.
+    pub fn node(self) -> Option<NodeId> {
+        (self.node != u32::MAX).then_some(self.node as usize)
+    }
+
+    fn value(node: NodeId) -> Self {
+        Self {
+            node: id(node),
+            rank: Self::VALUE,
+        }
+    }
+}
+
+fn id(node: NodeId) -> u32 {
+    u32::try_from(node).expect("there are fewer nodes than bytes")
+}
+
+/// The nodes of a tree in the order in which upstream visits them.
+pub(crate) struct Visits {
+    /// The nodes, without comments that upstream drops.
+    pub(crate) order: Vec<u32>,
+    /// The collection that each node belongs to; a root belongs to itself.
+    pub(crate) parents: Vec<u32>,
+}
+
+impl Visits {
+    /// Visits a whole tree.
+    pub(crate) fn of(tree: &Tree) -> Self {
+        let all = listed(tree, 0..tree.nodes.len());
+        let mut parents = vec![0; tree.nodes.len()];
+        for child in &all {
+            parents[child.node as usize] = child.parent;
+        }
+        // The children of each collection stand together, in order; each collection is entered where it stands.
+        let mut order = Vec::with_capacity(all.len());
+        let mut children: Vec<&Listed> = all
+            .iter()
+            .filter(|child| child.spot != Spot::DROPPED && child.parent != child.node)
+            .collect();
+        children.sort_unstable_by(|one, other| {
+            let by_parent = one.parent.cmp(&other.parent);
+            by_parent.then_with(|| by_place(one, other))
+        });
+        let first_of =
+            |parent: u32| children.partition_point(|child: &&Listed| child.parent < parent);
+        let mut open: Vec<(u32, usize)> = Vec::new();
+        for root in &tree.documents {
+            order.push(*root);
+            open.push((*root, first_of(*root)));
+            while let Some((parent, next)) = open.last_mut() {
+                let Some(child) = children.get(*next).filter(|child| child.parent == *parent)
+                else {
+                    open.pop();
+                    continue;
+                };
+                *next += 1;
+                order.push(child.node);
+                if matches!(
+                    tree.nodes[child.node as usize].value,
+                    Value::Map | Value::List
+                ) {
+                    open.push((child.node, first_of(child.node)));
+                }
+            }
+        }
+        Self { order, parents }
+    }
+}
+
+/// The children of a collection as upstream lists them.
+pub(crate) fn listed_children(tree: &Tree, collection: NodeId) -> Vec<NodeId> {
+    let end = tree.nodes[collection].end as usize;
+    let mut children: Vec<Listed> = listed(tree, collection..end)
+        .into_iter()
+        .filter(|child| child.parent as usize == collection && child.node as usize != collection)
+        .filter(|child| child.spot != Spot::DROPPED)
+        .collect();
+    children.sort_unstable_by(by_place);
+    let nodes = children.iter();
+    nodes.map(|child| child.node as usize).collect()
+}
+
+/// A node, the collection that it belongs to, and its place there.
+struct Listed {
+    node: u32,
+    parent: u32,
+    spot: Spot,
+}
+
+fn by_place(one: &Listed, other: &Listed) -> Ordering {
+    (one.spot, one.node).cmp(&(other.spot, other.node))
+}
+
+/// The nodes of a range that begins with a collection, in the order of the file.
+fn listed(tree: &Tree, range: std::ops::Range<usize>) -> Vec<Listed> {
+    let mut out = Vec::with_capacity(range.len());
+    let mut attachments = {
+        let from = tree
+            .attachments
+            .partition_point(|it| (it.comment as usize) < range.start);
+        tree.attachments[from..].iter().peekable()
+    };
+    // The open collections, and the last value in each.
+    let mut open: Vec<(u32, u32)> = Vec::new();
+    for node in range {
+        let number = id(node);
+        while open
+            .last()
+            .is_some_and(|(parent, _)| tree.nodes[*parent as usize].end <= number)
+        {
+            open.pop();
+        }
+        let value = tree.nodes[node].value;
+        let above = match value {
+            Value::Comment { above, .. } => usize::from(above),
+            _ => 0,
+        };
+        let depth = open.len().saturating_sub(above).max(1) - 1;
+        let attached = attachments.next_if(|it| it.comment == number);
+        let (parent, spot) = match open.get_mut(depth) {
+            None => (number, Spot::value(node)),
+            Some((parent, last)) => match (value, attached) {
+                (Value::Comment { .. }, Some(attachment)) => (*parent, attachment.spot),
+                (Value::Comment { .. }, None) => (*parent, Spot::after(*last as usize, 0)),
+                _ => {
+                    *last = number;
+                    (*parent, Spot::value(node))
+                }
+            },
+        };
+        out.push(Listed {
+            node: number,
+            parent,
+            spot,
+        });
+        if matches!(value, Value::Map | Value::List) {
+            open.push((number, number));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use sealwright_crypto::secret::SecretBytes;
+
+    use super::*;
+    use crate::format;
+
+    fn read(name: &str, text: &str) -> Tree {
+        let format = format::by_name(name).unwrap();
+        format.parse(SecretBytes::copy_of(text.as_bytes())).unwrap()
+    }
+
+    /// Keys, values and comments in upstream's order.
+    fn visits(name: &str, text: &str) -> String {
+        let tree = read(name, text);
+        let shown = Visits::of(&tree).order.into_iter().map(|node| {
+            let node = node as usize;
+            let key = tree.key(node).map(String::from_utf8_lossy);
+            let key = key.map_or(String::new(), |key| format!("{key}:"));
+            match tree.nodes[node].value {
+                Value::Map => format!("{key}map"),
+                Value::List => format!("{key}list"),
+                Value::Comment { text, .. } => {
+                    format!("#{}", String::from_utf8_lossy(tree.content(text)))
+                }
+                _ => format!("{key}{}", String::from_utf8_lossy(tree.spelling(node))),
+            }
+        });
+        shown.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn comments_are_visited_where_upstream_lists_them() {
+        for (text, order) in [
+            ("a: 1 # c\nb: 2\n", "map # c a:1 b:2"),
+            ("a: [x, y] # c\nb: 2\n", "map a:list # c x y b:2"),
+            ("- [] # c\n", ""),
+            ("a:\n- [] # c\n- l\n", "map a:list # c list l"),
+            ("a: # c\nb: 2\n", "map # c a: b:2"),
+            ("a: [ # c\n x]\n", "map a:list x"),
+            ("a: { # c\n x: y}\n", "map a:map x:y"),
+            ("a:\n# c\n- x\n", "map a:list # c x"),
+        ] {
+            if !order.is_empty() {
+                assert_eq!(visits("yaml", text), order, "{text}");
+            }
+        }
+        let ini = "; c\n[s]\n; d\na = 1\nb = 2 ; e\n";
+        assert_eq!(visits("ini", ini), "map DEFAULT:map s:map #c a:1 #d b:2 #e");
+    }
+
+    #[test]
+    fn upstream_counts_comments_as_elements() {
+        let tree = read("yaml", "d: [a, b] # c\n");
+        let shown: Vec<_> = listed_children(&tree, 1)
+            .into_iter()
+            .map(|node| String::from_utf8_lossy(tree.spelling(node)).into_owned())
+            .collect();
+        assert_eq!(shown, [" c", "a", "b"]);
+    }
+}

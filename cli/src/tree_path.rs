@@ -29,7 +29,7 @@ pub(crate) fn parse_tree_path(text: &str) -> std::result::Result<Vec<Step>, Stri
                 .map_err(|_| format!("{inner:?} is neither a quoted key nor a list index"))?;
             let index = usize::try_from(index)
                 .map_err(|_| format!("the list index {index} is negative"))?;
-            steps.push(Step::Index(index));
+            steps.push(Step::IndexWithComments(index));
         }
     }
     Ok(steps)
@@ -46,7 +46,7 @@ mod tests {
             path,
             [
                 Step::Key("a b".into()),
-                Step::Index(12),
+                Step::IndexWithComments(12),
                 Step::Key("c]d".into())
             ]
         );

@@ -19,6 +19,8 @@ pub(crate) struct Decrypt {
     /// Only the value there; empty for the whole document.
     pub(crate) extract: Vec<Step>,
     pub(crate) ignore_mac: bool,
+    /// Whether a format of one document gets the first of several, as upstream does, instead of an error.
+    pub(crate) first_of_several: bool,
     pub(crate) settings: Settings,
 }
 
@@ -42,6 +44,8 @@ impl Decrypt {
         let layout = document::layout(settings, config.as_deref(), output)?;
         let bytes = if !self.extract.is_empty() {
             document::extract(plain.tree(), &self.extract, output, layout)?
+        } else if self.first_of_several {
+            document::text_as_upstream(world, plain, output, layout)?
         } else {
             document::text_in(plain, output, layout)?
         };

@@ -6,7 +6,7 @@ use sealwright_crypto::data_key::DataKey;
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 use sealwright_documents::data::Data;
 use sealwright_documents::envelope::{
-    DecryptError, Decrypted, Document, Encrypted, ReadError, decrypt, decrypt_unverified,
+    DecryptError, Decrypted, Document, Encrypted, ReadError, Warning, decrypt, decrypt_unverified,
 };
 use sealwright_documents::error::EmitError;
 use sealwright_documents::format::{Format, Layout, Step, by_name, choose};
@@ -100,9 +100,11 @@ pub(crate) fn decrypt_with(
 /// Tells the warnings of a decryption, and hands out the document.
 pub(crate) fn take(world: &World, decrypted: Decrypted) -> Document {
     for warning in &decrypted.warnings {
-        world
-            .terminal
-            .log(Level::Warning, "SOPS", &warning.to_string());
+        let text = warning.to_string();
+        match warning {
+            Warning::CommentKept(_) => world.terminal.log(Level::Warning, "SOPS", &text),
+            _ => world.terminal.advise(&text),
+        }
     }
     decrypted.document
 }
@@ -152,7 +154,7 @@ pub(crate) fn emit_error(error: &EmitError) -> Error {
     Error::new(Kind::Emit, format!("Error dumping file: {text}"))
 }
 
-/// The text of a document in a format: as it is when it is in that format already, otherwise written anew.
+/// The text of a document in a format: as it is when it is in that format already, otherwise written in its spelling.
 pub(crate) fn text_in(
     document: Document,
     format: &'static dyn Format,
@@ -161,7 +163,48 @@ pub(crate) fn text_in(
     if document.format().name() == format.name() {
         return Ok(document.into_text());
     }
-    let documents = data_of(document.tree());
+    render(data_of(document.tree()), format, layout)
+}
+
+/// As [`text_in`], but a format of one document gets what upstream gives it: the first document, and INI the sections of
+/// all (D13).
+pub(crate) fn text_as_upstream(
+    world: &World,
+    document: Document,
+    format: &'static dyn Format,
+    layout: Layout,
+) -> Result<SecretBytes> {
+    let count = document.tree().documents.len();
+    if count < 2 || document.format().name() == format.name() {
+        return text_in(document, format, layout);
+    }
+    let mut documents = data_of(document.tree());
+    match format.name() {
+        "json" | "dotenv" => {
+            documents.truncate(1);
+            let left = format!(
+                "only the first of {count} documents is written: {} holds one",
+                format.name()
+            );
+            world.terminal.advise(&left);
+        }
+        "ini" => {
+            let sections = documents.drain(..).flat_map(|document| match document {
+                Data::Map(entries) => entries,
+                _ => Vec::new(),
+            });
+            documents = vec![Data::Map(sections.collect())];
+        }
+        _ => {}
+    }
+    render(documents, format, layout)
+}
+
+fn render(
+    documents: Vec<Data>,
+    format: &'static dyn Format,
+    layout: Layout,
+) -> Result<SecretBytes> {
     let error = |error| {
         let error = emit_error(&error);
         if format.name() == "binary" {
@@ -212,25 +255,23 @@ pub(crate) fn find(tree: &Tree, path: &[Step]) -> std::result::Result<NodeId, St
     let mut at = tree.documents.first().map_or(0, |root| *root as usize);
     for step in path {
         let next = match (step, tree.nodes[at].value) {
-            (Step::Key(key), Value::Map) => tree
-                .children(at)
-                .find(|child| tree.key(*child) == Some(key.as_bytes()))
+            (Step::Key(key), Value::Map) => step
+                .find(tree, at)
                 .ok_or_else(|| format!("component [{key:?}] not found"))?,
-            (Step::Index(index), Value::List) => tree
-                .children(at)
-                .nth(*index)
+            (Step::Index(index) | Step::IndexWithComments(index), Value::List) => step
+                .find(tree, at)
                 .ok_or_else(|| format!("component [{index}] not found: the list is shorter"))?,
             (Step::Key(key), _) => {
                 return Err(format!(
                     "component [{key:?}] needs a map, and there is none"
                 ));
             }
-            (Step::Index(index), Value::Map) => {
+            (Step::Index(index) | Step::IndexWithComments(index), Value::Map) => {
                 return Err(format!(
                     "component [{index}] not found: a map has keys and no indices"
                 ));
             }
-            (Step::Index(index), _) => {
+            (Step::Index(index) | Step::IndexWithComments(index), _) => {
                 return Err(format!(
                     "component [{index}] needs a list, and there is none"
                 ));

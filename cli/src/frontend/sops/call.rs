@@ -77,6 +77,7 @@ impl Call<'_> {
             from,
             extract,
             ignore_mac: self.values.on("ignore-mac"),
+            first_of_several: true,
             settings,
         })
     }

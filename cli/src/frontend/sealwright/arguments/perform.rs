@@ -76,6 +76,7 @@ impl Verb {
                         name,
                         extract: Vec::new(),
                         ignore_mac,
+                        first_of_several: false,
                         settings: settings(Some(&formats)),
                     }
                     .change(world)
@@ -95,6 +96,7 @@ impl Verb {
                         Error::new(Kind::ExtractPath, format!("cannot read the path: {reason}"))
                     })?,
                     ignore_mac: false,
+                    first_of_several: false,
                     settings: settings(Some(&formats)),
                 }
                 .run(world)
@@ -425,12 +427,18 @@ fn path_of(text: &str) -> Result<Vec<sealwright_documents::format::Step>> {
         .map_err(|reason| Error::new(Kind::Path, format!("cannot read the path: {reason}")))
 }
 
-/// A path in brackets, or keys with dots between them; a part of digits is a list index.
+/// A path in brackets, or keys with dots between them; a part of digits is a list index. Comments are no elements.
 fn read_path(text: &str) -> std::result::Result<Vec<sealwright_documents::format::Step>, String> {
     use sealwright_documents::format::Step;
 
     if text.starts_with('[') {
-        return parse_tree_path(text);
+        let mut steps = parse_tree_path(text)?;
+        for step in &mut steps {
+            if let Some(index) = step.index() {
+                *step = Step::Index(index);
+            }
+        }
+        return Ok(steps);
     }
     if text.is_empty() {
         return Err("it is empty".into());

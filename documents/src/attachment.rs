@@ -101,49 +101,62 @@ pub(crate) struct Visits {
     pub(crate) order: Vec<u32>,
     /// The collection that each node belongs to; a root belongs to itself.
     pub(crate) parents: Vec<u32>,
+    /// The children of all collections, in order, with the collection.
+    children: Vec<(u32, u32)>,
 }
 
 impl Visits {
     /// Visits a whole tree.
     pub(crate) fn of(tree: &Tree) -> Self {
-        let all = listed(tree, 0..tree.nodes.len());
+        let mut all = listed(tree, 0..tree.nodes.len());
         let mut parents = vec![0; tree.nodes.len()];
         for child in &all {
             parents[child.node as usize] = child.parent;
         }
-        // The children of each collection stand together, in order; each collection is entered where it stands.
-        let mut order = Vec::with_capacity(all.len());
-        let mut children: Vec<&Listed> = all
-            .iter()
-            .filter(|child| child.spot != Spot::DROPPED && child.parent != child.node)
-            .collect();
-        children.sort_unstable_by(|one, other| {
+        all.retain(|child| child.spot != Spot::DROPPED && child.parent != child.node);
+        all.sort_unstable_by(|one, other| {
             let by_parent = one.parent.cmp(&other.parent);
             by_parent.then_with(|| by_place(one, other))
         });
-        let first_of =
-            |parent: u32| children.partition_point(|child: &&Listed| child.parent < parent);
-        let mut open: Vec<(u32, usize)> = Vec::new();
+        let children = all.into_iter().map(|child| (child.parent, child.node));
+        let mut visits = Self {
+            order: Vec::with_capacity(tree.nodes.len()),
+            parents,
+            children: children.collect(),
+        };
+        // Each collection is entered where it stands.
+        let mut order = Vec::with_capacity(tree.nodes.len());
+        let mut open: Vec<&[(u32, u32)]> = Vec::new();
         for root in &tree.documents {
             order.push(*root);
-            open.push((*root, first_of(*root)));
-            while let Some((parent, next)) = open.last_mut() {
-                let Some(child) = children.get(*next).filter(|child| child.parent == *parent)
-                else {
+            open.push(visits.pairs(*root));
+            while let Some(rest) = open.last_mut() {
+                let Some(((_, child), more)) = rest.split_first() else {
                     open.pop();
                     continue;
                 };
-                *next += 1;
-                order.push(child.node);
-                if matches!(
-                    tree.nodes[child.node as usize].value,
-                    Value::Map | Value::List
-                ) {
-                    open.push((child.node, first_of(child.node)));
+                *rest = more;
+                order.push(*child);
+                let value = tree.nodes[*child as usize].value;
+                if matches!(value, Value::Map | Value::List) {
+                    open.push(visits.pairs(*child));
                 }
             }
         }
-        Self { order, parents }
+        visits.order = order;
+        visits
+    }
+
+    /// The children of a collection, in order.
+    pub(crate) fn children(&self, collection: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+        let pairs = self.pairs(id(collection)).iter();
+        pairs.map(|(_, child)| *child as usize)
+    }
+
+    fn pairs(&self, parent: u32) -> &[(u32, u32)] {
+        let from = self.children.partition_point(|pair| pair.0 < parent);
+        let to = self.children.partition_point(|pair| pair.0 <= parent);
+        &self.children[from..to]
     }
 }
 

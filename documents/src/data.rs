@@ -2,6 +2,7 @@
 
 use sealwright_crypto::secret::SecretBytes;
 
+use crate::attachment::Visits;
 use crate::scalar::Scalar;
 use crate::tree::{NodeId, Tree, Value};
 
@@ -72,6 +73,44 @@ impl Data {
                 })
                 .map(|(_, value)| value),
             _ => None,
+        }
+    }
+
+    /// Copies a node as [`Data::of`] does, with comments where upstream lists them and none that it drops.
+    pub fn listed(tree: &Tree, node: NodeId) -> Self {
+        match tree.attachments.is_empty() {
+            true => Data::of(tree, node),
+            false => Data::listed_by(tree, node, &Visits::of(tree)),
+        }
+    }
+
+    /// The same with the order known.
+    pub(crate) fn listed_by(tree: &Tree, node: NodeId, visits: &Visits) -> Self {
+        match tree.nodes[node].value {
+            Value::Map => Data::Map(
+                visits
+                    .children(node)
+                    .map(|child| {
+                        let key = tree.key(child).unwrap_or_default();
+                        (
+                            SecretBytes::copy_of(key),
+                            Data::listed_by(tree, child, visits),
+                        )
+                    })
+                    .collect(),
+            ),
+            Value::List => Data::List(
+                visits
+                    .children(node)
+                    .map(|child| Data::listed_by(tree, child, visits))
+                    .collect(),
+            ),
+            // Upstream has it before its value, and not behind.
+            Value::Comment { text, .. } => Data::Comment {
+                text: SecretBytes::copy_of(tree.content(text)),
+                inline: false,
+            },
+            _ => Data::of(tree, node),
         }
     }
 

@@ -16,7 +16,7 @@ use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 use crate::data::Data;
 use crate::error::{EmitError, ParseError};
 use crate::scalar::Scalar;
-use crate::splice::Edit;
+use crate::splice::{Edit, apply};
 use crate::tree::{NodeId, Tree, Value};
 
 /// How a format lays out what it writes anew.
@@ -69,6 +69,24 @@ pub struct Prepared {
     /// The whole former text, where single nodes cannot tell the difference (a byte order mark, a missing final
     /// newline, a layout that this format cannot carry); the envelope keeps only what differs. Then `former` is empty.
     pub former_text: Option<SecretBytes>,
+}
+
+impl Prepared {
+    /// Goes on with a tree of another text; the former text is kept as a whole.
+    pub fn with_tree(self, tree: Tree) -> Self {
+        let former_text = self.former_text.unwrap_or_else(|| {
+            let edits = self.former.into_iter().map(|(node, text)| Edit {
+                span: self.tree.nodes[node].site,
+                text,
+            });
+            apply(self.tree.text.expose(), &edits.collect::<Vec<_>>())
+        });
+        Self {
+            tree,
+            former: Vec::new(),
+            former_text: Some(former_text),
+        }
+    }
 }
 
 /// One document format.

@@ -221,7 +221,9 @@ fn render(
 /// The content of all documents of a tree.
 pub(crate) fn data_of(tree: &Tree) -> Vec<Data> {
     let roots = tree.documents.iter();
-    roots.map(|root| Data::of(tree, *root as usize)).collect()
+    roots
+        .map(|root| Data::listed(tree, *root as usize))
+        .collect()
 }
 
 /// The columns per level for what is written anew in a format: as told, or as configured.

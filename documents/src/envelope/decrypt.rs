@@ -98,6 +98,7 @@ fn open(
     drop_nodes(&mut tree, &dropped);
     if moved_comments {
         // A comment may belong to another collection than the element that it was, so the text is asked again.
+        tree = file.format.complete(tree);
         let read = file.format.parse(SecretBytes::copy_of(tree.text.expose()));
         tree = read.map_err(|_| {
             let reason = "the comments of this list cannot be written";

@@ -159,22 +159,8 @@ fn without_empty_comments(
     if edits.is_empty() {
         return Ok(prepared);
     }
-    let former_text = match prepared.former_text {
-        Some(text) => text,
-        None => {
-            let mut splicer = Splicer::new(tree.text.expose(), tree.text.len());
-            for (node, former) in &prepared.former {
-                let out = splicer.replace(tree.nodes[*node].site);
-                out.push(former.expose());
-            }
-            splicer.finish()
-        }
-    };
-    Ok(Prepared {
-        tree: format.parse(apply(tree.text.expose(), &edits))?,
-        former: Vec::new(),
-        former_text: Some(former_text),
-    })
+    let text = apply(tree.text.expose(), &edits);
+    Ok(prepared.with_tree(format.parse(text)?))
 }
 
 /// Tells whether what was written can be read again. It may be about to take the place of the only plain copy.

@@ -8,10 +8,11 @@ use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use super::difference::{Difference, Input};
 use super::{AAD, Base, EXACT, VERSION};
+use crate::attachment::Visits;
 use crate::format::Format;
 use crate::scalar::Scalar;
-use crate::splice::Splicer;
-use crate::tree::{NodeId, Tree};
+use crate::splice::{self, Splicer};
+use crate::tree::{NodeId, Tree, Value};
 
 /// The hints of one document.
 pub(crate) struct Hints {
@@ -201,13 +202,32 @@ impl Hints {
         let again = format.parse(SecretBytes::copy_of(text.expose())).ok()?;
         let again = format.prepare(again).ok()?.tree;
         if again.text.expose() != plain {
-            return None;
+            // Empty comments of encrypted lists are left out.
+            let same = without_empty_list_comments(format, &again)?;
+            if same != without_empty_list_comments(format, tree)? {
+                return None;
+            }
         }
         format
             .parse(text)
             .ok()
             .filter(|tree| tree.blocks.is_empty())
     }
+}
+
+/// The text without all empty comments of lists.
+fn without_empty_list_comments(format: &dyn Format, tree: &Tree) -> Option<SecretBytes> {
+    let Visits { parents, .. } = Visits::of(tree);
+    let mut edits = Vec::new();
+    for (node, parent) in parents.iter().enumerate() {
+        if let Value::Comment { text, .. } = tree.nodes[node].value
+            && tree.content(text).is_empty()
+            && tree.nodes[*parent as usize].value == Value::List
+        {
+            edits.extend(format.remove(tree, node).ok()?);
+        }
+    }
+    Some(splice::apply(tree.text.expose(), &edits))
 }
 
 fn apply(base: &[u8], difference: Difference, middle: &[u8], out: &mut SecretWriter) -> bool {

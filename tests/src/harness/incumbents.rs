@@ -42,6 +42,11 @@ pub fn yaml_oracle() -> PathBuf {
     program("yaml-oracle")
 }
 
+/// Upstream's own packages for encrypted files, as a program of ours.
+pub fn sops_oracle() -> PathBuf {
+    program("sops-oracle")
+}
+
 /// The YAML test suite: prints its cases, one line of JSON each.
 pub fn yaml_suite() -> PathBuf {
     program("yaml-suite")

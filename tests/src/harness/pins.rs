@@ -76,6 +76,12 @@ pub const PINS: &[Pin] = &[
         recipe: Recipe::GoTools { variables: &[] },
     },
     Pin {
+        name: "sops-oracle",
+        version: "3.13.3",
+        programs: &[("sops-oracle", "sops-oracle")],
+        recipe: Recipe::GoTools { variables: &[] },
+    },
+    Pin {
         name: "yaml-oracle",
         version: "3.0.4",
         programs: &[("yaml-oracle", "yaml-oracle")],

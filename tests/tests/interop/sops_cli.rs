@@ -32,6 +32,8 @@ mod exec;
 mod exit_codes;
 #[path = "sops_cli/functional.rs"]
 mod functional;
+#[path = "sops_cli/hostile.rs"]
+mod hostile;
 #[path = "sops_cli/key_reports.rs"]
 mod key_reports;
 #[path = "sops_cli/key_service.rs"]

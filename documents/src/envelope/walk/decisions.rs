@@ -14,7 +14,7 @@ pub(super) struct Decisions {
 impl Decisions {
     /// Decides about all nodes, in the order in which upstream visits them.
     pub(super) fn of(tree: &Tree, selector: &Selector, encrypted: bool) -> Self {
-        let Visits { order, parents } = Visits::of(tree);
+        let Visits { order, parents, .. } = Visits::of(tree);
         let mut scopes = vec![Scope::default(); tree.nodes.len()];
         let mut visited = vec![false; tree.nodes.len()];
         let mut is_secret = vec![false; tree.nodes.len()];

@@ -41,6 +41,18 @@ pub(super) fn spell(tree: &Tree, at: NodeId, comment: &[u8]) -> Result<Edit, Emi
     let mut from = dash;
     let is_first = at > 0 && tree.nodes[at - 1].value == Value::List;
     if is_first && tree.nodes[at - 1].end as usize > at && has_only_comments(tree, at - 1) {
+        if matches!(tree.nodes[at - 1].key, Key::None) && tree.children(at - 1).count() == 1 {
+            // Behind the brackets it would be an element of the list around.
+            out.push(b"  [ ");
+            lines(comment, column + 4, tree, &mut out);
+            out.push(line_break(tree));
+            indent(column + 2, &mut out);
+            out.push_byte(b']');
+            return Ok(Edit {
+                span: Span::new(from..node.site.end as usize),
+                text: out.finish(),
+            });
+        }
         out.push(b"  [] ");
     } else if !is_alone {
         // Behind the colon of a key that stands behind `?`: the list begins on a line of its own.

@@ -2,6 +2,7 @@
 
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
+use crate::attachment::Visits;
 use crate::data::Data;
 use crate::error::ParseError;
 use crate::format::{Layout, Prepared};
@@ -21,9 +22,57 @@ use super::token::Style;
 pub(super) fn prepare(tree: Tree) -> Result<Prepared, ParseError> {
     let mut prepared = make_ready(tree)?;
     if has_comments_at_the_end(&prepared.tree) {
+        let spaced = spaced_from_the_block(&prepared.tree);
+        if let Some(spaced) = spaced {
+            prepared = prepared.with_tree(spaced);
+        }
         prepared.tree = with_comments_before_a_block(prepared.tree);
     }
     Ok(prepared)
+}
+
+/// The tree with a blank line at its end, when that keeps the last comments with the list that they belong to: right before
+/// the key of the block they would belong to that key.
+fn spaced_from_the_block(tree: &Tree) -> Option<Tree> {
+    let text = tree.text.expose();
+    if tree.documents.len() != 1 || !at_line_start(text) {
+        return None;
+    }
+    let before_a_block = |tree: &Tree| -> Option<Vec<Option<NodeId>>> {
+        let block = Data::Map(vec![(Data::key("mac"), Data::Null)]);
+        let edits = super::block::write_block(tree, &block, Layout::default()).ok()?;
+        let read = compose::compose(apply(tree.text.expose(), &edits))
+            .ok()?
+            .tree;
+        Some(owners(&read))
+    };
+    let wanted = owners(tree);
+    if before_a_block(tree)? == wanted {
+        return None;
+    }
+    let end = Edit {
+        span: Span::new(text.len()..text.len()),
+        text: SecretBytes::copy_of(super::block::line_break(tree)),
+    };
+    let spaced = compose::compose(apply(text, &[end])).ok()?.tree;
+    (before_a_block(&spaced)? == wanted).then_some(spaced)
+}
+
+/// For each comment, which of the values the collection is that it belongs to.
+fn owners(tree: &Tree) -> Vec<Option<NodeId>> {
+    let Visits { parents, .. } = Visits::of(tree);
+    let is_comment = |node: &NodeId| matches!(tree.nodes[*node].value, Value::Comment { .. });
+    let mut values = 0;
+    let numbers: Vec<usize> = (0..tree.nodes.len())
+        .map(|node| {
+            values += usize::from(!is_comment(&node));
+            values
+        })
+        .collect();
+    let comments = (0..tree.nodes.len()).filter(is_comment);
+    comments
+        .map(|comment| numbers.get(parents[comment] as usize).copied())
+        .collect()
 }
 
 /// Whether a comment comes last in some document.
@@ -108,7 +157,9 @@ fn make_ready(tree: Tree) -> Result<Prepared, ParseError> {
     if needs.final_break {
         end_last_line(&tree, &mut edits);
     }
-    let has_written_comments = (0..tree.nodes.len()).any(|node| alias_has_comments(&tree, node));
+    let has_written_comments = (0..tree.nodes.len()).any(|node| {
+        alias_has_comments(&tree, node) || comment_above(&tree, &starts, node).is_some()
+    });
     edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
     let prepared = match edits.is_sorted_by(|one, next| one.span.end <= next.span.start) {
         true => compose::compose(apply(tree.text.expose(), &edits)).ok(),
@@ -276,10 +327,25 @@ fn rewrite(tree: &Tree, root: NodeId, is_first: bool) -> Result<Edit, ParseError
         emitter.out.push_byte(b'\n');
     }
     let start = if is_blank { line } else { site.start as usize };
-    let document = Data::of(tree, root);
-    let Data::Map(entries) = &document else {
+    if tree.nodes[root].value != Value::Map {
         return Err(refuse("a document must be a map"));
+    }
+    // Comments around what is written stay in the text.
+    let visits = Visits::of(tree);
+    let is_around = |child: &NodeId| {
+        let node = tree.nodes[*child];
+        matches!(node.value, Value::Comment { .. })
+            && !Place::of(node.place).is_copy()
+            && !(start as u32..site.end).contains(&node.site.start)
     };
+    let entries: Vec<(SecretBytes, Data)> = visits
+        .children(root)
+        .filter(|child| !is_around(child))
+        .map(|child| {
+            let key = SecretBytes::copy_of(tree.key(child).unwrap_or_default());
+            (key, Data::listed_by(tree, child, &visits))
+        })
+        .collect();
     let has_marker = before.windows(3).any(|window| window == b"---");
     let is_value = |child: NodeId| !matches!(tree.nodes[child].value, Value::Comment { .. });
     if !tree.children(root).any(is_value) && is_first && !has_marker {
@@ -287,7 +353,7 @@ fn rewrite(tree: &Tree, root: NodeId, is_first: bool) -> Result<Edit, ParseError
         emitter.out.push(b"---\n");
     }
     emitter
-        .map(entries, 0, false)
+        .map(&entries, 0, false)
         .map_err(|error| refuse(&error.reason))?;
     Ok(Edit {
         span: Span::new(start..site.end as usize),
@@ -337,8 +403,9 @@ fn replace(
         });
     }
     if alias_has_comments(tree, at) {
-        return as_block(tree, at, edits);
+        return as_block(tree, starts, at, edits);
     }
+    edits.extend(comment_above(tree, starts, at).into_iter().flatten());
     if place.is_alias() {
         let mut out = SecretWriter::default();
         let refuse = |reason: String| ParseError::at(text, node.site.start as usize, reason);
@@ -414,7 +481,12 @@ fn has_comments_in_flow(tree: &Tree, root: NodeId) -> bool {
 }
 
 /// Replaces an alias by lines with what it stands for, comments included.
-fn as_block(tree: &Tree, at: NodeId, edits: &mut Vec<Edit>) -> Result<(), ParseError> {
+fn as_block(
+    tree: &Tree,
+    starts: &[u32],
+    at: NodeId,
+    edits: &mut Vec<Edit>,
+) -> Result<(), ParseError> {
     let node = tree.nodes[at];
     let text = tree.text.expose();
     let site = node.site.range();
@@ -426,7 +498,7 @@ fn as_block(tree: &Tree, at: NodeId, edits: &mut Vec<Edit>) -> Result<(), ParseE
         false => spell::next_level(column, read::unit(tree)),
     };
     let mut emitter = Emitter::exact(read::unit(tree));
-    match &Data::of(tree, at) {
+    match &Data::listed(tree, at) {
         Data::Map(entries) => emitter.map(entries, deeper, false).map_err(refuse)?,
         Data::List(items) => emitter.list(items, deeper, false).map_err(refuse)?,
         _ => return Ok(()),
@@ -437,22 +509,10 @@ fn as_block(tree: &Tree, at: NodeId, edits: &mut Vec<Edit>) -> Result<(), ParseE
         .unwrap_or(text.len());
     let line_break = super::block::line_break(tree);
     let mut out = SecretWriter::default();
-    // A comment beside the alias stays beside the key, and goes above an element.
+    // A comment beside the alias goes above its entry, or stays beside the key.
     let mut beside = &text[site.end..line_end];
-    if is_element && !beside.trim_ascii().is_empty() {
-        let line = starts_of_value(tree, at) as usize;
-        let indent = text[line..site.start]
-            .iter()
-            .take_while(|byte| **byte == b' ')
-            .count();
-        let mut above = SecretWriter::default();
-        above.push(&text[line..line + indent]);
-        above.push(beside.trim_ascii());
-        above.push(line_break);
-        edits.push(Edit {
-            span: Span::new(line..line),
-            text: above.finish(),
-        });
+    if let Some([above, _]) = comment_above(tree, starts, at) {
+        edits.push(above);
         beside = b"";
     }
     out.push(beside);
@@ -464,6 +524,52 @@ fn as_block(tree: &Tree, at: NodeId, edits: &mut Vec<Edit>) -> Result<(), ParseE
         text: out.finish(),
     });
     Ok(())
+}
+
+/// The edits that move a comment beside an alias of a collection to a line above its entry: beside the collection, it would
+/// belong into it. `None` when there is none, or no such line.
+fn comment_above(tree: &Tree, starts: &[u32], at: NodeId) -> Option<[Edit; 2]> {
+    let node = tree.nodes[at];
+    let place = Place::of(node.place);
+    let is_alias = place.is_alias() && !place.is_copy() && !place.in_flow();
+    if !is_alias || !matches!(node.value, Value::Map | Value::List) {
+        return None;
+    }
+    let text = tree.text.expose();
+    let site = node.site.range();
+    let rest = &text[site.end..];
+    let len = (0..rest.len()).find(|at| break_len(&rest[*at..]) > 0);
+    let beside = rest[..len.unwrap_or(rest.len())].trim_ascii();
+    if !beside.starts_with(b"#") {
+        return None;
+    }
+    let line = starts_of_value(tree, at) as usize;
+    let before = &text[line..site.start];
+    let indent = before.iter().take_while(|byte| **byte == b' ').count();
+    let opens_line = match node.key {
+        Key::None => {
+            let dash = before[indent..].strip_prefix(b"-");
+            dash.is_some_and(|rest| rest.trim_ascii().is_empty())
+        }
+        _ => starts[at] as usize == line + indent,
+    };
+    opens_line.then(|| {
+        let mut above = SecretWriter::default();
+        above.push(&before[..indent]);
+        above.push(beside);
+        above.push(super::block::line_break(tree));
+        let end = site.end + len.unwrap_or(rest.len());
+        [
+            Edit {
+                span: Span::new(line..line),
+                text: above.finish(),
+            },
+            Edit {
+                span: Span::new(site.end..end),
+                text: SecretBytes::default(),
+            },
+        ]
+    })
 }
 
 /// Where the anchor of a value stands, or the value itself.

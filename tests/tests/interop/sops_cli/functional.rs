@@ -286,7 +286,40 @@ fn f31_f32_f33_a_rule_without_keys_says_so_in_the_same_words() {
             "{rule}"
         );
         assert_eq!(desk.theirs(["encrypt", "a.yaml"]).err, err);
+        // What only this program warns of is not for scripts, which compare standard error.
+        let odd = "destination_rules:\n  - s3_bucket: b\n    vault_kv_mount: x\n    unknown: 1\n";
+        desk.write(
+            ".sops.yaml",
+            format!("creation_rules:\n  - {rule}\n    typo: 1\n{odd}"),
+        );
+        assert_eq!(desk.ours(["encrypt", "a.yaml"]).fails(1), err, "{rule}");
+        assert_eq!(desk.theirs(["encrypt", "a.yaml"]).err, err);
     }
+}
+
+#[test]
+fn s159_unknown_fields_are_told_by_the_own_front_end_only() {
+    let desk = Desk::with_rule();
+    desk.rule("    typo_of_mine: 1\n");
+    desk.write("a.yaml", "a: 1\n");
+    assert_eq!(desk.ours(["encrypt", "a.yaml"]).err, "");
+    let own = desk.sealwright(["encrypt", "a.yaml"]).err;
+    assert!(own.contains("typo_of_mine"), "{own}");
+}
+
+#[test]
+fn d13_of_several_documents_the_first_is_decrypted_to_a_format_of_one() {
+    let desk = Desk::with_rule();
+    desk.write("a.yaml", "s:\n  a: x\n---\nt:\n  b: y\n");
+    desk.ours(["encrypt", "-i", "a.yaml"]).good();
+    for format in ["json", "ini"] {
+        let words = ["decrypt", "--output-type", format, "a.yaml"];
+        let theirs = desk.theirs(words).good();
+        let ours = desk.ours(words);
+        assert_eq!((ours.err.as_str(), ours.text()), ("", &*theirs), "{format}");
+    }
+    let refused = desk.sealwright(["decrypt", "--output-type", "json", "a.yaml"]);
+    assert!(refused.err.contains("document"), "{}", refused.err);
 }
 
 #[test]

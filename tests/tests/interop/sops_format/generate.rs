@@ -81,7 +81,7 @@ fn key(dice: &mut Dice, number: usize) -> String {
 }
 
 /// The members of a JSON object.
-pub(super) fn json(dice: &mut Dice) -> Vec<String> {
+pub(crate) fn json(dice: &mut Dice) -> Vec<String> {
     (0..2 + dice.roll(30))
         .map(|number| {
             let colon = dice.one(&[": ", ":", " : ", ":\n\t"]);
@@ -169,7 +169,7 @@ fn json_value(dice: &mut Dice, depth: usize, out: &mut String) {
 }
 
 /// The lines of a dotenv file.
-pub(super) fn dotenv(dice: &mut Dice) -> Vec<String> {
+pub(crate) fn dotenv(dice: &mut Dice) -> Vec<String> {
     (0..2 + dice.roll(30))
         .map(|number| match dice.roll(12) {
             0 => String::new(),
@@ -192,7 +192,7 @@ pub(super) fn dotenv(dice: &mut Dice) -> Vec<String> {
 }
 
 /// The sections of an INI file; the first has no header.
-pub(super) fn ini(dice: &mut Dice) -> Vec<String> {
+pub(crate) fn ini(dice: &mut Dice) -> Vec<String> {
     (0..1 + dice.roll(6))
         .map(|section| {
             let mut out = if section == 0 {
@@ -243,7 +243,7 @@ pub(super) fn ini(dice: &mut Dice) -> Vec<String> {
 }
 
 /// The top-level entries of a YAML stream, with the comments and blank lines over them, and the marks between documents.
-pub(super) fn yaml(dice: &mut Dice) -> Vec<String> {
+pub(crate) fn yaml(dice: &mut Dice) -> Vec<String> {
     let mut chunks = Vec::new();
     let mut has_anchor = false;
     let streams = dice.chance(20);

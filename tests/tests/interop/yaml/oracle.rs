@@ -49,7 +49,6 @@ impl Oracle {
             reading.values.push_str("--- ");
             show(document, &index.to_string(), &mut reading);
         }
-        reading.comments.sort();
         Ok(reading)
     }
 }
@@ -59,17 +58,15 @@ impl Oracle {
 pub(super) struct Reading {
     /// All documents with their keys, kinds and values.
     pub(super) values: String,
-    /// The keys on the way to the collection, which bind its ciphertext, and the comment with its mark: `##` when it shares its line with a value.
-    pub(super) comments: Vec<(String, String)>,
-    /// Paths of what is written as an alias.
-    aliases: Vec<String>,
+    /// Each comment in the order of upstream's tree: the keys on the way to its collection, which bind its ciphertext,
+    /// how many values stand before it there, and the comment.
+    pub(super) comments: Vec<(String, usize, String)>,
 }
 
-/// What differs between our reading and the reference's, beside what is meant to.
+/// What differs between our reading and upstream's, beside what is meant to.
 ///
-/// Meant: the reference drops some comments altogether (behind `{`, behind an anchor before a block), which we keep; it
-/// repeats the comments inside of an anchored collection for every alias; and it takes a comment behind the mark of a
-/// block scalar for one on the line of a value, which we only do once the value is to be encrypted.
+/// Meant: upstream takes a comment behind the mark of a block scalar for one on the line of a value, which we only do once
+/// the value is to be encrypted.
 pub(super) fn difference(ours: &Reading, theirs: &Reading, text: &[u8]) -> Result<(), Difference> {
     if ours.values != theirs.values {
         let (theirs, ours) = (&theirs.values, &ours.values);
@@ -77,42 +74,21 @@ pub(super) fn difference(ours: &Reading, theirs: &Reading, text: &[u8]) -> Resul
             "reference: {theirs}\nours:      {ours}"
         )));
     }
-    let is_copy = |path: &String| {
-        ours.aliases
-            .iter()
-            .any(|alias| path == alias || path.starts_with(&format!("{alias}/")))
-    };
-    let only_in = |these: &Reading, those: &Reading| {
-        let mut rest = those.comments.clone();
-        let mut only = Vec::new();
-        for comment in &these.comments {
-            match rest.iter().position(|other| other == comment) {
-                Some(at) => drop(rest.remove(at)),
-                None => only.push(comment.clone()),
-            }
-        }
-        only
-    };
-    let missing: Vec<_> = only_in(theirs, ours)
-        .into_iter()
-        .filter(|(path, comment)| !is_copy(path) && !is_behind_a_block_mark(text, comment))
-        .collect();
-    let added: Vec<_> = only_in(ours, theirs)
-        .into_iter()
-        .filter(|(_, comment)| {
-            let text = comment.trim_start_matches("##");
-            let is_dropped = !theirs
-                .comments
-                .iter()
-                .any(|(_, other)| other.ends_with(text));
-            !is_dropped
-        })
-        .collect();
-    if missing.is_empty() && added.is_empty() {
+    let meant = theirs
+        .comments
+        .iter()
+        .filter(|(_, _, comment)| !is_behind_a_block_mark(text, comment));
+    let theirs: Vec<_> = meant.collect();
+    let ours: Vec<_> = ours.comments.iter().collect();
+    if ours == theirs {
         return Ok(());
     }
+    let place = ours.iter().zip(&theirs).position(|(a, b)| a != b);
+    let at = place.unwrap_or(ours.len().min(theirs.len()));
     Err(Difference::Comments(format!(
-        "comments that only the reference has: {missing:?}, that only we have: {added:?}"
+        "comment {at}: reference {:?}, ours {:?}",
+        theirs.get(at),
+        ours.get(at)
     )))
 }
 
@@ -127,9 +103,6 @@ pub(super) enum Difference {
 }
 
 fn is_behind_a_block_mark(text: &[u8], comment: &str) -> bool {
-    let Some(comment) = comment.strip_prefix("##") else {
-        return false;
-    };
     text.split(|byte| matches!(byte, b'\n' | b'\r'))
         .any(|line| {
             let shown = line.escape_ascii().to_string();
@@ -168,13 +141,14 @@ fn show(value: &serde_json::Value, path: &str, out: &mut Reading) {
         "m" | "l" => {
             out.values.push_str(kind);
             out.values.push('(');
-            let mut index = 0;
+            let (mut index, mut values) = (0, 0);
             for part in &parts[1..] {
                 if is_comment(part) {
-                    let comment = comment(part[0].as_str().unwrap(), &text_of(&part[1]));
-                    out.comments.push((path.to_owned(), comment));
+                    let comment = text_of(&part[1]).escape_ascii().to_string();
+                    out.comments.push((path.to_owned(), values, comment));
                     continue;
                 }
+                values += 1;
                 let mut inner = path.to_owned();
                 if kind == "m" {
                     write!(inner, "/{index}").unwrap();
@@ -204,10 +178,6 @@ fn is_comment(part: &serde_json::Value) -> bool {
     matches!(part[0].as_str(), Some("#" | "##"))
 }
 
-fn comment(mark: &str, text: &[u8]) -> String {
-    format!("{mark}{}", text.escape_ascii())
-}
-
 /// What we read.
 pub(super) fn ours(text: &[u8]) -> Result<Reading, String> {
     let tree = Yaml
@@ -216,41 +186,28 @@ pub(super) fn ours(text: &[u8]) -> Result<Reading, String> {
     let mut reading = Reading::default();
     for (index, root) in tree.documents.iter().enumerate() {
         reading.values.push_str("--- ");
-        let mut paths = vec![index.to_string()];
-        show_node(&tree, *root as usize, &mut paths, &mut reading);
+        show_node(&tree, *root as usize, &index.to_string(), &mut reading);
     }
-    reading.comments.sort();
     Ok(reading)
 }
 
-/// Shows a node; `paths` are those of it and of the collections around it.
-fn show_node(tree: &Tree, at: usize, paths: &mut Vec<String>, out: &mut Reading) {
+/// Shows a node; `path` is that of the collections around it.
+fn show_node(tree: &Tree, at: usize, path: &str, out: &mut Reading) {
     let node = tree.nodes[at];
-    let path = paths[paths.len() - 1].clone();
     let content = |text| tree.content(text).escape_ascii().to_string();
-    if tree.spelling(at).starts_with(b"*") {
-        out.aliases.push(path.clone());
-    }
     match node.value {
         Value::Map | Value::List => {
             out.values
                 .push(if node.value == Value::Map { 'm' } else { 'l' });
             out.values.push('(');
-            let mut index = 0;
-            for child in tree.children(at) {
-                if let Value::Comment {
-                    text,
-                    inline,
-                    above,
-                } = tree.nodes[child].value
-                {
-                    let mark = if inline { "##" } else { "#" };
-                    let owner = paths[paths.len() - 1 - usize::from(above)].clone();
-                    out.comments
-                        .push((owner, comment(mark, tree.content(text))));
+            let (mut index, mut values) = (0, 0);
+            for child in tree.listed_children(at) {
+                if let Value::Comment { text, .. } = tree.nodes[child].value {
+                    out.comments.push((path.to_owned(), values, content(text)));
                     continue;
                 }
-                let mut inner = path.clone();
+                values += 1;
+                let mut inner = path.to_owned();
                 if node.value == Value::Map {
                     write!(inner, "/{index}").unwrap();
                     index += 1;
@@ -262,9 +219,7 @@ fn show_node(tree: &Tree, at: usize, paths: &mut Vec<String>, out: &mut Reading)
                         write!(out.values, "{}: ", not_text(tree.content(text))).unwrap();
                     }
                 }
-                paths.push(inner);
-                show_node(tree, child, paths, out);
-                paths.pop();
+                show_node(tree, child, &inner, out);
                 out.values.push_str(", ");
             }
             out.values.push(')');
@@ -287,6 +242,6 @@ fn not_text(spelling: &[u8]) -> String {
         return format!("not text {}", spelling.escape_ascii());
     };
     let mut out = Reading::default();
-    show_node(&tree, 1, &mut vec![String::new()], &mut out);
+    show_node(&tree, 1, "", &mut out);
     out.values
 }

@@ -1,0 +1,165 @@
+//! Our side: what the commands do, on texts.
+
+use sealwright_crypto::data_key::{DataKey, KeyPart};
+use sealwright_crypto::master_key::Wrapped;
+use sealwright_crypto::secret::SecretBytes;
+use sealwright_documents::data::Data;
+use sealwright_documents::envelope::{Document, Encrypted, decrypt, decrypt_to_edit, encrypt};
+use sealwright_documents::format::{self, Format, Layout};
+use sealwright_documents::metadata::{KeyEntry, KeyFields, Metadata};
+use sealwright_documents::selection::SelectionRule;
+use sealwright_documents::splice::apply;
+use sealwright_documents::tree::{NodeId, Tree};
+use serde_json::{Value, json};
+
+use super::upstream::{KEY, Settings, hex};
+
+/// A step of a path as the command line of upstream has it: comments of a list count as elements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Key(String),
+    Index(usize),
+}
+
+impl Step {
+    fn of_format(&self) -> format::Step {
+        match self {
+            Step::Key(key) => format::Step::Key(key.clone()),
+            Step::Index(index) => format::Step::IndexWithComments(*index),
+        }
+    }
+}
+
+pub(super) struct Ours {
+    format: &'static dyn Format,
+    key: DataKey,
+}
+
+impl Ours {
+    pub(super) fn new(format: &str) -> Self {
+        Self {
+            format: format::by_name(format).unwrap(),
+            key: DataKey::from_part(&KeyPart::from(KEY.to_vec())).unwrap(),
+        }
+    }
+
+    fn read(&self, text: &[u8]) -> Result<Document, String> {
+        Document::parse(self.format, SecretBytes::copy_of(text)).map_err(|it| it.to_string())
+    }
+
+    fn file(&self, text: &[u8]) -> Result<Encrypted, String> {
+        Encrypted::parse(self.format, SecretBytes::copy_of(text)).map_err(|it| it.to_string())
+    }
+
+    pub(super) fn encrypt(&self, text: &[u8], settings: &Settings) -> Result<Vec<u8>, String> {
+        let recipient = "age1lzd99uklcjnc0e7d860axevet2cz99ce9pq6tzuzd05l5nr28ams36nvun";
+        let entry = KeyEntry {
+            key: KeyFields::Age {
+                recipient: recipient.into(),
+            },
+            created_at: None,
+            enc: Wrapped("not needed here".into()),
+        };
+        let rule = settings
+            .rule
+            .and_then(|(field, text)| SelectionRule::of_field(field, text.to_owned()))
+            .unwrap_or_default();
+        let metadata = Metadata::new(vec![vec![entry]], 0, Some(rule), settings.mac_only);
+        let document = self.read(text)?;
+        let now = jiff::Timestamp::now();
+        let out = encrypt(document, metadata, &self.key, None, now, Layout::default());
+        Ok(out.map_err(|it| it.to_string())?.text.expose().to_vec())
+    }
+
+    pub(super) fn decrypt(&self, text: &[u8]) -> Result<Vec<u8>, String> {
+        let file = self.file(text)?;
+        let plain = decrypt(&file, &self.key).map_err(|it| it.to_string())?;
+        Ok(plain.document.into_text().expose().to_vec())
+    }
+
+    pub(super) fn extract(&self, text: &[u8], path: &[Step]) -> Result<Value, String> {
+        let file = self.file(text)?;
+        let plain = decrypt(&file, &self.key).map_err(|it| it.to_string())?;
+        let tree = plain.document.tree();
+        let node = find(tree, path).ok_or("not found")?;
+        Ok(show(&Data::of(tree, node)))
+    }
+
+    pub(super) fn set(&self, text: &[u8], path: &[Step], value: &str) -> Result<Vec<u8>, String> {
+        self.change(text, |tree| {
+            let steps: Vec<format::Step> = path.iter().map(Step::of_format).collect();
+            let edits = self
+                .format
+                .set(tree, &steps, &Data::str(value), Layout::default());
+            edits.map_err(|it| it.to_string())
+        })
+    }
+
+    pub(super) fn unset(&self, text: &[u8], path: &[Step]) -> Result<Vec<u8>, String> {
+        self.change(text, |tree| {
+            let node = find(tree, path).ok_or("not found")?;
+            let edits = self.format.remove(tree, node);
+            edits.map_err(|it| it.to_string())
+        })
+    }
+
+    fn change(
+        &self,
+        text: &[u8],
+        work: impl FnOnce(&Tree) -> Result<Vec<sealwright_documents::splice::Edit>, String>,
+    ) -> Result<Vec<u8>, String> {
+        let file = self.file(text)?;
+        let (plain, memory) = decrypt_to_edit(&file, &self.key).map_err(|it| it.to_string())?;
+        let tree = plain.document.tree();
+        let mut edits = work(tree)?;
+        edits.sort_by_key(|edit| edit.span.start);
+        let changed = apply(tree.text.expose(), &edits);
+        let document = Document::parse(self.format, changed).map_err(|it| it.to_string())?;
+        let out = encrypt(
+            document,
+            file.metadata().clone(),
+            &self.key,
+            Some(memory),
+            jiff::Timestamp::now(),
+            Layout::default(),
+        );
+        Ok(out.map_err(|it| it.to_string())?.text.expose().to_vec())
+    }
+}
+
+fn find(tree: &Tree, path: &[Step]) -> Option<NodeId> {
+    let root = tree.documents[0] as usize;
+    path.iter()
+        .try_fold(root, |node, step| step.of_format().find(tree, node))
+}
+
+/// A value in the form of a listing.
+fn show(value: &Data) -> Value {
+    let leaf = |kind: &str, text: &[u8]| json!([kind, hex(text)]);
+    match value {
+        Data::Null => json!(["null", ""]),
+        Data::Bool(value) => leaf("bool", value.to_string().as_bytes()),
+        Data::Int(value) => leaf("int", value.to_string().as_bytes()),
+        Data::Float(value) if value.is_nan() => leaf("float", b"NaN"),
+        Data::Float(value) if value.is_infinite() => {
+            leaf("float", if *value > 0.0 { b"+Inf" } else { b"-Inf" })
+        }
+        Data::Float(value) => leaf("float", value.to_string().as_bytes()),
+        Data::Time(text) => leaf("time", text.as_bytes()),
+        Data::Str(text) => leaf("str", text.expose()),
+        Data::Comment { text, .. } => leaf("#", text.expose()),
+        Data::List(items) => {
+            let mut out = vec![json!("l")];
+            out.extend(items.iter().map(show));
+            Value::Array(out)
+        }
+        Data::Map(entries) => {
+            let mut out = vec![json!("m")];
+            out.extend(entries.iter().map(|(key, value)| match value {
+                Data::Comment { .. } => show(value),
+                _ => json!([format!("string {}", hex(key.expose())), show(value)]),
+            }));
+            Value::Array(out)
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Upstream's own packages, behind one program that stays.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::Dice;
+use super::ours::Step;
+use sealwright_tests::harness::incumbents;
+
+/// The data key of all files.
+pub(super) const KEY: [u8; 32] = *b"0123456789abcdef0123456789ABCDEF";
+
+/// How a document is encrypted.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Settings {
+    pub(super) rule: Option<(&'static str, &'static str)>,
+    pub(super) mac_only: bool,
+}
+
+impl Settings {
+    pub(super) fn roll(dice: &mut Dice) -> Self {
+        let rules = [
+            None,
+            None,
+            Some(("unencrypted_suffix", "_unencrypted")),
+            Some(("encrypted_suffix", "a")),
+            Some(("unencrypted_regex", "^(b|meta|.*password)$")),
+            Some(("encrypted_regex", r"(data|secret|a|^w\d)")),
+            Some(("unencrypted_comment_regex", "note")),
+            Some(("unencrypted_comment_regex", "note")),
+            Some(("encrypted_comment_regex", "note")),
+            Some(("encrypted_comment_regex", "note")),
+        ];
+        Self {
+            rule: rules[dice.roll(rules.len())],
+            mac_only: dice.roll(4) == 0,
+        }
+    }
+
+    pub(super) fn by(field: &'static str, pattern: &'static str) -> Self {
+        Self {
+            rule: Some((field, pattern)),
+            mac_only: false,
+        }
+    }
+
+    pub(super) fn shown(&self) -> String {
+        let rule = self.rule.map(|(field, text)| format!("{field} {text}"));
+        let mac = if self.mac_only {
+            ", mac_only_encrypted"
+        } else {
+            ""
+        };
+        rule.unwrap_or_else(|| "no rule".into()) + mac
+    }
+}
+
+/// A text and what upstream's tree has in it, one value per document.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub(super) text: Vec<u8>,
+    pub(super) listing: Vec<Value>,
+}
+
+pub(super) struct Upstream {
+    program: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Upstream {
+    pub(super) fn start() -> Self {
+        let mut program = Command::new(incumbents::sops_oracle())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self {
+            input: program.stdin.take().unwrap(),
+            output: BufReader::new(program.stdout.take().unwrap()),
+            program,
+        }
+    }
+
+    /// A plain text as a tree.
+    pub(super) fn list(&mut self, format: &str, text: &[u8]) -> Result<Vec<Value>, String> {
+        Ok(self.ask("list", format, text, json!({}))?.listing)
+    }
+
+    /// An encrypted text as a tree.
+    pub(super) fn list_encrypted(
+        &mut self,
+        format: &str,
+        text: &[u8],
+    ) -> Result<Vec<Value>, String> {
+        Ok(self.ask("list encrypted", format, text, json!({}))?.listing)
+    }
+
+    /// The encrypted text, and the tree before it was written.
+    pub(super) fn encrypt(
+        &mut self,
+        format: &str,
+        text: &[u8],
+        settings: &Settings,
+    ) -> Result<Listed, String> {
+        let (field, pattern) = settings.rule.unwrap_or_default();
+        let with = json!({"Field": field, "Pattern": pattern, "MacOnly": settings.mac_only});
+        self.ask("encrypt", format, text, with)
+    }
+
+    /// The plain text, and the tree before it was written.
+    pub(super) fn decrypt(&mut self, format: &str, text: &[u8]) -> Result<Listed, String> {
+        self.ask("decrypt", format, text, json!({}))
+    }
+
+    pub(super) fn extract(
+        &mut self,
+        format: &str,
+        text: &[u8],
+        path: &[Step],
+    ) -> Result<Value, String> {
+        let answer = self.ask("extract", format, text, json!({"Path": steps(path)}))?;
+        Ok(Value::Array(answer.listing))
+    }
+
+    pub(super) fn set(
+        &mut self,
+        format: &str,
+        text: &[u8],
+        path: &[Step],
+        value: &str,
+    ) -> Result<Vec<u8>, String> {
+        let with = json!({"Path": steps(path), "Value": value});
+        Ok(self.ask("set", format, text, with)?.text)
+    }
+
+    pub(super) fn unset(
+        &mut self,
+        format: &str,
+        text: &[u8],
+        path: &[Step],
+    ) -> Result<Vec<u8>, String> {
+        let with = json!({"Path": steps(path)});
+        Ok(self.ask("unset", format, text, with)?.text)
+    }
+
+    fn ask(
+        &mut self,
+        step: &str,
+        format: &str,
+        text: &[u8],
+        mut with: Value,
+    ) -> Result<Listed, String> {
+        with["Op"] = step.into();
+        with["Format"] = format.into();
+        with["Text"] = hex(text).into();
+        with["Key"] = hex(&KEY).into();
+        writeln!(self.input, "{with}").unwrap();
+        let mut answer = String::new();
+        self.output.read_line(&mut answer).unwrap();
+        if answer.is_empty() {
+            // Some documents end upstream's programs altogether.
+            *self = Self::start();
+            return Err("it dies".into());
+        }
+        let mut answer: Value = serde_json::from_str(&answer).unwrap();
+        if let Some(error) = answer.get("error") {
+            return Err(error.as_str().unwrap().to_owned());
+        }
+        let text = answer["text"].as_str().map_or(Vec::new(), unhex);
+        let listing = match answer["listing"].take() {
+            Value::Array(listing) => listing,
+            _ => Vec::new(),
+        };
+        Ok(Listed { text, listing })
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        drop(self.program.kill());
+        drop(self.program.wait());
+    }
+}
+
+fn steps(path: &[Step]) -> Value {
+    path.iter()
+        .map(|step| match step {
+            Step::Key(key) => Value::from(key.as_str()),
+            Step::Index(index) => Value::from(*index),
+        })
+        .collect()
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits = text.as_bytes().chunks(2);
+    digits
+        .map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap())
+        .collect()
+}
+
+/// A text of a listing.
+pub(super) fn text_of(hexadecimal: &str) -> Option<String> {
+    String::from_utf8(unhex(hexadecimal)).ok()
+}

@@ -41,7 +41,9 @@ impl Network {
 
     /// Completes after a time. Only who waits for a network has a reason to look at the clock.
     pub(crate) fn sleep(&self, time: Duration) -> Pending<'static, ()> {
-        match self.spawn(tokio::time::sleep_until(tokio::time::Instant::now() + time)) {
+        // Made where it runs: a timer belongs to the runtime that it is made in.
+        let until = tokio::time::Instant::now() + time;
+        match self.spawn(async move { tokio::time::sleep_until(until).await }) {
             Ok(sleeping) => Box::pin(async move { drop(sleeping.await) }),
             Err(_) => Box::pin(std::future::pending()),
         }

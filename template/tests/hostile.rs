@@ -8,7 +8,6 @@
     clippy::unwrap_used,
     reason = "a test tells its seed, and fails by panicking"
 )]
-
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,

@@ -147,7 +147,7 @@ impl MasterKey for AgeKey {
     fn not_mine(&self, wrapped: &Wrapped) -> KeyError {
         let search = Search::looking_only(&self.identities, &self.recipient);
         if let Ok(file) = armor::decode(&wrapped.0)
-            && let Ok(decryptor) = Decryptor::new(&file[..])
+            && let Ok(decryptor) = header::decryptor(&file)
         {
             // Which places were looked at depends on what is in the file. What was read there is kept.
             drop(decryptor.decrypt(std::iter::once(&search as &dyn ::age::Identity)));

@@ -301,6 +301,9 @@ impl Judgement<'_> {
         } else {
             self.counts.own_affair += 1;
         }
+        if changes_data {
+            return Ok(());
+        }
         let start = match self.dice.roll(2) {
             0 => ours,
             _ => theirs.text,

@@ -35,22 +35,6 @@ pub(crate) struct Settings {
     pub(crate) workers: usize,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            namespace: None,
-            class: "default".to_owned(),
-            flood_gate: true,
-            cluster_stores: true,
-            stores: true,
-            cluster_external_secrets: true,
-            store_interval: Duration::from_secs(300),
-            options: Options::default(),
-            workers: 12,
-        }
-    }
-}
-
 /// The kinds that these settings ask for.
 pub(crate) fn kinds(settings: &Settings, shared: &Shared) -> Vec<Arc<dyn AnyKind>> {
     let watching = |secrets, workers| Watching {

@@ -5,8 +5,6 @@
 //! of a value is in any answer or log line.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use hyper::body::Bytes;
 use sealwright_resources::sealed_secret::{
@@ -17,8 +15,8 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 
 use crate::keys::SealingKeys;
-use crate::metrics::watches::Watches;
 use crate::pool::{Panicked, Pool};
+use crate::readiness::Readiness;
 
 /// No body is larger: the API server stores no object of more than 1.5 MiB.
 pub(crate) const LARGEST_BODY: usize = 2 << 20;
@@ -27,19 +25,16 @@ const HEAVY: usize = 128 << 10;
 /// Fields, items and lines of a body; a SealedSecret of the largest size has some thousand. Each costs far more memory
 /// than the byte that begins it.
 const MOST_FIELDS: usize = 100_000;
-/// A watch that has not worked for this long makes the process unready.
-const DEAD_WATCH: Duration = Duration::from_secs(60);
 
 /// Answers unauthenticated clients.
 pub(crate) struct HttpApi {
     keys: Arc<SealingKeys>,
     pool: Arc<Pool>,
-    watches: Arc<Watches>,
+    readiness: Arc<Readiness>,
     /// Clients get a part of the pool, so that they cannot hold up the cluster's own work.
     share: Semaphore,
     heavy: Semaphore,
     accept_deprecated_data: bool,
-    ready: AtomicBool,
 }
 
 /// A SealedSecret under the newest key, as compact JSON without `apiVersion` and `kind`.
@@ -84,7 +79,7 @@ impl HttpApi {
     pub(crate) fn new(
         keys: Arc<SealingKeys>,
         pool: Arc<Pool>,
-        watches: Arc<Watches>,
+        readiness: Arc<Readiness>,
         accept_deprecated_data: bool,
     ) -> Self {
         // More threads would need more memory than such requests may take.
@@ -92,27 +87,16 @@ impl HttpApi {
         Self {
             keys,
             pool,
-            watches,
+            readiness,
             share,
             heavy: Semaphore::new(1),
             accept_deprecated_data,
-            ready: AtomicBool::new(false),
         }
     }
 
-    /// From now on the readiness probe succeeds while the watches work.
-    pub(crate) fn open(&self) {
-        self.ready.store(true, Ordering::Release);
-    }
-
-    /// Returns why this process is not ready: it has no key to seal with or has not looked up its namespaces (C81), or a
-    /// watch has not worked for a minute.
-    pub(crate) fn unready(&self) -> Option<String> {
-        if !self.ready.load(Ordering::Acquire) {
-            return Some("not ready\n".to_owned());
-        }
-        let watch = self.watches.dead(DEAD_WATCH)?;
-        Some(format!("not ready: the watch of {watch} does not work\n"))
+    /// Whether this process is ready.
+    pub(crate) fn readiness(&self) -> &Readiness {
+        &self.readiness
     }
 
     /// The certificate to seal with.
@@ -268,7 +252,8 @@ mod tests {
             keys.insert(SealingKey::new("k", key, certificate, 1));
         }
         let pool = Arc::new(Pool::start());
-        (HttpApi::new(keys, pool, Arc::default(), true), copy)
+        let readiness = Arc::new(Readiness::new(Arc::default()));
+        (HttpApi::new(keys, pool, readiness, true), copy)
     }
 
     fn sealed(to: &Certificate) -> serde_json::Value {

@@ -50,7 +50,6 @@ pub(crate) struct Candidate {
     metrics: Arc<Metrics>,
     namespace: String,
     identity: String,
-    settings: ElectionSettings,
     leading: watch::Sender<bool>,
 }
 
@@ -61,14 +60,12 @@ impl Candidate {
         metrics: Arc<Metrics>,
         namespace: &str,
         identity: &str,
-        settings: ElectionSettings,
     ) -> Self {
         Self {
             api,
             metrics,
             namespace: namespace.to_owned(),
             identity: identity.to_owned(),
-            settings,
             leading: watch::Sender::new(false),
         }
     }
@@ -84,18 +81,18 @@ impl Candidate {
     }
 
     /// Takes part until `stop` turns true, then gives the Lease up.
-    pub(crate) async fn run(&self, mut stop: watch::Receiver<bool>) {
-        let mut view = View::default();
+    pub(crate) async fn run(&self, settings: ElectionSettings, mut stop: watch::Receiver<bool>) {
+        let mut view = View::new(settings);
         let mut reported = None;
         loop {
             let started = Instant::now();
             // A look that would end after the deadline is broken off there.
-            let until = view.held_until(&self.settings).unwrap_or(started + LOOK);
+            let until = view.held_until().unwrap_or(started + LOOK);
             let until = until.min(started + LOOK);
             let turn = tokio::time::timeout_at(until, self.turn(&mut view)).await;
             let turn =
                 turn.unwrap_or_else(|_| Err(ApiError::Unreachable("no answer in time".to_owned())));
-            let mut wait = self.settings.period;
+            let mut wait = view.settings.period;
             match turn {
                 Ok(()) => {
                     reported = None;
@@ -116,7 +113,7 @@ impl Candidate {
             }
             self.stop_at_deadline(&mut view);
             let mut next = Instant::now() + wait + jitter(wait);
-            if let Some(until) = view.held_until(&self.settings) {
+            if let Some(until) = view.held_until() {
                 next = next.min(until);
             }
             tokio::select! {
@@ -155,7 +152,7 @@ impl Candidate {
     }
 
     fn stop_at_deadline(&self, view: &mut View) {
-        let until = view.held_until(&self.settings);
+        let until = view.held_until();
         if until.is_some_and(|until| until <= Instant::now()) {
             match view.alone {
                 true => tracing::error!(
@@ -179,16 +176,16 @@ impl Candidate {
         // A leader renews what it wrote; one that stands by looks first.
         let own = view.held.is_some();
         if !own || view.lease.is_none() {
-            match self.read().await {
+            match self.read(view).await {
                 Ok(lease) => {
                     view.see(lease, Instant::now());
-                    view.permitted(&self.settings);
+                    view.permitted();
                 }
                 Err(error) if error.is_not_found() => {
-                    let lease = self.claim(None, now);
+                    let lease = self.claim(&view.settings, None, now);
                     if view.was_refused {
                         action::rehearse_lease(&self.api, &self.namespace, &lease).await?;
-                        view.permitted(&self.settings);
+                        view.permitted();
                     }
                     if view.must_wait() {
                         return Ok(());
@@ -214,7 +211,7 @@ impl Candidate {
         if view.must_wait() {
             return Ok(());
         }
-        let claim = self.claim(Some(lease), now);
+        let claim = self.claim(&view.settings, Some(lease), now);
         match action::replace_lease(&self.api, &self.namespace, &claim).await {
             Ok(lease) => {
                 self.won(view, lease, started);
@@ -231,10 +228,10 @@ impl Candidate {
 
     /// Asks, while working alone, whether there is permission for an election now, and stops working if there is.
     async fn probe(&self, view: &mut View) -> Result<(), ApiError> {
-        match self.read().await {
+        match self.read(view).await {
             Ok(lease) => view.see(lease, Instant::now()),
             Err(error) if error.is_not_found() => {
-                let lease = self.claim(None, Timestamp::now());
+                let lease = self.claim(&view.settings, None, Timestamp::now());
                 action::rehearse_lease(&self.api, &self.namespace, &lease).await?;
             }
             Err(error) => return Err(error),
@@ -245,15 +242,15 @@ impl Candidate {
         view.alone = false;
         view.held = None;
         self.lead(false);
-        view.permitted(&self.settings);
+        view.permitted();
         Ok(())
     }
 
-    async fn read(&self) -> Result<Lease, ApiError> {
+    async fn read(&self, view: &View) -> Result<Lease, ApiError> {
         let path = format!(
             "{}/{}",
             action::leases(&self.namespace),
-            self.settings.lease
+            view.settings.lease
         );
         action::read(&self.api.get(&path).await?)
     }
@@ -268,7 +265,7 @@ impl Candidate {
     }
 
     /// The Lease as it is when we have it.
-    fn claim(&self, before: Option<&Lease>, now: Timestamp) -> Lease {
+    fn claim(&self, settings: &ElectionSettings, before: Option<&Lease>, now: Timestamp) -> Lease {
         let old = before
             .and_then(|lease| lease.spec.clone())
             .unwrap_or_default();
@@ -277,7 +274,7 @@ impl Candidate {
         Lease {
             metadata: before.map_or_else(
                 || ObjectMeta {
-                    name: Some(self.settings.lease.clone()),
+                    name: Some(settings.lease.clone()),
                     namespace: Some(self.namespace.clone()),
                     ..ObjectMeta::default()
                 },
@@ -289,7 +286,7 @@ impl Candidate {
             ),
             spec: Some(LeaseSpec {
                 holder_identity: Some(self.identity.clone()),
-                lease_duration_seconds: i32::try_from(self.settings.duration.as_secs().max(1)).ok(),
+                lease_duration_seconds: i32::try_from(settings.duration.as_secs().max(1)).ok(),
                 acquire_time: old
                     .acquire_time
                     .clone()
@@ -321,6 +318,7 @@ impl Candidate {
 
 /// What this replica knows.
 struct View {
+    settings: ElectionSettings,
     /// The Lease as it was last seen.
     lease: Option<Lease>,
     /// When it last changed before our eyes.
@@ -339,9 +337,10 @@ struct View {
     not_before: Option<Instant>,
 }
 
-impl Default for View {
-    fn default() -> Self {
+impl View {
+    fn new(settings: ElectionSettings) -> Self {
         Self {
+            settings,
             lease: None,
             seen: Instant::now(),
             held: None,
@@ -352,9 +351,7 @@ impl Default for View {
             not_before: None,
         }
     }
-}
 
-impl View {
     fn see(&mut self, lease: Lease, now: Instant) {
         let version = |lease: &Lease| lease.metadata.resource_version.clone();
         if self.lease.as_ref().map(version) != Some(version(&lease)) {
@@ -373,16 +370,16 @@ impl View {
     }
 
     /// There is permission for the election, so any replica that works alone is about to notice.
-    fn permitted(&mut self, settings: &ElectionSettings) {
+    fn permitted(&mut self) {
         self.refused_since = None;
         if std::mem::take(&mut self.was_refused) {
-            self.not_before = Some(Instant::now() + settings.duration);
+            self.not_before = Some(Instant::now() + self.settings.duration);
         }
     }
 
     /// When the lead ends unless it is confirmed.
-    fn held_until(&self, settings: &ElectionSettings) -> Option<Instant> {
-        self.held.map(|held| held + settings.deadline)
+    fn held_until(&self) -> Option<Instant> {
+        self.held.map(|held| held + self.settings.deadline)
     }
 
     fn must_wait(&self) -> bool {

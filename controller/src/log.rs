@@ -1,4 +1,4 @@
-//! Log lines in the incumbent's two formats, from this program's own messages only.
+//! Log lines in upstream's formats, from this program's own messages only.
 //!
 //! Libraries are not heard on purpose: the Kubernetes client logs a body it cannot parse, and a
 //! body may be a Secret.
@@ -37,6 +37,19 @@ impl Level {
         Some(Self(base + offset))
     }
 
+    /// Reads a level of zap, the library that logs for the External Secrets Operator. Levels above `error` are those of
+    /// crashes, which this program does not have.
+    pub(crate) fn parse_zap(text: &str) -> Option<Self> {
+        Some(Self(match text {
+            "debug" => -4,
+            "info" => 0,
+            "warn" => 4,
+            "error" => 8,
+            "dpanic" | "panic" | "fatal" => 12,
+            _ => return None,
+        }))
+    }
+
     fn of(level: &tracing::Level) -> Self {
         Self(match *level {
             tracing::Level::ERROR => 8,
@@ -48,24 +61,79 @@ impl Level {
     }
 }
 
+/// What a line looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// `key=value`, as Go's structured log writes it.
+    Text,
+    /// JSON objects, as Go's structured log writes them.
+    Json,
+    /// JSON objects, as zap writes them.
+    Zap(ZapTime),
+}
+
+/// How zap writes the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ZapTime {
+    /// Seconds since 1970, with a fraction.
+    Epoch,
+    /// Milliseconds, with a fraction.
+    Millis,
+    /// Nanoseconds.
+    Nano,
+    /// `2006-01-02T15:04:05.000Z`.
+    Iso8601,
+    /// `2006-01-02T15:04:05Z`.
+    Rfc3339,
+    /// The same with nanoseconds, without zeros at the end.
+    Rfc3339Nano,
+}
+
+impl ZapTime {
+    /// Reads the name of an encoding.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "epoch" => Self::Epoch,
+            "millis" => Self::Millis,
+            "nano" => Self::Nano,
+            "iso8601" => Self::Iso8601,
+            "rfc3339" => Self::Rfc3339,
+            "rfc3339nano" => Self::Rfc3339Nano,
+            _ => return None,
+        })
+    }
+
+    fn write(self, now: Timestamp) -> String {
+        let nanoseconds = now.as_nanosecond();
+        match self {
+            Self::Epoch => (nanoseconds as f64 / 1e9).to_string(),
+            Self::Millis => (nanoseconds as f64 / 1e6).to_string(),
+            Self::Nano => nanoseconds.to_string(),
+            Self::Iso8601 => format!("\"{now:.3}\""),
+            Self::Rfc3339 => format!("\"{now:.0}\""),
+            Self::Rfc3339Nano => format!("\"{now}\""),
+        }
+    }
+}
+
 /// How and where to log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Settings {
+pub(crate) struct LogSettings {
     /// The least level that is written.
     pub(crate) level: Level,
-    /// JSON objects instead of `key=value`.
-    pub(crate) json: bool,
+    /// What a line looks like.
+    pub(crate) form: Form,
     /// INFO and below go to stdout.
     pub(crate) info_to_stdout: bool,
 }
 
 /// Starts logging for the whole process.
-pub(crate) fn start(settings: Settings) {
+pub(crate) fn start(settings: LogSettings) {
     // It only fails when logging has been started before, which is as good.
     let _ = tracing::subscriber::set_global_default(Log(settings));
 }
 
-struct Log(Settings);
+struct Log(LogSettings);
 
 impl tracing::Subscriber for Log {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
@@ -86,10 +154,11 @@ impl tracing::Subscriber for Log {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let level = event.metadata().level();
-        let line = if self.0.json {
-            fields.json(level, Timestamp::now())
-        } else {
-            fields.text(level, Timestamp::now())
+        let now = Timestamp::now();
+        let line = match self.0.form {
+            Form::Text => fields.text(level, now),
+            Form::Json => fields.json(level, now),
+            Form::Zap(time) => fields.zap(level, time, now),
         };
         // A log that cannot be written is no reason to stop unsealing.
         let _ = if self.0.info_to_stdout && Level::of(level) <= Level::INFO {
@@ -142,17 +211,35 @@ impl Fields {
         line
     }
 
+    /// `{"level":"info","ts":1700000000.12,"msg":"…"}`, as zap writes it.
+    fn zap(&self, level: &tracing::Level, time: ZapTime, now: Timestamp) -> String {
+        let level = match *level {
+            tracing::Level::ERROR => "error",
+            tracing::Level::WARN => "warn",
+            tracing::Level::INFO => "info",
+            tracing::Level::DEBUG | tracing::Level::TRACE => "debug",
+        };
+        let time = time.write(now);
+        let mut line = format!("{{\"level\":\"{level}\",\"ts\":{time},\"msg\":");
+        self.push_json_fields(&mut line);
+        line
+    }
+
     fn json(&self, level: &tracing::Level, now: Timestamp) -> String {
         let mut line = format!("{{\"time\":\"{now:.9}\",\"level\":\"{level}\",\"msg\":");
-        push_json(&mut line, &self.message);
+        self.push_json_fields(&mut line);
+        line
+    }
+
+    fn push_json_fields(&self, line: &mut String) {
+        push_json(line, &self.message);
         for (name, value) in &self.others {
             line.push(',');
-            push_json(&mut line, name);
+            push_json(line, name);
             line.push(':');
-            push_json(&mut line, value);
+            push_json(line, value);
         }
         line.push_str("}\n");
-        line
     }
 }
 
@@ -222,5 +309,32 @@ mod tests {
         assert_eq!(Level::parse("INFO+2"), Some(Level(2)));
         assert_eq!(Level::parse("DEBUG-1"), Some(Level(-5)));
         assert_eq!(Level::parse("loud"), None);
+    }
+
+    #[test]
+    fn e13_e14_lines_look_like_those_of_zap() {
+        let fields = Fields {
+            message: "starting".into(),
+            others: vec![("name", "a".into())],
+        };
+        let now = Timestamp::new(1_700_000_000, 120_000_000).unwrap();
+        for (encoding, time) in [
+            ("epoch", "1700000000.12"),
+            ("millis", "1700000000120"),
+            ("nano", "1700000000120000000"),
+            ("iso8601", "\"2023-11-14T22:13:20.120Z\""),
+            ("rfc3339", "\"2023-11-14T22:13:20Z\""),
+            ("rfc3339nano", "\"2023-11-14T22:13:20.12Z\""),
+        ] {
+            let encoding = ZapTime::parse(encoding).unwrap();
+            assert_eq!(
+                fields.zap(&tracing::Level::WARN, encoding, now),
+                format!(
+                    "{{\"level\":\"warn\",\"ts\":{time},\"msg\":\"starting\",\"name\":\"a\"}}\n"
+                )
+            );
+        }
+        assert!(Level::parse_zap("error") < Level::parse_zap("fatal"));
+        assert_eq!(Level::parse_zap("INFO"), None);
     }
 }

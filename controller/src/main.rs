@@ -1,5 +1,5 @@
-//! The in-cluster controller: Secrets out of SealedSecrets, under the flags, permissions and
-//! paths of the controller it replaces.
+//! The in-cluster controller: Secrets out of SealedSecrets and ExternalSecrets, under the flags, permissions and paths of the
+//! controllers it replaces.
 
 mod action;
 mod api;
@@ -8,21 +8,26 @@ mod credentials;
 mod external_secrets;
 mod flags;
 mod frame;
+mod helper;
 mod http_api;
 mod keys;
 mod leader;
+mod leftover;
 mod log;
 mod metrics;
 mod pool;
 mod program;
+mod readiness;
 mod reconcile;
 mod server;
 mod stores;
+mod tls;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use flags::Invocation;
+use flags::{Invocation, Personality};
+use program::StartError;
 
 /// The version, as releases print it.
 const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
@@ -34,34 +39,50 @@ const USER_AGENT: &str = concat!(
     " (linux)"
 );
 
-/// A start-up that fails ends with this code, as the incumbent's does.
+/// As Sealed Secrets, a command line that is wrong and a start-up that fails end with this code, as upstream's do.
 const FAILED: u8 = 2;
 
+/// As External Secrets, with this one.
+const COMMAND_FAILED: u8 = 1;
+
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    if let Some((first, others)) = words.split_first()
+    let environment = |name: &str| std::env::var(name).ok();
+    let mut arguments = std::env::args();
+    let program = arguments.next().unwrap_or_default();
+    let mut arguments: Vec<String> = arguments.collect();
+    let personality = Personality::choose(&program, &mut arguments);
+    if let Some((first, others)) = arguments.split_first()
         && first == "clean-status"
     {
         return clean_status::main(others);
     }
-    let environment = |name: &str| std::env::var(name).ok();
-    match flags::parse(words, environment) {
-        Ok(Invocation::Run(flags)) => run(*flags),
+    match flags::parse(personality, arguments, environment) {
+        Ok(Invocation::Run(flags)) => run(flags.log, program::run(*flags)),
+        Ok(Invocation::Helper(flags)) => run(flags.log, helper::run(*flags)),
         Ok(Invocation::Version) => print(&format!("controller version: {VERSION}\n")),
-        Ok(Invocation::Help) => {
-            complain(&flags::usage());
+        Ok(Invocation::Usage(text)) => {
+            complain(&text);
             ExitCode::SUCCESS
         }
         Ok(Invocation::Crd) => print(&program::custom_resource_definitions()),
         Err(error) => {
-            complain(&format!("{error}\n{}", flags::usage()));
-            ExitCode::from(FAILED)
+            let usage = flags::usage(personality);
+            match personality {
+                Personality::SealedSecrets => {
+                    complain(&format!("{error}\n{usage}"));
+                    ExitCode::from(FAILED)
+                }
+                Personality::ExternalSecrets => {
+                    complain(&format!("Error: {error}\n{usage}\n"));
+                    ExitCode::from(COMMAND_FAILED)
+                }
+            }
         }
     }
 }
 
-fn run(flags: flags::Flags) -> ExitCode {
-    log::start(flags.log);
+fn run(log: log::LogSettings, work: impl Future<Output = Result<(), StartError>>) -> ExitCode {
+    log::start(log);
     // Work that takes a processor has threads of its own; what is left is waiting.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -69,7 +90,7 @@ fn run(flags: flags::Flags) -> ExitCode {
         .enable_all()
         .build();
     let ended = match runtime {
-        Ok(runtime) => runtime.block_on(program::run(flags)),
+        Ok(runtime) => runtime.block_on(work),
         Err(error) => Err(error.into()),
     };
     match ended {
@@ -89,7 +110,7 @@ fn print(text: &str) -> ExitCode {
 }
 
 fn complain(text: &str) {
-    // Without a stderr there is nobody to tell.
+    // Without a standard error there is no one to tell.
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 

@@ -6,6 +6,7 @@
 //! another one reports them, and what stays behind would be out of date for ever.
 
 mod collected;
+mod external_secret;
 mod http;
 mod objects;
 mod process;
@@ -19,6 +20,11 @@ use prometheus::core::Collector;
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use self::collected::{Collected, Kind, family};
+#[allow(
+    unused_imports,
+    reason = "used by the reconcilers of ExternalSecrets, which are being added"
+)]
+pub(crate) use self::external_secret::{MetricObject, SyncedKind};
 use self::objects::ObjectSeries;
 pub(crate) use self::sealed_secret::Failure;
 pub(crate) use self::sealing_key::KeyMetrics;
@@ -30,8 +36,10 @@ const NAMES: &str = "metrics have valid names, each its own";
 pub(crate) struct Metrics {
     registry: Registry,
     sealed_secrets: sealed_secret::SealedSecretMetrics,
+    external_secrets: external_secret::ExternalSecretMetrics,
     http: http::HttpMetrics,
     leader: IntGauge,
+    leftover_webhooks: IntGauge,
     /// Everything that goes with the lead.
     objects: Vec<ObjectSeries>,
     watches: Arc<Watches>,
@@ -51,9 +59,19 @@ pub(crate) struct QueueDepth {
 }
 
 impl Metrics {
-    /// Registers everything that is there from the start. With `omit_secret_labels`, no series names a SealedSecret (C80).
-    pub(crate) fn new(omit_secret_labels: bool) -> Self {
+    /// Registers everything that is there from the start. With `omit_secret_labels`, no series names a SealedSecret (C80);
+    /// with `extended_labels`, those of ExternalSecrets have labels of their objects (E68).
+    pub(crate) fn new(omit_secret_labels: bool, extended_labels: bool) -> Self {
         let registry = Registry::new();
+        let external_secrets =
+            external_secret::ExternalSecretMetrics::new(&registry, extended_labels);
+        let leftover_webhooks = registered(
+            &registry,
+            IntGauge::new(
+                "sealwright_leftover_webhooks",
+                "ValidatingWebhookConfigurations of the External Secrets Operator that block changes when their server is gone.",
+            ),
+        );
         let sealed_secrets = sealed_secret::SealedSecretMetrics::new(&registry, omit_secret_labels);
         let http = http::HttpMetrics::new(&registry);
         let build = IntGaugeVec::new(
@@ -73,11 +91,13 @@ impl Metrics {
         watches.register(&registry);
         register(&registry, process::collector());
         Self {
-            objects: sealed_secrets.objects(),
+            objects: [sealed_secrets.objects(), external_secrets.objects()].concat(),
             registry,
             sealed_secrets,
+            external_secrets,
             http,
             leader,
+            leftover_webhooks,
             watches,
         }
     }
@@ -88,6 +108,12 @@ impl Metrics {
         for series in &self.objects {
             series.show(leading);
         }
+    }
+
+    /// Shows how many left-over webhooks there are.
+    pub(crate) fn show_leftover_webhooks(&self, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.leftover_webhooks.set(count);
     }
 
     /// The watches of this process.

@@ -1,4 +1,5 @@
-//! The HTTP servers: certificate, verify, rotate and probes on one port, metrics on another.
+//! The HTTP servers: certificate, verify, rotate and probes on one port, metrics on another, and those that people who come
+//! from the External Secrets Operator expect.
 //!
 //! Clients are not authenticated, so a client may cost itself its answer and no one else theirs:
 //!
@@ -30,7 +31,9 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use serde::Deserialize;
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -40,16 +43,22 @@ use self::rate_limit::{RateLimit, Verdict};
 use self::stream::Timed;
 use crate::http_api::{HttpApi, LARGEST_BODY, Rotated};
 use crate::metrics::Metrics;
+use crate::readiness::Readiness;
+use crate::tls::TlsServer;
 
 /// Connections that the HTTP API keeps open; with the buffers below they take 8 MiB at most.
 const MOST_API_CONNECTIONS: usize = 256;
-/// Connections that the metrics server keeps open: more scrapers than any cluster has.
-const MOST_METRICS_CONNECTIONS: usize = 32;
+/// Connections that another server keeps open: more scrapers, probes or API servers than any cluster has.
+const MOST_OTHER_CONNECTIONS: usize = 32;
 /// What one connection may buffer of a request's head, and of a body between two reads.
 const BUFFER: usize = 16 << 10;
 /// How long a body may take to arrive, if the read time-out is not shorter: two megabytes come in less over any line
 /// that carries `kubectl`.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the handshake of TLS may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// A review of an admission holds an object twice, and each may have the largest size that the API server stores.
+const LARGEST_REVIEW: usize = 8 << 20;
 /// How long a request waits for a slot before it is sent away.
 const SLOT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -82,6 +91,10 @@ pub(crate) enum Handler {
         metrics: Arc<Metrics>,
         admission: Admission,
     },
+    /// The probes alone.
+    Probes(Arc<Readiness>),
+    /// A webhook that admits every object.
+    Admission,
 }
 
 /// The HTTP API and what protects it.
@@ -118,10 +131,20 @@ impl Handler {
         }
     }
 
+    /// What is served, for the log.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Api(_) => "the HTTP API",
+            Self::Metrics { .. } => "metrics",
+            Self::Probes(_) => "probes",
+            Self::Admission => "admission",
+        }
+    }
+
     fn most_connections(&self) -> usize {
         match self {
             Self::Api(_) => MOST_API_CONNECTIONS,
-            Self::Metrics { .. } => MOST_METRICS_CONNECTIONS,
+            Self::Metrics { .. } | Self::Probes(_) | Self::Admission => MOST_OTHER_CONNECTIONS,
         }
     }
 }
@@ -149,6 +172,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     settings: ServerSettings,
     handler: Handler,
+    tls: Option<Arc<TlsServer>>,
     mut stop: watch::Receiver<bool>,
 ) {
     let connections = Arc::new(Connections::new(handler.most_connections()));
@@ -178,7 +202,6 @@ pub(crate) async fn serve(
         };
         let peer = peer.ip().to_canonical();
         let connection = connections.open(peer);
-        let stream = Timed::new(stream, Arc::clone(&connection));
         let service = {
             let (handler, settings) = (Arc::clone(&handler), Arc::clone(&settings));
             let connection = Arc::clone(&connection);
@@ -199,16 +222,53 @@ pub(crate) async fn serve(
                 }
             })
         };
-        let serving = graceful.watch(server.serve_connection(TokioIo::new(stream), service));
+        let (server, watcher, tls) = (server.clone(), graceful.watcher(), tls.clone());
+        let shared = Arc::clone(&connection);
+        let serving = async move {
+            // A client that closes early has no use for an error.
+            let _ = match tls {
+                None => {
+                    let stream = TokioIo::new(Timed::new(stream, shared));
+                    watcher
+                        .watch(server.serve_connection(stream, service))
+                        .await
+                }
+                Some(tls) => match encrypted(&tls, stream).await {
+                    None => return,
+                    Some(stream) => {
+                        let stream = TokioIo::new(Timed::new(stream, shared));
+                        watcher
+                            .watch(server.serve_connection(stream, service))
+                            .await
+                    }
+                },
+            };
+        };
         tokio::spawn(async move {
             tokio::select! {
-                // A client that closes early has no use for an error.
-                _ = serving => {}
+                () = serving => {}
                 () = connection.evicted() => {}
             }
         });
     }
     let _ = tokio::time::timeout(Duration::from_secs(10), graceful.shutdown()).await;
+}
+
+/// Begins TLS with a client.
+async fn encrypted<S: AsyncRead + AsyncWrite + Unpin>(
+    tls: &TlsServer,
+    stream: S,
+) -> Option<tokio_rustls::server::TlsStream<S>> {
+    match tls.acceptor() {
+        Ok(acceptor) => {
+            let accepted = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await;
+            accepted.ok()?.ok()
+        }
+        Err(error) => {
+            tracing::debug!(error = %crate::error_text(&error), "a connection is refused: there is no certificate");
+            None
+        }
+    }
 }
 
 /// The address that was given, for those who asked for port 0.
@@ -288,19 +348,15 @@ async fn answer(
             .holding(slot)
         }
         Handler::Metrics { .. } => not_found(),
+        Handler::Probes(readiness) => {
+            probe(readiness, request.uri().path()).unwrap_or_else(not_found)
+        }
+        Handler::Admission => admit(settings, request).await,
         Handler::Api(handler) => {
+            if let Some(answer) = probe(handler.api.readiness(), request.uri().path()) {
+                return answer;
+            }
             let path = match request.uri().path() {
-                "/healthz" => return plain(StatusCode::OK, "ok\n"),
-                "/readyz" => {
-                    return match handler.api.unready() {
-                        None => plain(StatusCode::OK, "ok\n"),
-                        Some(reason) => text(
-                            StatusCode::SERVICE_UNAVAILABLE,
-                            "text/plain; charset=utf-8",
-                            reason,
-                        ),
-                    };
-                }
                 "/v1/cert.pem" => "/v1/cert.pem",
                 "/v1/verify" => "/v1/verify",
                 "/v1/rotate" => "/v1/rotate",
@@ -320,6 +376,50 @@ async fn answer(
             answer
         }
     }
+}
+
+/// Answers a probe.
+fn probe(readiness: &Readiness, path: &str) -> Option<Answer> {
+    match path {
+        "/healthz" => Some(plain(StatusCode::OK, "ok\n")),
+        "/readyz" => Some(match readiness.unready() {
+            None => plain(StatusCode::OK, "ok\n"),
+            Some(reason) => text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "text/plain; charset=utf-8",
+                reason,
+            ),
+        }),
+        _ => None,
+    }
+}
+
+/// Admits whatever the API server asks about. Of the request nothing but its name is read.
+async fn admit(settings: &ServerSettings, request: Request<Incoming>) -> Answer {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Review {
+        api_version: String,
+        request: ReviewRequest,
+    }
+    #[derive(Deserialize)]
+    struct ReviewRequest {
+        uid: String,
+    }
+    let patience = settings.read_timeout.min(BODY_TIMEOUT);
+    let body = read(request.into_body(), LARGEST_REVIEW);
+    let Ok(Ok(body)) = tokio::time::timeout(patience, body).await else {
+        return empty(StatusCode::BAD_REQUEST);
+    };
+    let Ok(review) = serde_json::from_slice::<Review>(&body) else {
+        return empty(StatusCode::BAD_REQUEST);
+    };
+    let answer = serde_json::json!({
+        "apiVersion": review.api_version,
+        "kind": "AdmissionReview",
+        "response": {"uid": review.request.uid, "allowed": true},
+    });
+    text(StatusCode::OK, "application/json", answer.to_string())
 }
 
 impl ApiHandler {
@@ -380,18 +480,19 @@ impl ApiHandler {
             return busy();
         };
         let patience = settings.read_timeout.min(BODY_TIMEOUT);
-        let body = match tokio::time::timeout(patience, read(request.into_body())).await {
-            Ok(Ok(body)) => body,
-            Ok(Err(Unread::TooLarge)) => return empty(StatusCode::PAYLOAD_TOO_LARGE),
-            Ok(Err(Unread::Broken)) | Err(_) => {
-                tracing::error!(
-                    path = path,
-                    error = "the body did not arrive in time",
-                    "cannot read a request"
-                );
-                return empty(StatusCode::BAD_REQUEST);
-            }
-        };
+        let body =
+            match tokio::time::timeout(patience, read(request.into_body(), LARGEST_BODY)).await {
+                Ok(Ok(body)) => body,
+                Ok(Err(Unread::TooLarge)) => return empty(StatusCode::PAYLOAD_TOO_LARGE),
+                Ok(Err(Unread::Broken)) | Err(_) => {
+                    tracing::error!(
+                        path = path,
+                        error = "the body did not arrive in time",
+                        "cannot read a request"
+                    );
+                    return empty(StatusCode::BAD_REQUEST);
+                }
+            };
         connection.enter(Stage::Admitted);
         let answer = match path {
             "/v1/verify" => verify(&self.api, body).await,
@@ -407,12 +508,12 @@ enum Unread {
     Broken,
 }
 
-async fn read(mut body: Incoming) -> Result<Bytes, Unread> {
+async fn read(mut body: Incoming, most: usize) -> Result<Bytes, Unread> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Unread::Broken)?;
         if let Some(data) = frame.data_ref() {
-            if bytes.len() + data.len() > LARGEST_BODY {
+            if bytes.len() + data.len() > most {
                 return Err(Unread::TooLarge);
             }
             bytes.extend_from_slice(data);

@@ -6,5 +6,7 @@
 mod harness;
 #[path = "cluster/left_nothing.rs"]
 mod left_nothing;
+#[path = "cluster/personality.rs"]
+mod personality;
 #[path = "cluster/sealed_secrets.rs"]
 mod sealed_secrets;

@@ -1,4 +1,4 @@
-//! Every flag with its kind, its default and its help.
+//! What a flag is, and the flags that the personality of Sealed Secrets shows.
 
 use std::time::Duration;
 
@@ -48,12 +48,12 @@ pub(super) const fn hours(hours: u64) -> Duration {
     Duration::from_secs(hours * 3600)
 }
 
-const fn flag(name: &'static str, kind: Kind, help: &'static str) -> Definition {
+pub(super) const fn flag(name: &'static str, kind: Kind, help: &'static str) -> Definition {
     Definition { name, kind, help }
 }
 
-/// Every flag there is.
-pub(super) const DEFINITIONS: &[Definition] = &[
+/// The flags of the Sealed Secrets controller, and ours.
+pub(super) const SEALED_SECRETS: &[Definition] = &[
     flag(
         "key-prefix",
         Kind::Text("sealed-secrets-key"),
@@ -228,6 +228,16 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     flag(
         "kubeconfig",
         Kind::Text(""),
-        "Path of a kubeconfig; by default the pod's service account is used.",
+        "Path of a kubeconfig; by default KUBECONFIG, then the pod's service account.",
+    ),
+    flag(
+        "enable-sealed-secrets",
+        Kind::Switch(true),
+        "Unseal SealedSecrets; on when called sealed-secrets, off when called external-secrets.",
+    ),
+    flag(
+        "enable-external-secrets",
+        Kind::Switch(false),
+        "Sync ExternalSecrets; off when called sealed-secrets, on when called external-secrets.",
     ),
 ];

@@ -4,18 +4,43 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::table::{DEFINITIONS, Definition, Kind};
-use super::{FlagError, Flags, KeyOrder, duration};
+use super::table::{Definition, Kind};
+use super::{FlagError, Flags, KeyOrder, Personality, duration, unusable};
+use crate::leader::ElectionSettings;
 use crate::log;
 use crate::server::TrustedProxies;
 
 /// The values given, as text that was checked.
-#[derive(Default)]
 pub(super) struct Values {
+    tables: Vec<&'static [Definition]>,
     given: Vec<(&'static str, String)>,
 }
 
 impl Values {
+    /// Has a default for each flag of `tables`.
+    pub(super) fn new(tables: Vec<&'static [Definition]>) -> Self {
+        Self {
+            tables,
+            given: Vec::new(),
+        }
+    }
+
+    /// The flag of that name.
+    pub(super) fn find(&self, name: &str) -> Option<&'static Definition> {
+        let mut all = self.tables.iter().copied().flatten();
+        all.find(|definition| definition.name == name)
+    }
+
+    /// Returns true if the flag was given a value.
+    pub(super) fn is_given(&self, name: &str) -> bool {
+        self.given.iter().any(|(given, _)| *given == name)
+    }
+
+    /// The value of `one` if it was given, else that of `other`.
+    fn text_of(&self, one: &str, other: &str) -> String {
+        self.text(if self.is_given(one) { one } else { other })
+    }
+
     /// Takes a value when its flag can have it; the reason when not.
     pub(super) fn set(
         &mut self,
@@ -56,20 +81,13 @@ impl Values {
         Ok(())
     }
 
-    fn text(&self, name: &str) -> String {
+    pub(super) fn text(&self, name: &str) -> String {
         self.given
             .iter()
             .rev()
             .find(|(given, _)| *given == name)
             .map_or_else(
-                || {
-                    DEFINITIONS
-                        .iter()
-                        .find(|definition| definition.name == name)
-                        .expect("a flag of the table")
-                        .kind
-                        .default()
-                },
+                || self.find(name).expect("a flag of the table").kind.default(),
                 |(_, value)| value.clone(),
             )
     }
@@ -78,18 +96,30 @@ impl Values {
         switch(&self.text(name)).expect("checked when it was set")
     }
 
-    fn whole(&self, name: &str) -> i64 {
+    pub(super) fn whole(&self, name: &str) -> i64 {
         self.text(name).parse().expect("checked when it was set")
     }
 
-    fn time(&self, name: &str) -> Duration {
+    pub(super) fn time(&self, name: &str) -> Duration {
         duration::parse(&self.text(name)).expect("checked when it was set")
     }
 
     /// Turns texts into what the program works with.
-    pub(super) fn settle(&self) -> Result<Flags, FlagError> {
-        let mut notices = Vec::new();
-        if self.given.iter().any(|(name, _)| *name == "rotate-period") {
+    pub(super) fn settle(&self, personality: Personality) -> Result<Flags, FlagError> {
+        let is_operator = personality == Personality::ExternalSecrets;
+        let on = |name, default: bool| match self.is_given(name) {
+            true => self.switch(name),
+            false => default,
+        };
+        let sealed_secrets = on("enable-sealed-secrets", !is_operator);
+        let external_secrets = on("enable-external-secrets", is_operator);
+        if !sealed_secrets && !external_secrets {
+            return Err(unusable(
+                "--enable-sealed-secrets and --enable-external-secrets are both off: there is nothing to do",
+            ));
+        }
+        let mut notices = self.notices_of_operator();
+        if self.is_given("rotate-period") {
             notices.push(
                 "Flag --rotate-period has been deprecated, please use key-renew-period instead"
                     .to_owned(),
@@ -125,10 +155,12 @@ impl Values {
                 log::Level::INFO
             }
         };
-        let qps: f32 = self
-            .text("kubeclient-qps")
-            .parse()
-            .expect("checked when it was set");
+        // Upstream's default of 50 a second is a limit of its library; here the API server's own fairness is the limit.
+        let qps = match self.is_given("kubeclient-qps") {
+            false if self.is_given("client-qps") => self.text("client-qps"),
+            _ => self.text("kubeclient-qps"),
+        };
+        let qps: f32 = qps.parse().expect("checked when it was set");
         let at_least_one = |name: &'static str| -> Result<u32, FlagError> {
             u32::try_from(self.whole(name))
                 .ok()
@@ -156,21 +188,50 @@ impl Values {
             old_gc_behavior: self.switch("old-gc-behavior"),
             update_status: self.switch("update-status"),
             skip_recreate: self.switch("skip-recreate"),
-            log: log::Settings {
-                level,
-                json: self.text("log-format") == "json",
-                info_to_stdout: self.switch("log-info-stdout"),
+            log: match is_operator {
+                true => self.zap_log()?,
+                false => log::LogSettings {
+                    level,
+                    form: match self.text("log-format").as_str() {
+                        "json" => log::Form::Json,
+                        _ => log::Form::Text,
+                    },
+                    info_to_stdout: self.switch("log-info-stdout"),
+                },
             },
             max_unseal_retries: not_negative("max-unseal-retries"),
             kubeclient_qps: Some(qps).filter(|qps| *qps > 0.0),
-            kubeclient_burst: not_negative("kubeclient-burst").max(1),
-            listen_addr: self.text("listen-addr"),
-            listen_metrics_addr: self.text("listen-metrics-addr"),
+            kubeclient_burst: not_negative(match self.is_given("kubeclient-burst") {
+                false if self.is_given("client-qps") => "client-burst",
+                _ => "kubeclient-burst",
+            })
+            .max(1),
+            listen_addr: match is_operator && !self.is_given("listen-addr") {
+                // The metrics of that personality are where this port is otherwise.
+                true => ":8083".to_owned(),
+                false => self.text("listen-addr"),
+            },
+            listen_metrics_addr: match is_operator {
+                true => self.text_of("listen-metrics-addr", "metrics-addr"),
+                false => self.text_of("metrics-addr", "listen-metrics-addr"),
+            },
+            metrics_tls: self.metrics_tls()?,
+            live_addr: Some(self.text("live-addr"))
+                .filter(|_| is_operator || self.is_given("live-addr")),
             read_timeout: self.time("read-timeout"),
             write_timeout: self.time("write-timeout"),
             metrics_omit_secret_labels: self.switch("metrics-omit-secret-labels"),
-            leader_elect: self.switch("leader-elect"),
-            leader_elect_lease: self.text("leader-elect-lease"),
+            election: match is_operator {
+                true => self.operator_election()?,
+                false => self.switch("leader-elect").then(|| ElectionSettings {
+                    lease: self.text("leader-elect-lease"),
+                    duration: Duration::from_secs(15),
+                    deadline: Duration::from_secs(8),
+                    period: Duration::from_secs(2),
+                }),
+            },
+            sealed_secrets,
+            external_secrets: external_secrets.then(|| self.external_secrets()),
             trusted_proxies: TrustedProxies::parse(&self.text("trusted-proxies")).map_err(
                 |entry| {
                     FlagError::Unusable(format!(

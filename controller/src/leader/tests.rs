@@ -125,14 +125,14 @@ impl Replicas {
 
     fn start(&mut self) {
         let api = Arc::new(Api::new(self.server.client(), None, 1));
-        let metrics = Arc::new(Metrics::new(false));
+        let metrics = Arc::new(Metrics::new(false, false));
         let identity = format!("replica-{}", self.candidates.len());
-        let candidate = Candidate::new(api, metrics, NAMESPACE, &identity, settings());
+        let candidate = Candidate::new(api, metrics, NAMESPACE, &identity);
         let candidate = Arc::new(candidate);
         let (stop, stopped) = watch::channel(false);
         tokio::spawn({
             let candidate = Arc::clone(&candidate);
-            async move { candidate.run(stopped).await }
+            async move { candidate.run(settings(), stopped).await }
         });
         self.candidates.push(candidate);
         self.stops.push(stop);
@@ -296,7 +296,7 @@ fn a_lease_is_free_when_it_did_not_change_for_its_duration_before_our_eyes() {
 #[test]
 fn a_renewed_lease_counts_from_its_renewal() {
     let start = Instant::now();
-    let mut view = View::default();
+    let mut view = View::new(settings());
     view.see(lease("other", "1"), start);
     view.see(lease("other", "1"), start + Duration::from_secs(9));
     assert_eq!(view.seen, start);

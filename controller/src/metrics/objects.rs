@@ -56,6 +56,24 @@ impl ObjectSeries {
         }
     }
 
+    /// Adds to the one series of an object, or begins it.
+    pub(super) fn add(
+        &self,
+        namespace: &str,
+        name: &str,
+        labels: Vec<(&'static str, String)>,
+        value: f64,
+    ) {
+        let mut state = self.0.lock().expect(UNPOISONED);
+        if !state.shown {
+            return;
+        }
+        let key = (namespace.to_owned(), name.to_owned());
+        let samples = state.objects.entry(key).or_default();
+        let before = samples.first().map_or(0.0, |(_, before)| *before);
+        *samples = vec![(labels, before + value)];
+    }
+
     /// Removes the series of an object.
     pub(super) fn forget(&self, namespace: &str, name: &str) {
         let mut state = self.0.lock().expect(UNPOISONED);

@@ -5,7 +5,7 @@ use hyper::{Method, StatusCode};
 use super::*;
 
 fn leading(omit_secret_labels: bool) -> Metrics {
-    let metrics = Metrics::new(omit_secret_labels);
+    let metrics = Metrics::new(omit_secret_labels, false);
     metrics.show_leading(true);
     metrics
 }
@@ -121,4 +121,78 @@ fn keys_and_queues_are_looked_at_when_they_are_asked_for() {
         assert!(text.contains(line), "{line}\n{text}");
     }
     assert!(!text.contains("expiry"));
+}
+
+fn object<'a>(
+    namespace: &'a str,
+    name: &'a str,
+    labels: Option<&'a std::collections::BTreeMap<String, String>>,
+) -> MetricObject<'a> {
+    MetricObject {
+        namespace,
+        name,
+        labels,
+    }
+}
+
+#[test]
+fn e59_to_e63_names_types_and_labels_are_upstreams() {
+    let metrics = leading(false);
+    let one = object("ns", "a", None);
+    let kind = SyncedKind::ExternalSecret;
+    metrics.sync_called(one, false);
+    metrics.sync_called(one, true);
+    metrics.show_sync_conditions(kind, one, &[("Ready", false)]);
+    metrics.show_reconcile_duration(kind, one, Duration::from_micros(3));
+    metrics.provider_called("HashiCorp/Vault", "ReadSecretData", true);
+    let store = object("", "s", None);
+    metrics.show_sync_conditions(SyncedKind::ClusterSecretStore, store, &[("Ready", true)]);
+    let text = metrics.text();
+    for line in [
+        "# TYPE externalsecret_sync_calls_total counter\nexternalsecret_sync_calls_total{name=\"a\",namespace=\"ns\"} 2\n",
+        "# TYPE externalsecret_sync_calls_error counter\nexternalsecret_sync_calls_error{name=\"a\",namespace=\"ns\"} 1\n",
+        "# TYPE externalsecret_status_condition gauge\nexternalsecret_status_condition{condition=\"Ready\",name=\"a\",namespace=\"ns\",status=\"False\"} 1\nexternalsecret_status_condition{condition=\"Ready\",name=\"a\",namespace=\"ns\",status=\"True\"} 0\n",
+        "# TYPE externalsecret_reconcile_duration gauge\nexternalsecret_reconcile_duration{name=\"a\",namespace=\"ns\"} 3000\n",
+        "# TYPE externalsecret_provider_api_calls_count counter\nexternalsecret_provider_api_calls_count{call=\"ReadSecretData\",provider=\"HashiCorp/Vault\",status=\"error\"} 1\n",
+        "clustersecretstore_status_condition{condition=\"Ready\",name=\"s\",namespace=\"\",status=\"True\"} 1\n",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn e61_a_deleted_external_secret_leaves_one_series_until_it_is_back() {
+    let metrics = leading(false);
+    let one = object("ns", "a", None);
+    let kind = SyncedKind::ExternalSecret;
+    metrics.sync_called(one, false);
+    metrics.show_sync_conditions(kind, one, &[("Ready", true)]);
+    metrics.forget_synced(kind, "ns", "a");
+    let text = metrics.text();
+    assert!(text.contains("externalsecret_status_condition{condition=\"Deleted\",name=\"a\",namespace=\"ns\",status=\"False\"} 1\n"));
+    assert!(
+        !text.contains("Ready") && !text.contains("sync_calls"),
+        "{text}"
+    );
+    metrics.show_sync_conditions(kind, one, &[("Ready", true)]);
+    // However many others are deleted, what is there stays.
+    for number in 0..1100 {
+        metrics.forget_synced(kind, "ns", &format!("gone-{number}"));
+    }
+    let text = metrics.text();
+    assert_eq!(text.matches("condition=\"Deleted\"").count(), 1000);
+    assert!(text.contains("condition=\"Ready\",name=\"a\""));
+    metrics.show_leading(false);
+    assert!(!metrics.text().contains("externalsecret_status"));
+}
+
+#[test]
+fn e68_extended_labels_come_from_the_object() {
+    let metrics = Metrics::new(false, true);
+    metrics.show_leading(true);
+    let labels = [("app.kubernetes.io/name".to_owned(), "shop".to_owned())].into();
+    metrics.sync_called(object("ns", "a", Some(&labels)), false);
+    let series = "externalsecret_sync_calls_total{app_kubernetes_io_component=\"\",app_kubernetes_io_instance=\"\",app_kubernetes_io_managed_by=\"\",app_kubernetes_io_name=\"shop\",app_kubernetes_io_part_of=\"\",app_kubernetes_io_version=\"\",name=\"a\",namespace=\"ns\"} 1\n";
+    let text = metrics.text();
+    assert!(text.contains(series), "{text}");
 }

@@ -1,4 +1,4 @@
-//! A TCP connection on which an answer has only so much time to be taken, and which reports when it has been.
+//! A stream on which an answer has only so much time to be taken, and which reports when it has been.
 //!
 //! Without a deadline, a client that asks and does not read keeps a connection and its answer for as long as it likes.
 
@@ -8,20 +8,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until};
 
 use super::connections::Connection;
 
-/// A TCP connection that fails when a write is still waiting at the connection's deadline.
-pub(super) struct Timed {
-    stream: TcpStream,
+/// A stream that fails when a write is still waiting at the connection's deadline.
+pub(super) struct Timed<S> {
+    stream: S,
     connection: Arc<Connection>,
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
-impl Timed {
-    pub(super) fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
+impl<S> Timed<S> {
+    pub(super) fn new(stream: S, connection: Arc<Connection>) -> Self {
         Self {
             stream,
             connection,
@@ -52,7 +51,7 @@ impl Timed {
     }
 }
 
-impl AsyncRead for Timed {
+impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -62,7 +61,7 @@ impl AsyncRead for Timed {
     }
 }
 
-impl AsyncWrite for Timed {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

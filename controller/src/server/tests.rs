@@ -18,11 +18,11 @@ struct Site {
 
 impl Site {
     async fn start(read_timeout: Duration) -> Self {
-        let metrics = Arc::new(Metrics::new(false));
+        let metrics = Arc::new(Metrics::new(false, false));
         let pool = Arc::new(Pool::start());
         let keys = Arc::new(SealingKeys::new());
-        let api = HttpApi::new(keys, pool, Arc::clone(metrics.watches()), true);
-        api.open();
+        let readiness = Arc::new(Readiness::new(Arc::clone(metrics.watches())));
+        let api = HttpApi::new(keys, pool, readiness, true);
         let settings = ServerSettings {
             listen: "127.0.0.1:0".to_owned(),
             read_timeout,
@@ -37,7 +37,7 @@ impl Site {
         let listener = listen(&settings).await.unwrap();
         let address = address(&listener).unwrap();
         let (stop, stopped) = watch::channel(false);
-        tokio::spawn(serve(listener, settings, handler, stopped));
+        tokio::spawn(serve(listener, settings, handler, None, stopped));
         Self {
             address,
             metrics,

@@ -104,17 +104,18 @@ pub(crate) async fn run(flags: Flags) -> Result<(), StartError> {
     // The probes are answered before anything that takes time (T41).
     let servers = start_servers(&flags, sealed.as_ref(), &readiness, &metrics, &stop).await?;
 
-    let candidate = Candidate::new(
+    let candidate = Arc::new(Candidate::new(
         Arc::clone(&api),
         Arc::clone(&metrics),
         &namespace,
         &identity(),
-    );
+    ));
     let leading = candidate.watch();
     // The Lease is kept until the last write is done.
     let (work_done, is_work_done) = watch::channel(false);
     let election = tokio::spawn({
-        let election = flags.election.clone();
+        // It lives as long as this function: those who watch it would take its end for a loss of the lead.
+        let (candidate, election) = (Arc::clone(&candidate), flags.election.clone());
         async move {
             match election {
                 Some(settings) => candidate.run(settings, is_work_done).await,

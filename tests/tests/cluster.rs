@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "cluster/chart.rs"]
+mod chart;
 #[path = "cluster/harness.rs"]
 mod harness;
 #[path = "cluster/left_nothing.rs"]

@@ -196,3 +196,47 @@ fn e68_extended_labels_come_from_the_object() {
     let text = metrics.text();
     assert!(text.contains(series), "{text}");
 }
+
+#[test]
+fn rules_and_dashboard_ask_for_metrics_that_exist() {
+    let metrics = leading(false);
+    metrics.unseal_failed(Failure::Unseal, "ns");
+    metrics.show_conditions("ns", "a", "", vec![("Synced".into(), 1)]);
+    metrics.http_request("/v1/verify", &Method::GET, StatusCode::OK, Duration::ZERO);
+    metrics.show_keys(|| KeyMetrics {
+        keys: 1,
+        created: Some(1),
+        expires: Some(2),
+        renew_period: 3.0,
+    });
+    metrics.show_queues(|| vec![("SealedSecret", QueueDepth::default())]);
+    let watch = metrics.watches().start("Secrets");
+    watch.fails();
+    let one = object("ns", "a", None);
+    metrics.sync_called(one, true);
+    metrics.show_sync_conditions(SyncedKind::ExternalSecret, one, &[("Ready", true)]);
+    metrics.provider_called("HashiCorp/Vault", "ReadSecretData", true);
+    let text = metrics.text();
+    let mut checked = 0;
+    for file in [
+        include_str!("../../../deploy/chart/files/rules.yaml"),
+        include_str!("../../../deploy/chart/files/dashboard.json"),
+    ] {
+        let words = file.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+        for word in words {
+            let prefixes = [
+                "sealwright_",
+                "sealed_secrets_controller_",
+                "externalsecret_",
+                "process_",
+            ];
+            if !prefixes.iter().any(|prefix| word.starts_with(prefix)) {
+                continue;
+            }
+            let family = word.strip_suffix("_bucket").unwrap_or(word);
+            assert!(text.contains(&format!("# TYPE {family} ")), "{word}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 40, "{checked}");
+}

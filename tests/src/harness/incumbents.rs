@@ -62,6 +62,20 @@ pub fn kubectl() -> PathBuf {
     program("kubectl")
 }
 
+/// Renders and installs charts.
+pub fn helm() -> PathBuf {
+    program("helm")
+}
+
+/// Tests alerting rules, from the system.
+pub fn promtool() -> PathBuf {
+    system("promtool").unwrap_or_else(|| {
+        panic!(
+            "promtool is not installed: run `make servers` as root, or install Debian's prometheus"
+        )
+    })
+}
+
 /// An independent reader and writer of encrypted files, in Rust.
 pub fn rops() -> PathBuf {
     program("rops")
@@ -161,13 +175,13 @@ fn pin_of(name: &str) -> &'static Pin {
         .unwrap_or_else(|| panic!("{name} is not in the list of pins"))
 }
 
-/// Sees to what comes from the system's own packages: GnuPG, and an editor.
+/// Sees to what comes from the system's own packages: GnuPG, an editor, and what tests alerting rules.
 ///
 /// # Errors
 ///
 /// Names what is missing and cannot be had.
 pub fn ensure_system() -> Result<(), String> {
-    for (program, package) in [("gpg", "gnupg"), ("ed", "ed")] {
+    for (program, package) in [("gpg", "gnupg"), ("ed", "ed"), ("promtool", "prometheus")] {
         if system(program).is_some() {
             continue;
         }

@@ -88,6 +88,12 @@ pub const PINS: &[Pin] = &[
         recipe: Recipe::GoTools { variables: &[] },
     },
     Pin {
+        name: "helm",
+        version: "3.22.0",
+        programs: &[("helm", "helm")],
+        recipe: Recipe::GoTools { variables: &[] },
+    },
+    Pin {
         name: "etcd",
         version: "3.6.16",
         programs: &[("server", "etcd")],

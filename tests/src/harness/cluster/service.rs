@@ -20,7 +20,13 @@ impl Namespace<'_> {
             "spec": { "ports": [{ "name": "http", "port": port, "targetPort": port }] },
         }))
         .expect("a Service");
-        self.create(&service).await;
+        let service = self.create(&service).await;
+        // Webhooks are asked at the address of the Service itself.
+        let address = service.spec.and_then(|spec| spec.cluster_ip?.parse().ok());
+        if let Some(address) = address {
+            let routes = &self.cluster().routes;
+            routes.lead(SocketAddrV4::new(address, port), local_port);
+        }
         self.answer_for(name, Some("http"), port, local_port).await;
     }
 

@@ -1,0 +1,472 @@
+//! The Helm chart: what it renders is admitted, does its work under exactly the roles it brings, and leaves what must stay.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use sealwright_crypto::sealing::Certificate;
+use sealwright_crypto::secret::SecretBytes;
+use sealwright_resources::plain_secret::PlainSecret;
+use sealwright_resources::scope::Scope;
+use sealwright_resources::sealed_secret::{SealedSecret, seal};
+use sealwright_tests::harness::cluster::{Account, Cluster, Namespace, eventually, run};
+use sealwright_tests::harness::server::{Server, free_port};
+use sealwright_tests::harness::{incumbents, programs};
+use serde_json::json;
+
+/// Every optional part of the chart.
+const EVERYTHING: &str = "metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboards.create=true,networkPolicy.enabled=true,networkPolicy.egress.enabled=true,networkPolicy.egress.kubeapiCidr=10.0.0.1/32";
+const NAMESPACED: &str = "rbac.clusterRole=false,rbac.namespacedRoles=true";
+
+fn chart() -> String {
+    format!("{}/../deploy/chart", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn helm(arguments: &[&str]) -> Output {
+    let mut command = Command::new(incumbents::helm());
+    // Helm keeps caches and settings below these; nothing of the user's counts.
+    let home = std::env::temp_dir();
+    for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
+        command.env(variable, home.join("no-such-helm-home"));
+    }
+    run(command.args(arguments), b"")
+}
+
+fn helm_ok(arguments: &[&str]) -> String {
+    let output = helm(arguments);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "helm {arguments:?}: {stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn template(more: &[&str]) -> Output {
+    let chart = chart();
+    let mut arguments = vec!["template", "release", &chart, "--kube-version=1.33.0"];
+    arguments.extend(more);
+    helm(&arguments)
+}
+
+#[test]
+fn the_chart_passes_lint_and_its_crds_are_those_of_the_program() {
+    let chart = chart();
+    for values in ["replicaCount=1", EVERYTHING, NAMESPACED] {
+        helm_ok(&[
+            "lint",
+            "--strict",
+            "--kube-version=1.33.0",
+            &chart,
+            "--set",
+            values,
+        ]);
+    }
+    let printed = run(
+        Command::new(programs::sealwright_controller()).arg("crd"),
+        b"",
+    );
+    let shipped = include_bytes!("../../../deploy/chart/files/crds.yaml");
+    assert!(
+        printed.stdout == shipped,
+        "write it again: sealwright-controller crd > deploy/chart/files/crds.yaml"
+    );
+}
+
+#[test]
+fn values_that_mean_nothing_are_refused() {
+    for (values, reason) in [
+        ("replicaCont=3", "replicaCont"),
+        ("metrics.serviceMonitor.enable=true", "enable"),
+        ("replicaCount=many", "replicaCount"),
+        ("image.pullPolicy=Sometimes", "pullPolicy"),
+        ("containerPorts.http=0", "http"),
+        ("additionalNamespaces=a", "additionalNamespaces"),
+    ] {
+        let output = template(&["--set", values]);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            !output.status.success() && error.contains(reason),
+            "{values}: {error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_the_chart_renders_is_admitted_by_the_api_server() {
+    let cluster = Cluster::start();
+    cluster.apply(MONITORING);
+    let namespace = cluster.namespace("chart-admitted").await;
+    let here = format!("--namespace={}", namespace.name());
+    for (number, values) in ["replicaCount=1", EVERYTHING, NAMESPACED]
+        .iter()
+        .enumerate()
+    {
+        let output = template(&[&here, "--set", values]);
+        let file = cluster
+            .sandbox()
+            .path()
+            .join(format!("chart-{number}.yaml"));
+        std::fs::write(&file, &output.stdout).unwrap();
+        let file = file.to_str().unwrap();
+        // Unknown and duplicate fields are errors.
+        cluster.kubectl(&[
+            "apply",
+            "--server-side",
+            "--dry-run=server",
+            "--validate=strict",
+            "-f",
+            file,
+        ]);
+    }
+    // The profile `restricted`, judged by the API server itself.
+    let output = helm_ok(&[
+        "template",
+        "release",
+        &chart(),
+        "--kube-version=1.33.0",
+        "--show-only=templates/deployment.yaml",
+    ]);
+    let file = cluster.sandbox().path().join("deployment.yaml");
+    std::fs::write(&file, output).unwrap();
+    let text = cluster.kubectl(&[
+        "create",
+        "--dry-run=client",
+        "-o",
+        "json",
+        "-f",
+        file.to_str().unwrap(),
+    ]);
+    let deployment: Deployment = serde_json::from_str(&text).unwrap();
+    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> =
+        Api::all(namespace.client().clone());
+    let enforce =
+        json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
+    namespaces
+        .patch(
+            namespace.name(),
+            &PatchParams::default(),
+            &Patch::Merge(enforce),
+        )
+        .await
+        .unwrap();
+    let mut pod = Pod {
+        spec: deployment.spec.unwrap().template.spec,
+        ..Pod::default()
+    };
+    pod.metadata.name = Some("controller".into());
+    let pods: Api<Pod> = namespace.api();
+    pods.create(&PostParams::default(), &pod).await.unwrap();
+}
+
+/// A release of the chart, and its replicas, started from the Deployment as it is in the cluster.
+struct Release<'a> {
+    namespace: &'a Namespace<'a>,
+    account: Account,
+    replicas: Vec<(Server, u16, u16)>,
+}
+
+impl<'a> Release<'a> {
+    /// Installs or upgrades the release.
+    async fn install(namespace: &'a Namespace<'a>, values: &str) -> Self {
+        let kubeconfig = format!(
+            "--kubeconfig={}",
+            namespace.cluster().kubeconfig().display()
+        );
+        let here = format!("--namespace={}", namespace.name());
+        helm_ok(&[
+            "upgrade",
+            "--install",
+            // Of a custom resource definition that was there before.
+            "--take-ownership",
+            "sealwright",
+            &chart(),
+            &kubeconfig,
+            &here,
+            "--set",
+            values,
+        ]);
+        let account = namespace.existing_account("sealwright").await;
+        Self {
+            namespace,
+            account,
+            replicas: Vec::new(),
+        }
+    }
+
+    /// Starts one replica with the command, arguments and environment of the Deployment; only its two ports are others.
+    async fn add_replica(&mut self) {
+        let deployments: Api<Deployment> = self.namespace.api();
+        let spec = deployments.get("sealwright").await.unwrap().spec.unwrap();
+        let pod = spec.template.spec.unwrap();
+        let container = pod.containers[0].clone();
+        assert_eq!(container.command.unwrap(), ["sealwright-controller"]);
+        assert_eq!(pod.service_account_name.as_deref(), Some("sealwright"));
+        let number = self.replicas.len();
+        let prepare = || {
+            let (api, metrics) = (free_port()?, free_port()?);
+            let mut command = self.account.in_pod(&programs::sealwright_controller());
+            command.env_remove("KUBECONFIG");
+            for variable in container.env.iter().flatten() {
+                let field = variable
+                    .value_from
+                    .as_ref()
+                    .and_then(|from| from.field_ref.as_ref());
+                let value = match field.map(|field| field.field_path.as_str()) {
+                    Some("metadata.name") => format!("sealwright-{number}"),
+                    Some("metadata.uid") => format!("uid-{number}"),
+                    Some("metadata.namespace") => self.namespace.name().to_owned(),
+                    other => panic!("{other:?} has no meaning here"),
+                };
+                command.env(&variable.name, value);
+            }
+            for argument in container.args.iter().flatten() {
+                command.arg(match argument.as_str() {
+                    "--listen-addr=:8080" => format!("--listen-addr=127.0.0.1:{api}"),
+                    "--listen-metrics-addr=:8081" => {
+                        format!("--listen-metrics-addr=127.0.0.1:{metrics}")
+                    }
+                    other => other.to_owned(),
+                });
+            }
+            Ok((command, (api, metrics)))
+        };
+        let ready = |(api, _): &(u16, u16)| match get(*api, "/readyz") {
+            Ok((200, _)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        };
+        let sandbox = self.namespace.cluster().sandbox();
+        let name = format!("chart-{}-{number}", self.namespace.name());
+        let started = Server::start(sandbox, &name, prepare, ready);
+        let (server, (api, metrics)) = started.unwrap_or_else(|error| panic!("{error}"));
+        self.replicas.push((server, api, metrics));
+    }
+
+    fn leaders(&self) -> usize {
+        let leads = |metrics: u16| {
+            get(metrics, "/metrics").is_ok_and(|(_, text)| text.contains("sealwright_leader 1\n"))
+        };
+        self.replicas
+            .iter()
+            .filter(|(_, _, metrics)| leads(*metrics))
+            .count()
+    }
+
+    fn sealed(&self, name: &str) -> SealedSecret {
+        let (_, pem) = get(self.replicas[0].1, "/v1/cert.pem").unwrap();
+        let certificate = Certificate::from_pem(pem.as_bytes()).unwrap();
+        let mut secret = PlainSecret::named(self.namespace.name(), name);
+        secret.insert("foo", SecretBytes::copy_of(b"bar"));
+        seal(&secret, &certificate, Scope::Strict).unwrap()
+    }
+
+    async fn eventually_unsealed(&self, name: &str) -> Secret {
+        let secrets: Api<Secret> = self.namespace.api();
+        eventually("it is unsealed", async || {
+            secrets.get_opt(name).await.unwrap()
+        })
+        .await
+    }
+}
+
+fn get(port: u16, path: &str) -> Result<(u16, String), String> {
+    let url = format!("http://127.0.0.1:{port}{path}");
+    let mut command = Command::new("curl");
+    command.args([
+        "--silent",
+        "--show-error",
+        "--max-time",
+        "10",
+        "--write-out",
+        "\n%{http_code}",
+    ]);
+    let output = run(command.arg(url), b"");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (body, status) = text.rsplit_once('\n').unwrap_or_default();
+    match output.status.success() {
+        true => Ok((status.parse().unwrap(), body.to_owned())),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+#[tokio::test]
+async fn a_release_unseals_is_upgraded_and_leaves_crds_and_secrets_when_it_goes() {
+    let cluster = Cluster::start();
+    let namespace = cluster.namespace("chart-release").await;
+    // As upstream's chart leaves it.
+    cluster.apply(include_str!("../../../deploy/base/crd.yaml"));
+    for values in [NAMESPACED, "rbac.clusterRole=true"] {
+        let mut release = Release::install(&namespace, values).await;
+        release.add_replica().await;
+        release.add_replica().await;
+        let name = if values == NAMESPACED {
+            "before"
+        } else {
+            "after"
+        };
+        let sealed: Api<SealedSecret> = namespace.api();
+        sealed
+            .create(&PostParams::default(), &release.sealed(name))
+            .await
+            .unwrap();
+        release.eventually_unsealed(name).await;
+        let before = release.eventually_unsealed("before").await;
+        assert_eq!(release.leaders(), 1);
+        for (server, _, _) in &mut release.replicas {
+            server.terminate(Duration::from_secs(20)).unwrap();
+        }
+        // The upgrade to other values, and other replicas, changed no Secret.
+        let again = release.eventually_unsealed("before").await;
+        assert_eq!(
+            before.metadata.resource_version,
+            again.metadata.resource_version
+        );
+        assert_eq!(before.metadata.uid, again.metadata.uid);
+    }
+    let kubeconfig = format!("--kubeconfig={}", cluster.kubeconfig().display());
+    let here = format!("--namespace={}", namespace.name());
+    helm_ok(&["uninstall", "sealwright", &kubeconfig, &here, "--wait"]);
+    let deployments: Api<Deployment> = namespace.api();
+    eventually("the Deployment is gone", async || {
+        deployments
+            .get_opt("sealwright")
+            .await
+            .unwrap()
+            .is_none()
+            .then_some(())
+    })
+    .await;
+    let definitions: Api<CustomResourceDefinition> = Api::all(namespace.client().clone());
+    definitions.get("sealedsecrets.bitnami.com").await.unwrap();
+    let secrets: Api<Secret> = namespace.api();
+    for name in ["before", "after"] {
+        secrets.get(name).await.unwrap();
+    }
+}
+
+/// Each of these rules is needed: without it, what is said next cannot be done.
+#[tokio::test]
+async fn no_role_of_the_chart_grants_more_than_its_work() {
+    let cluster = Cluster::start();
+    let namespace = cluster.namespace("chart-roles").await;
+    let release = Release::install(&namespace, NAMESPACED).await;
+    let user = release.account.user();
+    let may = |verb: &str, resource: &str, place: &str| {
+        let mut command = Command::new(incumbents::kubectl());
+        command.arg("--kubeconfig").arg(cluster.kubeconfig());
+        command
+            .args(["auth", "can-i", verb])
+            .args(resource.split(' '));
+        command.args(["--as", &user, "--namespace", place]);
+        run(&mut command, b"").status.success()
+    };
+    let here = namespace.name();
+    for (verb, resource) in [
+        ("watch", "sealedsecrets.bitnami.com"),
+        ("update", "sealedsecrets.bitnami.com --subresource=status"),
+        ("create", "secrets"),
+        ("update", "secrets"),
+        ("create", "events"),
+        ("create", "leases.coordination.k8s.io"),
+        ("update", "leases.coordination.k8s.io/sealwright"),
+    ] {
+        assert!(may(verb, resource, here), "{verb} {resource}");
+    }
+    for (verb, resource, place) in [
+        ("delete", "secrets", here),
+        ("patch", "secrets", here),
+        ("list", "secrets", "default"),
+        ("update", "sealedsecrets.bitnami.com", here),
+        ("get", "leases.coordination.k8s.io/other", here),
+        ("list", "configmaps", here),
+        ("create", "serviceaccounts/token", here),
+        ("create", "pods", here),
+    ] {
+        assert!(!may(verb, resource, place), "{verb} {resource} in {place}");
+    }
+}
+
+#[test]
+fn alerts_fire_when_they_should_and_every_one_has_a_page() {
+    let folder = tempfile_folder();
+    let fixtures = format!("{}/fixtures/prometheus", env!("CARGO_MANIFEST_DIR"));
+    let rules = include_str!("../../../deploy/chart/files/rules.yaml");
+    std::fs::write(folder.join("rules.yaml"), rules).unwrap();
+    std::fs::copy(
+        format!("{fixtures}/rules.test.yaml"),
+        folder.join("rules.test.yaml"),
+    )
+    .unwrap();
+    let promtool = incumbents::promtool();
+    for arguments in [
+        ["check", "rules", "rules.yaml"],
+        ["test", "rules", "rules.test.yaml"],
+    ] {
+        let output = run(
+            Command::new(&promtool).args(arguments).current_dir(&folder),
+            b"",
+        );
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(output.status.success(), "{text}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+    let tests = std::fs::read_to_string(format!("{fixtures}/rules.test.yaml")).unwrap();
+    let mut number = 0;
+    for alert in rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+    {
+        number += 1;
+        assert!(
+            tests.contains(&format!("alertname: {alert}\n")),
+            "{alert} is not tested"
+        );
+        let page = format!(
+            "{}/../docs/src/runbooks/{alert}.md",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        assert!(std::path::Path::new(&page).is_file(), "{alert} has no page");
+        assert!(
+            rules.contains(&format!("/runbooks/{alert}.html")),
+            "{alert}"
+        );
+    }
+    assert_eq!(number, 12);
+}
+
+fn tempfile_folder() -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("sealwright-rules-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// As much of the Prometheus Operator as its objects need to be stored.
+const MONITORING: &str = r"
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: servicemonitors.monitoring.coreos.com}
+spec:
+  group: monitoring.coreos.com
+  names: {kind: ServiceMonitor, plural: servicemonitors, singular: servicemonitor}
+  scope: Namespaced
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: podmonitors.monitoring.coreos.com}
+spec:
+  group: monitoring.coreos.com
+  names: {kind: PodMonitor, plural: podmonitors, singular: podmonitor}
+  scope: Namespaced
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: prometheusrules.monitoring.coreos.com}
+spec:
+  group: monitoring.coreos.com
+  names: {kind: PrometheusRule, plural: prometheusrules, singular: prometheusrule}
+  scope: Namespaced
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
+";

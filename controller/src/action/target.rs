@@ -74,7 +74,8 @@ pub(crate) async fn secrets_of_owner(
     }
     #[derive(Deserialize)]
     struct List {
-        items: Vec<Item>,
+        // An empty list of metadata has null here.
+        items: Option<Vec<Item>>,
     }
     let path = format!(
         "{}?resourceVersion=0&labelSelector={}%3D{owner}",
@@ -83,7 +84,8 @@ pub(crate) async fn secrets_of_owner(
     );
     let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
     let list: List = read(&api.call(Method::GET, &path, accept, None).await?)?;
-    Ok(list.items.into_iter().map(|item| item.metadata).collect())
+    let items = list.items.unwrap_or_default().into_iter();
+    Ok(items.map(|item| item.metadata).collect())
 }
 
 /// The path of a ConfigMap.

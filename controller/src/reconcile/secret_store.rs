@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
 use sealwright_providers::credential::{NeededObject, Scope};
+use sealwright_providers::outcome::Trouble;
 use sealwright_providers::store::{StoreConfig, Validation};
 use sealwright_resources::external_secret::StoreKind;
 use sealwright_resources::external_secret::access::is_own_class;
@@ -22,7 +23,9 @@ use crate::api::ApiError;
 use crate::frame::dependents::Need;
 use crate::frame::event::Event;
 use crate::frame::index::Key;
-use crate::frame::kind::{Attempt, Frame, Kind, LookedAt, Shared, Trouble, Watching};
+use crate::frame::kind::{
+    Attempt, Frame, Kind, LookedAt, Shared, Trouble as FrameTrouble, Watching,
+};
 use crate::frame::read::Read;
 use crate::frame::tracked::{Digest, Tracked};
 use crate::frame::verdict::{self, Verdict};
@@ -198,7 +201,14 @@ impl<K: StoreObject> StoreReconciler<K> {
             Ok(Validation::Unknown) => Outcome::Unknown { again },
             Err(error) => {
                 tracing::warn!(kind = K::NAME, key = %key, error = %error, "cannot validate the store");
-                failed(CANNOT_VALIDATE, error.public_detail().map(str::to_owned))
+                if config.provider() == "kubernetes" && is_no_answer(error.trouble()) {
+                    return Outcome::Unknown { again };
+                }
+                let message = match signs_in_first(&config) {
+                    true => CANNOT_CONNECT,
+                    false => CANNOT_VALIDATE,
+                };
+                failed(message, error.public_detail().map(str::to_owned))
             }
         }
     }
@@ -206,6 +216,20 @@ impl<K: StoreObject> StoreReconciler<K> {
 
 const CANNOT_CONNECT: &str = "unable to create client";
 const CANNOT_VALIDATE: &str = "unable to validate store";
+
+/// Upstream signs in to these stores when it makes their client, so a failure there is one of the client.
+fn signs_in_first(config: &StoreConfig) -> bool {
+    let has_token = config
+        .needs()
+        .iter()
+        .any(|need| need.field == "auth.tokenSecretRef");
+    matches!(config.provider(), "vault" | "openBao") && !has_token
+}
+
+/// A cluster that does not say what the store may do: upstream takes that for not knowing.
+fn is_no_answer(trouble: Trouble) -> bool {
+    trouble.is_passing() || trouble == Trouble::Unauthenticated
+}
 
 /// A ClusterSecretStore whose credentials lie with its consumers cannot be validated by itself, and counts as valid.
 fn is_referent(id: &StoreId, config: &StoreConfig) -> bool {
@@ -415,7 +439,7 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
         }
     }
 
-    fn trouble(&self, key: &Key, trouble: Trouble, error: &ApiError) {
+    fn trouble(&self, key: &Key, trouble: FrameTrouble, error: &ApiError) {
         tracing::warn!(kind = K::NAME, key = %key, error = %error, "the API server refuses ({trouble:?})");
     }
 

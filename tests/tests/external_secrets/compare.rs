@@ -48,6 +48,11 @@ fn compare(
 fn normal(picture: &Value) -> Value {
     let mut picture = picture.clone();
     let fields = picture.as_object_mut().unwrap();
+    fields.retain(|_, part| match part {
+        Value::Object(fields) => !fields.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        _ => true,
+    });
     for (name, part) in fields.iter_mut() {
         if name == "events" {
             let events = part.as_object().unwrap().iter();

@@ -6,11 +6,6 @@
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a test tells its seed, and fails by panicking"
-)]
-#![allow(
-    clippy::print_stdout,
-    clippy::unwrap_used,
     unreachable_pub,
     reason = "a test prints its seed and fails by panicking"
 )]

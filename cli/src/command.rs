@@ -2,8 +2,10 @@
 
 pub(crate) mod batch;
 pub(crate) mod config;
+mod conflict;
 pub(crate) mod data_key;
 mod decrypt;
+mod diff;
 mod document;
 mod edit;
 mod encrypt;
@@ -11,6 +13,7 @@ mod exec_env;
 mod exec_file;
 mod fetch;
 mod file_status;
+pub(crate) mod found;
 mod groups;
 mod key_service;
 mod keygen;
@@ -23,6 +26,7 @@ pub(crate) mod seal;
 mod set;
 mod status;
 mod store;
+mod typed_value;
 mod unset;
 pub(crate) mod update_keys;
 
@@ -43,9 +47,10 @@ pub(crate) use crate::settings::Settings;
 pub(crate) use crate::tree_path::parse_tree_path;
 
 pub(crate) use decrypt::Decrypt;
+pub(crate) use diff::{Diff, Textconv};
 pub(crate) use document::by_suffix as format_by_suffix;
 pub(crate) use edit::Edit;
-pub(crate) use encrypt::Encrypt;
+pub(crate) use encrypt::{Encrypt, refuse_sealed};
 pub(crate) use exec_env::{ExecEnv, ExecHow};
 pub(crate) use exec_file::ExecFile;
 pub(crate) use fetch::{Fetch, FetchForm};
@@ -55,11 +60,12 @@ pub(crate) use key_service::KeyService;
 pub(crate) use keygen::Keygen;
 pub(crate) use publish::Publish;
 pub(crate) use push::Push;
-pub(crate) use recipients::Recipients;
-pub(crate) use rotate::Rotate;
-pub(crate) use set::{Set, SetValue, read_value_file, read_value_stdin};
-pub(crate) use status::{Status, is_encrypted, is_plain};
+pub(crate) use recipients::{Lockout, Recipients};
+pub(crate) use rotate::{Rotate, Unless};
+pub(crate) use set::{Replacing, Set, SetValue, read_value_file, read_value_stdin};
+pub(crate) use status::Status;
 pub(crate) use store::{StoreCheck, StoreList, StorePlace};
+pub(crate) use typed_value::ValueType;
 pub(crate) use unset::Unset;
 pub(crate) use update_keys::UpdateKeys;
 
@@ -71,6 +77,11 @@ pub(crate) fn check_configuration(world: &World, settings: &Settings) -> Result<
 /// Refuses a file that no rule of a configuration with rules is for.
 pub(crate) fn check_rule(world: &World, settings: &Settings, name: &Path) -> Result<()> {
     rule_for(world, settings, name, &KeySettings::default()).map(drop)
+}
+
+/// Returns whether a creation rule covers a file; `None` when there are no rules.
+pub(crate) fn covers(world: &World, settings: &Settings, name: &Path) -> Option<bool> {
+    world.configuration(settings).ok()??.covers(name)
 }
 
 /// The rule of a file; `None` when there are no rules at all, an error when there are and none matches (S149, S151).

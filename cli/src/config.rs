@@ -180,6 +180,15 @@ impl Config {
         }
     }
 
+    /// Returns whether a creation rule covers a file; `None` when there are no rules.
+    pub(crate) fn covers(&self, name: &Path) -> Option<bool> {
+        match self.rules.creation_rule(&self.matched_text(name)) {
+            Ok(Found::NoRules) => None,
+            Ok(Found::NoMatch) | Err(_) => Some(false),
+            Ok(Found::Rule(..)) => Some(true),
+        }
+    }
+
     /// The rule that matches a file, and its line; `None` when none does, or there are none.
     pub(crate) fn matching_rule(&self, name: &Path) -> Result<Option<(usize, Rule)>> {
         let failed = |error: ConfigError| {

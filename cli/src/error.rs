@@ -10,8 +10,12 @@ pub(crate) enum Kind {
     Generic,
     /// The command line makes no sense.
     Usage,
-    /// The input cannot be read or parsed.
+    /// The input cannot be read.
     Read,
+    /// The input is no document of its format.
+    Parse,
+    /// The input has no `sops` block.
+    NotEncrypted,
     /// The output cannot be opened or written.
     Write,
     /// The document cannot be written in the wished format.
@@ -64,6 +68,8 @@ pub(crate) enum Kind {
     Absent,
     /// A store refuses, fails or cannot be reached.
     Store,
+    /// A signal asked the program to stop; the exit code that shells show for it.
+    Stopped(u8),
     /// A child's own exit code.
     Child(u8),
 }
@@ -74,13 +80,14 @@ impl Kind {
         match self {
             Kind::Generic
             | Kind::Usage
+            | Kind::NotEncrypted
             | Kind::Outdated
             | Kind::Interrupted
             | Kind::Recipients
             | Kind::LeftPlain
             | Kind::Absent
             | Kind::Store => 1,
-            Kind::Read => 2,
+            Kind::Read | Kind::Parse => 2,
             Kind::Write | Kind::HelpTopic => 3,
             Kind::Emit => 4,
             Kind::KeyContext => 6,
@@ -100,7 +107,7 @@ impl Kind {
             Kind::Version => 202,
             Kind::AlreadyEncrypted => 203,
             Kind::Pipe => 141,
-            Kind::Child(code) => code,
+            Kind::Stopped(code) | Kind::Child(code) => code,
         }
     }
 
@@ -109,7 +116,8 @@ impl Kind {
         match self {
             Kind::Generic => "failed",
             Kind::Usage => "usage",
-            Kind::Read => "unreadable",
+            Kind::Read | Kind::Parse => "unreadable",
+            Kind::NotEncrypted => "not-encrypted",
             Kind::Write => "unwritable",
             Kind::Emit => "not-representable",
             Kind::KeyContext => "key-context",
@@ -136,6 +144,7 @@ impl Kind {
             Kind::Pipe => "pipe",
             Kind::Absent => "absent",
             Kind::Store => "store",
+            Kind::Stopped(_) => "stopped",
             Kind::Child(_) => "child",
         }
     }
@@ -217,11 +226,15 @@ impl Error {
 }
 
 /// An error and its causes on one line, each once: some libraries repeat what is below them.
-pub(crate) fn with_causes(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
+pub(crate) fn with_causes(error: &(dyn StdError + 'static)) -> String {
+    let say = |error: &(dyn StdError + 'static)| match error.downcast_ref::<std::io::Error>() {
+        Some(error) => reason(error),
+        None => error.to_string(),
+    };
+    let mut text = say(error);
     let mut cause = error.source();
     while let Some(error) = cause {
-        let said = error.to_string();
+        let said = say(error);
         if !text.contains(&said) {
             let separator = if text.is_empty() { "" } else { ": " };
             text.push_str(separator);
@@ -230,6 +243,21 @@ pub(crate) fn with_causes(error: &dyn StdError) -> String {
         cause = error.source();
     }
     text
+}
+
+/// What an error of the system says, without the number that only programmers know.
+pub(crate) fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match (text.rfind(" (os error "), text.ends_with(')')) {
+        (Some(at), true) => {
+            let mut words = text[..at].to_owned();
+            if let Some(first) = words.get_mut(..1) {
+                first.make_ascii_lowercase();
+            }
+            words
+        }
+        _ => text,
+    }
 }
 
 /// The result of whatever a command does.

@@ -9,7 +9,7 @@ use rustix::fs::{FlockOperation, OFlags};
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use crate::error::{Error, Kind, Result};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, Voice};
 use crate::visible::visible_path;
 
 mod attributes;
@@ -221,6 +221,10 @@ pub(crate) fn replace(
         shared_folder::refuse_of_others(&target, old).map_err(failed)?;
     }
 
+    if let Some(old) = &old {
+        refuse_read_only(terminal, path, old)?;
+    }
+
     let held = original.is_some_and(|original| original._lock.is_some());
     let _lock = match (&old, original, held) {
         (Some(_), Some(_), false) => open_locked(&target).ok(),
@@ -255,6 +259,21 @@ pub(crate) fn replace(
         }
         other => other.map_err(failed),
     }
+}
+
+/// Refuses a file that its owner may not write to: someone made it so. Upstream overwrites it where the system lets it, and
+/// so does its front-end for root.
+fn refuse_read_only(terminal: &Terminal, path: &Path, old: &fs::Metadata) -> Result<()> {
+    let upstream_writes = terminal.voice() == Voice::Upstream && shared_folder::user() == 0;
+    if old.mode() & 0o222 != 0 || upstream_writes {
+        return Ok(());
+    }
+    let path = visible_path(path);
+    Err(Error::new(
+        Kind::Write,
+        format!("{path} is read-only (mode {:04o})", old.mode() & 0o7777),
+    )
+    .hint(format!("chmod u+w {path} lets it be written")))
 }
 
 /// Says that another program came first.
@@ -379,7 +398,6 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::terminal::Voice;
 
     fn content(path: &Path) -> Vec<u8> {
         read(path).unwrap().bytes.expose().to_vec()

@@ -19,6 +19,8 @@ pub(crate) struct Settings {
     pub(crate) input_type: Option<&'static str>,
     /// The format of what is written, when the file name does not decide.
     pub(crate) output_type: Option<&'static str>,
+    /// Whether the type of the input decides where neither the name nor `output_type` does.
+    pub(crate) output_follows_input: bool,
 }
 
 impl Settings {

@@ -143,6 +143,18 @@ impl Terminal {
         rustix::termios::isatty(rustix::stdio::stdin())
     }
 
+    /// Tells a person at a terminal that the program waits for what they type.
+    pub(crate) fn announce_typing(&self) {
+        if self.voice == Voice::Own && self.reads_from_person() {
+            self.remark("reading from the terminal; end with Ctrl-D");
+        }
+    }
+
+    /// In whose manner this program speaks.
+    pub(crate) fn voice(&self) -> Voice {
+        self.voice
+    }
+
     fn colours(&self) -> bool {
         self.colours.load(Ordering::Relaxed)
     }

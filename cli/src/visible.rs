@@ -9,8 +9,16 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// Returns `text` on one line with every character that a terminal would obey or hide written as an escape.
+/// Returns `text` on one line with every character that a terminal would obey or hide written as an escape, and without
+/// private keys: someone may give one where a public key or a name belongs.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    match without_private_keys(text) {
+        Cow::Borrowed(text) => escaped(text),
+        Cow::Owned(text) => Cow::Owned(escaped(&text).into_owned()),
+    }
+}
+
+fn escaped(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_obeyed_or_hidden) {
         return Cow::Borrowed(text);
     }
@@ -39,8 +47,9 @@ pub(crate) fn visible_path(path: &Path) -> String {
 /// Writes JSON on one line with those characters in JSON's own escapes, so that programs read the same text.
 pub(crate) fn json_line(value: &serde_json::Value) -> String {
     let text = value.to_string();
+    let text = without_private_keys(&text);
     if !text.chars().any(is_obeyed_or_hidden) {
-        return text;
+        return text.into_owned();
     }
     let mut shown = String::with_capacity(text.len() + 16);
     for character in text.chars() {
@@ -53,6 +62,49 @@ pub(crate) fn json_line(value: &serde_json::Value) -> String {
         }
     }
     shown
+}
+
+/// What age identities begin with; Bech32 follows.
+const IDENTITY: &str = "AGE-SECRET-KEY-";
+/// What the first line of private keys in armor has in it; the key follows to the end of the text.
+const ARMOR: &str = "PRIVATE KEY";
+
+/// Leaves out age identities, and what follows the first line of an armored private key.
+fn without_private_keys(text: &str) -> Cow<'_, str> {
+    let upper = |part: &str| part.to_ascii_uppercase();
+    let has = |mark: &str| {
+        text.as_bytes()
+            .windows(mark.len())
+            .any(|part| part.eq_ignore_ascii_case(mark.as_bytes()))
+    };
+    let (identity, armor) = (has(IDENTITY), has(ARMOR));
+    if !identity && !armor {
+        return Cow::Borrowed(text);
+    }
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = upper(rest).find(IDENTITY) {
+        kept.push_str(&rest[..at]);
+        let key = &rest[at + IDENTITY.len()..];
+        let end = key
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+            .unwrap_or(key.len());
+        // Our own hints name keys by their beginning.
+        kept.push_str(if end < 6 { IDENTITY } else { "[private key]" });
+        rest = if end < 6 { key } else { &key[end..] };
+    }
+    kept.push_str(rest);
+    if armor
+        && let Some(at) = kept.find("-----BEGIN")
+        && let Some(mark) = kept[at..].find(ARMOR)
+    {
+        let end = kept[at..]
+            .rfind("-----END")
+            .map_or(kept.len(), |end| at + end);
+        let start = (at + mark + ARMOR.len()).min(end);
+        kept.replace_range(start..end, " [left out] ");
+    }
+    Cow::Owned(kept)
 }
 
 /// Control characters, and what changes the direction of writing or has no width.
@@ -92,6 +144,24 @@ mod tests {
         }
         let path = Path::new(OsStr::from_bytes(b"a\x1b[2K\xff"));
         assert_eq!(visible_path(path), "a\\u{1b}[2K\\xFF");
+    }
+
+    #[test]
+    fn private_keys_are_never_shown() {
+        for key in ["AGE-SECRET-KEY-1ABCDEF", "age-secret-key-pq-1abcdef"] {
+            let text = format!("cannot use {key:?} as a recipient");
+            assert_eq!(
+                visible(&text),
+                "cannot use \"[private key]\" as a recipient"
+            );
+            let line = json_line(&serde_json::json!({ "message": text }));
+            assert!(!line.to_ascii_uppercase().contains("ABCDEF"), "{line}");
+        }
+        assert_eq!(visible("(AGE-SECRET-KEY-…)"), "(AGE-SECRET-KEY-…)");
+        let pem =
+            "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nabcdef\n-----END PGP PRIVATE KEY BLOCK-----";
+        assert!(!visible(pem).contains("abcdef"), "{}", visible(pem));
+        assert!(!visible("x -----BEGIN PRIVATE KEY-----abc").contains("abc"));
     }
 
     #[test]

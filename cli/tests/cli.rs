@@ -9,8 +9,12 @@ mod cli {
     mod desk;
     mod edit;
     mod encrypt;
+    mod first_hour;
+    mod folders;
+    mod json;
     mod recipients;
     mod screen;
+    mod set;
     mod shared_folder;
     mod shown;
     mod store;

@@ -1,14 +1,16 @@
 //! One command over many files: found in folders, worked on in parallel, each all or nothing, reported in order.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::{Change, absolute};
+use super::found::{Found, Skipped, Wanted, skipped_line};
+use super::{Change, Settings};
 use crate::error::{Error, Kind, Result};
+use crate::signals::{Watch, code_of, end};
 use crate::visible::visible_path;
 use crate::world::World;
 
@@ -24,34 +26,33 @@ pub(crate) struct Batch<'a> {
     pub(crate) json: bool,
     /// The past participle of the verb, for the report.
     pub(crate) done: &'static str,
-    /// Tells which files of folders are passed over, as there is nothing to do: what is encrypted already, manifests and
-    /// templates beside the secrets. A file that was named has to be what the command is for.
-    pub(crate) is_done: &'a (dyn Fn(&Path) -> bool + Sync),
+    /// How to take back what an interrupted run did.
+    pub(crate) way_back: Option<&'static str>,
+    /// Which files of folders the command is for. A file that was named has to be what the command is for.
+    pub(crate) wanted: Wanted,
+    pub(crate) settings: &'a Settings,
 }
 
 impl Batch<'_> {
     /// Does `work` for every file. A file that fails does not stop the others; it fails the command in the end. A run
-    /// that was interrupted is simply started again: what is done already changes no more.
+    /// that was interrupted finishes the files at hand, says what it did, and is simply started again: what is done
+    /// already changes no more.
     pub(crate) fn run(
         &self,
         world: &World,
         work: &(dyn Fn(&Path) -> Result<Change> + Sync),
     ) -> Result<()> {
-        let Found { files, unreadable } = find_files(self.paths)?;
-        if files.is_empty() && unreadable.is_empty() && !self.json {
-            world
-                .terminal
-                .tell("there is no document in what was named: nothing to do");
-        }
-        let named: HashSet<PathBuf> = self
-            .paths
-            .iter()
-            .map(|path| absolute(path))
-            .collect::<Result<_>>()?;
-        let outcome = |file: &Path| {
-            if !named.contains(file) && (self.is_done)(file) {
-                return Ok(Outcome::default());
+        let found = Found::look(world, self.settings, self.paths, self.wanted)?;
+        if world.terminal.verbosity() > 1 && !self.json {
+            for (path, reason) in &found.skipped {
+                world.terminal.tell(&skipped_line(path, *reason));
             }
+        }
+        let skipped = found.in_folders.then(|| found.skipped_counts());
+        let Found {
+            files, unreadable, ..
+        } = found;
+        let outcome = |file: &Path| {
             // The text of a file and its lock are given up here: there may be many thousands.
             let change = work(file)?;
             if !self.dry_run {
@@ -63,8 +64,9 @@ impl Batch<'_> {
             files.iter().map(|_| Mutex::new(None)).collect();
         let next = AtomicUsize::new(0);
         let finished = AtomicUsize::new(0);
+        let interruption = Interruption::watch(files.len());
         let one_after_the_other = || {
-            loop {
+            while !interruption.came() {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 let Some(file) = files.get(at) else { break };
                 *results[at].lock().expect("no worker panics") = Some(outcome(file));
@@ -84,19 +86,86 @@ impl Batch<'_> {
         world.terminal.clear_progress();
         let results = results
             .into_iter()
-            .map(|slot| slot.into_inner().expect("no worker panics"))
-            .map(|result| result.expect("every file was worked on"));
-        let mut results: Vec<_> = files.into_iter().zip(results).collect();
-        results.extend(
+            .map(|slot| slot.into_inner().expect("no worker panics"));
+        let mut left = 0;
+        let mut told = Vec::with_capacity(files.len());
+        for (file, result) in files.into_iter().zip(results) {
+            match result {
+                Some(result) => told.push((file, result)),
+                None => left += 1,
+            }
+        }
+        told.extend(
             unreadable
                 .into_iter()
                 .map(|(folder, error)| (folder, Err(error))),
         );
         let report = Report {
             check: self.check,
+            skipped,
             ..Report::new(self.json, self.done, self.dry_run)
         };
-        report.finish(world, results)
+        let reported = report.finish(world, told);
+        match interruption.signal() {
+            Some(code) => Err(self.interrupted(code, left)),
+            None => reported,
+        }
+    }
+
+    fn interrupted(&self, code: u8, left: usize) -> Error {
+        let left = match left {
+            1 => "1 file is as it was".to_owned(),
+            left => format!("{left} files are as they were"),
+        };
+        let error = Error::new(
+            Kind::Stopped(code),
+            format!("interrupted; the files listed are {}, {left}", self.done),
+        )
+        .hint("run the command again to go on");
+        match self.way_back {
+            Some(way) if !self.dry_run => error.hint(format!("to go back: {way}")),
+            _ => error,
+        }
+    }
+}
+
+/// A request to stop between two files; a second one ends the program at once.
+struct Interruption {
+    came: Arc<AtomicBool>,
+    code: Arc<AtomicUsize>,
+    _watch: Option<Watch>,
+}
+
+impl Interruption {
+    fn watch(files: usize) -> Self {
+        let came = Arc::new(AtomicBool::new(false));
+        let code = Arc::new(AtomicUsize::new(0));
+        // A single file is replaced in one step or not at all.
+        let watch = (files > 1).then(|| {
+            let (came, code) = (Arc::clone(&came), Arc::clone(&code));
+            Watch::start(move |signal| {
+                if came.swap(true, Ordering::SeqCst) {
+                    end(code_of(signal));
+                }
+                code.store(code_of(signal).into(), Ordering::SeqCst);
+            })
+        });
+        Self {
+            came,
+            code,
+            _watch: watch,
+        }
+    }
+
+    fn came(&self) -> bool {
+        self.came.load(Ordering::SeqCst)
+    }
+
+    fn signal(&self) -> Option<u8> {
+        match self.code.load(Ordering::SeqCst) {
+            0 => None,
+            code => Some(u8::try_from(code).unwrap_or(u8::MAX)),
+        }
     }
 }
 
@@ -127,6 +196,8 @@ pub(crate) struct Report {
     done: &'static str,
     dry_run: bool,
     check: bool,
+    /// What was passed over in folders; `None` when only files were named.
+    skipped: Option<BTreeMap<Skipped, usize>>,
 }
 
 impl Report {
@@ -137,6 +208,7 @@ impl Report {
             done,
             dry_run,
             check: false,
+            skipped: None,
         }
     }
 
@@ -146,106 +218,227 @@ impl Report {
         world: &World,
         results: Vec<(PathBuf, Result<Outcome>)>,
     ) -> Result<()> {
-        let mut failures = 0;
-        let mut outdated = 0;
-        let mut first: Option<Kind> = None;
-        let mut entries = Vec::new();
-        let alone = results.len() == 1;
-        let mut only_error = None;
+        if self.json {
+            return self.finish_json(world, results);
+        }
+        let alone = results.len() == 1 && self.skipped.is_none();
+        let mut tally = Tally::default();
+        let mut failures = Vec::new();
         for (file, result) in results {
-            let mut entry = json!({ "file": relative(&file).to_string_lossy() });
-            let shown = shown(&file);
-            if let Ok(change) = &result
-                && !change.warnings.is_empty()
-            {
-                entry["warnings"] = change.warnings.as_slice().into();
-                if !self.json {
-                    for warning in &change.warnings {
-                        world.terminal.advise(warning);
-                    }
-                }
-            }
+            tally.add(&result);
             match result {
-                Ok(change) if change.changed => {
-                    outdated += 1;
-                    let state = if self.dry_run { "would-be" } else { "done" };
-                    entry["status"] = format!("{state}-{}", self.done).into();
-                    entry["keys"] = change.keys.as_slice().into();
-                    entry["notes"] = change.notes.as_slice().into();
-                    if !self.json {
-                        let would = if self.dry_run { "would be " } else { "" };
-                        world
-                            .terminal
-                            .say(&format!("{shown}: {would}{}", self.done))?;
-                        if self.dry_run {
-                            for key in &change.keys {
-                                world.terminal.say(&format!("    key {key}"))?;
-                            }
-                        }
-                        for note in &change.notes {
-                            world.terminal.say(&format!("    {note}"))?;
-                        }
+                Ok(outcome) => self.say(world, &file, &outcome)?,
+                Err(error) if alone => return Err(error),
+                Err(error) => failures.push((file, error)),
+            }
+        }
+        let first = failures.first().map(|(_, error)| error.kind);
+        tell_failures(world, failures);
+        if let Some(skipped) = &self.skipped {
+            world.terminal.remark(&self.totals(&tally, skipped));
+        }
+        match first {
+            Some(kind) if self.skipped.is_some() => Err(Error::new(kind, "")),
+            Some(kind) => Err(Error::new(kind, count(tally.failed, "failed", "failed"))),
+            None => self.judge(&tally),
+        }
+    }
+
+    fn say(&self, world: &World, file: &Path, outcome: &Outcome) -> Result<()> {
+        for warning in &outcome.warnings {
+            world.terminal.advise(warning);
+        }
+        let shown = shown(file);
+        let state = match (outcome.changed, self.dry_run) {
+            (true, true) => format!("would be {}", self.done),
+            (true, false) => self.done.to_owned(),
+            (false, _) if outcome.notes.is_empty() => return Ok(()),
+            (false, _) => "unchanged".to_owned(),
+        };
+        if world.terminal.verbosity() == 0 && !self.dry_run {
+            return Ok(());
+        }
+        world.terminal.say(&format!("{shown}: {state}"))?;
+        if outcome.changed && self.dry_run {
+            for key in &outcome.keys {
+                world.terminal.say(&format!("    key {key}"))?;
+            }
+        }
+        for note in &outcome.notes {
+            world.terminal.say(&format!("    {note}"))?;
+        }
+        Ok(())
+    }
+
+    fn finish_json(&self, world: &World, results: Vec<(PathBuf, Result<Outcome>)>) -> Result<()> {
+        let mut tally = Tally::default();
+        let mut first = None;
+        let mut entries = Vec::with_capacity(results.len());
+        for (file, result) in results {
+            tally.add(&result);
+            let mut entry = json!({ "file": relative(&file).to_string_lossy() });
+            match result {
+                Ok(outcome) => {
+                    if !outcome.warnings.is_empty() {
+                        entry["warnings"] = outcome.warnings.into();
+                    }
+                    entry["status"] = match (outcome.changed, self.dry_run) {
+                        (true, true) => format!("would-be-{}", self.done).into(),
+                        (true, false) => format!("done-{}", self.done).into(),
+                        (false, _) => "unchanged".into(),
+                    };
+                    if outcome.changed {
+                        entry["keys"] = outcome.keys.into();
+                    }
+                    if outcome.changed || !outcome.notes.is_empty() {
+                        entry["notes"] = outcome.notes.into();
                     }
                 }
-                Ok(_) => entry["status"] = "unchanged".into(),
                 Err(error) => {
-                    failures += 1;
                     first.get_or_insert(error.kind);
                     entry["status"] = "failed".into();
                     entry["error"] = error.kind.name().into();
                     entry["code"] = error.kind.code().into();
                     entry["message"] = error.message().into();
-                    entry["hints"] = error.hints.clone().into();
-                    if !self.json {
-                        if alone {
-                            only_error = Some(error);
-                        } else {
-                            for (at, line) in error.lines().iter().enumerate() {
-                                match at {
-                                    0 => world.terminal.tell(&format!("{shown}: {line}")),
-                                    _ => world.terminal.tell(line),
-                                }
-                            }
-                            for hint in &error.hints {
-                                world.terminal.tell(&format!("    hint: {hint}"));
-                            }
-                        }
-                    }
+                    entry["hints"] = error.hints.into();
                 }
             }
             entries.push(entry);
         }
-        if self.json {
-            let changed = if self.dry_run { 0 } else { outdated };
-            let summary = json!({
-                "files": Value::from(entries),
-                "changed": changed,
-                "outdated": outdated - changed,
-                "failed": failures,
-            });
-            world.terminal.say_json(&summary)?;
+        let changed = if self.dry_run { 0 } else { tally.changed };
+        let mut summary = json!({
+            "files": Value::from(entries),
+            "changed": changed,
+            "outdated": tally.changed - changed,
+            "failed": tally.failed,
+        });
+        if let Some(skipped) = &self.skipped {
+            summary["skipped"] = skipped_json(skipped);
         }
-        if let Some(error) = only_error {
-            return Err(error);
+        world.terminal.say_json(&summary)?;
+        match first {
+            Some(kind) => Err(Error::new(kind, "")),
+            None => self
+                .judge(&tally)
+                .map_err(|error| Error::new(error.kind, "")),
         }
-        if let Some(kind) = first {
-            let text = if self.json || alone {
-                String::new()
-            } else {
-                count(failures, "failed", "failed")
-            };
-            return Err(Error::new(kind, text));
+    }
+
+    fn judge(&self, tally: &Tally) -> Result<()> {
+        if !self.check || tally.changed == 0 {
+            return Ok(());
         }
-        if self.check && outdated > 0 {
-            let text = if self.json {
-                String::new()
-            } else {
-                let would = format!("would be {}", self.done);
-                count(outdated, &would, &would)
-            };
-            return Err(Error::new(Kind::Outdated, text));
+        let would = format!("would be {}", self.done);
+        let text = match self.skipped {
+            Some(_) => String::new(),
+            None => count(tally.changed, &would, &would),
+        };
+        Err(Error::new(Kind::Outdated, text))
+    }
+
+    /// One line for a command over folders: what was done, and what was passed over and why.
+    fn totals(&self, tally: &Tally, skipped: &BTreeMap<Skipped, usize>) -> String {
+        if tally.changed + tally.unchanged + tally.failed == 0 {
+            return format!("nothing to do{}", skipped_text(skipped));
         }
-        Ok(())
+        let would = if self.dry_run { "would be " } else { "" };
+        let mut line = count(
+            tally.changed,
+            &format!("{would}{}", self.done),
+            &format!("{would}{}", self.done),
+        );
+        if tally.unchanged > 0 {
+            line.push_str(&format!(", {} unchanged", tally.unchanged));
+        }
+        if tally.failed > 0 {
+            line.push_str(&format!(", {} failed", tally.failed));
+        }
+        line.push_str(&skipped_text(skipped));
+        line
+    }
+}
+
+/// How many files had which outcome.
+#[derive(Default)]
+struct Tally {
+    changed: usize,
+    unchanged: usize,
+    failed: usize,
+}
+
+impl Tally {
+    fn add(&mut self, result: &Result<Outcome>) {
+        match result {
+            Ok(outcome) if outcome.changed => self.changed += 1,
+            Ok(_) => self.unchanged += 1,
+            Err(_) => self.failed += 1,
+        }
+    }
+}
+
+/// The part of a line of totals about what was passed over.
+pub(crate) fn skipped_text(skipped: &BTreeMap<Skipped, usize>) -> String {
+    if skipped.is_empty() {
+        return String::new();
+    }
+    let parts: Vec<String> = skipped
+        .iter()
+        .map(|(reason, files)| reason.count(*files))
+        .collect();
+    format!("; skipped: {}", parts.join(", "))
+}
+
+/// The same for JSON.
+pub(crate) fn skipped_json(skipped: &BTreeMap<Skipped, usize>) -> Value {
+    let counts: Map<String, Value> = skipped
+        .iter()
+        .map(|(reason, files)| (reason.name().to_owned(), (*files).into()))
+        .collect();
+    counts.into()
+}
+
+/// How many files of one failure are listed.
+const LISTED: usize = 10;
+
+/// Tells each distinct failure once, with the files that it befell.
+fn tell_failures(world: &World, failures: Vec<(PathBuf, Error)>) {
+    type Told = (Vec<String>, Vec<String>);
+    let mut groups: Vec<(Told, Vec<PathBuf>)> = Vec::new();
+    let mut known: BTreeMap<Told, usize> = BTreeMap::new();
+    for (file, error) in failures {
+        let told = (error.lines(), error.hints);
+        let at = *known.entry(told.clone()).or_insert(groups.len());
+        if at == groups.len() {
+            groups.push((told, Vec::new()));
+        }
+        groups[at].1.push(file);
+    }
+    let terminal = &world.terminal;
+    for ((lines, hints), files) in groups {
+        let first = lines.first().map_or("", String::as_str);
+        match &files[..] {
+            [file] => terminal.tell(&format!("{}: {first}", shown(file))),
+            files => terminal.tell(&format!("{} files: {first}", files.len())),
+        }
+        for line in lines.iter().skip(1) {
+            terminal.tell(line);
+        }
+        if files.len() > 1 {
+            let all = terminal.verbosity() > 1;
+            let listed = if all { files.len() } else { LISTED };
+            for file in files.iter().take(listed) {
+                terminal.tell(&format!("    {}", shown(file)));
+            }
+            if files.len() > listed {
+                terminal.tell(&format!(
+                    "    and {} more (-v lists them)",
+                    files.len() - listed
+                ));
+            }
+        }
+        for hint in hints {
+            terminal.tell(&format!("    hint: {hint}"));
+        }
     }
 }
 
@@ -269,68 +462,5 @@ pub(crate) fn count(files: usize, one: &str, many: &str) -> String {
     match files {
         1 => format!("1 file {one}"),
         _ => format!("{files} files {many}"),
-    }
-}
-
-/// What a list of files and folders means.
-pub(crate) struct Found {
-    pub(crate) files: Vec<PathBuf>,
-    /// Folders below that cannot be looked into.
-    pub(crate) unreadable: Vec<(PathBuf, Error)>,
-}
-
-/// The files of a list of files and folders, folders walked in order. Files named are taken as they are; of folders those
-/// that a document format claims by name, without hidden folders, whose content belongs to other programs, without links,
-/// which lead to files of other folders or round in circles, and without the configuration itself.
-pub(crate) fn find_files(paths: &[PathBuf]) -> Result<Found> {
-    let mut found = Found {
-        files: Vec::new(),
-        unreadable: Vec::new(),
-    };
-    for path in paths {
-        let path = absolute(path)?;
-        if path.is_dir() {
-            walk(&path, &mut found);
-        } else {
-            found.files.push(path);
-        }
-    }
-    let mut seen = HashSet::new();
-    found.files.retain(|file| seen.insert(file.clone()));
-    Ok(found)
-}
-
-fn walk(folder: &Path, found: &mut Found) {
-    let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
-    let mut entries = match entries {
-        Ok(entries) => entries,
-        Err(error) => {
-            let text = format!("cannot read the folder {}", shown(folder));
-            let error = Error::new(Kind::Read, text).because(error);
-            found.unreadable.push((folder.to_owned(), error));
-            return;
-        }
-    };
-    entries.sort_by_key(std::fs::DirEntry::file_name);
-    for entry in entries {
-        // What vanished since is not there.
-        let Ok(kind) = entry.file_type() else {
-            continue;
-        };
-        let name = entry.file_name();
-        let hidden = name.as_encoded_bytes().starts_with(b".");
-        if kind.is_dir() && !hidden {
-            walk(&entry.path(), found);
-        } else if kind.is_file() {
-            if hidden {
-                crate::file::clear_remains(&entry.path());
-            }
-            if name != ".sops.yaml"
-                && name != ".sops.yml"
-                && super::format_by_suffix(&entry.path()).is_some()
-            {
-                found.files.push(entry.path());
-            }
-        }
     }
 }

@@ -99,9 +99,10 @@ pub(crate) fn explain(
     }
     for step in &explanation.steps {
         let outcome = match &step.outcome {
-            Ok(true) => "matches".to_owned(),
-            Ok(false) => "does not match".to_owned(),
-            Err(error) => format!("cannot be used: {}", error.reason),
+            Ok(true) if step.path_regex.is_empty() => "it is for every file".to_owned(),
+            Ok(true) => "it matches".to_owned(),
+            Ok(false) => "it does not match".to_owned(),
+            Err(error) => format!("it cannot be used: {}", error.reason),
         };
         steps.push(json!({
             "rule": step.rule,
@@ -116,8 +117,9 @@ pub(crate) fn explain(
                 format!("path_regex {:?}", step.path_regex)
             };
             world.terminal.say(&format!(
-                "rule {} (line {}): {pattern} {outcome}",
-                step.rule, step.line
+                "rule {} (line {}): {pattern}; {outcome}",
+                step.rule + 1,
+                step.line
             ))?;
         }
     }
@@ -135,6 +137,10 @@ pub(crate) fn explain(
     };
     let rule = Rule::of(rule, &KeySettings::default())
         .map_err(|error| Error::generic(error.to_string()))?;
+    for key in rule.groups.iter().flatten() {
+        key.check_named()
+            .map_err(|error| Error::generic(error.to_string()))?;
+    }
     let selection = rule.selection.clone().unwrap_or_default();
     let groups: Vec<Vec<String>> = rule
         .groups

@@ -18,6 +18,8 @@ pub(crate) struct Decrypt {
     pub(crate) name: PathBuf,
     /// Only the value there; empty for the whole document.
     pub(crate) extract: Vec<Step>,
+    /// The value that is extracted as JSON, whatever it is.
+    pub(crate) as_json: bool,
     pub(crate) ignore_mac: bool,
     /// Whether a format of one document gets the first of several, as upstream does, instead of an error.
     pub(crate) first_of_several: bool,
@@ -42,7 +44,9 @@ impl Decrypt {
         let key = document::key_to_decrypt(world, settings, &self.from, &file)?;
         let plain = document::decrypt_with(world, &file, &key, self.ignore_mac)?;
         let layout = document::layout(settings, config.as_deref(), output)?;
-        let bytes = if !self.extract.is_empty() {
+        let bytes = if self.as_json {
+            document::extract_json(plain.tree(), &self.extract)?
+        } else if !self.extract.is_empty() {
             document::extract(plain.tree(), &self.extract, output, layout)?
         } else if self.first_of_several {
             document::text_as_upstream(world, plain, output, layout)?

@@ -10,10 +10,11 @@ use sealwright_documents::envelope::{
 };
 use sealwright_documents::error::EmitError;
 use sealwright_documents::format::{Format, Layout, Step, by_name, choose};
+use sealwright_documents::metadata::MetadataError;
 use sealwright_documents::splice::{Edit, Splicer};
 use sealwright_documents::tree::{NodeId, Tree, Value};
 
-use super::{Input, Settings, data_key};
+use super::{Input, Settings, conflict, data_key};
 use crate::audit::Action;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
@@ -46,9 +47,31 @@ pub(crate) fn input_format(settings: &Settings, name: &Path) -> &'static dyn For
     choose(settings.input_type, name)
 }
 
-/// The format of what is written; the name decides, not the input's type (T59).
+/// The format of what is written: as told, or by the name (T59). A name that says nothing leaves it to the type of the
+/// input in our own front-end.
 pub(crate) fn output_format(settings: &Settings, name: &Path) -> &'static dyn Format {
-    choose(settings.output_type, name)
+    let follows = settings.output_follows_input && by_suffix(name).is_none();
+    let told = settings
+        .output_type
+        .or(settings.input_type.filter(|_| follows));
+    choose(told, name)
+}
+
+/// The format of an encrypted output: as above, but a document that is not binary stays readable as JSON where the name
+/// says nothing. Upstream stores binary files as JSON, so that is what it writes there (Ansible's `sops_encrypt` lives by it).
+pub(crate) fn encrypted_output_format(
+    settings: &Settings,
+    name: &Path,
+    input: &'static dyn Format,
+) -> &'static dyn Format {
+    let output = output_format(settings, name);
+    match (output.name(), input.name()) {
+        ("binary", "binary") => output,
+        ("binary", _) if settings.output_type.is_none() => {
+            by_name("json").expect("JSON is in the list of formats")
+        }
+        _ => output,
+    }
 }
 
 /// Reads an encrypted text and checks its version.
@@ -66,14 +89,25 @@ pub(crate) fn parse_any_version(
     format: &'static dyn Format,
     text: SecretBytes,
 ) -> Result<Encrypted> {
-    Encrypted::parse(format, text).map_err(|error| match error {
-        // Nothing at all is above all not encrypted; clients search for these words (L8).
-        ReadError::Parse(error) if error.empty => Error::generic("sops metadata not found"),
-        ReadError::Parse(error) => {
+    let conflict = conflict::unresolved(text.expose());
+    Encrypted::parse(format, text).map_err(|error| match (error, conflict) {
+        (ReadError::Parse(_) | ReadError::Metadata(_), Some(line)) => {
+            Error::generic(format!("Error unmarshalling input {}", format.name()))
+                .because(format!("line {line}: an unresolved merge conflict"))
+        }
+        // Nothing at all is above all not encrypted.
+        (ReadError::Parse(error), _) if error.empty => not_encrypted(),
+        (ReadError::Metadata(MetadataError::NotFound), _) => not_encrypted(),
+        (ReadError::Parse(error), _) => {
             Error::generic(format!("Error unmarshalling input {}", format.name())).because(error)
         }
-        error => Error::generic(error.to_string()),
+        (error, _) => Error::generic(error.to_string()),
     })
+}
+
+/// Clients of sops search for these words (L8); our own front-end has others.
+fn not_encrypted() -> Error {
+    Error::new(Kind::NotEncrypted, "sops metadata not found")
 }
 
 /// Decrypts a document with its data key.
@@ -303,6 +337,24 @@ pub(crate) fn extract(
             .render_value(&other, layout)
             .map_err(|error| emit_error(&error)),
     }
+}
+
+/// A value as one object of JSON with `value` in it.
+pub(crate) fn extract_json(tree: &Tree, path: &[Step]) -> Result<SecretBytes> {
+    let node = find(tree, path)
+        .map_err(|reason| Error::generic(format!("error extracting value: {reason}")))?;
+    let json = by_name("json").expect("JSON is in the list of formats");
+    let value = Data::Map(vec![(Data::key("value"), Data::of(tree, node))]);
+    let text = json
+        .render(&[value], Layout { indent: Some(0) })
+        .map_err(|error| emit_error(&error))?;
+    // Strings of JSON have no line breaks in them.
+    let mut line = SecretWriter::with_capacity(text.len() + 1);
+    for part in text.expose().split(|byte| *byte == b'\n') {
+        line.push(part);
+    }
+    line.push(b"\n");
+    Ok(line.finish())
 }
 
 /// Applies edits to a text.

@@ -19,7 +19,9 @@ use sealwright_documents::metadata::{Metadata, VERSION};
 
 use super::new_keys::NewKeys;
 use super::recipients::{Recipients, Wanted};
-use super::{Change, Input, KeyTexts, Output, SelectionTexts, Settings, document, encrypt};
+use super::{
+    Change, Input, KeyTexts, Output, SelectionTexts, Settings, conflict, document, encrypt,
+};
 use crate::editor::{Kept, Session};
 use crate::error::{Error, Kind, Result};
 use crate::file::{Content, Original};
@@ -286,7 +288,7 @@ impl Edit {
         format: &'static dyn Format,
     ) -> std::result::Result<Good, Bad> {
         if (resumed || format.name() != "binary")
-            && let Some(line) = merge::unresolved(text.expose())
+            && let Some(line) = conflict::unresolved(text.expose())
         {
             return Err(Bad {
                 line: Some(line),

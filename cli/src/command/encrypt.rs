@@ -10,8 +10,9 @@ use sealwright_documents::format::{Format, Layout};
 use sealwright_documents::metadata::Metadata;
 use sealwright_documents::selection::SelectionRule;
 
+use super::found::{What, what_is};
 use super::new_keys::{NewKeys, Recipe};
-use super::{Change, Input, KeyTexts, Output, SelectionTexts, Settings, document};
+use super::{Change, Input, KeyTexts, Output, SelectionTexts, Settings, conflict, document};
 use crate::audit::Action;
 use crate::error::{Error, Kind, Result};
 use crate::file::Content;
@@ -61,7 +62,7 @@ impl Encrypt {
         let settings = &self.settings;
         let config = world.configuration(settings)?;
         let input = document::input_format(settings, &self.name);
-        let output = document::output_format(settings, &self.name);
+        let output = document::encrypted_output_format(settings, &self.name, input);
         let new_keys = self.recipe(world, input)?;
         let mut original = document::read(&self.from, self.to == Output::InPlace)?;
         let layout = document::layout(settings, config.as_deref(), output)?;
@@ -93,6 +94,15 @@ impl Encrypt {
 
 /// Reads a plain text.
 pub(crate) fn parse_plain(format: &'static dyn Format, text: SecretBytes) -> Result<Document> {
+    if format.name() != "binary"
+        && let Some(line) = conflict::unresolved(text.expose())
+    {
+        return Err(Error::new(
+            Kind::Parse,
+            format!("Error unmarshalling file: {}", format.name()),
+        )
+        .because(format!("line {line}: an unresolved merge conflict")));
+    }
     Document::parse(format, text).map_err(|error| {
         if error.empty {
             Error::new(
@@ -101,9 +111,10 @@ pub(crate) fn parse_plain(format: &'static dyn Format, text: SecretBytes) -> Res
             )
         } else {
             Error::new(
-                Kind::Read,
-                format!("Error unmarshalling file: {} {error}", format.name()),
+                Kind::Parse,
+                format!("Error unmarshalling file: {}", format.name()),
             )
+            .because(error)
         }
     })
 }
@@ -123,6 +134,22 @@ pub(super) fn already_encrypted(key: &str) -> Error {
             "The file you have provided contains a top-level entry called '{key}', or for flat file formats top-level entries starting with 'sops_'. This is how encrypted files carry their metadata, so the file is encrypted already, or the entry must be renamed."
         ),
     )
+}
+
+/// Refuses a manifest whose Secrets are sealed: it is safe to commit as it is.
+pub(crate) fn refuse_sealed(from: &Input, settings: &Settings) -> Result<()> {
+    match from {
+        Input::File(path) if matches!(what_is(path, settings), Ok(What::Sealed)) => {
+            Err(Error::new(
+                Kind::AlreadyEncrypted,
+                format!(
+                    "{} holds SealedSecrets, which are safe to commit as they are",
+                    super::batch::shown(path)
+                ),
+            ))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A plain document in another format.

@@ -7,7 +7,7 @@ use sealwright_documents::envelope::{Encrypted, write_metadata};
 use sealwright_documents::keyring::Unwrapped;
 use sealwright_documents::metadata::{KeyFields, Metadata};
 
-use super::recipients::{Recipients, Sharing, Wanted};
+use super::recipients::{Lockout, Recipients, Sharing, Wanted};
 use super::{Change, Input, KeyTexts, Output, Settings, data_key, document};
 use crate::error::{Error, Kind, Result};
 use crate::file::Content;
@@ -22,6 +22,7 @@ pub(crate) struct GroupsAdd {
     /// 0 keeps the threshold.
     pub(crate) threshold: u32,
     pub(crate) recipients: Recipients,
+    pub(crate) lockout: Lockout,
     pub(crate) settings: Settings,
 }
 
@@ -34,7 +35,7 @@ impl GroupsAdd {
             &self.settings,
             self.file,
             self.in_place,
-            self.recipients,
+            (self.recipients, self.lockout),
             |metadata| {
                 if keys.is_empty() {
                     return Err(Error::generic(
@@ -63,6 +64,7 @@ pub(crate) struct GroupsDelete {
     /// 0 keeps the threshold.
     pub(crate) threshold: u32,
     pub(crate) recipients: Recipients,
+    pub(crate) lockout: Lockout,
     pub(crate) settings: Settings,
 }
 
@@ -75,7 +77,7 @@ impl GroupsDelete {
             &self.settings,
             self.file,
             self.in_place,
-            self.recipients,
+            (self.recipients, self.lockout),
             |metadata| {
                 let mut groups = groups_of(metadata);
                 if index >= groups.len() {
@@ -97,7 +99,7 @@ impl GroupsDelete {
                         "removing the group would leave {} groups, fewer than the threshold of {threshold} that it takes to decrypt",
                         groups.len()
                     ))
-                    .hint("lower it with --shamir-secret-sharing-threshold"));
+                    .hint("lower the threshold in the same command"));
                 }
                 Ok((groups, threshold))
             },
@@ -119,7 +121,7 @@ fn regroup(
     settings: &Settings,
     file: PathBuf,
     in_place: bool,
-    recipients: Recipients,
+    (recipients, lockout): (Recipients, Lockout),
     change: impl FnOnce(&Metadata) -> Result<(Vec<Vec<KeyFields>>, u32)>,
 ) -> Result<()> {
     let config = world.configuration(settings)?;
@@ -146,6 +148,7 @@ fn regroup(
     })?;
     let layout = document::layout(settings, config.as_deref(), format)?;
     let metadata = rewrap(world, settings, &encrypted, &key, &groups, threshold)?;
+    lockout.check(world, settings, &file, encrypted.metadata(), &metadata)?;
     let written = write_metadata(&encrypted, &metadata, layout)
         .map_err(|error| Error::new(crate::error::Kind::Emit, error.to_string()))?;
     Change {

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use sealwright_documents::metadata::{KeyFields, KeyGroup, Metadata};
 
-use super::{Settings, batch};
+use super::{Settings, batch, data_key};
 use crate::error::{Error, Kind, Result};
 use crate::world::World;
 
@@ -20,6 +21,63 @@ pub(crate) enum Recipients {
     AsTheyAre,
     /// They must be those of the creation rule that matches the file, if one does.
     AsTheRuleSays,
+}
+
+/// What happens when a command would leave a file that no key of this machine opens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Lockout {
+    /// The file is written, as upstream does.
+    #[default]
+    Happens,
+    /// The person is asked; without a terminal it is an error.
+    Asks,
+    /// The file is written: the person said yes beforehand.
+    IsWanted,
+}
+
+impl Lockout {
+    /// Tries the new block with the keys of this machine, when recipients went or more of them are needed.
+    pub(crate) fn check(
+        self,
+        world: &World,
+        settings: &Settings,
+        name: &Path,
+        before: &Metadata,
+        after: &Metadata,
+    ) -> Result<()> {
+        static ONE_QUESTION: Mutex<()> = Mutex::new(());
+
+        if self != Self::Asks {
+            return Ok(());
+        }
+        let (old, new) = (Sharing::of_file(before), Sharing::of_file(after));
+        let stays = old.groups.len() == new.groups.len()
+            && new.threshold <= old.threshold
+            && old
+                .groups
+                .iter()
+                .zip(&new.groups)
+                .all(|(old, new)| old.is_subset(new));
+        if stays || data_key::recover(world, settings, after).is_ok() {
+            return Ok(());
+        }
+        let shown = batch::shown(name);
+        let text = format!("no key of this machine would open {shown} any more");
+        if world.terminal.reads_from_person() {
+            let _alone = ONE_QUESTION.lock().unwrap_or_else(PoisonError::into_inner);
+            if world
+                .terminal
+                .ask_yes_no(&format!("{text}. Write it all the same?"))
+                == Some(true)
+            {
+                return Ok(());
+            }
+        }
+        Err(
+            Error::new(Kind::Recipients, format!("{text}; nothing was written"))
+                .hint("with --yes it is written all the same"),
+        )
+    }
 }
 
 /// A recipient, by the section of its kind and what tells it apart there.

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use sealwright_crypto::data_key::DataKey;
-use sealwright_documents::envelope::decrypt_to_edit;
+use sealwright_documents::envelope::{Encrypted, decrypt_to_edit};
 use sealwright_documents::metadata::KeyFields;
 
-use super::recipients::{Recipients, Wanted};
+use super::recipients::{Lockout, Recipients, Wanted};
 use super::{Change, Input, KeyTexts, Output, Settings, data_key, document, encrypt};
 use crate::audit::Action;
 use crate::error::{Error, Result};
@@ -27,7 +27,22 @@ pub(crate) struct Rotate {
     pub(crate) remove: KeyTexts,
     pub(crate) ignore_mac: bool,
     pub(crate) recipients: Recipients,
+    /// Which files need no new data key, where the command may leave some as they are.
+    pub(crate) unless: Unless,
+    /// What happens when no key here opens the result.
+    pub(crate) lockout: Lockout,
     pub(crate) settings: Settings,
+}
+
+/// When a file keeps its data key.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Unless {
+    /// When keys were named, and none of them is to be added or removed any more.
+    pub(crate) idle: bool,
+    /// When it was written after this time.
+    pub(crate) written_after: Option<Timestamp>,
+    /// Always: only the recipients are looked at.
+    pub(crate) always: bool,
 }
 
 impl Rotate {
@@ -44,7 +59,7 @@ impl Rotate {
         let remove = self.remove.parse(&self.remove.settings(&world.terminal)?)?;
         let mut original = document::read(&self.from, self.to == Output::InPlace)?;
         let input = document::input_format(settings, &self.name);
-        let output = document::output_format(settings, &self.name);
+        let output = document::encrypted_output_format(settings, &self.name, input);
         let file = document::parse_encrypted(input, original.take_bytes())?;
         let wanted = Wanted {
             keys: add.iter().chain(&remove).collect(),
@@ -52,6 +67,18 @@ impl Rotate {
         };
         self.recipients
             .check(world, settings, &self.name, file.metadata(), wanted)?;
+        if let Some(note) = self.unneeded(&file, &add, &remove) {
+            return Ok(Change {
+                from: self.from,
+                to: self.to,
+                original: Some(original),
+                bytes: None,
+                content: Content::Encrypted,
+                keys: Vec::new(),
+                notes: note.into_iter().collect(),
+                warnings: Vec::new(),
+            });
+        }
         world.record(Action::Rotate, &self.from)?;
         let old_key = document::key_to_decrypt(world, settings, &self.from, &file)?;
         // No key is asked to wrap anything for a file that was changed behind its keys.
@@ -79,6 +106,8 @@ impl Rotate {
             &now.into(),
         )?;
         data_key::keep_times(&mut metadata.groups, &before);
+        self.lockout
+            .check(world, settings, &self.name, file.metadata(), &metadata)?;
         let keys = super::key_names(&metadata);
         let layout = document::layout(settings, config.as_deref(), output)?;
         let plain = encrypt::in_format(plain, output, layout)?;
@@ -102,15 +131,51 @@ impl Rotate {
     }
 }
 
+impl Rotate {
+    /// Whether the file needs no new data key; with a note when that may surprise.
+    fn unneeded(
+        &self,
+        file: &Encrypted,
+        add: &[KeyFields],
+        remove: &[KeyFields],
+    ) -> Option<Option<String>> {
+        let metadata = file.metadata();
+        if self.unless.always {
+            return Some(None);
+        }
+        if let Some(limit) = self.unless.written_after
+            && let Ok(written) = metadata.last_modified.as_str().parse::<Timestamp>()
+            && written > limit
+        {
+            return Some(None);
+        }
+        if !self.unless.idle || (add.is_empty() && remove.is_empty()) {
+            return None;
+        }
+        let has = |key: &KeyFields| {
+            let entries = metadata.groups.iter().flatten();
+            entries.into_iter().any(|entry| same(&entry.key, key))
+        };
+        if add.iter().any(|key| !has(key)) || remove.iter().any(has) {
+            return None;
+        }
+        let absent: Vec<String> = remove.iter().map(KeyFields::identity).collect();
+        let note = (!absent.is_empty())
+            .then(|| format!("{} is not among its recipients", absent.join(", ")));
+        Some(note)
+    }
+}
+
+fn same(one: &KeyFields, other: &KeyFields) -> bool {
+    one.kind() == other.kind() && one.identity() == other.identity()
+}
+
 /// The groups with keys added to the first and removed from all.
 fn change_groups(
     groups: &[sealwright_documents::metadata::KeyGroup],
     add: Vec<KeyFields>,
     remove: &[KeyFields],
 ) -> Result<Vec<Vec<KeyFields>>> {
-    let same = |one: &KeyFields, other: &KeyFields| {
-        one.kind() == other.kind() && one.identity() == other.identity()
-    };
     let mut changed: Vec<Vec<KeyFields>> = groups
         .iter()
         .map(|group| group.iter().map(|entry| entry.key.clone()).collect())

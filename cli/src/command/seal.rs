@@ -54,6 +54,18 @@ pub(crate) fn seal_stream(
         .collect()
 }
 
+/// Refuses a manifest without a Secret.
+pub(crate) fn refuse_without_secrets(text: &SecretBytes, file: Option<&Path>) -> Result<()> {
+    let place = file.map_or_else(|| "standard input".into(), crate::command::batch::shown);
+    match manifest::read_secrets(text.expose()) {
+        Ok(secrets) if secrets.is_empty() => {
+            Err(Error::generic(format!("{place} holds no Secret")))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::generic(format!("{place} cannot be sealed")).because(error)),
+    }
+}
+
 /// Brings a Secret into the form that is sealed: name, scope and namespace decided, server fields blanked.
 fn prepare(secret: &mut PlainSecret, options: &SealOptions) -> Result<()> {
     if secret.is_empty() && !options.allow_empty_data {
@@ -274,6 +286,15 @@ pub(crate) fn output_of(path: Option<&Path>, wished: Output) -> Output {
         Output::Yaml
     } else {
         wished
+    }
+}
+
+/// The output format that a name asks for, as a person reads names.
+pub(crate) fn output_of_name(path: &Path) -> Option<Output> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("yaml" | "yml") => Some(Output::Yaml),
+        Some("json") => Some(Output::Json),
+        _ => None,
     }
 }
 

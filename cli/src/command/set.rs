@@ -10,6 +10,7 @@ use sealwright_documents::format::{Format, Layout, Step, by_name};
 use sealwright_documents::metadata::Metadata;
 use sealwright_documents::tree::Tree;
 
+use super::typed_value::{self, ValueType};
 use super::{Change, Input, Output, Settings, check_order, document, encrypt};
 use crate::audit::Action;
 use crate::error::{Error, Kind, Result};
@@ -25,8 +26,17 @@ pub(crate) enum SetValue {
     File(PathBuf),
     /// JSON.
     Json(SecretBytes),
-    /// A text as it is.
-    Text(SecretBytes),
+    /// A text, which gets a type.
+    Text(SecretBytes, ValueType),
+}
+
+/// What `set` may replace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replacing {
+    /// Whatever stands there, and a scalar on the way, as upstream does (S99).
+    Anything,
+    /// A value by a value of its kind.
+    SameKind,
 }
 
 impl SetValue {
@@ -35,12 +45,30 @@ impl SetValue {
         Self::Json(SecretBytes::copy_of(text))
     }
 
-    fn read(self) -> Result<Data> {
+    fn read(self) -> Result<Read> {
+        Ok(Read::Data(match self {
+            SetValue::Text(text, wanted) => return Ok(Read::Text(text, wanted)),
+            SetValue::Json(text) => parse_json(text)?,
+            SetValue::Stdin => parse_json(read_value_stdin()?)?,
+            SetValue::File(path) => parse_json(read_value_file(&path)?)?,
+        }))
+    }
+}
+
+/// A value that was read.
+enum Read {
+    Data(Data),
+    /// Its type depends on what stands in its place.
+    Text(SecretBytes, ValueType),
+}
+
+impl Read {
+    fn in_place_of(&self, tree: &Tree, path: &[Step]) -> Result<Data> {
         match self {
-            SetValue::Text(text) => Ok(Data::Str(text)),
-            SetValue::Json(text) => parse_json(text),
-            SetValue::Stdin => parse_json(read_value_stdin()?),
-            SetValue::File(path) => parse_json(read_value_file(&path)?),
+            Read::Data(data) => Ok(data.copy()),
+            Read::Text(text, wanted) => {
+                typed_value::typed(SecretBytes::copy_of(text.expose()), *wanted, tree, path)
+            }
         }
     }
 }
@@ -90,6 +118,7 @@ pub(crate) struct Set {
     pub(crate) name: PathBuf,
     pub(crate) path: Vec<Step>,
     pub(crate) value: SetValue,
+    pub(crate) replacing: Replacing,
     /// Leave the file alone when the value is there already.
     pub(crate) idempotent: bool,
     pub(crate) ignore_mac: bool,
@@ -110,6 +139,7 @@ impl Set {
         check_order(&self.settings)?;
         let path = self.path;
         let idempotent = self.idempotent;
+        let replacing = self.replacing;
         let from = Input::File(self.file.clone());
         Update {
             file: self.file,
@@ -118,6 +148,10 @@ impl Set {
             settings: self.settings,
         }
         .change(world, &|format, tree, layout| {
+            let value = value.in_place_of(tree, &path)?;
+            if replacing == Replacing::SameKind {
+                typed_value::refuse_surprises(tree, &path, &value)?;
+            }
             if let (true, Ok(node)) = (idempotent, document::find(tree, &path))
                 && Data::of(tree, node) == value
             {
@@ -162,7 +196,7 @@ impl Update {
         let from = Input::File(self.file);
         let mut original = document::read(&from, true)?;
         let input = document::input_format(settings, &self.name);
-        let output = document::output_format(settings, &self.name);
+        let output = document::encrypted_output_format(settings, &self.name, input);
         let same_format = input.name() == output.name();
         let file = document::parse_encrypted(input, original.take_bytes())?;
         let key = document::key_to_decrypt(world, settings, &from, &file)?;

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use sealwright_documents::envelope::{Encrypted, ReadError};
-use sealwright_documents::metadata::MetadataError;
+use sealwright_documents::envelope::Encrypted;
 
+use super::found::{Found, Wanted, What, skipped_line, what_is};
 use super::{Settings, batch, document};
 use crate::error::{Error, Kind, Result};
 use crate::file;
@@ -25,82 +25,60 @@ pub(crate) struct Status {
 impl Status {
     /// Prints a line, or a JSON object, for each file.
     pub(crate) fn run(self, world: &World) -> Result<()> {
-        let mut plain_with_rule = 0;
-        let mut unreadable = 0;
+        let found = Found::look(world, &self.settings, &self.paths, Wanted::Any)?;
+        if world.terminal.verbosity() > 1 && !self.json {
+            for (path, reason) in &found.skipped {
+                world.terminal.tell(&skipped_line(path, *reason));
+            }
+        }
+        let skipped = found.skipped_counts();
+        let mut tally = Tally::default();
         let mut entries = Vec::new();
-        let found = batch::find_files(&self.paths)?;
-        for path in found.files {
-            let shown = batch::shown(&path);
-            let name = batch::relative(&path).to_string_lossy();
-            let has_rule = super::rule_for(world, &self.settings, &path, &Default::default())
-                .is_ok_and(|rule| rule.is_some());
-            let entry = match look(&path, &self.settings) {
-                Ok(Some(file)) => {
-                    let metadata = file.metadata();
-                    let keys = super::key_names(metadata);
-                    if !self.json {
-                        world.terminal.say(&format!(
-                            "{shown}: encrypted, {}, {} keys",
-                            metadata.last_modified.as_str(),
-                            keys.len()
-                        ))?;
-                    }
-                    json!({
-                        "file": name,
-                        "status": "encrypted",
-                        "last_modified": metadata.last_modified.as_str(),
-                        "version": metadata.version,
-                        "groups": metadata.groups.len(),
-                        "threshold": metadata.shamir_threshold,
-                        "keys": keys,
-                        "rule": has_rule,
-                    })
-                }
-                Ok(None) => {
-                    plain_with_rule += usize::from(has_rule);
-                    if !self.json {
-                        let note = if has_rule { " (a rule names it)" } else { "" };
-                        world.terminal.say(&format!("{shown}: plain{note}"))?;
-                    }
-                    json!({ "file": name, "status": "plain", "rule": has_rule })
-                }
-                Err(reason) => {
-                    unreadable += 1;
-                    if !self.json {
-                        world
-                            .terminal
-                            .say(&format!("{shown}: unreadable: {reason}"))?;
-                    }
-                    json!({ "file": name, "status": "unreadable", "message": reason })
-                }
-            };
-            entries.push(entry);
+        for path in &found.files {
+            let state = State::of(world, path, &self.settings);
+            tally.add(&state);
+            if self.json {
+                entries.push(state.json(path));
+            } else {
+                world.terminal.say(&state.line(path))?;
+            }
         }
         for (folder, error) in found.unreadable {
-            unreadable += 1;
-            let (shown, reason) = (batch::shown(&folder), error.message());
-            if !self.json {
-                world
-                    .terminal
-                    .say(&format!("{shown}: unreadable: {reason}"))?;
+            let state = State::Unreadable(error.message());
+            tally.add(&state);
+            if self.json {
+                entries.push(state.json(&folder));
+            } else {
+                world.terminal.say(&state.line(&folder))?;
             }
-            let name = batch::relative(&folder).to_string_lossy();
-            entries.push(json!({ "file": name, "status": "unreadable", "message": reason }));
         }
         if self.json {
-            world.terminal.say_json(&json!({ "files": entries }))?;
-        }
-        if unreadable > 0 {
-            return Err(Error::new(
-                Kind::Read,
-                batch::count(unreadable, "cannot be read", "cannot be read"),
+            world.terminal.say_json(&json!({
+                "files": entries,
+                "encrypted": tally.encrypted,
+                "sealed": tally.sealed,
+                "plain": tally.plain,
+                "unreadable": tally.unreadable,
+                "skipped": batch::skipped_json(&skipped),
+            }))?;
+        } else if found.in_folders {
+            world.terminal.remark(&format!(
+                "{}{}",
+                tally.line(),
+                batch::skipped_text(&skipped)
             ));
         }
-        if self.check && plain_with_rule > 0 {
+        if tally.unreadable > 0 {
+            return Err(Error::new(
+                Kind::Read,
+                batch::count(tally.unreadable, "cannot be read", "cannot be read"),
+            ));
+        }
+        if self.check && tally.uncovered > 0 {
             return Err(Error::new(
                 Kind::Outdated,
                 batch::count(
-                    plain_with_rule,
+                    tally.uncovered,
                     "that has a rule is not encrypted",
                     "that have a rule are not encrypted",
                 ),
@@ -110,28 +88,116 @@ impl Status {
     }
 }
 
-/// Whether there is certainly a block of metadata in a file.
-pub(crate) fn is_encrypted(path: &Path, settings: &Settings) -> bool {
-    matches!(look(path, settings), Ok(Some(_)))
+/// What a file is, for people and programs.
+enum State {
+    Encrypted { file: Box<Encrypted>, rule: bool },
+    Sealed,
+    Plain { rule: bool },
+    Unreadable(String),
 }
 
-/// Whether there is certainly no block of metadata in a file. What cannot be read may have one.
-pub(crate) fn is_plain(path: &Path, settings: &Settings) -> bool {
-    matches!(look(path, settings), Ok(None))
+impl State {
+    fn of(world: &World, path: &Path, settings: &Settings) -> Self {
+        let rule = super::covers(world, settings, path) == Some(true);
+        let what = match what_is(path, settings) {
+            Ok(what) => what,
+            Err(error) => return Self::Unreadable(crate::error::reason(&error)),
+        };
+        match what {
+            What::Plain => Self::Plain { rule },
+            What::Sealed => Self::Sealed,
+            What::Encrypted => match parse(path, settings) {
+                Ok(file) => Self::Encrypted {
+                    file: Box::new(file),
+                    rule,
+                },
+                Err(reason) => Self::Unreadable(reason),
+            },
+        }
+    }
+
+    fn line(&self, path: &Path) -> String {
+        let shown = batch::shown(path);
+        match self {
+            Self::Encrypted { file, .. } => {
+                let metadata = file.metadata();
+                let keys = match super::key_names(metadata).len() {
+                    1 => "1 key".to_owned(),
+                    keys => format!("{keys} keys"),
+                };
+                format!(
+                    "{shown}: encrypted, {}, {keys}",
+                    metadata.last_modified.as_str()
+                )
+            }
+            Self::Sealed => format!("{shown}: sealed"),
+            Self::Plain { rule: true } => format!("{shown}: plain (a rule covers it)"),
+            Self::Plain { rule: false } => format!("{shown}: plain"),
+            Self::Unreadable(reason) => format!("{shown}: unreadable: {reason}"),
+        }
+    }
+
+    fn json(&self, path: &Path) -> Value {
+        let name = batch::relative(path).to_string_lossy();
+        match self {
+            Self::Encrypted { file, rule } => {
+                let metadata = file.metadata();
+                json!({
+                    "file": name,
+                    "status": "encrypted",
+                    "last_modified": metadata.last_modified.as_str(),
+                    "version": metadata.version,
+                    "groups": metadata.groups.len(),
+                    "threshold": metadata.shamir_threshold,
+                    "keys": super::key_names(metadata),
+                    "rule": rule,
+                })
+            }
+            Self::Sealed => json!({ "file": name, "status": "sealed" }),
+            Self::Plain { rule } => json!({ "file": name, "status": "plain", "rule": rule }),
+            Self::Unreadable(reason) => {
+                json!({ "file": name, "status": "unreadable", "message": reason })
+            }
+        }
+    }
 }
 
-/// Reads a file: `None` when it is plain.
-fn look(path: &Path, settings: &Settings) -> std::result::Result<Option<Encrypted>, String> {
-    let original = file::read(path).map_err(|error| error.to_string())?;
+#[derive(Default)]
+struct Tally {
+    encrypted: usize,
+    sealed: usize,
+    plain: usize,
+    /// Plain files that a rule covers.
+    uncovered: usize,
+    unreadable: usize,
+}
+
+impl Tally {
+    fn add(&mut self, state: &State) {
+        match state {
+            State::Encrypted { .. } => self.encrypted += 1,
+            State::Sealed => self.sealed += 1,
+            State::Plain { rule } => {
+                self.plain += 1;
+                self.uncovered += usize::from(*rule);
+            }
+            State::Unreadable(_) => self.unreadable += 1,
+        }
+    }
+
+    fn line(&self) -> String {
+        let mut line = format!("{} encrypted, {} plain", self.encrypted, self.plain);
+        for (files, word) in [(self.sealed, "sealed"), (self.unreadable, "unreadable")] {
+            if files > 0 {
+                line.push_str(&format!(", {files} {word}"));
+            }
+        }
+        line
+    }
+}
+
+fn parse(path: &Path, settings: &Settings) -> std::result::Result<Encrypted, String> {
+    let text = file::read(path).map_err(|error| crate::error::reason(&error))?;
     let format = document::input_format(settings, path);
-    let bytes = original.into_bytes();
-    // Every block of metadata has this word; templates that no parser takes seldom have it.
-    if memchr::memmem::find(bytes.expose(), b"sops").is_none() {
-        return Ok(None);
-    }
-    match Encrypted::parse(format, bytes) {
-        Ok(file) => Ok(Some(file)),
-        Err(ReadError::Metadata(MetadataError::NotFound)) => Ok(None),
-        Err(error) => Err(error.to_string()),
-    }
+    Encrypted::parse(format, text.into_bytes()).map_err(|error| error.to_string())
 }

@@ -6,6 +6,7 @@ use jiff::Zoned;
 use sealwright_documents::envelope::write_metadata;
 use sealwright_documents::metadata::{KeyFields, KeyGroup};
 
+use super::recipients::Lockout;
 use super::{Change, Input, Output, Settings, data_key, document, groups};
 use crate::error::{Error, Kind, Result};
 use crate::file::Content;
@@ -81,7 +82,7 @@ impl UpdateKeys {
                 None => return Err(Error::generic("nobody answered: nothing was written")),
             }
         }
-        plan.carry_out(world, &self.settings)?
+        plan.carry_out(world, &self.settings, Lockout::Happens)?
             .deliver(&world.terminal)?;
         world.terminal.tell(&format!(
             "{now} File {} synced with new keys",
@@ -92,9 +93,23 @@ impl UpdateKeys {
 }
 
 /// What an update of one file would write, for our own front-end, which asks with `--dry-run`.
-pub(crate) fn change(world: &World, file: &Path, settings: &Settings) -> Result<Change> {
+pub(crate) fn change(
+    world: &World,
+    file: &Path,
+    settings: &Settings,
+    lockout: Lockout,
+) -> Result<Change> {
     match plan(world, file, settings)? {
-        Some(plan) => plan.carry_out(world, settings),
+        Some(plan) => {
+            let mut change = plan.carry_out(world, settings, lockout)?;
+            if change.notes.iter().any(|note| note.starts_with("--- ")) {
+                change.notes.push(format!(
+                    "who was removed still knows the data key: `sealwright rotate {}` makes a new one",
+                    super::batch::shown(file)
+                ));
+            }
+            Ok(change)
+        }
         None => Ok(Change {
             from: Input::File(file.to_owned()),
             to: Output::InPlace,
@@ -198,7 +213,7 @@ fn compare(old: &KeyGroup, new: &[KeyFields]) -> Vec<String> {
 }
 
 impl Plan {
-    fn carry_out(self, world: &World, settings: &Settings) -> Result<Change> {
+    fn carry_out(self, world: &World, settings: &Settings, lockout: Lockout) -> Result<Change> {
         let key = data_key::recover(world, settings, self.file.metadata())?;
         let metadata = groups::rewrap(
             world,
@@ -208,6 +223,9 @@ impl Plan {
             &self.groups,
             self.threshold,
         )?;
+        if let Input::File(file) = &self.from {
+            lockout.check(world, settings, file, self.file.metadata(), &metadata)?;
+        }
         let written = write_metadata(&self.file, &metadata, self.layout)
             .map_err(|error| Error::new(Kind::Emit, error.to_string()))?;
         Ok(Change {

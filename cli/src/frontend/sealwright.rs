@@ -3,10 +3,12 @@
 mod arguments;
 mod sealing;
 mod storing;
+mod words;
 
 use std::ffi::OsString;
 use std::sync::Arc;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::error::{Error, Kind, Result};
@@ -68,18 +70,42 @@ fn misused(terminal: &Terminal, error: &clap::Error, json: bool) -> u8 {
             Err(error) => super::report(terminal, &error),
         };
     }
-    if json {
-        let text = text.trim_end();
-        let (message, rest) = text.split_once('\n').unwrap_or((text, ""));
-        let message = message.strip_prefix("error: ").unwrap_or(message);
-        let hints = rest.lines().map(str::trim).filter(|line| !line.is_empty());
-        let mut told = Error::new(Kind::Usage, message);
-        told.hints = hints.map(str::to_owned).collect();
-        return report_json(terminal, &told);
+    let text = text.trim_end();
+    // Without a verb the text is the whole help.
+    let Some(text) = text.strip_prefix("error: ") else {
+        terminal.tell_text(text);
+        return Kind::Usage.code();
+    };
+    let (message, rest) = text.split_once('\n').unwrap_or((text, ""));
+    let flag = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(flag)) if error.kind() == ErrorKind::UnknownArgument => {
+            Some(flag)
+        }
+        _ => None,
+    };
+    let mut told = Error::new(Kind::Usage, message);
+    match flag.and_then(|flag| words::successor(flag)) {
+        Some(successor) => told = told.hint(successor),
+        None => {
+            let tips = rest
+                .lines()
+                .filter_map(|line| line.trim().strip_prefix("tip: "));
+            // To pass an unknown flag as a value is seldom what a person wants.
+            let tips = tips.filter(|tip| !tip.starts_with("to pass '"));
+            told.hints.extend(tips.map(str::to_owned));
+        }
     }
-    // Plain, whatever the colours: it has words of the command line in it.
-    terminal.tell_text(text.trim_end());
-    Kind::Usage.code()
+    let lines = rest.lines().map(str::trim_end);
+    let more = lines.filter(|line| {
+        let line = line.trim();
+        !line.is_empty() && !line.starts_with("tip: ") && !line.starts_with("For more information")
+    });
+    told.report.extend(more.map(str::to_owned));
+    told = told.hint("--help says more");
+    match json {
+        true => report_json(terminal, &told),
+        false => super::report(terminal, &told),
+    }
 }
 
 fn perform(world: &World, arguments: Arguments) -> Result<()> {
@@ -93,7 +119,9 @@ fn perform(world: &World, arguments: Arguments) -> Result<()> {
         Verb::Man { folder } => man_pages(world, folder.as_deref()),
         verb => {
             world.open_trail()?;
+            let subject = verb.subject();
             verb.perform(world, &everywhere)
+                .map_err(|error| words::ours(error, subject.as_deref()))
         }
     }
 }

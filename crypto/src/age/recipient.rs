@@ -20,6 +20,14 @@ pub(super) enum Recipient {
 impl Recipient {
     /// Tells the kinds apart by their beginnings, as the incumbents do, and parses.
     pub(super) fn parse(text: &str) -> Result<Self, RecipientError> {
+        if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") || text.contains("PRIVATE KEY")
+        {
+            return Err(RecipientError {
+                recipient: "[private key]".to_owned(),
+                reason: "this is a private key; use its public key, which begins with age1"
+                    .to_owned(),
+            });
+        }
         let invalid = |kind, reason: &str| RecipientError {
             recipient: text.to_owned(),
             reason: format!("it is not {kind}: {reason}"),

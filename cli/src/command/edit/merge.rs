@@ -57,15 +57,6 @@ pub(super) fn merge(first: &SecretBytes, file: &SecretBytes, edited: &SecretByte
     }
 }
 
-/// The line of the first mark of an unresolved conflict, counted from 1.
-pub(super) fn unresolved(text: &[u8]) -> Option<usize> {
-    let starts = |mark: &'static [u8]| move |line: &[u8]| line.starts_with(mark);
-    let mut lines = text.split(|byte| *byte == b'\n');
-    let at = lines.position(starts(b"<<<<<<< "))?;
-    lines.find(|line| starts(b">>>>>>> ")(line))?;
-    Some(at + 1)
-}
-
 /// What a side made of a range of lines.
 #[derive(PartialEq, Eq)]
 struct Change<'a> {
@@ -156,8 +147,10 @@ mod tests {
             text,
             "a: 1\n<<<<<<< the file as it is now\nb: 3\n=======\nb: 4\n>>>>>>> your edited text\n"
         );
-        assert_eq!(unresolved(text.as_bytes()), Some(2));
-        assert_eq!(unresolved(b"a: 1\n"), None);
+        assert_eq!(
+            super::super::super::conflict::unresolved(text.as_bytes()),
+            Some(2)
+        );
         // Two insertions at one place, in either order of the sides.
         assert!(merged("a\n", "a\nx\n", "a\ny\n").1);
     }

@@ -85,7 +85,7 @@ fn open(
     let opened = unseal_on(threads, sealed, keys, &UnsealOptions::default()).map_err(|error| {
         let error = Error::generic(format!("cannot unseal {name}")).because(error);
         if keys.is_empty() {
-            error.hint("no private key was given: name a backup with --recovery-private-key")
+            error.hint("no private key was given: name a backup of the sealing keys")
         } else {
             error.hint(match keys.len() {
                 1 => "the one private key of the backup was tried".to_owned(),

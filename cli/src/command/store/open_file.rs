@@ -8,7 +8,8 @@ use sealwright_documents::format::{Layout, by_name, by_path};
 use sealwright_providers::file::Decrypt;
 
 use crate::command::document::data_of;
-use crate::command::{Decrypt as DecryptCommand, Input, Output, Settings, is_encrypted};
+use crate::command::found::is_encrypted;
+use crate::command::{Decrypt as DecryptCommand, Input, Output, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::file;
 use crate::terminal::Terminal;
@@ -79,6 +80,8 @@ fn decrypt(
         to: Output::Stdout,
         name: path,
         extract: Vec::new(),
+        as_json: false,
+        first_of_several: false,
         ignore_mac: false,
         settings,
     }

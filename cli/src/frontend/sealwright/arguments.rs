@@ -40,22 +40,28 @@ pub(super) struct Arguments {
 #[derive(Debug, Args)]
 pub(super) struct Everywhere {
     /// How results are shown.
-    #[arg(long, global = true, value_enum, default_value_t = Shown::Text, value_name = "FORM")]
+    #[arg(long, global = true, help_heading = "Global options", value_enum, default_value_t = Shown::Text, value_name = "FORM")]
     output: Shown,
     /// The configuration file; by default .sops.yaml here or in a folder above.
-    #[arg(long, global = true, env = "SOPS_CONFIG", value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Global options",
+        env = "SOPS_CONFIG",
+        value_name = "FILE"
+    )]
     pub(super) config: Option<PathBuf>,
     /// Say more on standard error; twice, say everything.
-    #[arg(long, short, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    #[arg(long, short, global = true, help_heading = "Global options", action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub(super) verbose: u8,
     /// Say nothing but warnings and errors.
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = "Global options")]
     pub(super) quiet: bool,
     /// When to use colours.
-    #[arg(long, global = true, value_enum, default_value_t = When::Auto, value_name = "WHEN")]
+    #[arg(long, global = true, help_heading = "Global options", value_enum, default_value_t = When::Auto, value_name = "WHEN")]
     pub(super) color: When,
     /// Fail instead of warning when a rule would leave every value in plaintext.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Global options")]
     pub(super) strict: bool,
 }
 
@@ -166,15 +172,33 @@ pub(super) enum Verb {
         file: PathBuf,
         /// The value: keys with dots between (db.password, list.0), or ["key"][0].
         path: String,
-        /// The new text. Other users of this machine can read it from the list of processes: --stdin is safer.
-        #[arg(required_unless_present_any = ["stdin", "from_file"])]
+        /// The new value; - reads it from standard input, and without it a terminal asks for it unseen. Other users of
+        /// this machine can read it from the list of processes: --stdin is safer.
+        #[arg(allow_hyphen_values = true)]
         value: Option<String>,
         /// The value is JSON: a number, a map, a list.
-        #[arg(long)]
+        #[arg(long, group = "type_of_value")]
         json: bool,
-        /// Read the value from standard input.
+        /// The value is a text, whatever stands there.
+        #[arg(long, group = "type_of_value")]
+        string: bool,
+        /// The type of the value; by default that of the value that is replaced, or text.
+        #[arg(
+            long = "type",
+            value_enum,
+            value_name = "TYPE",
+            group = "type_of_value"
+        )]
+        of_type: Option<TypeName>,
+        /// Replace a map or a list by a value or the reverse, append to a list.
+        #[arg(long)]
+        force: bool,
+        /// Read the value from standard input; one line break at its end does not count.
         #[arg(long, conflicts_with = "value")]
         stdin: bool,
+        /// Keep the line break at the end of standard input.
+        #[arg(long)]
+        raw: bool,
         /// Read the value from a file.
         #[arg(long, value_name = "FILE", conflicts_with_all = ["value", "stdin"])]
         from_file: Option<PathBuf>,
@@ -207,10 +231,20 @@ pub(super) enum Verb {
         add: KeyOptions<Add>,
         #[command(flatten)]
         remove: KeyOptions<Remove>,
+        /// Only files that were last written longer ago than this, such as 90d or 12h.
+        #[arg(long, value_name = "TIME")]
+        older_than: Option<jiff::Span>,
         #[command(flatten)]
         acceptance: Acceptance,
         #[command(flatten)]
-        caution: Caution,
+        consent: Consent,
+        /// Show what would be done, write nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Write nothing, and exit with 1 when the recipients of a file differ from its rule, or when it is older than
+        /// --older-than says.
+        #[arg(long)]
+        check: bool,
     },
     /// Give files the master keys that the configuration names for them.
     #[command(
@@ -222,6 +256,8 @@ pub(super) enum Verb {
         /// Files and folders.
         #[arg(required = true)]
         paths: Vec<PathBuf>,
+        #[command(flatten)]
+        consent: Consent,
         #[command(flatten)]
         caution: Caution,
     },
@@ -287,6 +323,25 @@ pub(super) enum Verb {
         #[arg(long)]
         check: bool,
     },
+    /// Show what changed in encrypted files since a revision of Git.
+    #[command(
+        after_help = "Examples:\n  sealwright diff\n  sealwright diff --reveal HEAD~1 secrets/"
+    )]
+    Diff {
+        /// The revision to compare with.
+        #[arg(default_value = "HEAD")]
+        revision: String,
+        /// Files and folders; by default all below the working folder.
+        paths: Vec<PathBuf>,
+        /// Show the values, and not only which of them changed.
+        #[arg(long)]
+        reveal: bool,
+    },
+    /// Help Git to compare encrypted files.
+    Git {
+        #[command(subcommand)]
+        verb: GitVerb,
+    },
     /// Look at the configuration file.
     Config {
         #[command(subcommand)]
@@ -308,6 +363,21 @@ pub(super) enum Verb {
     },
 }
 
+/// Types of values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum TypeName {
+    /// Text.
+    String,
+    /// A whole number.
+    Int,
+    /// A number.
+    Float,
+    /// true or false.
+    Bool,
+    /// As JSON says.
+    Json,
+}
+
 /// What can be done with key groups.
 #[derive(Debug, Subcommand)]
 pub(super) enum GroupVerb {
@@ -323,6 +393,8 @@ pub(super) enum GroupVerb {
         threshold: Option<u32>,
         #[command(flatten)]
         acceptance: Acceptance,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Remove a key group.
     #[command(after_help = "Example:\n  sealwright groups delete app.yaml 1 --threshold 1")]
@@ -336,6 +408,25 @@ pub(super) enum GroupVerb {
         threshold: Option<u32>,
         #[command(flatten)]
         acceptance: Acceptance,
+        #[command(flatten)]
+        consent: Consent,
+    },
+}
+
+/// What Git can be helped with.
+#[derive(Debug, Subcommand)]
+pub(super) enum GitVerb {
+    /// Print a file as `git diff` should compare it; plain files as they are.
+    #[command(
+        after_help = "Examples:\n  git config diff.sealwright.textconv 'sealwright git textconv'\n  \
+        echo '*.yaml diff=sealwright' >> .gitattributes\n  sealwright git textconv app.yaml"
+    )]
+    Textconv {
+        /// The file.
+        file: PathBuf,
+        /// Print the values decrypted, where a key here opens the file.
+        #[arg(long)]
+        reveal: bool,
     },
 }
 
@@ -381,6 +472,14 @@ pub(super) struct Acceptance {
     /// Keep the recipients of the file even where they differ from its creation rule.
     #[arg(long)]
     accept_recipients: bool,
+}
+
+/// What a person agrees to beforehand.
+#[derive(Debug, Args)]
+pub(super) struct Consent {
+    /// Write files that no key of this machine will open any more.
+    #[arg(long, short)]
+    yes: bool,
 }
 
 /// How careful a command over many files is.

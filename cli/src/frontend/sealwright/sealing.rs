@@ -10,8 +10,9 @@ use sealwright_resources::sealed_secret::Refresh;
 
 use super::arguments::{Caution, one_change};
 use crate::cluster::{ClusterOptions, ControllerService};
+use crate::command::found::Wanted;
 use crate::command::seal::{self, CertificateSource, SealOptions};
-use crate::command::{Change, Input, Output, absolute};
+use crate::command::{Change, Input, Output, Settings, absolute};
 use crate::error::{Error, Kind, Result};
 use crate::world::World;
 
@@ -180,6 +181,10 @@ enum Form {
 }
 
 impl ManifestFormat {
+    fn is_given(&self) -> bool {
+        self.format.is_some()
+    }
+
     fn output(&self, json: bool) -> manifest::Output {
         match (self.format, json) {
             (Some(Form::Yaml), _) | (None, false) => manifest::Output::Yaml,
@@ -260,7 +265,11 @@ impl SealVerb {
                     allow_empty_data,
                     cluster: cluster.options(),
                 };
-                let input = seal::read_input(file.as_ref())?;
+                let input = read_input(world, file.as_ref())?;
+                if !raw {
+                    // Before a cluster is asked for anything.
+                    seal::refuse_without_secrets(&input, file.as_deref())?;
+                }
                 let certificate = to.source(&cluster).load()?;
                 if raw {
                     return world
@@ -276,7 +285,13 @@ impl SealVerb {
                     });
                 }
                 // What is shown of a file is not what is in it.
-                let output = seal::output_of(out.as_deref(), format.output(json && out.is_none()));
+                let output = match (
+                    format.is_given(),
+                    out.as_deref().and_then(seal::output_of_name),
+                ) {
+                    (false, Some(output)) => output,
+                    _ => format.output(json && out.is_none()),
+                };
                 let mut sealed = seal::seal_stream(&input, &certificate, &options)?;
                 let Some(out) = out else {
                     return world.terminal.out(&seal::write_all(&sealed, output));
@@ -308,7 +323,7 @@ impl SealVerb {
             }
             SealVerb::Unseal { file, key, format } => {
                 let keys = seal::keyring(&key)?;
-                let input = seal::read_input(file.as_ref())?;
+                let input = read_input(world, file.as_ref())?;
                 let opened =
                     seal::unseal_stream(&world.terminal, &input, &keys, format.output(json))?;
                 world.terminal.out(opened.expose())
@@ -324,7 +339,8 @@ impl SealVerb {
                 let keys = seal::keyring(&key)?;
                 let certificate = to.source(&cluster).load()?;
                 let refresh = if all { Refresh::All } else { Refresh::Outdated };
-                caution.each(world, json, "resealed", &paths, &|_| false, &|path| {
+                let over = (Wanted::Sealed, &Settings::new());
+                caution.each(world, json, "resealed", &paths, over, &|path| {
                     let mut notes = Vec::new();
                     let mut change = change_file(path, |text| {
                         let Some(resealed) =
@@ -351,7 +367,7 @@ impl SealVerb {
             }
             SealVerb::Validate { files, cluster } => {
                 let inputs = match &files[..] {
-                    [] => vec![(None, seal::read_input(None)?)],
+                    [] => vec![(None, read_input(world, None)?)],
                     files => files
                         .iter()
                         .map(|file| Ok((Some(file.as_path()), seal::read_input(Some(file))?)))
@@ -394,10 +410,26 @@ impl SealVerb {
                     &certificate.into_bytes().into(),
                     crate::file::Content::Encrypted,
                     None,
-                )
+                )?;
+                if json {
+                    let (key, cert) = (key.to_string_lossy(), cert.to_string_lossy());
+                    world
+                        .terminal
+                        .say_json(&serde_json::json!({ "key": key, "certificate": cert }))?;
+                }
+                Ok(())
             }
         }
     }
+}
+
+/// Reads a file, or standard input; a person at a terminal learns that the program waits for them.
+fn read_input(world: &World, file: Option<&PathBuf>) -> Result<SecretBytes> {
+    let file = file.filter(|file| file.as_os_str() != "-");
+    if file.is_none() {
+        world.terminal.announce_typing();
+    }
+    seal::read_input(file)
 }
 
 /// Reads a file and says what would become of it.

@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::command::{
-    self, Input, KeyTexts, Output, Recipients, SelectionTexts, Settings, absolute, parse_tree_path,
+    self, Input, KeyTexts, Lockout, Output, Recipients, SelectionTexts, Settings, Unless, absolute,
+    parse_tree_path,
 };
 use crate::error::{Error, Kind, Result};
 use crate::world::World;
@@ -76,6 +77,7 @@ impl Call<'_> {
             name: self.name(&from)?,
             from,
             extract,
+            as_json: false,
             ignore_mac: self.values.on("ignore-mac"),
             first_of_several: true,
             settings,
@@ -110,6 +112,8 @@ impl Call<'_> {
             remove: self.prefixed_keys("rm-"),
             ignore_mac: self.values.on("ignore-mac"),
             recipients: Recipients::AsTheyAre,
+            unless: Unless::default(),
+            lockout: Lockout::Happens,
             settings: self.settings_to_decrypt()?,
         })
     }
@@ -165,6 +169,7 @@ impl Call<'_> {
             file,
             path: self.after_configuration(self.tree_path(1))?,
             value,
+            replacing: command::Replacing::Anything,
             idempotent: self.values.on("idempotent"),
             ignore_mac: self.values.on("ignore-mac"),
             settings: self.settings(),
@@ -284,6 +289,7 @@ impl Call<'_> {
             in_place: self.values.on("in-place"),
             threshold: self.threshold()?,
             recipients: Recipients::AsTheyAre,
+            lockout: Lockout::Happens,
             settings: self.settings(),
         }
         .run(self.world)
@@ -305,6 +311,7 @@ impl Call<'_> {
             in_place: self.values.on("in-place"),
             threshold: self.threshold()?,
             recipients: Recipients::AsTheyAre,
+            lockout: Lockout::Happens,
             settings: self.settings(),
         }
         .run(self.world)
@@ -510,6 +517,7 @@ impl Call<'_> {
             key_services: self.values.list("keyservice").to_vec(),
             input_type: format("input-type"),
             output_type: format("output-type"),
+            output_follows_input: false,
         }
     }
 }

@@ -94,6 +94,7 @@ fn legacy_set(call: &Call<'_>, file: PathBuf) -> Result<()> {
         file,
         path,
         value: command::SetValue::json(json.as_bytes()),
+        replacing: command::Replacing::Anything,
         idempotent: false,
         ignore_mac: call.values.on("ignore-mac"),
         settings,

@@ -144,7 +144,10 @@ const MORE_COMMANDS: [(Whose, &[&str]); 5] = [
     (Whose::Ours, &["decrypt", "-i", "closed/0.yaml"]),
     (Whose::Sealwright, &["decrypt", "-i", "closed"]),
     (Whose::Sealwright, &["encrypt", "-i", "open"]),
-    (Whose::Sealwright, &["rotate", "closed"]),
+    (
+        Whose::Sealwright,
+        &["rotate", "--accept-recipients", "closed"],
+    ),
     (Whose::Sealwright, &["updatekeys", "closed"]),
 ];
 

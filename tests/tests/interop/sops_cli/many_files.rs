@@ -76,8 +76,8 @@ fn names_links_and_folders_of_any_kind_are_told_apart() {
     assert_eq!(
         lines,
         [
-            r#""in/odd\xFF.yaml": encrypted"#,
-            r#""in/two\nlines.yaml": encrypted"#,
+            r"in/odd\xFF.yaml: encrypted",
+            r"in/two\nlines.yaml: encrypted",
             "in/z.yaml: encrypted"
         ]
     );

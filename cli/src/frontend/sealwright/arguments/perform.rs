@@ -3,19 +3,42 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use sealwright_crypto::secret::SecretBytes;
+
 use crate::command::batch::{Batch, Outcome, Report};
+use crate::command::found::Wanted;
 use crate::command::{
-    self, Input, Output, Recipients, SelectionTexts, Settings, absolute, is_encrypted, is_plain,
+    self, Input, Lockout, Output, Recipients, SelectionTexts, Settings, ValueType, absolute,
     parse_tree_path,
 };
 use crate::error::{Error, Kind, Result};
+use crate::frontend::sealwright::words;
 use crate::world::World;
 
 use super::{
-    Acceptance, Caution, ConfigVerb, Everywhere, Files, Formats, GroupVerb, SelectionOptions, Verb,
+    Acceptance, Caution, ConfigVerb, Consent, Everywhere, Files, Formats, GitVerb, GroupVerb,
+    SelectionOptions, TypeName, Verb,
 };
 
 impl Verb {
+    /// The file that the verb works on, where that is one file; the empty path is standard input.
+    pub(in crate::frontend::sealwright) fn subject(&self) -> Option<PathBuf> {
+        match self {
+            Verb::Encrypt { files, .. } | Verb::Decrypt { files, .. } => words::one(&files.paths),
+            Verb::Rotate { paths, .. } | Verb::UpdateKeys { paths, .. } => words::one(paths),
+            Verb::Edit { file, .. } => file.clone(),
+            Verb::Get { file, .. }
+            | Verb::Set { file, .. }
+            | Verb::Unset { file, .. }
+            | Verb::ExecEnv { file, .. }
+            | Verb::ExecFile { file, .. }
+            | Verb::Groups {
+                verb: GroupVerb::Add { file, .. } | GroupVerb::Delete { file, .. },
+            } => Some(file.clone()),
+            _ => None,
+        }
+    }
+
     /// Does what was asked.
     pub(in crate::frontend::sealwright) fn perform(
         self,
@@ -33,6 +56,7 @@ impl Verb {
                 .and_then(|formats| command::format_name(formats.input_type.as_deref()?)),
             output_type: formats
                 .and_then(|formats| command::format_name(formats.output_type.as_deref()?)),
+            output_follows_input: true,
             ..Settings::new()
         };
         match self {
@@ -45,8 +69,10 @@ impl Verb {
                 world,
                 json,
                 "encrypted",
-                &|file| is_encrypted(file, &settings(Some(&formats))),
+                Wanted::Plain,
+                &settings(Some(&formats)),
                 &|from, to, name| {
+                    command::refuse_sealed(&from, &settings(Some(&formats)))?;
                     command::Encrypt {
                         from,
                         to,
@@ -68,13 +94,15 @@ impl Verb {
                 world,
                 json,
                 "decrypted",
-                &|file| is_plain(file, &settings(Some(&formats))),
+                Wanted::Encrypted,
+                &settings(Some(&formats)),
                 &|from, to, name| {
                     command::Decrypt {
                         from,
                         to,
                         name,
                         extract: Vec::new(),
+                        as_json: false,
                         ignore_mac,
                         first_of_several: false,
                         settings: settings(Some(&formats)),
@@ -87,19 +115,32 @@ impl Verb {
                 path,
                 formats,
             } => {
-                let file = absolute(&file)?;
-                command::Decrypt {
-                    from: Input::File(file.clone()),
+                let from = match file.as_os_str() == "-" {
+                    true => Input::Stdin,
+                    false => Input::File(absolute(&file)?),
+                };
+                let name = match &from {
+                    Input::File(file) => file.clone(),
+                    Input::Stdin => PathBuf::new(),
+                };
+                let mut settings = settings(Some(&formats));
+                if json {
+                    settings.output_type = Some("json");
+                }
+                let change = command::Decrypt {
+                    from,
                     to: Output::Stdout,
-                    name: file,
+                    name,
                     extract: read_path(&path).map_err(|reason| {
                         Error::new(Kind::ExtractPath, format!("cannot read the path: {reason}"))
                     })?,
+                    as_json: json,
                     ignore_mac: false,
                     first_of_several: false,
-                    settings: settings(Some(&formats)),
+                    settings,
                 }
-                .run(world)
+                .change(world)?;
+                change.finish(&world.terminal)
             }
             Verb::Edit {
                 file,
@@ -109,6 +150,7 @@ impl Verb {
                 selection,
                 show_master_keys,
             } => {
+                let named = file.clone();
                 let file = file
                     .as_deref()
                     .map(absolute)
@@ -127,36 +169,64 @@ impl Verb {
                     resume,
                     settings: settings(None),
                 }
-                .run(world)
+                .run(world)?;
+                if json {
+                    let shown = named.as_deref().map(|file| file.to_string_lossy());
+                    world
+                        .terminal
+                        .say_json(&serde_json::json!({ "file": shown, "status": "done-edited" }))?;
+                }
+                Ok(())
             }
             Verb::Set {
                 file,
                 path,
                 value,
                 json: is_json,
+                string,
+                of_type,
+                force,
                 stdin,
+                raw,
                 from_file,
                 dry_run,
             } => {
                 let file = absolute(&file)?;
+                let steps = path_of(&path)?;
                 let bytes = match (value, from_file) {
-                    (Some(text), _) => {
-                        sealwright_crypto::secret::SecretBytes::copy_of(text.as_bytes())
+                    (Some(text), _) if text != "-" => SecretBytes::copy_of(text.as_bytes()),
+                    (_, Some(path)) => command::read_value_file(&path)?,
+                    (None, None) if !stdin && world.terminal.reads_from_person() => {
+                        typed_unseen(world, &path)?
                     }
-                    (None, Some(path)) => command::read_value_file(&path)?,
-                    (None, None) => {
-                        debug_assert!(stdin, "clap asks for one of the three");
-                        command::read_value_stdin()?
-                    }
+                    _ => match raw {
+                        true => command::read_value_stdin()?,
+                        false => without_line_break(command::read_value_stdin()?),
+                    },
                 };
                 let set = command::Set {
                     name: file.clone(),
                     file: file.clone(),
-                    path: path_of(&path)?,
-                    value: if is_json {
-                        command::SetValue::Json(bytes)
-                    } else {
-                        command::SetValue::Text(bytes)
+                    path: steps,
+                    value: match (is_json, string, of_type) {
+                        (true, ..) | (_, _, Some(TypeName::Json)) => command::SetValue::Json(bytes),
+                        (_, true, _) | (_, _, Some(TypeName::String)) => {
+                            command::SetValue::Text(bytes, ValueType::String)
+                        }
+                        (_, _, Some(TypeName::Int)) => {
+                            command::SetValue::Text(bytes, ValueType::Int)
+                        }
+                        (_, _, Some(TypeName::Float)) => {
+                            command::SetValue::Text(bytes, ValueType::Float)
+                        }
+                        (_, _, Some(TypeName::Bool)) => {
+                            command::SetValue::Text(bytes, ValueType::Bool)
+                        }
+                        (_, _, None) => command::SetValue::Text(bytes, ValueType::Kept),
+                    },
+                    replacing: match force {
+                        true => command::Replacing::Anything,
+                        false => command::Replacing::SameKind,
                     },
                     idempotent: true,
                     ignore_mac: false,
@@ -184,11 +254,20 @@ impl Verb {
                 paths,
                 add,
                 remove,
+                older_than,
                 acceptance,
-                caution,
+                consent,
+                dry_run,
+                check,
             } => {
-                let is_done = |file: &Path| is_plain(file, &settings(None));
-                caution.each(world, json, "rotated", &paths, &is_done, &|path| {
+                let unless = command::Unless {
+                    idle: true,
+                    written_after: older_than.map(time_ago).transpose()?,
+                    always: check && older_than.is_none(),
+                };
+                let caution = Caution { dry_run, check };
+                let over = (Wanted::Encrypted, &settings(None));
+                caution.each(world, json, "rotated", &paths, over, &|path| {
                     let rotate = command::Rotate {
                         from: Input::File(path.to_owned()),
                         to: Output::InPlace,
@@ -197,15 +276,21 @@ impl Verb {
                         remove: remove.texts(),
                         ignore_mac: false,
                         recipients: acceptance.recipients(),
+                        unless,
+                        lockout: consent.lockout(),
                         settings: settings(None),
                     };
                     rotate.change(world)
                 })
             }
-            Verb::UpdateKeys { paths, caution } => {
-                let is_done = |file: &Path| is_plain(file, &settings(None));
-                caution.each(world, json, "updated", &paths, &is_done, &|path| {
-                    command::update_keys::change(world, path, &settings(None))
+            Verb::UpdateKeys {
+                paths,
+                consent,
+                caution,
+            } => {
+                let over = (Wanted::Encrypted, &settings(None));
+                caution.each(world, json, "updated", &paths, over, &|path| {
+                    command::update_keys::change(world, path, &settings(None), consent.lockout())
                 })
             }
             Verb::Groups { verb } => match verb {
@@ -214,12 +299,14 @@ impl Verb {
                     keys,
                     threshold,
                     acceptance,
+                    consent,
                 } => command::GroupsAdd {
                     file: absolute(&file)?,
                     keys: keys.texts(),
                     in_place: true,
                     threshold: threshold.unwrap_or(0),
                     recipients: acceptance.recipients(),
+                    lockout: consent.lockout(),
                     settings: settings(None),
                 }
                 .run(world),
@@ -228,12 +315,14 @@ impl Verb {
                     index,
                     threshold,
                     acceptance,
+                    consent,
                 } => command::GroupsDelete {
                     file: absolute(&file)?,
                     index,
                     in_place: true,
                     threshold: threshold.unwrap_or(0),
                     recipients: acceptance.recipients(),
+                    lockout: consent.lockout(),
                     settings: settings(None),
                 }
                 .run(world),
@@ -280,6 +369,26 @@ impl Verb {
                 settings: settings(None),
             }
             .run(world),
+            Verb::Diff {
+                revision,
+                paths,
+                reveal,
+            } => command::Diff {
+                revision,
+                paths,
+                reveal,
+                json,
+                settings: settings(None),
+            }
+            .run(world),
+            Verb::Git {
+                verb: GitVerb::Textconv { file, reveal },
+            } => command::Textconv {
+                file,
+                reveal,
+                settings: settings(None),
+            }
+            .run(world),
             Verb::Config { verb } => match verb {
                 ConfigVerb::Check => {
                     command::config::check(world, everywhere.config.as_deref(), json)
@@ -299,17 +408,19 @@ impl Verb {
 }
 
 impl Files {
-    /// Runs a command for standard input, one file, or many. Of folders, what `is_done` is passed over.
+    /// Runs a command for standard input, one file, or many. Of folders, those files that are wanted.
     fn each(
         &self,
         world: &World,
         json: bool,
         done: &'static str,
-        is_done: &(dyn Fn(&Path) -> bool + Sync),
+        wanted: Wanted,
+        settings: &Settings,
         work: &(dyn Fn(Input, Output, PathBuf) -> Result<command::Change> + Sync),
     ) -> Result<()> {
         let one = match &self.paths[..] {
             [] => Some(Input::Stdin),
+            [path] if path.as_os_str() == "-" => Some(Input::Stdin),
             [path] if !path.is_dir() && !self.in_place => Some(Input::File(absolute(path)?)),
             _ => None,
         };
@@ -329,7 +440,12 @@ impl Files {
                 check: false,
                 json,
                 done,
-                is_done,
+                way_back: match done {
+                    "encrypted" => Some("sealwright decrypt --in-place with the same files"),
+                    _ => Some("sealwright encrypt --in-place with the same files"),
+                },
+                wanted,
+                settings,
             };
             return batch.run(world, &|path| {
                 let (from, name) = (Input::File(path.to_owned()), path.to_owned());
@@ -352,6 +468,9 @@ impl Files {
             None => Output::Stdout,
         };
         let shown = name.clone();
+        if from == Input::Stdin {
+            world.terminal.announce_typing();
+        }
         let change = work(from, to, name)?;
         if self.dry_run {
             return Report::new(json, done, true)
@@ -368,7 +487,7 @@ impl Caution {
         json: bool,
         done: &'static str,
         paths: &[PathBuf],
-        is_done: &(dyn Fn(&Path) -> bool + Sync),
+        (wanted, settings): (Wanted, &Settings),
         work: &(dyn Fn(&Path) -> Result<command::Change> + Sync),
     ) -> Result<()> {
         Batch {
@@ -377,7 +496,9 @@ impl Caution {
             check: self.check,
             json,
             done,
-            is_done,
+            way_back: None,
+            wanted,
+            settings,
         }
         .run(world, work)
     }
@@ -399,6 +520,44 @@ pub(in crate::frontend::sealwright) fn one_change(
         change.deliver(&world.terminal)?;
     }
     Report::new(json, done, dry_run).finish(world, vec![(file.to_owned(), Ok(Outcome::of(change)))])
+}
+
+/// Asks for a value on the terminal, which does not show it.
+fn typed_unseen(world: &World, path: &str) -> Result<SecretBytes> {
+    let typed = world.terminal.ask_secret(&format!("New value of {path}"));
+    match typed {
+        Some(text) => Ok(SecretBytes::copy_of(text.expose().as_bytes())),
+        None => Err(Error::new(
+            Kind::Interrupted,
+            "no value was given; nothing was written",
+        )),
+    }
+}
+
+/// A value without the one line break that `echo` and editors put behind it.
+fn without_line_break(text: SecretBytes) -> SecretBytes {
+    let bytes = text.expose();
+    let Some(rest) = bytes.strip_suffix(b"\n") else {
+        return text;
+    };
+    SecretBytes::copy_of(rest.strip_suffix(b"\r").unwrap_or(rest))
+}
+
+/// The time so long ago.
+fn time_ago(span: jiff::Span) -> Result<jiff::Timestamp> {
+    jiff::Zoned::now()
+        .checked_sub(span)
+        .map(|time| time.timestamp())
+        .map_err(|error| Error::new(Kind::Usage, "--older-than is no time ago").because(error))
+}
+
+impl Consent {
+    fn lockout(&self) -> Lockout {
+        match self.yes {
+            true => Lockout::IsWanted,
+            false => Lockout::Asks,
+        }
+    }
 }
 
 impl Acceptance {

@@ -1,0 +1,357 @@
+//! `diff` and `git textconv`: what changed in encrypted files, value by value, for people and for Git.
+//!
+//! Values are masked unless they are to be revealed. The mask of a value is a fingerprint of its ciphertext, which needs no
+//! key: a value that did not change keeps its ciphertext, so equal masks mean equal values, and a mask tells nothing to
+//! someone who can read the file anyway.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::io::Read as _;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use sealwright_crypto::cipher::looks_encrypted;
+use sealwright_crypto::secret::{SecretBytes, SecretWriter};
+use sealwright_documents::envelope::Encrypted;
+use sealwright_documents::scalar::Scalar;
+use sealwright_documents::tree::{Tree, Value};
+use serde_json::json;
+
+use super::{Input, Settings, absolute, batch, document, key_names};
+use crate::error::{Error, Kind, Result};
+use crate::file;
+use crate::terminal::Colour;
+use crate::world::World;
+
+/// Shows what changed in encrypted files since a revision.
+#[derive(Debug)]
+pub(crate) struct Diff {
+    /// A revision of Git.
+    pub(crate) revision: String,
+    /// Files and folders; everything below the working folder without one.
+    pub(crate) paths: Vec<PathBuf>,
+    pub(crate) reveal: bool,
+    pub(crate) json: bool,
+    pub(crate) settings: Settings,
+}
+
+/// One difference between two versions of a file.
+struct Difference {
+    mark: char,
+    path: String,
+    before: Option<SecretBytes>,
+    after: Option<SecretBytes>,
+}
+
+impl Diff {
+    /// Prints the differences of each file that is or was encrypted.
+    pub(crate) fn run(self, world: &World) -> Result<()> {
+        let mut entries = Vec::new();
+        let mut shown = 0;
+        for path in self.changed_files()? {
+            let name = path.to_string_lossy();
+            let before = git(&["show", &format!("{}:./{name}", self.revision)]).ok();
+            let after = file::read(&path).ok().map(|read| read.bytes);
+            let before = before.and_then(|text| self.view(world, &path, text.into()));
+            let after = after.and_then(|text| self.view(world, &path, text));
+            if before.is_none() && after.is_none() {
+                continue;
+            }
+            shown += 1;
+            let differences = differences(before, after);
+            if self.json {
+                let changes: Vec<_> = differences
+                    .iter()
+                    .map(|change| {
+                        let mut entry = json!({ "path": change.path, "change": change.name() });
+                        if self.reveal {
+                            entry["before"] = change.before.as_ref().map(text_of).into();
+                            entry["after"] = change.after.as_ref().map(text_of).into();
+                        }
+                        entry
+                    })
+                    .collect();
+                entries.push(json!({ "file": name, "changes": changes }));
+                continue;
+            }
+            world.terminal.say(&format!("{}:", batch::shown(&path)))?;
+            if differences.is_empty() {
+                world
+                    .terminal
+                    .say("    encrypted again, no value changed")?;
+            }
+            for change in differences {
+                world.terminal.say_painted(
+                    change.colour(),
+                    &format!("    {}", change.line(self.reveal)),
+                )?;
+            }
+        }
+        if self.json {
+            world.terminal.say_json(&json!({ "files": entries }))?;
+        } else if shown == 0 {
+            world.terminal.remark("no encrypted file differs");
+        }
+        Ok(())
+    }
+
+    /// What Git says differs, relative to the working folder.
+    fn changed_files(&self) -> Result<Vec<PathBuf>> {
+        let mut words = vec![
+            "diff",
+            "--name-only",
+            "--relative",
+            "-z",
+            &self.revision,
+            "--",
+        ];
+        let paths: Vec<String> = self
+            .paths
+            .iter()
+            .map(|path| path.to_string_lossy().into_owned())
+            .collect();
+        words.extend(paths.iter().map(String::as_str));
+        let names = git(&words)?;
+        let names = names.split(|byte| *byte == 0);
+        Ok(names
+            .filter(|name| !name.is_empty())
+            .map(|name| PathBuf::from(OsString::from_vec(name.to_vec())))
+            .collect())
+    }
+
+    /// The values of a version; `None` for a plain file.
+    fn view(&self, world: &World, path: &Path, text: SecretBytes) -> Option<View> {
+        let format = document::input_format(&self.settings, path);
+        let encrypted = Encrypted::parse(format, text).ok()?;
+        let from = Input::File(absolute(path).ok()?);
+        let plain = document::open(world, &self.settings, &from, &encrypted).ok();
+        Some(View {
+            masks: leaves(encrypted.tree()),
+            plain: plain.map(|plain| leaves(plain.tree())),
+            recipients: key_names(encrypted.metadata()).into_iter().collect(),
+        })
+    }
+}
+
+impl Difference {
+    fn name(&self) -> &'static str {
+        match self.mark {
+            '+' => "added",
+            '-' => "removed",
+            _ => "changed",
+        }
+    }
+
+    fn colour(&self) -> Colour {
+        match self.mark {
+            '+' => Colour::Green,
+            '-' => Colour::Red,
+            _ => Colour::Yellow,
+        }
+    }
+
+    fn line(&self, reveal: bool) -> String {
+        let Self {
+            mark,
+            path,
+            before,
+            after,
+        } = self;
+        match (reveal, before, after) {
+            (true, Some(before), Some(after)) => {
+                format!("{mark} {path}: {} -> {}", text_of(before), text_of(after))
+            }
+            (true, Some(value), None) | (true, None, Some(value)) => {
+                format!("{mark} {path}: {}", text_of(value))
+            }
+            _ => format!("{mark} {path}"),
+        }
+    }
+}
+
+/// What is in a version of a file.
+#[derive(Default)]
+struct View {
+    /// Ciphertexts as masks.
+    masks: Leaves,
+    /// The values, where a key here opens the file.
+    plain: Option<Leaves>,
+    recipients: BTreeSet<String>,
+}
+
+type Leaves = BTreeMap<String, SecretBytes>;
+
+/// The values of a tree by their paths; ciphertexts as masks.
+fn leaves(tree: &Tree) -> Leaves {
+    let mut leaves = BTreeMap::new();
+    for node in 0..tree.nodes.len() {
+        if matches!(
+            tree.nodes[node].value,
+            Value::Map | Value::List | Value::Comment { .. }
+        ) {
+            continue;
+        }
+        let text = match tree.scalar(node) {
+            Some(Scalar::Str(text) | Scalar::Time(text)) if looks_encrypted(text) => {
+                SecretBytes::from(mask(text).into_bytes())
+            }
+            Some(Scalar::Str(text) | Scalar::Time(text)) => SecretBytes::copy_of(text),
+            Some(scalar) => {
+                let mut wire = SecretWriter::with_capacity(32);
+                scalar.write_wire(&mut wire);
+                wire.finish()
+            }
+            None => SecretBytes::default(),
+        };
+        leaves.insert(tree.path(node), text);
+    }
+    leaves
+}
+
+fn text_of(value: &SecretBytes) -> String {
+    String::from_utf8_lossy(value.expose()).into_owned()
+}
+
+/// A short name of a ciphertext.
+fn mask(ciphertext: &[u8]) -> String {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+    let mut hasher = DefaultHasher::new();
+    ciphertext.hash(&mut hasher);
+    format!("[secret {:06x}]", hasher.finish() & 0xff_ffff)
+}
+
+fn differences(before: Option<View>, after: Option<View>) -> Vec<Difference> {
+    let alone = before.is_none() || after.is_none();
+    let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
+    let mut found = Vec::new();
+    for (mark, here, there) in [
+        ('-', &before.recipients, &after.recipients),
+        ('+', &after.recipients, &before.recipients),
+    ] {
+        for recipient in here.difference(there) {
+            found.push(Difference {
+                mark,
+                path: format!("recipient {recipient}"),
+                before: None,
+                after: None,
+            });
+        }
+    }
+    // Values tell more than ciphertexts, which a rotation changes all at once; but both sides have to be opened.
+    let empty = Leaves::new();
+    let (old_values, new_values) = match (&before.plain, &after.plain) {
+        (Some(old), Some(new)) => (old, new),
+        (Some(old), None) if alone => (old, &empty),
+        (None, Some(new)) if alone => (&empty, new),
+        _ => (&before.masks, &after.masks),
+    };
+    let paths: BTreeSet<&String> = old_values.keys().chain(new_values.keys()).collect();
+    for path in paths {
+        let (old, new) = (old_values.get(path), new_values.get(path));
+        let mark = match (old, new) {
+            (Some(old), Some(new)) if old == new => continue,
+            (Some(_), Some(_)) => '~',
+            (Some(_), None) => '-',
+            (None, _) => '+',
+        };
+        found.push(Difference {
+            mark,
+            path: path.clone(),
+            before: old.map(|value| SecretBytes::copy_of(value.expose())),
+            after: new.map(|value| SecretBytes::copy_of(value.expose())),
+        });
+    }
+    found
+}
+
+/// Writes a file as `git diff` should compare it.
+#[derive(Debug)]
+pub(crate) struct Textconv {
+    pub(crate) file: PathBuf,
+    pub(crate) reveal: bool,
+    pub(crate) settings: Settings,
+}
+
+impl Textconv {
+    /// Prints the values of an encrypted file, one a line. Anything else is printed as it is: `git diff` must never fail for
+    /// a file that is plain, or that no key here opens.
+    pub(crate) fn run(self, world: &World) -> Result<()> {
+        let text = file::read(&self.file)
+            .map_err(|error| {
+                let text = format!("cannot read {}", batch::shown(&self.file));
+                Error::new(Kind::Read, text).because(error)
+            })?
+            .into_bytes();
+        let format = document::input_format(&self.settings, &self.file);
+        let Ok(encrypted) = Encrypted::parse(format, SecretBytes::copy_of(text.expose())) else {
+            // Git hands over copies under names of its own, which say nothing about the format.
+            return match self.guessed(&text) {
+                Some(encrypted) => self.print(world, &encrypted),
+                None => world.terminal.out(text.expose()),
+            };
+        };
+        self.print(world, &encrypted)
+    }
+
+    fn guessed(&self, text: &SecretBytes) -> Option<Encrypted> {
+        ["yaml", "json", "dotenv", "ini"]
+            .into_iter()
+            .find_map(|name| {
+                let format = sealwright_documents::format::by_name(name)?;
+                Encrypted::parse(format, SecretBytes::copy_of(text.expose())).ok()
+            })
+    }
+
+    fn print(&self, world: &World, encrypted: &Encrypted) -> Result<()> {
+        let from = Input::File(absolute(&self.file)?);
+        let plain = self
+            .reveal
+            .then(|| document::open(world, &self.settings, &from, encrypted).ok())
+            .flatten();
+        if let Some(plain) = plain {
+            return world.terminal.out(plain.text().expose());
+        }
+        for name in key_names(encrypted.metadata()) {
+            world.terminal.say(&format!("# {name}"))?;
+        }
+        for (path, value) in leaves(encrypted.tree()) {
+            world
+                .terminal
+                .say(&format!("{path}: {}", text_of(&value)))?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs Git in the working folder, and gives what it prints.
+fn git(words: &[&str]) -> Result<Vec<u8>> {
+    let failed = || Error::generic(format!("git {} failed", words[0]));
+    let mut child = Command::new("git")
+        .args(words)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| Error::generic("cannot run git").because(error))?;
+    let mut out = Vec::new();
+    let mut err = String::new();
+    let mut stderr = child.stderr.take().expect("it is a pipe");
+    let reader = std::thread::spawn(move || {
+        let _ = stderr.read_to_string(&mut err);
+        err
+    });
+    let read = child
+        .stdout
+        .take()
+        .expect("it is a pipe")
+        .read_to_end(&mut out);
+    let err = reader.join().unwrap_or_default();
+    let status = child.wait().map_err(|error| failed().because(error))?;
+    read.map_err(|error| failed().because(error))?;
+    match status.success() {
+        true => Ok(out),
+        false => Err(failed().because(err.trim().to_owned())),
+    }
+}

@@ -1,0 +1,105 @@
+//! What our own front-end says about failures: in one voice, with the file, and with what to do next.
+
+use std::path::{Path, PathBuf};
+
+use crate::command::Settings;
+use crate::command::batch::shown;
+use crate::command::found::{What, what_is};
+use crate::error::{Error, Kind};
+
+/// Puts an error into our own words. `file` is what the command worked on, where that was one file.
+pub(super) fn ours(mut error: Error, file: Option<&Path>) -> Error {
+    let Some(file) = file else {
+        return error;
+    };
+    let name = match file.as_os_str().is_empty() {
+        true => "standard input".to_owned(),
+        false => shown(file),
+    };
+    match error.kind {
+        Kind::NotEncrypted => {
+            error.text = format!("{name} is not encrypted");
+            if matches!(what_is(file, &Settings::new()), Ok(What::Sealed)) {
+                error = error.hint(format!(
+                    "it holds SealedSecrets: `sealwright unseal --key BACKUP {name}` opens them"
+                ));
+            }
+        }
+        Kind::Read if !file.as_os_str().is_empty() => {
+            error.text = format!("cannot read {name}");
+        }
+        Kind::Parse => error.text = format!("cannot read {name}"),
+        Kind::NoDocument => error.text = format!("{name} is empty: there is nothing to encrypt"),
+        Kind::AlreadyEncrypted if error.text.starts_with("The file you have") => {
+            error.text = format!("{name} is encrypted already");
+            error = error.hint(format!("`sealwright edit {name}` changes it"));
+        }
+        Kind::NoDataKey => error.text = format!("cannot decrypt {name}: no key here opens it"),
+        Kind::Unchanged => error.text = format!("{name} is as it was"),
+        Kind::Generic
+        | Kind::Emit
+        | Kind::Path
+        | Kind::EncryptTree
+        | Kind::DecryptTree
+        | Kind::Mac
+        | Kind::ExtractPath
+        | Kind::Version
+            if !error.text.is_empty() =>
+        {
+            error.text = format!("{name}: {}", error.text);
+        }
+        _ => {}
+    }
+    error
+}
+
+/// The one file that a list of operands means, if it means one.
+pub(super) fn one(paths: &[PathBuf]) -> Option<PathBuf> {
+    match paths {
+        [] => Some(PathBuf::new()),
+        [path] if path.as_os_str() == "-" => Some(PathBuf::new()),
+        [path] if !path.is_dir() => Some(path.clone()),
+        _ => None,
+    }
+}
+
+/// What became of a flag of `sops` or `kubeseal` in our own verbs.
+pub(super) fn successor(flag: &str) -> Option<&'static str> {
+    Some(match flag.split('=').next().unwrap_or(flag) {
+        "--extract" => "`sealwright get FILE PATH` prints one value",
+        "--filename-override" => "--name says which file the input counts as",
+        "--shamir-secret-sharing-threshold" => "`sealwright groups` has --threshold",
+        "--value-stdin" => "--stdin reads the value from standard input",
+        "--value-file" => "--from-file reads the value from a file",
+        "--idempotent" => "a value that is there already is never written again",
+        "--ignore-mac" => {
+            "`sealwright decrypt --ignore-mac` decrypts a file whose MAC does not agree"
+        }
+        "--decrypt" | "-d" => "`sealwright decrypt FILE`",
+        "--encrypt" | "-e" => "`sealwright encrypt FILE`",
+        "--rotate" | "-r" => "`sealwright rotate FILE`",
+        "--set" => "`sealwright set FILE PATH VALUE`",
+        "--in-place" => "this verb always writes in place",
+        "--input-type" | "--output-type" => "this verb takes the format from the name of the file",
+        "--show-master-keys" => "`sealwright status FILE` lists the keys",
+        "--fetch-cert" => "`sealwright cert` prints the certificate",
+        "--re-encrypt" => "`sealwright reseal` seals for a new certificate",
+        "--recovery-unseal" => "`sealwright unseal --key BACKUP FILE`",
+        "--recovery-private-key" => "--key names a backup of private keys",
+        "--secret-file" => "the file is the first argument",
+        "--sealed-secret-file" | "-w" => "--out names the file to write",
+        "--from-file" => "`sealwright seal --raw FILE` seals one value",
+        "--add-kms"
+        | "--add-gcp-kms"
+        | "--add-azure-kv"
+        | "--add-hc-vault-transit"
+        | "--rm-kms"
+        | "--rm-gcp-kms"
+        | "--rm-azure-kv"
+        | "--rm-hc-vault-transit" => "change the creation rule, then `sealwright updatekeys FILE`",
+        "--encrypted-comment-regex" | "--unencrypted-comment-regex" => {
+            "a creation rule in .sops.yaml has it"
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,199 @@
+//! Verbs over folders: which files they work on, and what they say about the others.
+
+use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt;
+
+use serde_json::Value;
+
+use super::desk::{Desk, KEYS};
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// The files of a report that fulfil a condition.
+fn files(report: &Value, is_one: impl Fn(&Value) -> bool) -> BTreeSet<String> {
+    let entries = report["files"].as_array().unwrap().iter();
+    entries
+        .filter(|entry| is_one(entry))
+        .map(|entry| entry["file"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn files_that_were_encrypted_are_found_whatever_their_names() {
+    let desk = Desk::with_rule();
+    desk.write("sec/tls.key", "not really a key\n");
+    desk.write("sec/notes.txt", "remember\n");
+    desk.write("sec/.env.prod", "TOKEN=t\n");
+    desk.write("sec/UP.YAML", "a: 1\n");
+    desk.write("sec/.hidden/a.yaml", "a: 1\n");
+    let mut text = desk.transcript(&["status", "--check", "sec"]);
+    text += &desk.transcript(&[
+        "encrypt",
+        "-i",
+        "sec/tls.key",
+        "sec/notes.txt",
+        "sec/.env.prod",
+    ]);
+    text += &desk.transcript(&["status", "--check", "sec"]);
+    text += &desk.transcript(&["encrypt", "-i", "sec"]);
+    text += &desk.transcript(&["status", "--check", "."]);
+    desk.rule(&[1], "");
+    text += &desk.transcript(&["updatekeys", "--check", "."]);
+    text += &desk.transcript(&["updatekeys", "."]);
+    text += &desk.transcript(&["rotate", "."]);
+    text += &desk.transcript(&["decrypt", "-i", "."]);
+    text += &desk.transcript(&["updatekeys", "."]);
+    insta::assert_snapshot!("folders", text);
+    assert_eq!(desk.read("sec/tls.key"), "not really a key\n");
+}
+
+#[test]
+fn what_is_passed_over_is_counted_and_listed() {
+    let desk = Desk::new();
+    desk.write(
+        ".sops.yaml",
+        format!(
+            "creation_rules:\n  - path_regex: secrets/\n    age: {}\n",
+            KEYS[0].0
+        ),
+    );
+    std::fs::create_dir(desk.path(".git")).unwrap();
+    desk.write(".git/a.yaml", "a: 1\n");
+    desk.write(".gitignore", "*.local\nsecrets/old/\n!keep.local\n");
+    desk.write("secrets/a.yaml", "a: 1\n");
+    desk.write("secrets/b.local", "a: 1\n");
+    desk.write("secrets/keep.local", "a: 1\n");
+    desk.write("secrets/old/c.yaml", "a: 1\n");
+    desk.write("secrets/sub/.gitignore", "d.yaml\n");
+    desk.write("secrets/sub/d.yaml", "a: 1\n");
+    desk.write("other.yaml", "a: 1\n");
+    desk.write(
+        "secrets/sealed.yaml",
+        "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata:\n  name: a\nspec:\n  encryptedData:\n    x: AgB\n",
+    );
+    std::os::unix::fs::symlink("a.yaml", desk.path("secrets/link.yaml")).unwrap();
+    // What is encrypted already is never hidden by .gitignore.
+    desk.encrypted("secrets/old/e.local", "a: 1\n");
+    let mut text = desk.transcript(&["encrypt", "-i", "-v", "."]);
+    text += &desk.transcript(&["--output", "json", "status", "."]);
+    text += &desk.transcript(&["encrypt", "-i", "secrets/sealed.yaml"]);
+    text += &desk.transcript(&["decrypt", "secrets/sealed.yaml"]);
+    text += &desk.transcript(&["-q", "rotate", "."]);
+    insta::assert_snapshot!("passed_over", text);
+}
+
+/// All folder verbs see the same files, in a tree of 5,000 of all kinds.
+#[test]
+fn verbs_over_a_large_tree_agree_with_the_list_of_its_maker() {
+    let desk = Desk::new();
+    desk.write(
+        ".sops.yaml",
+        format!(
+            "creation_rules:\n  - path_regex: (^|/)secret\n    age: {}\n",
+            KEYS[0].0
+        ),
+    );
+    let folders = ["", "a/", "a/b b/", ".hidden/", "a/.x/y/", "ü/"];
+    let kinds = [
+        "yaml", "json", "env", "ini", "txt", "key", "", "YAML", "tar.gz", "md",
+    ];
+    let mut encrypted = BTreeSet::new();
+    let mut covered = BTreeSet::new();
+    for at in 0..5_000 {
+        let folder = folders[at % folders.len()];
+        let kind = kinds[(at / folders.len()) % kinds.len()];
+        let dot = if kind.is_empty() { "" } else { "." };
+        let is_secret = at % 7 == 0;
+        let stem = if is_secret { "secret" } else { "plain" };
+        let name = format!("{folder}{stem}{at}{dot}{kind}");
+        let text = match kind {
+            "yaml" | "YAML" => "a: 1\nb: [x, y]\n".to_owned(),
+            "json" => "{\"a\": 1}\n".to_owned(),
+            "env" => "A=1\n".to_owned(),
+            "ini" => "[s]\na = 1\n".to_owned(),
+            // The words of an encrypted file alone do not make one.
+            "md" => "see sops: ENC[AES256_GCM,data:x]\n".to_owned(),
+            _ => format!("text {at}\n"),
+        };
+        desk.write(&name, text);
+        if is_secret {
+            covered.insert(name);
+        }
+    }
+    // A name that is no text, and one with a line break.
+    let odd = std::ffi::OsStr::from_bytes(b"secret\xff.txt");
+    std::fs::write(desk.path("").join(odd), "x\n").unwrap();
+    covered.insert("secret\u{fffd}.txt".to_owned());
+    desk.write("secret\n.yaml", "a: 1\n");
+    covered.insert("secret\n.yaml".to_owned());
+
+    let report = json(&desk.run(["--output", "json", "status", "."]).good());
+    assert_eq!(files(&report, |entry| entry["rule"] == true), covered);
+    let report = json(&desk.run(["--output", "json", "encrypt", "-i", "."]).good());
+    encrypted.extend(files(&report, |entry| entry["status"] == "done-encrypted"));
+    assert_eq!(encrypted, covered);
+    desk.rule(&[0, 1], "");
+    let report = json(&desk.run(["--output", "json", "status", "."]).good());
+    assert_eq!(
+        files(&report, |entry| entry["status"] == "encrypted"),
+        covered
+    );
+    let report = json(&desk.run(["--output", "json", "updatekeys", "."]).good());
+    assert_eq!(
+        files(&report, |entry| entry["status"] == "done-updated"),
+        covered
+    );
+    let report = json(
+        &desk
+            .run(["--output", "json", "rotate", "--dry-run", "."])
+            .good(),
+    );
+    assert_eq!(
+        files(&report, |entry| entry["status"] == "would-be-rotated"),
+        covered
+    );
+}
+
+#[test]
+fn one_failure_of_many_files_is_told_once() {
+    let desk = Desk::new();
+    desk.rule(&[2], "");
+    for at in 0..25 {
+        desk.write(&format!("s/{at:02}.yaml"), "a: 1\n");
+    }
+    desk.run(["encrypt", "-i", "s"]).good();
+    desk.write(
+        "s/broken.yaml",
+        "a: [\nsops:\n  mac: ENC[AES256_GCM,data:x]\n",
+    );
+    let text = desk.transcript(&["decrypt", "-i", "s"]);
+    assert!(text.lines().count() < 60, "{text}");
+    insta::assert_snapshot!("one_failure_of_many_files", text);
+}
+
+/// Ctrl+C between two files: what was done is told, and how to go back.
+#[test]
+fn an_interrupted_run_says_what_it_did() {
+    let desk = Desk::with_rule();
+    for at in 0..400 {
+        desk.write(&format!("s/{at:03}.yaml"), "a: 1\n");
+    }
+    desk.run(["encrypt", "-i", "s"]).good();
+    let mut screen = super::screen::Screen::start(&desk, &["decrypt", "-i", "s"]);
+    screen.expect("/400 ");
+    screen.send("\u{3}");
+    let (code, shown) = screen.finish();
+    assert_eq!(code, 130, "{shown}");
+    assert!(shown.contains("interrupted"), "{shown}");
+    assert!(shown.contains("to go back: sealwright encrypt"), "{shown}");
+    let plain = (0..400)
+        .filter(|at| desk.read(&format!("s/{at:03}.yaml")) == "a: 1\n")
+        .count();
+    assert!(plain < 400, "it was over before the key was pressed");
+    assert!(
+        shown.contains(&format!("{} files are as they were", 400 - plain)),
+        "{plain}: {shown}"
+    );
+}

@@ -11,6 +11,7 @@ use crate::frame::AnyKind;
 use crate::frame::kind::{SecretUse, Shared, Watching};
 use crate::reconcile::cluster_external_secret::ClusterExternalSecrets;
 use crate::reconcile::external_secret::{ExternalSecrets, Rules};
+use crate::reconcile::push_secret::PushSecrets;
 use crate::reconcile::secret_store::{StoreReconciler, StoreRules};
 use crate::stores::Stores;
 
@@ -27,12 +28,24 @@ pub(crate) struct Settings {
     pub(crate) cluster_stores: bool,
     pub(crate) stores: bool,
     pub(crate) cluster_external_secrets: bool,
+    pub(crate) push_secrets: bool,
     /// The time between two validations of a store (E25).
     pub(crate) store_interval: Duration,
     /// How templates are spelled (E31).
     pub(crate) options: Options,
     /// Objects that are worked on at a time.
     pub(crate) workers: usize,
+}
+
+/// The CustomResourceDefinitions as YAML.
+pub(crate) fn definitions(serve_v1beta1: bool) -> String {
+    let all = sealwright_resources::external_secrets_definitions(serve_v1beta1);
+    all.iter()
+        .map(|definition| {
+            let yaml = serde_saphyr::to_string(definition).expect("a CRD is YAML");
+            format!("---\n{}\n", yaml.trim_end())
+        })
+        .collect()
 }
 
 /// The kinds that these settings ask for.
@@ -80,8 +93,17 @@ pub(crate) fn kinds(settings: &Settings, shared: &Shared) -> Vec<Arc<dyn AnyKind
             options: settings.options.clone(),
             zone: TimeZone::system(),
         },
-        stores,
+        Arc::clone(&stores),
     )));
+    if settings.push_secrets {
+        kinds.push(Arc::new(PushSecrets::new(
+            shared.clone(),
+            watching(SecretUse::None, settings.workers),
+            settings.class.clone(),
+            settings.options.clone(),
+            stores,
+        )));
+    }
     if settings.cluster_external_secrets {
         kinds.push(Arc::new(ClusterExternalSecrets::new(
             shared.clone(),

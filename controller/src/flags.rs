@@ -127,6 +127,11 @@ pub(crate) enum Invocation {
     Usage(String),
     /// Print the custom resource definitions.
     Crd,
+    /// Print those of External Secrets.
+    ExternalSecretsCrds {
+        /// The version v1beta1 is served too.
+        serve_v1beta1: bool,
+    },
 }
 
 /// A command line that cannot be understood.
@@ -172,7 +177,12 @@ pub(crate) fn parse(
 ) -> Result<Invocation, FlagError> {
     let mut arguments: Vec<String> = arguments.into_iter().collect();
     if arguments.first().is_some_and(|first| first == "crd") {
-        return Ok(Invocation::Crd);
+        return Ok(match personality {
+            Personality::SealedSecrets => Invocation::Crd,
+            Personality::ExternalSecrets => Invocation::ExternalSecretsCrds {
+                serve_v1beta1: arguments.iter().any(|word| word == "--serve-v1beta1"),
+            },
+        });
     }
     match personality {
         Personality::SealedSecrets => {

@@ -65,6 +65,9 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Invocation::Crd) => print(&program::custom_resource_definitions()),
+        Ok(Invocation::ExternalSecretsCrds { serve_v1beta1 }) => {
+            print(&external_secrets::definitions(serve_v1beta1))
+        }
         Err(error) => {
             let usage = flags::usage(personality);
             match personality {

@@ -2,6 +2,7 @@
 
 pub(crate) mod cluster_external_secret;
 pub(crate) mod external_secret;
+pub(crate) mod push_secret;
 pub(crate) mod sealed_secret;
 pub(crate) mod sealing_key;
 pub(crate) mod secret_store;

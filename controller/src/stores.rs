@@ -84,6 +84,21 @@ impl Stores {
         known.get(id).cloned()
     }
 
+    /// Every store of a kind that objects of a namespace see.
+    pub(crate) fn of_namespace(
+        &self,
+        kind: StoreKind,
+        namespace: &str,
+    ) -> Vec<(StoreId, Arc<Store>)> {
+        let known = self.known.lock().expect("no holder panics");
+        let seen = known.iter().filter(|(id, _)| {
+            let is_here = kind == StoreKind::ClusterSecretStore || id.namespace == namespace;
+            id.kind == kind && is_here
+        });
+        seen.map(|(id, store)| (id.clone(), Arc::clone(store)))
+            .collect()
+    }
+
     /// Drops what is old, now and then.
     pub(crate) fn sweep(&self) {
         self.fetcher.sweep();

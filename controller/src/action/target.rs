@@ -68,6 +68,23 @@ pub(crate) async fn secrets_of_owner(
     namespace: &str,
     owner: &str,
 ) -> Result<Vec<ObjectMeta>, ApiError> {
+    let path = format!(
+        "{}?resourceVersion=0&labelSelector={}%3D{owner}",
+        secrets(namespace),
+        OWNER_LABEL.replace('/', "%2F")
+    );
+    list_metadata(api, &path).await
+}
+
+/// The metadata of all Secrets of a namespace.
+pub(crate) async fn secrets_metadata(
+    api: &Api,
+    namespace: &str,
+) -> Result<Vec<ObjectMeta>, ApiError> {
+    list_metadata(api, &secrets(namespace)).await
+}
+
+async fn list_metadata(api: &Api, path: &str) -> Result<Vec<ObjectMeta>, ApiError> {
     #[derive(Deserialize)]
     struct Item {
         metadata: ObjectMeta,
@@ -77,13 +94,8 @@ pub(crate) async fn secrets_of_owner(
         // An empty list of metadata has null here.
         items: Option<Vec<Item>>,
     }
-    let path = format!(
-        "{}?resourceVersion=0&labelSelector={}%3D{owner}",
-        secrets(namespace),
-        OWNER_LABEL.replace('/', "%2F")
-    );
     let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
-    let list: List = read(&api.call(Method::GET, &path, accept, None).await?)?;
+    let list: List = read(&api.call(Method::GET, path, accept, None).await?)?;
     let items = list.items.unwrap_or_default().into_iter();
     Ok(items.map(|item| item.metadata).collect())
 }

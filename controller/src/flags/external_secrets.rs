@@ -185,6 +185,7 @@ impl ExternalSecretsFlags {
             cluster_stores: self.cluster_stores,
             stores: self.secret_stores,
             cluster_external_secrets: self.cluster_external_secrets,
+            push_secrets: self.push_secrets,
             store_interval: self.store_requeue_interval,
             options: Options {
                 delimiters: Delimiters::new(left, right),

@@ -1,0 +1,733 @@
+//! PushSecrets: values of Secrets written to stores.
+//!
+//! The status is the record of what was pushed, by store and place: with the deletion policy Delete, what is in it and is pushed
+//! no longer is deleted from its store. What could not be deleted stays in the record and is tried again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, Time};
+use sealwright_crypto::secret::SecretBytes;
+use sealwright_providers::fetch::Lane;
+use sealwright_providers::remote::{PushItem, PushSource};
+use sealwright_providers::store::WriteMode;
+use sealwright_resources::external_secret::access::{self, NamespaceSeen, StoreSeen, is_own_class};
+use sealwright_resources::external_secret::data::Values;
+use sealwright_resources::external_secret::render::{self, Options, Sources};
+use sealwright_resources::external_secret::{StoreKind, hash, status};
+use sealwright_resources::label_selector;
+use sealwright_resources::plain_secret::PlainSecret;
+use sealwright_resources::push_secret::entries::{
+    self, PushEntry, PushStore, converted_keys, entry_key, store_key,
+};
+use sealwright_resources::push_secret::refresh;
+use sealwright_resources::push_secret::{
+    FINALIZER, KIND, PushData, PushDeletionPolicy, PushSecret, PushSecretStatus, SyncedPushSecrets,
+    UpdatePolicy,
+};
+use sealwright_resources::secret_store::Store;
+use serde_json::json;
+
+use crate::action;
+use crate::api::{Api, ApiError};
+use crate::frame::dependents::Need;
+use crate::frame::event::Event;
+use crate::frame::index::Key;
+use crate::frame::kind::{Attempt, Frame, Kind, LookedAt, Shared, Trouble, Watching};
+use crate::frame::secret_target;
+use crate::frame::tracked::{Digest, Tracked};
+use crate::frame::verdict::{self, Verdict};
+use crate::stores::{StoreId, Stores};
+
+/// The component of the events.
+const COMPONENT: &str = "pushsecret";
+
+/// The reconciler of PushSecrets.
+pub(crate) struct PushSecrets {
+    frame: Frame<Self>,
+    class: String,
+    options: Options,
+    stores: Arc<Stores>,
+}
+
+/// What is remembered of a PushSecret.
+#[derive(Clone, Default)]
+pub(crate) struct Extra {
+    next: Option<Timestamp>,
+}
+
+/// What came of an attempt.
+pub(crate) struct Outcome {
+    status: Option<PushSecretStatus>,
+    event: Option<(bool, &'static str, String)>,
+    again: Option<Duration>,
+    retry: bool,
+}
+
+impl Outcome {
+    fn quiet(again: Option<Duration>) -> Self {
+        Self {
+            status: None,
+            event: None,
+            again,
+            retry: false,
+        }
+    }
+}
+
+/// A push that failed. Its text is public.
+enum Failed {
+    /// With this condition.
+    Condition(String),
+    /// Without one, as upstream does it for templates.
+    Silent,
+}
+
+impl PushSecrets {
+    pub(crate) fn new(
+        shared: Shared,
+        watching: Watching,
+        class: String,
+        options: Options,
+        stores: Arc<Stores>,
+    ) -> Self {
+        Self {
+            frame: Frame::new(shared, watching),
+            class,
+            options,
+            stores,
+        }
+    }
+
+    fn api(&self) -> &Api {
+        self.frame.api()
+    }
+
+    async fn work(&self, key: &Key, object: &PushSecret) -> Attempt<Outcome> {
+        let now = Timestamp::now();
+        let deletes = object.spec.deletion_policy == PushDeletionPolicy::Delete;
+        if deletes != has_finalizer(&object.metadata) {
+            // The watch shows the object again, and then it is worked on.
+            let again = match self.set_finalizer(key, &object.metadata, deletes).await {
+                Err(error) if !error.is_conflict() && !error.is_not_found() => {
+                    self.trouble(key, Trouble::Fetch, &error);
+                    Some(Duration::from_secs(5))
+                }
+                _ => None,
+            };
+            return done(Outcome::quiet(again));
+        }
+        if !refresh::should_push(object, now) {
+            let next = refresh::next(object, now);
+            let again = next.map(|next| {
+                Duration::try_from(next.duration_since(now)).unwrap_or_default()
+                    + Duration::from_secs(1)
+            });
+            return done(Outcome::quiet(again));
+        }
+        let before = object.status.clone().unwrap_or_default();
+        if let Err(error) = entries::check_stores(&object.spec) {
+            return self.failed(before, error.to_string(), now);
+        }
+        let sources = match self.sources(object).await {
+            Ok(sources) => sources,
+            Err(gone) => {
+                let synced = before
+                    .synced_push_secrets
+                    .values()
+                    .any(|all| !all.is_empty());
+                if gone && deletes && synced {
+                    return self.source_deleted(object, before, now).await;
+                }
+                return self.failed(before, refresh::NO_SOURCE.to_owned(), now);
+            }
+        };
+        let stores = match self.resolve(object) {
+            Ok(stores) => stores,
+            Err(text) => return self.failed(before, text, now),
+        };
+        if stores.is_empty() {
+            return done(Outcome::quiet(None));
+        }
+        let seen: Vec<PushStore<'_>> = stores.iter().map(|(id, store)| seen(id, store)).collect();
+        if let Err(error) = entries::check_selectors(&object.spec, &seen) {
+            return self.failed(before, error.to_string(), now);
+        }
+        let mut synced = SyncedPushSecrets::new();
+        for source in sources {
+            match self.push_all(object, source, &stores, &mut synced).await {
+                Ok(()) => {}
+                Err(Failed::Silent) => {
+                    return Attempt {
+                        ended: Err(LookedAt::default()),
+                        outcome: Outcome {
+                            retry: true,
+                            ..Outcome::quiet(None)
+                        },
+                    };
+                }
+                Err(Failed::Condition(text)) => {
+                    let mut both = before.clone();
+                    for (store, all) in synced {
+                        both.synced_push_secrets
+                            .entry(store)
+                            .or_default()
+                            .extend(all);
+                    }
+                    let text = status::message(refresh::NOT_PUSHED, Some(&text));
+                    return self.failed(both, text, now);
+                }
+            }
+        }
+        if deletes {
+            let stale = difference(&before.synced_push_secrets, &synced);
+            let left = self.delete_all(object, &stale).await;
+            if !left.is_empty() {
+                let mut both = before.clone();
+                both.synced_push_secrets = synced;
+                for (store, all) in left {
+                    both.synced_push_secrets
+                        .entry(store)
+                        .or_default()
+                        .extend(all);
+                }
+                return self.failed(both, "could not delete from the stores".to_owned(), now);
+            }
+        }
+        let message = match object.spec.update_policy {
+            UpdatePolicy::Replace => refresh::SYNCED_MESSAGE,
+            UpdatePolicy::IfNotExists => refresh::KEPT_MESSAGE,
+        };
+        let mut next = before;
+        next.synced_push_secrets = synced;
+        next.synced_resource_version = Some(hash::synced_version(&object.metadata));
+        next.refresh_time = Some(Time(Timestamp::from_second(now.as_second()).unwrap_or(now)));
+        refresh::set_ready(&mut next, true, refresh::SYNCED, message, now);
+        let again = Duration::try_from(refresh::interval(object)).unwrap_or_default();
+        done(Outcome {
+            status: Some(next),
+            event: Some((false, refresh::SYNCED, message.to_owned())),
+            again: Some(again).filter(|again| !again.is_zero()),
+            retry: false,
+        })
+    }
+
+    fn failed(
+        &self,
+        mut next: PushSecretStatus,
+        message: String,
+        now: Timestamp,
+    ) -> Attempt<Outcome> {
+        refresh::set_ready(&mut next, false, refresh::ERRORED, &message, now);
+        Attempt {
+            ended: Err(LookedAt::default()),
+            outcome: Outcome {
+                status: Some(next),
+                event: Some((true, refresh::ERRORED, message)),
+                again: None,
+                retry: true,
+            },
+        }
+    }
+
+    /// The Secrets to push; an error says whether the Secret is gone for certain.
+    async fn sources(&self, object: &PushSecret) -> Result<Vec<PlainSecret>, bool> {
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        let Some(selector) = &object.spec.selector.secret else {
+            return Err(false);
+        };
+        if let Some(name) = selector.name.as_deref().filter(|name| !name.is_empty()) {
+            return match secret_target::read(self.api(), &Key::new(namespace, name)).await {
+                Ok(Some(secret)) => Ok(vec![secret]),
+                Ok(None) => Err(true),
+                Err(_) => Err(false),
+            };
+        }
+        let labels = selector.selector.as_ref().ok_or(false)?;
+        // An empty selector would push every Secret of the namespace.
+        if label_selector::is_empty(labels) {
+            return Err(false);
+        }
+        let names = self.selected(namespace, labels).await.map_err(|_| false)?;
+        let mut secrets = Vec::new();
+        for name in names {
+            match secret_target::read(self.api(), &Key::new(namespace, &name)).await {
+                Ok(secret) => secrets.extend(secret),
+                Err(_) => return Err(false),
+            }
+        }
+        Ok(secrets)
+    }
+
+    async fn selected(
+        &self,
+        namespace: &str,
+        labels: &LabelSelector,
+    ) -> Result<Vec<String>, ApiError> {
+        let all = action::secrets_metadata(self.api(), namespace).await?;
+        let matching = all.into_iter().filter(|metadata| {
+            label_selector::matches(labels, metadata.labels.as_ref()).unwrap_or(false)
+        });
+        Ok(matching.filter_map(|metadata| metadata.name).collect())
+    }
+
+    /// The stores of the spec, without those that are being deleted or belong to another class.
+    fn resolve(&self, object: &PushSecret) -> Result<Vec<(StoreId, Arc<Store>)>, String> {
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        let mut found: Vec<(StoreId, Arc<Store>)> = Vec::new();
+        for reference in &object.spec.secret_store_refs {
+            if let Some(name) = reference.name.as_deref().filter(|name| !name.is_empty()) {
+                let kind = reference.kind;
+                let id = StoreId {
+                    kind,
+                    namespace: match kind {
+                        StoreKind::SecretStore => namespace.to_owned(),
+                        StoreKind::ClusterSecretStore => String::new(),
+                    },
+                    name: name.to_owned(),
+                };
+                let kind = kind.as_str();
+                let store = self.stores.get(&id).ok_or_else(|| {
+                    format!("could not get {kind} {name:?}, {kind}.external-secrets.io {name:?} not found")
+                })?;
+                found.push((id, store));
+                continue;
+            }
+            for (id, store) in self.stores.of_namespace(reference.kind, namespace) {
+                if entries::is_meant(reference, &seen(&id, &store)) {
+                    found.push((id, store));
+                }
+            }
+        }
+        found.retain(|(_, store)| {
+            !store.deleting && is_own_class(store.spec.controller.as_deref(), &self.class)
+        });
+        let mut known = std::collections::HashSet::new();
+        found.retain(|(id, _)| known.insert(id.clone()));
+        Ok(found)
+    }
+
+    async fn push_all(
+        &self,
+        object: &PushSecret,
+        source: PlainSecret,
+        stores: &[(StoreId, Arc<Store>)],
+        synced: &mut SyncedPushSecrets,
+    ) -> Result<(), Failed> {
+        let (values, mut about) = self.templated(object, source).await?;
+        for (id, store) in stores {
+            let lane = self
+                .lane(object, id, store)
+                .await
+                .map_err(Failed::Condition)?;
+            let entries = entries::entries(&object.spec, &seen(id, store), &values)
+                .map_err(|error| Failed::Condition(error.to_string()))?;
+            let pushed = synced.entry(store_key(id.kind, &id.name)).or_default();
+            for entry in entries {
+                let item = item_of(&entry.data);
+                let keep = object.spec.update_policy == UpdatePolicy::IfNotExists;
+                let unreached = |error: &sealwright_providers::outcome::StoreError| {
+                    tracing::warn!(
+                        namespace = object.metadata.namespace.as_deref().unwrap_or_default(),
+                        name = object.metadata.name.as_deref().unwrap_or_default(),
+                        error = %error,
+                        "cannot push a value"
+                    );
+                    let detail = error.public_detail();
+                    Failed::Condition(
+                        detail
+                            .unwrap_or("the store did not take a value")
+                            .to_owned(),
+                    )
+                };
+                let exists = keep
+                    && lane
+                        .exists(&item)
+                        .await
+                        .map_err(|error| unreached(&error))?;
+                if !exists {
+                    about.data = limited(&entry, &values).map_err(Failed::Condition)?;
+                    let written = lane.push(&about, &item, WriteMode::Apply).await;
+                    written.map_err(|error| unreached(&error))?;
+                }
+                pushed.insert(entry_key(&entry.data), entry.data);
+            }
+        }
+        Ok(())
+    }
+
+    /// The values of the Secret, with those of the template, and what stores may want to know of it.
+    async fn templated(
+        &self,
+        object: &PushSecret,
+        mut source: PlainSecret,
+    ) -> Result<(Values, PushSource), Failed> {
+        let mut about = PushSource {
+            secret_type: source.kind.take(),
+            labels: source.metadata.labels.take().unwrap_or_default(),
+            annotations: source.metadata.annotations.take().unwrap_or_default(),
+            ..PushSource::default()
+        };
+        let namespace = source.namespace().to_owned();
+        let mut values = source.into_values();
+        if let Some(template) = &object.spec.template {
+            let mut sources = Sources::default();
+            let (config_maps, secrets) = render::sources_of(template);
+            for name in config_maps {
+                let read = action::read_config_map(self.api(), &namespace, name).await;
+                if let Some(data) = read.map_err(|_| Failed::Silent)? {
+                    sources.config_maps.insert(name.to_owned(), data);
+                }
+            }
+            for name in secrets {
+                let read = secret_target::read(self.api(), &Key::new(&namespace, name)).await;
+                if let Some(secret) = read.map_err(|_| Failed::Silent)? {
+                    sources
+                        .secrets
+                        .insert(name.to_owned(), secret.into_values());
+                }
+            }
+            let output = render::render(template, &values, &sources, &self.options);
+            let output = output.map_err(|error| {
+                tracing::warn!(namespace = %namespace, name = object.metadata.name.as_deref().unwrap_or_default(), error = %error, "a template of a PushSecret fails");
+                Failed::Silent
+            })?;
+            values.extend(output.data);
+            about.secret_type = template.kind.clone();
+            about.labels.extend(output.labels);
+            about.annotations.extend(output.annotations);
+        }
+        Ok((values, about))
+    }
+
+    /// Opens a store for a PushSecret; readiness does not matter.
+    async fn lane(
+        &self,
+        object: &PushSecret,
+        id: &StoreId,
+        store: &Store,
+    ) -> Result<Arc<Lane>, String> {
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        let mut labels = None;
+        if id.kind == StoreKind::ClusterSecretStore && !store.spec.conditions.is_empty() {
+            let path = format!("/api/v1/namespaces/{namespace}");
+            let metadata = self.api().get_metadata(&path).await;
+            let metadata = metadata.and_then(|answer| action::metadata_of(&answer));
+            labels = metadata
+                .map_err(|error| error.category().to_owned())?
+                .labels;
+        }
+        let store_seen = StoreSeen {
+            kind: id.kind,
+            spec: &store.spec,
+            conditions: &store.status.conditions,
+        };
+        let namespace_seen = NamespaceSeen {
+            name: namespace,
+            labels: labels.as_ref(),
+        };
+        let rules = access::Rules {
+            class: &self.class,
+            flood_gate: false,
+        };
+        access::check(&store_seen, &namespace_seen, &rules).map_err(|error| error.to_string())?;
+        let config = store.spec.provider.config();
+        let config = config.map_err(|_| "the settings of the store cannot be read".to_owned())?;
+        let opened = self.stores.open(id, store, &config, Some(namespace)).await;
+        opened.map_err(|error| {
+            let detail = error.public_detail();
+            detail.unwrap_or("the store cannot be opened").to_owned()
+        })
+    }
+
+    async fn source_deleted(
+        &self,
+        object: &PushSecret,
+        before: PushSecretStatus,
+        now: Timestamp,
+    ) -> Attempt<Outcome> {
+        let left = self.delete_all(object, &before.synced_push_secrets).await;
+        let mut next = before;
+        let all_gone = left.is_empty();
+        next.synced_push_secrets = left;
+        if !all_gone {
+            return self.failed(next, "could not delete from the stores".to_owned(), now);
+        }
+        let message = refresh::SOURCE_DELETED_MESSAGE;
+        refresh::set_ready(&mut next, false, refresh::SOURCE_DELETED, message, now);
+        done(Outcome {
+            status: Some(next),
+            event: Some((true, refresh::SOURCE_DELETED, message.to_owned())),
+            again: None,
+            retry: false,
+        })
+    }
+
+    /// Deletes these entries from their stores; returns those that could not be deleted.
+    async fn delete_all(&self, object: &PushSecret, all: &SyncedPushSecrets) -> SyncedPushSecrets {
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        let mut left = SyncedPushSecrets::new();
+        for (key, entries) in all {
+            if entries.is_empty() {
+                continue;
+            }
+            let (kind, name) = key.split_once('/').unwrap_or(("SecretStore", key));
+            let id = match kind {
+                "ClusterSecretStore" => StoreId {
+                    kind: StoreKind::ClusterSecretStore,
+                    namespace: String::new(),
+                    name: name.to_owned(),
+                },
+                _ => StoreId {
+                    kind: StoreKind::SecretStore,
+                    namespace: namespace.to_owned(),
+                    name: name.to_owned(),
+                },
+            };
+            let lane = match self.stores.get(&id) {
+                Some(store) => self.lane(object, &id, &store).await,
+                None => Err("the store is gone".to_owned()),
+            };
+            for (place, data) in entries {
+                let deleted = match &lane {
+                    Ok(lane) => lane.delete(&item_of(data), WriteMode::Apply).await.is_ok(),
+                    Err(_) => false,
+                };
+                if !deleted {
+                    left.entry(key.clone())
+                        .or_default()
+                        .insert(place.clone(), data.clone());
+                }
+            }
+        }
+        left
+    }
+
+    async fn set_finalizer(
+        &self,
+        key: &Key,
+        metadata: &ObjectMeta,
+        wanted: bool,
+    ) -> Result<(), ApiError> {
+        let mut finalizers = metadata.finalizers.clone().unwrap_or_default();
+        finalizers.retain(|finalizer| finalizer != FINALIZER);
+        if wanted {
+            finalizers.push(FINALIZER.to_owned());
+        }
+        let patch = json!({
+            "finalizers": finalizers,
+            "resourceVersion": metadata.resource_version,
+        });
+        let patched = action::patch_metadata::<PushSecret>(self.api(), key, patch).await;
+        patched.map(drop)
+    }
+}
+
+fn done(outcome: Outcome) -> Attempt<Outcome> {
+    Attempt {
+        ended: Ok(None),
+        outcome,
+    }
+}
+
+fn has_finalizer(metadata: &ObjectMeta) -> bool {
+    let finalizers = metadata.finalizers.iter().flatten();
+    finalizers
+        .into_iter()
+        .any(|finalizer| finalizer == FINALIZER)
+}
+
+fn seen<'a>(id: &'a StoreId, store: &'a Store) -> PushStore<'a> {
+    PushStore {
+        kind: id.kind,
+        name: &id.name,
+        labels: &store.labels,
+    }
+}
+
+fn item_of(data: &PushData) -> PushItem {
+    PushItem {
+        secret_key: data.matching.secret_key.clone(),
+        remote_key: data.matching.remote_ref.remote_key.clone(),
+        property: data.matching.remote_ref.property.clone(),
+        metadata: data.metadata.clone(),
+    }
+}
+
+/// The values that an entry may push, by the keys that it sees.
+fn limited(entry: &PushEntry, values: &Values) -> Result<Values, String> {
+    let keys = converted_keys(values, entry.data.conversion_strategy);
+    let wanted = entry
+        .data
+        .matching
+        .secret_key
+        .as_deref()
+        .filter(|key| !key.is_empty());
+    if let Some(wanted) = wanted
+        && !keys.contains_key(wanted)
+    {
+        return Err(format!("secret key {wanted} does not exist"));
+    }
+    let kept = keys.into_iter().filter(|(_, original)| {
+        entry
+            .keys
+            .as_ref()
+            .is_none_or(|keys| keys.contains(original))
+    });
+    Ok(kept
+        .map(|(key, original)| (key, SecretBytes::copy_of(values[&original].expose())))
+        .collect())
+}
+
+/// What was pushed before and is not any more.
+fn difference(before: &SyncedPushSecrets, now: &SyncedPushSecrets) -> SyncedPushSecrets {
+    let nothing = BTreeMap::new();
+    let mut stale = SyncedPushSecrets::new();
+    for (store, entries) in before {
+        let kept = now.get(store).unwrap_or(&nothing);
+        let gone: BTreeMap<String, PushData> = entries
+            .iter()
+            .filter(|(place, _)| !kept.contains_key(*place))
+            .map(|(place, data)| (place.clone(), data.clone()))
+            .collect();
+        if !gone.is_empty() {
+            stale.insert(store.clone(), gone);
+        }
+    }
+    stale
+}
+
+impl Kind for PushSecrets {
+    const NAME: &'static str = KIND;
+    const PLURAL: &'static str = "PushSecrets";
+
+    type Object = PushSecret;
+    type Status = PushSecretStatus;
+    type Extra = Extra;
+    type Outcome = Outcome;
+
+    fn frame(&self) -> &Frame<Self> {
+        &self.frame
+    }
+
+    fn digest(&self, object: &PushSecret) -> Digest {
+        Digest::of_json(&[
+            &serde_json::to_value(&object.spec).unwrap_or_default(),
+            &object.metadata.labels,
+            &object.metadata.annotations,
+            &has_finalizer(&object.metadata),
+        ])
+    }
+
+    fn status(object: &PushSecret) -> Option<&PushSecretStatus> {
+        object.status.as_ref()
+    }
+
+    fn needs(&self, object: &PushSecret) -> Vec<Need> {
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        let stores = object.spec.secret_store_refs.iter().map(|reference| {
+            let place = match reference.kind {
+                StoreKind::SecretStore => namespace,
+                StoreKind::ClusterSecretStore => "",
+            };
+            match reference.name.as_deref().filter(|name| !name.is_empty()) {
+                Some(name) => Need::one(reference.kind.as_str(), place, name),
+                None => Need::any(reference.kind.as_str(), place),
+            }
+        });
+        stores.collect()
+    }
+
+    fn due(&self, known: &Tracked<Extra>) -> Option<Duration> {
+        let next = known.extra.next?;
+        Some(Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default())
+    }
+
+    async fn attempt(
+        &self,
+        key: &Key,
+        known: &Tracked<Extra>,
+        object: &Arc<PushSecret>,
+    ) -> Attempt<Outcome> {
+        let attempt = self.work(key, object).await;
+        let again = attempt.outcome.again;
+        let next = again.and_then(|again| Timestamp::now().checked_add(again).ok());
+        self.frame
+            .index
+            .update(key, known.uid(), |known| known.extra.next = next);
+        attempt
+    }
+
+    fn unreadable(&self, fault: String) -> Outcome {
+        let mut next = PushSecretStatus::default();
+        let message = status::message(refresh::NOT_PUSHED, Some(&fault));
+        refresh::set_ready(
+            &mut next,
+            false,
+            refresh::ERRORED,
+            &message,
+            Timestamp::now(),
+        );
+        Outcome {
+            event: Some((true, refresh::ERRORED, message)),
+            ..Outcome::quiet(None)
+        }
+    }
+
+    fn report(
+        &self,
+        _metadata: &ObjectMeta,
+        status: Option<&PushSecretStatus>,
+        outcome: &Outcome,
+        _now: Timestamp,
+    ) -> Option<PushSecretStatus> {
+        let next = outcome.status.as_ref()?;
+        (status != Some(next)).then(|| next.clone())
+    }
+
+    fn events(&self, metadata: &ObjectMeta, outcome: &Outcome) -> Vec<Event> {
+        let event = outcome.event.as_ref();
+        let event = event.map(|(warning, reason, message)| {
+            Event::about::<PushSecret>(COMPONENT, metadata, *warning, reason, message.clone())
+        });
+        event.into_iter().collect()
+    }
+
+    fn again(&self, _key: &Key, outcome: &Outcome, failures: u32) -> Option<Duration> {
+        match outcome.retry {
+            true => Some(verdict::pause(Verdict::TryAgain, failures, 5)),
+            false => outcome.again,
+        }
+    }
+
+    fn trouble(&self, key: &Key, trouble: Trouble, error: &ApiError) {
+        tracing::warn!(kind = KIND, key = %key, error = %error, "the API server refuses ({trouble:?})");
+    }
+
+    async fn finalize(&self, key: &Key, object: &PushSecret) -> Option<Duration> {
+        if !has_finalizer(&object.metadata) {
+            return None;
+        }
+        let synced = object
+            .status
+            .as_ref()
+            .map(|status| status.synced_push_secrets.clone());
+        let deletes = object.spec.deletion_policy == PushDeletionPolicy::Delete;
+        if let Some(synced) = synced.filter(|_| deletes) {
+            let left = self.delete_all(object, &synced).await;
+            if !left.is_empty() {
+                tracing::warn!(key = %key, "a PushSecret waits until what it pushed can be deleted");
+                return Some(Duration::from_secs(15));
+            }
+        }
+        match self.set_finalizer(key, &object.metadata, false).await {
+            Err(error) if !error.is_not_found() => {
+                self.trouble(key, Trouble::Fetch, &error);
+                Some(Duration::from_secs(5))
+            }
+            _ => None,
+        }
+    }
+}

@@ -239,7 +239,11 @@ impl Judgement<'_> {
             Some(decision) if decision.moves_comments() => difference_of_values,
             _ => difference,
         };
-        if !changes_data && let Some(difference) = compare(&theirs.listing, &in_ours) {
+        let moves_selection = decision.is_some_and(|it| it.moves_selection(settings));
+        if !changes_data
+            && !moves_selection
+            && let Some(difference) = compare(&theirs.listing, &in_ours)
+        {
             return fault("other leaves are encrypted", difference + "\n" + &shown());
         }
         match self.upstream.decrypt(format, &ours) {

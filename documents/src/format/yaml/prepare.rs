@@ -175,6 +175,8 @@ fn make_ready(tree: Tree) -> Result<Prepared, ParseError> {
         || needs.glued
         || needs.wide_end
         || has_written_comments
+        // Comments inside of what an alias stands for are gone, and the nodes have other numbers.
+        || prepared.nodes.len() != tree.nodes.len()
         || has_alias_keys;
     Ok(Prepared {
         former: if keeps_text { Vec::new() } else { former },

@@ -24,6 +24,9 @@ pub(super) enum Decision {
     CommentAndAlias,
     /// Comments that upstream's own layout attaches elsewhere when it is read again.
     CommentMovedByLayout,
+    /// A comment behind a tag or an anchor without a value: upstream attaches it to whatever comes next, and in our file that
+    /// may be the block.
+    CommentBehindNothing,
     /// A change that would touch more than the value is refused.
     ChangeRefused,
 }
@@ -43,6 +46,9 @@ impl Decision {
             "json" if has_tail(text) => Some(Self::TextBehindJson),
             "yaml" if plain.is_some_and(|it| it.iter().any(has_empty_comment)) => {
                 Some(Self::EmptyComment)
+            }
+            "yaml" if text.split(|byte| *byte == b'\n').any(is_behind_nothing) => {
+                Some(Self::CommentBehindNothing)
             }
             "yaml" if text.contains(&b'*') && text.contains(&b'#') => Some(Self::CommentAndAlias),
             "yaml"
@@ -66,11 +72,22 @@ impl Decision {
         self == Self::JsonWithMark
     }
 
+    /// Whether a rule about comments may select other leaves because of that.
+    pub(super) fn moves_selection(self, settings: &Settings) -> bool {
+        let by_comments = settings
+            .rule
+            .is_some_and(|(field, _)| field.ends_with("comment_regex"));
+        by_comments && matches!(self, Self::CommentBehindNothing | Self::CommentAndAlias)
+    }
+
     /// Whether upstream may list comments elsewhere in our file than in the plain text.
     pub(super) fn moves_comments(self) -> bool {
         matches!(
             self,
-            Self::CommentAtTheEnd | Self::CommentAndAlias | Self::EmptyComment
+            Self::CommentAtTheEnd
+                | Self::CommentAndAlias
+                | Self::CommentBehindNothing
+                | Self::EmptyComment
         )
     }
 
@@ -78,6 +95,16 @@ impl Decision {
     pub(super) fn they_change_the_data(self) -> bool {
         self == Self::EmptyComment
     }
+}
+
+/// Whether a line ends in a comment with nothing but a tag or an anchor before it.
+fn is_behind_nothing(line: &[u8]) -> bool {
+    let Some(mark) = line.windows(2).rposition(|two| two == b" #") else {
+        return false;
+    };
+    let before = line[..mark].trim_ascii();
+    let word = before.rsplit(|byte| *byte == b' ').next();
+    word.is_some_and(|word| word.starts_with(b"!") || word.starts_with(b"&"))
 }
 
 /// Whether the last thing in a document is a comment, or the last collection in it ends so.

@@ -1,6 +1,7 @@
 //! Our side: what the commands do, on texts.
 
 use sealwright_crypto::data_key::{DataKey, KeyPart};
+use sealwright_crypto::key_kind::AGE;
 use sealwright_crypto::master_key::Wrapped;
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_documents::data::Data;
@@ -54,9 +55,7 @@ impl Ours {
     pub(super) fn encrypt(&self, text: &[u8], settings: &Settings) -> Result<Vec<u8>, String> {
         let recipient = "age1lzd99uklcjnc0e7d860axevet2cz99ce9pq6tzuzd05l5nr28ams36nvun";
         let entry = KeyEntry {
-            key: KeyFields::Age {
-                recipient: recipient.into(),
-            },
+            key: KeyFields::of(&AGE, recipient),
             created_at: None,
             enc: Wrapped("not needed here".into()),
         };

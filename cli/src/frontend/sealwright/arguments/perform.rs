@@ -645,7 +645,7 @@ mod tests {
     fn paths_have_two_spellings() {
         assert_eq!(
             read_path("a.b.0").unwrap(),
-            parse_tree_path(r#"["a"]["b"][0]"#).unwrap()
+            read_path(r#"["a"]["b"][0]"#).unwrap()
         );
         assert!(read_path("a..b").is_err());
     }

@@ -115,3 +115,17 @@ pub(crate) fn kinds(settings: &Settings, shared: &Shared) -> Vec<Arc<dyn AnyKind
     }
     kinds
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_definitions_are_those_that_the_program_prints() {
+        let shipped = include_str!("../../deploy/external-secrets/crds.yaml");
+        assert!(
+            shipped == definitions(false),
+            "print them again: sealwright-controller external-secrets crd > deploy/external-secrets/crds.yaml"
+        );
+    }
+}

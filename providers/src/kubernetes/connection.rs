@@ -264,9 +264,10 @@ impl ApiServer {
             (401, _) => Err(unauthenticated()),
             (403, _) => {
                 let mut error = StoreError::new(Trouble::Forbidden, "permission denied").public();
-                // User "system:serviceaccount:a:b" cannot get resource "secrets" in API group "" in the namespace "c"
-                let mut quoted = message.split('"');
-                let user = quoted.nth(1).filter(|_| message.contains("cannot"));
+                // secrets "x" is forbidden: User "system:serviceaccount:a:b" cannot get resource "secrets" in API group ""
+                let user = message
+                    .split_once("User \"")
+                    .and_then(|(_, rest)| rest.split('"').next());
                 if let Some(user) = user {
                     *self
                         .principal

@@ -153,7 +153,7 @@ async fn a_token_that_ends_in_the_middle_of_a_run_is_replaced() {
     server.api(
         "PUT",
         "sys/policies/acl/reader",
-        Some(&json!({"policy": ""})),
+        Some(&json!({"policy": "path \"other/*\" { capabilities = [\"read\"] }"})),
     );
     let error = failed(store.get(&key()).await);
     assert_eq!(error.trouble(), Trouble::Forbidden, "{error}");

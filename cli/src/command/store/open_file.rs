@@ -83,7 +83,6 @@ fn decrypt(
         as_json: false,
         first_of_several: false,
         ignore_mac: false,
-        first_of_several: false,
         settings,
     }
     .change(world)?;

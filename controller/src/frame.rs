@@ -77,7 +77,7 @@ pub(crate) mod watch_log;
 pub(crate) mod work;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -86,6 +86,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::sync::watch as signal;
 use tokio::task::JoinSet;
 
+use self::dependents::Wake;
 use self::index::Key;
 use self::kind::{Kind, Listing, Progress, SecretUse, Shared, Targets, key_of};
 use self::queue::Urgency;
@@ -97,7 +98,7 @@ use crate::metrics::QueueDepth;
 const GRACE: Duration = Duration::from_secs(10);
 
 /// A kind, whatever its types.
-pub(crate) trait AnyKind: Send + Sync + 'static {
+pub(crate) trait AnyKind: Wake + 'static {
     /// Its name, as objects carry it.
     fn name(&self) -> &'static str;
 
@@ -122,9 +123,6 @@ pub(crate) trait AnyKind: Send + Sync + 'static {
     /// Works on objects until `halt` turns true.
     fn work(self: Arc<Self>, halt: signal::Receiver<bool>) -> BoxFuture<'static, ()>;
 
-    /// Enqueues an object because something that it reads has changed.
-    fn wake(&self, key: &Key, urgency: Urgency);
-
     /// Forgets what was seen, because another replica may take over.
     fn forget(&self);
 
@@ -145,6 +143,15 @@ pub(crate) trait AnyKind: Send + Sync + 'static {
 
     /// Ends a listing of Secrets that this kind took part in, or not.
     fn targets_listed(&self, scope: Option<&str>, began: Option<u64>);
+}
+
+impl<K: Kind> Wake for K {
+    fn wake(&self, key: &Key, urgency: Urgency) {
+        let frame = self.frame();
+        if frame.index.disturb(key) {
+            frame.queue.add(key.clone(), urgency);
+        }
+    }
 }
 
 impl<K: Kind> AnyKind for K {
@@ -178,13 +185,6 @@ impl<K: Kind> AnyKind for K {
 
     fn work(self: Arc<Self>, halt: signal::Receiver<bool>) -> BoxFuture<'static, ()> {
         work::work(self, halt).boxed()
-    }
-
-    fn wake(&self, key: &Key, urgency: Urgency) {
-        let frame = self.frame();
-        if frame.index.disturb(key) {
-            frame.queue.add(key.clone(), urgency);
-        }
     }
 
     fn forget(&self) {
@@ -286,9 +286,8 @@ pub(crate) async fn run(
     let numbers: Vec<usize> = kinds
         .iter()
         .map(|kind| {
-            shared
-                .dependents
-                .join(Arc::downgrade(kind) as Weak<dyn AnyKind>)
+            let kind: Arc<dyn Wake> = Arc::clone(kind) as _;
+            shared.dependents.join(Arc::downgrade(&kind))
         })
         .collect();
     loop {

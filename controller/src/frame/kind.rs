@@ -196,7 +196,6 @@ pub(crate) enum SecretUse {
     /// Nothing that would have to be watched.
     None,
     /// They read some, and say which in [`Kind::needs`].
-    #[allow(dead_code, reason = "SealedSecrets write")]
     Reads,
     /// They have a [target](Kind::target), and may read others.
     Writes,

@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::{join_all, select_all};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
@@ -48,7 +49,7 @@ pub(super) async fn watch(
     let mut events = stream::<Read<PartialObjectMeta<Secret>>>(&api, scope, config);
     let mut log = WatchLog::new("Secrets", &watches);
     let mut listings: Vec<Option<u64>> = vec![None; kinds.len()];
-    let mut listed = false;
+    let (mut listed, mut began) = (false, 0);
     while let Some(event) = events.next().await {
         if let Ok(event) = &event {
             log.sees(event);
@@ -67,32 +68,34 @@ pub(super) async fn watch(
                 for (kind, listing) in kinds.iter().zip(&mut listings) {
                     *listing = kind.begin_listing_targets(scope);
                 }
+                began = dependents.begin_listing();
             }
             Ok(watcher::Event::InitApply(secret)) => {
                 for kind in &kinds {
                     kind.see_target(scope, secret.meta());
                 }
-                if listed {
-                    dependents.changed("Secret", &key_of(secret.meta()));
-                }
+                let metadata = secret.meta();
+                dependents.listed("Secret", &key_of(metadata), version(metadata), !listed);
             }
             Ok(watcher::Event::InitDone) => {
                 for (kind, listing) in kinds.iter().zip(&mut listings) {
                     kind.targets_listed(scope, listing.take());
                 }
+                dependents.end_listing("Secret", scope, began);
                 listed = true;
             }
             Ok(watcher::Event::Apply(secret)) => {
                 for kind in &kinds {
                     kind.see_target(scope, secret.meta());
                 }
-                dependents.changed("Secret", &key_of(secret.meta()));
+                let metadata = secret.meta();
+                dependents.shown("Secret", &key_of(metadata), version(metadata));
             }
             Ok(watcher::Event::Delete(secret)) => {
                 for kind in &kinds {
                     kind.lose_target(secret.meta());
                 }
-                dependents.changed("Secret", &key_of(secret.meta()));
+                dependents.deleted("Secret", &key_of(secret.meta()));
             }
         }
     }
@@ -103,7 +106,6 @@ pub(super) type Reader = (Arc<dyn AnyKind>, Option<String>);
 
 /// What objects may read beside Secrets and objects of kinds of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(dead_code, reason = "SealedSecrets have none")]
 pub(crate) enum Neighbours {
     ConfigMaps,
     /// All of them, whatever the scope.
@@ -157,24 +159,35 @@ async fn watch_neighbours<T>(
     let config = watcher::Config::default().page_size(PAGE);
     let mut events = stream::<Read<PartialObjectMeta<T>>>(api, scope, config);
     let mut log = WatchLog::new(kind, watches);
-    let mut listed = false;
+    let (mut listed, mut began) = (false, 0);
     while let Some(event) = events.next().await {
         if let Ok(event) = &event {
             log.sees(event);
         }
         match event {
             Err(error) => log.fails(&error),
-            Ok(watcher::Event::Init) => {}
-            Ok(watcher::Event::InitDone) => listed = true,
-            // Objects read what they need when they are worked on first.
-            Ok(watcher::Event::InitApply(_)) if !listed => {}
-            Ok(
-                watcher::Event::InitApply(object)
-                | watcher::Event::Apply(object)
-                | watcher::Event::Delete(object),
-            ) => dependents.changed(kind, &key_of(object.meta())),
+            Ok(watcher::Event::Init) => began = dependents.begin_listing(),
+            Ok(watcher::Event::InitApply(object)) => {
+                let metadata = object.meta();
+                dependents.listed(kind, &key_of(metadata), version(metadata), !listed);
+            }
+            Ok(watcher::Event::InitDone) => {
+                dependents.end_listing(kind, scope, began);
+                listed = true;
+            }
+            Ok(watcher::Event::Apply(object)) => {
+                let metadata = object.meta();
+                dependents.shown(kind, &key_of(metadata), version(metadata));
+            }
+            Ok(watcher::Event::Delete(object)) => {
+                dependents.deleted(kind, &key_of(object.meta()));
+            }
         }
     }
+}
+
+fn version(metadata: &ObjectMeta) -> &str {
+    metadata.resource_version.as_deref().unwrap_or_default()
 }
 
 fn is_forbidden(error: &watcher::Error) -> bool {

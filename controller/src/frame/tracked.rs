@@ -23,7 +23,6 @@ pub(crate) struct Digest(pub(crate) [u8; 32]);
 
 impl Digest {
     /// Digests values by their JSON text, in which maps are sorted as their types sort them.
-    #[allow(dead_code, reason = "SealedSecrets digest what the proof covers")]
     pub(crate) fn of_json(parts: &[&dyn erased::Json]) -> Self {
         let mut hash = Sha256::new();
         for part in parts {
@@ -38,7 +37,6 @@ impl Digest {
 /// What has a JSON text.
 pub(crate) mod erased {
     /// Anything that can be serialized.
-    #[allow(dead_code, reason = "see above")]
     pub(crate) trait Json {
         /// Its JSON text.
         fn json(&self) -> Vec<u8>;

@@ -53,7 +53,7 @@ async fn watch_scope<K: Kind>(kind: &K, progress: &Progress, number: usize) {
     let (start, mut started) = mpsc::unbounded_channel();
     let objects = async {
         loop {
-            if !is_served::<K>(kind.frame().api()).await {
+            if is_served::<K>(kind.frame().api()).await == Some(false) {
                 leave_out(kind, progress).await;
             }
             kind.ready().await;
@@ -156,7 +156,8 @@ async fn leave_out<K: Kind>(kind: &K, progress: &Progress) {
         "the API server does not serve this kind: it is left out until its CustomResourceDefinition is installed"
     );
     let [mut pause, longest] = NOT_INSTALLED;
-    while !is_served::<K>(kind.frame().api()).await {
+    // An API server that does not answer serves nothing new.
+    while is_served::<K>(kind.frame().api()).await != Some(true) {
         tokio::time::sleep(pause).await;
         pause = (pause * 3 / 2).min(longest);
     }
@@ -164,8 +165,8 @@ async fn leave_out<K: Kind>(kind: &K, progress: &Progress) {
     progress.objects.send_replace(Listing::Pending);
 }
 
-/// Returns false if the API server says that it does not serve the kind.
-async fn is_served<K: Kind>(api: &Api) -> bool {
+/// Asks the API server whether it serves the kind; nothing means that it does not answer that.
+async fn is_served<K: Kind>(api: &Api) -> Option<bool> {
     #[derive(Deserialize)]
     struct Resources {
         resources: Vec<Named>,
@@ -181,12 +182,12 @@ async fn is_served<K: Kind>(api: &Api) -> bool {
     };
     let plural = K::Object::plural(&());
     match api.get(&path).await {
-        Ok(answer) => match action::read::<Resources>(&answer) {
-            Ok(all) => all.resources.iter().any(|named| named.name == *plural),
-            Err(_) => true,
-        },
-        // Whatever else is wrong, the watch says it.
-        Err(error) => !error.is_not_found(),
+        Ok(answer) => {
+            let all = action::read::<Resources>(&answer).ok()?;
+            Some(all.resources.iter().any(|named| named.name == *plural))
+        }
+        Err(error) if error.is_not_found() => Some(false),
+        Err(_) => None,
     }
 }
 
@@ -226,7 +227,7 @@ async fn watch_objects<K: Kind>(kind: &K, progress: &Progress, number: usize) {
         let listed = || *progress.objects.borrow() == Listing::Listed;
         match event {
             Err(error) => {
-                if is_not_found(&error) && !is_served::<K>(frame.api()).await {
+                if is_not_found(&error) && is_served::<K>(frame.api()).await == Some(false) {
                     break;
                 }
                 log.fails(&error);

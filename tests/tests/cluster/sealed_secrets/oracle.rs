@@ -113,23 +113,25 @@ impl Subject {
     }
 
     async fn write(&mut self, version: Version) {
-        match self.sealed.get_opt(&self.name).await.unwrap() {
-            None => {
-                let mut object = serde_json::to_value(self.seal(&[])).unwrap();
-                object["spec"] = version.spec.clone();
-                let object = serde_json::from_value(object).unwrap();
-                self.sealed
-                    .create(&PostParams::default(), &object)
-                    .await
-                    .unwrap();
-            }
-            Some(_) => {
-                let patch = json!([{"op": "replace", "path": "/spec", "value": version.spec}]);
-                let patch: Patch<()> = Patch::Json(serde_json::from_value(patch).unwrap());
-                self.sealed
-                    .patch(&self.name, &PatchParams::default(), &patch)
-                    .await
-                    .unwrap();
+        // The status is written in between, so that the version may be another one by now.
+        loop {
+            let params = PostParams::default();
+            let written = match self.sealed.get_opt(&self.name).await.unwrap() {
+                None => {
+                    let mut object = serde_json::to_value(self.seal(&[])).unwrap();
+                    object["spec"] = version.spec.clone();
+                    let object = serde_json::from_value(object).unwrap();
+                    self.sealed.create(&params, &object).await
+                }
+                Some(mut object) => {
+                    object.spec = serde_json::from_value(version.spec.clone()).unwrap();
+                    self.sealed.replace(&self.name, &params, &object).await
+                }
+            };
+            match written {
+                Ok(_) => break,
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                Err(error) => panic!("{error}"),
             }
         }
         self.last = Some(version);

@@ -138,7 +138,6 @@ impl Terminal {
     }
 
     /// Whether standard input is a terminal, and a person may be typing there.
-    #[allow(dead_code, reason = "verbs that are under way use it")]
     pub(crate) fn reads_from_person(&self) -> bool {
         rustix::termios::isatty(rustix::stdio::stdin())
     }
@@ -231,7 +230,6 @@ impl Terminal {
     }
 
     /// Writes a line to standard error that is of interest to a person who waits, and nothing with `--quiet`.
-    #[allow(dead_code, reason = "verbs that are under way use it")]
     pub(crate) fn remark(&self, line: &str) {
         if self.verbosity() > 0 && !self.json.load(Ordering::Relaxed) {
             self.tell(line);

@@ -4,6 +4,8 @@
 //! Go's rules where they can be seen: of two members of one name the last counts, numbers keep their spelling, and text
 //! that is written is escaped as Go escapes it.
 
+#[cfg(feature = "clients")]
+pub mod edit;
 pub mod path;
 
 use std::collections::BTreeMap;

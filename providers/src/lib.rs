@@ -44,6 +44,8 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+#[cfg(feature = "aws")]
+pub mod aws;
 #[cfg(feature = "clients")]
 pub mod backoff;
 pub mod credential;

@@ -159,6 +159,15 @@ impl AwsSettings {
         needs
     }
 
+    /// Returns true if a cluster-wide store looks for its credentials in the namespace of its consumer.
+    #[cfg(feature = "aws")]
+    pub(crate) fn depends_on_consumer(&self) -> bool {
+        let needs = self.needs().finish();
+        needs
+            .iter()
+            .any(crate::credential::Need::depends_on_consumer)
+    }
+
     pub(crate) fn check(&self, scope: &Scope) -> Result<Vec<String>, StoreError> {
         let invalid = |text: &str| Err(StoreError::invalid(text).public());
         let region = self.region.as_bytes();

@@ -241,6 +241,8 @@ impl StoreConfig {
             Self::OpenBao(settings) => {
                 Ok(Arc::new(VaultStore::openbao(settings, connection).await?))
             }
+            #[cfg(feature = "aws")]
+            Self::Aws(settings) => crate::aws::connect(settings, connection),
             Self::Other(other) => Err(other.missing()),
             _ => Err(StoreError::new(
                 Trouble::Unsupported,

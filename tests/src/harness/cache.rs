@@ -139,7 +139,12 @@ fn build(pin: &Pin, folder: &Path) -> Result<(), String> {
             node_program(&node, &bin.join(pin.name))?;
         }
         Recipe::Python { collection } => {
-            python(folder, &folder_of(pin), collection)?;
+            python_packages(folder, &folder_of(pin), Path::new("python3"))?;
+            if let Some(collection) = collection {
+                python_collection(folder, &folder_of(pin), collection)?;
+            }
+            fs::remove_dir_all(folder.join("venv"))
+                .map_err(failed("remove what was only needed to install"))?;
             python_program(&bin.join(pin.name), Path::new("python3"))?;
         }
         Recipe::NewerPython { least } => {
@@ -195,9 +200,8 @@ fn python_packages(folder: &Path, pins: &Path, python: &Path) -> Result<(), Stri
         .arg(pins.join("requirements.txt")))
 }
 
-/// Installs packages, and the collection into `collections`; the release it comes in is 50 MB and not kept.
-fn python(folder: &Path, pins: &Path, collection: &str) -> Result<(), String> {
-    python_packages(folder, pins, Path::new("python3"))?;
+/// Takes a collection into `collections`; the release it comes in is 50 MB and not kept.
+fn python_collection(folder: &Path, pins: &Path, collection: &str) -> Result<(), String> {
     let venv = folder.join("venv");
     let release = folder.join("release");
     run(Command::new(venv.join("bin/pip"))
@@ -214,10 +218,7 @@ fn python(folder: &Path, pins: &Path, collection: &str) -> Result<(), String> {
         .arg(&release)
         .arg(folder.join("collections"))
         .arg(collection))?;
-    for used in [&release, &venv] {
-        fs::remove_dir_all(used).map_err(failed("remove what was only needed to install"))?;
-    }
-    Ok(())
+    fs::remove_dir_all(&release).map_err(failed("remove what was only needed to install"))
 }
 
 fn python_program(path: &Path, python: &Path) -> Result<(), String> {

@@ -96,6 +96,11 @@ pub fn sops_clients() -> PathBuf {
     program("sops-clients")
 }
 
+/// A Python with `moto`, a double of AWS, and the vendor's own client.
+pub fn moto() -> PathBuf {
+    program("moto")
+}
+
 /// A database server.
 pub fn postgres() -> PathBuf {
     program("postgres")

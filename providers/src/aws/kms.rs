@@ -1,7 +1,13 @@
 //! AWS KMS: data keys of files are wrapped by a key that never leaves the service.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sealwright_crypto::data_key::KeyPart;
+use sealwright_crypto::key_kind::{AWS_KMS, KeyFields, KeyKind};
+use sealwright_crypto::master_key::{KeyError, MasterKey, Opener, Pending, Wrapped};
 use sealwright_crypto::secret::SecretBytes;
 
 use super::api::{Api, Body, KEY_SERVICE, bytes_in};
@@ -138,6 +144,105 @@ fn session_name(host: &str) -> String {
         .filter(kept)
         .take(64)
         .collect()
+}
+
+/// Opens keys of AWS KMS. Keys of one region, role and profile share one sign-in and its connections.
+#[derive(Default)]
+pub struct AwsKms(Arc<Services>);
+
+#[derive(Default)]
+struct Services(Mutex<HashMap<Reached, Arc<KeyService>>>);
+
+/// By which way keys are reached: region, role and profile.
+type Reached = (String, Option<String>, Option<String>);
+
+impl Services {
+    fn of(&self, key: &KmsKey) -> Result<Arc<KeyService>, StoreError> {
+        let reached = (key.region()?.to_owned(), key.role.clone(), key.profile.clone());
+        let mut services = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(service) = services.get(&reached) {
+            return Ok(Arc::clone(service));
+        }
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let service = Arc::new(KeyService::connect(key, &host)?);
+        services.insert(reached, Arc::clone(&service));
+        Ok(service)
+    }
+}
+
+impl Opener for AwsKms {
+    fn kind(&self) -> &'static KeyKind {
+        &AWS_KMS
+    }
+
+    fn is_far(&self) -> bool {
+        true
+    }
+
+    fn open(&self, fields: &KeyFields) -> Arc<dyn MasterKey> {
+        let text = |name| Some(fields.text(name).to_owned()).filter(|text| !text.is_empty());
+        Arc::new(AwsKmsKey {
+            key: KmsKey {
+                arn: fields.text("arn").to_owned(),
+                role: text("role"),
+                context: fields.map("context").clone(),
+                profile: text("aws_profile"),
+            },
+            identity: fields.identity(),
+            services: Arc::clone(&self.0),
+        })
+    }
+}
+
+struct AwsKmsKey {
+    key: KmsKey,
+    identity: String,
+    services: Arc<Services>,
+}
+
+impl MasterKey for AwsKmsKey {
+    fn kind(&self) -> &'static KeyKind {
+        &AWS_KMS
+    }
+
+    fn identity(&self) -> String {
+        self.identity.clone()
+    }
+
+    fn is_far(&self) -> bool {
+        true
+    }
+
+    fn wrap_key<'a>(&'a self, part: &'a KeyPart) -> Pending<'a, Result<Wrapped, KeyError>> {
+        Box::pin(async move {
+            let service = self.services.of(&self.key).map_err(key_error)?;
+            let plain = SecretBytes::copy_of(part.expose());
+            let blob = service.encrypt(&self.key, &plain).await.map_err(key_error)?;
+            Ok(Wrapped(STANDARD.encode(blob)))
+        })
+    }
+
+    fn unwrap_key<'a>(
+        &'a self,
+        wrapped: &'a Wrapped,
+    ) -> Pending<'a, Result<Option<KeyPart>, KeyError>> {
+        Box::pin(async move {
+            let blob = STANDARD.decode(wrapped.0.trim()).map_err(|_| {
+                KeyError::new("the wrapped key of the file is no base64, as AWS KMS keys have it")
+            })?;
+            let service = self.services.of(&self.key).map_err(key_error)?;
+            let plain = service.decrypt(&self.key, &blob).await.map_err(key_error)?;
+            Ok(Some(KeyPart::copy_of(plain.expose())))
+        })
+    }
+}
+
+fn key_error(error: StoreError) -> KeyError {
+    let hint = error.hint().map(str::to_owned);
+    KeyError {
+        reason: error.to_string(),
+        tried: hint.into_iter().collect(),
+    }
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@ use std::sync::{Arc, OnceLock};
 
 use sealwright_crypto::age::{AgeKeys, Identities};
 use sealwright_crypto::data_key::KeyPart;
-use sealwright_crypto::key_kind::{AGE, KeyFields, KeyKind, PGP, VAULT_TRANSIT};
+use sealwright_crypto::key_kind::{AGE, AWS_KMS, KeyFields, KeyKind, PGP, VAULT_TRANSIT};
 use sealwright_crypto::master_key::{KeyError, MasterKey, Opener, Pending, Wrapped};
 use sealwright_crypto::pgp::PgpKeys;
 use sealwright_crypto::surroundings::{Surroundings, SystemSurroundings};
+use sealwright_providers::aws::kms::AwsKms;
 use sealwright_providers::vault::VaultTransit;
 
 use crate::key_service::{self, OpenKey, Remote, ServedKey};
@@ -21,7 +22,8 @@ use self::unwrapped::Unwrapped;
 
 /// The kinds that this build can use. A kind that is not here keeps its entries in files, and is refused by name when one
 /// of its keys is to be used.
-const OPENERS: [(&KeyKind, MakeOpener); 3] = [
+const OPENERS: [(&KeyKind, MakeOpener); 4] = [
+    (&AWS_KMS, |_| Arc::new(AwsKms::default())),
     (&VAULT_TRANSIT, |keys| {
         Arc::new(VaultTransit::new(keys.surroundings.clone()))
     }),

@@ -8,6 +8,7 @@ mod vaults {
     mod cases;
     mod documentation;
     mod fault;
+    mod files;
     mod kubernetes;
     mod openbao;
     mod openbao_auth;

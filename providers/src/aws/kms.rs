@@ -158,12 +158,19 @@ type Reached = (String, Option<String>, Option<String>);
 
 impl Services {
     fn of(&self, key: &KmsKey) -> Result<Arc<KeyService>, StoreError> {
-        let reached = (key.region()?.to_owned(), key.role.clone(), key.profile.clone());
+        let reached = (
+            key.region()?.to_owned(),
+            key.role.clone(),
+            key.profile.clone(),
+        );
         let mut services = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(service) = services.get(&reached) {
             return Ok(Arc::clone(service));
         }
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let host = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
         let service = Arc::new(KeyService::connect(key, &host)?);
         services.insert(reached, Arc::clone(&service));
         Ok(service)
@@ -217,7 +224,10 @@ impl MasterKey for AwsKmsKey {
         Box::pin(async move {
             let service = self.services.of(&self.key).map_err(key_error)?;
             let plain = SecretBytes::copy_of(part.expose());
-            let blob = service.encrypt(&self.key, &plain).await.map_err(key_error)?;
+            let blob = service
+                .encrypt(&self.key, &plain)
+                .await
+                .map_err(key_error)?;
             Ok(Wrapped(STANDARD.encode(blob)))
         })
     }

@@ -123,7 +123,11 @@ async fn versions_bytes_tags_and_deleted_secrets() {
         return;
     }
     let moto = moto();
-    secret(&moto, "p/v", json!({"SecretString": "one", "Tags": [{"Key": "team", "Value": "<a>"}]}));
+    secret(
+        &moto,
+        "p/v",
+        json!({"SecretString": "one", "Tags": [{"Key": "team", "Value": "<a>"}]}),
+    );
     let two = moto.call(
         "secretsmanager.PutSecretValue",
         &json!({"SecretId": "p/v", "SecretString": "two"}),
@@ -134,14 +138,25 @@ async fn versions_bytes_tags_and_deleted_secrets() {
     assert_eq!(get(&store, &at("AWSPREVIOUS")).await, "one");
     let id = format!("uuid/{}", two["VersionId"].as_str().unwrap());
     assert_eq!(get(&store, &at(&id)).await, "two");
-    assert_eq!(proof(&store.get(&at("NOSUCHSTAGE")).await.unwrap()), Proof::NoSuchVersion);
+    assert_eq!(
+        proof(&store.get(&at("NOSUCHSTAGE")).await.unwrap()),
+        Proof::NoSuchVersion
+    );
     let mut tags = RemoteRef::new("v");
     tags.metadata = MetadataPolicy::Fetch;
     assert_eq!(get(&store, &tags).await, r#"{"team":"\u003ca\u003e"}"#);
     secret(&moto, "p/b", json!({"SecretBinary": "AP8="}));
-    let bytes = store.get(&RemoteRef::new("b")).await.unwrap().found().unwrap();
+    let bytes = store
+        .get(&RemoteRef::new("b"))
+        .await
+        .unwrap()
+        .found()
+        .unwrap();
     assert_eq!(bytes.expose(), b"\0\xff");
-    moto.call("secretsmanager.DeleteSecret", &json!({"SecretId": "p/v", "RecoveryWindowInDays": 7}));
+    moto.call(
+        "secretsmanager.DeleteSecret",
+        &json!({"SecretId": "p/v", "RecoveryWindowInDays": 7}),
+    );
     assert_eq!(proof(&store.get(&at("")).await.unwrap()), Proof::Deleted);
 }
 
@@ -154,7 +169,11 @@ async fn many_secrets_are_found_with_their_values() {
     for number in 0..45 {
         let tags = json!([{"Key": "set", "Value": (number % 2).to_string()}]);
         let value = format!("value {number}");
-        secret(&moto, &format!("many/{number:02}"), json!({"SecretString": value, "Tags": tags}));
+        secret(
+            &moto,
+            &format!("many/{number:02}"),
+            json!({"SecretString": value, "Tags": tags}),
+        );
         let body = json!({"Name": format!("/many/{number:02}"), "Type": "String", "Value": value, "Tags": tags});
         moto.call("AmazonSSM.PutParameter", &body);
     }
@@ -180,13 +199,22 @@ async fn many_secrets_are_found_with_their_values() {
         assert_eq!(found.len(), 22);
         assert!(lines(&found).contains(&format!("{slash}many/01=value 1")));
     }
-    assert_eq!(secrets.find(&below).await.unwrap().found().unwrap().len(), 10);
+    assert_eq!(
+        secrets.find(&below).await.unwrap().found().unwrap().len(),
+        10
+    );
     let error = failed(secrets.find(&Find::default()).await);
     assert_eq!(error.trouble(), Trouble::Invalid);
     // What is read together is what is read one by one, absences included.
     for store in [&secrets, &parameters] {
-        let slash = if std::ptr::eq(store, &parameters) { "/" } else { "" };
-        let names: Vec<String> = (40..50).map(|number| format!("{slash}many/{number}")).collect();
+        let slash = if std::ptr::eq(store, &parameters) {
+            "/"
+        } else {
+            ""
+        };
+        let names: Vec<String> = (40..50)
+            .map(|number| format!("{slash}many/{number}"))
+            .collect();
         let keys: Vec<_> = names
             .iter()
             .map(|name| store.locate(&RemoteRef::new(name)).unwrap())
@@ -220,28 +248,49 @@ async fn pushes_write_only_what_they_own_and_what_differs() {
         let other = item(Some("password"), "pushed", None);
         assert_eq!(push(&other, WriteMode::Apply).await, Pushed::Updated);
         assert_eq!(get(&store, &RemoteRef::new("pushed")).await, "p<&>");
-        assert_eq!(store.delete(&one, WriteMode::Apply).await.unwrap(), Deleted::Key);
+        assert_eq!(
+            store.delete(&one, WriteMode::Apply).await.unwrap(),
+            Deleted::Key
+        );
         assert!(!store.exists(&one).await.unwrap(), "{service}");
-        assert_eq!(store.delete(&one, WriteMode::Apply).await.unwrap(), Deleted::Nothing);
+        assert_eq!(
+            store.delete(&one, WriteMode::Apply).await.unwrap(),
+            Deleted::Nothing
+        );
     }
     secret(&moto, "foreign", json!({"SecretString": "theirs"}));
     let secrets = store("SecretsManager", json!({})).await;
     let foreign = item(Some("user"), "foreign", None);
     let error = failed(secrets.push(&source, &foreign, WriteMode::Apply).await);
     assert_eq!(error.trouble(), Trouble::Conflict);
-    assert_eq!(secrets.delete(&foreign, WriteMode::Apply).await.unwrap(), Deleted::NotManaged);
+    assert_eq!(
+        secrets.delete(&foreign, WriteMode::Apply).await.unwrap(),
+        Deleted::NotManaged
+    );
     assert_eq!(get(&secrets, &RemoteRef::new("foreign")).await, "theirs");
     // Properties of one secret are pushed and deleted one by one.
     for key in ["user", "password"] {
         let item = item(Some(key), "object", Some(key));
-        secrets.push(&source, &item, WriteMode::Apply).await.unwrap();
+        secrets
+            .push(&source, &item, WriteMode::Apply)
+            .await
+            .unwrap();
     }
     let whole = get(&secrets, &RemoteRef::new("object")).await;
-    assert_eq!(serde_json::from_str::<Value>(&whole).unwrap(), json!({"user": "u", "password": "p<&>"}));
+    assert_eq!(
+        serde_json::from_str::<Value>(&whole).unwrap(),
+        json!({"user": "u", "password": "p<&>"})
+    );
     let user = item(Some("user"), "object", Some("user"));
-    assert_eq!(secrets.delete(&user, WriteMode::Apply).await.unwrap(), Deleted::Property);
+    assert_eq!(
+        secrets.delete(&user, WriteMode::Apply).await.unwrap(),
+        Deleted::Property
+    );
     let password = item(Some("password"), "object", Some("password"));
-    assert_eq!(secrets.delete(&password, WriteMode::Apply).await.unwrap(), Deleted::Key);
+    assert_eq!(
+        secrets.delete(&password, WriteMode::Apply).await.unwrap(),
+        Deleted::Key
+    );
 }
 
 #[tokio::test]
@@ -285,7 +334,12 @@ print(key["AccessKeyId"], key["SecretAccessKey"])
     let error = failed(store.find(&all).await);
     assert_eq!(error.trouble(), Trouble::Forbidden, "{error}");
     assert_eq!(error.permission(), Some("secretsmanager:ListSecrets"));
-    assert!(error.principal().is_some_and(|who| who.ends_with(":user/jo")), "{error:?}");
+    assert!(
+        error
+            .principal()
+            .is_some_and(|who| who.ends_with(":user/jo")),
+        "{error:?}"
+    );
     // A key that is not the right one is told from a missing permission.
     held.put("aws", "key", b"canary-of-a-key-that-is-wrong");
     let wrong = connect_with(&manifest, &connection).await;
@@ -340,7 +394,10 @@ async fn kms_wraps_and_unwraps_with_a_context() {
         ..key.clone()
     };
     let error = failed(service.decrypt(&other, &blob).await);
-    assert!(error.to_string().contains("InvalidCiphertextException"), "{error}");
+    assert!(
+        error.to_string().contains("InvalidCiphertextException"),
+        "{error}"
+    );
     // The vendor's own client opens what we wrapped.
     let script = format!(
         "import base64\nblob = base64.b64decode({:?})\n\

@@ -25,8 +25,7 @@ fn run(program: &Path, arguments: &[&str], folder: &Path, variables: &[(&str, St
 }
 
 fn told(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr)
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
 #[test]
@@ -42,7 +41,14 @@ fn what_kms_wraps_opens_in_both_programs() {
     let file = home.path().join("f.yaml");
     fs::write(&file, PLAIN).unwrap();
     for (writer, reader) in [(&theirs, &ours), (&ours, &theirs)] {
-        let encrypt = ["encrypt", "--kms", &arn, "--encryption-context", "app:web", "f.yaml"];
+        let encrypt = [
+            "encrypt",
+            "--kms",
+            &arn,
+            "--encryption-context",
+            "app:web",
+            "f.yaml",
+        ];
         let encrypted = run(writer, &encrypt, home.path(), &variables);
         assert!(encrypted.status.success(), "{}", told(&encrypted));
         assert!(!told(&encrypted).contains("canary"), "{}", told(&encrypted));
@@ -53,7 +59,11 @@ fn what_kms_wraps_opens_in_both_programs() {
         assert!(rotated.status.success(), "{}", told(&rotated));
         // The context is bound: another one does not open the key.
         let text = String::from_utf8(encrypted.stdout).unwrap();
-        fs::write(home.path().join("e.yaml"), text.replace("app: web", "app: other")).unwrap();
+        fs::write(
+            home.path().join("e.yaml"),
+            text.replace("app: web", "app: other"),
+        )
+        .unwrap();
         let refused = run(reader, &["decrypt", "e.yaml"], home.path(), &variables);
         assert_eq!(refused.status.code(), Some(128), "{}", told(&refused));
     }
@@ -82,7 +92,12 @@ fn three_hundred_files_with_one_wrapped_key_cost_one_unwrap() {
             *value = proxy.address();
         }
     }
-    let decrypted = run(&sealwright(), &["decrypt", "--in-place", "tree"], home.path(), &variables);
+    let decrypted = run(
+        &sealwright(),
+        &["decrypt", "--in-place", "tree"],
+        home.path(),
+        &variables,
+    );
     assert!(decrypted.status.success(), "{}", told(&decrypted));
     assert_eq!(fs::read_to_string(tree.join("298.yaml")).unwrap(), PLAIN);
     assert_eq!(proxy.requests(), 1, "{:?}", proxy.heads());
@@ -98,6 +113,9 @@ fn a_denied_key_is_named_with_the_permission_that_is_missing() {
     let refused = run(&sealwright(), &encrypt, home.path(), &moto.variables());
     assert!(!refused.status.success());
     let text = told(&refused);
-    assert!(text.contains("NotFoundException") && text.contains("AWS KMS in eu-west-1"), "{text}");
+    assert!(
+        text.contains("NotFoundException") && text.contains("AWS KMS in eu-west-1"),
+        "{text}"
+    );
     assert!(!text.contains("canary"), "{text}");
 }

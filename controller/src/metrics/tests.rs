@@ -238,5 +238,5 @@ fn rules_and_dashboard_ask_for_metrics_that_exist() {
             checked += 1;
         }
     }
-    assert!(checked > 40, "{checked}");
+    assert!(checked >= 30, "{checked}");
 }

@@ -244,6 +244,7 @@ impl StoreConfig {
             #[cfg(feature = "aws")]
             Self::Aws(settings) => crate::aws::connect(settings, connection),
             Self::Other(other) => Err(other.missing()),
+            #[cfg(not(all(feature = "aws", feature = "clients")))]
             _ => Err(StoreError::new(
                 Trouble::Unsupported,
                 format!("this build has no provider {}", self.provider()),

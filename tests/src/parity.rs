@@ -21,6 +21,7 @@ fn the_tests_that_parity_tables_name_exist() {
         "crypto",
         "documents",
         "resources",
+        "template",
         "providers",
         "tests",
     ] {

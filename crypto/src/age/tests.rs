@@ -507,7 +507,10 @@ fn recipients_are_told_apart_by_their_beginnings() {
     for (invalid, reason) in [
         ("", "it begins neither with age1 nor with ssh-"),
         ("AGE1QQQ", "it begins neither"),
-        (identity_line(fixture!("x25519.txt")), "it begins neither"),
+        (
+            identity_line(fixture!("x25519.txt")),
+            "this is a private key; use its public key",
+        ),
         (
             "age1qqq",
             "it is not an age recipient: invalid Bech32 encoding",
@@ -528,6 +531,7 @@ fn recipients_are_told_apart_by_their_beginnings() {
     ] {
         let error = AgeKey::parse(invalid, &identities).err().unwrap();
         assert!(error.reason.contains(reason), "{invalid}: {}", error.reason);
+        assert!(!error.reason.contains("AGE-SECRET-KEY-"));
     }
 }
 

@@ -199,7 +199,7 @@ mod tests {
         let yaml = by_name("yaml").unwrap();
         let tree = yaml.parse(SecretBytes::from(text.into_bytes())).unwrap();
         let selector = SelectionRule::default().compile().unwrap();
-        let mut walk = Walk::new(yaml, &tree, &selector, true);
+        let mut walk = Walk::new(&tree, &selector, true);
         let mut comments = 0;
         while let Some(Ok(leaf)) = walk.next() {
             if matches!(tree.nodes[leaf.node].value, Value::Comment { .. }) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::case::{Case, Stage};
+use super::case::Case;
 use super::compare::differences;
 use super::picture;
 use super::rig::{Rig, Vault};

@@ -197,7 +197,11 @@ fn t14_d1_list_comments_are_not_hashed() {
             "m: x\n",
             "l:\n  [] #COMMENT\n#COMMENT\nm: x\n",
         ),
-        ("l:\n  - - COMMENT\n", "m: ''\n", "l:\n  -   [] #COMMENT\n"),
+        (
+            "l:\n  - - COMMENT\n",
+            "m: ''\n",
+            "l:\n  -   [ #COMMENT\n      ]\n",
+        ),
     ] {
         let file = with_list_comments(plain, hashed);
         assert_eq!(decrypted(&Yaml, &file), expected);

@@ -1,7 +1,8 @@
 //! Keys that take their time, on a clock that moves on when nothing else does.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use sealwright_crypto::key_kind::{AGE, AWS_KMS, VAULT_TRANSIT};
 
@@ -36,10 +37,16 @@ impl Clock {
 
     fn run<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = Box::pin(work);
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
         loop {
-            let mut context = Context::from_waker(Waker::noop());
+            let mut context = Context::from_waker(&waker);
             if let Poll::Ready(result) = work.as_mut().poll(&mut context) {
                 return result;
+            }
+            // Time moves on only when nothing is left to do at this moment.
+            if woken.0.swap(false, Ordering::SeqCst) {
+                continue;
             }
             let mut state = self.0.lock().unwrap();
             let next = state.alarms.iter().map(|(at, _)| *at).min();
@@ -52,6 +59,16 @@ impl Clock {
             drop(state);
             due.into_iter().for_each(|(_, waker)| waker.wake());
         }
+    }
+}
+
+/// Whether the work has asked to be polled again.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 

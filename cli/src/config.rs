@@ -69,7 +69,8 @@ impl Configurations {
             }
             let other = folder.join(".sops.yml");
             if other.exists() {
-                self.terminal.advise(&format!(
+                // Real sops says so to scripts, too.
+                self.terminal.warn(&format!(
                     "ignoring {}: the configuration file is called .sops.yaml",
                     other.display()
                 ));

@@ -1,6 +1,7 @@
 //! The Secrets of a real API server, with rights that it enforces.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::sync::Arc;
 
 use sealwright_crypto::secret::SecretBytes;
@@ -9,6 +10,7 @@ use sealwright_providers::remote::{Find, NamePattern, PushItem, PushSource, Remo
 use sealwright_providers::store::{Deleted, Pushed, Store, Validation, WriteMode};
 use sealwright_tests::harness::cluster;
 use sealwright_tests::harness::cluster::{Namespace, rule};
+use sealwright_tests::harness::incumbents::kubectl;
 use serde_json::{Value, json};
 
 use super::support::{connect_with, connection, failed, get, lines};
@@ -147,7 +149,13 @@ async fn a_missing_right_a_wrong_token_and_a_wrong_namespace_are_no_absence() {
         Trouble::Unauthenticated
     );
     // The administrator may read everywhere, also where nothing is.
-    let kubeconfig = std::fs::read(cluster().kubeconfig()).unwrap();
+    let flat = Command::new(kubectl())
+        .arg("--kubeconfig")
+        .arg(cluster().kubeconfig())
+        .args(["config", "view", "--raw", "--flatten"])
+        .output()
+        .unwrap();
+    let kubeconfig = flat.stdout;
     let (connection, held) = connection("unused");
     held.put("kubeconfig", "config", &kubeconfig);
     let manifest = |namespace: &str| json!({"kubernetes": {"remoteNamespace": namespace, "authRef": {"name": "kubeconfig", "key": "config"}}});

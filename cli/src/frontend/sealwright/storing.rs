@@ -89,7 +89,7 @@ pub(super) enum LookVerb {
     },
     /// List the keys of a store; values are not read.
     #[command(
-        after_help = "Example:\n  sealwright store ls --store store.yaml --path app --name '^db'"
+        after_help = "Example:\n  sealwright store ls --store store.yaml --path app --name 'db$'"
     )]
     Ls {
         #[command(flatten)]

@@ -156,7 +156,8 @@ fn narrow(port: u16) -> TcpStream {
 #[tokio::test]
 async fn c29_an_answer_that_nobody_takes_is_given_up() {
     let rig = Rig::start(cluster(), "untaken", &["--write-timeout=2s"]).await;
-    let value = "x".repeat(3_000_000);
+    // Below the limit of a body, and more than the buffers of a connection hold.
+    let value = "x".repeat(1_200_000);
     let body = serde_json::to_string(&rig.sealed("big", &[("big", &value)])).unwrap();
     let read = |patience: Duration| {
         let mut stream = narrow(rig.port());
@@ -179,7 +180,7 @@ async fn c29_an_answer_that_nobody_takes_is_given_up() {
         (length, body)
     };
     let (length, got) = read(Duration::ZERO);
-    assert!(length > 4_000_000 && got == length, "{got} of {length}");
+    assert!(length > 1_500_000 && got == length, "{got} of {length}");
     let (length, got) = read(Duration::from_secs(5));
     assert!(got < length, "all {got} came after five seconds");
 }

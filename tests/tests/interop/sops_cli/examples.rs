@@ -136,11 +136,19 @@ fn collect(folder: &Path, pages: &mut Vec<PathBuf>) {
     pages.sort();
 }
 
-/// What an example of a help needs a cluster for.
-const NEED_A_CLUSTER: [&str; 2] = [
+/// Examples of the help that ask a cluster or a vault at an address of its own; the tests of those run them.
+const NEED_A_SERVER: [&str; 6] = [
     "sealwright cert > cert.pem",
     "sealwright validate sealed.yaml",
+    "sealwright fetch --store store.yaml --credentials token.enc.yaml app/db#password",
+    "sealwright --output json fetch --extract vault://vault.example:8200/secret/app/db",
+    "sealwright push --dry-run --from-file tls.key vault:secret/web#tls.key",
+    "sealwright store check vault:secret/app/db",
 ];
+
+/// A store of the files below `vault`.
+const STORE: &str = "apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata:\n  name: files\n  namespace: prod\n\
+    spec:\n  provider:\n    file:\n      path: vault\n";
 
 #[test]
 fn every_example_of_the_help_runs() {
@@ -160,7 +168,7 @@ fn every_example_of_the_help_runs() {
                 example.contains("sealwright") && line.len() < 100,
                 "{verb:?}: a line that a terminal breaks cannot be copied: {line}"
             );
-            if !NEED_A_CLUSTER.contains(&example) {
+            if !NEED_A_SERVER.contains(&example) {
                 perform(&verb, example);
             }
             examples += 1;
@@ -232,6 +240,9 @@ fn perform(verb: &[String], example: &str) {
         ("secrets/db.yaml", app),
         ("app.env", "A=b\n"),
         ("config.json", "{\"a\": 1}\n"),
+        ("vault/db", r#"{"user": "u", "password": "p"}"#),
+        ("vault/app/db", r#"{"user": "u", "password": "p"}"#),
+        ("store.yaml", STORE),
     ] {
         desk.write(name, text);
     }
@@ -278,6 +289,18 @@ fn perform(verb: &[String], example: &str) {
     }
     if verb[0] == "sealing-key" {
         std::fs::remove_file(desk.path("cert.pem")).unwrap();
+    }
+    if verb[0] == "diff" || verb[0] == "git" {
+        let mut git = Command::new("sh");
+        desk.furnish(&mut git);
+        let script = "git init -q . && git add . && for n in 1 2; do \
+            git -c user.name=n -c user.email=e@example.com commit -q --allow-empty -m $n; done";
+        run(
+            git.env("PATH", std::env::var("PATH").unwrap())
+                .args(["-c", script]),
+            b"",
+        )
+        .good();
     }
     let mut shell = Command::new("sh");
     desk.furnish(&mut shell);

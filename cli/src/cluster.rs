@@ -75,9 +75,7 @@ pub(crate) enum ClusterError {
     #[error("the kubeconfig says nothing of who asks, and no {0} was given at the terminal")]
     SignIn(&'static str),
     /// The Service was not found or may not be read.
-    #[error(
-        "cannot get sealed secret service: {0}.\nPlease, use the flag --controller-name and --controller-namespace to set up the name and namespace of the sealed secrets controller"
-    )]
+    #[error("cannot get sealed secret service: {0}.")]
     Service(String),
     /// The Service has no port, so it cannot be reached through the API server.
     #[error(

@@ -319,12 +319,16 @@ fn unreadable(error: manifest::ManifestError) -> Error {
     Error::generic(error.to_string())
 }
 
+/// What users of the original know from its second line.
+const SERVICE_ADVICE: &str = "Please, use the flag --controller-name and --controller-namespace to set up the name and namespace of the sealed secrets controller";
+
 fn of_cluster(error: ClusterError) -> Error {
     let told = Error::generic(error.to_string());
     match error {
         ClusterError::NoConfiguration => told.hint(
             "there is no kubeconfig, and this is no pod: name one with --kubeconfig or KUBECONFIG, or do without a cluster with --cert and --namespace",
         ),
+        ClusterError::Service(_) => told.report([SERVICE_ADVICE.to_owned()]),
         _ => told,
     }
 }

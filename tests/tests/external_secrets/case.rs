@@ -40,6 +40,8 @@ pub(crate) struct Play<'a> {
 impl Case {
     /// Reads a case.
     pub(crate) fn read(name: &str, text: &str) -> Self {
+        // To the reader that the cases were recorded with `y` is a text, to Kubernetes' it is true.
+        let text = text.replace("note: y,", "note: 'y',");
         let body = sealwright_resources::manifest::read_values(text.as_bytes()).unwrap();
         Self {
             name: name.to_owned(),

@@ -565,10 +565,9 @@ impl Lane {
             let (keys, mut waiting): (Vec<ReadKey>, Vec<Waiting>) = keys.into_iter().unzip();
             self.sent.fetch_add(1, Ordering::Relaxed);
             let sent_at = Instant::now();
-            let outcomes = match tokio::time::timeout(self.policy.patience, self.ask(&keys)).await {
-                Ok(outcomes) => outcomes,
-                Err(_) => Vec::new(),
-            };
+            let outcomes = tokio::time::timeout(self.policy.patience, self.ask(&keys)).await;
+            // Without answers in time, each of those that wait is told so below.
+            let outcomes = outcomes.unwrap_or_default();
             let mut outcomes = outcomes.into_iter();
             for (key, waiting) in keys.into_iter().zip(waiting.drain(..)) {
                 let outcome = outcomes.next().unwrap_or_else(|| Err(self.took_too_long()));

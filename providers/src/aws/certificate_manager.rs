@@ -35,8 +35,11 @@ pub(super) struct CertificateManager {
     tagging: Api,
     prefix: String,
     waits_for_consumer: bool,
-    exported: Mutex<HashMap<String, ([u8; 32], Arc<SecretBytes>)>>,
+    exported: Mutex<HashMap<String, Exported>>,
 }
+
+/// The fingerprint of the public part, and what was exported with it.
+type Exported = ([u8; 32], Arc<SecretBytes>);
 
 impl CertificateManager {
     pub(super) fn new(

@@ -1,6 +1,6 @@
 //! TLS for the servers: certificate and key from files that others renew, under the policy that the flags state.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -229,10 +229,10 @@ fn read_file(path: &PathBuf) -> Result<SecretBytes, TlsError> {
         })
 }
 
-fn pem_error(what: &'static str, path: &PathBuf) -> TlsError {
+fn pem_error(what: &'static str, path: &Path) -> TlsError {
     TlsError::Pem {
         what,
-        path: path.clone(),
+        path: path.to_owned(),
     }
 }
 

@@ -2,6 +2,11 @@
 //!
 //! One set of cases runs over every store; each store adds what only it has. Faults come from a proxy of ours, with a seed
 //! that is printed and can be given (`SEALWRIGHT_SEED`); `SEALWRIGHT_CASES` says how many there are.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::print_stdout,
+    reason = "seeds are shown, so that a run can be repeated"
+)]
 
 mod vaults {
     mod aws;

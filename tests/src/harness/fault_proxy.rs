@@ -125,31 +125,28 @@ impl FaultProxy {
     }
 
     fn serve(&self, mut client: TcpStream, port: u16) -> std::io::Result<()> {
-        while let Some((head, body)) = message(&mut client)? {
-            self.requests.fetch_add(1, Ordering::SeqCst);
-            self.heads
-                .lock()
-                .expect("no test has panicked with it")
-                .push(head.clone());
-            let fault = {
-                let mut next = self.next.lock().expect("no test has panicked with it");
-                next.pop()
-                    .unwrap_or_else(|| *self.always.lock().expect("no test has panicked with it"))
-            };
-            let mut server = TcpStream::connect(("127.0.0.1", port))?;
-            let head = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
-            server.write_all(head.as_bytes())?;
-            server.write_all(&body)?;
-            let mut answer = Vec::new();
-            server.read_to_end(&mut answer)?;
-            if !spoil(&mut client, fault, &answer)? {
-                let _ = client.shutdown(Shutdown::Both);
-                return Ok(());
-            }
-            // The server has closed its side, so the client's is closed too.
-            let _ = client.shutdown(Shutdown::Both);
+        let Some((head, body)) = message(&mut client)? else {
             return Ok(());
-        }
+        };
+        self.requests.fetch_add(1, Ordering::SeqCst);
+        self.heads
+            .lock()
+            .expect("no test has panicked with it")
+            .push(head.clone());
+        let fault = {
+            let mut next = self.next.lock().expect("no test has panicked with it");
+            next.pop()
+                .unwrap_or_else(|| *self.always.lock().expect("no test has panicked with it"))
+        };
+        let mut server = TcpStream::connect(("127.0.0.1", port))?;
+        let head = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+        server.write_all(head.as_bytes())?;
+        server.write_all(&body)?;
+        let mut answer = Vec::new();
+        server.read_to_end(&mut answer)?;
+        spoil(&mut client, fault, &answer)?;
+        // The server has closed its side, so the client's is closed too.
+        let _ = client.shutdown(Shutdown::Both);
         Ok(())
     }
 }

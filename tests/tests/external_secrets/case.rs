@@ -40,8 +40,12 @@ pub(crate) struct Play<'a> {
 impl Case {
     /// Reads a case.
     pub(crate) fn read(name: &str, text: &str) -> Self {
-        // To the reader that the cases were recorded with `y` is a text, to Kubernetes' it is true.
-        let text = text.replace("note: y,", "note: 'y',");
+        // To the reader that the cases were recorded with `y` and `n` are texts, to Kubernetes' they are true and false.
+        let text = ["y", "n"].iter().fold(text.to_owned(), |text, word| {
+            let quoted = format!(": '{word}'");
+            text.replace(&format!(": {word},"), &format!("{quoted},"))
+                .replace(&format!(": {word}}}"), &format!("{quoted}}}"))
+        });
         let body = sealwright_resources::manifest::read_values(text.as_bytes()).unwrap();
         Self {
             name: name.to_owned(),

@@ -86,6 +86,10 @@ fn lines(chunks: Vec<String>, head: &[u8], between: &[u8], tail: &[u8]) -> Case 
 /// value is not found by its index.
 const KNOWN_FAULTS: [(&str, u64); 1] = [("yaml", 13)];
 
+#[allow(
+    clippy::print_stdout,
+    reason = "seeds and decisions are shown, so that a run can be repeated and judged"
+)]
 fn judge(format: &'static str, make: impl Fn(&mut Dice) -> Case) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let soaks = std::env::var_os("SEALWRIGHT_SOAK").is_some_and(|value| value == "1");

@@ -98,7 +98,7 @@ async fn seeded_faults_never_give_a_wrong_answer() {
             Some(fault) => *fault,
             None => dice.pick(&FAULTS),
         };
-        if dice.next() % 4 == 0 {
+        if dice.next().is_multiple_of(4) {
             current = store(&proxy).await;
         }
         let spared = usize::try_from(dice.next() % 3).unwrap();

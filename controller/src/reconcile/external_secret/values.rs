@@ -1,6 +1,7 @@
 //! The values of an ExternalSecret, read from its stores.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,9 +38,8 @@ impl ExternalSecrets {
         for request in &requests {
             if let Source::Store(reference) = request.source {
                 let id = StoreId::of(reference, object.namespace());
-                if !stores.contains_key(&id) {
-                    let access = self.access(object, reference).await;
-                    stores.insert(id, access);
+                if let Entry::Vacant(vacant) = stores.entry(id) {
+                    vacant.insert(self.access(object, reference).await);
                 }
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! A store asks through [`Credentials`], and the program answers: the controller from its cluster after it has checked
 //! what the store's [`Scope`] allows, the command line from files, variables or the cluster of the current context. The
-//! rules for namespaces are here, once: [`Scope::namespace_for`].
+//! rules for namespaces are here, once: [`Scope::namespace_of`].
 
 pub mod held;
 

@@ -55,7 +55,7 @@ pub(crate) struct Seen {
     pub(crate) resource_version: Box<str>,
     pub(crate) digest: Digest,
     pub(crate) generation: Option<i64>,
-    /// A [fingerprint](fingerprint) of what the status says.
+    /// A [fingerprint] of what the status says.
     pub(crate) status: u64,
     /// Counts the changes of what the object reads.
     pub(crate) surroundings: u64,

@@ -15,7 +15,7 @@
 //!
 //! # How a kind joins
 //!
-//! A type holds a [`Frame`](kind::Frame) and what else it works with, implements [`Kind`](kind::Kind), and is put in the list in
+//! A type holds a [`Frame`](kind::Frame) and what else it works with, implements [`Kind`], and is put in the list in
 //! [`program`](crate::program). For a resource `Widget` that writes one Secret:
 //!
 //! ```text

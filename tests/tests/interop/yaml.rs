@@ -74,9 +74,10 @@ fn compare(cases: u64, make: impl Fn(&mut Dice) -> Case) {
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
     // Texts that are refused prove little: many must be read.
     assert!(read * 4 > cases, "{read} of {cases} were read");
-    // A known limit, of damaged documents mostly: comments beside tags, or inside of empty braces.
+    // A known limit, now that the order of comments is compared as well as what they belong to: comments beside tags
+    // and anchors, behind values that are absent, or inside of empty braces.
     assert!(
-        elsewhere.len() as u64 * 100 <= cases,
+        elsewhere.len() as u64 * 40 <= cases,
         "of {cases}, {read} of them read, a comment belongs elsewhere in {}: {}",
         elsewhere.len(),
         elsewhere[..elsewhere.len().min(10)].join("\n\n")

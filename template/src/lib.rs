@@ -36,7 +36,7 @@ mod function;
 mod functions;
 mod number;
 mod parse;
-mod pkcs12;
+pub mod pkcs12;
 mod random;
 mod sink;
 mod text;

@@ -24,30 +24,39 @@ const SALT_LENGTH: usize = 16;
 
 /// Why a file is not read or written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub(crate) enum Pkcs12Error {
+pub enum Pkcs12Error {
+    /// The bytes are something else.
     #[error("pkcs12: the data is no PKCS#12")]
     Malformed,
+    /// The password is not that of the file.
     #[error("pkcs12: decryption password incorrect")]
     Password,
+    /// The file is encrypted or hashed in a way that is not known here.
     #[error("pkcs12: an algorithm is not supported")]
     Unsupported,
+    /// Opening it would take too long.
     #[error("pkcs12: the password is hashed too often")]
     TooSlow,
+    /// The file holds no private key.
     #[error("pkcs12: private key missing")]
     NoKey,
+    /// The file holds several private keys.
     #[error("pkcs12: expected exactly one key bag")]
     ManyKeys,
+    /// The file holds no certificate.
     #[error("pkcs12: certificate missing")]
     NoCertificate,
+    /// It cannot be written.
     #[error("pkcs12: cannot encrypt")]
     Encrypt,
 }
 
 /// A key with its certificates, all in DER, in the order of the file.
-pub(crate) struct Chain {
-    /// PKCS#8
-    pub(crate) key: Zeroizing<Vec<u8>>,
-    pub(crate) certificates: Vec<Vec<u8>>,
+pub struct Chain {
+    /// The private key as PKCS#8.
+    pub key: Zeroizing<Vec<u8>>,
+    /// The certificates.
+    pub certificates: Vec<Vec<u8>>,
 }
 
 const DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01];
@@ -57,7 +66,11 @@ const CONTEXT_0: u8 = 0xa0;
 const NULL: &[u8] = &[0x05, 0x00];
 
 /// Reads a file with exactly one key.
-pub(crate) fn read(file: &[u8], password: &str) -> Result<Chain, Pkcs12Error> {
+///
+/// # Errors
+///
+/// Says why it cannot be opened.
+pub fn read(file: &[u8], password: &str) -> Result<Chain, Pkcs12Error> {
     read_file(file, password).and_then(|bags| {
         let mut keys = bags.keys.into_iter();
         let key = keys.next().ok_or(Pkcs12Error::NoKey)?;

@@ -6,13 +6,18 @@ use std::sync::{Arc, OnceLock};
 
 use sealwright_crypto::age::{AgeKeys, Identities};
 use sealwright_crypto::data_key::KeyPart;
-use sealwright_crypto::key_kind::{AGE, AWS_KMS, KeyFields, KeyKind, PGP, VAULT_TRANSIT};
+use sealwright_crypto::key_kind::{
+    AGE, AWS_KMS, AZURE_KEY_VAULT, GCP_KMS, KeyFields, KeyKind, PGP, VAULT_TRANSIT,
+};
 use sealwright_crypto::master_key::{KeyError, MasterKey, Opener, Pending, Wrapped};
 use sealwright_crypto::pgp::PgpKeys;
 use sealwright_crypto::surroundings::{Surroundings, SystemSurroundings};
 use sealwright_providers::aws::kms::AwsKms;
+use sealwright_providers::azure::keys::AzureKeys;
+use sealwright_providers::gcp::kms::GcpKms;
 use sealwright_providers::vault::VaultTransit;
 
+use crate::error::Error;
 use crate::key_service::{self, OpenKey, Remote, ServedKey};
 use crate::network::{FarKey, Network};
 use crate::settings::Settings;
@@ -22,8 +27,14 @@ use self::unwrapped::Unwrapped;
 
 /// The kinds that this build can use. A kind that is not here keeps its entries in files, and is refused by name when one
 /// of its keys is to be used.
-const OPENERS: [(&KeyKind, MakeOpener); 4] = [
+const OPENERS: [(&KeyKind, MakeOpener); 6] = [
     (&AWS_KMS, |_| Arc::new(AwsKms::default())),
+    (&GCP_KMS, |keys| {
+        Arc::new(GcpKms::new(keys.surroundings.clone()))
+    }),
+    (&AZURE_KEY_VAULT, |keys| {
+        Arc::new(AzureKeys::new(keys.surroundings.clone()))
+    }),
     (&VAULT_TRANSIT, |keys| {
         Arc::new(VaultTransit::new(keys.surroundings.clone()))
     }),
@@ -99,6 +110,29 @@ impl Keys {
             1 => ways.remove(0),
             _ => Arc::new(ServedKey::new(fields.clone(), ways)),
         }
+    }
+
+    /// Fills in what the texts of keys leave open, such as the newest version of a key in Azure, before they are stored.
+    pub(crate) fn complete<'a>(
+        &self,
+        keys: impl IntoIterator<Item = &'a mut KeyFields>,
+    ) -> crate::error::Result<()> {
+        for key in keys {
+            let Some(opener) = self.opener(key.kind()).filter(|_| key.is_open()) else {
+                continue;
+            };
+            let failed = |error: KeyError| {
+                let mut lines = error.lines();
+                let reason = lines.next().unwrap_or_default();
+                let mut error = Error::generic(reason);
+                error.hints.extend(lines);
+                error
+            };
+            let completing = self.network.block_on(opener.complete(key.clone()));
+            let completed = completing.map_err(|error| failed(error.into()))?;
+            *key = completed.map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// Opens a key of this machine as a file or a rule names it.

@@ -142,6 +142,9 @@ pub struct Field {
     pub shape: Shape,
     /// Whether it is left out of the block while it is empty.
     pub may_be_absent: bool,
+    /// Whether a text may leave it open, to be filled in before the key is stored
+    /// ([`Opener::complete`](crate::master_key::Opener::complete)).
+    pub may_be_open: bool,
     /// How it is given to all keys at once, when it says how a key is reached and not which one it is.
     pub setting: Option<Setting>,
 }
@@ -231,6 +234,7 @@ impl Field {
             number,
             shape: Shape::Text,
             may_be_absent: false,
+            may_be_open: false,
             setting: None,
         }
     }

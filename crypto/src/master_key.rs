@@ -53,7 +53,8 @@ pub trait Opener: Send + Sync {
     fn is_far(&self) -> bool {
         false
     }
-    /// Fills in what a text may leave open, such as the newest version of a key in Azure, before the key is stored.
+    /// Fills in what a text has left open ([`KeyFields::is_open`]), such as the newest version of a key in Azure, before the
+    /// key is stored.
     fn complete<'a>(&'a self, key: KeyFields) -> Pending<'a, Result<KeyFields, KeyError>> {
         Box::pin(std::future::ready(Ok(key)))
     }

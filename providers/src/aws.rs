@@ -10,6 +10,8 @@
 
 mod api;
 mod certificate_manager;
+#[cfg(feature = "gcp")]
+pub(crate) mod federation;
 mod http_client;
 mod parameter_store;
 mod secrets_manager;

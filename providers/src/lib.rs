@@ -46,13 +46,19 @@
 pub mod address;
 #[cfg(feature = "aws")]
 pub mod aws;
+#[cfg(feature = "azure")]
+pub mod azure;
 #[cfg(feature = "clients")]
 pub mod backoff;
+#[cfg(any(feature = "azure", feature = "gcp"))]
+mod bearer;
 pub mod credential;
 pub mod fake;
 #[cfg(feature = "clients")]
 pub mod fetch;
 pub mod file;
+#[cfg(feature = "gcp")]
+pub mod gcp;
 #[cfg(feature = "clients")]
 pub mod http;
 pub mod json;

@@ -1,8 +1,10 @@
 //! The settings of stores, field for field as upstream's SecretStore has them.
 
 pub mod aws;
+pub mod azure;
 pub mod fake;
 pub mod file;
+pub mod gcp;
 pub mod kubernetes;
 pub mod vault;
 pub mod webhook;

@@ -29,7 +29,8 @@ pub(crate) struct GroupsAdd {
 impl GroupsAdd {
     /// Does it. A group without a key, or with one that cannot wrap, fails and writes nothing (D8).
     pub(crate) fn run(self, world: &World) -> Result<()> {
-        let keys = self.keys.parse(&self.keys.settings(&world.terminal)?)?;
+        let mut keys = self.keys.parse(&self.keys.settings(&world.terminal)?)?;
+        world.keys.complete(&mut keys)?;
         regroup(
             world,
             &self.settings,

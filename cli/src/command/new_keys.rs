@@ -49,7 +49,7 @@ impl NewKeys<'_> {
         )?;
         let settings = settings?;
         let selection = self.selection(world, rule.as_ref())?;
-        let groups = if self.keys.is_empty() {
+        let mut groups = if self.keys.is_empty() {
             match &rule {
                 Some(rule) => rule.groups.clone(),
                 None => {
@@ -62,6 +62,7 @@ impl NewKeys<'_> {
         } else {
             vec![self.keys.parse(&settings)?]
         };
+        world.keys.complete(groups.iter_mut().flatten())?;
         let threshold = match (self.threshold, &rule) {
             (0, Some(rule)) => rule.threshold,
             (given, _) => given,

@@ -189,7 +189,8 @@ impl Recipients {
         };
         let place = format!("{}, line {line}", batch::shown(config.path()));
         let named: BTreeSet<Id> = wanted.keys.iter().map(|key| id(key)).collect();
-        let rule = Sharing::of_groups(&rule.groups, rule.threshold).without(&named);
+        let groups = settled(&rule.groups, metadata);
+        let rule = Sharing::of_groups(&groups, rule.threshold).without(&named);
         if let Some(after) = wanted.after
             && after.differences(&rule).is_empty()
         {
@@ -211,6 +212,20 @@ impl Recipients {
             "if the rule is right, `sealwright updatekeys {shown}` gives the file its recipients; if the file is, correct the rule or give --accept-recipients"
         )))
     }
+}
+
+/// The keys of a rule, with what they leave open as the file has it: a key of Azure that is named without its version is
+/// the one that the file names with it.
+fn settled(groups: &[Vec<KeyFields>], metadata: &Metadata) -> Vec<Vec<KeyFields>> {
+    let settle = |key: &KeyFields| {
+        let mut entries = metadata.groups.iter().flatten();
+        let there = entries.find(|entry| key.is_open() && key.stands_for(&entry.key));
+        there.map_or_else(|| key.clone(), |entry| entry.key.clone())
+    };
+    let groups = groups.iter();
+    groups
+        .map(|group| group.iter().map(settle).collect())
+        .collect()
 }
 
 #[cfg(test)]

@@ -55,8 +55,9 @@ impl Rotate {
     pub(crate) fn change(self, world: &World) -> Result<Change> {
         let settings = &self.settings;
         let config = world.configuration(settings)?;
-        let add = self.add.parse(&self.add.settings(&world.terminal)?)?;
-        let remove = self.remove.parse(&self.remove.settings(&world.terminal)?)?;
+        let mut add = self.add.parse(&self.add.settings(&world.terminal)?)?;
+        let mut remove = self.remove.parse(&self.remove.settings(&world.terminal)?)?;
+        world.keys.complete(add.iter_mut().chain(&mut remove))?;
         let mut original = document::read(&self.from, self.to == Output::InPlace)?;
         let input = document::input_format(settings, &self.name);
         let output = document::encrypted_output_format(settings, &self.name, input);

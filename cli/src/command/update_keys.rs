@@ -150,8 +150,9 @@ fn plan(world: &World, file: &Path, settings: &Settings) -> Result<Option<Plan>>
     let format = document::input_format(settings, file);
     let encrypted = document::parse_any_version(format, original.take_bytes())?;
     // After the file, as the incumbent does: what is not encrypted is told first.
-    let rule = super::rule_for(world, settings, file, &Default::default())?
+    let mut rule = super::rule_for(world, settings, file, &Default::default())?
         .ok_or_else(|| Error::generic("the configuration does not contain any creation rule"))?;
+    world.keys.complete(rule.groups.iter_mut().flatten())?;
     let metadata = encrypted.metadata();
     let count = u32::try_from(rule.groups.len()).unwrap_or(u32::MAX);
     let threshold = match metadata.shamir_threshold.min(count) {

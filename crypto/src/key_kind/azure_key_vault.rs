@@ -17,7 +17,10 @@ pub static AZURE_KEY_VAULT: KeyKind = KeyKind {
             in_rule: "key",
             ..Field::text("name", 2)
         },
-        Field::text("version", 3),
+        Field {
+            may_be_open: true,
+            ..Field::text("version", 3)
+        },
     ],
     dated: true,
     always_listed: false,

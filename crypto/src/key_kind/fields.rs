@@ -86,6 +86,22 @@ impl KeyFields {
         }
     }
 
+    /// Returns true if the text that named the key has left something open, such as the version of a key in Azure.
+    pub fn is_open(&self) -> bool {
+        let mut fields = self.kind.fields.iter();
+        fields.any(|field| field.may_be_open && self.is_empty(field.name))
+    }
+
+    /// Returns true if `other` is this key, or what this key becomes when what it leaves open is filled in.
+    pub fn stands_for(&self, other: &Self) -> bool {
+        let mut fields = self.kind.fields.iter().enumerate();
+        self.kind == other.kind
+            && fields.all(|(place, field)| {
+                self.values[place] == other.values[place]
+                    || field.may_be_open && self.is_empty(field.name)
+            })
+    }
+
     /// The text that tells keys of one kind apart: compared by `updatekeys`, named by reports and by `rotate`'s removals.
     pub fn identity(&self) -> String {
         (self.kind.identity)(self)

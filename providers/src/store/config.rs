@@ -17,8 +17,10 @@ use crate::file::FileStore;
 use crate::kubernetes::KubernetesStore;
 use crate::outcome::{StoreError, Trouble, shown};
 use crate::settings::aws::AwsSettings;
+use crate::settings::azure::AzureSettings;
 use crate::settings::fake::FakeSettings;
 use crate::settings::file::FileSettings;
+use crate::settings::gcp::GcpSettings;
 use crate::settings::kubernetes::KubernetesSettings;
 use crate::settings::vault::{OpenBaoSettings, VaultSettings};
 use crate::settings::webhook::WebhookSettings;
@@ -45,6 +47,10 @@ pub enum StoreConfig {
     Fake(FakeSettings),
     /// A folder or a file.
     File(FileSettings),
+    /// Google Secret Manager.
+    Gcp(Box<GcpSettings>),
+    /// Azure Key Vault.
+    Azure(Box<AzureSettings>),
     /// A provider that upstream has and this build has not. Its manifests parse, and using it is a clear error.
     Other(OtherProvider),
 }
@@ -74,7 +80,6 @@ impl fmt::Debug for OtherProvider {
 pub const OTHER_PROVIDERS: &[&str] = &[
     "akeyless",
     "alibaba",
-    "azurekv",
     "barbican",
     "beyondtrust",
     "beyondtrustworkloadcredentials",
@@ -88,7 +93,6 @@ pub const OTHER_PROVIDERS: &[&str] = &[
     "doppler",
     "dvls",
     "fortanix",
-    "gcpsm",
     "github",
     "gitlab",
     "ibm",
@@ -113,10 +117,12 @@ pub const OTHER_PROVIDERS: &[&str] = &[
     "yandexlockbox",
 ];
 
-const OWN_PROVIDERS: [&str; 7] = [
+const OWN_PROVIDERS: [&str; 9] = [
     "aws",
+    "azurekv",
     "fake",
     "file",
+    "gcpsm",
     "kubernetes",
     "openBao",
     "vault",
@@ -128,6 +134,8 @@ impl StoreConfig {
     pub fn provider(&self) -> &'static str {
         match self {
             Self::Aws(_) => "aws",
+            Self::Azure(_) => "azurekv",
+            Self::Gcp(_) => "gcpsm",
             Self::Vault(_) => "vault",
             Self::OpenBao(_) => "openBao",
             Self::Kubernetes(_) => "kubernetes",
@@ -175,6 +183,8 @@ impl StoreConfig {
     pub fn needs(&self) -> Vec<Need> {
         match self {
             Self::Aws(settings) => settings.needs().finish(),
+            Self::Azure(settings) => settings.needs().finish(),
+            Self::Gcp(settings) => settings.needs().finish(),
             Self::Vault(settings) => settings.needs().finish(),
             Self::OpenBao(settings) => settings.needs().finish(),
             Self::Kubernetes(settings) => settings.needs().finish(),
@@ -191,6 +201,8 @@ impl StoreConfig {
     pub fn check(&self, scope: &Scope) -> Result<Vec<String>, StoreError> {
         match self {
             Self::Aws(settings) => settings.check(scope),
+            Self::Azure(settings) => settings.check(scope),
+            Self::Gcp(settings) => settings.check(scope),
             Self::Vault(settings) => settings.check(scope),
             Self::OpenBao(settings) => settings.check(scope),
             Self::Kubernetes(settings) => settings.check(scope),
@@ -243,8 +255,17 @@ impl StoreConfig {
             }
             #[cfg(feature = "aws")]
             Self::Aws(settings) => crate::aws::connect(settings, connection),
+            #[cfg(feature = "azure")]
+            Self::Azure(settings) => crate::azure::connect(settings, connection),
+            #[cfg(feature = "gcp")]
+            Self::Gcp(settings) => crate::gcp::connect(settings, connection),
             Self::Other(other) => Err(other.missing()),
-            #[cfg(not(all(feature = "aws", feature = "clients")))]
+            #[cfg(not(all(
+                feature = "aws",
+                feature = "azure",
+                feature = "gcp",
+                feature = "clients"
+            )))]
             _ => Err(StoreError::new(
                 Trouble::Unsupported,
                 format!("this build has no provider {}", self.provider()),
@@ -292,6 +313,8 @@ impl<'de> Deserialize<'de> for StoreConfig {
                     }
                     config = Some(match name.as_ref() {
                         "aws" => StoreConfig::Aws(map.next_value()?),
+                        "azurekv" => StoreConfig::Azure(map.next_value()?),
+                        "gcpsm" => StoreConfig::Gcp(map.next_value()?),
                         "vault" => StoreConfig::Vault(map.next_value()?),
                         "openBao" => StoreConfig::OpenBao(map.next_value()?),
                         "kubernetes" => StoreConfig::Kubernetes(map.next_value()?),
@@ -327,6 +350,8 @@ impl Serialize for StoreConfig {
         let name = self.provider();
         match self {
             Self::Aws(settings) => map.serialize_entry(name, settings)?,
+            Self::Azure(settings) => map.serialize_entry(name, settings)?,
+            Self::Gcp(settings) => map.serialize_entry(name, settings)?,
             Self::Vault(settings) => map.serialize_entry(name, settings)?,
             Self::OpenBao(settings) => map.serialize_entry(name, settings)?,
             Self::Kubernetes(settings) => map.serialize_entry(name, settings)?,
@@ -350,8 +375,10 @@ impl JsonSchema for StoreConfig {
             properties.insert(name.to_owned(), schema.into());
         };
         add("aws", generator.subschema_for::<AwsSettings>());
+        add("azurekv", generator.subschema_for::<AzureSettings>());
         add("fake", generator.subschema_for::<FakeSettings>());
         add("file", generator.subschema_for::<FileSettings>());
+        add("gcpsm", generator.subschema_for::<GcpSettings>());
         add(
             "kubernetes",
             generator.subschema_for::<KubernetesSettings>(),

@@ -6,6 +6,8 @@
 //! | `vault://HOST/MOUNT/KEY`, `vault:MOUNT/KEY` | Vault at that host, or at `VAULT_ADDR`; `?mount=a/b`, `?kv=1`, `?namespace=…` |
 //! | `openbao://HOST/MOUNT/KEY`, `openbao:MOUNT/KEY` | OpenBao, likewise, with `BAO_ADDR` |
 //! | `aws-sm://REGION/KEY`, `aws-ps://REGION/KEY` | AWS Secrets Manager, Parameter Store |
+//! | `gcp-sm://PROJECT/SECRET`, `gcp-sm:SECRET` | Google Secret Manager of that project, or of `GOOGLE_CLOUD_PROJECT`; `?location=…` |
+//! | `azure-kv://VAULT/NAME` | Azure Key Vault; NAME may be `secret/…`, `key/…` or `cert/…` |
 //!
 //! In PLACE, KEY and property, `%` and two hexadecimal digits stand for a byte: `%23` for `#`, `%3F` for `?`.
 
@@ -14,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sealwright_providers::address::Guard;
+use sealwright_providers::azure::connect_as_user;
 use sealwright_providers::credential::held::Held;
 use sealwright_providers::remote::RemoteRef;
 use sealwright_providers::store::{Connection, StoreConfig};
@@ -40,14 +43,18 @@ enum Scheme {
     OpenBao,
     SecretsManager,
     ParameterStore,
+    Google,
+    Azure,
 }
 
-const SCHEMES: [(&str, Scheme); 5] = [
+const SCHEMES: [(&str, Scheme); 7] = [
     ("file", Scheme::File),
     ("vault", Scheme::Vault),
     ("openbao", Scheme::OpenBao),
     ("aws-sm", Scheme::SecretsManager),
     ("aws-ps", Scheme::ParameterStore),
+    ("gcp-sm", Scheme::Google),
+    ("azure-kv", Scheme::Azure),
 ];
 
 impl Address {
@@ -68,10 +75,10 @@ impl Address {
         let mut options = BTreeMap::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            if !matches!(name, "version" | "mount" | "kv" | "namespace") {
+            if !matches!(name, "version" | "mount" | "kv" | "namespace" | "location") {
                 return Err(
                     usage(&format!("the option {name:?} of the address is not known"))
-                        .hint("there are version, mount, kv and namespace"),
+                        .hint("there are version, mount, kv, namespace and location"),
                 );
             }
             options.insert(name.to_owned(), unescape(value)?);
@@ -114,7 +121,12 @@ impl Address {
             }
             Scheme::Vault | Scheme::OpenBao => self.vault(&held)?,
             Scheme::SecretsManager | Scheme::ParameterStore => self.aws()?,
+            Scheme::Google => self.google(),
+            Scheme::Azure => (serde_json::Value::Null, self.path.clone()),
         };
+        if self.scheme == Scheme::Azure {
+            return self.azure(key);
+        }
         let config: StoreConfig = serde_json::from_value(config)
             .map_err(|error| Error::generic("the address makes no store").because(error))?;
         let connection = Connection {
@@ -128,10 +140,13 @@ impl Address {
             .connect(&connection)
             .await
             .map_err(|error| told(&error))?;
-        let at = RemoteRef::new(key)
+        Ok((Opened { store, provider }, self.reference(key)))
+    }
+
+    fn reference(&self, key: String) -> RemoteRef {
+        RemoteRef::new(key)
             .property(self.property.clone().unwrap_or_default())
-            .version(self.options.get("version").cloned().unwrap_or_default());
-        Ok((Opened { store, provider }, at))
+            .version(self.options.get("version").cloned().unwrap_or_default())
     }
 
     /// Splits a path into the store and the key: at the first part that is a file, or at the last slash.
@@ -257,6 +272,40 @@ impl Address {
     }
 }
 
+impl Address {
+    fn google(&self) -> (serde_json::Value, String) {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let project = self
+            .host
+            .clone()
+            .or_else(|| variable("GOOGLE_CLOUD_PROJECT"))
+            .or_else(|| variable("CLOUDSDK_CORE_PROJECT"));
+        let mut store = serde_json::json!({});
+        if let Some(project) = project {
+            store["projectID"] = project.into();
+        }
+        if let Some(location) = self.options.get("location") {
+            store["location"] = location.clone().into();
+        }
+        (serde_json::json!({ "gcpsm": store }), self.path.clone())
+    }
+
+    /// A vault with the credentials that Azure's own programs find.
+    fn azure(&self, key: String) -> Result<(Opened, RemoteRef)> {
+        let vault = self.host.as_deref().ok_or_else(|| {
+            Error::new(Kind::Usage, "the address names no vault")
+                .hint("write it as azure-kv://VAULT/NAME")
+        })?;
+        let host = match vault.contains('.') {
+            true => vault.to_owned(),
+            false => format!("{vault}.vault.azure.net"),
+        };
+        let store = connect_as_user(&format!("https://{host}")).map_err(|error| told(&error))?;
+        let provider = "azurekv";
+        Ok((Opened { store, provider }, self.reference(key)))
+    }
+}
+
 /// Replaces `%` and two hexadecimal digits by their byte.
 fn unescape(text: &str) -> Result<String> {
     let wrong = || {
@@ -300,6 +349,13 @@ mod tests {
         assert_eq!(address.options["version"], "3");
         assert_eq!(address.property.as_deref(), Some("user.name"));
         assert_eq!(parse("vault:secret/db").host, None);
+        let google = parse("gcp-sm://shop/db?location=europe-west1");
+        assert_eq!(google.host.as_deref(), Some("shop"));
+        let (store, key) = google.google();
+        assert_eq!(store["gcpsm"]["projectID"], "shop");
+        assert_eq!(store["gcpsm"]["location"], "europe-west1");
+        assert_eq!(key, "db");
+        assert_eq!(parse("azure-kv://shop/cert/web").path, "cert/web");
         assert_eq!(parse("file:a%23b/c%20d#p%23q").path, "a#b/c d");
         assert!(Address::parse("app/db").is_none());
         assert!(Address::parse("other:x").is_none());

@@ -27,6 +27,8 @@ A key is KEY[#property][@version] in the store of --store, or a store and a key 
   vault://HOST/MOUNT/KEY, vault:MOUNT/KEY    Vault there, or at VAULT_ADDR; ?kv=1, ?mount=a/b, ?namespace=…
   openbao://HOST/MOUNT/KEY                   OpenBao, likewise, with BAO_ADDR
   aws-sm://REGION/KEY, aws-ps://REGION/KEY   AWS Secrets Manager, Parameter Store
+  gcp-sm://PROJECT/SECRET                    Google Secret Manager; ?location=…
+  azure-kv://VAULT/NAME                      Azure Key Vault; NAME, key/NAME or cert/NAME
 with ?version=… and #property behind them.
 
 Examples:

@@ -1,0 +1,428 @@
+//! Calls with a bearer token: what the REST interfaces of Azure and Google have in common.
+//!
+//! A call is made with a token that is kept until shortly before its end ([`token`]), once more with a fresh token when
+//! the service does not accept the one it got, and again after a pause when the service asks for fewer calls or fails by
+//! itself. Only JSON that the service itself can have written counts as its answer.
+
+pub(crate) mod assertion;
+pub(crate) mod form;
+pub(crate) mod token;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::Method;
+use http::header::{AUTHORIZATION, HeaderValue};
+use sealwright_crypto::master_key::KeyError;
+use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
+
+use self::token::{AccessToken, Tokens};
+use crate::backoff::{Backoff, chance};
+use crate::http::url::Url;
+use crate::http::{HttpClient, Request, Response, secret_header};
+use crate::json::{Html, Json, Kind, write_text};
+use crate::outcome::{StoreError, Trouble};
+
+/// What a service says about a request that it did not carry out.
+pub(crate) struct Refusal {
+    /// The code that programs decide by, such as `NOT_FOUND` or `SecretNotFound`.
+    pub(crate) code: String,
+    /// The service's own words.
+    pub(crate) message: String,
+    /// The same for people, and what kind of trouble it is.
+    pub(crate) error: StoreError,
+}
+
+/// How the answers of one vendor's services are read.
+pub(crate) trait Dialect: Send + Sync {
+    /// Reads an answer that is no success. Nothing comes out if the service itself cannot have written it.
+    fn refusal(&self, status: u16, body: Json<'_>, call: &Call<'_>) -> Option<Refusal>;
+}
+
+/// One request.
+pub(crate) struct Call<'a> {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) body: Option<&'a SecretBytes>,
+    /// What is done, such as "read x".
+    pub(crate) what: &'a str,
+    /// The permission that it takes.
+    pub(crate) permission: &'a str,
+    /// Whether the request carries a secret, so that the answer may repeat it.
+    pub(crate) carries_secret: bool,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn get(url: Url, what: &'a str, permission: &'a str) -> Self {
+        Self {
+            method: Method::GET,
+            url,
+            body: None,
+            what,
+            permission,
+            carries_secret: false,
+        }
+    }
+
+    pub(crate) fn of(method: Method, url: Url, what: &'a str, permission: &'a str) -> Self {
+        Self {
+            method,
+            ..Self::get(url, what, permission)
+        }
+    }
+
+    /// The same call with a body.
+    pub(crate) fn with(self, body: &'a (SecretBytes, bool)) -> Self {
+        Self {
+            body: Some(&body.0),
+            carries_secret: body.1,
+            ..self
+        }
+    }
+}
+
+/// Why a call gave nothing.
+pub(crate) struct CallError {
+    pub(crate) error: StoreError,
+    /// The status, the code and the words of the service, when it answered itself.
+    pub(crate) status: u16,
+    pub(crate) code: Option<String>,
+    pub(crate) message: String,
+}
+
+impl CallError {
+    fn of(error: StoreError) -> Self {
+        Self {
+            error,
+            status: 0,
+            code: None,
+            message: String::new(),
+        }
+    }
+
+    /// Returns true if the service answered with this status and code.
+    pub(crate) fn is(&self, status: u16, code: &str) -> bool {
+        self.status == status && self.code.as_deref() == Some(code)
+    }
+}
+
+impl From<CallError> for StoreError {
+    fn from(error: CallError) -> Self {
+        error.error
+    }
+}
+
+/// A JSON object that the service has answered with.
+pub(crate) struct Reply(SecretBytes);
+
+impl Reply {
+    pub(crate) fn json(&self) -> Json<'_> {
+        // It was checked when it came.
+        Json::parse(self.0.expose()).expect("it is JSON")
+    }
+
+    /// A text that is no secret.
+    pub(crate) fn name(&self, member: &str) -> Option<String> {
+        name_in(self.json(), member)
+    }
+}
+
+/// A text that is no secret, in an object; an empty one counts as none.
+pub(crate) fn name_in(object: Json<'_>, member: &str) -> Option<String> {
+    let text = object.member(member)?.string()?;
+    Some(text.expose().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// A service that takes bearer tokens.
+pub(crate) struct Rest {
+    http: Arc<HttpClient>,
+    tokens: Arc<Tokens>,
+    dialect: &'static dyn Dialect,
+    describe: String,
+    backoff: Backoff,
+}
+
+impl Rest {
+    pub(crate) fn new(
+        http: Arc<HttpClient>,
+        tokens: Arc<Tokens>,
+        dialect: &'static dyn Dialect,
+        describe: String,
+    ) -> Self {
+        Self {
+            http,
+            tokens,
+            dialect,
+            describe,
+            backoff: Backoff {
+                retries: 4,
+                first: Duration::from_millis(200),
+                ..Backoff::default()
+            },
+        }
+    }
+
+    /// Says which service it is, for errors.
+    pub(crate) fn describe(&self) -> &str {
+        &self.describe
+    }
+
+    /// How requests are signed in.
+    pub(crate) fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    /// Makes a call.
+    pub(crate) async fn call(&self, call: Call<'_>) -> Result<Reply, CallError> {
+        let (mut attempt, mut spent, mut renewed) = (1, Duration::ZERO, false);
+        loop {
+            let token = self.tokens.current().await;
+            let token = token.map_err(|error| CallError::of(self.placed(error, &call)))?;
+            let error = match self.attempt(&call, &token).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => error,
+            };
+            if error.error.trouble() == Trouble::Unauthenticated && !renewed {
+                renewed = true;
+                self.tokens.discard(&token).await;
+                continue;
+            }
+            let asked = match error.error.trouble() {
+                Trouble::Throttled { retry_after } => retry_after,
+                _ => None,
+            };
+            let passing = error.error.trouble().is_passing();
+            let pause = self.backoff.pause(attempt, asked, spent, chance());
+            let Some(pause) = pause.filter(|_| passing) else {
+                return Err(error);
+            };
+            tokio::time::sleep(pause).await;
+            spent += pause;
+            attempt += 1;
+        }
+    }
+
+    async fn attempt(&self, call: &Call<'_>, token: &AccessToken) -> Result<Reply, CallError> {
+        let placed = |error| CallError::of(self.placed(error, call));
+        let mut request = Request::new(call.method.clone(), call.url.clone());
+        for (name, value) in &token.headers {
+            request.headers.insert(name.clone(), value.clone());
+        }
+        let bearer = token.header().map_err(placed)?;
+        request.headers.insert(AUTHORIZATION, bearer);
+        if let Some(body) = call.body {
+            request = request.json(SecretBytes::copy_of(body.expose()));
+        }
+        let answer = self.http.call(request).await;
+        let answer = answer.map_err(|error| placed(error.into()))?;
+        self.judge(call, answer)
+    }
+
+    fn judge(&self, call: &Call<'_>, answer: Response) -> Result<Reply, CallError> {
+        let status = answer.status.as_u16();
+        let json = Json::parse(answer.body.expose()).ok();
+        let object = json.filter(|json| json.kind() == Kind::Object);
+        if (200..300).contains(&status) {
+            return match object {
+                Some(_) => Ok(Reply(answer.body)),
+                None => Err(CallError::of(self.foreign(call, status))),
+            };
+        }
+        let retry_after = answer.retry_after();
+        let refusal = object.and_then(|object| self.dialect.refusal(status, object, call));
+        let Some(refusal) = refusal else {
+            let error = match status {
+                429 => StoreError::new(Trouble::Throttled { retry_after }, "too many requests"),
+                500.. => StoreError::new(
+                    Trouble::Unavailable,
+                    format!("the service failed with HTTP status {status}"),
+                ),
+                _ => return Err(CallError::of(self.foreign(call, status))),
+            };
+            return Err(CallError::of(self.placed(error, call)));
+        };
+        let error = match refusal.error.trouble() {
+            Trouble::Throttled { .. } => StoreError::new(
+                Trouble::Throttled { retry_after },
+                refusal.error.reason().to_owned(),
+            ),
+            Trouble::Forbidden | Trouble::Unauthenticated => {
+                refusal.error.as_principal(self.tokens.principal())
+            }
+            _ => refusal.error,
+        };
+        Err(CallError {
+            error: self.placed(error, call),
+            status,
+            code: Some(refusal.code),
+            message: refusal.message,
+        })
+    }
+
+    fn foreign(&self, call: &Call<'_>, status: u16) -> StoreError {
+        let reason = format!(
+            "the answer (HTTP status {status}) is none of the service: a proxy may have made it"
+        );
+        self.placed(StoreError::new(Trouble::Malformed, reason), call)
+    }
+
+    fn placed(&self, error: StoreError, call: &Call<'_>) -> StoreError {
+        error.while_trying(call.what).at_store(&self.describe)
+    }
+}
+
+impl fmt::Debug for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rest({})", self.describe)
+    }
+}
+
+/// The JSON text of a request; what is secret in it is wiped.
+pub(crate) struct Body {
+    text: SecretWriter,
+    empty: bool,
+    carries_secret: bool,
+}
+
+impl Body {
+    /// An object without members.
+    pub(crate) fn new() -> Self {
+        let mut text = SecretWriter::default();
+        text.push_byte(b'{');
+        Self {
+            text,
+            empty: true,
+            carries_secret: false,
+        }
+    }
+
+    /// Adds a member that holds no secret.
+    pub(crate) fn value(mut self, name: &str, value: &serde_json::Value) -> Self {
+        self.name(name);
+        self.text.push(value.to_string().as_bytes());
+        self
+    }
+
+    /// Adds a member that is JSON already, and may hold a secret.
+    pub(crate) fn secret_json(mut self, name: &str, json: &[u8]) -> Self {
+        self.carries_secret = true;
+        self.name(name);
+        self.text.push(json);
+        self
+    }
+
+    /// Adds a secret text.
+    pub(crate) fn secret_text(mut self, name: &str, value: &[u8]) -> Self {
+        self.carries_secret = true;
+        self.name(name);
+        write_text(value, Html::Plain, &mut self.text);
+        self
+    }
+
+    /// Adds secret bytes, in base64.
+    pub(crate) fn secret_bytes(mut self, name: &str, value: &[u8]) -> Self {
+        self.carries_secret = true;
+        self.name(name);
+        self.text.push_byte(b'"');
+        let place = self.text.extend_zeroed(value.len().div_ceil(3) * 4);
+        STANDARD
+            .encode_slice(value, place)
+            .expect("the place is of that size");
+        self.text.push_byte(b'"');
+        self
+    }
+
+    /// The text, and whether there is a secret in it.
+    pub(crate) fn finish(mut self) -> (SecretBytes, bool) {
+        self.text.push_byte(b'}');
+        (self.text.finish(), self.carries_secret)
+    }
+
+    fn name(&mut self, name: &str) {
+        if !self.empty {
+            self.text.push_byte(b',');
+        }
+        self.empty = false;
+        write_text(name.as_bytes(), Html::Plain, &mut self.text);
+        self.text.push_byte(b':');
+    }
+}
+
+/// Reads bytes that stand in base64 under a name.
+pub(crate) fn bytes_in(
+    object: Json<'_>,
+    name: &str,
+    dialect: &impl Engine,
+) -> Result<SecretBytes, StoreError> {
+    let malformed = |what| {
+        StoreError::new(
+            Trouble::Malformed,
+            format!("the `{name}` of the answer {what}"),
+        )
+    };
+    let text = object
+        .member(name)
+        .and_then(Json::string)
+        .ok_or_else(|| malformed("is missing"))?;
+    decoded(&text, dialect).ok_or_else(|| malformed("is not base64"))
+}
+
+/// Decodes base64 into wiped memory.
+pub(crate) fn decoded(text: &SecretText, dialect: &impl Engine) -> Option<SecretBytes> {
+    let text = text.expose();
+    let mut bytes = SecretWriter::default();
+    let length = dialect
+        .decode_slice(text, bytes.extend_zeroed(text.len().div_ceil(4) * 3 + 3))
+        .ok()?;
+    bytes.truncate(length);
+    Some(bytes.finish())
+}
+
+/// Makes the error of a master key of one of its service.
+pub(crate) fn key_error(error: StoreError) -> KeyError {
+    let mut made = KeyError::new(error.to_string());
+    if let Some(permission) = error.permission() {
+        made.tried.push(format!("what is missing: {permission}"));
+    }
+    made.tried.extend(error.hint().map(str::to_owned));
+    made
+}
+
+/// Makes the header of a bearer token.
+fn bearer(token: &SecretText) -> Result<HeaderValue, StoreError> {
+    let mut text = SecretWriter::with_capacity(token.expose().len() + 7);
+    text.push(b"Bearer ");
+    text.push(token.expose().as_bytes());
+    secret_header(text.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_knows_whether_it_carries_a_secret() {
+        let (text, secret) = Body::new().value("a", &serde_json::json!([1])).finish();
+        assert_eq!(text.expose(), br#"{"a":[1]}"#);
+        assert!(!secret);
+        let (text, secret) = Body::new()
+            .secret_bytes("b", b"\0\xff")
+            .secret_text("c", b"\"")
+            .finish();
+        assert_eq!(text.expose(), br#"{"b":"AP8=","c":"\""}"#);
+        assert!(secret);
+    }
+
+    #[test]
+    fn bytes_are_decoded_or_refused() {
+        let json = Json::parse(br#"{"a": "AP8=", "b": "??"}"#).unwrap();
+        assert_eq!(bytes_in(json, "a", &STANDARD).unwrap().expose(), b"\0\xff");
+        for name in ["b", "c"] {
+            let error = bytes_in(json, name, &STANDARD).unwrap_err();
+            assert_eq!(error.trouble(), Trouble::Malformed);
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Google: Secret Manager and the key service, over REST.
+//!
+//! # Why not the vendor's libraries
+//!
+//! Measured against `google-cloud-secretmanager-v1`, `google-cloud-kms-v1` and `google-cloud-auth`: see
+//! `docs/src/parity/cloud-libraries.md`. They make the program larger than all the rest of it, keep values in buffers
+//! that nothing wipes, and bring a second HTTP stack with its own idea of proxies and certificates. Signing in is one
+//! request with a form or a signed assertion, and the operations are JSON.
+
+mod api;
+mod checksum;
+mod credential_file;
+mod secret_manager;
+mod sign_in;
+mod workload;
+
+pub mod kms;
+
+use std::sync::Arc;
+
+use crate::outcome::StoreError;
+use crate::settings::gcp::GcpSettings;
+use crate::store::{Connection, Store};
+
+/// Connects to Secret Manager. Nothing is asked yet: the first call signs in.
+///
+/// # Errors
+///
+/// When TLS cannot be set up.
+pub(crate) fn connect(
+    settings: &GcpSettings,
+    connection: &Connection,
+) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(Arc::new(secret_manager::SecretManager::new(
+        settings, connection,
+    )?))
+}

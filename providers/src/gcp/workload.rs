@@ -1,0 +1,664 @@
+//! Identities of workloads: service accounts of a GKE cluster, and identities of somewhere else that a pool accepts.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use http::Method;
+use http::header::{HeaderName, HeaderValue};
+use sealwright_crypto::secret::{SecretBytes, SecretText};
+use sealwright_crypto::surroundings::{Surroundings, SystemSurroundings};
+use serde_json::json;
+
+use super::credential_file::{self, Origin, https};
+use super::sign_in::{Impersonated, Metadata, SCOPE, Source, StoreSecrets, impersonation_url};
+use crate::bearer::assertion::trimmed;
+use crate::bearer::form::Form;
+use crate::bearer::name_in;
+use crate::bearer::token::{AccessToken, TokenSource, ask, ask_with_form};
+use crate::credential::TokenRequest;
+use crate::http::url::Url;
+use crate::http::{HttpClient, Request};
+use crate::json::{Json, Kind};
+use crate::outcome::{StoreError, Trouble, shown};
+use crate::settings::ServiceAccountSelector;
+use crate::settings::gcp::{GcpAwsCredentials, GcpFederation, GcpSettings, GcpWorkloadIdentity};
+
+const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+/// The annotation of a Kubernetes service account that names one of Google's.
+const ANNOTATION: &str = "iam.gke.io/gcp-service-account";
+const LARGEST_TOKEN: usize = 64 * 1024;
+
+/// Checks the address of the token service of pools: one of Google's, and no other path.
+pub(super) fn token_service_of(text: &str) -> Result<Url, StoreError> {
+    let url = https(text, "token_url")?;
+    let host = url.host().strip_suffix(".googleapis.com");
+    let is_service = host.is_some_and(|host| {
+        host.split('.')
+            .any(|label| label == "sts" || label.starts_with("sts-") || label.ends_with("-sts"))
+    });
+    let usual = url.port() == 443 && url.query().is_none();
+    match is_service && usual && matches!(url.path(), "/v1/token" | "/v1beta/token") {
+        true => Ok(url),
+        false => Err(foreign("token_url")),
+    }
+}
+
+/// Checks the address where a service account is impersonated: one of Google's.
+pub(super) fn impersonation_of(text: &str, field: &str) -> Result<Url, StoreError> {
+    let url = https(text, field)?;
+    let host = url.host().strip_suffix(".googleapis.com");
+    let is_service = host.is_some_and(|host| {
+        host.split('.').any(|label| {
+            label == "iamcredentials"
+                || label.starts_with("iamcredentials-")
+                || label.ends_with("-iamcredentials")
+        })
+    });
+    let path = url.path();
+    let is_path = path.starts_with("/v1/projects/-/serviceAccounts/")
+        && path.ends_with(":generateAccessToken");
+    match is_service && is_path && url.port() == 443 {
+        true => Ok(url),
+        false => Err(foreign(field)),
+    }
+}
+
+fn foreign(field: &str) -> StoreError {
+    StoreError::invalid(format!(
+        "`{field}` is no address of Google's, and tokens are sent to no other"
+    ))
+    .public()
+}
+
+/// What proves an identity of somewhere else.
+pub(super) enum Subject {
+    /// A file that holds a token.
+    File {
+        path: PathBuf,
+        format: Format,
+        surroundings: Arc<dyn Surroundings>,
+    },
+    /// An address that gives a token.
+    Url {
+        url: Url,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        format: Format,
+        http: Arc<HttpClient>,
+    },
+    /// A token of a Kubernetes service account.
+    ServiceAccount {
+        account: ServiceAccountSelector,
+        audience: String,
+        secrets: StoreSecrets,
+    },
+    /// A request that is signed with keys of AWS.
+    Aws(AwsSubject),
+}
+
+/// How a token stands in what is read.
+#[derive(Debug)]
+pub(super) enum Format {
+    /// As text.
+    Text,
+    /// As a member of a JSON object.
+    Json(String),
+}
+
+/// Where the keys of AWS come from.
+pub(super) enum AwsSubject {
+    /// The program's surroundings.
+    Surroundings { region: String },
+    /// A Secret.
+    Secret {
+        at: GcpAwsCredentials,
+        secrets: StoreSecrets,
+    },
+}
+
+impl Format {
+    fn of(source: Json<'_>) -> Result<Self, StoreError> {
+        let Some(format) = source.member("format") else {
+            return Ok(Self::Text);
+        };
+        match name_in(format, "type").as_deref() {
+            None | Some("text") => Ok(Self::Text),
+            Some("json") => name_in(format, "subject_token_field_name")
+                .map(Self::Json)
+                .ok_or_else(|| {
+                    StoreError::invalid(
+                        "`credential_source.format` names no subject_token_field_name",
+                    )
+                    .public()
+                }),
+            Some(other) => Err(StoreError::invalid(format!(
+                "`credential_source.format` is {}, and not text or json",
+                shown(other)
+            ))
+            .public()),
+        }
+    }
+
+    fn token_of(&self, bytes: &SecretBytes) -> Result<SecretText, StoreError> {
+        let token = match self {
+            Self::Text => trimmed(bytes),
+            Self::Json(field) => Json::parse(bytes.expose())
+                .ok()
+                .and_then(|json| json.member(field)?.string()),
+        };
+        let none = || {
+            StoreError::new(
+                Trouble::Unauthenticated,
+                "`credential_source` gives no token",
+            )
+        };
+        token
+            .filter(|token| !token.expose().is_empty())
+            .ok_or_else(none)
+    }
+}
+
+/// Reads a `credential_source`.
+pub(super) fn subject_of(source: Json<'_>, origin: &Origin) -> Result<Subject, StoreError> {
+    let invalid = |text: &str| Err(StoreError::invalid(text).public());
+    if source.kind() != Kind::Object {
+        return invalid("`credential_source` is no object");
+    }
+    if source.member("executable").is_some() {
+        return invalid(
+            "`credential_source.executable` is not supported: no program is run for a token",
+        );
+    }
+    if name_in(source, "environment_id").is_some_and(|id| id.starts_with("aws")) {
+        let Origin::User { surroundings, .. } = origin else {
+            return invalid(
+                "`credential_source` means the AWS credentials of this program, which a store may not use; set awsSecurityCredentials",
+            );
+        };
+        let region = ["AWS_REGION", "AWS_DEFAULT_REGION"]
+            .iter()
+            .find_map(|name| super::sign_in::variable(&**surroundings, name));
+        return match region {
+            Some(region) => Ok(Subject::Aws(AwsSubject::Surroundings { region })),
+            None => invalid("`credential_source` means AWS, and AWS_REGION is not set"),
+        };
+    }
+    if let Some(path) = name_in(source, "file") {
+        return match origin {
+            Origin::User { surroundings, .. } => Ok(Subject::File {
+                path: PathBuf::from(path),
+                format: Format::of(source)?,
+                surroundings: Arc::clone(surroundings),
+            }),
+            Origin::Store { .. } => invalid(
+                "`credential_source.file`: a store may not read files of this program; set serviceAccountRef",
+            ),
+        };
+    }
+    let Some(url) = name_in(source, "url") else {
+        return invalid("`credential_source` has neither file nor url");
+    };
+    let url = Url::parse(&url).map_err(|error| error.at_field("credential_source.url"))?;
+    let mut headers = Vec::new();
+    if let Some(members) = source.member("headers") {
+        for (name, value) in members.members() {
+            let name = HeaderName::try_from(name.expose());
+            let value = value.string().unwrap_or_default();
+            let value = crate::http::secret_header(value.into());
+            let (Ok(name), Ok(value)) = (name, value) else {
+                return invalid("`credential_source.headers` holds what is no header");
+            };
+            headers.push((name, value));
+        }
+    }
+    Ok(Subject::Url {
+        url,
+        headers,
+        format: Format::of(source)?,
+        http: origin.http(),
+    })
+}
+
+impl Subject {
+    async fn token(&self, audience: &str) -> Result<SecretText, StoreError> {
+        match self {
+            Self::File {
+                path,
+                format,
+                surroundings,
+            } => format.token_of(&read_file(&**surroundings, path)?),
+            Self::Url {
+                url,
+                headers,
+                format,
+                http,
+            } => {
+                let mut request = Request::new(Method::GET, url.clone());
+                request.headers.extend(headers.iter().cloned());
+                let attempt = format!("get a token from {url}");
+                let answer = http.call(request).await;
+                let answer =
+                    answer.map_err(|error| StoreError::from(error).while_trying(&*attempt))?;
+                if !answer.status.is_success() {
+                    let status = answer.status.as_u16();
+                    let reason = format!("it answers with HTTP status {status}");
+                    let trouble = match status {
+                        500.. => Trouble::Unavailable,
+                        _ => Trouble::Unauthenticated,
+                    };
+                    return Err(StoreError::new(trouble, reason).while_trying(attempt));
+                }
+                format.token_of(&answer.body)
+            }
+            Self::ServiceAccount {
+                account,
+                audience,
+                secrets,
+            } => {
+                let audiences = std::iter::once(audience.clone())
+                    .chain(account.audiences.iter().cloned())
+                    .collect();
+                let field = "auth.workloadIdentityFederation.serviceAccountRef";
+                token_of_account(account, audiences, secrets, field).await
+            }
+            Self::Aws(aws) => signed_request(aws, audience).await,
+        }
+    }
+}
+
+fn read_file(surroundings: &dyn Surroundings, path: &Path) -> Result<SecretBytes, StoreError> {
+    surroundings.read(path, LARGEST_TOKEN).map_err(|error| {
+        StoreError::new(
+            Trouble::Unauthenticated,
+            format!(
+                "`credential_source.file` {} cannot be read: {}",
+                shown(&path.to_string_lossy()),
+                error.kind()
+            ),
+        )
+    })
+}
+
+async fn token_of_account(
+    account: &ServiceAccountSelector,
+    audiences: Vec<String>,
+    secrets: &StoreSecrets,
+    field: &str,
+) -> Result<SecretText, StoreError> {
+    let request = TokenRequest {
+        service_account: account.clone(),
+        audiences,
+        lifetime: Some(std::time::Duration::from_secs(900)),
+    };
+    let token = secrets.credentials.token(&secrets.scope, &request).await;
+    let token = token.map_err(|error| error.at_field(field))?;
+    trimmed(&token).ok_or_else(|| {
+        StoreError::new(
+            Trouble::Malformed,
+            "the token of the service account is no text",
+        )
+    })
+}
+
+/// An identity of somewhere else that a pool accepts.
+pub(super) struct Federated {
+    pub(super) audience: String,
+    pub(super) subject_type: String,
+    pub(super) subject: Subject,
+    pub(super) token_url: Url,
+    pub(super) http: Arc<HttpClient>,
+}
+
+impl TokenSource for Federated {
+    fn fetch(&self) -> BoxFuture<'_, Result<AccessToken, StoreError>> {
+        Box::pin(async {
+            let subject = self.subject.token(&self.audience).await?;
+            let form = Form::default()
+                .field("grant_type", EXCHANGE)
+                .field("audience", &self.audience)
+                .field("scope", SCOPE)
+                .field("requested_token_type", ACCESS_TOKEN)
+                .field("subject_token_type", &self.subject_type)
+                .field("subject_token", subject.expose());
+            ask_with_form(&self.http, &self.token_url, form.finish()).await
+        })
+    }
+
+    fn principal(&self) -> String {
+        format!("an identity of {}", shown(&self.audience))
+    }
+}
+
+/// Makes the source of a store with `workloadIdentityFederation`.
+pub(super) fn federated(
+    settings: GcpFederation,
+    secrets: StoreSecrets,
+    http: &Arc<HttpClient>,
+) -> Source {
+    Box::new(FederationOfStore {
+        settings,
+        secrets,
+        http: Arc::clone(http),
+    })
+}
+
+/// What a store with federation refers to is read again at each sign-in.
+struct FederationOfStore {
+    settings: GcpFederation,
+    secrets: StoreSecrets,
+    http: Arc<HttpClient>,
+}
+
+impl FederationOfStore {
+    async fn source(&self) -> Result<Source, StoreError> {
+        let settings = &self.settings;
+        let audience = settings.audience.clone().unwrap_or_default();
+        let mut email = settings.gcp_service_account_email.clone();
+        let base: Source = if let Some(at) = &settings.cred_config {
+            self.of_config(&at.name, &at.key, at.namespace.as_deref())
+                .await?
+        } else if let Some(account) = &settings.service_account_ref {
+            let annotations = self
+                .secrets
+                .credentials
+                .annotations(&self.secrets.scope, account);
+            let annotations = annotations.await.map_err(|error| {
+                error.at_field("auth.workloadIdentityFederation.serviceAccountRef")
+            })?;
+            email = email.or_else(|| annotations.get(ANNOTATION).cloned());
+            let subject = Subject::ServiceAccount {
+                account: account.clone(),
+                audience: audience.clone(),
+                secrets: self.secrets.clone(),
+            };
+            self.exchange(audience, JWT, subject)?
+        } else if let Some(aws) = &settings.aws_security_credentials {
+            let subject = Subject::Aws(AwsSubject::Secret {
+                at: aws.clone(),
+                secrets: self.secrets.clone(),
+            });
+            let kind = "urn:ietf:params:aws:token-type:aws4_request";
+            self.exchange(audience, kind, subject)?
+        } else {
+            return Err(StoreError::invalid(
+                "`auth.workloadIdentityFederation` names no source of an identity",
+            )
+            .public());
+        };
+        Ok(match email.filter(|email| !email.is_empty()) {
+            None => base,
+            Some(email) => Box::new(Impersonated {
+                base,
+                url: impersonation_url(&email)?,
+                delegates: Vec::new(),
+                lifetime: 3600,
+                http: Arc::clone(&self.http),
+            }),
+        })
+    }
+
+    async fn of_config(
+        &self,
+        name: &str,
+        key: &str,
+        namespace: Option<&str>,
+    ) -> Result<Source, StoreError> {
+        const FIELD: &str = "auth.workloadIdentityFederation.credConfig";
+        let StoreSecrets { credentials, scope } = &self.secrets;
+        let text = credentials.config_map(scope, name, key, namespace).await;
+        let text = text.map_err(|error| error.at_field(FIELD))?;
+        let json = Json::parse(&text).ok();
+        let json =
+            json.filter(|json| name_in(*json, "type").as_deref() == Some("external_account"));
+        let json = json.ok_or_else(|| {
+            StoreError::invalid(format!("`{FIELD}` is no file of external credentials")).public()
+        })?;
+        let url = json.member("credential_source");
+        let url = url.and_then(|source| name_in(source, "url"));
+        let expected = self.settings.external_token_endpoint.as_deref();
+        if url.is_some() && expected.is_some_and(|expected| Some(expected) != url.as_deref()) {
+            return Err(StoreError::invalid(
+                "`externalTokenEndpoint` is not the address that credConfig takes its token from",
+            )
+            .public());
+        }
+        let origin = Origin::Store {
+            http: Arc::clone(&self.http),
+        };
+        credential_file::external_account(json, &origin)
+    }
+
+    fn exchange(
+        &self,
+        audience: String,
+        subject_type: &str,
+        subject: Subject,
+    ) -> Result<Source, StoreError> {
+        Ok(Box::new(Federated {
+            audience,
+            subject_type: subject_type.to_owned(),
+            subject,
+            token_url: token_service_of("https://sts.googleapis.com/v1/token")?,
+            http: Arc::clone(&self.http),
+        }))
+    }
+}
+
+impl TokenSource for FederationOfStore {
+    fn fetch(&self) -> BoxFuture<'_, Result<AccessToken, StoreError>> {
+        Box::pin(async { self.source().await?.fetch().await })
+    }
+
+    fn principal(&self) -> String {
+        match self.settings.gcp_service_account_email.as_deref() {
+            Some(email) if !email.is_empty() => shown(email),
+            _ => match self.settings.audience.as_deref() {
+                Some(audience) => format!("an identity of {}", shown(audience)),
+                None => "an external identity".to_owned(),
+            },
+        }
+    }
+}
+
+/// Makes the source of a store with `workloadIdentity`.
+pub(super) fn of_cluster(
+    identity: GcpWorkloadIdentity,
+    settings: &GcpSettings,
+    secrets: StoreSecrets,
+    http: &Arc<HttpClient>,
+) -> Result<Source, StoreError> {
+    Ok(Box::new(OfCluster {
+        identity,
+        project: settings.project_id.clone(),
+        metadata: Metadata::new(&SystemSurroundings)?,
+        secrets,
+        http: Arc::clone(http),
+    }))
+}
+
+/// A Kubernetes service account of a GKE cluster.
+struct OfCluster {
+    identity: GcpWorkloadIdentity,
+    project: Option<String>,
+    metadata: Metadata,
+    secrets: StoreSecrets,
+    http: Arc<HttpClient>,
+}
+
+impl OfCluster {
+    async fn or_metadata(
+        &self,
+        given: [Option<&String>; 2],
+        path: &[&str],
+        what: &str,
+    ) -> Result<String, StoreError> {
+        let given = given.into_iter().flatten().find(|text| !text.is_empty());
+        match given {
+            Some(text) => Ok(text.clone()),
+            None => self.metadata.text(path.iter().copied(), what).await,
+        }
+    }
+
+    async fn sign_in(&self) -> Result<AccessToken, StoreError> {
+        const FIELD: &str = "auth.workloadIdentity.serviceAccountRef";
+        let identity = &self.identity;
+        let account = &identity.service_account_ref;
+        let named = [identity.cluster_project_id.as_ref(), self.project.as_ref()];
+        let project = ["project", "project-id"];
+        let project = self
+            .or_metadata(named, &project, "project of the cluster")
+            .await?;
+        let named = [identity.cluster_location.as_ref(), None];
+        let path = ["instance", "attributes", "cluster-location"];
+        let location = self
+            .or_metadata(named, &path, "location of the cluster")
+            .await?;
+        let named = [identity.cluster_name.as_ref(), None];
+        let path = ["instance", "attributes", "cluster-name"];
+        let cluster = self
+            .or_metadata(named, &path, "name of the cluster")
+            .await?;
+        let StoreSecrets { credentials, scope } = &self.secrets;
+        let annotations = credentials.annotations(scope, account).await;
+        let annotations = annotations.map_err(|error| error.at_field(FIELD))?;
+        let pool = format!("{project}.svc.id.goog");
+        let audiences = std::iter::once(pool.clone())
+            .chain(account.audiences.iter().cloned())
+            .collect();
+        let token = token_of_account(account, audiences, &self.secrets, FIELD).await?;
+        let provider = format!(
+            "https://container.googleapis.com/v1/projects/{project}/locations/{location}/clusters/{cluster}"
+        );
+        let mut body = crate::bearer::Body::new();
+        for (name, value) in [
+            ("grant_type", EXCHANGE),
+            ("subject_token_type", JWT),
+            ("requested_token_type", ACCESS_TOKEN),
+            ("scope", SCOPE),
+            ("audience", &format!("identitynamespace:{pool}:{provider}")),
+        ] {
+            body = body.value(name, &json!(value));
+        }
+        let (body, _) = body
+            .secret_text("subject_token", token.expose().as_bytes())
+            .finish();
+        let url = https(
+            "https://securetoken.googleapis.com/v1/identitybindingtoken",
+            "token_url",
+        )?;
+        let request = Request::new(Method::POST, url).json(body);
+        let token = ask(&self.http, request, "access_token").await?;
+        let Some(email) = annotations.get(ANNOTATION).filter(|text| !text.is_empty()) else {
+            return Ok(token);
+        };
+        let federated = Exchanged {
+            token: SecretText::copy_of(token.expose()),
+            principal: self.principal(),
+        };
+        let impersonated = Impersonated {
+            base: Box::new(federated),
+            url: impersonation_url(email)?,
+            delegates: Vec::new(),
+            lifetime: 3600,
+            http: Arc::clone(&self.http),
+        };
+        impersonated.fetch().await
+    }
+}
+
+impl TokenSource for OfCluster {
+    fn fetch(&self) -> BoxFuture<'_, Result<AccessToken, StoreError>> {
+        Box::pin(self.sign_in())
+    }
+
+    fn principal(&self) -> String {
+        let name = shown(&self.identity.service_account_ref.name);
+        format!("the Kubernetes service account {name}")
+    }
+}
+
+/// A token that was exchanged just now.
+struct Exchanged {
+    token: SecretText,
+    principal: String,
+}
+
+impl TokenSource for Exchanged {
+    fn fetch(&self) -> BoxFuture<'_, Result<AccessToken, StoreError>> {
+        let token = SecretText::copy_of(self.token.expose());
+        Box::pin(async move { Ok(AccessToken::new(token, None)) })
+    }
+
+    fn principal(&self) -> String {
+        self.principal.clone()
+    }
+}
+
+/// A request to AWS's token service, signed and not sent: whoever sends it learns whose the keys are.
+#[cfg(feature = "aws")]
+async fn signed_request(aws: &AwsSubject, audience: &str) -> Result<SecretText, StoreError> {
+    use sealwright_crypto::secret::SecretWriter;
+
+    use crate::aws::federation::Federation;
+    use crate::bearer::form::escape;
+    use crate::json::{Html, write_text};
+
+    let keys = match aws {
+        AwsSubject::Surroundings { region } => Federation::Surroundings { region },
+        AwsSubject::Secret { at, secrets } => Federation::Secret {
+            region: &at.region,
+            name: &at.aws_credentials_secret_ref.name,
+            namespace: at.aws_credentials_secret_ref.namespace.as_deref(),
+            credentials: &*secrets.credentials,
+            scope: &secrets.scope,
+        },
+    };
+    let url = Url::parse(&format!("https://sts.{}.amazonaws.com/", keys.region()?))
+        .map_err(|error| error.at_field("the region of AWS"))?
+        .with_query([("Action", "GetCallerIdentity"), ("Version", "2011-06-15")]);
+    let host = url.host().to_owned();
+    let mut request = Request::new(Method::POST, url);
+    let header = |text: &str| {
+        HeaderValue::from_str(text)
+            .map_err(|_| StoreError::invalid("`audience` is no text that a header can carry"))
+    };
+    request.headers.insert(http::header::HOST, header(&host)?);
+    let target = HeaderName::from_static("x-goog-cloud-target-resource");
+    request.headers.insert(target, header(audience)?);
+    keys.sign(&mut request).await?;
+    let mut text = SecretWriter::with_capacity(4096);
+    let query = request.url.query().unwrap_or_default();
+    text.push(b"{\"url\":");
+    write_text(
+        format!("https://{host}/?{query}").as_bytes(),
+        Html::Plain,
+        &mut text,
+    );
+    text.push(b",\"method\":\"POST\",\"headers\":[");
+    for (count, (name, value)) in request.headers.iter().enumerate() {
+        if count > 0 {
+            text.push_byte(b',');
+        }
+        text.push(b"{\"key\":");
+        write_text(name.as_str().as_bytes(), Html::Plain, &mut text);
+        text.push(b",\"value\":");
+        write_text(value.as_bytes(), Html::Plain, &mut text);
+        text.push_byte(b'}');
+    }
+    text.push(b"]}");
+    let text = SecretText::from_bytes(text.finish()).expect("JSON is text");
+    let mut escaped = SecretWriter::with_capacity(text.expose().len() * 2);
+    escape(text.expose(), &mut escaped);
+    Ok(SecretText::from_bytes(escaped.finish()).expect("what is escaped is text"))
+}
+
+#[cfg(not(feature = "aws"))]
+async fn signed_request(_: &AwsSubject, _: &str) -> Result<SecretText, StoreError> {
+    Err(StoreError::new(
+        Trouble::Unsupported,
+        "this build has no provider aws, which signs for `awsSecurityCredentials`",
+    )
+    .public())
+}

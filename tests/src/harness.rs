@@ -1,6 +1,8 @@
 //! The harness: programs that are built once, servers that run as long as a test binary does.
 
 pub mod cache;
+#[cfg(feature = "vaults")]
+pub mod clouds;
 #[cfg(feature = "kubernetes")]
 pub mod cluster;
 pub mod fault_proxy;

@@ -10,14 +10,18 @@
 
 mod vaults {
     mod aws;
+    mod azure;
     mod cases;
+    mod clouds;
     mod documentation;
     mod fault;
     mod files;
+    mod gcp;
     mod kubernetes;
     mod openbao;
     mod openbao_auth;
     mod openbao_push;
+    mod roles;
     mod support;
     mod transit;
     mod webhook;

@@ -101,6 +101,11 @@ pub fn moto() -> PathBuf {
     program("moto")
 }
 
+/// A Python with the clients of Azure and Google, which also runs their doubles.
+pub fn cloud_clients() -> PathBuf {
+    program("cloud-clients")
+}
+
 /// A database server.
 pub fn postgres() -> PathBuf {
     program("postgres")

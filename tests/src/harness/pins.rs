@@ -147,6 +147,12 @@ pub const PINS: &[Pin] = &[
         recipe: Recipe::Python { collection: None },
     },
     Pin {
+        name: "cloud-clients",
+        version: "2026.11",
+        programs: &[("cloud-clients", "cloud-clients")],
+        recipe: Recipe::Python { collection: None },
+    },
+    Pin {
         name: "postgres",
         version: "17.10",
         programs: &[

@@ -11,15 +11,13 @@ use sealwright_crypto::secret::SecretBytes;
 use sealwright_providers::aws::kms::{KeyService, KmsKey};
 use sealwright_providers::credential::held::Held;
 use sealwright_providers::outcome::{Answer, Proof, Trouble};
-use sealwright_providers::remote::{
-    Find, MetadataPolicy, NamePattern, PushItem, PushSource, RemoteRef, SecretMap,
-};
+use sealwright_providers::remote::{Find, MetadataPolicy, NamePattern, PushItem, RemoteRef};
 use sealwright_providers::store::{Connection, Deleted, Pushed, Store, WriteMode};
 use sealwright_tests::harness::moto::{Moto, REGION};
 use serde_json::{Value, json};
 
 use super::cases::{content, every_case};
-use super::support::{connect_with, failed, get, lines};
+use super::support::{connect_with, failed, get, item, lines, proof, source};
 
 /// Runs one case of this file in a process whose environment leads to a double of AWS.
 fn on_aws(name: &str) -> bool {
@@ -61,33 +59,6 @@ fn secret(moto: &Moto, name: &str, more: Value) {
         body[field] = value.clone();
     }
     moto.call("secretsmanager.CreateSecret", &body);
-}
-
-fn source(pairs: &[(&str, &str)]) -> PushSource {
-    let data: SecretMap = pairs
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), SecretBytes::copy_of(value.as_bytes())))
-        .collect();
-    PushSource {
-        data,
-        ..PushSource::default()
-    }
-}
-
-fn item(secret_key: Option<&str>, remote_key: &str, property: Option<&str>) -> PushItem {
-    PushItem {
-        secret_key: secret_key.map(str::to_owned),
-        remote_key: remote_key.to_owned(),
-        property: property.map(str::to_owned),
-        ..PushItem::default()
-    }
-}
-
-fn proof<T: std::fmt::Debug>(answer: &Answer<T>) -> Proof {
-    match answer {
-        Answer::Absent(absent) => absent.proof(),
-        Answer::Found(_) => panic!("it must be absent"),
-    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use sealwright_providers::store::StoreConfig;
 use sealwright_tests::harness::openbao::ROOT;
 use serde_json::{Value, json};
 
-use super::support::{connect_with, connection, get, openbao};
+use super::support::{connect_with, connection, get, in_clouds, openbao};
 
 /// The manifests of a page, by kind of provider.
 fn manifests(page: &Path) -> Vec<(String, Value)> {
@@ -64,10 +64,71 @@ async fn every_manifest_of_the_documentation_is_valid_and_those_with_a_server_he
         }
     }
     seen.sort();
-    for wanted in ["fake", "file", "kubernetes", "openBao", "vault", "webhook"] {
+    for wanted in [
+        "azurekv",
+        "fake",
+        "file",
+        "gcpsm",
+        "kubernetes",
+        "openBao",
+        "vault",
+        "webhook",
+    ] {
         assert!(
             seen.iter().any(|name| name == wanted),
             "{wanted} has no page: {seen:?}"
         );
+    }
+}
+
+/// The manifests of the clouds' pages are used as they stand there: host names and all.
+#[tokio::test]
+async fn the_manifests_of_the_clouds_work() {
+    let case = "documentation::the_manifests_of_the_clouds_work";
+    let Some(clouds) = in_clouds(case, &[]) else {
+        return;
+    };
+    let value = r#"{"user": "admin"}"#;
+    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, value);
+    let mut secret = json!({"name": "documented", "versions": [encoded]});
+    clouds.control("google/secret", &secret);
+    secret["location"] = "europe-west1".into();
+    clouds.control("google/secret", &secret);
+    let secret = json!({"vault": "shop.vault.azure.net", "name": "documented", "values": [value]});
+    clouds.control("azure/secret", &secret);
+    let (connection, held) = connection("unused");
+    let account = clouds.control("google/account", &json!({}));
+    held.put("google", "key", account.to_string().as_bytes());
+    let client = clouds.control("azure/client", &json!({}));
+    for key in ["client", "secret"] {
+        held.put("azure", key, client[key].as_str().unwrap().as_bytes());
+    }
+    let token = |cloud: &str, audience: &str| {
+        let what = format!("{cloud}/outside-token");
+        let token = clouds.control(&what, &json!({"aud": [audience]}));
+        token["token"].as_str().unwrap().as_bytes().to_vec()
+    };
+    let annotation = |name: &str, value: &Value| {
+        let name = format!("azure.workload.identity/{name}");
+        (name, value.as_str().unwrap().to_owned())
+    };
+    let annotations = [
+        annotation("client-id", &client["client"]),
+        annotation("tenant-id", &client["tenant"]),
+    ];
+    held.put_annotations("web", annotations.into());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/src/stores");
+    for (page, cloud, audience) in [
+        ("gcp.md", "google", "shop.svc.id.goog"),
+        ("azure.md", "azure", "api://AzureADTokenExchange"),
+    ] {
+        held.put_token("web", token(cloud, audience).into());
+        let manifests = manifests(&folder.join(page));
+        assert_eq!(manifests.len(), 2, "{page}");
+        for (name, provider) in manifests {
+            let store = connect_with(&provider, &connection).await;
+            let at = RemoteRef::new("documented").property("user");
+            assert_eq!(get(&store, &at).await, "admin", "{name}: {provider}");
+        }
     }
 }

@@ -1,15 +1,40 @@
 //! What the cases share: a server for all of them, stores on it, and answers as text.
 
+use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_providers::credential::held::Held;
-use sealwright_providers::outcome::{Answer, Outcome, StoreError};
-use sealwright_providers::remote::{RemoteRef, SecretMap};
+use sealwright_providers::outcome::{Answer, Outcome, Proof, StoreError};
+use sealwright_providers::remote::{PushItem, PushSource, RemoteRef, SecretMap};
 use sealwright_providers::store::{Connection, Store, StoreConfig};
+use sealwright_tests::harness::clouds::Clouds;
 use sealwright_tests::harness::openbao::{OpenBao, ROOT};
 use serde_json::{Value, json};
+
+/// Runs one case in a process whose environment leads to doubles of Azure and Google: stores find them through it, and no
+/// test may change its own. Nothing comes out in the process that only waits for that one.
+pub(crate) fn in_clouds(case: &str, more: &[(&str, String)]) -> Option<Clouds> {
+    if let Ok(address) = std::env::var("SEALWRIGHT_IN_CLOUDS") {
+        return Some(Clouds::at(&address));
+    }
+    let clouds = Clouds::start().unwrap_or_else(|error| panic!("{error}"));
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture", &format!("vaults::{case}")])
+        .env("SEALWRIGHT_IN_CLOUDS", clouds.address())
+        .envs(clouds.variables())
+        .envs(more.iter().map(|(name, value)| (*name, value)))
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && told.contains("1 passed"),
+        "{told}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    None
+}
 
 /// One server for all cases that do not need one of their own.
 pub(crate) fn openbao() -> &'static OpenBao {
@@ -88,6 +113,44 @@ pub(crate) fn lines(map: &SecretMap) -> Vec<String> {
     map.iter()
         .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value.expose())))
         .collect()
+}
+
+pub(crate) fn source(pairs: &[(&str, &str)]) -> PushSource {
+    let data: SecretMap = pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), SecretBytes::copy_of(value.as_bytes())))
+        .collect();
+    PushSource {
+        data,
+        ..PushSource::default()
+    }
+}
+
+pub(crate) fn item(secret_key: Option<&str>, remote_key: &str, property: Option<&str>) -> PushItem {
+    PushItem {
+        secret_key: secret_key.map(str::to_owned),
+        remote_key: remote_key.to_owned(),
+        property: property.map(str::to_owned),
+        ..PushItem::default()
+    }
+}
+
+/// The same with what the metadata of a push says.
+pub(crate) fn with_metadata(item: &PushItem, spec: Value) -> PushItem {
+    PushItem {
+        metadata: Some(json!({
+            "apiVersion": "kubernetes.external-secrets.io/v1alpha1",
+            "kind": "PushSecretMetadata", "spec": spec,
+        })),
+        ..item.clone()
+    }
+}
+
+pub(crate) fn proof<T: std::fmt::Debug>(answer: &Answer<T>) -> Proof {
+    match answer {
+        Answer::Absent(absent) => absent.proof(),
+        Answer::Found(_) => panic!("it must be absent"),
+    }
 }
 
 pub(crate) fn failed<T>(outcome: Result<T, StoreError>) -> StoreError {

@@ -87,4 +87,23 @@ printf '  %s\n' "$(sealwright fetch --store store.yaml 'shop/db#password')"
 printf '%s$ sealwright --output env fetch DB_PASSWORD=file:vault/shop/db#password%s\n' "$faint" "$plain"
 printf '  %s\n' "$(sealwright --output env fetch 'DB_PASSWORD=file:vault/shop/db#password')"
 
+title '8. An ExternalSecret, worked out here as the controller would in the cluster'
+cat >externalsecret.yaml <<'YAML'
+apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: { name: db, namespace: shop }
+spec:
+  secretStoreRef: { name: local }
+  target:
+    template:
+      data: { url: 'postgres://shop:{{ .password | urlquery }}@db/shop' }
+  data:
+    - secretKey: password
+      remoteRef: { key: shop/db, property: password }
+YAML
+indented externalsecret.yaml
+printf '%s$ sealwright fetch -f externalsecret.yaml -f store.yaml --decode%s\n' "$faint" "$plain"
+sealwright fetch -f externalsecret.yaml -f store.yaml --decode >resolved.yaml
+indented resolved.yaml
+
 printf '\n%sThat was all of it; nothing is left behind.%s\n' "$bold" "$plain"

@@ -2,7 +2,9 @@
 //! reached through the API server's service proxy.
 
 mod kubeconfig;
+mod objects;
 mod request_timeout;
+mod secrets;
 
 use std::time::Duration;
 
@@ -10,7 +12,9 @@ use kube::client::Body;
 use kube::{Client, Config};
 
 use kubeconfig::kubeconfig;
+pub(crate) use objects::Lister;
 use request_timeout::RequestTimeout;
+pub(crate) use secrets::KeySecrets;
 
 /// What the command line says about the cluster, beside what the kubeconfig says.
 #[derive(Clone, Default)]

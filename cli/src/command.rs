@@ -1,12 +1,14 @@
 //! What the program can do, one struct per command: no strings left to interpret, no front-end known.
 
 pub(crate) mod batch;
+mod cluster_status;
 pub(crate) mod config;
 mod conflict;
 pub(crate) mod data_key;
 mod decrypt;
 mod diff;
-mod document;
+mod doctor;
+pub(crate) mod document;
 mod edit;
 mod encrypt;
 mod exec_env;
@@ -15,20 +17,27 @@ mod fetch;
 mod file_status;
 pub(crate) mod found;
 mod groups;
+mod init;
 mod key_service;
 mod keygen;
 mod new_keys;
+mod objects;
 mod publish;
 mod push;
 mod recipients;
+mod resolve;
 mod rotate;
 pub(crate) mod seal;
+mod secret_text;
 mod set;
+mod sharing;
 mod status;
 mod store;
+mod template;
 mod typed_value;
 mod unset;
 pub(crate) mod update_keys;
+pub(crate) mod version;
 
 use std::path::Path;
 
@@ -46,8 +55,10 @@ pub(crate) use crate::key_texts::KeyTexts;
 pub(crate) use crate::settings::Settings;
 pub(crate) use crate::tree_path::parse_tree_path;
 
+pub(crate) use cluster_status::ClusterStatus;
 pub(crate) use decrypt::Decrypt;
 pub(crate) use diff::{Diff, Textconv};
+pub(crate) use doctor::Doctor;
 pub(crate) use document::by_suffix as format_by_suffix;
 pub(crate) use edit::Edit;
 pub(crate) use encrypt::{Encrypt, refuse_sealed};
@@ -56,15 +67,22 @@ pub(crate) use exec_file::ExecFile;
 pub(crate) use fetch::{Fetch, FetchForm};
 pub(crate) use file_status::FileStatus;
 pub(crate) use groups::{GroupsAdd, GroupsDelete};
+pub(crate) use init::Init;
 pub(crate) use key_service::KeyService;
-pub(crate) use keygen::Keygen;
+pub(crate) use keygen::{Keygen, KeygenOutput};
 pub(crate) use publish::Publish;
 pub(crate) use push::Push;
-pub(crate) use recipients::{Lockout, Recipients};
-pub(crate) use rotate::{Rotate, Unless};
+pub(crate) use recipients::{
+    KeyOrName, RecipientsAdd, RecipientsList, RecipientsRemove, Scope as RecipientsScope,
+};
+pub(crate) use resolve::{Resolve, ResolvedForm};
+pub(crate) use rotate::{Rotate, RotatedKeys, Unless};
+pub(crate) use secret_text::Values as Spelling;
 pub(crate) use set::{Replacing, Set, SetValue, read_value_file, read_value_stdin};
-pub(crate) use status::Status;
+pub(crate) use sharing::{Lockout, Recipients};
+pub(crate) use status::{Status, StatusBy};
 pub(crate) use store::{StoreCheck, StoreList, StorePlace};
+pub(crate) use template::Template;
 pub(crate) use typed_value::ValueType;
 pub(crate) use unset::Unset;
 pub(crate) use update_keys::UpdateKeys;

@@ -1,10 +1,14 @@
 //! The configuration of a run: found, read and checked once, and asked for the rule of a file.
 
+mod names;
+pub(crate) mod rule_text;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use sealwright_crypto::key_kind::KeyFields;
+use sealwright_crypto::secret::SecretBytes;
 use sealwright_documents::format::{Format, by_name};
 use sealwright_documents::rules::{
     Config as Rules, ConfigError, CreationRule, Found, relative_path,
@@ -16,6 +20,8 @@ use crate::error::{Error, Result};
 use crate::file;
 use crate::key_texts::KeySettings;
 use crate::terminal::Terminal;
+
+pub(crate) use self::names::Names;
 
 /// The configurations that commands of this run go by, each read once.
 pub(crate) struct Configurations {
@@ -57,6 +63,12 @@ impl Configurations {
                 .clone()
                 .map_err(Error::generic),
         }
+    }
+
+    /// Lets commands go by another configuration from now on, under the name of the one that it takes the place of.
+    pub(crate) fn put(&self, named: Option<&Path>, config: Config) {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.insert(named.map(Path::to_owned), Ok(Some(Arc::new(config))));
     }
 
     fn look(&self) -> Result<Option<PathBuf>> {
@@ -101,20 +113,29 @@ impl Configurations {
 #[derive(Debug)]
 pub(crate) struct Config {
     path: PathBuf,
+    text: SecretBytes,
     rules: Rules,
 }
 
 impl Config {
     /// Reads a configuration; one that says nothing has no rules (S147).
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let failed = |reason: String| {
-            Error::generic(format!(
-                "error loading config: {}: {reason}",
-                path.display()
-            ))
-        };
-        let original = file::read(path).map_err(|error| failed(error.to_string()))?;
-        let mut bytes = original.into_bytes();
+        let original = file::read(path)
+            .map_err(|error| Self::unusable(path, &crate::error::reason(&error)))?;
+        Self::of_text(path, original.into_bytes())
+    }
+
+    fn unusable(path: &Path, reason: &str) -> Error {
+        Error::generic(format!(
+            "error loading config: {}: {reason}",
+            path.display()
+        ))
+    }
+
+    /// Reads the text of a configuration that lies, or will lie, at a path.
+    pub(crate) fn of_text(path: &Path, text: SecretBytes) -> Result<Self> {
+        let failed = |reason: String| Self::unusable(path, &reason);
+        let mut bytes = SecretBytes::copy_of(text.expose());
         if is_blank(bytes.expose()) {
             bytes = b"{}\n".to_vec().into();
         }
@@ -124,6 +145,7 @@ impl Config {
             .map_err(|error| failed(error.to_string()))?;
         Ok(Self {
             path: absolute(path)?,
+            text,
             rules: Rules::read(&tree).map_err(|error| failed(error.to_string()))?,
         })
     }
@@ -131,6 +153,29 @@ impl Config {
     /// Where it lies.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Its text.
+    pub(crate) fn text(&self) -> &SecretBytes {
+        &self.text
+    }
+
+    /// The names that it gives to the keys of its rules.
+    pub(crate) fn names(&self) -> Names {
+        let rules = self.rules.creation_rules.iter().flatten();
+        let groups = rules.filter_map(|rule| rule.groups().ok());
+        Names::read(
+            &String::from_utf8_lossy(self.text.expose()),
+            groups.flatten().flatten(),
+        )
+    }
+
+    /// The number of the rule that a file falls under, from 0.
+    pub(crate) fn rule_number(&self, name: &Path) -> Option<usize> {
+        match self.rules.creation_rule(&self.matched_text(name)) {
+            Ok(Found::Rule(number, _)) => Some(number),
+            Ok(Found::NoRules | Found::NoMatch) | Err(_) => None,
+        }
     }
 
     /// What it says.

@@ -1,6 +1,7 @@
 //! The programs that this one can be: each turns argv and environment into one struct of `command/`, and errors into
 //! its own messages and exit codes.
 
+pub(crate) mod esoctl;
 pub(crate) mod kubeseal;
 pub(crate) mod sealwright;
 pub(crate) mod sops;

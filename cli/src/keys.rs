@@ -4,7 +4,7 @@ mod unwrapped;
 
 use std::sync::{Arc, OnceLock};
 
-use sealwright_crypto::age::{AgeKeys, Identities};
+use sealwright_crypto::age::{AgeKeys, Identities, Inventory};
 use sealwright_crypto::data_key::KeyPart;
 use sealwright_crypto::key_kind::{
     AGE, AWS_KMS, AZURE_KEY_VAULT, GCP_KMS, KeyFields, KeyKind, PGP, VAULT_TRANSIT,
@@ -160,6 +160,11 @@ impl Keys {
                 None => Arc::new(Lacking(fields.clone())),
             }
         })
+    }
+
+    /// What is in the places where age identities are looked for.
+    pub(crate) fn inventory(&self) -> Vec<Inventory> {
+        self.identities.inventory()
     }
 
     fn opener(&self, kind: &KeyKind) -> Option<&Arc<dyn Opener>> {

@@ -1,5 +1,5 @@
-//! The command line of sealwright. Called by the name `sops` or `kubeseal` (a link, or as the first word) it is that
-//! program.
+//! The command line of sealwright. Called by the name `sops`, `kubeseal` or `esoctl` (a link, or as the first word)
+//! it is that program.
 #![forbid(unsafe_code)]
 
 mod absolute;
@@ -41,6 +41,7 @@ fn main() -> ExitCode {
     let code = match name.as_str() {
         "sops" => frontend::sops::run(words),
         "kubeseal" => frontend::kubeseal::run(words),
+        "esoctl" => frontend::esoctl::run(words),
         _ => match words.first().and_then(|word| word.to_str()) {
             Some("sops") => {
                 words.remove(0);
@@ -49,6 +50,10 @@ fn main() -> ExitCode {
             Some("kubeseal") => {
                 words.remove(0);
                 frontend::kubeseal::run(words)
+            }
+            Some("esoctl") => {
+                words.remove(0);
+                frontend::esoctl::run(words)
             }
             _ => frontend::sealwright::run(words),
         },

@@ -10,11 +10,100 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 /// Returns `text` on one line with every character that a terminal would obey or hide written as an escape, and without
-/// private keys: someone may give one where a public key or a name belongs.
+/// private keys and tokens: someone may give one where a public key or a name belongs.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
-    match without_private_keys(text) {
+    match without_secrets(text) {
         Cow::Borrowed(text) => escaped(text),
         Cow::Owned(text) => Cow::Owned(escaped(&text).into_owned()),
+    }
+}
+
+/// Leaves out what no message has a use for: private keys, tokens, and the numbers of system errors.
+fn without_secrets(text: &str) -> Cow<'_, str> {
+    let mut text = Cow::Borrowed(text);
+    for part in [without_private_keys, without_tokens, without_error_numbers] {
+        if let Cow::Owned(rest) = part(&text) {
+            text = Cow::Owned(rest);
+        }
+    }
+    text
+}
+
+/// Leaves out ` (os error 2)`, which the text before it says in words.
+fn without_error_numbers(text: &str) -> Cow<'_, str> {
+    const MARK: &str = " (os error ";
+
+    let mut kept = Cow::Borrowed(text);
+    let mut from = 0;
+    while let Some(at) = kept[from..].find(MARK) {
+        let start = from + at;
+        let digits = &kept[start + MARK.len()..];
+        let length = digits.bytes().take_while(u8::is_ascii_digit).count();
+        from = start + MARK.len();
+        if length > 0 && digits[length..].starts_with(')') {
+            let end = from + length + 1;
+            kept.to_mut().replace_range(start..end, "");
+            from = start;
+        }
+    }
+    kept
+}
+
+/// What tokens of widespread services begin with, and how many characters follow at least.
+const TOKENS: [(&str, usize); 16] = [
+    ("hvs.", 8),
+    ("hvb.", 8),
+    ("hvr.", 8),
+    ("ghp_", 16),
+    ("gho_", 16),
+    ("ghu_", 16),
+    ("ghs_", 16),
+    ("ghr_", 16),
+    ("github_pat_", 16),
+    ("glpat-", 12),
+    ("xoxb-", 12),
+    ("xoxp-", 12),
+    ("sk_live_", 12),
+    ("rk_live_", 12),
+    ("npm_", 20),
+    ("eyJ", 40),
+];
+
+/// Leaves out the tokens of widespread services.
+fn without_tokens(text: &str) -> Cow<'_, str> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let bytes = text.as_bytes();
+    let mut kept: Option<String> = None;
+    let mut copied = 0;
+    let mut at = 0;
+    while at < bytes.len() {
+        if !is_part(bytes[at]) {
+            at += 1;
+            continue;
+        }
+        let length = bytes[at..]
+            .iter()
+            .take_while(|byte| is_part(**byte))
+            .count();
+        let word = &text[at..at + length];
+        let is_token = |(start, least): &(&str, usize)| {
+            word.strip_prefix(start)
+                .is_some_and(|rest| rest.len() >= *least)
+        };
+        if TOKENS.iter().any(is_token) {
+            let kept = kept.get_or_insert_default();
+            kept.push_str(&text[copied..at]);
+            kept.push_str("[token]");
+            copied = at + length;
+        }
+        at += length;
+    }
+    match kept {
+        Some(mut kept) => {
+            kept.push_str(&text[copied..]);
+            Cow::Owned(kept)
+        }
+        None => Cow::Borrowed(text),
     }
 }
 
@@ -47,7 +136,7 @@ pub(crate) fn visible_path(path: &Path) -> String {
 /// Writes JSON on one line with those characters in JSON's own escapes, so that programs read the same text.
 pub(crate) fn json_line(value: &serde_json::Value) -> String {
     let text = value.to_string();
-    let text = without_private_keys(&text);
+    let text = without_secrets(&text);
     if !text.chars().any(is_obeyed_or_hidden) {
         return text.into_owned();
     }
@@ -162,6 +251,39 @@ mod tests {
             "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nabcdef\n-----END PGP PRIVATE KEY BLOCK-----";
         assert!(!visible(pem).contains("abcdef"), "{}", visible(pem));
         assert!(!visible("x -----BEGIN PRIVATE KEY-----abc").contains("abc"));
+    }
+
+    #[test]
+    fn tokens_are_never_shown() {
+        for token in [
+            "hvs.CAESIJlU9JMYEhOPYv4igdhm9PnZDrabYTobQ4Ymnlq1qY",
+            "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+            "glpat-ABCDEFGHIJKLMNOPQRST",
+            "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P",
+        ] {
+            let text = format!("cannot use {token:?} as a recipient, ü");
+            assert_eq!(visible(&text), "cannot use \"[token]\" as a recipient, ü");
+            let line = json_line(&serde_json::json!({ "message": text }));
+            assert!(!line.contains(token), "{line}");
+        }
+        for text in [
+            "hvs.",
+            "ghp_x",
+            "task-force",
+            "eyJ",
+            "age1xlfde4vg8lqd47wvyk2chvgw769vtr59rxrqmflu7",
+        ] {
+            assert_eq!(visible(text), text);
+        }
+    }
+
+    #[test]
+    fn numbers_of_system_errors_are_left_out() {
+        assert_eq!(
+            visible("a: No such file (os error 2); b: Denied (os error 13)"),
+            "a: No such file; b: Denied"
+        );
+        assert_eq!(visible("an (os error of mine)"), "an (os error of mine)");
     }
 
     #[test]

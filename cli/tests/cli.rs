@@ -7,15 +7,23 @@
 
 mod cli {
     mod desk;
+    mod diff;
+    mod doctor;
     mod edit;
     mod encrypt;
+    mod external;
     mod first_hour;
     mod folders;
+    mod init;
     mod json;
+    mod keygen;
     mod recipients;
     mod screen;
+    mod sealed;
     mod set;
     mod shared_folder;
     mod shown;
     mod store;
+    mod story;
+    mod team;
 }

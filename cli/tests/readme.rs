@@ -1,8 +1,8 @@
-//! The tour of README.md does what it shows.
+//! The tour of README.md and the pages of the book that only need the program do what they show.
 //!
 //! Each ```` ```console ```` block of the tour is a session: a line that begins with `$ ` is a command, lines that begin
 //! with `> ` continue it, and what follows is what it prints. `…` stands for what differs from run to run; a line that is
-//! nothing else stands for any number of lines. Commands run in an empty home, one after the other in one folder.
+//! nothing else stands for any number of lines, and `[1]` at the end for an exit code. Commands run in an empty home, one after the other in one folder.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -77,10 +77,20 @@ fn all_fit(patterns: &[String], lines: &[&str]) -> bool {
 
 #[test]
 fn the_tour_does_what_it_shows() {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-    let readme = std::fs::read_to_string(readme).unwrap();
-    let steps = tour(&readme);
-    assert!(steps.len() > 8, "the tour is there");
+    follow("README.md");
+}
+
+#[test]
+fn the_first_hour_does_what_it_shows() {
+    follow("docs/src/first-hour.md");
+}
+
+/// Runs the commands of a page in one folder, and compares what they print.
+fn follow(name: &str) {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
+    let page = std::fs::read_to_string(page).unwrap();
+    let steps = tour(&page);
+    assert!(steps.len() > 8, "the commands are there");
 
     let home = tempfile::tempdir().unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_sealwright"));
@@ -89,9 +99,15 @@ fn the_tour_does_what_it_shows() {
     for Step {
         line,
         command,
-        prints,
+        mut prints,
     } in steps
     {
+        let code = prints
+            .last()
+            .and_then(|last| last.strip_prefix('[')?.strip_suffix(']')?.parse().ok());
+        if code.is_some() {
+            prints.pop();
+        }
         let output = Command::new("sh")
             .args(["-c", &format!("exec 2>&1\n{command}")])
             .current_dir(home.path())
@@ -103,8 +119,9 @@ fn the_tour_does_what_it_shows() {
         let printed = String::from_utf8(output.stdout).unwrap();
         let lines: Vec<&str> = printed.lines().collect();
         assert!(
-            output.status.success() && all_fit(&prints, &lines),
-            "README.md, line {line}: $ {command}\nprinted:\n{printed}\nand not:\n{}",
+            output.status.code() == Some(code.unwrap_or(0)) && all_fit(&prints, &lines),
+            "{name}, line {line}: $ {command}\nended with {}, printed:\n{printed}\nand not:\n{}",
+            output.status,
             prints.join("\n")
         );
     }

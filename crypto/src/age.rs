@@ -24,18 +24,18 @@ use std::{
 };
 
 use ::age::Encryptor;
-use age_core::secrecy::ExposeSecret;
+use age_core::secrecy::{ExposeSecret, SecretString};
 
 use self::{recipient::Recipient, sources::Search};
 pub use self::{
     recipient::RecipientError,
-    sources::{Identities, IdentitiesError},
+    sources::{Content, Held, Identities, IdentitiesError, Inventory},
 };
 use crate::{
     data_key::KeyPart,
     key_kind::{AGE, KeyFields, KeyKind},
     master_key::{KeyError, MasterKey, Opener, Pending, Wrapped},
-    secret::SecretText,
+    secret::{SecretBytes, SecretText},
 };
 
 /// Wraps key parts for one age recipient.
@@ -189,6 +189,17 @@ pub fn generate() -> Generated {
         recipient: identity.to_public().to_string(),
         identity: SecretText::copy_of(identity.to_string().expose_secret()),
     }
+}
+
+/// Encrypts a text of identities behind a passphrase, as a file that is asked for its passphrase when it is needed.
+pub fn lock(text: &SecretBytes, passphrase: &SecretText) -> std::io::Result<String> {
+    let passphrase = SecretString::from(passphrase.expose().to_owned());
+    let encryptor = ::age::Encryptor::with_user_passphrase(passphrase);
+    let mut file = Vec::new();
+    let mut writer = encryptor.wrap_output(&mut file)?;
+    writer.write_all(text.expose())?;
+    writer.finish()?;
+    Ok(armor::encode(&file))
 }
 
 /// Makes a hybrid post-quantum identity, whose files age 1.3 and later can open.

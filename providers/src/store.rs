@@ -12,7 +12,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use sealwright_crypto::secret::SecretBytes;
 
-pub use self::config::{OTHER_PROVIDERS, StoreConfig};
+pub use self::config::{OTHER_PROVIDERS, OWN_PROVIDERS, StoreConfig};
 use crate::address::Guard;
 use crate::credential::{Credentials, NoCredentials, Scope};
 use crate::file::Files;

@@ -114,6 +114,22 @@ pub fn read_secrets(text: &[u8]) -> Result<Vec<PlainSecret>, ManifestError> {
     }
 }
 
+/// Reads the Secrets among the objects of a stream; there may be none.
+///
+/// # Errors
+///
+/// Fails if the stream cannot be read, and on the first Secret that is none.
+pub fn read_secrets_among(text: &[u8]) -> Result<Vec<PlainSecret>, ManifestError> {
+    let mut secrets = Vec::new();
+    for object in objects(text)? {
+        // The items of a list of the API server have no kind of their own.
+        if matches!(object.kind()?.as_str(), "" | "Secret") {
+            secrets.push(secret(&object)?);
+        }
+    }
+    Ok(secrets)
+}
+
 /// Reads every SealedSecret of a stream.
 ///
 /// # Errors

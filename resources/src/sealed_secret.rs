@@ -8,7 +8,7 @@ mod unseal;
 pub use crd::custom_resource_definition;
 pub use error::{ItemErrors, SealError, UnsealError};
 pub use seal::{Refresh, Resealed, reseal, seal, seal_each};
-pub use unseal::{Opened, UnsealOptions, Unsealed, open, unseal, unseal_on, verify};
+pub use unseal::{Opened, UnsealOptions, Unsealed, fill_with, open, unseal, unseal_on, verify};
 
 use std::collections::BTreeMap;
 

@@ -4,6 +4,8 @@
 
 #[path = "cluster/chart.rs"]
 mod chart;
+#[path = "cluster/command_line.rs"]
+mod command_line;
 #[path = "cluster/harness.rs"]
 mod harness;
 #[path = "cluster/left_nothing.rs"]

@@ -42,6 +42,16 @@ impl Batch<'_> {
         world: &World,
         work: &(dyn Fn(&Path) -> Result<Change> + Sync),
     ) -> Result<()> {
+        let collected = self.collect(world, work)?;
+        self.tell(world, collected, Map::new())
+    }
+
+    /// Does `work` for every file, and tells nothing yet.
+    pub(crate) fn collect(
+        &self,
+        world: &World,
+        work: &(dyn Fn(&Path) -> Result<Change> + Sync),
+    ) -> Result<Collected> {
         let found = Found::look(world, self.settings, self.paths, self.wanted)?;
         if world.terminal.verbosity() > 1 && !self.json {
             for (path, reason) in &found.skipped {
@@ -100,14 +110,29 @@ impl Batch<'_> {
                 .into_iter()
                 .map(|(folder, error)| (folder, Err(error))),
         );
+        Ok(Collected {
+            files: told,
+            skipped,
+            interrupted: interruption.signal().map(|code| (code, left)),
+        })
+    }
+
+    /// Tells what came of the files; `about` is what JSON says of the run besides.
+    pub(crate) fn tell(
+        &self,
+        world: &World,
+        collected: Collected,
+        about: Map<String, Value>,
+    ) -> Result<()> {
         let report = Report {
             check: self.check,
-            skipped,
+            skipped: collected.skipped,
+            about,
             ..Report::new(self.json, self.done, self.dry_run)
         };
-        let reported = report.finish(world, told);
-        match interruption.signal() {
-            Some(code) => Err(self.interrupted(code, left)),
+        let reported = report.finish(world, collected.files);
+        match collected.interrupted {
+            Some((code, left)) => Err(self.interrupted(code, left)),
             None => reported,
         }
     }
@@ -126,6 +151,30 @@ impl Batch<'_> {
             Some(way) if !self.dry_run => error.hint(format!("to go back: {way}")),
             _ => error,
         }
+    }
+}
+
+/// What came of the files of a command.
+pub(crate) struct Collected {
+    files: Vec<(PathBuf, Result<Outcome>)>,
+    skipped: Option<BTreeMap<Skipped, usize>>,
+    /// The exit code of a signal, and how many files were not reached.
+    interrupted: Option<(u8, usize)>,
+}
+
+impl Collected {
+    /// Whether every file was reached and none failed.
+    pub(crate) fn is_good(&self) -> bool {
+        self.interrupted.is_none() && self.files.iter().all(|(_, result)| result.is_ok())
+    }
+
+    /// How many files are, or would be, changed.
+    pub(crate) fn changed(&self) -> usize {
+        let outcomes = self
+            .files
+            .iter()
+            .filter_map(|(_, result)| result.as_ref().ok());
+        outcomes.filter(|outcome| outcome.changed).count()
     }
 }
 
@@ -198,6 +247,8 @@ pub(crate) struct Report {
     check: bool,
     /// What was passed over in folders; `None` when only files were named.
     skipped: Option<BTreeMap<Skipped, usize>>,
+    /// What JSON says of the run besides its files.
+    about: Map<String, Value>,
 }
 
 impl Report {
@@ -209,6 +260,7 @@ impl Report {
             dry_run,
             check: false,
             skipped: None,
+            about: Map::new(),
         }
     }
 
@@ -314,6 +366,9 @@ impl Report {
         });
         if let Some(skipped) = &self.skipped {
             summary["skipped"] = skipped_json(skipped);
+        }
+        for (name, value) in &self.about {
+            summary[name] = value.clone();
         }
         world.terminal.say_json(&summary)?;
         match first {

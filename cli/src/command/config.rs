@@ -26,6 +26,32 @@ fn existing(world: &World, path: Option<&Path>) -> Result<Config> {
 pub(crate) fn check(world: &World, path: Option<&Path>, as_json: bool) -> Result<()> {
     let config = existing(world, path)?;
     let shown = config.path().display();
+    let findings = findings(&config);
+    if as_json {
+        let list: Vec<_> = findings
+            .iter()
+            .map(|(line, field, text)| json!({ "line": line, "field": field, "message": text }))
+            .collect();
+        let value = json!({ "file": shown.to_string(), "problems": list });
+        world.terminal.say_json(&value)?;
+    } else {
+        for (line, field, text) in &findings {
+            world
+                .terminal
+                .say(&format!("{shown}:{line}: {field}: {text}"))?;
+        }
+    }
+    if findings.is_empty() {
+        if !as_json {
+            world.terminal.say(&format!("{shown}: no problems"))?;
+        }
+        return Ok(());
+    }
+    Err(Error::generic(String::new()))
+}
+
+/// Everything in a configuration that cannot be used or has no effect: the line, the field, and what is wrong.
+pub(super) fn findings(config: &Config) -> Vec<(usize, String, String)> {
     let problems = config.rules().problems();
     let mut findings: Vec<(usize, String, String)> = problems
         .into_iter()
@@ -49,27 +75,7 @@ pub(crate) fn check(world: &World, path: Option<&Path>, as_json: bool) -> Result
         }
     }
     findings.sort();
-    if as_json {
-        let list: Vec<_> = findings
-            .iter()
-            .map(|(line, field, text)| json!({ "line": line, "field": field, "message": text }))
-            .collect();
-        let value = json!({ "file": shown.to_string(), "problems": list });
-        world.terminal.say_json(&value)?;
-    } else {
-        for (line, field, text) in &findings {
-            world
-                .terminal
-                .say(&format!("{shown}:{line}: {field}: {text}"))?;
-        }
-    }
-    if findings.is_empty() {
-        if !as_json {
-            world.terminal.say(&format!("{shown}: no problems"))?;
-        }
-        return Ok(());
-    }
-    Err(Error::generic(String::new()))
+    findings
 }
 
 /// `config schema`: for editors that know JSON schema.

@@ -343,8 +343,13 @@ pub(crate) fn extract(
 pub(crate) fn extract_json(tree: &Tree, path: &[Step]) -> Result<SecretBytes> {
     let node = find(tree, path)
         .map_err(|reason| Error::generic(format!("error extracting value: {reason}")))?;
+    value_json(Data::of(tree, node))
+}
+
+/// A value as one object of JSON with `value` in it.
+pub(crate) fn value_json(value: Data) -> Result<SecretBytes> {
     let json = by_name("json").expect("JSON is in the list of formats");
-    let value = Data::Map(vec![(Data::key("value"), Data::of(tree, node))]);
+    let value = Data::Map(vec![(Data::key("value"), value)]);
     let text = json
         .render(&[value], Layout { indent: Some(0) })
         .map_err(|error| emit_error(&error))?;

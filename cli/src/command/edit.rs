@@ -18,7 +18,7 @@ use sealwright_documents::format::{Format, Layout};
 use sealwright_documents::metadata::{Metadata, VERSION};
 
 use super::new_keys::NewKeys;
-use super::recipients::{Recipients, Wanted};
+use super::sharing::{Recipients, Wanted};
 use super::{
     Change, Input, KeyTexts, Output, SelectionTexts, Settings, conflict, document, encrypt,
 };

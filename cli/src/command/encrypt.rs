@@ -14,8 +14,9 @@ use super::found::{What, what_is};
 use super::new_keys::{NewKeys, Recipe};
 use super::{Change, Input, KeyTexts, Output, SelectionTexts, Settings, conflict, document};
 use crate::audit::Action;
+use crate::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::file::Content;
+use crate::file::{Content, Original};
 use crate::world::World;
 
 /// Encrypts a document.
@@ -64,8 +65,40 @@ impl Encrypt {
         let input = document::input_format(settings, &self.name);
         let output = document::encrypted_output_format(settings, &self.name, input);
         let new_keys = self.recipe(world, input)?;
-        let mut original = document::read(&self.from, self.to == Output::InPlace)?;
-        let layout = document::layout(settings, config.as_deref(), output)?;
+        // Keys and rules before the file, as upstream does.
+        let original = document::read(&self.from, self.to == Output::InPlace)?;
+        self.encrypted(
+            world,
+            original,
+            new_keys,
+            (input, output, config.as_deref()),
+        )
+    }
+
+    /// Computes the result for a text that was read or made already.
+    pub(crate) fn change_of(self, world: &World, original: Original) -> Result<Change> {
+        let settings = &self.settings;
+        let config = world.configuration(settings)?;
+        let input = document::input_format(settings, &self.name);
+        let output = document::encrypted_output_format(settings, &self.name, input);
+        let new_keys = self.recipe(world, input)?;
+        self.encrypted(
+            world,
+            original,
+            new_keys,
+            (input, output, config.as_deref()),
+        )
+    }
+
+    fn encrypted(
+        self,
+        world: &World,
+        mut original: Original,
+        new_keys: Recipe,
+        (input, output, config): (&'static dyn Format, &'static dyn Format, Option<&Config>),
+    ) -> Result<Change> {
+        let settings = &self.settings;
+        let layout = document::layout(settings, config, output)?;
         let plain = parse_plain(input, original.take_bytes())?;
         refuse_encrypted(&plain)?;
         let plain = in_format(plain, output, layout)?;

@@ -205,7 +205,7 @@ fn default_name(at: &RemoteRef) -> String {
 }
 
 /// Lines `NAME='value'`, as a shell reads them.
-fn shell_lines(values: &SecretMap) -> Result<SecretBytes> {
+pub(super) fn shell_lines(values: &SecretMap) -> Result<SecretBytes> {
     let size = values
         .iter()
         .map(|(name, value)| name.len() + 2 * value.len() + 8);

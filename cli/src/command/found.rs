@@ -14,6 +14,7 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use memchr::memmem;
 use sealwright_documents::envelope::{Encrypted, ReadError};
 use sealwright_documents::metadata::MetadataError;
+use sealwright_resources::manifest;
 
 use super::{Settings, absolute, document, format_by_suffix};
 use crate::error::{Error, Kind, Result};
@@ -41,7 +42,9 @@ pub(crate) enum Wanted {
     Encrypted,
     /// Manifests with SealedSecrets.
     Sealed,
-    /// All of these.
+    /// Manifests with plain Secrets.
+    Secrets,
+    /// All but those.
     Any,
 }
 
@@ -222,7 +225,10 @@ impl Walk<'_> {
             (What::Sealed, _) => Err(Skipped::Sealed),
             (What::Plain, _) if is_configuration(path) => Err(Skipped::Configuration),
             (What::Plain, _) if ignored => Err(Skipped::Ignored),
-            (What::Plain, Wanted::Encrypted | Wanted::Sealed) => Err(Skipped::Plain),
+            (What::Plain, Wanted::Secrets) if holds_secrets(path) => Ok(()),
+            (What::Plain, Wanted::Encrypted | Wanted::Sealed | Wanted::Secrets) => {
+                Err(Skipped::Plain)
+            }
             (What::Plain, Wanted::Plain | Wanted::Any) => {
                 match super::covers(self.world, self.settings, path) {
                     Some(true) => Ok(()),
@@ -258,6 +264,22 @@ pub(crate) fn what_is(path: &Path, settings: &Settings) -> io::Result<What> {
         return Ok(What::Sealed);
     }
     Ok(What::Plain)
+}
+
+/// Returns true if a file is a manifest whose Secrets are all sealed.
+pub(crate) fn is_sealed(path: &Path, settings: &Settings) -> bool {
+    path.is_file() && matches!(what_is(path, settings), Ok(What::Sealed))
+}
+
+/// Whether a plain file is a manifest with a Secret.
+fn holds_secrets(path: &Path) -> bool {
+    let is_manifest =
+        format_by_suffix(path).is_some_and(|format| matches!(format.name(), "yaml" | "json"));
+    let mut text = Vec::new();
+    is_manifest
+        && read_ends(path, &mut text).unwrap_or(false)
+        && memmem::find(&text, b"Secret").is_some()
+        && manifest::kinds(&text).is_ok_and(|kinds| kinds.iter().any(|kind| kind == "Secret"))
 }
 
 /// Returns true if a file certainly has a `sops` block.

@@ -7,7 +7,7 @@ use sealwright_documents::envelope::{Encrypted, write_metadata};
 use sealwright_documents::keyring::Unwrapped;
 use sealwright_documents::metadata::{KeyFields, Metadata};
 
-use super::recipients::{Lockout, Recipients, Sharing, Wanted};
+use super::sharing::{Lockout, Recipients, Sharing, Wanted};
 use super::{Change, Input, KeyTexts, Output, Settings, data_key, document};
 use crate::error::{Error, Kind, Result};
 use crate::file::Content;

@@ -1,157 +1,92 @@
-//! Who a file is encrypted for, beside who it should be for: the `sops` block against the creation rule.
+//! `recipients`: who can open which files, and how someone joins or leaves: the rule, the files and their data keys in one
+//! step.
 //!
-//! Nothing authenticates the block, so whoever can write a file can add a recipient to it. Commands that wrap a data key
-//! for the recipients of a file would hand them the next key; in our own front-end they compare first.
+//! # Contract
+//! - Everything is computed before the first byte is written: a file that cannot be opened, or that no key here would open
+//!   afterwards, stops the command while all files are as they were.
+//! - The configuration is written first, so that no new file is encrypted for someone who leaves. A run that is cut off is
+//!   started again: what is done already is left alone.
+//! - Who leaves knows the data keys, so files get new ones.
 
-use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
-use sealwright_documents::metadata::{KeyFields, KeyGroup, Metadata};
+use sealwright_crypto::key_kind::{
+    AGE, AWS_KMS, AZURE_KEY_VAULT, GCP_KMS, KeyFields, PGP, VAULT_TRANSIT,
+};
+use serde_json::{Map, Value, json};
 
-use super::{Settings, batch, data_key};
+use super::batch::{Batch, shown};
+use super::found::{Found, Wanted};
+use super::sharing::{Lockout, Recipients};
+use super::{Input, Output, Rotate, RotatedKeys, Settings, Unless, absolute, update_keys};
+use crate::config::rule_text::{self, Id, RuleChange};
+use crate::config::{Config, Names};
 use crate::error::{Error, Kind, Result};
+use crate::file::{self, Content};
 use crate::world::World;
 
-/// Whether the recipients of a file are taken as they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Recipients {
-    /// As upstream does.
-    #[default]
-    AsTheyAre,
-    /// They must be those of the creation rule that matches the file, if one does.
-    AsTheRuleSays,
-}
+/// Someone, by a key or by a name of the configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyOrName(pub(crate) String);
 
-/// What happens when a command would leave a file that no key of this machine opens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Lockout {
-    /// The file is written, as upstream does.
-    #[default]
-    Happens,
-    /// The person is asked; without a terminal it is an error.
-    Asks,
-    /// The file is written: the person said yes beforehand.
-    IsWanted,
-}
-
-impl Lockout {
-    /// Tries the new block with the keys of this machine, when recipients went or more of them are needed.
-    pub(crate) fn check(
-        self,
-        world: &World,
-        settings: &Settings,
-        name: &Path,
-        before: &Metadata,
-        after: &Metadata,
-    ) -> Result<()> {
-        static ONE_QUESTION: Mutex<()> = Mutex::new(());
-
-        if self != Self::Asks {
-            return Ok(());
-        }
-        let (old, new) = (Sharing::of_file(before), Sharing::of_file(after));
-        let stays = old.groups.len() == new.groups.len()
-            && new.threshold <= old.threshold
-            && old
-                .groups
-                .iter()
-                .zip(&new.groups)
-                .all(|(old, new)| old.is_subset(new));
-        if stays || data_key::recover(world, settings, after).is_ok() {
-            return Ok(());
-        }
-        let shown = batch::shown(name);
-        let text = format!("no key of this machine would open {shown} any more");
-        if world.terminal.reads_from_person() {
-            let _alone = ONE_QUESTION.lock().unwrap_or_else(PoisonError::into_inner);
-            if world
-                .terminal
-                .ask_yes_no(&format!("{text}. Write it all the same?"))
-                == Some(true)
-            {
-                return Ok(());
-            }
-        }
-        Err(
-            Error::new(Kind::Recipients, format!("{text}; nothing was written"))
-                .hint("with --yes it is written all the same"),
-        )
-    }
-}
-
-/// A recipient, by the section of its kind and what tells it apart there.
-type Id = (&'static str, String);
-
-/// The recipients of a file: groups, and how many of them are needed.
-pub(crate) struct Sharing {
-    groups: Vec<BTreeSet<Id>>,
-    threshold: u32,
-}
-
-impl Sharing {
-    /// Those of a file.
-    pub(crate) fn of_file(metadata: &Metadata) -> Self {
-        let ids = |group: &KeyGroup| group.iter().map(|entry| id(&entry.key)).collect();
-        Self::new(
-            metadata.groups.iter().map(ids).collect(),
-            metadata.shamir_threshold,
-        )
-    }
-
-    /// Those of a list of groups.
-    pub(crate) fn of_groups(groups: &[Vec<KeyFields>], threshold: u32) -> Self {
-        let ids = |group: &Vec<KeyFields>| group.iter().map(id).collect();
-        Self::new(groups.iter().map(ids).collect(), threshold)
-    }
-
-    fn new(groups: Vec<BTreeSet<Id>>, threshold: u32) -> Self {
-        let count = u32::try_from(groups.len()).unwrap_or(u32::MAX);
-        let threshold = match (count, threshold) {
-            (0 | 1, _) => 1,
-            (count, 0) => count,
-            (_, threshold) => threshold,
+impl KeyOrName {
+    /// The key that the text is, if it is one.
+    fn key(&self) -> Result<Option<KeyFields>> {
+        let text = self.0.trim();
+        let upper = text.to_ascii_uppercase();
+        let is_fingerprint = text.len() >= 16
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_hexdigit() || byte == b' ');
+        let kind = if upper.starts_with("AGE1")
+            || upper.starts_with("AGE-SECRET-KEY-")
+            || text.starts_with("ssh-")
+            || upper.contains("PRIVATE KEY")
+        {
+            &AGE
+        } else if text.starts_with("arn:") {
+            &AWS_KMS
+        } else if text.starts_with("projects/") {
+            &GCP_KMS
+        } else if text.starts_with("https://") && text.contains("/keys/") && !text.contains("/v1/")
+        {
+            &AZURE_KEY_VAULT
+        } else if text.contains("://") {
+            &VAULT_TRANSIT
+        } else if is_fingerprint {
+            &PGP
+        } else {
+            return Ok(None);
         };
-        Self { groups, threshold }
+        let failed =
+            |error: sealwright_crypto::key_kind::KeyTextError| Error::generic(error.to_string());
+        let key = kind.parse(text).map_err(failed)?;
+        key.check_named().map_err(failed)?;
+        Ok(Some(key))
     }
 
-    fn without(mut self, ids: &BTreeSet<Id>) -> Self {
-        for group in &mut self.groups {
-            group.retain(|id| !ids.contains(id));
+    /// The age recipient that the text is, if it is a key.
+    pub(super) fn recipient(&self) -> Result<Option<String>> {
+        match self.key()? {
+            Some(key) if key.kind() == &AGE => Ok(Some(key.identity())),
+            Some(key) => Err(
+                Error::generic(format!("{} is no age recipient", key.identity())).hint(
+                    "begin with an age key; `sealwright recipients add` takes keys of all kinds",
+                ),
+            ),
+            None => Ok(None),
         }
-        self
     }
 
-    /// What differs from `rule`, for people; nothing when a file may be as it is.
-    fn differences(&self, rule: &Sharing) -> Vec<String> {
-        let empty = BTreeSet::new();
-        let several = self.groups.len().max(rule.groups.len()) > 1;
-        let mut lines = Vec::new();
-        for index in 0..self.groups.len().max(rule.groups.len()) {
-            let place = match several {
-                true => format!(" in group {index}"),
-                false => String::new(),
-            };
-            let here = self.groups.get(index).unwrap_or(&empty);
-            let there = rule.groups.get(index).unwrap_or(&empty);
-            for (kind, name) in here.difference(there) {
-                lines.push(format!(
-                    "  + {kind} {name}{place} is in the file and not in the rule"
-                ));
-            }
-            for (kind, name) in there.difference(here) {
-                lines.push(format!(
-                    "  - {kind} {name}{place} is in the rule and not in the file"
-                ));
-            }
+    fn unknown(&self, names: &Names) -> Error {
+        let error = Error::generic(format!("no recipient is called {:?}", self.0));
+        match names.all().join(", ") {
+            known if known.is_empty() => error.hint(
+                "a key gets a name by a comment behind it in the configuration: `- age1… # alice`",
+            ),
+            known => error.hint(format!("the configuration knows {known}")),
         }
-        if self.threshold < rule.threshold {
-            lines.push(format!(
-                "  ! {} of the groups are enough to decrypt the file, and the rule asks for {}",
-                self.threshold, rule.threshold
-            ));
-        }
-        lines
     }
 }
 
@@ -159,97 +94,485 @@ fn id(key: &KeyFields) -> Id {
     (key.kind().section, key.identity())
 }
 
-/// What a command changes about the recipients, and was told to.
-#[derive(Default)]
-pub(crate) struct Wanted<'a> {
-    /// Keys that are named as added or removed: they may differ from the rule.
-    pub(crate) keys: Vec<&'a KeyFields>,
-    /// The recipients afterwards, where groups change: they may agree with the rule instead of those before.
-    pub(crate) after: Option<Sharing>,
+/// The configuration to work on.
+fn configuration(world: &World, settings: &Settings) -> Result<Config> {
+    let path = world.configurations.find(settings.config.as_deref())?;
+    let path = path.ok_or_else(|| {
+        Error::new(
+            Kind::NoFile,
+            "there is no .sops.yaml here or in a folder above",
+        )
+        .hint("`sealwright init` makes one")
+    })?;
+    Config::read(&path)
 }
 
-impl Recipients {
-    /// Refuses a file whose recipients differ from its creation rule, where that matters.
-    pub(crate) fn check(
+/// Tells which keys the rules name.
+#[derive(Debug)]
+pub(crate) struct RecipientsList {
+    /// Only those of the rule of this file.
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) json: bool,
+    pub(crate) settings: Settings,
+}
+
+impl RecipientsList {
+    /// Prints the keys of each rule with the names of their holders.
+    pub(crate) fn run(self, world: &World) -> Result<()> {
+        let config = configuration(world, &self.settings)?;
+        let names = config.names();
+        let only = match &self.path {
+            Some(path) => Some(rule_of(&config, path)?),
+            None => None,
+        };
+        let mut entries = Vec::new();
+        let rules = config.rules().creation_rules.iter().flatten().enumerate();
+        for (number, rule) in rules.filter(|(number, _)| only.is_none_or(|only| only == *number)) {
+            let groups = rule
+                .groups()
+                .map_err(|error| Error::generic(error.to_string()))?;
+            let keys = groups
+                .iter()
+                .enumerate()
+                .flat_map(|(group, keys)| keys.iter().map(move |key| (group, key)));
+            if self.json {
+                let keys: Vec<Value> = keys
+                    .map(|(group, key)| {
+                        json!({
+                            "kind": key.kind().section,
+                            "key": key.identity(),
+                            "name": names.of(key.kind().section, &key.identity()),
+                            "group": group,
+                        })
+                    })
+                    .collect();
+                entries.push(json!({
+                    "rule": number,
+                    "line": rule.line,
+                    "path_regex": rule.path_regex.text,
+                    "recipients": keys,
+                }));
+                continue;
+            }
+            world.terminal.say(&heading(&config, number))?;
+            for (group, key) in keys {
+                let place = match groups.len() {
+                    0 | 1 => String::new(),
+                    _ => format!("group {group}: "),
+                };
+                let section = key.kind().section;
+                let shown = names.shown(section, &key.identity());
+                world
+                    .terminal
+                    .say(&format!("    {place}{section} {shown}"))?;
+            }
+        }
+        if self.json {
+            let value = json!({ "configuration": shown(config.path()), "rules": entries });
+            return world.terminal.say_json(&value);
+        }
+        Ok(())
+    }
+}
+
+/// A rule for people.
+fn heading(config: &Config, number: usize) -> String {
+    let rule = config.rules().creation_rules.iter().flatten().nth(number);
+    let Some(rule) = rule else {
+        return shown(config.path());
+    };
+    let files = match rule.path_regex.text.as_str() {
+        "" => "every file".to_owned(),
+        pattern => format!("path_regex {pattern:?}"),
+    };
+    format!("{}, line {}: {files}", shown(config.path()), rule.line)
+}
+
+fn rule_of(config: &Config, path: &Path) -> Result<usize> {
+    let path = absolute(path)?;
+    config.rule_number(&path).ok_or_else(|| {
+        Error::generic(format!("no creation rule covers {}", shown(&path)))
+            .hint("`sealwright config explain` tells which rules were looked at")
+    })
+}
+
+/// Lets someone open files.
+#[derive(Debug)]
+pub(crate) struct RecipientsAdd {
+    pub(crate) who: KeyOrName,
+    /// The name of a key that is new.
+    pub(crate) name: Option<String>,
+    pub(crate) scope: Scope,
+    /// The key group that the key joins.
+    pub(crate) group: usize,
+}
+
+/// Takes someone out of the recipients of files.
+#[derive(Debug)]
+pub(crate) struct RecipientsRemove {
+    pub(crate) who: KeyOrName,
+    pub(crate) scope: Scope,
+}
+
+/// Which rules and files are meant, and how the command goes about it.
+#[derive(Debug)]
+pub(crate) struct Scope {
+    /// A file or folder: the rules of its files are meant.
+    pub(crate) path: Option<PathBuf>,
+    /// All rules are meant.
+    pub(crate) all: bool,
+    pub(crate) yes: bool,
+    pub(crate) dry_run: bool,
+    pub(crate) json: bool,
+    pub(crate) settings: Settings,
+}
+
+impl RecipientsAdd {
+    /// Shows what will be done, asks, and does it.
+    pub(crate) fn run(self, world: &World) -> Result<()> {
+        let before = configuration(world, &self.scope.settings)?;
+        let names = before.names();
+        let (key, name) = match self.who.key()? {
+            Some(key) => {
+                let known = names.of(key.kind().section, &key.identity());
+                (key.clone(), self.name.clone().or(known.map(str::to_owned)))
+            }
+            None => {
+                let ids = names.keys_of(&self.who.0);
+                let rules = before.rules().creation_rules.iter().flatten();
+                let groups = rules.filter_map(|rule| rule.groups().ok());
+                let key = groups
+                    .flatten()
+                    .flatten()
+                    .find(|key| ids.contains(&id(key)));
+                let key = key.cloned().ok_or_else(|| self.who.unknown(&names))?;
+                (key, Some(self.who.0.clone()))
+            }
+        };
+        if name
+            .as_ref()
+            .is_some_and(|name| name.contains(['\n', '\r']))
+        {
+            return Err(Error::new(Kind::Usage, "a name has one line"));
+        }
+        let count = before.rules().creation_rules.iter().flatten().count();
+        let rules = self.scope.rules(world, &before)?.map_or_else(
+            || match count {
+                0 => Err(Error::generic("the configuration has no creation rule")),
+                1 => Ok(BTreeSet::from([0])),
+                count => Err(Error::new(
+                    Kind::Usage,
+                    format!("there are {count} rules: say for which files"),
+                )
+                .hint("name a file or a folder of the rule, or give --all")),
+            },
+            Ok,
+        )?;
+        let wanted = RuleChange::Add {
+            key: &key,
+            name: name.as_deref(),
+            group: self.group,
+        };
+        let plan = Plan::new(&self.scope, before, &rules, &wanted, |rule| {
+            !has(rule, &id(&key), Some(self.group))
+        })?;
+        let settings = &self.scope.settings;
+        plan.carry_out(world, "updated", &|path, lockout| {
+            update_keys::change(world, path, settings, lockout)
+        })
+    }
+}
+
+impl RecipientsRemove {
+    /// Shows what will be done, asks, and does it.
+    pub(crate) fn run(self, world: &World) -> Result<()> {
+        let before = configuration(world, &self.scope.settings)?;
+        let names = before.names();
+        let gone: BTreeSet<Id> = match self.who.key()? {
+            Some(key) => BTreeSet::from([id(&key)]),
+            None => names.keys_of(&self.who.0).into_iter().collect(),
+        };
+        if gone.is_empty() {
+            return Err(self.who.unknown(&names));
+        }
+        let count = before.rules().creation_rules.iter().flatten().count();
+        let rules = self.scope.rules(world, &before)?;
+        let rules = rules.unwrap_or_else(|| (0..count).collect());
+        let wanted = RuleChange::Remove(&gone);
+        let plan = Plan::new(&self.scope, before, &rules, &wanted, |rule| {
+            gone.iter().any(|key| has(rule, key, None))
+        })?;
+        let settings = &self.scope.settings;
+        plan.carry_out(world, "rotated", &|path, lockout| {
+            Rotate {
+                from: Input::File(path.to_owned()),
+                to: Output::InPlace,
+                name: path.to_owned(),
+                keys: RotatedKeys::OfTheRule,
+                ignore_mac: false,
+                recipients: Recipients::AsTheRuleSays,
+                unless: Unless::default(),
+                lockout,
+                settings: settings.clone(),
+            }
+            .change(world)
+        })
+    }
+}
+
+/// Whether a rule names a key, in a certain group or in any.
+fn has(rule: &[Vec<KeyFields>], key: &Id, group: Option<usize>) -> bool {
+    let mut groups = rule.iter().enumerate();
+    groups.any(|(number, keys)| {
+        group.is_none_or(|group| group == number) && keys.iter().any(|known| id(known) == *key)
+    })
+}
+
+impl Scope {
+    /// The rules that a path means; `None` when none was given.
+    fn rules(&self, world: &World, config: &Config) -> Result<Option<BTreeSet<usize>>> {
+        if self.all {
+            let count = config.rules().creation_rules.iter().flatten().count();
+            return Ok(Some((0..count).collect()));
+        }
+        let Some(path) = &self.path else {
+            return Ok(None);
+        };
+        if !path.is_dir() {
+            return Ok(Some(BTreeSet::from([rule_of(config, path)?])));
+        }
+        let found = Found::look(
+            world,
+            &self.settings,
+            std::slice::from_ref(path),
+            Wanted::Any,
+        )?;
+        let rules = found
+            .files
+            .iter()
+            .filter_map(|file| config.rule_number(file));
+        let rules: BTreeSet<usize> = rules.collect();
+        match rules.is_empty() {
+            true => Err(Error::generic(format!(
+                "no creation rule covers a file below {}",
+                shown(path)
+            ))),
+            false => Ok(Some(rules)),
+        }
+    }
+}
+
+/// What a change of recipients does.
+struct Plan<'a> {
+    scope: &'a Scope,
+    before: Config,
+    after: Option<Config>,
+    /// The rules whose files are looked at.
+    rules: BTreeSet<usize>,
+    /// What changes in the configuration, for people.
+    lines: Vec<String>,
+}
+
+impl<'a> Plan<'a> {
+    /// Changes the rules that need it, in memory.
+    fn new(
+        scope: &'a Scope,
+        before: Config,
+        rules: &BTreeSet<usize>,
+        wanted: &RuleChange<'_>,
+        needs: impl Fn(&[Vec<KeyFields>]) -> bool,
+    ) -> Result<Self> {
+        let names = before.names();
+        let mut after: Option<Config> = None;
+        let mut lines = Vec::new();
+        for &number in rules {
+            let config = after.as_ref().unwrap_or(&before);
+            let rule = config.rules().creation_rules.iter().flatten().nth(number);
+            let groups = match rule.map(|rule| rule.groups()) {
+                Some(Ok(groups)) => groups,
+                Some(Err(error)) => return Err(Error::generic(error.to_string())),
+                None => continue,
+            };
+            if !needs(groups) {
+                continue;
+            }
+            let heading = heading(&before, number);
+            let changed = rule_text::change(config, number, wanted)?;
+            match wanted {
+                RuleChange::Add { key, name, .. } => {
+                    let key = key.identity();
+                    let key = match name {
+                        Some(name) => format!("{name} ({key})"),
+                        None => key,
+                    };
+                    lines.push(format!("{heading}: + {key}"));
+                }
+                RuleChange::Remove(gone) => {
+                    for (kind, key) in gone.iter().filter(|key| has(groups, key, None)) {
+                        lines.push(format!("{heading}: - {}", names.shown(kind, key)));
+                    }
+                }
+            }
+            after = Some(changed);
+        }
+        Ok(Self {
+            scope,
+            before,
+            after,
+            rules: rules.clone(),
+            lines,
+        })
+    }
+
+    /// The encrypted files of the rules.
+    fn files(&self, world: &World) -> Result<Vec<PathBuf>> {
+        let folder = self.before.path().parent().unwrap_or(Path::new("/"));
+        let found = Found::look(
+            world,
+            &self.scope.settings,
+            &[folder.to_owned()],
+            Wanted::Encrypted,
+        )?;
+        if let Some((_, error)) = found.unreadable.into_iter().next() {
+            return Err(error);
+        }
+        let is_meant = |file: &PathBuf| {
+            let rule = self.before.rule_number(file);
+            rule.is_some_and(|rule| self.rules.contains(&rule))
+        };
+        Ok(found.files.into_iter().filter(is_meant).collect())
+    }
+
+    fn carry_out(
         self,
         world: &World,
-        settings: &Settings,
-        name: &Path,
-        metadata: &Metadata,
-        wanted: Wanted<'_>,
+        done: &'static str,
+        work: &(dyn Fn(&Path, Lockout) -> Result<super::Change> + Sync),
     ) -> Result<()> {
-        if self == Self::AsTheyAre {
-            return Ok(());
+        let scope = self.scope;
+        let settings = &scope.settings;
+        let original = file::read_to_update(self.before.path()).map_err(|error| {
+            let text = format!("cannot read {}", shown(self.before.path()));
+            Error::new(Kind::Read, text).because(error)
+        })?;
+        if original.bytes != *self.before.text() {
+            return Err(Error::generic(format!(
+                "{} was changed meanwhile; nothing was written",
+                shown(self.before.path())
+            )));
         }
-        let Some(config) = world.configuration(settings)? else {
-            return Ok(());
+        let files = self.files(world)?;
+        let text = self
+            .after
+            .as_ref()
+            .map(|config| sealwright_crypto::secret::SecretBytes::copy_of(config.text().expose()));
+        let about = self.about();
+        if let Some(after) = self.after {
+            world.configurations.put(settings.config.as_deref(), after);
+        }
+        let mut batch = Batch {
+            paths: &files,
+            dry_run: true,
+            check: false,
+            json: scope.json,
+            done,
+            way_back: None,
+            wanted: Wanted::Encrypted,
+            settings,
         };
-        let Some((line, rule)) = config.matching_rule(name)? else {
-            return Ok(());
+        let lockout = match scope.yes {
+            true => Lockout::IsWanted,
+            false => Lockout::Asks,
         };
-        let place = format!("{}, line {line}", batch::shown(config.path()));
-        let named: BTreeSet<Id> = wanted.keys.iter().map(|key| id(key)).collect();
-        let groups = settled(&rule.groups, metadata);
-        let rule = Sharing::of_groups(&groups, rule.threshold).without(&named);
-        if let Some(after) = wanted.after
-            && after.differences(&rule).is_empty()
-        {
+        let planned = batch.collect(world, &|path| {
+            let mut change = work(path, lockout)?;
+            // The plan tells who comes and goes; the others stay.
+            if !scope.json {
+                change.keys.clear();
+                change.notes.retain(|note| note.starts_with(['+', '-']));
+            }
+            Ok(change)
+        })?;
+        let changed = planned.changed();
+        if !planned.is_good() {
+            let told = batch.tell(world, planned, about);
+            let error = told.err().unwrap_or_else(|| Error::generic(""));
+            return Err(error.hint("the configuration and all files are as they were"));
+        }
+        if text.is_none() && changed == 0 {
+            if scope.json {
+                return batch.tell(world, planned, about);
+            }
+            world
+                .terminal
+                .remark("nothing to do: the rules and the files say so already");
             return Ok(());
         }
-        let differences = Sharing::of_file(metadata)
-            .without(&named)
-            .differences(&rule);
-        if differences.is_empty() {
+        if scope.dry_run || !scope.json {
+            for line in self.lines.iter().filter(|_| !scope.json) {
+                world.terminal.say(line)?;
+            }
+            batch.tell(world, planned, about.clone())?;
+        }
+        if scope.dry_run {
             return Ok(());
         }
-        let shown = batch::shown(name);
-        Err(Error::new(
-            Kind::Recipients,
-            format!("the recipients of {shown} differ from its creation rule ({place})"),
-        )
-        .report(differences)
-        .hint(format!(
-            "if the rule is right, `sealwright updatekeys {shown}` gives the file its recipients; if the file is, correct the rule or give --accept-recipients"
-        )))
+        if !scope.yes {
+            let asked = match scope.json || !world.terminal.reads_from_person() {
+                true => None,
+                false => world.terminal.ask_yes_no("Go on?"),
+            };
+            if asked != Some(true) {
+                let error = Error::new(Kind::Interrupted, "nothing was written");
+                return Err(match asked {
+                    Some(_) => error,
+                    None => error.hint("with --yes it is done without a question"),
+                });
+            }
+        }
+        if let Some(text) = text {
+            file::replace(
+                &world.terminal,
+                self.before.path(),
+                &text,
+                Content::Encrypted,
+                Some(&original),
+            )?;
+        }
+        drop(original);
+        batch.dry_run = false;
+        let results = batch.collect(world, &|path| work(path, Lockout::IsWanted))?;
+        let is_good = results.is_good();
+        batch.tell(world, results, about)?;
+        if done == "rotated" && is_good {
+            world
+                .terminal
+                .remark("what was opened before may be known: change the values that matter, too");
+        }
+        Ok(())
+    }
+
+    /// What JSON says of the change besides the files.
+    fn about(&self) -> Map<String, Value> {
+        let mut about = Map::new();
+        about.insert("configuration".into(), shown(self.before.path()).into());
+        about.insert("rules".into(), self.lines.clone().into());
+        about
     }
 }
 
-/// The keys of a rule, with what they leave open as the file has it: a key of Azure that is named without its version is
-/// the one that the file names with it.
-fn settled(groups: &[Vec<KeyFields>], metadata: &Metadata) -> Vec<Vec<KeyFields>> {
-    let settle = |key: &KeyFields| {
-        let mut entries = metadata.groups.iter().flatten();
-        let there = entries.find(|entry| key.is_open() && key.stands_for(&entry.key));
-        there.map_or_else(|| key.clone(), |entry| entry.key.clone())
-    };
-    let groups = groups.iter();
-    groups
-        .map(|group| group.iter().map(settle).collect())
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sharing(groups: &[&[&str]], threshold: u32) -> Sharing {
-        let id = |name: &&str| ("age", (*name).to_owned());
-        let groups = groups
-            .iter()
-            .map(|group| group.iter().map(id).collect())
-            .collect();
-        Sharing::new(groups, threshold)
+/// The files that each recipient can open, for `status --by recipient`.
+pub(crate) fn by_recipient<'a>(
+    files: impl Iterator<Item = (&'a Path, &'a sealwright_documents::metadata::Metadata)>,
+) -> BTreeMap<Id, Vec<PathBuf>> {
+    let mut by: BTreeMap<Id, Vec<PathBuf>> = BTreeMap::new();
+    for (path, metadata) in files {
+        for entry in metadata.groups.iter().flatten() {
+            let paths = by.entry(id(&entry.key)).or_default();
+            if paths.last().is_none_or(|last| last != path) {
+                paths.push(path.to_owned());
+            }
+        }
     }
-
-    #[test]
-    fn a_recipient_more_or_less_and_a_lower_threshold_differ() {
-        let rule = sharing(&[&["a", "b"], &["c"]], 2);
-        let same = sharing(&[&["b", "a"], &["c"]], 0);
-        assert!(same.differences(&rule).is_empty());
-        let text = |sharing: Sharing| sharing.differences(&rule).join("\n");
-        assert!(text(sharing(&[&["a", "b", "m"], &["c"]], 2)).contains("+ age m in group 0"));
-        assert!(text(sharing(&[&["a"], &["c"]], 2)).contains("- age b in group 0"));
-        assert!(text(sharing(&[&["a", "b"], &["c"]], 1)).contains("1 of the groups"));
-        assert!(text(sharing(&[&["a", "b", "c"]], 0)).contains("- age c in group 1"));
-    }
+    by
 }

@@ -7,7 +7,8 @@ use sealwright_crypto::data_key::DataKey;
 use sealwright_documents::envelope::{Encrypted, decrypt_to_edit};
 use sealwright_documents::metadata::KeyFields;
 
-use super::recipients::{Lockout, Recipients, Wanted};
+use super::sharing::{Lockout, Recipients, Wanted};
+use super::update_keys::Target;
 use super::{Change, Input, KeyTexts, Output, Settings, data_key, document, encrypt};
 use crate::audit::Action;
 use crate::error::{Error, Result};
@@ -21,10 +22,7 @@ pub(crate) struct Rotate {
     pub(crate) to: Output,
     /// What types and rules go by.
     pub(crate) name: PathBuf,
-    /// Keys for the first group.
-    pub(crate) add: KeyTexts,
-    /// Keys to take out of every group.
-    pub(crate) remove: KeyTexts,
+    pub(crate) keys: RotatedKeys,
     pub(crate) ignore_mac: bool,
     pub(crate) recipients: Recipients,
     /// Which files need no new data key, where the command may leave some as they are.
@@ -32,6 +30,20 @@ pub(crate) struct Rotate {
     /// What happens when no key here opens the result.
     pub(crate) lockout: Lockout,
     pub(crate) settings: Settings,
+}
+
+/// Whom the new data key is wrapped for.
+#[derive(Debug)]
+pub(crate) enum RotatedKeys {
+    /// The recipients of the file, with changes.
+    Changed {
+        /// Keys for the first group.
+        add: KeyTexts,
+        /// Keys to take out of every group.
+        remove: KeyTexts,
+    },
+    /// Those of its rule. A file that has them already keeps its data key.
+    OfTheRule,
 }
 
 /// When a file keeps its data key.
@@ -55,20 +67,37 @@ impl Rotate {
     pub(crate) fn change(self, world: &World) -> Result<Change> {
         let settings = &self.settings;
         let config = world.configuration(settings)?;
-        let mut add = self.add.parse(&self.add.settings(&world.terminal)?)?;
-        let mut remove = self.remove.parse(&self.remove.settings(&world.terminal)?)?;
+        let (mut add, mut remove) = match &self.keys {
+            RotatedKeys::Changed { add, remove } => (
+                add.parse(&add.settings(&world.terminal)?)?,
+                remove.parse(&remove.settings(&world.terminal)?)?,
+            ),
+            RotatedKeys::OfTheRule => (Vec::new(), Vec::new()),
+        };
         world.keys.complete(add.iter_mut().chain(&mut remove))?;
         let mut original = document::read(&self.from, self.to == Output::InPlace)?;
         let input = document::input_format(settings, &self.name);
         let output = document::encrypted_output_format(settings, &self.name, input);
         let file = document::parse_encrypted(input, original.take_bytes())?;
-        let wanted = Wanted {
-            keys: add.iter().chain(&remove).collect(),
-            after: None,
+        let target = match self.keys {
+            RotatedKeys::Changed { .. } => None,
+            RotatedKeys::OfTheRule => {
+                Some(Target::of(world, settings, &self.name, file.metadata())?)
+            }
         };
-        self.recipients
-            .check(world, settings, &self.name, file.metadata(), wanted)?;
-        if let Some(note) = self.unneeded(&file, &add, &remove) {
+        if target.is_none() {
+            let wanted = Wanted {
+                keys: add.iter().chain(&remove).collect(),
+                after: None,
+            };
+            self.recipients
+                .check(world, settings, &self.name, file.metadata(), wanted)?;
+        }
+        let unneeded = match &target {
+            Some(target) => (!target.changed).then_some(None),
+            None => self.unneeded(&file, &add, &remove),
+        };
+        if let Some(note) = unneeded {
             return Ok(Change {
                 from: self.from,
                 to: self.to,
@@ -93,19 +122,22 @@ impl Rotate {
             let plain = document::take(world, decrypted);
             (plain, same_format.then(|| memory.for_new_key()))
         };
-        let groups = change_groups(&file.metadata().groups, add, &remove)?;
+        let (groups, threshold, notes) = match target {
+            Some(target) => {
+                let groups = target.groups.clone();
+                (groups, target.threshold, target.notes())
+            }
+            None => {
+                let groups = change_groups(&file.metadata().groups, add, &remove)?;
+                (groups, file.metadata().shamir_threshold, Vec::new())
+            }
+        };
         let now = Timestamp::now();
         let new_key = DataKey::generate();
         let mut metadata = file.metadata().clone();
         let before = metadata.groups.clone();
-        (metadata.groups, metadata.shamir_threshold) = data_key::wrap_for(
-            world,
-            settings,
-            &new_key,
-            &groups,
-            metadata.shamir_threshold,
-            &now.into(),
-        )?;
+        (metadata.groups, metadata.shamir_threshold) =
+            data_key::wrap_for(world, settings, &new_key, &groups, threshold, &now.into())?;
         data_key::keep_times(&mut metadata.groups, &before);
         self.lockout
             .check(world, settings, &self.name, file.metadata(), &metadata)?;
@@ -126,7 +158,7 @@ impl Rotate {
             bytes: Some(written.bytes),
             content: Content::Encrypted,
             keys,
-            notes: Vec::new(),
+            notes,
             warnings: written.warnings,
         })
     }

@@ -1,9 +1,12 @@
 //! Sealing: Secrets into SealedSecrets for one cluster, and what else is done with them outside the cluster.
 
 mod certificate;
+mod folder;
 mod in_file;
+mod key_backup;
 mod recovery;
 mod unchanged;
+mod values;
 
 use std::path::{Path, PathBuf};
 
@@ -15,9 +18,12 @@ use sealwright_resources::scope::Scope;
 use sealwright_resources::sealed_secret::{SealedSecret, seal_each};
 
 pub(crate) use certificate::{CertificateSource, new_sealing_key};
+pub(crate) use folder::SealFolder;
 pub(crate) use in_file::{merge_into, reseal_file};
-pub(crate) use recovery::{keyring, unseal_stream};
+pub(crate) use key_backup::{ExportKeys, ImportKeys};
+pub(crate) use recovery::{keyring, keyring_of, unseal_stream};
 pub(crate) use unchanged::keep_unchanged;
+pub(crate) use values::SealedFile;
 
 use crate::cluster::{self, ClusterError, ClusterOptions, Controller, ControllerService, Verdict};
 use crate::error::{Error, Kind, Result};

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sealwright_documents::envelope::Encrypted;
 
 use super::found::{Found, Wanted, What, skipped_line, what_is};
+use super::recipients::by_recipient;
 use super::{Settings, batch, document};
 use crate::error::{Error, Kind, Result};
 use crate::file;
@@ -18,8 +19,18 @@ pub(crate) struct Status {
     pub(crate) paths: Vec<PathBuf>,
     /// Fail when a file that has a rule is not encrypted.
     pub(crate) check: bool,
+    pub(crate) by: StatusBy,
     pub(crate) json: bool,
     pub(crate) settings: Settings,
+}
+
+/// How the lines of a status are ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StatusBy {
+    /// One for each file.
+    File,
+    /// One for each recipient, with the files that it opens.
+    Recipient,
 }
 
 impl Status {
@@ -30,6 +41,9 @@ impl Status {
             for (path, reason) in &found.skipped {
                 world.terminal.tell(&skipped_line(path, *reason));
             }
+        }
+        if self.by == StatusBy::Recipient {
+            return self.by_recipient(world, &found);
         }
         let skipped = found.skipped_counts();
         let mut tally = Tally::default();
@@ -83,6 +97,51 @@ impl Status {
                     "that have a rule are not encrypted",
                 ),
             ));
+        }
+        Ok(())
+    }
+}
+
+impl Status {
+    /// Prints which files each recipient opens.
+    fn by_recipient(&self, world: &World, found: &Found) -> Result<()> {
+        let config = world.configuration(&self.settings)?;
+        let names = config.map(|config| config.names()).unwrap_or_default();
+        let encrypted: Vec<(&Path, Encrypted)> = found
+            .files
+            .iter()
+            .filter_map(|path| Some((path.as_path(), parse(path, &self.settings).ok()?)))
+            .collect();
+        let by = by_recipient(
+            encrypted
+                .iter()
+                .map(|(path, file)| (*path, file.metadata())),
+        );
+        if self.json {
+            let entries: Vec<Value> = by
+                .iter()
+                .map(|((kind, key), files)| {
+                    let files = files
+                        .iter()
+                        .map(|file| batch::relative(file).to_string_lossy());
+                    json!({
+                        "kind": kind,
+                        "key": key,
+                        "name": names.of(kind, key),
+                        "files": files.collect::<Vec<_>>(),
+                    })
+                })
+                .collect();
+            return world.terminal.say_json(&json!({ "recipients": entries }));
+        }
+        for ((kind, key), files) in by {
+            let shown = names.shown(kind, &key);
+            world.terminal.say(&format!("{kind} {shown}"))?;
+            for file in files {
+                world
+                    .terminal
+                    .say(&format!("    {}", batch::shown(&file)))?;
+            }
         }
         Ok(())
     }

@@ -25,6 +25,7 @@ use serde::Deserialize;
 
 pub(crate) use address::Address;
 pub(crate) use check::{StoreCheck, StoreList};
+pub(super) use open_file::plain;
 
 use super::Settings;
 use crate::error::{Error, Kind, Result};
@@ -136,7 +137,7 @@ impl StorePlace {
 }
 
 /// File stores may lie anywhere for the user, and be encrypted with the user's keys.
-fn files(world: &World, settings: &Settings, base: &Path) -> Files {
+pub(super) fn files(world: &World, settings: &Settings, base: &Path) -> Files {
     Files {
         base: base.to_owned(),
         anywhere: true,
@@ -203,7 +204,7 @@ fn documents(text: &str) -> Vec<&str> {
 
 /// Puts the Secrets of a file in; an encrypted file is decrypted.
 fn put_secrets(world: &World, settings: &Settings, path: &Path, held: &Held) -> Result<()> {
-    let text = open_file::plain(world, settings, path)?;
+    let text = plain(world, settings, path)?;
     let secrets = sealwright_resources::manifest::read_secrets(text.expose()).map_err(|error| {
         Error::new(Kind::Read, format!("{} holds no Secrets", path.display())).because(error)
     })?;

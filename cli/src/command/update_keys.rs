@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use jiff::Zoned;
 use sealwright_documents::envelope::write_metadata;
-use sealwright_documents::metadata::{KeyFields, KeyGroup};
+use sealwright_documents::metadata::{KeyFields, KeyGroup, Metadata};
 
-use super::recipients::Lockout;
+use super::sharing::Lockout;
 use super::{Change, Input, Output, Settings, data_key, document, groups};
 use crate::error::{Error, Kind, Result};
 use crate::file::Content;
@@ -63,7 +63,7 @@ impl UpdateKeys {
         world
             .terminal
             .say("The following changes will be made to the file's groups:")?;
-        for line in &plan.difference {
+        for line in &plan.target.difference {
             match line.as_bytes().first() {
                 Some(b'+') => world.terminal.say_painted(Colour::Green, line)?,
                 Some(b'-') => world.terminal.say_painted(Colour::Red, line)?,
@@ -127,9 +127,7 @@ struct Plan {
     from: Input,
     original: crate::file::Original,
     file: sealwright_documents::envelope::Encrypted,
-    groups: Vec<Vec<KeyFields>>,
-    threshold: u32,
-    difference: Vec<String>,
+    target: Target,
     layout: sealwright_documents::format::Layout,
 }
 
@@ -150,51 +148,84 @@ fn plan(world: &World, file: &Path, settings: &Settings) -> Result<Option<Plan>>
     let format = document::input_format(settings, file);
     let encrypted = document::parse_any_version(format, original.take_bytes())?;
     // After the file, as the incumbent does: what is not encrypted is told first.
-    let mut rule = super::rule_for(world, settings, file, &Default::default())?
-        .ok_or_else(|| Error::generic("the configuration does not contain any creation rule"))?;
-    world.keys.complete(rule.groups.iter_mut().flatten())?;
-    let metadata = encrypted.metadata();
-    let count = u32::try_from(rule.groups.len()).unwrap_or(u32::MAX);
-    let threshold = match metadata.shamir_threshold.min(count) {
-        0 if count > 1 => count,
-        kept => kept,
-    };
-    let mut difference = Vec::new();
-    let mut changed = threshold != metadata.shamir_threshold;
-    for index in 0..metadata.groups.len().max(rule.groups.len()) {
-        let empty = KeyGroup::new();
-        let old = metadata.groups.get(index).unwrap_or(&empty);
-        let new = rule.groups.get(index).cloned().unwrap_or_default();
-        difference.push(format!("Group {}", index + 1));
-        let lines = compare(old, &new);
-        changed |= lines.iter().any(|line| !line.starts_with(' '));
-        difference.extend(lines);
-    }
-    if threshold != metadata.shamir_threshold {
-        difference.push(format!(
-            "--- shamir_threshold: {}",
-            metadata.shamir_threshold
-        ));
-        difference.push(format!("+++ shamir_threshold: {threshold}"));
-    }
-    if !changed {
+    let target = Target::of(world, settings, file, encrypted.metadata())?;
+    if !target.changed {
         return Ok(None);
-    }
-    if rule.groups.iter().any(Vec::is_empty) || rule.groups.is_empty() {
-        return Err(Error::new(
-            Kind::Generic,
-            "the rule of the file has an empty key group: nothing was written",
-        ));
     }
     Ok(Some(Plan {
         layout: document::layout(settings, config.as_deref(), format)?,
         from,
         original,
         file: encrypted,
-        groups: rule.groups,
-        threshold,
-        difference,
+        target,
     }))
+}
+
+/// The recipients that its rule wants a file to have.
+pub(super) struct Target {
+    pub(super) groups: Vec<Vec<KeyFields>>,
+    pub(super) threshold: u32,
+    /// A line for each key, those that come and go marked with `+++` and `---`.
+    pub(super) difference: Vec<String>,
+    /// Whether the file has other recipients.
+    pub(super) changed: bool,
+}
+
+impl Target {
+    /// Compares the recipients of a file with its rule.
+    pub(super) fn of(
+        world: &World,
+        settings: &Settings,
+        file: &Path,
+        metadata: &Metadata,
+    ) -> Result<Self> {
+        let mut rule =
+            super::rule_for(world, settings, file, &Default::default())?.ok_or_else(|| {
+                Error::generic("the configuration does not contain any creation rule")
+            })?;
+        world.keys.complete(rule.groups.iter_mut().flatten())?;
+        let count = u32::try_from(rule.groups.len()).unwrap_or(u32::MAX);
+        let threshold = match metadata.shamir_threshold.min(count) {
+            0 if count > 1 => count,
+            kept => kept,
+        };
+        let mut difference = Vec::new();
+        let mut changed = threshold != metadata.shamir_threshold;
+        for index in 0..metadata.groups.len().max(rule.groups.len()) {
+            let empty = KeyGroup::new();
+            let old = metadata.groups.get(index).unwrap_or(&empty);
+            let new = rule.groups.get(index).cloned().unwrap_or_default();
+            difference.push(format!("Group {}", index + 1));
+            let lines = compare(old, &new);
+            changed |= lines.iter().any(|line| !line.starts_with(' '));
+            difference.extend(lines);
+        }
+        if threshold != metadata.shamir_threshold {
+            difference.push(format!(
+                "--- shamir_threshold: {}",
+                metadata.shamir_threshold
+            ));
+            difference.push(format!("+++ shamir_threshold: {threshold}"));
+        }
+        if changed && (rule.groups.iter().any(Vec::is_empty) || rule.groups.is_empty()) {
+            return Err(Error::new(
+                Kind::Generic,
+                "the rule of the file has an empty key group: nothing was written",
+            ));
+        }
+        Ok(Self {
+            groups: rule.groups,
+            threshold,
+            difference,
+            changed,
+        })
+    }
+
+    /// The lines of what comes and goes.
+    pub(super) fn notes(self) -> Vec<String> {
+        let lines = self.difference.into_iter();
+        lines.filter(|line| line.starts_with(['+', '-'])).collect()
+    }
 }
 
 fn compare(old: &KeyGroup, new: &[KeyFields]) -> Vec<String> {
@@ -221,8 +252,8 @@ impl Plan {
             settings,
             &self.file,
             &key,
-            &self.groups,
-            self.threshold,
+            &self.target.groups,
+            self.target.threshold,
         )?;
         if let Input::File(file) = &self.from {
             lockout.check(world, settings, file, self.file.metadata(), &metadata)?;
@@ -236,11 +267,7 @@ impl Plan {
             bytes: Some(written.text),
             content: Content::Encrypted,
             keys: super::key_names(&metadata),
-            notes: self
-                .difference
-                .into_iter()
-                .filter(|line| line.starts_with(['+', '-']))
-                .collect(),
+            notes: self.target.notes(),
             warnings: Vec::new(),
         })
     }

@@ -91,7 +91,12 @@ fn work(terminal: &Terminal, flags: &Flags) -> Result<()> {
 
     if flags.is_on("recovery-unseal") {
         let keys = seal::keyring(&flags.list("recovery-private-key"))?;
-        return write(seal::unseal_stream(terminal, &read()?, &keys, output()?)?);
+        return write(seal::unseal_stream(
+            terminal,
+            &read()?,
+            &keys,
+            (output()?, crate::command::Spelling::Encoded),
+        )?);
     }
     if !flags.list("recovery-private-key").is_empty()
         && rustix::termios::isatty(rustix::stdio::stderr())

@@ -1,8 +1,37 @@
 //! Our own verbs: consistent with each other, many files at once, JSON for scripts, nothing written with `--dry-run`.
 
 mod arguments;
-mod sealing;
+mod cert;
+mod config;
+mod decrypt;
+mod diff;
+mod doctor;
+mod edit;
+mod encrypt;
+mod exec_env;
+mod exec_file;
+mod files;
+mod get;
+mod groups;
+mod init;
+mod key_options;
+mod keygen;
+mod manual;
+mod quote;
+mod recipients;
+mod reseal;
+mod rotate;
+mod seal;
+mod sealed;
+mod sealing_key;
+mod set;
+mod status;
 mod storing;
+mod unseal;
+mod unset;
+mod update_keys;
+mod validate;
+mod value_path;
 mod words;
 
 use std::ffi::OsString;
@@ -15,13 +44,20 @@ use crate::error::{Error, Kind, Result};
 use crate::terminal::{Terminal, Voice};
 use crate::world::World;
 
-use arguments::{Arguments, Verb, When};
+use arguments::{Arguments, When};
 
 /// Runs the front-end; `words` are those after the program's name. Gives the exit code.
 pub(crate) fn run(words: Vec<OsString>) -> u8 {
     let terminal = Arc::new(Terminal::new(Voice::Own));
     let json = asks_for_json(&words);
     terminal.set_json(json);
+    if asks_for_build(&words) {
+        let world = World::new(Arc::clone(&terminal));
+        return match crate::command::version::show(&world, json) {
+            Ok(()) => 0,
+            Err(error) => super::report(&terminal, &error),
+        };
+    }
     let words = std::iter::once(OsString::from("sealwright")).chain(words);
     let parsed = Arguments::command()
         .try_get_matches_from(words)
@@ -59,6 +95,25 @@ fn asks_for_json(words: &[OsString]) -> bool {
         || words
             .windows(2)
             .any(|pair| pair[0] == "--output" && pair[1] == "json")
+}
+
+/// Whether a command line asks for everything about the version: `--version --verbose`.
+fn asks_for_build(words: &[OsString]) -> bool {
+    let has = |long: &str, short: &str| words.iter().any(|word| *word == long || *word == short);
+    let known = |word: &OsString| {
+        [
+            "--version",
+            "-V",
+            "--verbose",
+            "-v",
+            "--output",
+            "json",
+            "--output=json",
+        ]
+        .iter()
+        .any(|known| *word == *known)
+    };
+    has("--version", "-V") && has("--verbose", "-v") && words.iter().all(known)
 }
 
 /// Shows help, or what is wrong with a command line.
@@ -109,66 +164,13 @@ fn misused(terminal: &Terminal, error: &clap::Error, json: bool) -> u8 {
 }
 
 fn perform(world: &World, arguments: Arguments) -> Result<()> {
-    let everywhere = arguments.everywhere;
-    match arguments.verb {
-        Verb::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Arguments::command(), "sealwright", &mut script);
-            world.terminal.out(&script)
-        }
-        Verb::Man { folder } => man_pages(world, folder.as_deref()),
-        verb => {
-            world.open_trail()?;
-            let subject = verb.subject();
-            verb.perform(world, &everywhere)
-                .map_err(|error| words::ours(error, subject.as_deref()))
-        }
+    let Arguments { everywhere, verb } = arguments;
+    if !verb.needs_nothing() {
+        world.open_trail()?;
     }
-}
-
-/// Prints the manual of the program, or writes one page for each verb into a folder.
-fn man_pages(world: &World, folder: Option<&std::path::Path>) -> Result<()> {
-    let failed =
-        |error: std::io::Error| Error::new(Kind::Write, "cannot print the manual").because(error);
-    let render = |command: clap::Command| -> Result<Vec<u8>> {
-        let mut page = Vec::new();
-        clap_mangen::Man::new(command)
-            .render(&mut page)
-            .map_err(failed)?;
-        Ok(page)
-    };
-    let mut command = Arguments::command();
-    command.build();
-    let Some(folder) = folder else {
-        return world.terminal.out(&render(command)?);
-    };
-    let failed = |error: std::io::Error| {
-        Error::new(Kind::Write, format!("cannot create {}", folder.display())).because(error)
-    };
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    let mut pages = Vec::new();
-    collect_pages("sealwright", &command, &mut pages);
-    for (name, command) in pages {
-        let page = sealwright_crypto::secret::SecretBytes::from(render(command)?);
-        crate::file::replace(
-            &world.terminal,
-            &folder.join(format!("{name}.1")),
-            &page,
-            crate::file::Content::Encrypted,
-            None,
-        )?;
-    }
-    Ok(())
-}
-
-/// A page for a command and for each verb below it, as Git names its pages.
-fn collect_pages(name: &str, command: &clap::Command, pages: &mut Vec<(String, clap::Command)>) {
-    pages.push((name.to_owned(), command.clone()));
-    for verb in command.get_subcommands() {
-        if !verb.is_hide_set() && verb.get_name() != "help" {
-            collect_pages(&format!("{name}-{}", verb.get_name()), verb, pages);
-        }
-    }
+    let subject = verb.subject();
+    verb.perform(world, &everywhere)
+        .map_err(|error| words::ours(error, subject.as_deref()))
 }
 
 /// Shows an error as one line of JSON on standard error.

@@ -46,8 +46,7 @@ impl Terminal {
     pub(crate) fn ask_secret(&self, question: &str) -> Option<SecretText> {
         let mut tty = open_tty().ok()?;
         self.clear_progress();
-        write!(tty, "{}: ", visible(question)).ok()?;
-        let text = read_unseen(&mut tty);
+        let text = read_unseen(&mut tty, &format!("{}: ", visible(question)));
         writeln!(tty).ok()?;
         text
     }
@@ -104,9 +103,10 @@ fn open_tty() -> io::Result<File> {
     File::options().read(true).write(true).open("/dev/tty")
 }
 
-/// Reads a line with echo switched off. Signal keys are read as bytes meanwhile: a killed program would leave the
+/// Reads a line with echo switched off, and asks for it once it is: what is typed at the sight of the question is not shown.
+/// Signal keys are read as bytes meanwhile: a killed program would leave the
 /// terminal silent.
-fn read_unseen(tty: &mut File) -> Option<SecretText> {
+fn read_unseen(tty: &mut File, question: &str) -> Option<SecretText> {
     const INTERRUPT: u8 = 3;
     const END: u8 = 4;
     const ERASE_ALL: u8 = 21;
@@ -124,10 +124,14 @@ fn read_unseen(tty: &mut File) -> Option<SecretText> {
         end(code_of(signal))
     });
     rustix::termios::tcsetattr(&*tty, OptionalActions::Flush, &silent).ok()?;
+    let asked = tty.write_all(question.as_bytes());
 
     let mut line = SecretWriter::with_capacity(256);
     let mut byte = [0];
     let finished = loop {
+        if asked.is_err() {
+            break false;
+        }
         match tty.read(&mut byte) {
             Ok(1) => match byte[0] {
                 b'\n' | b'\r' => break true,

@@ -29,6 +29,8 @@ pub(crate) const KEYS: [(&str, &str); 3] = [
 pub(crate) struct Desk {
     root: TempDir,
     variables: Vec<(String, String)>,
+    /// Whether the person has keys already.
+    has_keys: bool,
 }
 
 /// What a run did.
@@ -73,6 +75,7 @@ impl Desk {
         let desk = Self {
             root,
             variables: Vec::new(),
+            has_keys: true,
         };
         for folder in ["home", "work", "tmp", "run"] {
             fs::create_dir(desk.root.path().join(folder)).unwrap();
@@ -85,6 +88,31 @@ impl Desk {
         let own = format!("{}\n{}\n", KEYS[0].1, KEYS[1].1);
         fs::write(desk.root.path().join("home/keys.txt"), own).unwrap();
         desk
+    }
+
+    /// The desk of someone who has no key yet, with Git, and with the program in the path.
+    pub(crate) fn fresh() -> Self {
+        let mut desk = Self::new();
+        desk.has_keys = false;
+        fs::remove_file(desk.home().join("keys.txt")).unwrap();
+        let folder = Path::new(program()).parent().unwrap().to_str().unwrap();
+        let path = std::env::var("PATH").unwrap_or_default();
+        desk.set("PATH", &format!("{folder}:{path}"));
+        for role in ["AUTHOR", "COMMITTER"] {
+            desk.set(&format!("GIT_{role}_NAME"), "alice");
+            desk.set(&format!("GIT_{role}_EMAIL"), "alice@example.com");
+        }
+        desk.git(&["init", "--quiet", "--initial-branch=main"]);
+        desk
+    }
+
+    /// Runs Git in the working folder, and gives what it prints.
+    #[track_caller]
+    pub(crate) fn git(&self, words: &[&str]) -> String {
+        let mut command = Command::new("git");
+        self.furnish(&mut command);
+        command.args(words);
+        run(command, b"").good()
     }
 
     /// A desk whose configuration names the first key for every file.
@@ -148,7 +176,10 @@ impl Desk {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.home())
             .env("TMPDIR", self.root.path().join("tmp"))
-            .env("SOPS_AGE_KEY_FILE", self.home().join("keys.txt"))
+            .envs(
+                self.has_keys
+                    .then(|| ("SOPS_AGE_KEY_FILE", self.home().join("keys.txt"))),
+            )
             .envs(self.variables.iter().map(|(name, value)| (name, value)));
     }
 

@@ -154,6 +154,23 @@ fn verbs_over_a_large_tree_agree_with_the_list_of_its_maker() {
         files(&report, |entry| entry["status"] == "would-be-rotated"),
         covered
     );
+    // The new rule covers the plain files, too.
+    let ran = desk.run(["--output", "json", "doctor", "."]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    let report = json(&ran.out);
+    assert_eq!(files(&report, |entry| entry["status"] == "opens"), covered);
+    let report = json(
+        &desk
+            .run(["--output", "json", "status", "--by", "recipient", "."])
+            .good(),
+    );
+    for recipient in report["recipients"].as_array().unwrap() {
+        let names = recipient["files"].as_array().unwrap().iter();
+        let names: BTreeSet<String> = names
+            .map(|name| name.as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(names, covered, "{}", recipient["key"]);
+    }
 }
 
 #[test]

@@ -90,6 +90,17 @@ impl Identity {
         }
     }
 
+    /// What a report tells of it.
+    pub(super) fn held(&self) -> super::sources::Held {
+        super::sources::Held {
+            name: self.describe(),
+            recipient: match self {
+                Self::Plain(plain) => Some(plain.recipient.clone()),
+                _ => None,
+            },
+        }
+    }
+
     /// Names it for a report, without anything secret.
     pub(super) fn describe(&self) -> String {
         match self {

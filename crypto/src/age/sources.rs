@@ -75,6 +75,36 @@ impl Identities {
         }))
     }
 
+    /// Looks into every place and tells what is there. No program is run and nobody is asked: what only a command or a
+    /// passphrase would tell is named as such.
+    pub fn inventory(&self) -> Vec<Inventory> {
+        let places = self.places.iter().map(|&place| {
+            if place.is_command() {
+                let is_set = self.surroundings.var(place.label()).is_some();
+                return Inventory {
+                    place: place.label().to_owned(),
+                    content: match is_set {
+                        true => Content::Command,
+                        false => Content::Absent,
+                    },
+                };
+            }
+            let found = self.look(place, "");
+            let content = match &found.outcome {
+                Outcome::Absent => Content::Absent,
+                Outcome::Failed(reason) => Content::Failed(reason.clone()),
+                Outcome::Identities(identities) => {
+                    Content::Identities(identities.iter().map(Identity::held).collect())
+                }
+            };
+            Inventory {
+                place: found.label.clone(),
+                content,
+            }
+        });
+        places.collect()
+    }
+
     pub(super) fn callbacks(&self) -> &Arc<dyn Callbacks> {
         &self.callbacks
     }
@@ -238,6 +268,38 @@ fn parse_ssh(place: Place, label: &str, key: &SecretBytes) -> Result<Vec<Identit
 #[cfg(not(feature = "ssh"))]
 fn parse_ssh(_: Place, _: &str, _: &SecretBytes) -> Result<Vec<Identity>, String> {
     Err("this build is without SSH keys".to_owned())
+}
+
+/// What a place of identities holds, for reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inventory {
+    /// The place: a variable with the file that it names, or a path.
+    pub place: String,
+    /// What is there.
+    pub content: Content,
+}
+
+/// What is in a place of identities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Content {
+    /// Nothing: the variable is not set, or the file is not there.
+    Absent,
+    /// It cannot be used, and why.
+    Failed(String),
+    /// A command, which is run when a file needs it.
+    Command,
+    /// These.
+    Identities(Vec<Held>),
+}
+
+/// An identity, without anything secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Its name for a report.
+    pub name: String,
+    /// What is encrypted for it; `None` where a passphrase or a plugin would have to tell.
+    pub recipient: Option<String>,
 }
 
 /// A place where identities are looked for.

@@ -117,7 +117,8 @@ pub const OTHER_PROVIDERS: &[&str] = &[
     "yandexlockbox",
 ];
 
-const OWN_PROVIDERS: [&str; 9] = [
+/// The providers of this build, by the names that manifests have for them.
+pub const OWN_PROVIDERS: [&str; 9] = [
     "aws",
     "azurekv",
     "fake",

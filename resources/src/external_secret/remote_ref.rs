@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
+use sealwright_providers::outcome::StoreError;
+use sealwright_providers::remote;
 use serde::{Deserialize, Serialize};
 
 /// Where a value is in a store, and how it is read.
@@ -62,6 +64,46 @@ pub struct FindName {
     /// A regular expression that matches anywhere in the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regexp: Option<String>,
+}
+
+impl RemoteRef {
+    /// The reference as stores know it, for objects of a namespace.
+    #[must_use]
+    pub fn asked_by(&self, namespace: &str) -> remote::RemoteRef {
+        remote::RemoteRef {
+            key: self.key.clone(),
+            property: self.property.clone(),
+            version: self.version.clone(),
+            namespace: Some(namespace.to_owned()),
+            metadata: match self.metadata_policy.unwrap_or_default() {
+                MetadataPolicy::None => remote::MetadataPolicy::None,
+                MetadataPolicy::Fetch => remote::MetadataPolicy::Fetch,
+            },
+        }
+    }
+}
+
+impl Find {
+    /// What to look for, as stores know it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the name is no regular expression.
+    pub fn asked(&self) -> Result<remote::Find, StoreError> {
+        let pattern = self
+            .name
+            .as_ref()
+            .map(|name| remote::NamePattern::new(name.regexp.as_deref().unwrap_or_default()));
+        Ok(remote::Find {
+            path: self.path.clone(),
+            name: pattern.transpose()?,
+            tags: (!self.tags.is_empty()).then(|| self.tags.clone()),
+            conversion: match self.conversion_strategy.unwrap_or_default() {
+                ConversionStrategy::Default => remote::KeyConversion::Default,
+                ConversionStrategy::Unicode => remote::KeyConversion::Unicode,
+            },
+        })
+    }
 }
 
 /// Whether to read the value or what the store knows about it.

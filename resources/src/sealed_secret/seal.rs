@@ -153,12 +153,13 @@ pub fn reseal(
     };
     let mut changed = 0;
     for item in open_items(sealed, keys, options)? {
-        let text = if refresh == Refresh::Outdated && item.opened_by == *to.fingerprint() {
-            sealed.spec.encrypted_data[&item.key].clone()
-        } else {
-            changed += 1;
-            seal_value(item.plaintext.expose(), to, &label, &item.key)?
-        };
+        let text =
+            if refresh == Refresh::Outdated && item.opened_by.as_ref() == Some(to.fingerprint()) {
+                sealed.spec.encrypted_data[&item.key].clone()
+            } else {
+                changed += 1;
+                seal_value(item.plaintext.expose(), to, &label, &item.key)?
+            };
         spec.encrypted_data.insert(item.key, text);
     }
     Ok(Resealed {

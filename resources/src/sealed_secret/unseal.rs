@@ -152,11 +152,35 @@ pub fn verify(
     }
 }
 
+/// Makes the Secret that a SealedSecret would become if its values were these; nothing is opened.
+///
+/// # Errors
+///
+/// Names every template that fails, with the reason.
+pub fn fill_with(
+    sealed: &SealedSecret,
+    values: BTreeMap<String, SecretBytes>,
+) -> Result<PlainSecret, UnsealError> {
+    let mut sealed = sealed.clone();
+    sealed.spec.encrypted_data = values
+        .keys()
+        .map(|key| (key.clone(), String::new()))
+        .collect();
+    let items = values.into_iter().map(|(key, plaintext)| Item {
+        key,
+        plaintext,
+        opened_by: None,
+    });
+    let items = Content::Items(items.collect(), ItemErrors::default());
+    Ok(Opened(items).fill(&sealed, Limits::default())?.secret)
+}
+
 /// A value that was opened.
 pub(super) struct Item {
     pub(super) key: String,
     pub(super) plaintext: SecretBytes,
-    pub(super) opened_by: Fingerprint,
+    /// `None` where the value was given.
+    pub(super) opened_by: Option<Fingerprint>,
 }
 
 /// Opens all items of `encryptedData`.
@@ -232,7 +256,7 @@ fn try_share(
                 items.push(Item {
                     key: key.to_owned(),
                     plaintext,
-                    opened_by: opened_by.clone(),
+                    opened_by: Some(opened_by.clone()),
                 });
             }
             Err(error) => errors.push(key, &error),
@@ -247,7 +271,7 @@ fn fill(
     mut errors: ItemErrors,
     limits: Limits,
 ) -> Result<(PlainSecret, Option<Fingerprint>), UnsealError> {
-    let opened_by = items.last().map(|item| item.opened_by.clone());
+    let opened_by = items.last().and_then(|item| item.opened_by.clone());
     let sources = &sealed.spec.template.data;
 
     // Every template is parsed even if values are missing, so that its author sees all faults.

@@ -42,8 +42,8 @@ impl CertificateSource {
         Ok(serde_json::json!({
             "fingerprint": certificate.fingerprint().as_str(),
             "bits": certificate.bits(),
-            "notBefore": time(certificate.not_before()),
-            "notAfter": time(certificate.not_after()),
+            "not_before": time(certificate.not_before()),
+            "not_after": time(certificate.not_after()),
             "expired": certificate.is_expired(seconds_now()),
             "certificate": certificate.to_pem(),
         }))

@@ -233,17 +233,17 @@ fn sealed_secrets_below(tree: &Tree, root: NodeId) -> Vec<NodeId> {
         .unwrap_or_default()
 }
 
-fn is_sealed_secret(tree: &Tree, node: NodeId) -> bool {
+pub(super) fn is_sealed_secret(tree: &Tree, node: NodeId) -> bool {
     child(tree, node, "kind").and_then(|kind| tree.scalar(kind))
         == Some(Scalar::Str(KIND.as_bytes()))
 }
 
-fn child(tree: &Tree, map: NodeId, key: &str) -> Option<NodeId> {
+pub(super) fn child(tree: &Tree, map: NodeId, key: &str) -> Option<NodeId> {
     tree.children(map)
         .find(|child| tree.key(*child) == Some(key.as_bytes()))
 }
 
-fn json_of(tree: &Tree, node: NodeId) -> Result<SecretBytes> {
+pub(super) fn json_of(tree: &Tree, node: NodeId) -> Result<SecretBytes> {
     format::by_name("json")
         .expect("a format of ours")
         .render(&[Data::of(tree, node)], Layout::default())
@@ -260,7 +260,7 @@ fn first_sealed_secret(path: &Path, text: &SecretBytes) -> Result<SealedSecret> 
     })
 }
 
-fn format_of(path: &Path, text: &SecretBytes) -> &'static dyn Format {
+pub(super) fn format_of(path: &Path, text: &SecretBytes) -> &'static dyn Format {
     let is_json = path
         .extension()
         .is_some_and(|extension| extension == "json")
@@ -268,7 +268,7 @@ fn format_of(path: &Path, text: &SecretBytes) -> &'static dyn Format {
     format::by_name(if is_json { "json" } else { "yaml" }).expect("a format of ours")
 }
 
-fn parse(format: &dyn Format, text: SecretBytes, shown: &str) -> Result<Tree> {
+pub(super) fn parse(format: &dyn Format, text: SecretBytes, shown: &str) -> Result<Tree> {
     format
         .parse(text)
         .map_err(|error| Error::new(Kind::Read, format!("cannot read {shown}")).because(error))

@@ -92,7 +92,11 @@ fn decrypt(
 }
 
 /// Reads a file, decrypted if it was encrypted.
-pub(super) fn plain(world: &World, settings: &Settings, path: &Path) -> Result<SecretBytes> {
+pub(in crate::command) fn plain(
+    world: &World,
+    settings: &Settings,
+    path: &Path,
+) -> Result<SecretBytes> {
     if is_encrypted(path, settings) {
         return decrypt(world, settings, path, None);
     }

@@ -9,8 +9,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use sealwright_resources::manifest::Output;
+
 use crate::command::{
-    Fetch, FetchForm, Push, Settings, StoreCheck, StoreList, StorePlace, absolute,
+    Fetch, FetchForm, Push, Resolve, ResolvedForm, Settings, Spelling, StoreCheck, StoreList,
+    StorePlace, Template, absolute,
 };
 use crate::error::{Error, Kind, Result};
 use crate::world::World;
@@ -31,8 +34,11 @@ A key is KEY[#property][@version] in the store of --store, or a store and a key 
   azure-kv://VAULT/NAME                      Azure Key Vault; NAME, key/NAME or cert/NAME
 with ?version=… and #property behind them.
 
+With -f the Secrets that ExternalSecrets ask for are worked out on this machine, as the controller would.
+
 Examples:
   sealwright fetch file:vault/db#password
+  sealwright fetch -f externalsecret.yaml -f store.yaml --decode
   sealwright fetch --store store.yaml --credentials token.enc.yaml app/db#password
   sealwright --output env fetch --store store.yaml DB_USER=app/db#user DB_PASSWORD=app/db#password
   sealwright --output json fetch --extract vault://vault.example:8200/secret/app/db")]
@@ -40,8 +46,15 @@ Examples:
         #[command(flatten)]
         place: Place,
         /// What is wanted: [NAME=]KEY[#property][@version], or a store and a key in one word.
-        #[arg(required = true, value_name = "KEY")]
+        #[arg(required_unless_present = "file", value_name = "KEY")]
         keys: Vec<String>,
+        /// Print the Secrets that the ExternalSecrets of this file ask for. Stores, and Secrets and ConfigMaps that they or
+        /// their templates refer to, are given the same way (repeatable).
+        #[arg(long, short = 'f', value_name = "FILE", conflicts_with_all = ["keys", "extract"])]
+        file: Vec<PathBuf>,
+        /// With -f: write values as text, in stringData, and not in Base64.
+        #[arg(long, requires = "file")]
+        decode: bool,
         /// Print the members of each value instead of the whole.
         #[arg(long)]
         extract: bool,
@@ -67,6 +80,26 @@ Examples:
         /// Look at everything and write nothing.
         #[arg(long)]
         dry_run: bool,
+    },
+    /// Print what the templates of an ExternalSecret, PushSecret or SealedSecret make of given values.
+    #[command(after_help = "Examples:\n  \
+        sealwright template externalsecret.yaml --data values.yaml --decode\n  \
+        sealwright template sealed.yaml --data values.enc.yaml --from configmap.yaml")]
+    Template {
+        /// The object with the templates.
+        file: PathBuf,
+        /// A map of keys and texts in YAML or JSON; it may be encrypted by this program.
+        #[arg(long, value_name = "FILE")]
+        data: PathBuf,
+        /// A file of ConfigMaps and Secrets that templateFrom names (repeatable).
+        #[arg(long, value_name = "FILE")]
+        from: Vec<PathBuf>,
+        /// Write values as text, in stringData, and not in Base64.
+        #[arg(long)]
+        decode: bool,
+        /// Write to this file instead of standard output.
+        #[arg(long, short = 'o', value_name = "FILE")]
+        out: Option<PathBuf>,
     },
     /// Look at a store.
     Store {
@@ -145,9 +178,31 @@ impl StoreVerb {
         match self {
             Self::Fetch {
                 place,
+                file,
+                decode,
+                out,
+                ..
+            } if !file.is_empty() => Resolve {
+                files: file
+                    .into_iter()
+                    .chain(place.store)
+                    .chain(place.credentials)
+                    .collect(),
+                namespace: place.namespace,
+                form: match everywhere.env() {
+                    true => ResolvedForm::Env,
+                    false => ResolvedForm::Manifest(form(json), spelling(decode)),
+                },
+                out: out.as_deref().map(absolute).transpose()?,
+                settings,
+            }
+            .run(world),
+            Self::Fetch {
+                place,
                 keys,
                 extract,
                 out,
+                ..
             } => Fetch {
                 place: place.of_command()?,
                 keys,
@@ -180,6 +235,21 @@ impl StoreVerb {
                 settings,
             }
             .run(world),
+            Self::Template {
+                file,
+                data,
+                from,
+                decode,
+                out,
+            } => Template {
+                file,
+                data,
+                from,
+                form: (form(json), spelling(decode)),
+                out: out.as_deref().map(absolute).transpose()?,
+                settings,
+            }
+            .run(world),
             Self::Store { verb } => match verb {
                 LookVerb::Check { place, key } => StoreCheck {
                     place: place.of_command()?,
@@ -198,6 +268,21 @@ impl StoreVerb {
                 .run(world),
             },
         }
+    }
+}
+
+/// The form of manifests that are printed.
+fn form(json: bool) -> Output {
+    match json {
+        true => Output::Json,
+        false => Output::Yaml,
+    }
+}
+
+fn spelling(decode: bool) -> Spelling {
+    match decode {
+        true => Spelling::Decoded,
+        false => Spelling::Encoded,
     }
 }
 

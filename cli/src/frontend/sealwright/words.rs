@@ -27,6 +27,9 @@ pub(super) fn ours(mut error: Error, file: Option<&Path>) -> Error {
         }
         Kind::Read if !file.as_os_str().is_empty() => {
             error.text = format!("cannot read {name}");
+            if is_absent(&error) {
+                error.kind = Kind::NoFile;
+            }
         }
         Kind::Parse => error.text = format!("cannot read {name}"),
         Kind::NoDocument => error.text = format!("{name} is empty: there is nothing to encrypt"),
@@ -51,6 +54,13 @@ pub(super) fn ours(mut error: Error, file: Option<&Path>) -> Error {
         _ => {}
     }
     error
+}
+
+/// Whether a file could not be read because it is not there.
+fn is_absent(error: &Error) -> bool {
+    let cause = error.cause.as_ref();
+    let cause = cause.and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// The one file that a list of operands means, if it means one.

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::command::{
-    self, Input, KeyTexts, Lockout, Output, Recipients, SelectionTexts, Settings, Unless, absolute,
-    parse_tree_path,
+    self, Input, KeyTexts, Lockout, Output, Recipients, RotatedKeys, SelectionTexts, Settings,
+    Unless, absolute, parse_tree_path,
 };
 use crate::error::{Error, Kind, Result};
 use crate::world::World;
@@ -108,8 +108,10 @@ impl Call<'_> {
             to: self.output()?,
             name: self.name(&from)?,
             from,
-            add: self.prefixed_keys("add-"),
-            remove: self.prefixed_keys("rm-"),
+            keys: RotatedKeys::Changed {
+                add: self.prefixed_keys("add-"),
+                remove: self.prefixed_keys("rm-"),
+            },
             ignore_mac: self.values.on("ignore-mac"),
             recipients: Recipients::AsTheyAre,
             unless: Unless::default(),

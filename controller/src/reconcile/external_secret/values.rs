@@ -8,12 +8,10 @@ use std::time::Duration;
 use futures::{FutureExt, StreamExt, stream};
 use sealwright_providers::fetch::Lane;
 use sealwright_providers::outcome::{Answer as Told, StoreError};
-use sealwright_providers::remote::{Find, KeyConversion, MetadataPolicy, NamePattern, RemoteRef};
 use sealwright_resources::external_secret::access::{self, NamespaceSeen, StoreSeen};
 use sealwright_resources::external_secret::data::{
     self, Answer, Assembled, Failure, Query, Request, Source,
 };
-use sealwright_resources::external_secret::remote_ref;
 use sealwright_resources::external_secret::{DeletionPolicy, ExternalSecret, StoreKind, StoreRef};
 
 use super::ExternalSecrets;
@@ -79,14 +77,14 @@ impl ExternalSecrets {
         };
         let values = match request.query {
             Query::Value(remote) => {
-                return match lane.get(&remote_of(remote, namespace), max_age).await {
+                return match lane.get(&remote.asked_by(namespace), max_age).await {
                     Ok(Told::Found(value)) => Answer::Value(value),
                     Ok(Told::Absent(_)) => Answer::Absent,
                     Err(error) => self.unread_value(object, request, &error),
                 };
             }
-            Query::Map(remote) => lane.get_map(&remote_of(remote, namespace), max_age).await,
-            Query::Find(find) => match find_of(find) {
+            Query::Map(remote) => lane.get_map(&remote.asked_by(namespace), max_age).await,
+            Query::Find(find) => match find.asked() {
                 Ok(find) => lane.find(&find, max_age).await,
                 Err(error) => Err(error),
             },
@@ -188,34 +186,5 @@ fn failed(text: &str, definite: bool) -> Answer {
     Answer::Failed(Failure {
         public: Some(text.to_owned()),
         definite,
-    })
-}
-
-/// The reference as providers know it.
-fn remote_of(remote: &remote_ref::RemoteRef, namespace: &str) -> RemoteRef {
-    RemoteRef {
-        key: remote.key.clone(),
-        property: remote.property.clone(),
-        version: remote.version.clone(),
-        namespace: Some(namespace.to_owned()),
-        metadata: match remote.metadata_policy.unwrap_or_default() {
-            remote_ref::MetadataPolicy::None => MetadataPolicy::None,
-            remote_ref::MetadataPolicy::Fetch => MetadataPolicy::Fetch,
-        },
-    }
-}
-
-/// What to look for, as providers know it.
-fn find_of(find: &remote_ref::Find) -> Result<Find, StoreError> {
-    let pattern = find.name.as_ref();
-    let pattern = pattern.map(|name| NamePattern::new(name.regexp.as_deref().unwrap_or_default()));
-    Ok(Find {
-        path: find.path.clone(),
-        name: pattern.transpose()?,
-        tags: (!find.tags.is_empty()).then(|| find.tags.clone()),
-        conversion: match find.conversion_strategy.unwrap_or_default() {
-            remote_ref::ConversionStrategy::Default => KeyConversion::Default,
-            remote_ref::ConversionStrategy::Unicode => KeyConversion::Unicode,
-        },
     })
 }

@@ -12,7 +12,7 @@ use crate::keys::can_use;
 
 /// Master keys that are named on the command line.
 #[derive(Debug)]
-pub(in crate::frontend::sealwright) struct KeyOptions<P> {
+pub(super) struct KeyOptions<P> {
     texts: KeyTexts,
     purpose: PhantomData<P>,
 }
@@ -25,9 +25,7 @@ impl<P> KeyOptions<P> {
 }
 
 /// What the keys are named for.
-pub(in crate::frontend::sealwright) trait Purpose:
-    Sized + Send + Sync + 'static
-{
+pub(super) trait Purpose: Sized + Send + Sync + 'static {
     /// What stands before the names of the options.
     const PREFIX: &'static str;
     /// Whether the kind's variable stands in for its option.
@@ -40,19 +38,19 @@ pub(in crate::frontend::sealwright) trait Purpose:
 
 /// They are for a new file.
 #[derive(Debug)]
-pub(in crate::frontend::sealwright) struct Use;
+pub(super) struct Use;
 
 /// They are added to a file.
 #[derive(Debug)]
-pub(in crate::frontend::sealwright) struct Add;
+pub(super) struct Add;
 
 /// They are removed from a file.
 #[derive(Debug)]
-pub(in crate::frontend::sealwright) struct Remove;
+pub(super) struct Remove;
 
 /// They make a group.
 #[derive(Debug)]
-pub(in crate::frontend::sealwright) struct Group;
+pub(super) struct Group;
 
 impl Purpose for Use {
     const PREFIX: &'static str = "";

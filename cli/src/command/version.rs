@@ -1,0 +1,70 @@
+//! What this build is: its version and commit, what it can use, and which upstream programs it stands in for.
+
+use sealwright_providers::store::OWN_PROVIDERS;
+use serde_json::{Value, json};
+
+use super::doctor::kinds;
+use crate::error::Result;
+use crate::world::World;
+
+/// The upstream programs whose files, flags and answers this program has.
+const CONTRACTS: [(&str, &str); 3] = [
+    ("sops", sealwright_documents::metadata::VERSION),
+    ("Sealed Secrets", "0.40.0"),
+    ("External Secrets Operator", "2.14"),
+];
+
+/// The commit that this program was built of, where the build could tell.
+const COMMIT: &str = env!("SEALWRIGHT_COMMIT");
+
+/// `--version --verbose`.
+pub(crate) fn show(world: &World, as_json: bool) -> Result<()> {
+    if as_json {
+        return world.terminal.say_json(&build());
+    }
+    lines().iter().try_for_each(|line| world.terminal.say(line))
+}
+
+/// For people.
+pub(crate) fn lines() -> Vec<String> {
+    let contracts: Vec<String> = CONTRACTS
+        .iter()
+        .map(|(program, version)| format!("{program} {version}"))
+        .collect();
+    let kinds = kinds();
+    let mut lines = vec![
+        format!("sealwright {}", env!("CARGO_PKG_VERSION")),
+        format!("commit: {COMMIT}"),
+        format!("stands in for: {}", contracts.join(", ")),
+        format!("key kinds: {}", listed(kinds.get(&true))),
+    ];
+    if kinds.contains_key(&false) {
+        lines.push(format!(
+            "key kinds that it keeps in files and cannot use: {}",
+            listed(kinds.get(&false))
+        ));
+    }
+    lines.push(format!("stores: {}", OWN_PROVIDERS.join(", ")));
+    lines
+}
+
+fn listed(kinds: Option<&Vec<&'static str>>) -> String {
+    kinds.map(|kinds| kinds.join(", ")).unwrap_or_default()
+}
+
+/// For programs.
+pub(crate) fn build() -> Value {
+    let kinds = kinds();
+    let contracts: serde_json::Map<String, Value> = CONTRACTS
+        .iter()
+        .map(|(program, version)| ((*program).to_owned(), (*version).into()))
+        .collect();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "commit": COMMIT,
+        "contracts": contracts,
+        "key_kinds": kinds.get(&true).cloned().unwrap_or_default(),
+        "other_key_kinds": kinds.get(&false).cloned().unwrap_or_default(),
+        "stores": OWN_PROVIDERS,
+    })
+}

@@ -1,0 +1,269 @@
+//! SealedSecrets like files: values are read, set, removed and edited where they stand.
+
+use super::desk::Desk;
+
+const SECRET: &str = "# The database.\napiVersion: v1\nkind: Secret\nmetadata:\n  name: db\n  namespace: shop\nstringData:\n  user: shop\n  password: \"correct horse\"\n";
+
+/// A desk with two key pairs and a SealedSecret for the first.
+fn desk() -> Desk {
+    let desk = Desk::with_rule();
+    for pair in ["one", "two"] {
+        let (key, cert) = (format!("{pair}.pem"), format!("{pair}.crt"));
+        desk.run([
+            "sealing-key",
+            "--bits",
+            "2048",
+            "--key",
+            &key,
+            "--cert",
+            &cert,
+        ])
+        .good();
+    }
+    desk.write("s.yaml", SECRET);
+    desk.run([
+        "seal",
+        "s.yaml",
+        "--cert",
+        "one.crt",
+        "--out",
+        "sealed.yaml",
+    ])
+    .good();
+    let text = desk.read("sealed.yaml");
+    desk.write("sealed.yaml", format!("# kept\n{text}"));
+    desk
+}
+
+fn get(desk: &Desk, key: &str) -> String {
+    desk.run(["get", "sealed.yaml", key, "--key", "one.pem"])
+        .good()
+}
+
+/// The sealed text of a value.
+fn sealed(desk: &Desk, key: &str) -> String {
+    let text = desk.read("sealed.yaml");
+    let mark = format!(" {key}: A");
+    let line = text.lines().find(|line| line.contains(&mark));
+    line.unwrap_or_else(|| panic!("{key}: {text}")).to_owned()
+}
+
+#[test]
+fn one_value_is_read_set_and_removed() {
+    let desk = desk();
+    assert_eq!(get(&desk, "password"), "correct horse");
+    let (user, password) = (sealed(&desk, "user"), sealed(&desk, "password"));
+
+    // New values need the certificate only; what is not named keeps its text.
+    desk.run(["set", "sealed.yaml", "tls.crt", "a\nb", "--cert", "one.crt"])
+        .good();
+    desk.run_with(
+        [
+            "set",
+            "sealed.yaml",
+            "password",
+            "--stdin",
+            "--cert",
+            "one.crt",
+        ],
+        b"n3w\n",
+    )
+    .good();
+    assert_eq!(get(&desk, "tls.crt"), "a\nb");
+    assert_eq!(get(&desk, "password"), "n3w");
+    assert_eq!(sealed(&desk, "user"), user);
+    assert_ne!(sealed(&desk, "password"), password);
+    assert!(desk.read("sealed.yaml").starts_with("# kept\n"));
+
+    // With a key at hand a value that is there already is not sealed again.
+    let before = desk.read("sealed.yaml");
+    let words = ["set", "sealed.yaml", "password", "n3w", "--cert", "one.crt"];
+    desk.run([&words[..], &["--key", "one.pem"]].concat())
+        .good();
+    assert_eq!(desk.read("sealed.yaml"), before);
+    desk.run([&words[..], &["--dry-run"]].concat()).good();
+    assert_eq!(desk.read("sealed.yaml"), before);
+
+    desk.run(["unset", "sealed.yaml", "tls.crt"]).good();
+    assert!(!desk.read("sealed.yaml").contains("tls.crt"));
+    let opened = desk.run(["unseal", "--decode", "--key", "one.pem", "sealed.yaml"]);
+    insta::assert_snapshot!("unseal_decode", opened.good());
+}
+
+#[test]
+fn what_cannot_be_done_says_why() {
+    let desk = desk();
+    let before = desk.read("sealed.yaml");
+    let mut text = desk.transcript(&["get", "sealed.yaml", "password"]);
+    text += &desk.transcript(&["get", "sealed.yaml", "password", "--key", "two.pem"]);
+    text += &desk.transcript(&["get", "sealed.yaml", "passwort", "--key", "one.pem"]);
+    text += &desk.transcript(&["unset", "sealed.yaml", "passwort"]);
+    text += &desk.transcript(&["set", "sealed.yaml", "a/b", "x", "--cert", "one.crt"]);
+    text += &desk.transcript(&["set", "sealed.yaml", "a", "x", "--cert", "nowhere.crt"]);
+    text += &desk.transcript(&[
+        "--output",
+        "json",
+        "get",
+        "sealed.yaml",
+        "user",
+        "--key",
+        "one.pem",
+    ]);
+    insta::assert_snapshot!("sealed_refused", text);
+    assert_eq!(desk.read("sealed.yaml"), before);
+}
+
+#[test]
+fn an_editor_shows_what_a_key_opens_and_keeps_the_rest() {
+    let mut desk = desk();
+    let (user, password) = (sealed(&desk, "user"), sealed(&desk, "password"));
+    let shown = desk.home().join("shown");
+    let script = |edit: &str| format!("sh -c 'cp \"$0\" {}; {edit}'", shown.display());
+    desk.set("EDITOR", &script("sed -i s/horse/mule/ \"$0\""));
+    desk.run([
+        "edit",
+        "sealed.yaml",
+        "--key",
+        "one.pem",
+        "--cert",
+        "one.crt",
+    ])
+    .good();
+    let text = std::fs::read_to_string(&shown).unwrap();
+    assert!(text.contains("password: correct horse\n"), "{text}");
+    assert_eq!(get(&desk, "password"), "correct mule");
+    assert_eq!(sealed(&desk, "user"), user);
+    assert_ne!(sealed(&desk, "password"), password);
+
+    // Without a key: the values stay, and new ones come in.
+    let password = sealed(&desk, "password");
+    desk.set(
+        "EDITOR",
+        &script("echo \"port: 5432\" >> \"$0\"; sed -i /^user/d \"$0\""),
+    );
+    desk.run(["edit", "sealed.yaml", "--cert", "one.crt"])
+        .good();
+    let text = std::fs::read_to_string(&shown).unwrap();
+    assert!(text.contains("password: <sealed>\n"), "{text}");
+    assert_eq!(sealed(&desk, "password"), password);
+    assert_eq!(get(&desk, "port"), "5432");
+    assert!(!desk.read("sealed.yaml").contains("user: A"));
+
+    let before = desk.read("sealed.yaml");
+    desk.set("EDITOR", "true");
+    desk.run(["edit", "sealed.yaml"]).fails(200);
+    desk.set("EDITOR", &script("echo \"a: [1]\" >> \"$0\""));
+    let err = desk
+        .run(["edit", "sealed.yaml", "--cert", "one.crt"])
+        .fails(2);
+    assert!(err.contains("the value of a is no text"), "{err}");
+    assert_eq!(desk.read("sealed.yaml"), before);
+}
+
+#[test]
+fn a_folder_of_secrets_is_sealed() {
+    let desk = desk();
+    desk.write("in/db.yaml", SECRET);
+    desk.write("in/deep/all.json", SECRET_JSON);
+    desk.write(
+        "in/map.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
+    );
+    let mut text = desk.transcript(&[
+        "seal",
+        "in",
+        "--cert",
+        "one.crt",
+        "--out",
+        "sealed",
+        "--dry-run",
+    ]);
+    assert!(!desk.path("sealed").exists());
+    text += &desk.transcript(&["seal", "in", "--cert", "one.crt", "--out", "sealed"]);
+    text += &desk.transcript(&[
+        "seal", "in", "--cert", "one.crt", "--key", "one.pem", "--out", "sealed",
+    ]);
+    text += &desk.transcript(&["seal", "in", "--cert", "one.crt"]);
+    text += &desk.transcript(&["seal", "in", "--cert", "one.crt", "--out", "in/sealed"]);
+    text += &desk.transcript(&["seal", "in", "--cert", "one.crt", "--in-place"]);
+    insta::assert_snapshot!("seal_folder", text);
+    for name in ["sealed/db.yaml", "in/db.yaml"] {
+        let opened = desk
+            .run(["unseal", "--decode", "--key", "one.pem", name])
+            .good();
+        assert!(opened.contains("correct horse"), "{opened}");
+    }
+    assert!(
+        desk.read("in/deep/all.json")
+            .contains("\"kind\": \"SealedSecret\"")
+    );
+    assert!(desk.read("in/map.yaml").contains("ConfigMap"));
+}
+
+const SECRET_JSON: &str = "{\"apiVersion\": \"v1\", \"kind\": \"Secret\", \"metadata\": {\"name\": \"j\", \"namespace\": \"n\"}, \"stringData\": {\"a\": \"b\"}}\n";
+
+/// The key Secret of a controller, from a file, into an encrypted back-up that opens what it sealed.
+#[test]
+fn sealing_keys_are_backed_up_encrypted() {
+    let desk = desk();
+    let indented = |name: &str| -> String {
+        let text = desk.read(name);
+        text.lines().map(|line| format!("    {line}\n")).collect()
+    };
+    desk.write(
+        "../home/controller.yaml",
+        format!(
+            "apiVersion: v1\nkind: Secret\ntype: kubernetes.io/tls\nmetadata:\n  name: sealed-secrets-keyabc\n  namespace: kube-system\n  \
+             uid: 1234\n  labels:\n    sealedsecrets.bitnami.com/sealed-secrets-key: active\nstringData:\n  tls.crt: |\n{}  tls.key: |\n{}",
+            indented("one.crt"),
+            indented("one.pem")
+        ),
+    );
+    let from = desk.home().join("controller.yaml");
+    let from = from.to_str().unwrap();
+    let mut text = desk.transcript(&[
+        "sealing-key",
+        "export",
+        "--from",
+        from,
+        "--out",
+        "keys.yaml",
+        "--dry-run",
+    ]);
+    assert!(!desk.path("keys.yaml").exists());
+    text += &desk.transcript(&[
+        "sealing-key",
+        "export",
+        "--from",
+        from,
+        "--out",
+        "keys.yaml",
+    ]);
+    text += &desk.transcript(&[
+        "sealing-key",
+        "export",
+        "--from",
+        from,
+        "--out",
+        "keys.yaml",
+    ]);
+    text += &desk.transcript(&[
+        "sealing-key",
+        "export",
+        "--from",
+        "s.yaml",
+        "--out",
+        "other.yaml",
+    ]);
+    text += &desk.transcript(&["sealing-key", "import", "keys.yaml", "--dry-run"]);
+    text += &desk.transcript(&["sealing-key"]);
+    insta::assert_snapshot!("sealing_key_backup", text);
+    let backup = desk.read("keys.yaml");
+    assert!(backup.contains("name: sealed-secrets-keyabc"), "{backup}");
+    assert!(
+        !backup.contains("PRIVATE KEY") && !backup.contains("uid"),
+        "{backup}"
+    );
+    let opened = desk.run(["get", "sealed.yaml", "password", "--key", "keys.yaml"]);
+    assert_eq!(opened.good(), "correct horse");
+}

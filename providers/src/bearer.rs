@@ -1,10 +1,12 @@
-//! Calls with a bearer token: what the REST interfaces of Azure and Google have in common.
+//! Calls with a bearer token: what the REST interfaces of Azure, Google and GitLab have in common.
 //!
 //! A call is made with a token that is kept until shortly before its end ([`token`]), once more with a fresh token when
 //! the service does not accept the one it got, and again after a pause when the service asks for fewer calls or fails by
 //! itself. Only JSON that the service itself can have written counts as its answer.
 
+#[cfg(any(feature = "azure", feature = "gcp"))]
 pub(crate) mod assertion;
+#[cfg(any(feature = "azure", feature = "gcp"))]
 pub(crate) mod form;
 pub(crate) mod token;
 
@@ -38,6 +40,11 @@ pub(crate) struct Refusal {
 
 /// How the answers of one vendor's services are read.
 pub(crate) trait Dialect: Send + Sync {
+    /// Whether an answer may be a list; else it is an object.
+    fn lists(&self) -> bool {
+        false
+    }
+
     /// Reads an answer that is no success. Nothing comes out if the service itself cannot have written it.
     fn refusal(&self, status: u16, body: Json<'_>, call: &Call<'_>) -> Option<Refusal>;
 }
@@ -115,7 +122,7 @@ impl From<CallError> for StoreError {
     }
 }
 
-/// A JSON object that the service has answered with.
+/// What the service has answered with: a JSON object, or a list where the service has lists.
 pub(crate) struct Reply(SecretBytes);
 
 impl Reply {
@@ -226,7 +233,8 @@ impl Rest {
         let json = Json::parse(answer.body.expose()).ok();
         let object = json.filter(|json| json.kind() == Kind::Object);
         if (200..300).contains(&status) {
-            return match object {
+            let list = json.filter(|json| json.kind() == Kind::Array && self.dialect.lists());
+            return match object.or(list) {
                 Some(_) => Ok(Reply(answer.body)),
                 None => Err(CallError::of(self.foreign(call, status))),
             };

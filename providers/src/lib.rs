@@ -50,7 +50,7 @@ pub mod aws;
 pub mod azure;
 #[cfg(feature = "clients")]
 pub mod backoff;
-#[cfg(any(feature = "azure", feature = "gcp"))]
+#[cfg(any(feature = "azure", feature = "gcp", feature = "gitlab"))]
 mod bearer;
 pub mod credential;
 pub mod fake;
@@ -59,6 +59,8 @@ pub mod fetch;
 pub mod file;
 #[cfg(feature = "gcp")]
 pub mod gcp;
+#[cfg(feature = "gitlab")]
+mod gitlab;
 #[cfg(feature = "clients")]
 pub mod http;
 pub mod json;

@@ -5,6 +5,7 @@ pub mod azure;
 pub mod fake;
 pub mod file;
 pub mod gcp;
+pub mod gitlab;
 pub mod kubernetes;
 pub mod vault;
 pub mod webhook;

@@ -1,4 +1,4 @@
-"""Doubles of Azure and Google behind their real host names.
+"""Doubles of Azure and Google behind their real host names, and of a GitLab.
 
 `main.py FOLDER PROXY_PORT PLAIN_PORT` listens on three loopback ports: a CONNECT proxy that leads the clouds' host names
 to a TLS server and refuses every other host; that server, with certificates of an authority made at the start
@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import gcp
+import git_lab
 import key_vault
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -30,6 +31,7 @@ NAMES = [
     "*.googleapis.com",
     "*.europe-west1.rep.googleapis.com",
     "secretmanager.europe-west1.rep.googleapis.com",
+    "gitlab.example",
     "localhost",
 ]
 HOSTS = re.compile("|".join(re.escape(name).replace(r"\*", r"[a-z0-9.-]+") for name in NAMES))
@@ -151,6 +153,7 @@ class Answer(Exception):
 switches = Switches()
 google = gcp.Google(switches, Answer)
 azure = key_vault.Azure(switches, Answer)
+gitlab = git_lab.Gitlab(switches, Answer)
 
 
 def serve(request):
@@ -160,6 +163,8 @@ def serve(request):
     host = request.host
     if host.endswith("googleapis.com"):
         return google.serve(request)
+    if host == "gitlab.example":
+        return gitlab.serve(request)
     return azure.serve(request)
 
 
@@ -172,6 +177,7 @@ def control(request):
         switches.reset()
         google.reset()
         azure.reset()
+        gitlab.reset()
         return Answer(200, {})
     if path == "/control/deny":
         with switches.lock:
@@ -195,6 +201,8 @@ def control(request):
         return Answer(200, google.control(path.removeprefix("/control/google/"), request.json()))
     if path.startswith("/control/azure/"):
         return Answer(200, azure.control(path.removeprefix("/control/azure/"), request.json()))
+    if path.startswith("/control/gitlab/"):
+        return Answer(200, gitlab.control(path.removeprefix("/control/gitlab/"), request.json()))
     if path == "/outside/token":
         # What another cloud gives to its own workloads.
         return Answer(200, {"value": google.control("outside-token", {"aud": request.query["audience"]})["token"]})

@@ -10,10 +10,12 @@ use http::{HeaderMap, Method};
 use sealwright_crypto::secret::{SecretBytes, SecretText};
 use tokio::sync::Mutex;
 
+use crate::credential::{Credentials, Scope};
 use crate::http::url::Url;
 use crate::http::{HttpClient, Request, Response};
 use crate::json::{Json, Kind};
 use crate::outcome::{StoreError, Trouble, shown};
+use crate::settings::SecretKeySelector;
 
 /// How long before its end a token is no longer used.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -209,6 +211,34 @@ fn lifetime_of(json: Json<'_>) -> Option<Duration> {
     let text = json.member("expireTime").and_then(Json::string)?;
     let end: jiff::Timestamp = text.expose().parse().ok()?;
     Some(until(u64::try_from(end.as_second()).ok()?))
+}
+
+/// A token in a Secret, read again whenever the service does not accept the one before.
+pub(crate) struct OfSecret {
+    pub(crate) credentials: Arc<dyn Credentials>,
+    pub(crate) scope: Scope,
+    pub(crate) at: SecretKeySelector,
+    pub(crate) field: &'static str,
+}
+
+impl TokenSource for OfSecret {
+    fn fetch(&self) -> BoxFuture<'_, Result<AccessToken, StoreError>> {
+        Box::pin(async {
+            let token = self.credentials.secret(&self.scope, &self.at).await;
+            let token = token.map_err(|error| error.at_field(self.field))?;
+            let token = SecretText::from_bytes(token).map_err(|_| {
+                let field = self.field;
+                StoreError::invalid(format!("`{field}` refers to something that is no text"))
+                    .public()
+            })?;
+            Ok(AccessToken::new(token, None))
+        })
+    }
+
+    fn principal(&self) -> String {
+        let name = self.at.name.as_deref().unwrap_or_default();
+        format!("the token of the Secret {}", shown(name))
+    }
 }
 
 /// A source of one token that was given.

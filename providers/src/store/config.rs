@@ -21,6 +21,7 @@ use crate::settings::azure::AzureSettings;
 use crate::settings::fake::FakeSettings;
 use crate::settings::file::FileSettings;
 use crate::settings::gcp::GcpSettings;
+use crate::settings::gitlab::GitlabSettings;
 use crate::settings::kubernetes::KubernetesSettings;
 use crate::settings::vault::{OpenBaoSettings, VaultSettings};
 use crate::settings::webhook::WebhookSettings;
@@ -51,6 +52,8 @@ pub enum StoreConfig {
     Gcp(Box<GcpSettings>),
     /// Azure Key Vault.
     Azure(Box<AzureSettings>),
+    /// Variables of GitLab.
+    Gitlab(Box<GitlabSettings>),
     /// A provider that upstream has and this build has not. Its manifests parse, and using it is a clear error.
     Other(OtherProvider),
 }
@@ -94,7 +97,6 @@ pub const OTHER_PROVIDERS: &[&str] = &[
     "dvls",
     "fortanix",
     "github",
-    "gitlab",
     "ibm",
     "infisical",
     "keepersecurity",
@@ -118,12 +120,13 @@ pub const OTHER_PROVIDERS: &[&str] = &[
 ];
 
 /// The providers of this build, by the names that manifests have for them.
-pub const OWN_PROVIDERS: [&str; 9] = [
+pub const OWN_PROVIDERS: [&str; 10] = [
     "aws",
     "azurekv",
     "fake",
     "file",
     "gcpsm",
+    "gitlab",
     "kubernetes",
     "openBao",
     "vault",
@@ -137,6 +140,7 @@ impl StoreConfig {
             Self::Aws(_) => "aws",
             Self::Azure(_) => "azurekv",
             Self::Gcp(_) => "gcpsm",
+            Self::Gitlab(_) => "gitlab",
             Self::Vault(_) => "vault",
             Self::OpenBao(_) => "openBao",
             Self::Kubernetes(_) => "kubernetes",
@@ -150,7 +154,7 @@ impl StoreConfig {
     /// What a store of this kind can do, as upstream publishes it in `status.capabilities`.
     pub fn capabilities(&self) -> Capabilities {
         match self {
-            Self::OpenBao(_) => Capabilities::ReadOnly,
+            Self::OpenBao(_) | Self::Gitlab(_) => Capabilities::ReadOnly,
             Self::File(_) => Capabilities::ReadWrite,
             Self::Other(other) => match other.name {
                 "github" | "ngrok" => Capabilities::WriteOnly,
@@ -162,7 +166,6 @@ impl StoreConfig {
                 | "delinea"
                 | "doppler"
                 | "fortanix"
-                | "gitlab"
                 | "ibm"
                 | "nebiusmysterybox"
                 | "onboardbase"
@@ -186,6 +189,7 @@ impl StoreConfig {
             Self::Aws(settings) => settings.needs().finish(),
             Self::Azure(settings) => settings.needs().finish(),
             Self::Gcp(settings) => settings.needs().finish(),
+            Self::Gitlab(settings) => settings.needs().finish(),
             Self::Vault(settings) => settings.needs().finish(),
             Self::OpenBao(settings) => settings.needs().finish(),
             Self::Kubernetes(settings) => settings.needs().finish(),
@@ -204,6 +208,7 @@ impl StoreConfig {
             Self::Aws(settings) => settings.check(scope),
             Self::Azure(settings) => settings.check(scope),
             Self::Gcp(settings) => settings.check(scope),
+            Self::Gitlab(settings) => settings.check(scope),
             Self::Vault(settings) => settings.check(scope),
             Self::OpenBao(settings) => settings.check(scope),
             Self::Kubernetes(settings) => settings.check(scope),
@@ -260,11 +265,16 @@ impl StoreConfig {
             Self::Azure(settings) => crate::azure::connect(settings, connection),
             #[cfg(feature = "gcp")]
             Self::Gcp(settings) => crate::gcp::connect(settings, connection),
+            #[cfg(feature = "gitlab")]
+            Self::Gitlab(settings) => Ok(Arc::new(
+                crate::gitlab::Gitlab::new(settings, connection).await?,
+            )),
             Self::Other(other) => Err(other.missing()),
             #[cfg(not(all(
                 feature = "aws",
                 feature = "azure",
                 feature = "gcp",
+                feature = "gitlab",
                 feature = "clients"
             )))]
             _ => Err(StoreError::new(
@@ -316,6 +326,7 @@ impl<'de> Deserialize<'de> for StoreConfig {
                         "aws" => StoreConfig::Aws(map.next_value()?),
                         "azurekv" => StoreConfig::Azure(map.next_value()?),
                         "gcpsm" => StoreConfig::Gcp(map.next_value()?),
+                        "gitlab" => StoreConfig::Gitlab(map.next_value()?),
                         "vault" => StoreConfig::Vault(map.next_value()?),
                         "openBao" => StoreConfig::OpenBao(map.next_value()?),
                         "kubernetes" => StoreConfig::Kubernetes(map.next_value()?),
@@ -353,6 +364,7 @@ impl Serialize for StoreConfig {
             Self::Aws(settings) => map.serialize_entry(name, settings)?,
             Self::Azure(settings) => map.serialize_entry(name, settings)?,
             Self::Gcp(settings) => map.serialize_entry(name, settings)?,
+            Self::Gitlab(settings) => map.serialize_entry(name, settings)?,
             Self::Vault(settings) => map.serialize_entry(name, settings)?,
             Self::OpenBao(settings) => map.serialize_entry(name, settings)?,
             Self::Kubernetes(settings) => map.serialize_entry(name, settings)?,
@@ -380,6 +392,7 @@ impl JsonSchema for StoreConfig {
         add("fake", generator.subschema_for::<FakeSettings>());
         add("file", generator.subschema_for::<FileSettings>());
         add("gcpsm", generator.subschema_for::<GcpSettings>());
+        add("gitlab", generator.subschema_for::<GitlabSettings>());
         add(
             "kubernetes",
             generator.subschema_for::<KubernetesSettings>(),

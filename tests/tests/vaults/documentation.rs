@@ -69,6 +69,7 @@ async fn every_manifest_of_the_documentation_is_valid_and_those_with_a_server_he
         "fake",
         "file",
         "gcpsm",
+        "gitlab",
         "kubernetes",
         "openBao",
         "vault",
@@ -94,6 +95,8 @@ async fn the_manifests_of_the_clouds_work() {
     clouds.control("google/secret", &secret);
     secret["location"] = "europe-west1".into();
     clouds.control("google/secret", &secret);
+    let variable = json!({"kind": "projects", "id": 7, "key": "documented", "value": value});
+    let gitlab = clouds.control("gitlab/variable", &variable);
     let secret = json!({"vault": "shop.vault.azure.net", "name": "documented", "values": [value]});
     clouds.control("azure/secret", &secret);
     let (connection, held) = connection("unused");
@@ -103,6 +106,8 @@ async fn the_manifests_of_the_clouds_work() {
     for key in ["client", "secret"] {
         held.put("azure", key, client[key].as_str().unwrap().as_bytes());
     }
+    let gitlab = gitlab["token"].as_str().unwrap();
+    held.put("gitlab", "token", gitlab.as_bytes());
     let token = |cloud: &str, audience: &str| {
         let what = format!("{cloud}/outside-token");
         let token = clouds.control(&what, &json!({"aud": [audience]}));
@@ -118,13 +123,14 @@ async fn the_manifests_of_the_clouds_work() {
     ];
     held.put_annotations("web", annotations.into());
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/src/stores");
-    for (page, cloud, audience) in [
-        ("gcp.md", "google", "shop.svc.id.goog"),
-        ("azure.md", "azure", "api://AzureADTokenExchange"),
+    for (page, cloud, audience, count) in [
+        ("gcp.md", "google", "shop.svc.id.goog", 2),
+        ("azure.md", "azure", "api://AzureADTokenExchange", 2),
+        ("gitlab.md", "google", "unused", 1),
     ] {
         held.put_token("web", token(cloud, audience).into());
         let manifests = manifests(&folder.join(page));
-        assert_eq!(manifests.len(), 2, "{page}");
+        assert_eq!(manifests.len(), count, "{page}");
         for (name, provider) in manifests {
             let store = connect_with(&provider, &connection).await;
             let at = RemoteRef::new("documented").property("user");

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sealwright_providers::outcome::{Answer, Outcome};
+use sealwright_crypto::secret::SecretBytes;
+use sealwright_providers::outcome::{Answer, Outcome, Trouble};
 use sealwright_providers::remote::RemoteRef;
 use sealwright_providers::settings::RetrySettings;
 use sealwright_providers::store::{Connection, Store};
@@ -60,6 +61,18 @@ async fn store(proxy: &FaultProxy) -> Arc<dyn Store> {
     manifest["vault"]["auth"] = json!({"userPass": {"path": "faults", "username": "jo",
         "secretRef": {"name": "user", "key": "password"}}});
     connect_with(&manifest, &connection).await
+}
+
+/// Reads without faults. A machine under load may take longer than the store waits, so it may ask more than once.
+async fn recovered(store: &Arc<dyn Store>, at: &RemoteRef) -> Outcome<SecretBytes> {
+    let mut outcome = store.get(at).await;
+    for _ in 0..20 {
+        match &outcome {
+            Err(error) if error.trouble() == Trouble::Unavailable => outcome = store.get(at).await,
+            _ => break,
+        }
+    }
+    outcome
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,7 +133,7 @@ async fn seeded_faults_never_give_a_wrong_answer() {
         let bounded = tokio::time::timeout(Duration::from_secs(60), both).await;
         assert!(bounded.is_ok(), "it never ended: {told}");
         proxy.next(&[]);
-        let recovered = current.get(&there).await;
+        let recovered = recovered(&current, &there).await;
         let recovered = recovered.unwrap_or_else(|error| panic!("{error} after {told}"));
         assert_eq!(
             recovered.found().unwrap().expose(),

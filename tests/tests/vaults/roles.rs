@@ -60,7 +60,7 @@ fn check_error(error: &StoreError, denied: bool, told: &str) {
 }
 
 async fn rounds(clouds: &Clouds, store: &Arc<dyn Store>, needed: &Permissions, own_seed: u64) {
-    let count = cases(25, 500);
+    let count = cases(12, 500);
     let seed = seed(own_seed);
     let mut dice = Dice(seed | 1);
     let source = source(&[("user", CANARY), ("other", "canary-of-another")]);

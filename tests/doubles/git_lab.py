@@ -1,0 +1,97 @@
+"""GitLab: variables of projects and groups."""
+
+import threading
+
+TOKEN = "glpat-made-for-tests"
+
+
+class Gitlab:
+    def __init__(self, switches, answer):
+        self.switches, self.answer = switches, answer
+        self.lock = threading.RLock()
+        self.reset()
+
+    def reset(self):
+        with self.lock:
+            # By kind and id: the variables, each by its key and scope.
+            self.variables = {}
+            self.groups = {}
+
+    def control(self, what, body):
+        with self.lock:
+            if what == "variable":
+                self.put(body["kind"], str(body["id"]), body)
+            if what == "groups":
+                self.groups[str(body["project"])] = body["groups"]
+        return {"token": TOKEN}
+
+    def put(self, kind, id, body):
+        scope = body.get("environment_scope") or "*"
+        variable = {
+            "variable_type": "env_var",
+            "key": body["key"],
+            "value": body["value"],
+            "protected": False,
+            "masked": False,
+            "hidden": False,
+            "raw": True,
+            "environment_scope": scope,
+            "description": None,
+        }
+        self.variables.setdefault((kind, id), {})[(body["key"], scope)] = variable
+        return variable
+
+    def refused(self, status, text):
+        return self.answer(status, {"message": text})
+
+    def serve(self, request):
+        token = request.headers.get("PRIVATE-TOKEN") or request.bearer()
+        if token != TOKEN:
+            raise self.refused(401, "401 Unauthorized")
+        fault = self.switches.next_fault()
+        if fault == 429:
+            raise self.answer(429, "Retry later", {"Retry-After": "0"})
+        if fault == 503:
+            raise self.answer(503, "<html>GitLab is not responding</html>", {"Content-Type": "text/html"})
+        if self.switches.refuses("read_api"):
+            raise self.refused(403, "403 Forbidden")
+        with self.lock:
+            return self.route(request)
+
+    def route(self, request):
+        parts = request.path.removeprefix("/api/v4/").split("/")
+        kind, id, rest = parts[0], parts[1], parts[2:]
+        if kind not in ("projects", "groups") or not rest:
+            raise self.answer(404, {"error": "404 Not Found"})
+        if kind == "projects" and rest == ["groups"]:
+            return self.page(request, [{"id": one, "name": f"group {one}"} for one in self.groups.get(id, [])])
+        if rest[0] != "variables":
+            raise self.answer(404, {"error": "404 Not Found"})
+        held = self.variables.get((kind, id), {})
+        if len(rest) == 1 and request.method == "POST":
+            body = request.json()
+            if (body["key"], body.get("environment_scope") or "*") in held:
+                raise self.refused(400, {"key": ["has already been taken"]})
+            return self.answer(201, self.put(kind, id, body))
+        if len(rest) == 1:
+            return self.page(request, [held[name] for name in sorted(held)])
+        scope = request.query.get("filter[environment_scope]")
+        found = [one for (key, there), one in held.items() if key == rest[1] and scope in (None, there)]
+        if not found:
+            raise self.refused(404, "404 Variable Not Found")
+        if len(found) > 1:
+            raise self.refused(
+                409,
+                "There are multiple variables with provided parameters. Please use 'filter[environment_scope]'",
+            )
+        return self.answer(200, found[0])
+
+    def page(self, request, items):
+        size = min(int(request.query.get("per_page") or 20), 100)
+        page = int(request.query.get("page") or 1)
+        headers = {"X-Page": str(page), "X-Per-Page": str(size), "X-Total": str(len(items))}
+        headers["X-Total-Pages"] = str(-(-len(items) // size))
+        headers["X-Next-Page"] = str(page + 1) if page * size < len(items) else ""
+        if headers["X-Next-Page"]:
+            headers["Link"] = f'<https://{request.host}{request.path}?page={page + 1}&per_page={size}>; rel="next"'
+        return self.answer(200, items[(page - 1) * size : page * size], headers)

@@ -39,7 +39,9 @@ impl Decrypt {
         let mut original = document::read(&self.from, self.to == Output::InPlace)?;
         let input = document::input_format(settings, &self.name);
         let output = document::output_format(settings, &self.name);
-        let file = document::parse_encrypted(input, original.take_bytes())?;
+        let text = original.take_bytes();
+        let input = document::read_as(input, output, &text);
+        let file = document::parse_encrypted(input, text)?;
         // Before a key is used, so that a wrong order costs nobody a touch.
         let key = document::key_to_decrypt(world, settings, &self.from, &file)?;
         let plain = document::decrypt_with(world, &file, &key, self.ignore_mac)?;

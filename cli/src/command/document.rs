@@ -74,6 +74,30 @@ pub(crate) fn encrypted_output_format(
     }
 }
 
+/// The format that an encrypted text is read in. A name without a type means binary, and what lies there may be a whole document
+/// in JSON: upstream reads both alike, and writes the document in any format but binary (Ansible's `sops_encrypt` lives by it).
+pub(crate) fn read_as(
+    input: &'static dyn Format,
+    output: &'static dyn Format,
+    text: &SecretBytes,
+) -> &'static dyn Format {
+    if input.name() != "binary" || output.name() == "binary" {
+        return input;
+    }
+    let json = by_name("json").expect("JSON is in the list of formats");
+    let Ok(tree) = json.parse(SecretBytes::copy_of(text.expose())) else {
+        return input;
+    };
+    let root = tree.documents.first().map_or(0, |root| *root as usize);
+    let is_binary = tree.children(root).any(|child| {
+        tree.key(child) == Some(b"data") && matches!(tree.nodes[child].value, Value::Str(_))
+    });
+    match tree.blocks.is_empty() || is_binary {
+        true => input,
+        false => json,
+    }
+}
+
 /// Reads an encrypted text and checks its version.
 pub(crate) fn parse_encrypted(format: &'static dyn Format, text: SecretBytes) -> Result<Encrypted> {
     let encrypted = parse_any_version(format, text)?;

@@ -22,11 +22,13 @@ use super::edit::Edit;
 use super::encrypt::Encrypt;
 use super::exec_env::ExecEnv;
 use super::exec_file::ExecFile;
+use super::fetch::Fetch;
 use super::get::Get;
 use super::groups::GroupVerb;
 use super::init::Init;
 use super::keygen::Keygen;
 use super::manual;
+use super::push::Push;
 use super::recipients::RecipientsVerb;
 use super::reseal::Reseal;
 use super::rotate::Rotate;
@@ -34,6 +36,8 @@ use super::seal::Seal;
 use super::sealing_key::SealingKey;
 use super::set::Set;
 use super::status::Status;
+use super::store::StoreVerb;
+use super::template::Template;
 use super::unseal::Unseal;
 use super::unset::Unset;
 use super::update_keys::UpdateKeys;
@@ -139,8 +143,14 @@ pub(super) enum Verb {
     Cert(Cert),
     Validate(Validate),
     SealingKey(SealingKey),
-    #[command(flatten)]
-    Storing(super::storing::StoreVerb),
+    Fetch(Fetch),
+    Push(Push),
+    Template(Template),
+    /// Look at a store.
+    Store {
+        #[command(subcommand)]
+        verb: StoreVerb,
+    },
     Init(Init),
     Doctor(Doctor),
     /// Say who can open which files: add, remove and list recipients.
@@ -219,8 +229,8 @@ impl Verb {
 
     /// Does what was asked.
     pub(super) fn perform(self, world: &World, everywhere: &Everywhere) -> Result<()> {
-        if everywhere.env() && !matches!(self, Self::Storing(_)) {
-            return Err(super::storing::only_for_fetch());
+        if everywhere.env() && !matches!(self, Self::Fetch(_)) {
+            return Err(super::place::only_for_fetch());
         }
         match self {
             Self::Init(verb) => verb.perform(world, everywhere),
@@ -248,7 +258,10 @@ impl Verb {
             Self::Cert(verb) => verb.perform(world, everywhere),
             Self::Validate(verb) => verb.perform(world, everywhere),
             Self::SealingKey(verb) => verb.perform(world, everywhere),
-            Self::Storing(verb) => verb.perform(world, everywhere),
+            Self::Fetch(verb) => verb.perform(world, everywhere),
+            Self::Push(verb) => verb.perform(world, everywhere),
+            Self::Template(verb) => verb.perform(world, everywhere),
+            Self::Store { verb } => verb.perform(world, everywhere),
             Self::Completions { shell } => {
                 let mut script = Vec::new();
                 let mut command = Arguments::command();

@@ -44,6 +44,10 @@ const PLAYBOOK: &str = r#"
         - {path: made.json, kind: content_json, value: {a: [1, two]}}
         - {path: made.bin, kind: content_binary, value: "/wABAg=="}
         - {path: made.txt, kind: content_text, value: "a text"}
+        - {path: made_json, kind: content_json, value: {a: [1, two]}}
+        - {path: made_yaml, kind: content_yaml, value: {a: [1, two]}}
+        - {path: made_text, kind: content_text, value: "a text"}
+        - {path: made_binary, kind: content_binary, value: "/wABAg=="}
       register: first
     - name: and leaves them alone the second time
       community.sops.sops_encrypt:
@@ -51,6 +55,12 @@ const PLAYBOOK: &str = r#"
         content_yaml: {a: [1, two], b: {c: d}}
         age: ["{{ recipient }}"]
       register: again
+    - name: also where the name has no type
+      community.sops.sops_encrypt:
+        path: made_json
+        content_json: {a: [1, two]}
+        age: ["{{ recipient }}"]
+      register: again_without_type
     - name: vars are loaded from a file
       community.sops.load_vars: {file: loaded.sops.yaml, name: loaded}
     - name: a file without a key is an error that names what happened
@@ -72,6 +82,7 @@ const PLAYBOOK: &str = r#"
           loaded: "{{ loaded }}"
           changed: "{{ first.results | map(attribute='changed') | list }}"
           again: "{{ again.changed }}"
+          again_without_type: "{{ again_without_type.changed }}"
           refused: "{{ refused is failed }}"
           message: "{{ refused.msg }}"
 "#;
@@ -107,6 +118,10 @@ fn play(desk: &Desk, whose: Whose) -> Value {
         "made.json",
         "made.bin",
         "made.txt",
+        "made_json",
+        "made_yaml",
+        "made_text",
+        "made_binary",
         "results.json",
     ] {
         drop(fs::remove_file(desk.path(made)));
@@ -151,6 +166,20 @@ fn l1_l9_l11_ansible_lookup_filter_vars_plugin_and_module_do_the_same() {
     );
     assert_eq!(desk.theirs(["decrypt", "made.bin"]).out, [255, 0, 1, 2]);
     assert_eq!(desk.theirs(["decrypt", "made.txt"]).good(), "a text");
+    let words = [
+        "decrypt",
+        "--input-type",
+        "json",
+        "--output-type",
+        "json",
+        "made_json",
+    ];
+    assert_eq!(
+        serde_json::from_str::<Value>(&desk.theirs(words).good()).unwrap(),
+        json!({"a": [1, "two"]})
+    );
+    assert_eq!(desk.theirs(["decrypt", "made_text"]).good(), "a text");
+    assert_eq!(desk.theirs(["decrypt", "made_binary"]).out, [255, 0, 1, 2]);
     // Where there is no key, the message names every recipient, and the code by its name (L9).
     for results in [&mut theirs, &mut ours] {
         let message = results
@@ -165,8 +194,9 @@ fn l1_l9_l11_ansible_lookup_filter_vars_plugin_and_module_do_the_same() {
     assert_eq!(theirs, ours);
     assert_eq!(ours["value"], "s3cr3t");
     assert_eq!(ours["from_vars"], "it works");
-    assert_eq!(ours["changed"], json!([true, true, true, true]));
+    assert_eq!(ours["changed"], json!(vec![true; 8]));
     assert_eq!(ours["again"], false);
+    assert_eq!(ours["again_without_type"], false);
 }
 
 const SOPSY: &str = r#"

@@ -56,7 +56,7 @@ impl ClusterStatus {
             let is_known = external.is_some() || pushes.is_some() || sealed.is_some();
             let external = external.unwrap_or_default();
             let mut rows: Vec<Row> = external.iter().map(|one| of_external(one, now)).collect();
-            rows.extend(pushes.unwrap_or_default().iter().map(|one| of_push(one)));
+            rows.extend(pushes.unwrap_or_default().iter().map(of_push));
             rows.extend(sealed.unwrap_or_default().iter().map(of_sealed));
             Ok(is_known.then_some(rows))
         })?;

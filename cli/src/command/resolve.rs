@@ -4,6 +4,7 @@
 //! as in the controller; here they are only fed from files. Nothing is written to a cluster or to a store.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,9 +151,8 @@ impl Work<'_> {
         for request in &requests {
             if let Source::Store(reference) = request.source {
                 let id = (reference.kind(), reference.name().to_owned());
-                if !lanes.contains_key(&id) {
-                    let lane = self.lane(object, reference).await?;
-                    lanes.insert(id, lane);
+                if let Entry::Vacant(vacant) = lanes.entry(id) {
+                    vacant.insert(self.lane(object, reference).await?);
                 }
             }
             answers.push(self.ask(object, request, &lanes).await?);

@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 
-use crate::tree::{NodeId, Tree, Value};
+use crate::tree::{NodeId, Span, Tree, Value};
 
 /// Which place in upstream's list a comment has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,27 @@ pub struct Attachment {
     pub comment: u32,
     /// Its place among the children of the collection that it belongs to.
     pub spot: Spot,
+}
+
+/// A comment amidst the bytes of a value: behind its tag, or behind the mark of a block scalar. Upstream lists it like any
+/// other. A new value takes its place, so it is no node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HiddenComment {
+    /// Where its text stands, behind the mark.
+    pub text: Span,
+    /// The collection that it belongs to.
+    pub parent: u32,
+    /// Its place among the children of the collection.
+    pub spot: Spot,
+}
+
+/// What upstream lists in a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// A value or a comment that is a node.
+    Node(NodeId),
+    /// A comment amidst the bytes of a value.
+    Hidden(Span),
 }
 
 /// A place among the children of a collection: near one of them, or at an end. Spots of one collection are ordered.
@@ -95,7 +116,7 @@ fn id(node: NodeId) -> u32 {
     u32::try_from(node).expect("there are fewer nodes than bytes")
 }
 
-/// The nodes of a tree in the order in which upstream visits them.
+/// The nodes of a tree in the order in which upstream visits them. A hidden comment has a number behind those of all nodes.
 pub(crate) struct Visits {
     /// The nodes, without comments that upstream drops.
     pub(crate) order: Vec<u32>,
@@ -108,8 +129,10 @@ pub(crate) struct Visits {
 impl Visits {
     /// Visits a whole tree.
     pub(crate) fn of(tree: &Tree) -> Self {
-        let mut all = listed(tree, 0..tree.nodes.len());
-        let mut parents = vec![0; tree.nodes.len()];
+        let count = tree.nodes.len() + tree.hidden.len();
+        let mut all = places(tree, 0..tree.nodes.len());
+        all.extend(hidden(tree));
+        let mut parents = vec![0; count];
         for child in &all {
             parents[child.node as usize] = child.parent;
         }
@@ -120,12 +143,12 @@ impl Visits {
         });
         let children = all.into_iter().map(|child| (child.parent, child.node));
         let mut visits = Self {
-            order: Vec::with_capacity(tree.nodes.len()),
+            order: Vec::with_capacity(count),
             parents,
             children: children.collect(),
         };
         // Each collection is entered where it stands.
-        let mut order = Vec::with_capacity(tree.nodes.len());
+        let mut order = Vec::with_capacity(count);
         let mut open: Vec<&[(u32, u32)]> = Vec::new();
         for root in &tree.documents {
             order.push(*root);
@@ -137,8 +160,8 @@ impl Visits {
                 };
                 *rest = more;
                 order.push(*child);
-                let value = tree.nodes[*child as usize].value;
-                if matches!(value, Value::Map | Value::List) {
+                let value = tree.nodes.get(*child as usize).map(|node| node.value);
+                if matches!(value, Some(Value::Map | Value::List)) {
                     open.push(visits.pairs(*child));
                 }
             }
@@ -160,32 +183,60 @@ impl Visits {
     }
 }
 
+/// The text of a node that is a comment, or of a hidden comment by its number.
+pub(crate) fn comment_text(tree: &Tree, node: NodeId) -> Option<&[u8]> {
+    match tree.nodes.get(node) {
+        Some(node) => match node.value {
+            Value::Comment { text, .. } => Some(tree.content(text)),
+            _ => None,
+        },
+        None => {
+            let comment = tree.hidden.get(node - tree.nodes.len())?;
+            Some(&tree.text.expose()[comment.text.range()])
+        }
+    }
+}
+
 /// The children of a collection as upstream lists them.
-pub(crate) fn listed_children(tree: &Tree, collection: NodeId) -> Vec<NodeId> {
+pub(crate) fn listed_children(tree: &Tree, collection: NodeId) -> Vec<Listed> {
     let end = tree.nodes[collection].end as usize;
-    let mut children: Vec<Listed> = listed(tree, collection..end)
+    let mut children: Vec<Child> = places(tree, collection..end)
         .into_iter()
+        .chain(hidden(tree))
         .filter(|child| child.parent as usize == collection && child.node as usize != collection)
         .filter(|child| child.spot != Spot::DROPPED)
         .collect();
     children.sort_unstable_by(by_place);
-    let nodes = children.iter();
-    nodes.map(|child| child.node as usize).collect()
+    let children = children.into_iter().map(|child| child.node as usize);
+    children
+        .map(|child| match child.checked_sub(tree.nodes.len()) {
+            None => Listed::Node(child),
+            Some(at) => Listed::Hidden(tree.hidden[at].text),
+        })
+        .collect()
 }
 
 /// A node, the collection that it belongs to, and its place there.
-struct Listed {
+struct Child {
     node: u32,
     parent: u32,
     spot: Spot,
 }
 
-fn by_place(one: &Listed, other: &Listed) -> Ordering {
+fn by_place(one: &Child, other: &Child) -> Ordering {
     (one.spot, one.node).cmp(&(other.spot, other.node))
 }
 
+fn hidden(tree: &Tree) -> impl Iterator<Item = Child> + '_ {
+    tree.hidden.iter().enumerate().map(|(at, comment)| Child {
+        node: id(tree.nodes.len() + at),
+        parent: comment.parent,
+        spot: comment.spot,
+    })
+}
+
 /// The nodes of a range that begins with a collection, in the order of the file.
-fn listed(tree: &Tree, range: std::ops::Range<usize>) -> Vec<Listed> {
+fn places(tree: &Tree, range: std::ops::Range<usize>) -> Vec<Child> {
     let mut out = Vec::with_capacity(range.len());
     let mut attachments = {
         let from = tree
@@ -193,6 +244,7 @@ fn listed(tree: &Tree, range: std::ops::Range<usize>) -> Vec<Listed> {
             .partition_point(|it| (it.comment as usize) < range.start);
         tree.attachments[from..].iter().peekable()
     };
+    let is_whole = range.start == 0;
     // The open collections, and the last value in each.
     let mut open: Vec<(u32, u32)> = Vec::new();
     for node in range {
@@ -208,8 +260,13 @@ fn listed(tree: &Tree, range: std::ops::Range<usize>) -> Vec<Listed> {
             Value::Comment { above, .. } => usize::from(above),
             _ => 0,
         };
-        let depth = open.len().saturating_sub(above).max(1) - 1;
         let attached = attachments.next_if(|it| it.comment == number);
+        let depth = match open.len().checked_sub(above + 1) {
+            Some(depth) => depth,
+            None if is_whole || open.is_empty() => 0,
+            // It stands in this range and belongs to a collection around it.
+            None => continue,
+        };
         let (parent, spot) = match open.get_mut(depth) {
             None => (number, Spot::value(node)),
             Some((parent, last)) => match (value, attached) {
@@ -221,7 +278,7 @@ fn listed(tree: &Tree, range: std::ops::Range<usize>) -> Vec<Listed> {
                 }
             },
         };
-        out.push(Listed {
+        out.push(Child {
             node: number,
             parent,
             spot,
@@ -250,14 +307,14 @@ mod tests {
         let tree = read(name, text);
         let shown = Visits::of(&tree).order.into_iter().map(|node| {
             let node = node as usize;
+            if let Some(text) = comment_text(&tree, node) {
+                return format!("#{}", String::from_utf8_lossy(text));
+            }
             let key = tree.key(node).map(String::from_utf8_lossy);
             let key = key.map_or(String::new(), |key| format!("{key}:"));
             match tree.nodes[node].value {
                 Value::Map => format!("{key}map"),
                 Value::List => format!("{key}list"),
-                Value::Comment { text, .. } => {
-                    format!("#{}", String::from_utf8_lossy(tree.content(text)))
-                }
                 _ => format!("{key}{}", String::from_utf8_lossy(tree.spelling(node))),
             }
         });
@@ -275,6 +332,8 @@ mod tests {
             ("a: [ # c\n x]\n", "map a:list x"),
             ("a: { # c\n x: y}\n", "map a:map x:y"),
             ("a:\n# c\n- x\n", "map a:list # c x"),
+            ("a: | # c\n x\nb: 2\n", "map # c a:| # c\n x b:2"),
+            ("a: !!str # c\n x\nb: 2\n", "map # c a:!!str # c\n x b:2"),
         ] {
             if !order.is_empty() {
                 assert_eq!(visits("yaml", text), order, "{text}");
@@ -285,11 +344,29 @@ mod tests {
     }
 
     #[test]
+    fn a_comment_of_a_collection_around_is_no_element() {
+        let text = "a:\n- - x\n  -\n  # c\nb: 1\n";
+        let tree = read("yaml", text);
+        let comment = (0..tree.nodes.len())
+            .find(|node| matches!(tree.nodes[*node].value, Value::Comment { .. }))
+            .unwrap();
+        let is_list = |node: &NodeId| tree.nodes[*node].value == Value::List;
+        let inner = (0..comment).rfind(is_list).unwrap();
+        let outside = listed_children(&tree, inner);
+        let everywhere = Visits::of(&tree);
+        let inside: Vec<_> = everywhere.children(inner).map(Listed::Node).collect();
+        assert_eq!(outside, inside);
+    }
+
+    #[test]
     fn upstream_counts_comments_as_elements() {
         let tree = read("yaml", "d: [a, b] # c\n");
         let shown: Vec<_> = listed_children(&tree, 1)
             .into_iter()
-            .map(|node| String::from_utf8_lossy(tree.spelling(node)).into_owned())
+            .map(|child| match child {
+                Listed::Node(node) => String::from_utf8_lossy(tree.spelling(node)).into_owned(),
+                Listed::Hidden(_) => unreachable!("no value has a comment in it"),
+            })
             .collect();
         assert_eq!(shown, [" c", "a", "b"]);
     }

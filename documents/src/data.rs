@@ -2,7 +2,7 @@
 
 use sealwright_crypto::secret::SecretBytes;
 
-use crate::attachment::Visits;
+use crate::attachment::{Visits, comment_text};
 use crate::scalar::Scalar;
 use crate::tree::{NodeId, Tree, Value};
 
@@ -78,7 +78,7 @@ impl Data {
 
     /// Copies a node as [`Data::of`] does, with comments where upstream lists them and none that it drops.
     pub fn listed(tree: &Tree, node: NodeId) -> Self {
-        match tree.attachments.is_empty() {
+        match tree.attachments.is_empty() && tree.hidden.is_empty() {
             true => Data::of(tree, node),
             false => Data::listed_by(tree, node, &Visits::of(tree)),
         }
@@ -86,16 +86,24 @@ impl Data {
 
     /// The same with the order known.
     pub(crate) fn listed_by(tree: &Tree, node: NodeId, visits: &Visits) -> Self {
+        if let Some(text) = comment_text(tree, node) {
+            // Upstream has it before its value, and not behind.
+            return Data::Comment {
+                text: SecretBytes::copy_of(text),
+                inline: false,
+            };
+        }
         match tree.nodes[node].value {
             Value::Map => Data::Map(
                 visits
                     .children(node)
                     .map(|child| {
-                        let key = tree.key(child).unwrap_or_default();
-                        (
-                            SecretBytes::copy_of(key),
-                            Data::listed_by(tree, child, visits),
-                        )
+                        let key = match tree.nodes.get(child) {
+                            Some(_) => tree.key(child).unwrap_or_default(),
+                            None => b"",
+                        };
+                        let value = Data::listed_by(tree, child, visits);
+                        (SecretBytes::copy_of(key), value)
                     })
                     .collect(),
             ),
@@ -105,11 +113,6 @@ impl Data {
                     .map(|child| Data::listed_by(tree, child, visits))
                     .collect(),
             ),
-            // Upstream has it before its value, and not behind.
-            Value::Comment { text, .. } => Data::Comment {
-                text: SecretBytes::copy_of(tree.content(text)),
-                inline: false,
-            },
             _ => Data::of(tree, node),
         }
     }

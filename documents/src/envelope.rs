@@ -18,6 +18,7 @@ mod memory;
 mod relocation;
 #[cfg(test)]
 mod tests;
+mod uncovered;
 mod walk;
 
 use sealwright_crypto::secret::SecretBytes;
@@ -31,6 +32,7 @@ pub use decrypt::{Decrypted, decrypt, decrypt_to_edit, decrypt_unverified};
 pub use encrypt::{EncryptedText, encrypt, write_metadata};
 pub use error::{DecryptError, EncryptError, Place, ReadError, Warning};
 pub use memory::Memory;
+pub use uncovered::uncovered;
 
 /// A plain document.
 pub struct Document {

@@ -109,6 +109,14 @@ pub trait Format: Sync {
     /// another reader of the format refuses or reads otherwise. Most trees come back as they are.
     fn prepare(&self, tree: Tree) -> Result<Prepared, ParseError>;
 
+    /// The same with the documents written anew, so that upstream lists each comment in the prepared tree where it lists it
+    /// in the plain one. For rules about comments, which go by that order. `None` in a format whose comments keep their
+    /// order when a tree is prepared.
+    fn prepare_listed(&self, tree: Tree) -> Result<Option<Prepared>, ParseError> {
+        let _ = tree;
+        Ok(None)
+    }
+
     /// Whether a plain text has so many ways to be written in this format that its encrypted form is tried before it is
     /// handed out.
     fn is_intricate(&self, text: &[u8]) -> bool {

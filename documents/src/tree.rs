@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use sealwright_crypto::secret::SecretBytes;
 
-use crate::attachment::{Attachment, listed_children};
+use crate::attachment::{Attachment, HiddenComment, Listed, listed_children};
 use crate::data::Data;
 use crate::scalar::Scalar;
 
@@ -148,6 +148,8 @@ pub struct Tree {
     pub blocks: Vec<Block>,
     /// Where upstream lists the comments, in ascending order of comments. One without an entry is listed where it stands.
     pub attachments: Vec<Attachment>,
+    /// Comments amidst the bytes of a value, which are no nodes.
+    pub hidden: Vec<HiddenComment>,
 }
 
 static_assertions::assert_not_impl_any!(Tree: Clone, std::fmt::Debug);
@@ -203,14 +205,17 @@ impl Tree {
     }
 
     /// The children of a collection in the order in which upstream lists them, without comments that it drops.
-    pub fn listed_children(&self, collection: NodeId) -> Vec<NodeId> {
+    pub fn listed_children(&self, collection: NodeId) -> Vec<Listed> {
         listed_children(self, collection)
     }
 
     /// The element of a list at an index. Comments are no elements, but where `with_comments` says so, as upstream does.
     pub fn element(&self, list: NodeId, index: usize, with_comments: bool) -> Option<NodeId> {
         if with_comments {
-            return self.listed_children(list).get(index).copied();
+            return match self.listed_children(list).get(index)? {
+                Listed::Node(node) => Some(*node),
+                Listed::Hidden(_) => None,
+            };
         }
         let is_value = |child: &NodeId| !matches!(self.nodes[*child].value, Value::Comment { .. });
         self.children(list).filter(is_value).nth(index)

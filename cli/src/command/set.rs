@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_documents::data::Data;
-use sealwright_documents::envelope::{Document, Memory, decrypt_to_edit};
+use sealwright_documents::envelope::{Document, Memory, decrypt_to_edit, uncovered};
 use sealwright_documents::format::{Format, Layout, Step, by_name};
 use sealwright_documents::metadata::Metadata;
 use sealwright_documents::tree::Tree;
@@ -215,8 +215,15 @@ impl Update {
         let (bytes, warnings) = match changed {
             None => (None, Vec::new()),
             Some(text) => {
+                let before = plain;
                 let plain = encrypt::parse_plain(input, text)?;
                 encrypt::refuse_encrypted(&plain)?;
+                if let Some(place) = uncovered(&before, &plain, &metadata) {
+                    let reason = format!(
+                        "{place}: this change would leave the value in clear, because a comment decides whether it is encrypted; edit the file instead"
+                    );
+                    return Err(Error::new(Kind::EncryptTree, reason));
+                }
                 let layout = document::layout(settings, config.as_deref(), output)?;
                 let plain = encrypt::in_format(plain, output, layout)?;
                 let now = Timestamp::now();

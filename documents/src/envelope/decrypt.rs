@@ -94,6 +94,7 @@ fn open(
         documents: file.tree.documents.clone(),
         blocks: Vec::new(),
         attachments: file.tree.attachments.clone(),
+        hidden: Vec::new(),
     };
     drop_nodes(&mut tree, &dropped);
     if moved_comments {

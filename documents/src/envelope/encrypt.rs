@@ -9,7 +9,7 @@ use super::ahead::Ahead;
 use super::error::{EncryptError, Place};
 use super::memory::Memory;
 use super::relocation::Relocation;
-use super::walk::{KeyIsNotText, Leaf, Walk};
+use super::walk::{KeyIsNotText, Leaf, Walk, secret_values};
 use super::{Document, Encrypted, decrypt, position_in};
 use crate::data::Data;
 use crate::error::ParseError;
@@ -61,8 +61,7 @@ pub fn encrypt(
     let format = document.format;
     let is_intricate = format.is_intricate(document.text().expose());
     let selector = metadata.selection().compile()?;
-    let prepared = format.prepare(document.tree)?;
-    let prepared = without_empty_comments(format, prepared, &selector)?;
+    let prepared = prepare(format, document.tree, &selector)?;
     let cipher = ValueCipher::new(key);
     let mut nonces = Nonces::default();
     let work = Work {
@@ -129,6 +128,43 @@ pub fn encrypt(
         changed: true,
         left_plain,
     })
+}
+
+/// Makes a document ready to be encrypted in place. A rule about comments selects in it what it selects in the document as
+/// it was: where comments cannot stay beside the values that they decide about, the document is written anew, and refused
+/// when that does not help either.
+fn prepare(
+    format: &'static dyn Format,
+    tree: Tree,
+    selector: &Selector,
+) -> Result<Prepared, EncryptError> {
+    let is_on_comments = selector.is_on_comments();
+    let wanted = is_on_comments.then(|| secret_values(&tree, selector));
+    let text = is_on_comments.then(|| SecretBytes::copy_of(tree.text.expose()));
+    let finish = |prepared| without_empty_comments(format, prepared, selector);
+    let prepared = finish(format.prepare(tree)?)?;
+    let (Some(wanted), Some(text)) = (wanted, text) else {
+        return Ok(prepared);
+    };
+    // The first value about which a prepared document and the plain one disagree.
+    let astray = |prepared: &Prepared| {
+        let got = secret_values(&prepared.tree, selector);
+        let mut pairs = wanted.iter().zip(&got);
+        let differs = pairs.find(|(wanted, got)| wanted.1 != got.1);
+        differs.map(|(wanted, _)| wanted.0)
+    };
+    if astray(&prepared).is_none() {
+        return Ok(prepared);
+    }
+    let read = || format.parse(SecretBytes::copy_of(text.expose()));
+    let Some(listed) = format.prepare_listed(read()?)? else {
+        return Ok(prepared);
+    };
+    let listed = finish(listed)?;
+    match astray(&listed) {
+        None => Ok(listed),
+        Some(value) => Err(EncryptError::Selection(Place::of(&read()?, value))),
+    }
 }
 
 /// Takes empty comments out of encrypted lists. They have no encrypted form, and upstream would read them as elements; the

@@ -77,6 +77,11 @@ pub enum EncryptError {
     /// What the file would look like could not be decrypted.
     #[error("{0}: the encrypted comment itself matches unencrypted_comment_regex")]
     CommentMatches(Place),
+    /// A comment decides whether a value is encrypted, and upstream would find it elsewhere in the encrypted file.
+    #[error(
+        "{0}: a comment decides whether this value is encrypted, and the encrypted file has no place for it; write the comment on a line of its own above the value"
+    )]
+    Selection(Place),
     /// The document cannot be laid out so that it can be encrypted in place.
     #[error(transparent)]
     Prepare(#[from] ParseError),

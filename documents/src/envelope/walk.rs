@@ -178,6 +178,19 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// The values of a plain tree with whether each is secret, without comments. Null is never secret, whatever the rule says.
+pub(super) fn secret_values(tree: &Tree, selector: &Selector) -> Vec<(NodeId, bool)> {
+    let mut walk = Walk::new(tree, selector, false);
+    let mut values = Vec::new();
+    while let Some(Ok(leaf)) = walk.next() {
+        if !matches!(tree.nodes[leaf.node].value, Value::Comment { .. }) {
+            let is_null = tree.nodes[leaf.node].value == Value::Null;
+            values.push((leaf.node, leaf.is_secret && !is_null));
+        }
+    }
+    values
+}
+
 #[cfg(test)]
 mod tests {
     use sealwright_crypto::secret::SecretBytes;

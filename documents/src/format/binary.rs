@@ -213,6 +213,7 @@ fn plain(text: SecretBytes) -> Tree {
         documents: vec![0],
         blocks: Vec::new(),
         attachments: Vec::new(),
+        hidden: Vec::new(),
     }
 }
 

@@ -246,6 +246,7 @@ fn parse(text: SecretBytes) -> Result<Tree, ParseError> {
         blocks,
         text,
         attachments: Vec::new(),
+        hidden: Vec::new(),
     })
 }
 

@@ -51,6 +51,10 @@ impl Format for Yaml {
         prepare::prepare(tree)
     }
 
+    fn prepare_listed(&self, tree: Tree) -> Result<Option<Prepared>, ParseError> {
+        prepare::prepare_listed(tree).map(Some)
+    }
+
     /// Anything but lines of keys with plain or quoted values.
     fn is_intricate(&self, text: &[u8]) -> bool {
         let begins_indented = matches!(text.first(), Some(b' ' | b'\xef'));

@@ -199,14 +199,11 @@ impl Hints {
                 splicer.finish()
             }
         };
-        let again = format.parse(SecretBytes::copy_of(text.expose())).ok()?;
-        let again = format.prepare(again).ok()?.tree;
-        if again.text.expose() != plain {
-            // Empty comments of encrypted lists are left out.
-            let same = without_empty_list_comments(format, &again)?;
-            if same != without_empty_list_comments(format, tree)? {
-                return None;
-            }
+        if ![false, true]
+            .into_iter()
+            .any(|listed| leads_to(format, text.expose(), listed, tree))
+        {
+            return None;
         }
         format
             .parse(text)
@@ -215,11 +212,26 @@ impl Hints {
     }
 }
 
+/// Whether making a text ready leads to this tree; `listed` says in which of the two ways.
+fn leads_to(format: &dyn Format, text: &[u8], listed: bool, tree: &Tree) -> bool {
+    let ready = |again| match listed {
+        false => format.prepare(again).map(Some),
+        true => format.prepare_listed(again),
+    };
+    let Ok(Some(again)) = format.parse(SecretBytes::copy_of(text)).and_then(ready) else {
+        return false;
+    };
+    // Empty comments of encrypted lists are left out.
+    let without = |tree| without_empty_list_comments(format, tree);
+    again.tree.text.expose() == tree.text.expose()
+        || without(&again.tree).is_some_and(|again| Some(again) == without(tree))
+}
+
 /// The text without all empty comments of lists.
 fn without_empty_list_comments(format: &dyn Format, tree: &Tree) -> Option<SecretBytes> {
     let Visits { parents, .. } = Visits::of(tree);
     let mut edits = Vec::new();
-    for (node, parent) in parents.iter().enumerate() {
+    for (node, parent) in parents.iter().enumerate().take(tree.nodes.len()) {
         if let Value::Comment { text, .. } = tree.nodes[node].value
             && tree.content(text).is_empty()
             && tree.nodes[*parent as usize].value == Value::List

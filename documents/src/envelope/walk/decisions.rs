@@ -2,7 +2,7 @@
 
 use sealwright_crypto::cipher::{self, Kind};
 
-use crate::attachment::Visits;
+use crate::attachment::{Visits, comment_text};
 use crate::selection::{Scope, Selector};
 use crate::tree::{NodeId, Tree, Value};
 
@@ -20,19 +20,24 @@ impl Decisions {
         let mut is_secret = vec![false; tree.nodes.len()];
         for node in order {
             let node = node as usize;
-            visited[node] = true;
             let parent = parents[node] as usize;
+            if node >= tree.nodes.len() {
+                if let Some(text) = comment_text(tree, node) {
+                    selector.is_secret_comment(&mut scopes[parent], text);
+                }
+                continue;
+            }
+            visited[node] = true;
             if parent == node {
                 continue; // a root
             }
             let comment = match tree.nodes[node].value {
-                Value::Comment { text, .. } => Some(tree.content(text)),
                 // Upstream writes an encrypted comment of a list as an element; the rule must see what it was (D1).
                 Value::Str(text) if encrypted && tree.nodes[parent].value == Value::List => {
                     let text = tree.content(text);
                     (cipher::encrypted_kind(text) == Some(Kind::Comment)).then_some(text)
                 }
-                _ => None,
+                _ => comment_text(tree, node),
             };
             is_secret[node] = match comment {
                 Some(text) => selector.is_secret_comment(&mut scopes[parent], text),

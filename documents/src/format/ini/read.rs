@@ -45,6 +45,7 @@ pub(super) fn parse(text: SecretBytes) -> Result<Tree, ParseError> {
         blocks,
         text,
         attachments,
+        hidden: Vec::new(),
     })
 }
 

@@ -38,6 +38,7 @@ pub(super) fn parse(text: SecretBytes) -> Result<Tree, ParseError> {
         documents: vec![0],
         blocks: Vec::new(),
         attachments: Vec::new(),
+        hidden: Vec::new(),
     };
     take_block(&mut tree)?;
     Ok(tree)

@@ -62,8 +62,9 @@ pub(super) fn compose(text: SecretBytes) -> Composed<Composition> {
         ..
     } = composer;
     let (mut nodes, mut found) = (nodes, found);
-    drop_inner_comments(&mut nodes, &mut found);
-    let Some(woven) = weave::weave(nodes, starts, documents, found, anchors.copies()) else {
+    let hidden = take_hidden_comments(&mut nodes, &mut found);
+    let copies = anchors.copies();
+    let Some(woven) = weave::weave(nodes, starts, documents, found, hidden, copies) else {
         return Err(ParseError::at(text.expose(), 0, anchors::EXCESSIVE));
     };
     let weave::Woven {
@@ -71,6 +72,7 @@ pub(super) fn compose(text: SecretBytes) -> Composed<Composition> {
         starts,
         documents,
         attachments,
+        hidden,
     } = woven;
     if let Some(root) = nodes.first_mut() {
         root.place = Place::of(root.place).with_unit(unit).bits();
@@ -84,18 +86,21 @@ pub(super) fn compose(text: SecretBytes) -> Composed<Composition> {
             documents,
             blocks,
             attachments,
+            hidden,
         },
         starts,
         has_alias_keys,
     })
 }
 
-/// Passes over the comments between a tag and its value: they lie amidst the bytes that a new value replaces.
-fn drop_inner_comments(nodes: &mut [Node], found: &mut Vec<Found>) {
+/// Takes out the comments between a tag and its value, or behind the mark of a block scalar: they lie amidst the bytes that
+/// a new value replaces, and are no nodes.
+fn take_hidden_comments(nodes: &mut [Node], found: &mut Vec<Found>) -> Vec<Found> {
+    let mut hidden = Vec::new();
     if found.is_empty() {
-        return;
+        return hidden;
     }
-    found.sort_unstable_by_key(|comment| comment.text.start);
+    found.sort_by_key(|comment| comment.text.start);
     let mut leaf = 0;
     found.retain(|comment| {
         let at = comment.text.start;
@@ -110,11 +115,13 @@ fn drop_inner_comments(nodes: &mut [Node], found: &mut Vec<Found>) {
         match nodes.get_mut(leaf) {
             Some(node) if node.site.start < at => {
                 node.place = Place::of(node.place).holding_comment().bits();
+                hidden.push(*comment);
                 false
             }
             _ => true,
         }
     });
+    hidden
 }
 
 /// A collection that is being read.
@@ -327,16 +334,12 @@ impl<'a> Composer<'a> {
         };
         match event.what {
             What::Scalar => {
-                let holds_comment = event.has_comments && self.drop_inner_comments(event);
                 self.take_leaf_comments(event, parent, node);
                 let value = self.value(event)?;
                 let site = Span::new(event.start..event.end);
                 let mut place = Place::new(event.style, event.flow, event.indent);
                 if self.is_block_at_margin(event) {
                     place = place.rewrite();
-                }
-                if holds_comment {
-                    place = place.holding_comment();
                 }
                 let place = place.bits();
                 self.push_node(

@@ -9,11 +9,12 @@ mod wanted;
 
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
+use crate::attachment::Visits;
 use crate::data::Data;
 use crate::error::EmitError;
 use crate::format::{Layout, Step};
 use crate::splice::{Edit, apply};
-use crate::tree::{NodeId, Span, Tree, Value};
+use crate::tree::{Node, NodeId, Span, Tree, Value};
 
 use super::block;
 use super::characters::at_line_start;
@@ -247,6 +248,10 @@ impl Editor<'_> {
             is_changed && is_around && place.is_alias()
         });
         if let Some(alias) = alias {
+            // On one line its comments would be lost, and with them what a rule about comments selects.
+            if prepare::alias_has_comments(self.tree, alias) {
+                return Ok(None);
+            }
             let Some(value) = wanted::value(self.tree, alias, change) else {
                 return Ok(None);
             };
@@ -520,11 +525,45 @@ impl Editor<'_> {
 
     // -- one entry less ----------------------------------------------------------------------------------------------
 
+    /// Removes an entry with the comments that upstream lists in it. The comments that it lists beside the entry stay.
     fn remove(&self, at: NodeId) -> Result<Option<Vec<Edit>>, EmitError> {
         let tree = self.tree;
         if matches!(tree.nodes[at].value, Value::Comment { .. }) {
             return Ok(Some(vec![self.cut(self.around.comment(at))]));
         }
+        let inside = self.comments_in(at);
+        let Some(mut edits) = self.remove_value(at, &inside)? else {
+            return Ok(None);
+        };
+        for comment in inside {
+            let cut = Span::new(self.around.comment(comment));
+            let is_apart = |edit: &Edit| edit.span.end <= cut.start || edit.span.start >= cut.end;
+            if edits.iter().all(is_apart) {
+                edits.push(self.cut(cut.range()));
+            }
+        }
+        Ok(Some(edits))
+    }
+
+    /// The comments that upstream lists in a value.
+    fn comments_in(&self, at: NodeId) -> Vec<NodeId> {
+        let tree = self.tree;
+        if !matches!(tree.nodes[at].value, Value::Map | Value::List) {
+            return Vec::new();
+        }
+        let range = at..tree.nodes[at].end as usize;
+        let parents = Visits::of(tree).parents;
+        let is_inside = |node: &NodeId| {
+            let Node { value, place, .. } = tree.nodes[*node];
+            matches!(value, Value::Comment { .. })
+                && !Place::of(place).is_copy()
+                && range.contains(&(parents[*node] as usize))
+        };
+        (0..tree.nodes.len()).filter(is_inside).collect()
+    }
+
+    fn remove_value(&self, at: NodeId, inside: &[NodeId]) -> Result<Option<Vec<Edit>>, EmitError> {
+        let tree = self.tree;
         let Some(parent) = self.around.parent_of(at) else {
             return Ok(None);
         };
@@ -578,8 +617,8 @@ impl Editor<'_> {
             }
             Some(line) => Ok(Some(vec![self.cut(
                 match self.around.comment_behind(end) {
-                    Some(comment) => start..comment,
-                    None => line..self.around.next_line(end),
+                    Some(comment) if !self.is_one_of(inside, comment) => start..comment,
+                    _ => line..self.around.next_line(end),
                 },
             )])),
             // The first entry on the line of a dash.
@@ -591,6 +630,12 @@ impl Editor<'_> {
                 None => Ok(Some(vec![self.cut(start..end)])),
             },
         }
+    }
+
+    /// Whether one of these comments begins at an offset.
+    fn is_one_of(&self, comments: &[NodeId], offset: usize) -> bool {
+        let begins = |comment: &NodeId| self.tree.nodes[*comment].site.start as usize == offset + 1;
+        comments.iter().any(begins)
     }
 
     fn cut(&self, range: std::ops::Range<usize>) -> Edit {

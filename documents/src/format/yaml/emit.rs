@@ -43,8 +43,9 @@ pub(super) fn documents(documents: &[Data], unit: usize) -> Result<SecretBytes, 
 pub(super) struct Emitter {
     pub(super) out: SecretWriter,
     unit: usize,
-    /// Whether floats without a fraction stay floats when they are read again.
-    keeps_floats: bool,
+    /// Whether what is written is read as the very data: floats without a fraction stay floats, and comments stay in their
+    /// collection.
+    is_exact: bool,
     /// The path to what is being written, for messages.
     path: Vec<String>,
 }
@@ -54,7 +55,7 @@ impl Emitter {
         Self {
             out: SecretWriter::default(),
             unit,
-            keeps_floats: false,
+            is_exact: false,
             path: Vec::new(),
         }
     }
@@ -62,7 +63,7 @@ impl Emitter {
     /// One whose output is read as the very data that were written.
     pub(super) fn exact(unit: usize) -> Self {
         Self {
-            keeps_floats: true,
+            is_exact: true,
             ..Self::new(unit)
         }
     }
@@ -162,7 +163,7 @@ impl Emitter {
                 let from = self.out.len();
                 let written = spell::scalar(scalar, &spot, &mut self.out);
                 written.map_err(|error| EmitError::new(self.path.join("."), error.reason))?;
-                if self.keeps_floats {
+                if self.is_exact {
                     stay_float(value, from, &mut self.out);
                 }
             }
@@ -197,6 +198,7 @@ impl Emitter {
         mut begun: bool,
     ) -> Result<(), EmitError> {
         let mut index = 0;
+        let mut last = None;
         while let Some((key, value)) = entries.get(index) {
             index += 1;
             if let Data::Comment { .. } = value {
@@ -206,6 +208,7 @@ impl Emitter {
                 }
                 continue;
             }
+            last = Some((index, value));
             if !begun {
                 self.indent(column);
             }
@@ -218,6 +221,7 @@ impl Emitter {
             index += inline.len();
             self.entry(key.expose(), value, &inline, column)?;
         }
+        self.part_from_what_follows(last.filter(|(at, _)| *at < index));
         Ok(())
     }
 
@@ -229,6 +233,7 @@ impl Emitter {
         mut begun: bool,
     ) -> Result<(), EmitError> {
         let mut index = 0;
+        let mut last = None;
         while let Some(item) = items.get(index) {
             index += 1;
             if let Data::Comment { .. } = item {
@@ -237,7 +242,8 @@ impl Emitter {
                 }
                 continue;
             }
-            if let (Data::Map(entries), false) = (item, begun) {
+            last = Some((index, item));
+            if let (Data::Map(entries), false, false) = (item, begun, self.is_exact) {
                 let above = entries.iter().map(|(_, value)| value);
                 let above = above.take_while(|value| matches!(value, Data::Comment { .. }));
                 if has_values(entries.iter().map(|(_, value)| value)) {
@@ -256,6 +262,10 @@ impl Emitter {
                 .collect::<Vec<_>>();
             index += inline.len();
             match item {
+                // On the line of the dash the comments above its first value would belong to the list around it.
+                _ if self.is_exact && begins_with_comment(item) => {
+                    self.value(item, &inline, column, column + 2)?;
+                }
                 Data::Map(entries) if has_values(entries.iter().map(|(_, value)| value)) => {
                     self.out.push_byte(b' ');
                     self.map(entries, column + 2, true)?;
@@ -270,7 +280,17 @@ impl Emitter {
             }
             self.path.pop();
         }
+        self.part_from_what_follows(last.filter(|(at, _)| *at < index));
         Ok(())
+    }
+
+    /// Ends the comments behind the last value of a collection in a blank line where that value is a block: without one they
+    /// would be read as a part of the block.
+    fn part_from_what_follows(&mut self, last: Option<(usize, &Data)>) {
+        let is_block = last.is_some_and(|(_, value)| has_entries(value));
+        if self.is_exact && is_block {
+            self.out.push_byte(b'\n');
+        }
     }
 
     /// Writes comments, each on its own lines.
@@ -317,6 +337,23 @@ impl Emitter {
             unit: self.unit,
         }
     }
+}
+
+fn has_entries(value: &Data) -> bool {
+    match value {
+        Data::Map(entries) => has_values(entries.iter().map(|(_, value)| value)),
+        Data::List(items) => has_values(items.iter()),
+        _ => false,
+    }
+}
+
+fn begins_with_comment(value: &Data) -> bool {
+    let first = match value {
+        Data::Map(entries) => entries.first().map(|(_, value)| value),
+        Data::List(items) => items.first(),
+        _ => None,
+    };
+    matches!(first, Some(Data::Comment { .. }))
 }
 
 fn has_values<'a>(mut values: impl Iterator<Item = &'a Data>) -> bool {

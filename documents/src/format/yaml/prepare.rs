@@ -20,7 +20,41 @@ use super::token::Style;
 
 /// Prepares a tree; most come back as they are.
 pub(super) fn prepare(tree: Tree) -> Result<Prepared, ParseError> {
-    let mut prepared = make_ready(tree)?;
+    make_ready(tree).map(ready_for_a_block)
+}
+
+/// Prepares a tree by writing all documents anew, with comments in the order in which upstream lists them.
+pub(super) fn prepare_listed(tree: Tree) -> Result<Prepared, ParseError> {
+    if is_too_deep(&tree) {
+        return Err(too_deep(&tree));
+    }
+    let roots = tree.documents.iter().enumerate();
+    let edits = roots.map(|(index, root)| rewrite(&tree, *root as usize, index == 0));
+    let edits = edits.collect::<Result<Vec<_>, _>>()?;
+    let prepared = read_again(&tree, &edits)?;
+    Ok(ready_for_a_block(Prepared {
+        tree: prepared,
+        former: Vec::new(),
+        former_text: Some(tree.text),
+    }))
+}
+
+/// Reads what edits make of a tree; it must hold the same values.
+fn read_again(tree: &Tree, edits: &[Edit]) -> Result<Tree, ParseError> {
+    let in_order = edits.is_sorted_by(|one, next| one.span.end <= next.span.start);
+    let read = in_order.then(|| compose::compose(apply(tree.text.expose(), edits)));
+    match read {
+        Some(Ok(Composition { tree: read, .. })) if is_same(tree, &read) => Ok(read),
+        _ => Err(ParseError::layout(tree.text.expose())),
+    }
+}
+
+fn too_deep(tree: &Tree) -> ParseError {
+    let reason = format!("aliases and flow documents may be {MAX_DEPTH} levels deep");
+    ParseError::at(tree.text.expose(), 0, reason)
+}
+
+fn ready_for_a_block(mut prepared: Prepared) -> Prepared {
     if has_comments_at_the_end(&prepared.tree) {
         let spaced = spaced_from_the_block(&prepared.tree);
         if let Some(spaced) = spaced {
@@ -28,7 +62,7 @@ pub(super) fn prepare(tree: Tree) -> Result<Prepared, ParseError> {
         }
         prepared.tree = with_comments_before_a_block(prepared.tree);
     }
-    Ok(prepared)
+    prepared
 }
 
 /// The tree with a blank line at its end, when that keeps the last comments with the list that they belong to: right before
@@ -126,8 +160,7 @@ fn make_ready(tree: Tree) -> Result<Prepared, ParseError> {
         });
     }
     if (needs.rewrite || needs.aliases) && is_too_deep(&tree) {
-        let reason = format!("aliases and flow documents may be {MAX_DEPTH} levels deep");
-        return Err(ParseError::at(tree.text.expose(), 0, reason));
+        return Err(too_deep(&tree));
     }
     // What only the format knows is found again.
     let Composition {
@@ -161,14 +194,7 @@ fn make_ready(tree: Tree) -> Result<Prepared, ParseError> {
         alias_has_comments(&tree, node) || comment_above(&tree, &starts, node).is_some()
     });
     edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
-    let prepared = match edits.is_sorted_by(|one, next| one.span.end <= next.span.start) {
-        true => compose::compose(apply(tree.text.expose(), &edits)).ok(),
-        false => None,
-    };
-    let prepared = match prepared.map(|composition| composition.tree) {
-        Some(prepared) if is_same(&tree, &prepared) => prepared,
-        _ => return Err(ParseError::layout(tree.text.expose())),
-    };
+    let prepared = read_again(&tree, &edits)?;
     let keeps_text = needs.rewrite
         || needs.final_break
         || needs.comment_in_header
@@ -335,7 +361,9 @@ fn rewrite(tree: &Tree, root: NodeId, is_first: bool) -> Result<Edit, ParseError
     // Comments around what is written stay in the text.
     let visits = Visits::of(tree);
     let is_around = |child: &NodeId| {
-        let node = tree.nodes[*child];
+        let Some(node) = tree.nodes.get(*child) else {
+            return false;
+        };
         matches!(node.value, Value::Comment { .. })
             && !Place::of(node.place).is_copy()
             && !(start as u32..site.end).contains(&node.site.start)
@@ -344,8 +372,14 @@ fn rewrite(tree: &Tree, root: NodeId, is_first: bool) -> Result<Edit, ParseError
         .children(root)
         .filter(|child| !is_around(child))
         .map(|child| {
-            let key = SecretBytes::copy_of(tree.key(child).unwrap_or_default());
-            (key, Data::listed_by(tree, child, &visits))
+            let key = match tree.nodes.get(child) {
+                Some(_) => tree.key(child).unwrap_or_default(),
+                None => b"",
+            };
+            (
+                SecretBytes::copy_of(key),
+                Data::listed_by(tree, child, &visits),
+            )
         })
         .collect();
     let has_marker = before.windows(3).any(|window| window == b"---");
@@ -464,7 +498,7 @@ fn replace(
 
 /// Whether a node is an alias of a collection with values and comments in it. Rules about comments look at the comments, so
 /// they are written.
-fn alias_has_comments(tree: &Tree, at: NodeId) -> bool {
+pub(super) fn alias_has_comments(tree: &Tree, at: NodeId) -> bool {
     let node = &tree.nodes[at];
     let place = Place::of(node.place);
     let is_comment = |node: &Node| matches!(node.value, Value::Comment { .. });

@@ -206,14 +206,6 @@ impl Composer<'_> {
         }
     }
 
-    /// Passes over a comment behind the mark of a block scalar: it lies in the middle of the scalar's bytes.
-    pub(super) fn drop_inner_comments(&mut self, event: &Event) -> bool {
-        let lines = &mut self.events.comments.line;
-        let count = lines.len();
-        lines.retain(|line| !(event.start..event.end).contains(&(line.start as usize)));
-        lines.len() < count
-    }
-
     fn key_has_foot(&self) -> bool {
         let frame = self.frames.last();
         let key = frame.and_then(|frame| frame.key.as_ref());

@@ -1,8 +1,9 @@
 //! Puts comments between the nodes where they stand in the text, below the collection that they belong to.
 
 use std::collections::HashMap;
+use std::iter::Peekable;
 
-use crate::attachment::{Attachment, Spot};
+use crate::attachment::{Attachment, HiddenComment, Spot};
 use crate::tree::{Key, Node, Span, Text, Value};
 
 use super::super::place::Place;
@@ -17,6 +18,8 @@ pub(super) struct Woven {
     /// The roots.
     pub(super) documents: Vec<u32>,
     pub(super) attachments: Vec<Attachment>,
+    /// Comments that are no nodes.
+    pub(super) hidden: Vec<HiddenComment>,
 }
 
 /// Aliases may repeat so many comments in any document, and in a long one in proportion to its nodes.
@@ -31,14 +34,16 @@ pub(super) fn weave(
     starts: Vec<u32>,
     documents: Vec<u32>,
     mut found: Vec<Found>,
+    hidden: Vec<Found>,
     copies: Vec<Copy>,
 ) -> Option<Woven> {
-    if found.is_empty() {
+    if found.is_empty() && hidden.is_empty() {
         return Some(Woven {
             nodes,
             starts,
             documents,
             attachments: Vec::new(),
+            hidden: Vec::new(),
         });
     }
     found.sort_by_key(|comment| comment.text.start);
@@ -52,6 +57,8 @@ pub(super) fn weave(
         next: 0,
         targets: copies.iter().map(|copy| (copy.target, u32::MAX)).collect(),
         new_of: vec![u32::MAX; nodes.len() + 1],
+        hidden: HashMap::new(),
+        hidden_to_come: hidden.iter().peekable(),
         copied: 0,
         limit: FREE_COPIES + COPIES_PER_NODE * room,
     };
@@ -92,6 +99,9 @@ pub(super) fn weave(
     }
     weaver.take_before(u32::MAX, u32::MAX, u32::MAX..u32::MAX);
     weaver.close_to(0);
+    weaver.hide_before(u32::MAX);
+    let mut hidden: Vec<_> = weaver.hidden.into_values().flatten().collect();
+    hidden.sort_by_key(|comment| (comment.parent, comment.text.start));
     let new_of = weaver.new_of;
     let mut attachments = weaver.attachments;
     for (attachment, is_old) in &mut attachments {
@@ -104,6 +114,7 @@ pub(super) fn weave(
         starts: weaver.starts,
         documents: roots,
         attachments: attachments.into_iter().map(|(it, _)| it).collect(),
+        hidden,
     })
 }
 
@@ -125,6 +136,9 @@ struct Weaver<'a> {
     targets: HashMap<u32, u32>,
     /// The new numbers of nodes.
     new_of: Vec<u32>,
+    /// Hidden comments of collections that are there already, and the ones still to come.
+    hidden: HashMap<u32, Vec<HiddenComment>>,
+    hidden_to_come: Peekable<std::slice::Iter<'a, Found>>,
     /// How many comments are copies.
     copied: usize,
     limit: usize,
@@ -198,6 +212,24 @@ impl Weaver<'_> {
         let comment = new as u32;
         self.attachments
             .push((Attachment { comment, spot }, is_old));
+    }
+
+    /// Notes the hidden comments before an offset, of nodes that are there by then.
+    fn hide_before(&mut self, offset: u32) {
+        while let Some(comment) = self
+            .hidden_to_come
+            .next_if(|comment| comment.text.start < offset)
+        {
+            let new_of = |old: u32| self.new_of[old as usize];
+            let parent = new_of(comment.parent);
+            let spot = comment.spot.moved(new_of);
+            let of_parent = self.hidden.entry(parent).or_default();
+            of_parent.push(HiddenComment {
+                text: comment.text,
+                parent,
+                spot,
+            });
+        }
     }
 
     /// Puts a comment that an alias repeats.
@@ -294,6 +326,24 @@ impl Weaver<'_> {
                 true => Spot::DROPPED,
                 false => spot.moved(|node| moved.get(&node).copied().unwrap_or(node)),
             };
+        }
+        self.hide_before(site.start);
+        for (target, parent) in &moved {
+            let Some(comments) = self.hidden.get(target) else {
+                continue;
+            };
+            self.copied += comments.len();
+            if self.copied > self.limit {
+                return None;
+            }
+            let new_of = |node| moved.get(&node).copied().unwrap_or(node);
+            let copies = comments.iter().map(|comment| HiddenComment {
+                text: comment.text,
+                parent: *parent,
+                spot: comment.spot.moved(new_of),
+            });
+            let copies = copies.collect();
+            self.hidden.insert(*parent, copies);
         }
         own(self, &copy.own.foot, Spot::tail(Rank::FOOT))
     }

@@ -35,6 +35,9 @@ type request struct {
 	Field   string
 	Pattern string
 	MacOnly bool
+	// Who can unwrap the data key of what is encrypted here, and the wrapped key.
+	Recipient string
+	Wrapped   string
 	Path    []any
 	Value   string
 }
@@ -141,6 +144,12 @@ func perform(asked request) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(key) == 0 {
+		// The file was made by a program, which has made the key, too.
+		if key, err = tree.Metadata.GetDataKey(); err != nil {
+			return nil, err
+		}
+	}
 	cipher := aes.NewCipher()
 	if err := decrypt(&tree, key, cipher); err != nil {
 		return nil, err
@@ -190,8 +199,8 @@ func metadata(asked request) sops.Metadata {
 		Version:          "3.13.3",
 		MACOnlyEncrypted: asked.MacOnly,
 		KeyGroups: []sops.KeyGroup{{&age.MasterKey{
-			Recipient:    "age1lzd99uklcjnc0e7d860axevet2cz99ce9pq6tzuzd05l5nr28ams36nvun",
-			EncryptedKey: "not needed here",
+			Recipient:    asked.Recipient,
+			EncryptedKey: asked.Wrapped,
 		}}},
 	}
 	switch asked.Field {

@@ -4,12 +4,10 @@
 
 use serde_json::{Value, json};
 
-use super::upstream::Settings;
-
 /// A deliberate difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Decision {
-    /// An empty comment, which upstream's own layout may move into a list and turn into an empty text; we keep it.
+    /// An empty comment: in an encrypted list upstream makes an empty text of it; we keep it.
     EmptyComment,
     /// Text behind the object of a JSON file: upstream drops it silently, we refuse.
     TextBehindJson,
@@ -17,49 +15,47 @@ pub(super) enum Decision {
     JsonNotUtf8,
     /// JSON that begins with a byte order mark: upstream refuses it.
     JsonWithMark,
-    /// Comments at the end of a document, or between documents, belong to the last collection; in our file the block follows them, and upstream
-    /// may find them further out.
+    /// A text of several lines that begins with a tab, in clear: upstream cannot write it.
+    TextWithTab,
+    /// Comments behind the last value of a document: in our file the block follows them, and upstream may find them in another
+    /// collection. Several documents share this.
     CommentAtTheEnd,
-    /// Comments in and beside collections that an alias repeats: some cannot be written where upstream lists them.
-    CommentAndAlias,
-    /// Comments that upstream's own layout attaches elsewhere when it is read again.
-    CommentMovedByLayout,
-    /// A comment behind a tag or an anchor without a value: upstream attaches it to whatever comes next, and in our file that
-    /// may be the block.
+    /// A document that is no block at the first column cannot take a block: we write it anew, and upstream may find its comments
+    /// in another collection.
+    WrittenAnew,
+    /// A comment behind a tag or an anchor without a value: upstream attaches it to whatever comes next, and where that is an
+    /// alias or the end of the document, our file has something else there. Its place is not compared.
     CommentBehindNothing,
-    /// A change that would touch more than the value is refused.
-    ChangeRefused,
+    /// Comments that upstream's own layout attaches elsewhere when it is read again: indices of that file are not asked for.
+    CommentMovedByLayout,
+    /// A comment stays on its line when the entry beside it goes; upstream keeps it in its collection, and in INI puts it over
+    /// the entry before. By a rule about comments another value may be encrypted then, and none less.
+    ChangeCovers,
+    /// A change after which a comment would leave another value in clear is refused.
+    ChangeUncovers,
 }
 
 impl Decision {
-    /// The decision that a plain text is about, if any is.
-    pub(super) fn of(
-        format: &str,
-        text: &[u8],
-        plain: Option<&Vec<Value>>,
-        settings: &Settings,
-    ) -> Option<Self> {
-        let _ = settings;
-        match format {
-            "json" if std::str::from_utf8(text).is_err() => Some(Self::JsonNotUtf8),
-            "json" if text.starts_with("\u{feff}".as_bytes()) => Some(Self::JsonWithMark),
-            "json" if has_tail(text) => Some(Self::TextBehindJson),
-            "yaml" if plain.is_some_and(|it| it.iter().any(has_empty_comment)) => {
-                Some(Self::EmptyComment)
-            }
-            "yaml" if text.split(|byte| *byte == b'\n').any(is_behind_nothing) => {
-                Some(Self::CommentBehindNothing)
-            }
-            "yaml" if text.contains(&b'*') && text.contains(&b'#') => Some(Self::CommentAndAlias),
-            "yaml"
-                if plain.is_some_and(|it| {
-                    it.iter().any(ends_in_comment) || it.len() > 1 && text.contains(&b'#')
-                }) =>
-            {
-                Some(Self::CommentAtTheEnd)
-            }
-            _ => None,
-        }
+    /// The decisions that a plain text is about.
+    pub(super) fn of(format: &str, text: &[u8], plain: Option<&Vec<Value>>) -> Vec<Self> {
+        let of_any = |holds: fn(&Value) -> bool| plain.is_some_and(|it| it.iter().any(holds));
+        let list = match format {
+            "json" => vec![
+                (Self::JsonNotUtf8, std::str::from_utf8(text).is_err()),
+                (Self::JsonWithMark, text.starts_with("\u{feff}".as_bytes())),
+                (Self::TextBehindJson, has_tail(text)),
+            ],
+            "yaml" => vec![
+                (Self::EmptyComment, of_any(has_empty_comment)),
+                (Self::TextWithTab, of_any(has_text_with_tab)),
+                (Self::CommentAtTheEnd, of_any(ends_in_comment)),
+                (Self::WrittenAnew, has_odd_root(text)),
+                (Self::CommentBehindNothing, has_comment_behind_nothing(text)),
+            ],
+            _ => Vec::new(),
+        };
+        let held = list.into_iter().filter(|(_, holds)| *holds);
+        held.map(|(decision, _)| decision).collect()
     }
 
     /// Whether we refuse what upstream takes.
@@ -69,32 +65,54 @@ impl Decision {
 
     /// Whether upstream refuses what we take.
     pub(super) fn they_refuse(self) -> bool {
-        self == Self::JsonWithMark
+        matches!(self, Self::JsonWithMark | Self::TextWithTab)
     }
+}
 
-    /// Whether a rule about comments may select other leaves because of that.
-    pub(super) fn moves_selection(self, settings: &Settings) -> bool {
-        let by_comments = settings
-            .rule
-            .is_some_and(|(field, _)| field.ends_with("comment_regex"));
-        by_comments && matches!(self, Self::CommentBehindNothing | Self::CommentAndAlias)
+/// Whether a document of a YAML text with comments begins with anything but a key at the first column.
+fn has_odd_root(text: &[u8]) -> bool {
+    let mut begins = true;
+    let mut is_odd = false;
+    for line in text.split(|byte| matches!(byte, b'\n' | b'\r')) {
+        let is_marker = line.starts_with(b"---") || line.starts_with(b"...");
+        let content = match is_marker {
+            true => line[3..].trim_ascii(),
+            false => line.trim_ascii(),
+        };
+        begins |= is_marker;
+        if !begins || content.is_empty() || content.starts_with(b"#") || line.starts_with(b"%") {
+            continue;
+        }
+        begins = false;
+        is_odd |= is_marker || matches!(line[0], b' ' | b'{' | b'&' | b'!' | b'*');
     }
+    is_odd && text.contains(&b'#')
+}
 
-    /// Whether upstream may list comments elsewhere in our file than in the plain text.
-    pub(super) fn moves_comments(self) -> bool {
-        matches!(
-            self,
-            Self::CommentAtTheEnd
-                | Self::CommentAndAlias
-                | Self::CommentBehindNothing
-                | Self::EmptyComment
-        )
-    }
-
-    /// Whether upstream's own file says something else than the plain text.
-    pub(super) fn they_change_the_data(self) -> bool {
-        self == Self::EmptyComment
-    }
+/// Whether a comment has nothing but a tag or an anchor before it, and behind it comes an alias, or nothing but absent values.
+fn has_comment_behind_nothing(text: &[u8]) -> bool {
+    let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
+    let is_absent = |line: &[u8]| {
+        let content = line.trim_ascii();
+        let word = content
+            .rsplit(|byte| *byte == b' ')
+            .next()
+            .unwrap_or(content);
+        word.is_empty()
+            || content.starts_with(b"#")
+            || matches!(word[0], b'!' | b'&')
+            || word.ends_with(b":")
+            || word.ends_with(b"-")
+    };
+    (0..lines.len()).any(|at| {
+        let rest = &lines[at + 1..];
+        let document = rest.iter().take_while(|line| !line.starts_with(b"---"));
+        is_behind_nothing(lines[at])
+            && (rest.iter().any(|line| line.contains(&b'*'))
+                || document
+                    .into_iter()
+                    .all(|line| is_absent(line) || is_behind_nothing(line)))
+    })
 }
 
 /// Whether a line ends in a comment with nothing but a tag or an anchor before it.
@@ -105,6 +123,15 @@ fn is_behind_nothing(line: &[u8]) -> bool {
     let before = line[..mark].trim_ascii();
     let word = before.rsplit(|byte| *byte == b' ').next();
     word.is_some_and(|word| word.starts_with(b"!") || word.starts_with(b"&"))
+}
+
+fn has_text_with_tab(listing: &Value) -> bool {
+    let items = listing.as_array().map_or(&[][..], Vec::as_slice);
+    let is_text = |text: &str| text.starts_with("09") && text.contains("0a");
+    match items {
+        [kind, Value::String(text)] if kind == "str" => is_text(text),
+        _ => items.iter().any(has_text_with_tab),
+    }
 }
 
 /// Whether the last thing in a document is a comment, or the last collection in it ends so.

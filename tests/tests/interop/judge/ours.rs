@@ -1,11 +1,13 @@
-//! Our side: what the commands do, on texts.
+//! Our side: what the commands do, on texts. It is the packages, or the programs that the environment names.
 
 use sealwright_crypto::data_key::{DataKey, KeyPart};
 use sealwright_crypto::key_kind::AGE;
 use sealwright_crypto::master_key::Wrapped;
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_documents::data::Data;
-use sealwright_documents::envelope::{Document, Encrypted, decrypt, decrypt_to_edit, encrypt};
+use sealwright_documents::envelope::{
+    Document, Encrypted, decrypt, decrypt_to_edit, encrypt, uncovered,
+};
 use sealwright_documents::format::{self, Format, Layout};
 use sealwright_documents::metadata::{KeyEntry, KeyFields, Metadata};
 use sealwright_documents::selection::SelectionRule;
@@ -13,7 +15,8 @@ use sealwright_documents::splice::apply;
 use sealwright_documents::tree::{NodeId, Tree};
 use serde_json::{Value, json};
 
-use super::upstream::{KEY, Settings, hex};
+use super::program::Program;
+use super::upstream::{Holder, KEY, RECIPIENT, Settings, WRAPPED, hex};
 
 /// A step of a path as the command line of upstream has it: comments of a list count as elements.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,13 +34,69 @@ impl Step {
     }
 }
 
-pub(super) struct Ours {
+/// What is said of a change that is refused because another value would be in clear after it.
+pub(super) const UNCOVERED: &str = "in clear";
+
+/// Who encrypts, decrypts and changes on our side.
+pub(super) struct Ours(Side);
+
+enum Side {
+    Packages(Packages),
+    Program(Program),
+}
+
+impl Ours {
+    pub(super) fn new(format: &'static str) -> Self {
+        Self(match Holder::of_programs() {
+            None => Side::Packages(Packages::new(format)),
+            Some(holder) => Side::Program(Program::new(format, holder)),
+        })
+    }
+
+    pub(super) fn encrypt(&self, text: &[u8], settings: &Settings) -> Result<Vec<u8>, String> {
+        match &self.0 {
+            Side::Packages(packages) => packages.encrypt(text, settings),
+            Side::Program(program) => program.encrypt(text, settings),
+        }
+    }
+
+    pub(super) fn decrypt(&self, text: &[u8]) -> Result<Vec<u8>, String> {
+        match &self.0 {
+            Side::Packages(packages) => packages.decrypt(text),
+            Side::Program(program) => program.decrypt(text),
+        }
+    }
+
+    /// A value in the form of a listing; `None` where a program prints it, and it is not told what it was.
+    pub(super) fn extract(&self, text: &[u8], path: &[Step]) -> Option<Result<Value, String>> {
+        match &self.0 {
+            Side::Packages(packages) => Some(packages.extract(text, path)),
+            Side::Program(_) => None,
+        }
+    }
+
+    pub(super) fn set(&self, text: &[u8], path: &[Step], value: &str) -> Result<Vec<u8>, String> {
+        match &self.0 {
+            Side::Packages(packages) => packages.set(text, path, value),
+            Side::Program(program) => program.set(text, path, value),
+        }
+    }
+
+    pub(super) fn unset(&self, text: &[u8], path: &[Step]) -> Result<Vec<u8>, String> {
+        match &self.0 {
+            Side::Packages(packages) => packages.unset(text, path),
+            Side::Program(program) => program.unset(text, path),
+        }
+    }
+}
+
+struct Packages {
     format: &'static dyn Format,
     key: DataKey,
 }
 
-impl Ours {
-    pub(super) fn new(format: &str) -> Self {
+impl Packages {
+    fn new(format: &str) -> Self {
         Self {
             format: format::by_name(format).unwrap(),
             key: DataKey::from_part(&KeyPart::from(KEY.to_vec())).unwrap(),
@@ -52,12 +111,11 @@ impl Ours {
         Encrypted::parse(self.format, SecretBytes::copy_of(text)).map_err(|it| it.to_string())
     }
 
-    pub(super) fn encrypt(&self, text: &[u8], settings: &Settings) -> Result<Vec<u8>, String> {
-        let recipient = "age1lzd99uklcjnc0e7d860axevet2cz99ce9pq6tzuzd05l5nr28ams36nvun";
+    fn encrypt(&self, text: &[u8], settings: &Settings) -> Result<Vec<u8>, String> {
         let entry = KeyEntry {
-            key: KeyFields::of(&AGE, recipient),
+            key: KeyFields::of(&AGE, RECIPIENT),
             created_at: None,
-            enc: Wrapped("not needed here".into()),
+            enc: Wrapped(WRAPPED.into()),
         };
         let rule = settings
             .rule
@@ -70,13 +128,13 @@ impl Ours {
         Ok(out.map_err(|it| it.to_string())?.text.expose().to_vec())
     }
 
-    pub(super) fn decrypt(&self, text: &[u8]) -> Result<Vec<u8>, String> {
+    fn decrypt(&self, text: &[u8]) -> Result<Vec<u8>, String> {
         let file = self.file(text)?;
         let plain = decrypt(&file, &self.key).map_err(|it| it.to_string())?;
         Ok(plain.document.into_text().expose().to_vec())
     }
 
-    pub(super) fn extract(&self, text: &[u8], path: &[Step]) -> Result<Value, String> {
+    fn extract(&self, text: &[u8], path: &[Step]) -> Result<Value, String> {
         let file = self.file(text)?;
         let plain = decrypt(&file, &self.key).map_err(|it| it.to_string())?;
         let tree = plain.document.tree();
@@ -84,7 +142,7 @@ impl Ours {
         Ok(show(&Data::of(tree, node)))
     }
 
-    pub(super) fn set(&self, text: &[u8], path: &[Step], value: &str) -> Result<Vec<u8>, String> {
+    fn set(&self, text: &[u8], path: &[Step], value: &str) -> Result<Vec<u8>, String> {
         self.change(text, |tree| {
             let steps: Vec<format::Step> = path.iter().map(Step::of_format).collect();
             let edits = self
@@ -94,7 +152,7 @@ impl Ours {
         })
     }
 
-    pub(super) fn unset(&self, text: &[u8], path: &[Step]) -> Result<Vec<u8>, String> {
+    fn unset(&self, text: &[u8], path: &[Step]) -> Result<Vec<u8>, String> {
         self.change(text, |tree| {
             let node = find(tree, path).ok_or("not found")?;
             let edits = self.format.remove(tree, node);
@@ -114,6 +172,9 @@ impl Ours {
         edits.sort_by_key(|edit| edit.span.start);
         let changed = apply(tree.text.expose(), &edits);
         let document = Document::parse(self.format, changed).map_err(|it| it.to_string())?;
+        if let Some(place) = uncovered(&plain.document, &document, file.metadata()) {
+            return Err(format!("{UNCOVERED}: {place}"));
+        }
         let out = encrypt(
             document,
             file.metadata().clone(),

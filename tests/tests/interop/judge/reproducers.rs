@@ -28,7 +28,7 @@ fn holds(format: &'static str, text: &str, settings: &Settings) {
     }
 }
 
-fn encrypted(format: &str, text: &str, settings: &Settings) -> String {
+fn encrypted(format: &'static str, text: &str, settings: &Settings) -> String {
     let file = Ours::new(format)
         .encrypt(text.as_bytes(), settings)
         .unwrap();
@@ -41,7 +41,7 @@ fn upstream_encrypted(format: &str, text: &str) -> Vec<u8> {
     file.unwrap().text
 }
 
-fn decrypted(format: &str, file: &[u8]) -> String {
+fn decrypted(format: &'static str, file: &[u8]) -> String {
     String::from_utf8(Ours::new(format).decrypt(file).unwrap()).unwrap()
 }
 

@@ -2,7 +2,9 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::LazyLock;
 
+use sealwright_crypto::age;
 use serde_json::{Value, json};
 
 use super::Dice;
@@ -11,6 +13,50 @@ use sealwright_tests::harness::incumbents;
 
 /// The data key of all files.
 pub(super) const KEY: [u8; 32] = *b"0123456789abcdef0123456789ABCDEF";
+/// Who is named in them, and what stands for the wrapped key: nobody asks for it.
+pub(super) const RECIPIENT: &str = "age1lzd99uklcjnc0e7d860axevet2cz99ce9pq6tzuzd05l5nr28ams36nvun";
+pub(super) const WRAPPED: &str = "not needed here";
+
+/// Who can open the files, when it is programs that are judged: those make their own data keys.
+pub(super) struct Holder {
+    pub(super) recipient: String,
+    identity: String,
+    /// [`KEY`] for the recipient.
+    wrapped: String,
+}
+
+impl Holder {
+    /// The holder of all keys, when the environment names programs to judge.
+    pub(super) fn of_programs() -> Option<&'static Self> {
+        static HOLDER: LazyLock<Option<Holder>> =
+            LazyLock::new(|| std::env::var_os("SEALWRIGHT_PROGRAMS").map(|_| Holder::new()));
+        HOLDER.as_ref()
+    }
+
+    fn new() -> Self {
+        let generated = age::generate();
+        let mut program = Command::new(incumbents::age())
+            .args(["--armor", "--recipient", &generated.recipient])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = program.stdin.take().unwrap();
+        input.write_all(&KEY).unwrap();
+        drop(input);
+        let output = program.wait_with_output().unwrap();
+        Self {
+            recipient: generated.recipient,
+            identity: generated.identity.expose().trim().to_owned(),
+            wrapped: String::from_utf8(output.stdout).unwrap(),
+        }
+    }
+
+    /// Lets a command open the files.
+    pub(super) fn furnish(&self, command: &mut Command) {
+        command.env("SOPS_AGE_KEY", &self.identity);
+    }
+}
 
 /// How a document is encrypted.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +92,12 @@ impl Settings {
         }
     }
 
+    /// Whether comments decide what is encrypted.
+    pub(super) fn is_on_comments(&self) -> bool {
+        self.rule
+            .is_some_and(|(field, _)| field.ends_with("comment_regex"))
+    }
+
     pub(super) fn shown(&self) -> String {
         let rule = self.rule.map(|(field, text)| format!("{field} {text}"));
         let mac = if self.mac_only {
@@ -72,7 +124,11 @@ pub(super) struct Upstream {
 
 impl Upstream {
     pub(super) fn start() -> Self {
-        let mut program = Command::new(incumbents::sops_oracle())
+        let mut command = Command::new(incumbents::sops_oracle());
+        if let Some(holder) = Holder::of_programs() {
+            holder.furnish(&mut command);
+        }
+        let mut program = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -107,7 +163,13 @@ impl Upstream {
         settings: &Settings,
     ) -> Result<Listed, String> {
         let (field, pattern) = settings.rule.unwrap_or_default();
-        let with = json!({"Field": field, "Pattern": pattern, "MacOnly": settings.mac_only});
+        let (recipient, wrapped) = match Holder::of_programs() {
+            Some(holder) => (holder.recipient.as_str(), holder.wrapped.as_str()),
+            None => (RECIPIENT, WRAPPED),
+        };
+        let with = json!({
+            "Field": field, "Pattern": pattern, "MacOnly": settings.mac_only, "Recipient": recipient, "Wrapped": wrapped,
+        });
         self.ask("encrypt", format, text, with)
     }
 
@@ -157,7 +219,12 @@ impl Upstream {
         with["Op"] = step.into();
         with["Format"] = format.into();
         with["Text"] = hex(text).into();
-        with["Key"] = hex(&KEY).into();
+        let makes_its_own = step != "encrypt" && Holder::of_programs().is_some();
+        with["Key"] = if makes_its_own {
+            "".into()
+        } else {
+            hex(&KEY).into()
+        };
         writeln!(self.input, "{with}").unwrap();
         let mut answer = String::new();
         self.output.read_line(&mut answer).unwrap();

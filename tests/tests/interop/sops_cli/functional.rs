@@ -297,6 +297,73 @@ fn f31_f32_f33_a_rule_without_keys_says_so_in_the_same_words() {
     }
 }
 
+/// One configuration for all three, with rules before and behind them that these files do not match, and a destination with
+/// a field that upstream spells in two ways.
+#[test]
+fn f31_f32_f33_test_no_keygroups_zero_keygroups_and_empty_keygroup_byte_for_byte() {
+    let desk = Desk::new();
+    let [first, second] = [&desk.recipients[0], &desk.recipients[1]];
+    desk.write(
+        ".sops.yaml",
+        format!(
+            "creation_rules:
+    - path_regex: test_roundtrip_keygroups.yaml
+      key_groups:
+      - age:
+        - {first}
+      - age:
+        - {second}
+    - path_regex: test_no_keygroups.yaml
+    - path_regex: test_zero_keygroups.yaml
+      key_groups: []
+    - path_regex: test_empty_keygroup.yaml
+      key_groups:
+        - {{}}
+    - age: {first}
+destination_rules:
+    - s3_bucket: \"a-bucket\"
+      s3_prefix: \"a-prefix/\"
+      path_regex: test_encrypt_publish_s3.json
+      reencryption_rule:
+        age: {second}
+    - vault_path: \"a-path/\"
+      vault_kv_mount_name: \"secret/\"
+      vault_kv_version: 2
+      path_regex: test_encrypt_publish_vault.json
+"
+        ),
+    );
+    for name in [
+        "test_no_keygroups.yaml",
+        "test_zero_keygroups.yaml",
+        "test_empty_keygroup.yaml",
+    ] {
+        for words in [
+            vec!["encrypt", "-i", name],
+            vec!["encrypt", name],
+            vec!["-e", "-i", name],
+        ] {
+            desk.write(name, "a: secret");
+            let theirs = desk.theirs(&words);
+            let ours = desk.ours(&words);
+            let expected = "Could not generate data key: [empty key group provided]\n";
+            assert_eq!(
+                (theirs.code, theirs.err.as_str()),
+                (1, expected),
+                "{words:?}"
+            );
+            assert_eq!((ours.code, ours.err.as_str()), (1, expected), "{words:?}");
+            assert_eq!(ours.out, theirs.out);
+            assert_eq!(desk.read(name), "a: secret");
+        }
+    }
+    desk.write("test_roundtrip_keygroups.yaml", "a: secret");
+    desk.ours(["encrypt", "-i", "test_roundtrip_keygroups.yaml"])
+        .good();
+    let read = ["decrypt", "test_roundtrip_keygroups.yaml"];
+    assert_eq!(desk.theirs(read).good(), "a: secret\n");
+}
+
 #[test]
 fn s159_unknown_fields_are_told_by_the_own_front_end_only() {
     let desk = Desk::with_rule();

@@ -7,8 +7,9 @@ use std::{
 };
 
 use sealwright_crypto::secret::SecretBytes;
+use sealwright_documents::attachment::Listed;
 use sealwright_documents::format::{Format, yaml::Yaml};
-use sealwright_documents::tree::{Key, Tree, Value};
+use sealwright_documents::tree::{Key, Text, Tree, Value};
 use sealwright_tests::harness::incumbents;
 
 /// The reference's reader.
@@ -63,33 +64,37 @@ pub(super) struct Reading {
     pub(super) comments: Vec<(String, usize, String)>,
 }
 
-/// What differs between our reading and upstream's, beside what is meant to.
-///
-/// Meant: upstream takes a comment behind the mark of a block scalar for one on the line of a value, which we only do once
-/// the value is to be encrypted.
-pub(super) fn difference(ours: &Reading, theirs: &Reading, text: &[u8]) -> Result<(), Difference> {
+/// What differs between our reading and upstream's.
+pub(super) fn difference(ours: &Reading, theirs: &Reading) -> Result<(), Difference> {
     if ours.values != theirs.values {
         let (theirs, ours) = (&theirs.values, &ours.values);
         return Err(Difference::Values(format!(
             "reference: {theirs}\nours:      {ours}"
         )));
     }
-    let meant = theirs
-        .comments
-        .iter()
-        .filter(|(_, _, comment)| !is_behind_a_block_mark(text, comment));
-    let theirs: Vec<_> = meant.collect();
-    let ours: Vec<_> = ours.comments.iter().collect();
+    let (ours, theirs) = (&ours.comments, &theirs.comments);
     if ours == theirs {
         return Ok(());
     }
-    let place = ours.iter().zip(&theirs).position(|(a, b)| a != b);
+    let place = ours.iter().zip(theirs).position(|(a, b)| a != b);
     let at = place.unwrap_or(ours.len().min(theirs.len()));
-    Err(Difference::Comments(format!(
+    let reason = format!(
         "comment {at}: reference {:?}, ours {:?}",
         theirs.get(at),
         ours.get(at)
-    )))
+    );
+    match owners(ours) == owners(theirs) {
+        true => Err(Difference::Order(reason)),
+        false => Err(Difference::Owner(reason)),
+    }
+}
+
+/// Each comment with the collection that it belongs to, without the order there.
+fn owners(comments: &[(String, usize, String)]) -> Vec<(&String, &String)> {
+    let owners = comments.iter().map(|(path, _, comment)| (path, comment));
+    let mut owners: Vec<_> = owners.collect();
+    owners.sort();
+    owners
 }
 
 /// How two readings differ.
@@ -97,26 +102,10 @@ pub(super) fn difference(ours: &Reading, theirs: &Reading, text: &[u8]) -> Resul
 pub(super) enum Difference {
     /// In what the values are, or in whether there are any.
     Values(String),
-    /// In the collection to which a comment belongs.
-    #[allow(dead_code, reason = "shown by `Debug` when a test fails")]
-    Comments(String),
-}
-
-fn is_behind_a_block_mark(text: &[u8], comment: &str) -> bool {
-    text.split(|byte| matches!(byte, b'\n' | b'\r'))
-        .any(|line| {
-            let shown = line.escape_ascii().to_string();
-            let before = shown
-                .strip_suffix(comment)
-                .and_then(|line| line.strip_suffix('#'));
-            before.is_some_and(|before| {
-                let sign = before.replace("\\t", " ");
-                let sign = sign
-                    .trim_end()
-                    .trim_end_matches(['+', '-', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
-                sign.ends_with(['|', '>'])
-            })
-        })
+    /// In the collection to which a comment belongs, which binds its ciphertext, or in whether there is the comment.
+    Owner(String),
+    /// In the order of comments and values in one collection.
+    Order(String),
 }
 
 impl Drop for Oracle {
@@ -202,6 +191,14 @@ fn show_node(tree: &Tree, at: usize, path: &str, out: &mut Reading) {
             out.values.push('(');
             let (mut index, mut values) = (0, 0);
             for child in tree.listed_children(at) {
+                let child = match child {
+                    Listed::Node(child) => child,
+                    Listed::Hidden(span) => {
+                        let comment = content(Text::File(span));
+                        out.comments.push((path.to_owned(), values, comment));
+                        continue;
+                    }
+                };
                 if let Value::Comment { text, .. } = tree.nodes[child].value {
                     out.comments.push((path.to_owned(), values, content(text)));
                     continue;

@@ -102,10 +102,10 @@ fn a_typo_is_met_with_what_is_there() {
     assert!(error.contains("no `..`"), "{error}");
     desk.write(
         "other.yaml",
-        STORE.replace("file: { path: vault }", "gcpsm: { projectID: p }"),
+        STORE.replace("file: { path: vault }", "akeyless: { projectID: p }"),
     );
     let error = desk.run(["fetch", "--store", "other.yaml", "x"]).fails(1);
-    assert!(error.contains("no provider gcpsm"), "{error}");
+    assert!(error.contains("no provider akeyless"), "{error}");
 }
 
 #[test]

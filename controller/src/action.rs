@@ -10,8 +10,8 @@ mod target;
 
 pub(crate) use target::{
     config_map, create_object, create_secret_as, delete_object, delete_secret_of, mark_secret,
-    read_config_map, replace_object, replace_secret_as, request_token, secrets_metadata,
-    secrets_of_owner,
+    patch_object, read_config_map, replace_object, replace_secret_as, request_token, review_access,
+    review_token, secrets_metadata, secrets_of_owner,
 };
 
 use hyper::Method;

@@ -3,14 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use sealwright_resources::external_secret::render::Options;
 use sealwright_resources::secret_store::{ClusterSecretStore, SecretStore};
 
+use crate::announcement::Announced;
 use crate::frame::AnyKind;
 use crate::frame::kind::{SecretUse, Shared, Watching};
+use crate::generators::{GeneratorRules, Generators};
 use crate::reconcile::cluster_external_secret::ClusterExternalSecrets;
+use crate::reconcile::cluster_push_secret::ClusterPushSecrets;
 use crate::reconcile::external_secret::{ExternalSecrets, Rules};
+use crate::reconcile::generator_state::GeneratorStates;
 use crate::reconcile::push_secret::PushSecrets;
 use crate::reconcile::secret_store::{StoreReconciler, StoreRules};
 use crate::stores::Stores;
@@ -24,13 +29,19 @@ pub(crate) struct Settings {
     pub(crate) class: String,
     /// Stores must be ready before they are read from (E26).
     pub(crate) flood_gate: bool,
-    /// Which reconcilers run (E16 to E18).
+    /// Which reconcilers run (E16 to E20).
     pub(crate) cluster_stores: bool,
     pub(crate) stores: bool,
     pub(crate) cluster_external_secrets: bool,
     pub(crate) push_secrets: bool,
+    pub(crate) cluster_push_secrets: bool,
+    /// What generators leave on servers is recorded, and how long after it was replaced (E27, E32).
+    pub(crate) generator_state: bool,
+    pub(crate) generator_grace: Duration,
     /// The time between two validations of a store (E25).
     pub(crate) store_interval: Duration,
+    /// Targets may be of other kinds than Secret (E30).
+    pub(crate) generic_targets: bool,
     /// How templates are spelled (E31).
     pub(crate) options: Options,
     /// Objects that are worked on at a time.
@@ -48,8 +59,15 @@ pub(crate) fn definitions(serve_v1beta1: bool) -> String {
         .collect()
 }
 
-/// The kinds that these settings ask for.
-pub(crate) fn kinds(settings: &Settings, shared: &Shared) -> Vec<Arc<dyn AnyKind>> {
+/// What these settings ask for.
+pub(crate) struct Parts {
+    pub(crate) kinds: Vec<Arc<dyn AnyKind>>,
+    /// What is refreshed when values are announced as changed.
+    pub(crate) announced: Arc<dyn Announced>,
+}
+
+/// Puts together what these settings ask for.
+pub(crate) fn parts(settings: &Settings, shared: &Shared) -> Parts {
     let watching = |secrets, workers| Watching {
         scopes: vec![settings.namespace.clone()],
         label_selector: String::new(),
@@ -62,6 +80,15 @@ pub(crate) fn kinds(settings: &Settings, shared: &Shared) -> Vec<Arc<dyn AnyKind
         ..watching(SecretUse::Reads, workers)
     };
     let stores = Arc::new(Stores::new(Arc::clone(&shared.api)));
+    let generators = Arc::new(Generators::new(
+        Arc::clone(&shared.api),
+        GeneratorRules {
+            class: settings.class.clone(),
+            keeps_state: settings.generator_state,
+            grace: SignedDuration::try_from(settings.generator_grace)
+                .unwrap_or(SignedDuration::MAX),
+        },
+    ));
     let rules = StoreRules {
         class: settings.class.clone(),
         interval: settings.store_interval,
@@ -83,17 +110,25 @@ pub(crate) fn kinds(settings: &Settings, shared: &Shared) -> Vec<Arc<dyn AnyKind
             Arc::clone(&stores),
         )));
     }
-    kinds.push(Arc::new(ExternalSecrets::new(
+    let external_secrets = Arc::new(ExternalSecrets::new(
         shared.clone(),
         watching(SecretUse::Writes, settings.workers),
         Rules {
             class: settings.class.clone(),
             flood_gate: settings.flood_gate,
             cluster_stores: settings.cluster_stores,
+            generic_targets: settings.generic_targets,
             options: settings.options.clone(),
             zone: TimeZone::system(),
         },
         Arc::clone(&stores),
+        Arc::clone(&generators),
+    ));
+    kinds.push(Arc::clone(&external_secrets) as _);
+    kinds.push(Arc::new(GeneratorStates::new(
+        shared.clone(),
+        watching(SecretUse::None, settings.workers.min(4)),
+        Arc::clone(&generators),
     )));
     if settings.push_secrets {
         kinds.push(Arc::new(PushSecrets::new(
@@ -102,6 +137,16 @@ pub(crate) fn kinds(settings: &Settings, shared: &Shared) -> Vec<Arc<dyn AnyKind
             settings.class.clone(),
             settings.options.clone(),
             stores,
+            generators,
+        )));
+    }
+    if settings.cluster_push_secrets {
+        kinds.push(Arc::new(ClusterPushSecrets::new(
+            shared.clone(),
+            Watching {
+                secrets: SecretUse::None,
+                ..of_cluster(settings.workers.min(4))
+            },
         )));
     }
     if settings.cluster_external_secrets {
@@ -113,7 +158,10 @@ pub(crate) fn kinds(settings: &Settings, shared: &Shared) -> Vec<Arc<dyn AnyKind
             },
         )));
     }
-    kinds
+    Parts {
+        kinds,
+        announced: external_secrets,
+    }
 }
 
 #[cfg(test)]

@@ -677,6 +677,24 @@ mod tests {
     }
 
     #[test]
+    fn refresh_flags_need_an_address() {
+        let refresh = |words: &[&str]| operator_flags(words).external_secrets.unwrap().refresh;
+        assert_eq!(refresh(&[]), None);
+        let server = refresh(&["--refresh-addr=:8084", "--refresh-token-file=/t"]).unwrap();
+        assert_eq!(server.listen, ":8084");
+        assert_eq!(server.token_file, Some("/t".into()));
+        assert_eq!(server.tls, None);
+        let server = refresh(&["--refresh-addr=:8084", "--refresh-cert-dir=/tls"]).unwrap();
+        assert_eq!(server.token_file, None);
+        let tls = server.tls.unwrap();
+        assert_eq!(tls.key, std::path::Path::new("/tls/tls.key"));
+        for alone in ["--refresh-token-file=/t", "--refresh-cert-dir=/tls"] {
+            let error = operator(&[alone]).unwrap_err().to_string();
+            assert!(error.contains("--refresh-addr"), "{error}");
+        }
+    }
+
+    #[test]
     fn either_side_can_be_switched_on_and_off() {
         let flags = operator_flags(&["--enable-sealed-secrets", "--key-size=2048"]);
         assert!(flags.sealed_secrets && flags.external_secrets.is_some());

@@ -2,12 +2,15 @@
 //! controllers it replaces.
 
 mod action;
+mod announcement;
 mod api;
 mod clean_status;
 mod credentials;
 mod external_secrets;
 mod flags;
 mod frame;
+mod generators;
+mod generic_targets;
 mod helper;
 mod http_api;
 mod keys;

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::sealed_side::SealedSide;
+use crate::announcement::Gate;
 use crate::api::Api;
 use crate::external_secrets;
 use crate::flags::Flags;
@@ -25,7 +26,7 @@ use crate::leader::Candidate;
 use crate::leftover;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
-use crate::server::{self, Handler, ServerSettings};
+use crate::server::{self, Handler, RefreshHandler, ServerSettings};
 use crate::tls::TlsServer;
 
 /// How often left-over webhooks are looked for.
@@ -101,9 +102,6 @@ pub(crate) async fn run(flags: Flags) -> Result<(), StartError> {
         false => None,
     };
 
-    // The probes are answered before anything that takes time (T41).
-    let servers = start_servers(&flags, sealed.as_ref(), &readiness, &metrics, &stop).await?;
-
     let candidate = Arc::new(Candidate::new(
         Arc::clone(&api),
         Arc::clone(&metrics),
@@ -111,6 +109,20 @@ pub(crate) async fn run(flags: Flags) -> Result<(), StartError> {
         &identity(),
     ));
     let leading = candidate.watch();
+    let parts = external.map(|flags| external_secrets::parts(&flags.settings(), &shared));
+
+    // The probes are answered before anything that takes time (T41).
+    let refresh = refresh_server(&flags, parts.as_ref(), &api, &leading);
+    let servers = start_servers(
+        &flags,
+        sealed.as_ref(),
+        refresh,
+        &readiness,
+        &metrics,
+        &stop,
+    )
+    .await?;
+
     // The Lease is kept until the last write is done.
     let (work_done, is_work_done) = watch::channel(false);
     let election = tokio::spawn({
@@ -130,8 +142,8 @@ pub(crate) async fn run(flags: Flags) -> Result<(), StartError> {
         tasks.extend(sealed.start(&shared, &leading));
         kinds.push(sealed.kind(&flags, &namespace, shared.clone(), &metrics));
     }
-    if let Some(external) = &flags.external_secrets {
-        kinds.extend(external_secrets::kinds(&external.settings(), &shared));
+    if let Some(parts) = parts {
+        kinds.extend(parts.kinds);
         tasks.push(tokio::spawn(leftover::watch(
             api,
             Arc::clone(&metrics),
@@ -240,9 +252,35 @@ fn patience(flag: Duration) -> Duration {
     }
 }
 
+/// A port, what answers there, and its certificate.
+type Port = (String, Handler, Option<Arc<TlsServer>>);
+
+/// The refresh endpoint, if it is asked for.
+fn refresh_server(
+    flags: &Flags,
+    parts: Option<&external_secrets::Parts>,
+    api: &Arc<Api>,
+    leading: &watch::Receiver<bool>,
+) -> Option<Port> {
+    let settings = flags.external_secrets.as_ref()?.refresh.as_ref()?;
+    let gate = match &settings.token_file {
+        Some(path) => Gate::Token(path.clone()),
+        None => Gate::Cluster(Arc::clone(api)),
+    };
+    let announced = Arc::clone(&parts?.announced);
+    let handler = RefreshHandler::new(gate, announced, leading.clone());
+    let tls = settings.tls.clone().map(TlsServer::new).map(Arc::new);
+    Some((
+        settings.listen.clone(),
+        Handler::Refresh(Box::new(handler)),
+        tls,
+    ))
+}
+
 async fn start_servers(
     flags: &Flags,
     sealed: Option<&SealedSide>,
+    refresh: Option<Port>,
     readiness: &Arc<Readiness>,
     metrics: &Arc<Metrics>,
     stop: &watch::Receiver<bool>,
@@ -273,6 +311,11 @@ async fn start_servers(
     if let Some(listen) = &flags.live_addr {
         let handler = Handler::Probes(Arc::clone(readiness));
         ports.push((listen, handler, None, "HTTP probe server serving"));
+    }
+    let refresh_listen;
+    if let Some((listen, handler, tls)) = refresh {
+        refresh_listen = listen;
+        ports.push((&refresh_listen, handler, tls, "HTTP refresh server serving"));
     }
     let mut servers = Vec::new();
     for (listen, handler, tls, message) in ports {

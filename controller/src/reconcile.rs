@@ -1,7 +1,10 @@
 //! The kinds of resources, each a file of its own on the [frame](crate::frame), and the sealing keys.
 
+mod children;
 pub(crate) mod cluster_external_secret;
+pub(crate) mod cluster_push_secret;
 pub(crate) mod external_secret;
+pub(crate) mod generator_state;
 pub(crate) mod push_secret;
 pub(crate) mod sealed_secret;
 pub(crate) mod sealing_key;

@@ -13,9 +13,11 @@
 mod admission;
 mod connections;
 mod rate_limit;
+mod refresh;
 mod stream;
 mod trusted_proxies;
 
+pub(crate) use refresh::RefreshHandler;
 pub(crate) use trusted_proxies::TrustedProxies;
 
 use std::convert::Infallible;
@@ -95,6 +97,8 @@ pub(crate) enum Handler {
     Probes(Arc<Readiness>),
     /// A webhook that admits every object.
     Admission,
+    /// Announcements of changed values.
+    Refresh(Box<RefreshHandler>),
 }
 
 /// The HTTP API and what protects it.
@@ -138,13 +142,16 @@ impl Handler {
             Self::Metrics { .. } => "metrics",
             Self::Probes(_) => "probes",
             Self::Admission => "admission",
+            Self::Refresh(_) => "announcements",
         }
     }
 
     fn most_connections(&self) -> usize {
         match self {
             Self::Api(_) => MOST_API_CONNECTIONS,
-            Self::Metrics { .. } | Self::Probes(_) | Self::Admission => MOST_OTHER_CONNECTIONS,
+            Self::Metrics { .. } | Self::Probes(_) | Self::Admission | Self::Refresh(_) => {
+                MOST_OTHER_CONNECTIONS
+            }
         }
     }
 }
@@ -352,6 +359,7 @@ async fn answer(
             probe(readiness, request.uri().path()).unwrap_or_else(not_found)
         }
         Handler::Admission => admit(settings, request).await,
+        Handler::Refresh(handler) => handler.answer(settings, peer, request).await,
         Handler::Api(handler) => {
             if let Some(answer) = probe(handler.api.readiness(), request.uri().path()) {
                 return answer;

@@ -3,7 +3,8 @@
 //! An opened store is a lane of the [fetch layer](sealwright_providers::fetch), which joins the reads of all objects. It is kept as
 //! long as the settings and the credentials of the store stay the same, because signing in costs the vault a call and a token. A ClusterSecretStore whose credentials lie with its consumers is opened once for each namespace.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use sealwright_crypto::secret::SecretBytes;
@@ -13,11 +14,14 @@ use sealwright_providers::outcome::StoreError;
 use sealwright_providers::settings::RetrySettings;
 use sealwright_providers::store::{Connection, StoreConfig};
 use sealwright_resources::external_secret::{StoreKind, StoreRef};
+use sealwright_resources::push_secret::PushStoreRef;
+use sealwright_resources::push_secret::entries::{PushStore, is_meant, store_key};
 use sealwright_resources::secret_store::Store;
 
 use crate::action;
 use crate::api::Api;
 use crate::credentials::ClusterCredentials;
+use crate::frame::index::Key;
 
 /// What names a store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -42,6 +46,80 @@ impl StoreId {
     }
 }
 
+/// PushSecrets that would have to delete from stores: those stores must not go before them.
+#[derive(Default)]
+pub(crate) struct Pushers {
+    holds: Mutex<HashMap<Key, Hold>>,
+    /// All PushSecrets have been seen, so a store that none of them holds is free.
+    complete: AtomicBool,
+}
+
+/// The stores that one PushSecret holds.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Hold {
+    /// Those that it names or selects.
+    pub(crate) references: Vec<PushStoreRef>,
+    /// Those that it has pushed to (`Kind/name`).
+    pub(crate) synced: Vec<String>,
+}
+
+impl Hold {
+    fn is_on(&self, holder: &Key, id: &StoreId, labels: &BTreeMap<String, String>) -> bool {
+        if id.kind == StoreKind::SecretStore && *holder.namespace != *id.namespace {
+            return false;
+        }
+        let store = PushStore {
+            kind: id.kind,
+            name: &id.name,
+            labels,
+        };
+        let key = store_key(id.kind, &id.name);
+        self.synced.contains(&key)
+            || self
+                .references
+                .iter()
+                .any(|reference| is_meant(reference, &store))
+    }
+}
+
+impl Pushers {
+    /// Takes note of what a PushSecret holds now; returns what it held before, if that has changed.
+    pub(crate) fn set(&self, key: &Key, hold: Option<Hold>) -> Option<[Option<Hold>; 2]> {
+        let mut holds = self.holds.lock().expect("no holder panics");
+        let before = match &hold {
+            Some(hold) => holds.insert(key.clone(), hold.clone()),
+            None => holds.remove(key),
+        };
+        (before != hold).then_some([before, hold])
+    }
+
+    /// Returns true if a PushSecret holds the store.
+    pub(crate) fn hold(&self, id: &StoreId, labels: &BTreeMap<String, String>) -> bool {
+        let holds = self.holds.lock().expect("no holder panics");
+        holds
+            .iter()
+            .any(|(holder, hold)| hold.is_on(holder, id, labels))
+    }
+
+    /// Says whether all PushSecrets have been seen.
+    pub(crate) fn set_complete(&self, complete: bool) {
+        self.complete.store(complete, Ordering::Release);
+    }
+
+    /// Returns true if all PushSecrets have been seen.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete.load(Ordering::Acquire)
+    }
+}
+
+/// What a store reads of PushSecrets: whether one of them holds it.
+pub(crate) fn pushes_to(kind: StoreKind) -> &'static str {
+    match kind {
+        StoreKind::SecretStore => "pushes to a SecretStore",
+        StoreKind::ClusterSecretStore => "pushes to a ClusterSecretStore",
+    }
+}
+
 /// All stores.
 pub(crate) struct Stores {
     api: Arc<Api>,
@@ -50,6 +128,8 @@ pub(crate) struct Stores {
     known: Mutex<HashMap<StoreId, Arc<Store>>>,
     /// As whom a store was opened last by its own reconciler.
     identities: Mutex<HashMap<StoreId, StoreIdentity>>,
+    /// Who pushes to them.
+    pub(crate) pushers: Pushers,
 }
 
 impl Stores {
@@ -60,6 +140,7 @@ impl Stores {
             fetcher: Fetcher::default(),
             known: Mutex::default(),
             identities: Mutex::default(),
+            pushers: Pushers::default(),
         }
     }
 
@@ -82,6 +163,15 @@ impl Stores {
     pub(crate) fn get(&self, id: &StoreId) -> Option<Arc<Store>> {
         let known = self.known.lock().expect("no holder panics");
         known.get(id).cloned()
+    }
+
+    /// Every store that a PushSecret holds; without a PushSecret every store that there is.
+    pub(crate) fn held(&self, by: Option<(&Key, &Hold)>) -> Vec<StoreId> {
+        let known = self.known.lock().expect("no holder panics");
+        let held = known.iter().filter(|(id, store)| {
+            by.is_none_or(|(holder, hold)| hold.is_on(holder, id, &store.labels))
+        });
+        held.map(|(id, _)| id.clone()).collect()
     }
 
     /// Every store of a kind that objects of a namespace see.

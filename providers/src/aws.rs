@@ -12,6 +12,7 @@ mod api;
 mod certificate_manager;
 #[cfg(feature = "gcp")]
 pub(crate) mod federation;
+pub(crate) mod generators;
 mod http_client;
 mod parameter_store;
 mod secrets_manager;

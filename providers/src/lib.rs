@@ -59,6 +59,8 @@ pub mod fetch;
 pub mod file;
 #[cfg(feature = "gcp")]
 pub mod gcp;
+#[cfg(feature = "clients")]
+pub mod generators;
 #[cfg(feature = "gitlab")]
 mod gitlab;
 #[cfg(feature = "clients")]

@@ -5,6 +5,7 @@ pub mod azure;
 pub mod fake;
 pub mod file;
 pub mod gcp;
+pub mod generators;
 pub mod gitlab;
 pub mod kubernetes;
 pub mod vault;
@@ -101,6 +102,11 @@ pub struct RetrySettings {
     /// The time between two attempts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_interval: Option<String>,
+}
+
+/// The schema of a field that may hold any JSON.
+fn free_form(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"x-kubernetes-preserve-unknown-fields": true})
 }
 
 const NAME_PATTERN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";

@@ -19,11 +19,13 @@
 mod answer;
 mod auth;
 mod client;
+mod dynamic;
 mod kv;
 mod path;
 mod transit;
 
 pub(crate) use self::client::VaultClient;
+pub(crate) use self::dynamic::dynamic_secret;
 pub use self::transit::VaultTransit;
 
 use std::sync::Arc;

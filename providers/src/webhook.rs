@@ -230,6 +230,63 @@ impl WebhookStore {
             .map_err(|_| wrong("cannot be rendered"))
     }
 
+    /// Asks the endpoint without any reference, and returns the members of the object that it answers.
+    ///
+    /// # Errors
+    ///
+    /// When the endpoint does not answer as the settings say.
+    pub async fn generate(&self) -> Outcome<SecretMap> {
+        let asked = async {
+            let seen = Seen {
+                reference: BTreeMap::new(),
+                secrets: self.secrets().await?,
+            };
+            self.ask(&seen).await
+        };
+        match self.placed(asked.await, "ask for", "values")? {
+            Answer::Found(payload) => self.map(&RemoteRef::new("values"), &payload),
+            Answer::Absent(absent) => Ok(Answer::Absent(absent)),
+        }
+    }
+
+    /// Calls the endpoint for values.
+    async fn ask(&self, seen: &Seen) -> Outcome<Payload> {
+        let body = match &self.settings.body {
+            Some(body) => Some(self.render("body", body, seen, Escaping::None)?),
+            None => None,
+        };
+        let path = self
+            .settings
+            .result
+            .json_path
+            .as_deref()
+            .unwrap_or_default();
+        let path = self.render("result.jsonPath", path, seen, Escaping::None)?;
+        let response = self.call(self.method(Method::GET)?, seen, body).await?;
+        if response.status == StatusCode::NOT_FOUND {
+            // A page is what proxies and web servers answer by themselves; it proves nothing about the key.
+            let page = response.header("content-type");
+            if page.is_some_and(|kind| kind.trim_start().starts_with("text/html")) {
+                return Err(StoreError::new(
+                    Trouble::Malformed,
+                    "the endpoint answers 404 with a page, which proves nothing about the key",
+                )
+                .public()
+                .with_hint("have it answer 404 with JSON or without a body"));
+            }
+            return Ok(Answer::Absent(Absent::proved(Proof::NoSuchKey)));
+        }
+        if let Some(error) = self.judge(&response) {
+            return Err(error);
+        }
+        let mut parts = SecretMap::new();
+        if let Some(found) = self.result(&path, response.body.expose())? {
+            parts.insert("found".to_owned(), found);
+        }
+        parts.insert(String::new(), response.body);
+        Ok(Answer::Found(Payload::of_parts(parts)))
+    }
+
     async fn seen_for_read(&self, key: &ReadKey) -> Result<Seen, StoreError> {
         let reference = json::object_values(key.key.as_bytes())?;
         Ok(Seen {
@@ -366,43 +423,7 @@ impl Store for WebhookStore {
 
     fn read<'a>(&'a self, key: &'a ReadKey) -> BoxFuture<'a, Outcome<Payload>> {
         Box::pin(async move {
-            let read = async {
-                let seen = self.seen_for_read(key).await?;
-                let body = match &self.settings.body {
-                    Some(body) => Some(self.render("body", body, &seen, Escaping::None)?),
-                    None => None,
-                };
-                let path = self
-                    .settings
-                    .result
-                    .json_path
-                    .as_deref()
-                    .unwrap_or_default();
-                let path = self.render("result.jsonPath", path, &seen, Escaping::None)?;
-                let response = self.call(self.method(Method::GET)?, &seen, body).await?;
-                if response.status == StatusCode::NOT_FOUND {
-                    // A page is what proxies and web servers answer by themselves; it proves nothing about the key.
-                    let page = response.header("content-type");
-                    if page.is_some_and(|kind| kind.trim_start().starts_with("text/html")) {
-                        return Err(StoreError::new(
-                            Trouble::Malformed,
-                            "the endpoint answers 404 with a page, which proves nothing about the key",
-                        )
-                        .public()
-                        .with_hint("have it answer 404 with JSON or without a body"));
-                    }
-                    return Ok(Answer::Absent(Absent::proved(Proof::NoSuchKey)));
-                }
-                if let Some(error) = self.judge(&response) {
-                    return Err(error);
-                }
-                let mut parts = SecretMap::new();
-                if let Some(found) = self.result(&path, response.body.expose())? {
-                    parts.insert("found".to_owned(), found);
-                }
-                parts.insert(String::new(), response.body);
-                Ok(Answer::Found(Payload::of_parts(parts)))
-            };
+            let read = async { self.ask(&self.seen_for_read(key).await?).await };
             self.placed(read.await, "read", "the reference")
         })
     }

@@ -69,6 +69,17 @@ impl Definition {
         self
     }
 
+    /// Says whether the status is a subresource of its own.
+    pub(crate) fn status_subresource(mut self, exists: bool) -> Self {
+        let version = &mut self.crd["spec"]["versions"][0];
+        if exists {
+            version["subresources"] = json!({"status": {}});
+        } else if let Some(version) = version.as_object_mut() {
+            version.remove("subresources");
+        }
+        self
+    }
+
     /// Puts a part of the schema in place of the derived one.
     pub(crate) fn put(mut self, pointer: &str, value: Value) -> Self {
         let (parent, key) = pointer.rsplit_once('/').expect("a path");
@@ -138,8 +149,13 @@ fn derived<K: JsonSchema>() -> Value {
 /// Takes out what the generator of schemas adds. The settings of providers are upstream's field for field, and so are those
 /// of their defaults that say anything.
 fn tidy(schema: &mut Value) {
-    if let Some(provider) = schema.pointer_mut("/properties/spec/properties/provider") {
-        mark_defaults(provider);
+    for provider in [
+        "/properties/spec/properties/provider",
+        "/properties/spec/properties/generator/properties/vaultDynamicSecretSpec/properties/provider",
+    ] {
+        if let Some(provider) = schema.pointer_mut(provider) {
+            mark_defaults(provider);
+        }
     }
     strip(schema);
 }

@@ -12,6 +12,7 @@
 pub mod access;
 mod crd;
 pub mod data;
+pub mod generic;
 pub mod hash;
 pub mod keys;
 pub mod managed_fields;

@@ -46,17 +46,19 @@ pub mod scope;
 pub mod sealed_secret;
 pub mod secret_store;
 
-/// The CustomResourceDefinitions of External Secrets, in the order of their names.
+/// The CustomResourceDefinitions of External Secrets, in the order of their names: first its own, then the generators.
 ///
 /// The version v1beta1 is served on demand only, as upstream's chart does.
 #[must_use]
 pub fn external_secrets_definitions(serve_v1beta1: bool) -> Vec<serde_json::Value> {
-    vec![
+    let mut definitions = vec![
         cluster_external_secret::custom_resource_definition(serve_v1beta1),
         push_secret::cluster_push_secret_definition(),
         secret_store::cluster_secret_store_definition(serve_v1beta1),
         external_secret::custom_resource_definition(serve_v1beta1),
         push_secret::push_secret_definition(),
         secret_store::secret_store_definition(serve_v1beta1),
-    ]
+    ];
+    definitions.extend(generator::custom_resource_definitions());
+    definitions
 }

@@ -22,6 +22,8 @@ use crate::external_secret::{GeneratorRef, StoreKind};
 pub const API_VERSION: &str = "external-secrets.io/v1alpha1";
 /// The kind, as objects carry it.
 pub const KIND: &str = "PushSecret";
+/// The kind that makes PushSecrets, as objects carry it.
+pub const CLUSTER_KIND: &str = "ClusterPushSecret";
 /// Keeps the object until what it pushed has been deleted.
 pub const FINALIZER: &str = "pushsecret.externalsecrets.io/finalizer";
 
@@ -252,7 +254,7 @@ pub type SyncedPushSecrets = BTreeMap<String, BTreeMap<String, PushData>>;
 #[serde(rename_all = "camelCase")]
 pub struct PushSecretStatus {
     /// When values were last pushed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-nullable" = true))]
     pub refresh_time: Option<Time>,
     /// The generation, labels and annotations that were pushed last.
@@ -318,6 +320,17 @@ pub struct ClusterPushSecretStatus {
     /// Conditions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+}
+
+impl ClusterPushSecret {
+    /// The name of the PushSecrets.
+    #[must_use]
+    pub fn push_secret_name(&self) -> &str {
+        match self.spec.push_secret_name.as_deref() {
+            None | Some("") => self.metadata.name.as_deref().unwrap_or_default(),
+            Some(name) => name,
+        }
+    }
 }
 
 /// Builds the CustomResourceDefinition of PushSecrets.

@@ -5,6 +5,8 @@ pub mod cache;
 pub mod clouds;
 #[cfg(feature = "kubernetes")]
 pub mod cluster;
+#[cfg(feature = "vaults")]
+pub mod double;
 pub mod fault_proxy;
 pub mod generated;
 pub mod incumbents;

@@ -7,11 +7,19 @@
 mod case;
 #[path = "external_secrets/compare.rs"]
 mod compare;
+#[path = "external_secrets/generators.rs"]
+mod generators;
 #[path = "external_secrets/kinds.rs"]
 mod kinds;
 #[path = "external_secrets/picture.rs"]
 mod picture;
+#[path = "external_secrets/pushes.rs"]
+mod pushes;
 #[path = "external_secrets/recorded.rs"]
 mod recorded;
+#[path = "external_secrets/refresh.rs"]
+mod refresh;
 #[path = "external_secrets/rig.rs"]
 mod rig;
+#[path = "external_secrets/support.rs"]
+mod support;

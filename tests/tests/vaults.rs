@@ -17,6 +17,7 @@ mod vaults {
     mod fault;
     mod files;
     mod gcp;
+    mod generators;
     mod gitlab;
     mod kubernetes;
     mod openbao;

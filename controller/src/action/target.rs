@@ -153,10 +153,82 @@ pub(crate) async fn request_token(
     Ok(SecretBytes::from(answer.status.token.into_bytes()))
 }
 
+/// Asks whose token this is; nothing if it is no one's, or not made for us.
+pub(crate) async fn review_token(
+    api: &Api,
+    token: &str,
+    audience: &str,
+) -> Result<Option<Value>, ApiError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        status: Status,
+    }
+    #[derive(Deserialize)]
+    struct Status {
+        #[serde(default)]
+        authenticated: bool,
+        #[serde(default)]
+        audiences: Vec<String>,
+        #[serde(default)]
+        user: Value,
+    }
+    let body = bytes(&json!({
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenReview",
+        "spec": {"token": token, "audiences": [audience]},
+    }));
+    let path = "/apis/authentication.k8s.io/v1/tokenreviews";
+    let answer: Answer = read(&api.call(Method::POST, path, JSON, Some(&body)).await?)?;
+    let status = answer.status;
+    // A server that does not know audiences says nothing about them.
+    let is_ours = status.authenticated && status.audiences.iter().any(|known| known == audience);
+    Ok(is_ours.then_some(status.user))
+}
+
+/// Asks whether a user may do something.
+pub(crate) async fn review_access(
+    api: &Api,
+    user: &Value,
+    attributes: &Value,
+) -> Result<bool, ApiError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        status: Status,
+    }
+    #[derive(Deserialize)]
+    struct Status {
+        #[serde(default)]
+        allowed: bool,
+    }
+    let body = bytes(&json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": user["username"],
+            "uid": user["uid"],
+            "groups": user["groups"],
+            "extra": user["extra"],
+            "resourceAttributes": attributes,
+        },
+    }));
+    let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+    let answer: Answer = read(&api.call(Method::POST, path, JSON, Some(&body)).await?)?;
+    Ok(answer.status.allowed)
+}
+
 /// Creates an object.
 pub(crate) async fn create_object(api: &Api, path: &str, object: &Value) -> Result<(), ApiError> {
     let path = format!("{path}?{MANAGER}");
     written(api, Method::POST, &path, &bytes(object))
+        .await
+        .map(drop)
+}
+
+/// Changes an object by a merge patch.
+pub(crate) async fn patch_object(api: &Api, path: &str, patch: &Value) -> Result<(), ApiError> {
+    let path = format!("{path}?{MANAGER}");
+    let body = bytes(patch);
+    api.call(Method::PATCH, &path, METADATA, Some(&body))
         .await
         .map(drop)
 }

@@ -1,5 +1,6 @@
 //! The flags of the External Secrets Operator and of its two helpers, and what the program makes of them.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sealwright_resources::external_secret::render::Options;
@@ -71,6 +72,9 @@ pub(super) const OPERATOR: &[Definition] = &[
     flag("tls-ciphers", Kind::Text(""), "Comma-separated cipher suites of TLS 1.2; empty means all that are safe."),
     flag("tls-min-version", Kind::Text("1.2"), "Oldest version of TLS: 1.2 or 1.3."),
     flag("tls-curve-preferences", Kind::Text(""), "Comma-separated key exchange groups in order; empty means the defaults."),
+    flag("refresh-addr", Kind::Text(""), "HTTP address at which changed values are announced; empty means nowhere. Not a flag of upstream's."),
+    flag("refresh-token-file", Kind::Text(""), "File with the token of those who announce; without it users of the cluster may who may update ExternalSecrets."),
+    flag("refresh-cert-dir", Kind::Text(""), "Folder of tls.crt and tls.key of the refresh server; empty means plain HTTP."),
 ];
 
 /// What the helpers share (E41, E51, F2).
@@ -124,10 +128,7 @@ pub(super) const CERT_CONTROLLER: &[&[Definition]] = &[&HELPER, CERT_CONTROLLER_
 
 /// How ExternalSecrets are treated.
 #[derive(Debug, Clone, PartialEq)]
-#[allow(
-    dead_code,
-    reason = "push secrets, generators and generic targets have no reconcilers yet"
-)]
+#[allow(dead_code, reason = "metrics have no extended labels yet")]
 pub(crate) struct ExternalSecretsFlags {
     pub(crate) controller_class: String,
     /// All namespaces, or this one.
@@ -144,7 +145,17 @@ pub(crate) struct ExternalSecretsFlags {
     pub(crate) generator_gc_grace_period: Duration,
     pub(crate) extended_metric_labels: bool,
     pub(crate) generic_targets: bool,
+    pub(crate) refresh: Option<RefreshServer>,
     pub(crate) template_delimiters: (String, String),
+}
+
+/// Where changed values are announced.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RefreshServer {
+    pub(crate) listen: String,
+    /// The token of those who may announce something; without it the API server decides.
+    pub(crate) token_file: Option<PathBuf>,
+    pub(crate) tls: Option<TlsSettings>,
 }
 
 /// What both helpers need.
@@ -186,7 +197,11 @@ impl ExternalSecretsFlags {
             stores: self.secret_stores,
             cluster_external_secrets: self.cluster_external_secrets,
             push_secrets: self.push_secrets,
+            cluster_push_secrets: self.cluster_push_secrets,
+            generator_state: self.generator_state,
+            generator_grace: self.generator_gc_grace_period,
             store_interval: self.store_requeue_interval,
+            generic_targets: self.generic_targets,
             options: Options {
                 delimiters: Delimiters::new(left, right),
             },
@@ -197,10 +212,10 @@ impl ExternalSecretsFlags {
 
 impl Values {
     /// Settles the flags of the operator.
-    pub(super) fn external_secrets(&self) -> ExternalSecretsFlags {
+    pub(super) fn external_secrets(&self) -> Result<ExternalSecretsFlags, FlagError> {
         let on = |name| self.switch(name);
         let namespace = self.text("namespace");
-        ExternalSecretsFlags {
+        Ok(ExternalSecretsFlags {
             controller_class: self.text("controller-class"),
             namespace: Some(namespace).filter(|name| !name.is_empty()),
             // Upstream's default of one is a worker that waits for the vault; here waiting costs nothing.
@@ -219,11 +234,43 @@ impl Values {
             generator_gc_grace_period: self.time("generator-gc-grace-period"),
             extended_metric_labels: on("enable-extended-metric-labels"),
             generic_targets: on("unsafe-allow-generic-targets"),
+            refresh: self.refresh_server()?,
             template_delimiters: (
                 self.text("template-left-delimiter"),
                 self.text("template-right-delimiter"),
             ),
+        })
+    }
+
+    fn refresh_server(&self) -> Result<Option<RefreshServer>, FlagError> {
+        let listen = self.text("refresh-addr");
+        let (token, folder) = (
+            self.text("refresh-token-file"),
+            self.text("refresh-cert-dir"),
+        );
+        if listen.is_empty() {
+            return match token.is_empty() && folder.is_empty() {
+                true => Ok(None),
+                false => Err(unusable(
+                    "--refresh-token-file and --refresh-cert-dir need --refresh-addr",
+                )),
+            };
         }
+        let tls = match folder.is_empty() {
+            true => None,
+            false => Some(TlsSettings {
+                certificate: format!("{folder}/tls.crt").into(),
+                key: format!("{folder}/tls.key").into(),
+                policy: self.tls_policy()?,
+            }),
+        };
+        Ok(Some(RefreshServer {
+            listen,
+            token_file: Some(token)
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from),
+            tls,
+        }))
     }
 
     /// Settles the election as the operator has it (E6 to E8).

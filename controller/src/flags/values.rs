@@ -231,7 +231,10 @@ impl Values {
                 }),
             },
             sealed_secrets,
-            external_secrets: external_secrets.then(|| self.external_secrets()),
+            external_secrets: match external_secrets {
+                true => Some(self.external_secrets()?),
+                false => None,
+            },
             trusted_proxies: TrustedProxies::parse(&self.text("trusted-proxies")).map_err(
                 |entry| {
                     FlagError::Unusable(format!(

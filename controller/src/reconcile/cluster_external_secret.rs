@@ -15,9 +15,9 @@ use sealwright_resources::cluster_external_secret::{
 };
 use sealwright_resources::external_secret::{API_VERSION, ExternalSecret, FORCE_SYNC_ANNOTATION};
 use sealwright_resources::go_duration;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::children;
 use crate::action;
 use crate::api::{Api, ApiError};
 use crate::frame::dependents::Need;
@@ -43,17 +43,6 @@ pub(crate) struct Outcome {
     status: Option<ClusterExternalSecretStatus>,
     again: Option<Duration>,
     conflict: bool,
-}
-
-/// A namespace, as far as it matters here.
-#[derive(Deserialize)]
-struct Namespace {
-    metadata: ObjectMeta,
-}
-
-#[derive(Deserialize)]
-struct Namespaces {
-    items: Vec<Namespace>,
 }
 
 /// What became of a namespace.
@@ -127,7 +116,7 @@ impl ClusterExternalSecrets {
         let before = object.status.clone().unwrap_or_default();
         let mut failed = Vec::new();
         let mut conflict = false;
-        let namespaces = match self.namespaces().await {
+        let namespaces = match children::namespaces(self.api()).await {
             Ok(namespaces) => namespaces,
             Err(error) => {
                 self.trouble(key, Trouble::Fetch, &error);
@@ -252,15 +241,6 @@ impl ClusterExternalSecrets {
         }
     }
 
-    async fn namespaces(&self) -> Result<Vec<ObjectMeta>, ApiError> {
-        let list: Namespaces = action::read(&self.api().get("/api/v1/namespaces").await?)?;
-        Ok(list
-            .items
-            .into_iter()
-            .map(|namespace| namespace.metadata)
-            .collect())
-    }
-
     /// Makes the ExternalSecret of one namespace what it should be.
     async fn provision(&self, object: &ClusterExternalSecret, namespace: &ObjectMeta) -> Made {
         let place = namespace.name.as_deref().unwrap_or_default();
@@ -278,7 +258,7 @@ impl ClusterExternalSecrets {
                 Err(error) => return Err(error),
             };
             if let Some(existing) = &existing
-                && !is_controlled_by(existing, object)
+                && !is_ours(existing, object)
             {
                 return Ok(false);
             }
@@ -287,7 +267,7 @@ impl ClusterExternalSecrets {
             match existing {
                 None => action::create_object(self.api(), &child_path(place, ""), &wanted).await?,
                 Some(existing) => {
-                    if let Some(changed) = merged(&existing, &wanted) {
+                    if let Some(changed) = children::merged(&existing, &wanted, same_spec) {
                         action::replace_object(self.api(), &path, &changed).await?;
                     }
                 }
@@ -315,7 +295,7 @@ impl ClusterExternalSecrets {
             Err(error) => return Err(error),
         };
         let uid = existing["metadata"]["uid"].as_str().unwrap_or_default();
-        if !is_controlled_by(&existing, object) {
+        if !is_ours(&existing, object) {
             return Ok(());
         }
         action::delete_object(self.api(), &path, uid).await
@@ -410,13 +390,16 @@ fn child_path(namespace: &str, name: &str) -> String {
     }
 }
 
-fn is_controlled_by(child: &Value, object: &ClusterExternalSecret) -> bool {
-    let references = child["metadata"]["ownerReferences"].as_array();
-    references.into_iter().flatten().any(|reference| {
-        reference["controller"] == true
-            && reference["kind"] == KIND
-            && reference["name"].as_str() == object.metadata.name.as_deref()
-    })
+fn is_ours(child: &Value, object: &ClusterExternalSecret) -> bool {
+    children::is_controlled_by(child, KIND, object.metadata.name.as_deref())
+}
+
+fn same_spec(existing: &Value, wanted: &Value) -> bool {
+    let read = |object: &Value| serde_json::from_value::<ExternalSecret>(object.clone()).ok();
+    match (read(existing), read(wanted)) {
+        (Some(existing), Some(wanted)) => existing.spec == wanted.spec,
+        _ => false,
+    }
 }
 
 /// The ExternalSecret of a namespace.
@@ -451,41 +434,6 @@ fn child(object: &ClusterExternalSecret, namespace: &str) -> Value {
         },
         "spec": object.spec.external_secret_spec,
     })
-}
-
-/// The existing ExternalSecret with labels, annotations, owner and spec of the wanted one; nothing if it has them already.
-fn merged(existing: &Value, wanted: &Value) -> Option<Value> {
-    let mut changed = existing.clone();
-    let texts = |object: &Value, name: &str| {
-        let texts = object["metadata"][name].as_object();
-        texts.cloned().unwrap_or_default()
-    };
-    let same_texts = ["labels", "annotations"]
-        .iter()
-        .all(|name| texts(existing, name) == texts(wanted, name));
-    let read = |object: &Value| serde_json::from_value::<ExternalSecret>(object.clone()).ok();
-    let same_spec = match (read(existing), read(wanted)) {
-        (Some(existing), Some(wanted)) => existing.spec == wanted.spec,
-        _ => false,
-    };
-    let owner = &wanted["metadata"]["ownerReferences"][0];
-    let references = existing["metadata"]["ownerReferences"].as_array();
-    let same_owner = references.into_iter().flatten().any(|known| known == owner);
-    if same_texts && same_spec && same_owner {
-        return None;
-    }
-    for name in ["labels", "annotations"] {
-        changed["metadata"][name] = Value::Object(texts(wanted, name));
-    }
-    if let Some(references) = changed["metadata"]["ownerReferences"].as_array_mut() {
-        for known in references {
-            if known["controller"] == true {
-                *known = owner.clone();
-            }
-        }
-    }
-    changed["spec"] = wanted["spec"].clone();
-    Some(changed)
 }
 
 impl Kind for ClusterExternalSecrets {

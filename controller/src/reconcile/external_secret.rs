@@ -10,10 +10,11 @@
 //!   does not have is asked for a few times, and then hardly ever.
 
 mod actions;
+mod generic;
 mod values;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -25,20 +26,25 @@ use sealwright_resources::external_secret::plan::{
 use sealwright_resources::external_secret::render::{self, Options, Sources};
 use sealwright_resources::external_secret::status::Status;
 use sealwright_resources::external_secret::{
-    CreationPolicy, DATA_HASH_ANNOTATION, ExternalSecret, StoreKind, hash, refresh, status,
+    CreationPolicy, DATA_HASH_ANNOTATION, ExternalSecret, RefreshPolicy, StoreKind, hash, refresh,
+    status,
 };
 use sealwright_resources::plain_secret::PlainSecret;
 
 use crate::action::{self, Version};
+use crate::announcement::{Announced, Announcement, Reads};
 use crate::api::{Api, ApiError, jitter};
-use crate::frame::dependents::Need;
+use crate::frame::dependents::{Need, Wake};
 use crate::frame::event::Event;
 use crate::frame::index::Key;
 use crate::frame::kind::{Attempt, Frame, Kind, LookedAt, Shared, Trouble, Watching};
+use crate::frame::queue::Urgency;
 use crate::frame::read::Read;
 use crate::frame::secret_target;
 use crate::frame::secrets::Neighbours;
 use crate::frame::tracked::{Digest, Tracked};
+use crate::generators::Generators;
+use crate::generic_targets::{self, GenericTargets};
 use crate::stores::{StoreId, Stores};
 
 /// The component of the events.
@@ -53,6 +59,8 @@ pub(crate) struct Rules {
     pub(crate) flood_gate: bool,
     /// ClusterSecretStores are looked after.
     pub(crate) cluster_stores: bool,
+    /// Targets may be of other kinds than Secret.
+    pub(crate) generic_targets: bool,
     /// How templates are spelled.
     pub(crate) options: Options,
     /// The time zone of sync windows.
@@ -64,6 +72,9 @@ pub(crate) struct ExternalSecrets {
     frame: Frame<Self>,
     rules: Rules,
     stores: Arc<Stores>,
+    generators: Arc<Generators>,
+    /// Targets of other kinds than Secret, if they are allowed.
+    targets: Option<GenericTargets>,
 }
 
 /// What is remembered of an ExternalSecret.
@@ -73,6 +84,19 @@ pub(crate) struct Extra {
     next: Option<Timestamp>,
     /// The versions of the objects that its templates were read from.
     sources: Option<String>,
+    /// What it reads.
+    reads: Reads,
+    /// When something that it reads was last announced as changed, and the announcement that was dealt with last.
+    announced: Option<Instant>,
+    heard: Option<Instant>,
+}
+
+impl Extra {
+    /// The time of an announcement that has not been dealt with yet.
+    fn news(&self) -> Option<Instant> {
+        self.announced
+            .filter(|announced| Some(*announced) != self.heard)
+    }
 }
 
 /// What came of an attempt.
@@ -105,11 +129,17 @@ impl ExternalSecrets {
         watching: Watching,
         rules: Rules,
         stores: Arc<Stores>,
+        generators: Arc<Generators>,
     ) -> Self {
+        let targets = rules
+            .generic_targets
+            .then(|| GenericTargets::new(Arc::clone(&shared.api)));
         Self {
             frame: Frame::new(shared, watching),
             rules,
             stores,
+            generators,
+            targets,
         }
     }
 
@@ -117,20 +147,40 @@ impl ExternalSecrets {
         self.frame.api()
     }
 
-    /// Returns true if another controller looks after one of its stores, or no one does.
-    fn is_foreign(&self, object: &ExternalSecret) -> bool {
+    /// The time of an announcement that is to be dealt with now. Objects that are created once never are refreshed, and windows
+    /// hold for announcements too: they are there to freeze what is in use.
+    fn news(
+        &self,
+        known: &Tracked<Extra>,
+        object: &ExternalSecret,
+        now: Timestamp,
+    ) -> Option<Instant> {
+        let windows = object.spec.sync_windows.as_ref();
+        let frozen = object.spec.refresh_policy == Some(RefreshPolicy::CreatedOnce)
+            || windows.is_some_and(|windows| windows.block(now, &self.rules.zone));
+        known.extra.news().filter(|_| !frozen)
+    }
+
+    /// Returns true if another controller looks after one of its stores or generators, or no one does.
+    async fn is_foreign(&self, object: &ExternalSecret) -> bool {
         let default = object.spec.secret_store_ref.as_ref();
         let is_cluster = default.is_some_and(|store| store.kind() == StoreKind::ClusterSecretStore);
         if is_cluster && !self.rules.cluster_stores {
             return true;
         }
-        object.stores().iter().any(|reference| {
+        let foreign_store = object.stores().iter().any(|reference| {
             let id = StoreId::of(reference, object.namespace());
             let store = self.stores.get(&id);
             store.is_some_and(|store| {
                 !is_own_class(store.spec.controller.as_deref(), &self.rules.class)
             })
-        })
+        });
+        let generators = object.generators();
+        foreign_store
+            || self
+                .generators
+                .are_foreign(generators, object.namespace())
+                .await
     }
 
     async fn work(
@@ -143,21 +193,30 @@ impl ExternalSecrets {
         if !plan::has_finalizer(object) {
             return self.add_finalizer(key, object).await;
         }
+        if let Some(manifest) = &object.spec.target.manifest {
+            if self.is_foreign(object).await {
+                return Attempt {
+                    ended: Ok(None),
+                    outcome: Outcome::quiet(object, Again::Never),
+                };
+            }
+            return self
+                .work_generic(key, known, object, manifest, started)
+                .await;
+        }
         let target_key = Key::new(&key.namespace, object.target_name());
-        let is_secret = object.spec.target.manifest.is_none();
-        let mut target = match is_secret {
-            true => match secret_target::read(self.api(), &target_key).await {
-                Ok(target) => target,
-                Err(error) => return self.unread(object, &error, started),
-            },
-            false => None,
+        let mut target = match secret_target::read(self.api(), &target_key).await {
+            Ok(target) => target,
+            Err(error) => return self.unread(object, &error, started),
         };
-        let foreign = self.is_foreign(object);
+        let foreign = self.is_foreign(object).await;
         let sources_key = match foreign {
             false => self.sources_versions(object).await,
             true => None,
         };
-        let changed = known.extra.sources.is_some() && known.extra.sources != sources_key;
+        let news = self.news(known, object, started);
+        let changed =
+            (known.extra.sources.is_some() && known.extra.sources != sources_key) || news.is_some();
         let beginning = {
             let seen = TargetSeen {
                 metadata: target.as_ref().map(|target| &target.metadata),
@@ -169,12 +228,13 @@ impl ExternalSecrets {
             self.frame.index.update(key, known.uid(), |known| {
                 known.extra.next = next;
                 known.extra.sources = sources_key.clone();
+                known.extra.heard = news.or(known.extra.heard);
             });
         };
         let version =
             |target: Option<&PlainSecret>| target.map(|target| Version::of(&target.metadata));
         match beginning {
-            Beginning::Done(plan) if !changed || foreign || !is_secret => {
+            Beginning::Done(plan) if !changed || foreign => {
                 let wrong = plan
                     .actions
                     .iter()
@@ -210,7 +270,7 @@ impl ExternalSecrets {
             };
         }
         let data = self
-            .read_values(object, max_age(object, target.as_ref()))
+            .read_values(object, max_age(object, target.is_some(), news))
             .await;
         let sources = match self.read_sources(object).await {
             Ok(sources) => sources,
@@ -406,10 +466,32 @@ impl ExternalSecrets {
     }
 }
 
+impl Announced for ExternalSecrets {
+    fn announce(&self, announcement: &Announcement) -> usize {
+        let now = Instant::now();
+        let mut meant = Vec::new();
+        self.frame
+            .index
+            .for_each(announcement.namespace(), |key, known| {
+                if announcement.is_about(&key.name, &known.extra.reads) {
+                    known.extra.announced = Some(now);
+                    meant.push(key.clone());
+                }
+            });
+        for key in &meant {
+            self.wake(key, Urgency::Now);
+        }
+        meant.len()
+    }
+}
+
 /// How old an answer of a store may be. Objects that are refreshed together share answers; one that has changed, or whose
-/// Secret has, gets a new one.
-fn max_age(object: &ExternalSecret, target: Option<&PlainSecret>) -> Duration {
+/// Secret has, gets a new one; what was announced as changed gets one that is newer than the announcement.
+fn max_age(object: &ExternalSecret, exists: bool, news: Option<Instant>) -> Duration {
     const LONGEST: Duration = Duration::from_secs(10);
+    if let Some(announced) = news {
+        return announced.elapsed();
+    }
     let status = object.status.as_ref();
     let synced = status.and_then(|status| status.synced_resource_version.as_deref());
     let is_new = synced.is_none();
@@ -417,7 +499,7 @@ fn max_age(object: &ExternalSecret, target: Option<&PlainSecret>) -> Duration {
     if is_new {
         return Duration::from_secs(1);
     }
-    if !unchanged || target.is_none() {
+    if !unchanged || !exists {
         return Duration::ZERO;
     }
     let interval = Duration::try_from(refresh::interval(object)).unwrap_or_default();
@@ -483,6 +565,7 @@ impl Kind for ExternalSecrets {
             // The conditions of the store look at its labels.
             needs.push(Need::one("Namespace", "", namespace));
         }
+        needs.extend(generic_targets::need_of(object));
         if let Some(template) = &object.spec.target.template {
             let (config_maps, secrets) = render::sources_of(template);
             let config_maps = config_maps.into_iter();
@@ -498,9 +581,10 @@ impl Kind for ExternalSecrets {
         annotations.is_some_and(|annotations| annotations.contains_key(DATA_HASH_ANNOTATION))
     }
 
-    fn note(&self, _read: &Read<ExternalSecret>, extra: &mut Extra, changed: bool) {
+    fn note(&self, read: &Read<ExternalSecret>, extra: &mut Extra, changed: bool) {
         if changed {
             extra.next = None;
+            extra.reads = read.0.as_ref().map(Reads::of).unwrap_or_default();
         }
     }
 
@@ -578,8 +662,28 @@ impl Kind for ExternalSecrets {
         tracing::warn!(kind = Self::NAME, key = %key, error = %error, "the API server refuses ({trouble:?})");
     }
 
+    async fn beside(&self) {
+        let Some(targets) = &self.targets else {
+            return std::future::pending().await;
+        };
+        let scopes = &self.frame.watching.scopes;
+        let scope = scopes.first().and_then(Option::as_deref);
+        targets.run(&self.frame.shared.dependents, scope).await;
+    }
+
     async fn finalize(&self, key: &Key, object: &ExternalSecret) -> Option<Duration> {
-        match actions::finalize(self.api(), key, object, &self.rules.zone).await {
+        let ended = async {
+            let mut events = match (&self.targets, &object.spec.target.manifest) {
+                (Some(targets), Some(manifest)) if plan::has_finalizer(object) => {
+                    self.finalize_generic(targets, object, manifest).await?
+                }
+                _ => Vec::new(),
+            };
+            let zone = &self.rules.zone;
+            events.extend(actions::finalize(self.api(), key, object, zone).await?);
+            Ok::<_, ApiError>(events)
+        };
+        match ended.await {
             Ok(events) => {
                 for event in self.events(
                     &object.metadata,

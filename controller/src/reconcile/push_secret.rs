@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, Time};
+use kube::Resource;
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_providers::fetch::Lane;
 use sealwright_providers::remote::{PushItem, PushSource};
@@ -16,7 +17,8 @@ use sealwright_providers::store::WriteMode;
 use sealwright_resources::external_secret::access::{self, NamespaceSeen, StoreSeen, is_own_class};
 use sealwright_resources::external_secret::data::Values;
 use sealwright_resources::external_secret::render::{self, Options, Sources};
-use sealwright_resources::external_secret::{StoreKind, hash, status};
+use sealwright_resources::external_secret::{GeneratorRef, StoreKind, hash, status};
+use sealwright_resources::generator::state::PUSH_KEY;
 use sealwright_resources::label_selector;
 use sealwright_resources::plain_secret::PlainSecret;
 use sealwright_resources::push_secret::entries::{
@@ -24,22 +26,25 @@ use sealwright_resources::push_secret::entries::{
 };
 use sealwright_resources::push_secret::refresh;
 use sealwright_resources::push_secret::{
-    FINALIZER, KIND, PushData, PushDeletionPolicy, PushSecret, PushSecretStatus, SyncedPushSecrets,
-    UpdatePolicy,
+    API_VERSION, FINALIZER, KIND, PushData, PushDeletionPolicy, PushSecret, PushSecretStatus,
+    SyncedPushSecrets, UpdatePolicy,
 };
 use sealwright_resources::secret_store::Store;
 use serde_json::json;
 
 use crate::action;
 use crate::api::{Api, ApiError};
+use crate::frame::AnyKind;
 use crate::frame::dependents::Need;
 use crate::frame::event::Event;
 use crate::frame::index::Key;
-use crate::frame::kind::{Attempt, Frame, Kind, LookedAt, Shared, Trouble, Watching};
+use crate::frame::kind::{Attempt, Frame, Kind, LookedAt, Shared, Trouble, Watching, key_of};
+use crate::frame::read::Read;
 use crate::frame::secret_target;
 use crate::frame::tracked::{Digest, Tracked};
 use crate::frame::verdict::{self, Verdict};
-use crate::stores::{StoreId, Stores};
+use crate::generators::{Asker, Generators};
+use crate::stores::{Hold, StoreId, Stores, pushes_to};
 
 /// The component of the events.
 const COMPONENT: &str = "pushsecret";
@@ -50,6 +55,7 @@ pub(crate) struct PushSecrets {
     class: String,
     options: Options,
     stores: Arc<Stores>,
+    generators: Arc<Generators>,
 }
 
 /// What is remembered of a PushSecret.
@@ -92,12 +98,14 @@ impl PushSecrets {
         class: String,
         options: Options,
         stores: Arc<Stores>,
+        generators: Arc<Generators>,
     ) -> Self {
         Self {
             frame: Frame::new(shared, watching),
             class,
             options,
             stores,
+            generators,
         }
     }
 
@@ -170,11 +178,12 @@ impl PushSecrets {
                 }
                 Err(Failed::Condition(text)) => {
                     let mut both = before.clone();
+                    // What is known already stays as it was recorded.
                     for (store, all) in synced {
-                        both.synced_push_secrets
-                            .entry(store)
-                            .or_default()
-                            .extend(all);
+                        let known = both.synced_push_secrets.entry(store).or_default();
+                        for (place, data) in all {
+                            known.entry(place).or_insert(data);
+                        }
                     }
                     let text = status::message(refresh::NOT_PUSHED, Some(&text));
                     return self.failed(both, text, now);
@@ -193,7 +202,7 @@ impl PushSecrets {
                         .or_default()
                         .extend(all);
                 }
-                return self.failed(both, "could not delete from the stores".to_owned(), now);
+                return self.failed(both, refresh::not_deleted(), now);
             }
         }
         let message = match object.spec.update_policy {
@@ -235,17 +244,21 @@ impl PushSecrets {
     /// The Secrets to push; an error says whether the Secret is gone for certain.
     async fn sources(&self, object: &PushSecret) -> Result<Vec<PlainSecret>, bool> {
         let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
-        let Some(selector) = &object.spec.selector.secret else {
-            return Err(false);
-        };
-        if let Some(name) = selector.name.as_deref().filter(|name| !name.is_empty()) {
+        let named = object.spec.selector.secret.as_ref();
+        let named = named.and_then(|selector| selector.name.as_deref());
+        if let Some(name) = named.filter(|name| !name.is_empty()) {
             return match secret_target::read(self.api(), &Key::new(namespace, name)).await {
                 Ok(Some(secret)) => Ok(vec![secret]),
                 Ok(None) => Err(true),
                 Err(_) => Err(false),
             };
         }
-        let labels = selector.selector.as_ref().ok_or(false)?;
+        if let Some(reference) = &object.spec.selector.generator_ref {
+            return self.generated(object, reference).await.ok_or(false);
+        }
+        let selector = object.spec.selector.secret.as_ref();
+        let labels = selector.and_then(|selector| selector.selector.as_ref());
+        let labels = labels.ok_or(false)?;
         // An empty selector would push every Secret of the namespace.
         if label_selector::is_empty(labels) {
             return Err(false);
@@ -259,6 +272,38 @@ impl PushSecrets {
             }
         }
         Ok(secrets)
+    }
+
+    /// The values of a generator, in the place of a Secret.
+    async fn generated(
+        &self,
+        object: &PushSecret,
+        reference: &GeneratorRef,
+    ) -> Option<Vec<PlainSecret>> {
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        let generated = match self.generators.generate(reference, namespace).await {
+            Ok(answer) => answer.found()?,
+            Err(error) => {
+                tracing::warn!(namespace, name, error = %error, "cannot generate what a PushSecret pushes");
+                return None;
+            }
+        };
+        let asker = Asker {
+            api_version: API_VERSION,
+            kind: KIND,
+            metadata: &object.metadata,
+        };
+        let entries = vec![(PUSH_KEY.to_owned(), generated.left)];
+        if let Err(error) = self.generators.commit(&asker, entries).await {
+            tracing::warn!(namespace, name, error = %error, "cannot record the state of a generator");
+            return None;
+        }
+        let mut secret = PlainSecret::named(namespace, &reference.name);
+        for (key, value) in generated.values {
+            secret.insert(&key, value);
+        }
+        Some(vec![secret])
     }
 
     async fn selected(
@@ -278,6 +323,15 @@ impl PushSecrets {
         let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
         let mut found: Vec<(StoreId, Arc<Store>)> = Vec::new();
         for reference in &object.spec.secret_store_refs {
+            if let Some(selector) = &reference.label_selector {
+                for (id, store) in self.stores.of_namespace(reference.kind, namespace) {
+                    let selected = label_selector::matches(selector, Some(&store.labels));
+                    if selected.map_err(|_| "could not convert labels".to_owned())? {
+                        found.push((id, store));
+                    }
+                }
+                continue;
+            }
             if let Some(name) = reference.name.as_deref().filter(|name| !name.is_empty()) {
                 let kind = reference.kind;
                 let id = StoreId {
@@ -295,11 +349,7 @@ impl PushSecrets {
                 found.push((id, store));
                 continue;
             }
-            for (id, store) in self.stores.of_namespace(reference.kind, namespace) {
-                if entries::is_meant(reference, &seen(&id, &store)) {
-                    found.push((id, store));
-                }
-            }
+            return Err("refStore Name must be provided".to_owned());
         }
         found.retain(|(_, store)| {
             !store.deleting && is_own_class(store.spec.controller.as_deref(), &self.class)
@@ -453,7 +503,9 @@ impl PushSecrets {
         let all_gone = left.is_empty();
         next.synced_push_secrets = left;
         if !all_gone {
-            return self.failed(next, "could not delete from the stores".to_owned(), now);
+            let text = "the stores did not delete what was pushed";
+            let text = status::message(refresh::NOT_CLEANED_UP, Some(text));
+            return self.failed(next, text, now);
         }
         let message = refresh::SOURCE_DELETED_MESSAGE;
         refresh::set_ready(&mut next, false, refresh::SOURCE_DELETED, message, now);
@@ -503,6 +555,56 @@ impl PushSecrets {
             }
         }
         left
+    }
+
+    /// Says in the status of a PushSecret that is being deleted what it waits for.
+    async fn report_left(&self, object: &PushSecret, left: SyncedPushSecrets) {
+        let mut next = object.status.clone().unwrap_or_default();
+        next.synced_push_secrets = left;
+        let message = refresh::not_deleted();
+        let now = Timestamp::now();
+        refresh::set_ready(&mut next, false, refresh::ERRORED, &message, now);
+        if object.status.as_ref() == Some(&next) {
+            return;
+        }
+        let written =
+            action::set_status::<PushSecret, _>(self.api(), &object.metadata, &next).await;
+        if let Err(error) = written {
+            self.trouble(&key_of(&object.metadata), Trouble::Status, &error);
+        }
+        let event = Event::about::<PushSecret>(
+            COMPONENT,
+            &object.metadata,
+            true,
+            refresh::ERRORED,
+            message,
+        );
+        action::emit(self.api(), &self.frame.shared.recorder, &event).await;
+    }
+
+    /// Takes note of the stores that must not go before this object, and has the stores look at that.
+    fn hold(&self, key: &Key, hold: Option<Hold>) {
+        let Some(changed) = self.stores.pushers.set(key, hold) else {
+            return;
+        };
+        let mut stores: Vec<StoreId> = changed
+            .iter()
+            .flatten()
+            .flat_map(|hold| self.stores.held(Some((key, hold))))
+            .collect();
+        stores.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        stores.dedup();
+        self.wake(&stores);
+    }
+
+    fn wake(&self, stores: &[StoreId]) {
+        for id in stores {
+            let key = Key::new(&id.namespace, &id.name);
+            self.frame
+                .shared
+                .dependents
+                .changed(pushes_to(id.kind), &key);
+        }
     }
 
     async fn set_finalizer(
@@ -640,6 +742,40 @@ impl Kind for PushSecrets {
         stores.collect()
     }
 
+    fn note(&self, read: &Read<PushSecret>, _extra: &mut Extra, _changed: bool) {
+        let key = key_of(read.meta());
+        let hold = match &read.0 {
+            Ok(object) if object.spec.deletion_policy == PushDeletionPolicy::Delete => {
+                let synced = object.status.as_ref();
+                let synced = synced.map(|status| status.synced_push_secrets.keys());
+                Some(Hold {
+                    references: object.spec.secret_store_refs.clone(),
+                    synced: synced.into_iter().flatten().cloned().collect(),
+                })
+            }
+            Ok(_) => None,
+            // What cannot be read now may have pushed before.
+            Err(_) => return,
+        };
+        self.hold(&key, hold);
+    }
+
+    async fn beside(&self) {
+        let pushers = &self.stores.pushers;
+        pushers.set_complete(false);
+        for scope in AnyKind::scopes(self) {
+            AnyKind::listed(self, scope.as_deref()).await;
+        }
+        pushers.set_complete(true);
+        self.wake(&self.stores.held(None));
+        std::future::pending().await
+    }
+
+    async fn gone(&self, key: &Key) -> Option<Duration> {
+        self.hold(key, None);
+        None
+    }
+
     fn due(&self, known: &Tracked<Extra>) -> Option<Duration> {
         let next = known.extra.next?;
         Some(Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default())
@@ -719,6 +855,7 @@ impl Kind for PushSecrets {
             let left = self.delete_all(object, &synced).await;
             if !left.is_empty() {
                 tracing::warn!(key = %key, "a PushSecret waits until what it pushed can be deleted");
+                self.report_left(object, left).await;
                 return Some(Duration::from_secs(15));
             }
         }

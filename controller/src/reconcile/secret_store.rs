@@ -1,5 +1,6 @@
 //! SecretStores and ClusterSecretStores: validated again and again, and opened for those who read from them.
 
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +15,13 @@ use sealwright_resources::external_secret::StoreKind;
 use sealwright_resources::external_secret::access::is_own_class;
 use sealwright_resources::external_secret::status::{self, READY};
 use sealwright_resources::secret_store::{
-    ClusterSecretStore, IGNORE_MAINTENANCE_ANNOTATION, INVALID_PROVIDER_CONFIG, SecretStore, Store,
-    StoreStatus, VALID, VALIDATION_UNKNOWN, refresh_interval,
+    ClusterSecretStore, FINALIZER, IGNORE_MAINTENANCE_ANNOTATION, INVALID_PROVIDER_CONFIG,
+    SecretStore, Store, StoreStatus, VALID, VALIDATION_UNKNOWN, refresh_interval,
 };
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
+use crate::action;
 use crate::api::ApiError;
 use crate::frame::dependents::Need;
 use crate::frame::event::Event;
@@ -29,7 +32,7 @@ use crate::frame::kind::{
 use crate::frame::read::Read;
 use crate::frame::tracked::{Digest, Tracked};
 use crate::frame::verdict::{self, Verdict};
-use crate::stores::{StoreId, Stores};
+use crate::stores::{StoreId, Stores, pushes_to};
 
 /// What differs between the two kinds of stores.
 pub(crate) trait StoreObject:
@@ -120,6 +123,8 @@ pub(crate) enum Outcome {
     },
     /// It asks for something that cannot be done, which no condition tells: upstream writes none.
     Unstated { fault: String },
+    /// Its finalizer was added or removed, and the watch shows it again; or that failed, and is tried again.
+    Waits { failed: bool },
 }
 
 impl<K: StoreObject> StoreReconciler<K> {
@@ -145,10 +150,39 @@ impl<K: StoreObject> StoreReconciler<K> {
         }
     }
 
-    async fn validate(&self, key: &Key, store: &Store, ignores_maintenance: bool) -> Outcome {
-        if !is_own_class(store.spec.controller.as_deref(), &self.rules.class) {
-            return Outcome::Foreign;
+    /// Keeps a store as long as a PushSecret would have to delete from it; returns true if its finalizer is as it should be.
+    async fn keep(&self, key: &Key, object: &K) -> Result<bool, ApiError> {
+        let metadata = object.meta();
+        let nothing = BTreeMap::new();
+        let labels = metadata.labels.as_ref().unwrap_or(&nothing);
+        let pushers = &self.stores.pushers;
+        let is_held = pushers.hold(&Self::id(key), labels);
+        let is_right = match (is_held, has_finalizer(metadata)) {
+            (true, true) | (false, false) => true,
+            // A store that is being deleted takes no finalizers any more.
+            (true, false) => metadata.deletion_timestamp.is_some(),
+            // As long as PushSecrets are unknown, one of them may hold the store.
+            (false, true) => !pushers.is_complete(),
+        };
+        if is_right {
+            return Ok(true);
         }
+        let mut finalizers = metadata.finalizers.clone().unwrap_or_default();
+        finalizers.retain(|finalizer| finalizer != FINALIZER);
+        if is_held {
+            finalizers.push(FINALIZER.to_owned());
+        }
+        let patch = json!({
+            "finalizers": finalizers,
+            "resourceVersion": metadata.resource_version,
+        });
+        match action::patch_metadata::<K>(self.frame.api(), key, patch).await {
+            Err(error) if !error.is_conflict() && !error.is_not_found() => Err(error),
+            _ => Ok(false),
+        }
+    }
+
+    async fn validate(&self, key: &Key, store: &Store, ignores_maintenance: bool) -> Outcome {
         let again = match refresh_interval(&store.spec) {
             Ok(interval) => interval
                 .and_then(|interval| Duration::try_from(interval).ok())
@@ -231,6 +265,13 @@ fn is_no_answer(trouble: Trouble) -> bool {
     trouble.is_passing() || trouble == Trouble::Unauthenticated
 }
 
+fn has_finalizer(metadata: &ObjectMeta) -> bool {
+    let finalizers = metadata.finalizers.iter().flatten();
+    finalizers
+        .into_iter()
+        .any(|finalizer| finalizer == FINALIZER)
+}
+
 /// A ClusterSecretStore whose credentials lie with its consumers cannot be validated by itself, and counts as valid.
 fn is_referent(id: &StoreId, config: &StoreConfig) -> bool {
     id.kind == StoreKind::ClusterSecretStore
@@ -254,7 +295,8 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
         let store: Store = object.clone().into();
         Digest::of_json(&[
             &serde_json::to_value(&store.spec).unwrap_or_default(),
-            &serde_json::json!(store.deleting),
+            &json!(store.deleting),
+            &has_finalizer(object.meta()),
         ])
     }
 
@@ -264,8 +306,9 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
 
     fn needs(&self, object: &K) -> Vec<Need> {
         let store: Store = object.clone().into();
+        let pushes = Need::one(pushes_to(K::KIND), &store.namespace, &store.name);
         let Ok(config) = store.spec.provider.config() else {
-            return Vec::new();
+            return vec![pushes];
         };
         let id = StoreId {
             kind: K::KIND,
@@ -303,6 +346,7 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
                 let namespace = scope.namespace_of(namespace).ok()?;
                 Some(Need::one(kind, namespace, name))
             })
+            .chain([pushes])
             .collect()
     }
 
@@ -339,7 +383,17 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
             .as_ref()
             .is_some_and(|all| all.contains_key(IGNORE_MAINTENANCE_ANNOTATION));
         let store: Store = (**object).clone().into();
-        let outcome = self.validate(key, &store, ignores).await;
+        let outcome = match is_own_class(store.spec.controller.as_deref(), &self.rules.class) {
+            false => Outcome::Foreign,
+            true => match self.keep(key, object).await {
+                Ok(true) => self.validate(key, &store, ignores).await,
+                Ok(false) => Outcome::Waits { failed: false },
+                Err(error) => {
+                    self.trouble(key, FrameTrouble::Fetch, &error);
+                    Outcome::Waits { failed: true }
+                }
+            },
+        };
         let again = match &outcome {
             Outcome::Valid { again, .. } | Outcome::Unknown { again } => Some(*again),
             _ => None,
@@ -348,7 +402,10 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
         self.frame
             .index
             .update(key, known.uid(), |known| known.extra.next = next);
-        let failed = matches!(outcome, Outcome::Failed { .. } | Outcome::Unstated { .. });
+        let failed = matches!(
+            outcome,
+            Outcome::Failed { .. } | Outcome::Unstated { .. } | Outcome::Waits { failed: true }
+        );
         Attempt {
             ended: match failed {
                 true => Err(LookedAt::default()),
@@ -374,7 +431,7 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
     ) -> Option<StoreStatus> {
         let mut next = status.cloned().unwrap_or_default();
         let (holds, reason, message) = match outcome {
-            Outcome::Foreign | Outcome::Unstated { .. } => return None,
+            Outcome::Foreign | Outcome::Unstated { .. } | Outcome::Waits { .. } => return None,
             Outcome::Valid { capabilities, .. } => {
                 next.capabilities = Some((*capabilities).to_owned());
                 ("True", VALID, "store validated".to_owned())
@@ -400,7 +457,7 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
             Event::about::<K>(K::COMPONENT, metadata, warning, reason, message)
         };
         match outcome {
-            Outcome::Foreign | Outcome::Unstated { .. } => Vec::new(),
+            Outcome::Foreign | Outcome::Unstated { .. } | Outcome::Waits { .. } => Vec::new(),
             Outcome::Valid { maintained, .. } => {
                 let mut events = vec![about(false, VALID, "store validated".to_owned())];
                 if !maintained {
@@ -431,9 +488,9 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
 
     fn again(&self, _key: &Key, outcome: &Outcome, failures: u32) -> Option<Duration> {
         match outcome {
-            Outcome::Foreign => None,
+            Outcome::Foreign | Outcome::Waits { failed: false } => None,
             Outcome::Valid { again, .. } | Outcome::Unknown { again } => Some(*again),
-            Outcome::Failed { .. } | Outcome::Unstated { .. } => {
+            Outcome::Failed { .. } | Outcome::Unstated { .. } | Outcome::Waits { failed: true } => {
                 Some(verdict::pause(Verdict::TryAgain, failures, 4))
             }
         }
@@ -447,6 +504,16 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
         loop {
             tokio::time::sleep(Duration::from_secs(60)).await;
             self.stores.sweep();
+        }
+    }
+
+    async fn finalize(&self, key: &Key, object: &K) -> Option<Duration> {
+        match self.keep(key, object).await {
+            Ok(_) => None,
+            Err(error) => {
+                self.trouble(key, FrameTrouble::Fetch, &error);
+                Some(Duration::from_secs(5))
+            }
         }
     }
 

@@ -27,8 +27,10 @@ use http::{HeaderMap, Method};
 /// A service: what it is called in host names, signatures, targets and variables.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Service {
-    /// In host names and signatures.
+    /// In signatures.
     name: &'static str,
+    /// In host names.
+    host: &'static str,
     /// In permissions, such as `secretsmanager` in `secretsmanager:GetSecretValue`.
     permission: &'static str,
     /// Before the dot of `X-Amz-Target`.
@@ -43,6 +45,7 @@ pub(crate) struct Service {
 
 pub(crate) const SECRETS_MANAGER: Service = Service {
     name: "secretsmanager",
+    host: "secretsmanager",
     permission: "secretsmanager",
     target: "secretsmanager",
     title: "AWS Secrets Manager",
@@ -51,6 +54,7 @@ pub(crate) const SECRETS_MANAGER: Service = Service {
 };
 pub(crate) const SYSTEMS_MANAGER: Service = Service {
     name: "ssm",
+    host: "ssm",
     permission: "ssm",
     target: "AmazonSSM",
     title: "AWS Parameter Store",
@@ -59,6 +63,7 @@ pub(crate) const SYSTEMS_MANAGER: Service = Service {
 };
 pub(crate) const CERTIFICATE_MANAGER: Service = Service {
     name: "acm",
+    host: "acm",
     permission: "acm",
     target: "CertificateManager",
     title: "AWS Certificate Manager",
@@ -67,6 +72,7 @@ pub(crate) const CERTIFICATE_MANAGER: Service = Service {
 };
 pub(crate) const TAGGING: Service = Service {
     name: "tagging",
+    host: "tagging",
     permission: "tag",
     target: "ResourceGroupsTaggingAPI_20170126",
     title: "AWS Resource Groups Tagging",
@@ -75,11 +81,31 @@ pub(crate) const TAGGING: Service = Service {
 };
 pub(crate) const KEY_SERVICE: Service = Service {
     name: "kms",
+    host: "kms",
     permission: "kms",
     target: "TrentService",
     title: "AWS KMS",
     own_variable: "AWS_KMS_ENDPOINT",
     variable: "KMS",
+};
+
+pub(crate) const REGISTRY: Service = Service {
+    name: "ecr",
+    host: "api.ecr",
+    permission: "ecr",
+    target: "AmazonEC2ContainerRegistry_V20150921",
+    title: "AWS Elastic Container Registry",
+    own_variable: "AWS_ECR_ENDPOINT",
+    variable: "ECR",
+};
+pub(crate) const PUBLIC_REGISTRY: Service = Service {
+    name: "ecr-public",
+    host: "api.ecr-public",
+    permission: "ecr-public",
+    target: "SpencerFrontendService",
+    title: "AWS Elastic Container Registry Public",
+    own_variable: "AWS_ECR_PUBLIC_ENDPOINT",
+    variable: "ECR_PUBLIC",
 };
 
 /// How often a call is made where the store says nothing about it, as the vendor's libraries do.
@@ -152,7 +178,7 @@ impl Api {
         retry: Option<&RetrySettings>,
     ) -> Result<Self, StoreError> {
         let url = endpoint_override(service.own_variable, service.variable)
-            .unwrap_or_else(|| endpoint(service.name, region));
+            .unwrap_or_else(|| endpoint(service.host, region));
         let url = Url::parse(&url).map_err(|error| error.at_field("the endpoint of AWS"))?;
         let attempts = match retry.and_then(|retry| retry.max_retries) {
             // Upstream hands the number to the library as the number of attempts; none means no limit.

@@ -27,6 +27,7 @@ use super::http_client;
 use crate::credential::{CredentialError, Scope, TokenRequest};
 use crate::outcome::{StoreError, Trouble, shown};
 use crate::settings::aws::{AwsAuth, AwsJwtAuth, AwsSessionTagsPolicy, AwsSettings, AwsStaticKeys};
+use crate::settings::generators::StsRequestParameters;
 use crate::store::Connection;
 
 /// How long before their end credentials are no longer used.
@@ -157,6 +158,23 @@ impl SignIn {
         let answer = answer
             .map_err(|error| sts_error(&error, "ask who this is", "sts:GetCallerIdentity"))?;
         Ok(shown(answer.arn().unwrap_or("a principal without a name")))
+    }
+
+    /// Asks STS for temporary credentials of whoever this is.
+    pub(crate) async fn session_token(
+        &self,
+        wanted: &StsRequestParameters,
+    ) -> Result<Credentials, StoreError> {
+        let sts = self.0.sts(Some(self.credentials().await?));
+        let answer = sts
+            .get_session_token()
+            .set_duration_seconds(wanted.session_duration)
+            .set_serial_number(wanted.serial_number.clone())
+            .set_token_code(wanted.token_code.clone())
+            .send()
+            .await
+            .map_err(|error| sts_error(&error, "get a session token", "sts:GetSessionToken"))?;
+        credentials_of(answer.credentials(), "SessionToken")
     }
 
     /// Gives up credentials that the service did not accept, unless others were fetched meanwhile.

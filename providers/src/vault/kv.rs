@@ -693,7 +693,7 @@ fn canonical(object: &[u8], version: KvVersion) -> SecretBytes {
 }
 
 /// A member as bytes: strings without their quotes, and everything else as Go writes it again.
-fn converted(value: Json<'_>, numbers: Numbers) -> SecretBytes {
+pub(super) fn converted(value: Json<'_>, numbers: Numbers) -> SecretBytes {
     match value.kind() {
         Kind::Text | Kind::Null => value.unquoted(),
         Kind::Number if numbers == Numbers::Float => value.text(),

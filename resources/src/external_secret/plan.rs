@@ -115,17 +115,6 @@ pub fn begin(
     if foreign_class {
         return done(actions, Again::Never);
     }
-    if object.spec.target.manifest.is_some() {
-        actions.extend(failure(
-            object,
-            status::INVALID_GENERIC,
-            Some(
-                "targets of other kinds are disabled; --unsafe-allow-generic-targets enables them",
-            ),
-            now,
-        ));
-        return done(actions, Again::Never);
-    }
     if target
         .metadata
         .is_some_and(|metadata| !refresh::is_managed(metadata))
@@ -135,12 +124,7 @@ pub fn begin(
     }
     let valid = || refresh::is_target_valid(object, target.metadata, target.data_hash);
     if !refresh::should_refresh(object, now, zone) && valid() {
-        let again = match refresh::next(object, now, zone) {
-            Due::Now => Again::Now,
-            Due::At(at) => Again::At(at),
-            Due::Never => Again::Never,
-        };
-        return done(actions, again);
+        return done(actions, next_look(object, now, zone));
     }
     Beginning::Read(actions)
 }
@@ -289,7 +273,9 @@ pub fn finish(object: &ExternalSecret, seen: &Seen<'_>, data: Assembled) -> Plan
     }
 }
 
-fn missing(text: String) -> Action {
+/// The event about a secret that is not there and need not be.
+#[must_use]
+pub fn missing(text: String) -> Action {
     Action::Emit(Event {
         warning: false,
         reason: "MissingProviderSecret",
@@ -354,7 +340,7 @@ fn unbuilt(
     let fixed = error.fixed_text();
     let detail =
         (fixed != status::IMMUTABLE && fixed != status::OWNED_BY_OTHER).then_some(detail.as_str());
-    actions.extend(failure_in(next, fixed, detail, seen.started));
+    actions.extend(failure_in(object, next, fixed, detail, seen.started));
     Plan {
         actions,
         again: match error.is_retried() {
@@ -367,13 +353,26 @@ fn unbuilt(
 /// The end of a reconcile that did what it should.
 fn synced(
     object: &ExternalSecret,
-    mut actions: Vec<Action>,
-    (reason, message): (&str, &str),
+    actions: Vec<Action>,
+    said: (&str, &str),
     binding: Option<&str>,
     seen: &Seen<'_>,
 ) -> Plan {
+    finished(object, actions, said, binding, seen.started, seen.zone)
+}
+
+/// The end of a reconcile that did what it should: the reason and message of its condition, and when it is looked at next.
+#[must_use]
+pub fn finished(
+    object: &ExternalSecret,
+    mut actions: Vec<Action>,
+    (reason, message): (&str, &str),
+    binding: Option<&str>,
+    started: Timestamp,
+    zone: &TimeZone,
+) -> Plan {
     let mut next = status_of(object);
-    let now = to_time(seen.started);
+    let now = to_time(started);
     if let Some(name) = binding {
         next.binding.name = name.to_owned();
     }
@@ -392,11 +391,17 @@ fn synced(
     actions.push(Action::SetStatus(next));
     Plan {
         actions,
-        again: match refresh::next(&as_written, seen.started, seen.zone) {
-            Due::Now => Again::Now,
-            Due::At(at) => Again::At(at),
-            Due::Never => Again::Never,
-        },
+        again: next_look(&as_written, started, zone),
+    }
+}
+
+/// When an object is looked at next, if nothing changes before.
+#[must_use]
+pub fn next_look(object: &ExternalSecret, now: Timestamp, zone: &TimeZone) -> Again {
+    match refresh::next(object, now, zone) {
+        Due::Now => Again::Now,
+        Due::At(at) => Again::At(at),
+        Due::Never => Again::Never,
     }
 }
 
@@ -440,7 +445,7 @@ pub fn failed(
         Attempt::Delete => status::NOT_DELETED,
         Attempt::DeleteOrphan => status::ORPHANS_LEFT,
     };
-    failure_in(next, fixed, Some(category), now)
+    failure_in(object, next, fixed, Some(category), now)
 }
 
 /// The status and the event of an object that cannot be read; the fault names a field and no value.
@@ -463,23 +468,35 @@ pub fn unreadable(mut status_now: Status, fault: &str, now: Timestamp) -> (Statu
     (status_now, event)
 }
 
-fn failure(
+/// What is reported when the object cannot be what it asks for. Of the detail everyone sees every word.
+#[must_use]
+pub fn failure(
     object: &ExternalSecret,
     fixed: &str,
     detail: Option<&str>,
     now: Timestamp,
 ) -> Vec<Action> {
-    failure_in(status_of(object), fixed, detail, now)
+    failure_in(object, status_of(object), fixed, detail, now)
 }
 
 /// A failure keeps the time of the last refresh and the version that was synced.
-fn failure_in(mut next: Status, fixed: &str, detail: Option<&str>, now: Timestamp) -> Vec<Action> {
+fn failure_in(
+    object: &ExternalSecret,
+    mut next: Status,
+    fixed: &str,
+    detail: Option<&str>,
+    now: Timestamp,
+) -> Vec<Action> {
     let message = status::message(fixed, detail);
+    let reason = match object.spec.target.manifest {
+        None => status::SECRET_SYNCED_ERROR,
+        Some(_) => status::RESOURCE_SYNCED_ERROR,
+    };
     status::set_condition(
         &mut next.conditions,
         status::READY,
         "False",
-        status::SECRET_SYNCED_ERROR,
+        reason,
         &message,
         &to_time(now),
     );

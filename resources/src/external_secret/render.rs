@@ -104,6 +104,12 @@ pub enum RenderProblem {
     /// The target is none of a Secret's.
     #[error("the target is neither Data nor Labels nor Annotations")]
     Target,
+    /// The target is no path, or leads through something else than maps and lists.
+    #[error("the target is no path into the object")]
+    Path,
+    /// Its output is no YAML.
+    #[error("what the template makes is no YAML")]
+    Document,
 }
 
 fn in_line(line: Option<usize>) -> String {
@@ -195,17 +201,7 @@ pub fn render(
     sources: &Sources,
     options: &Options,
 ) -> Result<Output, RenderError> {
-    let mut context = Context::default();
-    for (key, value) in values {
-        context.insert(key, value.expose());
-    }
-    let mut work = Work {
-        context,
-        options: sealwright_template::Options::of(Dialect::ExternalSecrets)
-            .with_delimiters(options.delimiters.clone()),
-        budget: Budget::new(Limits::default()),
-        output: Output::default(),
-    };
+    let mut work = Work::new(values, options);
     for (index, from) in template.template_from.iter().enumerate() {
         work.from(index, from, sources)?;
     }
@@ -230,6 +226,36 @@ pub fn render(
     Ok(work.output)
 }
 
+/// The templates of one object, for targets whose parts are not those of a Secret.
+pub(super) struct Rendering(Work);
+
+impl Rendering {
+    pub(super) fn new(values: &Values, options: &Options) -> Self {
+        Self(Work::new(values, options))
+    }
+
+    /// Renders one template.
+    pub(super) fn text(&self, source: &str) -> Result<SecretBytes, RenderProblem> {
+        self.0.rendered(source)
+    }
+
+    /// Renders the ConfigMap and the Secret of a `templateFrom`.
+    pub(super) fn objects(
+        &mut self,
+        index: usize,
+        from: &TemplateFrom,
+        sources: &Sources,
+    ) -> Result<Values, RenderError> {
+        let objects = TemplateFrom {
+            literal: None,
+            target: None,
+            ..from.clone()
+        };
+        self.0.from(index, &objects, sources)?;
+        Ok(std::mem::take(&mut self.0.output).data)
+    }
+}
+
 struct Work {
     context: Context,
     options: sealwright_template::Options,
@@ -239,6 +265,20 @@ struct Work {
 }
 
 impl Work {
+    fn new(values: &Values, options: &Options) -> Self {
+        let mut context = Context::default();
+        for (key, value) in values {
+            context.insert(key, value.expose());
+        }
+        Self {
+            context,
+            options: sealwright_template::Options::of(Dialect::ExternalSecrets)
+                .with_delimiters(options.delimiters.clone()),
+            budget: Budget::new(Limits::default()),
+            output: Output::default(),
+        }
+    }
+
     fn from(
         &mut self,
         index: usize,

@@ -112,6 +112,9 @@ pub const IMMUTABLE: &str = "could not update secret, target is immutable";
 /// Message: a target of another kind is not allowed or not possible.
 pub const INVALID_GENERIC: &str = "invalid generic target";
 
+/// Message: the object of another kind cannot be read.
+pub const NO_RESOURCE: &str = "could not get target resource";
+
 /// The longest message, in characters.
 const LONGEST_MESSAGE: usize = 256;
 

@@ -55,6 +55,12 @@ pub struct PasswordSpec {
     #[serde(default)]
     #[schemars(extend("x-default" = "raw"))]
     pub encoding: Encoding,
+    /// What stands before each password; it is neither counted nor encoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// What stands behind each password; it is neither counted nor encoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suffix: Option<String>,
 }
 
 fn default_length() -> i64 {
@@ -114,13 +120,27 @@ impl PasswordSpec {
             }
             let password = self.password(length, digits, symbols)?;
             if values
-                .insert(key, encoded(password, self.encoding))
+                .insert(key, self.framed(encoded(password, self.encoding)))
                 .is_some()
             {
                 return Err(GeneratorError::Invalid("a key stands twice"));
             }
         }
         Ok(values)
+    }
+
+    fn framed(&self, password: SecretBytes) -> SecretBytes {
+        let prefix = self.prefix.as_deref().unwrap_or_default();
+        let suffix = self.suffix.as_deref().unwrap_or_default();
+        if prefix.is_empty() && suffix.is_empty() {
+            return password;
+        }
+        let length = prefix.len() + password.len() + suffix.len();
+        let mut whole = SecretWriter::with_capacity(length);
+        whole.push(prefix.as_bytes());
+        whole.push(password.expose());
+        whole.push(suffix.as_bytes());
+        whole.finish()
     }
 
     fn password(
@@ -241,6 +261,16 @@ mod tests {
                 serde_json::json!({"length": 5, "digits": 0, "symbols": 0, "encoding": encoding});
             assert_eq!(one(spec).unwrap().len(), length);
         }
+    }
+
+    #[test]
+    fn a_prefix_and_a_suffix_are_neither_counted_nor_encoded() {
+        let spec = serde_json::json!({
+            "length": 5, "digits": 5, "symbols": 0, "allowRepeat": true, "encoding": "hex", "prefix": "p-", "suffix": "!",
+        });
+        let password = one(spec).unwrap();
+        assert_eq!(password.len(), 2 + 10 + 1);
+        assert!(password.starts_with("p-") && password.ends_with('!'));
     }
 
     #[test]

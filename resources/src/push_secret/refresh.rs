@@ -27,6 +27,18 @@ pub const NO_SOURCE: &str = "could not get source secret";
 /// Message: a store did not take a value.
 pub const NOT_PUSHED: &str = "set secret failed";
 
+/// Message: what was pushed cannot be deleted.
+pub const NOT_DELETED: &str = "Failed to Delete Secrets from Provider";
+/// Message: what was pushed from a Secret that has gone cannot be deleted.
+pub const NOT_CLEANED_UP: &str = "failed to cleanup provider secrets";
+
+/// The message about what was pushed and cannot be deleted.
+#[must_use]
+pub fn not_deleted() -> String {
+    let detail = "it stays in the record of what was pushed and is tried again";
+    status::message(NOT_DELETED, Some(detail))
+}
+
 /// The interval of the spec; one that cannot be read counts as one hour.
 #[must_use]
 pub fn interval(object: &PushSecret) -> SignedDuration {

@@ -33,6 +33,8 @@ pub(crate) struct Play<'a> {
     /// Objects of the case that have no namespace: kind and name.
     pub(crate) cluster_objects: BTreeSet<(String, String)>,
     pub(crate) refused: Vec<String>,
+    /// Names of values that are random.
+    pub(crate) opaque: Vec<String>,
     default_store: String,
     fakes: HashMap<String, Value>,
 }
@@ -58,11 +60,6 @@ impl Case {
         self.body["flags"].as_str().unwrap_or_default()
     }
 
-    /// Returns true if the text of the case holds a word.
-    pub(crate) fn mentions(&self, word: &str) -> bool {
-        self.body.to_string().contains(word)
-    }
-
     pub(crate) fn phases(&self) -> &[Value] {
         self.body["phases"].as_array().unwrap()
     }
@@ -86,6 +83,12 @@ impl Case {
             namespaces: [namespace.clone()].into(),
             cluster_objects: BTreeSet::new(),
             refused: Vec::new(),
+            opaque: {
+                let names = self.body["opaque"].as_array().into_iter().flatten();
+                names
+                    .map(|name| name.as_str().unwrap().to_owned())
+                    .collect()
+            },
             default_store,
             fakes: HashMap::new(),
             namespace: namespace.clone(),
@@ -131,6 +134,16 @@ impl Play<'_> {
                 "es" => self.external_secret(name, argument).await,
                 "ps" => self.push_secret(name, argument).await,
                 "fake" => self.fake(name, argument).await,
+                "gen" => {
+                    for (object, spec) in argument.as_object().unwrap() {
+                        let (kind, name) = object.split_once('/').unwrap();
+                        self.apply(json!({
+                            "apiVersion": "generators.external-secrets.io/v1alpha1", "kind": kind,
+                            "metadata": {"name": name}, "spec": spec,
+                        }))
+                        .await;
+                    }
+                }
                 "put" => self.put(argument).await,
                 "rm" => {
                     for path in argument.as_array().unwrap() {

@@ -36,7 +36,11 @@ pub(crate) async fn take(play: &Play<'_>) -> Value {
                     true => format!("{name} {namespace}/{object_name}"),
                     false => format!("{name} {object_name}"),
                 };
-                picture.insert(title, shown(name, object));
+                let mut shown = shown(name, object);
+                if *name == "Secret" {
+                    blur(&mut shown, &play.opaque);
+                }
+                picture.insert(title, shown);
             }
             if !matches!(*name, "Secret" | "ConfigMap") {
                 take_columns(play, name, &kind, namespace, &mut columns).await;
@@ -47,6 +51,8 @@ pub(crate) async fn take(play: &Play<'_>) -> Value {
     picture.insert("columns".to_owned(), Value::Object(columns));
     picture.insert("events".to_owned(), events(play).await);
     picture.insert("refused".to_owned(), json!(play.refused));
+    let content = play.stage.vault.map(|vault| vault.content(&play.namespace));
+    picture.insert("vault".to_owned(), content.unwrap_or_default());
     Value::Object(picture)
 }
 
@@ -123,6 +129,40 @@ fn shown(kind: &str, object: &Value) -> Value {
         put("status", status(&object["status"]));
     }
     Value::Object(shown)
+}
+
+/// Shows only the shape of random values, and no hash of them.
+fn blur(secret: &mut Value, opaque: &[String]) {
+    let is_opaque = |name: &str| opaque.iter().any(|known| known == "*" || known == name);
+    let mut blurred = false;
+    for (name, value) in secret["data"].as_object_mut().into_iter().flatten() {
+        if is_opaque(name) {
+            let bytes =
+                sealwright_crypto::sealing::base64::decode(value.as_str().unwrap().as_bytes());
+            *value = shape(&String::from_utf8_lossy(&bytes.unwrap())).into();
+            blurred = true;
+        }
+    }
+    let hash = secret.pointer_mut("/annotations/reconcile.external-secrets.io~1data-hash");
+    if let (true, Some(hash)) = (blurred, hash) {
+        *hash = "<hash>".into();
+    }
+}
+
+fn shape(text: &str) -> String {
+    let some = |kind: fn(&char) -> bool| match text.chars().any(|letter| kind(&letter)) {
+        true => "some",
+        false => "none",
+    };
+    let symbols = text.chars().filter(|letter| !letter.is_alphanumeric());
+    format!(
+        "len={} digits={} upper={} lower={} symbols={}",
+        text.chars().count(),
+        some(char::is_ascii_digit),
+        some(char::is_ascii_uppercase),
+        some(char::is_ascii_lowercase),
+        symbols.count()
+    )
 }
 
 fn status(status: &Value) -> Value {

@@ -10,19 +10,36 @@ use serde_json::{Value, json};
 
 use super::case::Stage;
 
-/// The API server, ready for cases.
+/// Two controllers must not look after the same objects, so tests take turns.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// The API server, ready for cases, and the turn to use it.
 pub(crate) struct Rig {
     cluster: &'static Cluster,
+    _turn: tokio::sync::MutexGuard<'static, ()>,
 }
 
 impl Rig {
     /// Applies the definitions that our program prints.
     pub(crate) async fn prepare() -> Self {
+        let turn = TURN.lock().await;
         let cluster = cluster();
         for definition in sealwright_resources::external_secrets_definitions(false) {
             cluster.apply(&definition.to_string());
         }
-        Self { cluster }
+        Self {
+            cluster,
+            _turn: turn,
+        }
+    }
+
+    pub(crate) async fn client(&self) -> kube::Client {
+        self.cluster.client().await
+    }
+
+    /// A folder that is there as long as the cluster.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.cluster.sandbox().path()
     }
 
     /// What cases need to know.
@@ -145,6 +162,36 @@ impl Vault {
 
     pub(crate) async fn remove(&self, path: &str) {
         self.ask("DELETE", &format!("secret/metadata/{path}"), &Value::Null);
+    }
+
+    /// Everything of a case in the KV engine of version 2: data, metadata and version by path.
+    pub(crate) fn content(&self, namespace: &str) -> Value {
+        let mut found = serde_json::Map::new();
+        let mut folders = vec![format!("{namespace}/")];
+        while let Some(folder) = folders.pop() {
+            let path = format!("secret/metadata/{folder}");
+            let (status, list) = self.server.try_api(ROOT, "LIST", &path, None);
+            if status == 404 {
+                continue;
+            }
+            for key in list["data"]["keys"].as_array().unwrap() {
+                let path = format!("{folder}{}", key.as_str().unwrap());
+                if path.ends_with('/') {
+                    folders.push(path);
+                    continue;
+                }
+                let data = format!("secret/data/{path}");
+                let (_, answer) = self.server.try_api(ROOT, "GET", &data, None);
+                let metadata = &answer["data"]["metadata"];
+                let shown = json!({
+                    "custom_metadata": metadata["custom_metadata"],
+                    "data": answer["data"]["data"],
+                    "version": metadata["version"],
+                });
+                found.insert(format!("/{path}"), shown);
+            }
+        }
+        Value::Object(found)
     }
 
     fn ask(&self, method: &str, path: &str, body: &Value) {

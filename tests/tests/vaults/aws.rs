@@ -377,3 +377,58 @@ async fn kms_wraps_and_unwraps_with_a_context() {
     );
     assert_eq!(moto.with_vendors_client(&script).trim(), "07".repeat(32));
 }
+
+#[tokio::test]
+async fn generators_get_passwords_and_session_tokens() {
+    use sealwright_providers::generators::{ecr_authorization_token, sts_session_token};
+    if !on_aws("generators_get_passwords_and_session_tokens") {
+        return;
+    }
+    let held = Arc::new(Held::default());
+    held.put("keys", "id", b"AKIAEXAMPLE");
+    held.put("keys", "key", b"secret");
+    let connection = Connection {
+        credentials: Arc::clone(&held) as Arc<_>,
+        ..Connection::default()
+    };
+    let auth = json!({"secretRef": {
+        "accessKeyIDSecretRef": {"name": "keys", "key": "id"},
+        "secretAccessKeySecretRef": {"name": "keys", "key": "key"}}});
+    let settings = serde_json::from_value(json!({"region": REGION, "auth": auth})).unwrap();
+    let ecr = ecr_authorization_token(&settings, &connection)
+        .await
+        .unwrap();
+    let keys: Vec<&str> = ecr.keys().map(String::as_str).collect();
+    assert_eq!(
+        keys,
+        ["expires_at", "password", "proxy_endpoint", "username"]
+    );
+    assert_eq!(ecr["username"].expose(), b"AWS");
+    let text = |value: &SecretBytes| String::from_utf8(value.expose().to_vec()).unwrap();
+    assert!(text(&ecr["proxy_endpoint"]).contains(REGION));
+    let end: i64 = text(&ecr["expires_at"]).parse().unwrap();
+    assert!(end > 1_400_000_000);
+    let settings = serde_json::from_value(json!({"region": REGION, "auth": auth,
+        "requestParameters": {"sessionDuration": 900}}));
+    let sts = sts_session_token(&settings.unwrap(), &connection)
+        .await
+        .unwrap();
+    let keys: Vec<&str> = sts.keys().map(String::as_str).collect();
+    assert_eq!(
+        keys,
+        [
+            "access_key_id",
+            "expiration",
+            "secret_access_key",
+            "session_token"
+        ]
+    );
+    assert!(sts.values().all(|value| !value.is_empty()));
+    let jwt = json!({"region": REGION, "auth": {"jwt": {"serviceAccountRef": {"name": "a"}}}});
+    let settings = serde_json::from_value(jwt).unwrap();
+    let refused = failed(sts_session_token(&settings, &connection).await);
+    assert_eq!(refused.trouble(), Trouble::Invalid);
+    let odd = serde_json::from_value(json!({"region": REGION, "scope": "other"})).unwrap();
+    let refused = failed(ecr_authorization_token(&odd, &connection).await);
+    assert_eq!(refused.trouble(), Trouble::Invalid);
+}

@@ -1,7 +1,7 @@
-//! The values of an ExternalSecret, read from its stores.
+//! The values of an ExternalSecret, read from its stores and generators.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::hash_map::Entry as Place;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,16 +10,31 @@ use sealwright_providers::fetch::Lane;
 use sealwright_providers::outcome::{Answer as Told, StoreError};
 use sealwright_resources::external_secret::access::{self, NamespaceSeen, StoreSeen};
 use sealwright_resources::external_secret::data::{
-    self, Answer, Assembled, Failure, Query, Request, Source,
+    self, Answer, Assembled, DataError, DataProblem, Entry, Failure, Query, Request, Source,
 };
-use sealwright_resources::external_secret::{DeletionPolicy, ExternalSecret, StoreKind, StoreRef};
+use sealwright_resources::external_secret::{
+    API_VERSION, DeletionPolicy, ExternalSecret, GeneratorRef, KIND, StoreKind, StoreRef,
+};
 
 use super::ExternalSecrets;
 use crate::action;
+use crate::generators::{Asker, Left};
 use crate::stores::StoreId;
 
 /// A store that may be read from, or why it may not.
 type Access = Result<Arc<Lane>, Failure>;
+
+/// What came back, and what it left behind.
+struct Asked {
+    answer: Answer,
+    left: Option<Left>,
+}
+
+impl From<Answer> for Asked {
+    fn from(answer: Answer) -> Self {
+        Self { answer, left: None }
+    }
+}
 
 /// How many entries of one object are read at a time.
 const AT_ONCE: usize = 32;
@@ -36,7 +51,7 @@ impl ExternalSecrets {
         for request in &requests {
             if let Source::Store(reference) = request.source {
                 let id = StoreId::of(reference, object.namespace());
-                if let Entry::Vacant(vacant) = stores.entry(id) {
+                if let Place::Vacant(vacant) = stores.entry(id) {
                     vacant.insert(self.access(object, reference).await);
                 }
             }
@@ -45,16 +60,70 @@ impl ExternalSecrets {
         for request in &requests {
             asked.push(self.ask(object, request, &stores, max_age).boxed());
         }
-        let mut answers: Vec<Answer> = stream::iter(asked).buffered(AT_ONCE).collect().await;
+        let asked: Vec<Asked> = stream::iter(asked).buffered(AT_ONCE).collect().await;
+        let (mut answers, mut left): (Vec<Answer>, Vec<Option<Left>>) = asked
+            .into_iter()
+            .map(|asked| (asked.answer, asked.left))
+            .unzip();
         // What is about to be taken away was looked for once; absence has to be proved again.
         if object.spec.target.deletion_policy != DeletionPolicy::Retain {
-            for (request, answer) in requests.iter().zip(&mut answers) {
+            let parts = requests.iter().zip(&mut answers).zip(&mut left);
+            for ((request, answer), left) in parts {
                 if matches!(answer, Answer::Absent) {
-                    *answer = self.ask(object, request, &stores, Duration::ZERO).await;
+                    let asked = self.ask(object, request, &stores, Duration::ZERO).await;
+                    (*answer, *left) = (asked.answer, asked.left);
                 }
             }
         }
-        data::assemble(&object.spec, answers)
+        let entries = requests.iter().map(|request| request.entry).zip(left);
+        let entries: Vec<(String, Option<Left>)> = entries
+            .filter_map(|(entry, left)| match entry {
+                Entry::DataFrom(index) => Some((index.to_string(), left)),
+                Entry::Data(_) => None,
+            })
+            .collect();
+        let assembled = data::assemble(&object.spec, answers);
+        self.settle(object, assembled, entries).await
+    }
+
+    /// Records what generators left on servers, or takes it back if the data could not be made.
+    async fn settle(
+        &self,
+        object: &ExternalSecret,
+        mut assembled: Assembled,
+        entries: Vec<(String, Option<Left>)>,
+    ) -> Assembled {
+        if !self.generators.keeps_state() || entries.is_empty() {
+            return assembled;
+        }
+        let asker = Asker {
+            api_version: API_VERSION,
+            kind: KIND,
+            metadata: &object.metadata,
+        };
+        let failed = match &assembled.values {
+            Ok(_) => false,
+            Err(error) => error.problem != DataProblem::Absent,
+        };
+        if failed {
+            self.generators.roll_back(&asker, entries).await;
+            return assembled;
+        }
+        if let Err(error) = self.generators.commit(&asker, entries).await {
+            let text = format!(
+                "the state of a generator cannot be recorded: {}",
+                error.category()
+            );
+            assembled.values = Err(DataError {
+                entry: Entry::DataFrom(0),
+                key: None,
+                problem: DataProblem::Public {
+                    text,
+                    definite: false,
+                },
+            });
+        }
+        assembled
     }
 
     async fn ask(
@@ -63,12 +132,42 @@ impl ExternalSecrets {
         request: &Request<'_>,
         stores: &HashMap<StoreId, Access>,
         max_age: Duration,
+    ) -> Asked {
+        match request.source {
+            Source::Generator(reference) => self.ask_generator(object, request, reference).await,
+            Source::Store(reference) => {
+                let asked = self.ask_store(object, request, reference, stores, max_age);
+                asked.await.into()
+            }
+            Source::Missing => failed("no store is named", false).into(),
+        }
+    }
+
+    async fn ask_generator(
+        &self,
+        object: &ExternalSecret,
+        request: &Request<'_>,
+        reference: &GeneratorRef,
+    ) -> Asked {
+        let made = self.generators.generate(reference, object.namespace());
+        match made.await {
+            Ok(Told::Found(made)) => Asked {
+                answer: Answer::Values(made.values),
+                left: made.left,
+            },
+            Ok(Told::Absent(_)) => Answer::Absent.into(),
+            Err(error) => self.unread_value(object, request, &error).into(),
+        }
+    }
+
+    async fn ask_store(
+        &self,
+        object: &ExternalSecret,
+        request: &Request<'_>,
+        reference: &StoreRef,
+        stores: &HashMap<StoreId, Access>,
+        max_age: Duration,
     ) -> Answer {
-        let reference = match request.source {
-            Source::Store(reference) => reference,
-            Source::Generator(_) => return failed("this build has no generators", true),
-            Source::Missing => return failed("no store is named", false),
-        };
         let namespace = object.namespace();
         let lane = match stores.get(&StoreId::of(reference, namespace)) {
             Some(Ok(lane)) => lane,
@@ -88,7 +187,7 @@ impl ExternalSecrets {
                 Ok(find) => lane.find(&find, max_age).await,
                 Err(error) => Err(error),
             },
-            Query::Generate => return failed("this build has no generators", true),
+            Query::Generate => return failed("a store generates nothing", true),
         };
         match values {
             Ok(Told::Found(values)) => Answer::Values(values),

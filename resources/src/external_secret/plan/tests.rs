@@ -255,17 +255,12 @@ fn t28_only_the_policy_delete_takes_the_secret_of_a_deleted_object_away() {
 }
 
 #[test]
-fn targets_of_other_kinds_are_refused() {
+fn targets_of_other_kinds_have_a_reason_of_their_own() {
     let es = object(json!({"manifest": {"apiVersion": "v1", "kind": "ConfigMap"}}));
-    let seen = TargetSeen {
-        metadata: None,
-        data_hash: &|| None,
-    };
-    let Beginning::Done(plan) = begin(&es, false, &seen, now(), &TimeZone::UTC) else {
-        panic!("nothing is read")
-    };
-    assert_eq!(plan.again, Again::Never);
-    assert!(shown(&plan.actions)[1].starts_with("False SecretSyncedError invalid generic target"));
+    let actions = failure(&es, status::INVALID_GENERIC, Some("why"), now());
+    assert!(
+        shown(&actions)[1].starts_with("False ResourceSyncedError invalid generic target: why")
+    );
 }
 
 #[test]

@@ -1,0 +1,517 @@
+//! Generators: read from the cluster, asked for values, and what they leave on servers taken back in time.
+//!
+//! Flow of a refresh: the generators of an object are asked together with its stores; if all of it succeeded, what they left
+//! is recorded in GeneratorStates ([`Generators::commit`]) before the values are used, else it is taken back at once
+//! ([`Generators::roll_back`]). The reconciler of GeneratorStates takes back what a deadline has passed for.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use sealwright_crypto::secret::SecretBytes;
+use sealwright_providers::credential::{
+    CredentialError, Credentials, Scope, StoreKind, TokenRequest, WholeSecret,
+};
+use sealwright_providers::generators::{self as clients, Made, github, gitlab, grafana, quay};
+use sealwright_providers::outcome::{Answer, Outcome, StoreError, Trouble};
+use sealwright_providers::remote::SecretMap;
+use sealwright_providers::settings::{SecretKeySelector, ServiceAccountSelector};
+use sealwright_providers::store::Connection;
+use sealwright_resources::external_secret::GeneratorRef;
+use sealwright_resources::external_secret::access::is_own_class;
+use sealwright_resources::generator::state::{self, FINALIZER, GeneratorState, OWNER_LABEL};
+use sealwright_resources::generator::{
+    API_VERSION, CLUSTER_KIND, GROUP, Generator, GeneratorError, KINDS, plural,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::action;
+use crate::api::{Api, ApiError};
+use crate::credentials::ClusterCredentials;
+use crate::frame::index::Key;
+
+/// How generators are treated.
+#[derive(Debug, Clone)]
+pub(crate) struct GeneratorRules {
+    /// The class of this controller.
+    pub(crate) class: String,
+    /// What ExternalSecrets leave on servers is recorded (E27).
+    pub(crate) keeps_state: bool,
+    /// How long an outdated state is kept (E32).
+    pub(crate) grace: SignedDuration,
+}
+
+/// The generators of the cluster.
+pub(crate) struct Generators {
+    api: Arc<Api>,
+    credentials: Arc<InNamespace>,
+    rules: GeneratorRules,
+    /// The states that the watch has shown, by their owner keys: where there is none, nothing can be outdated.
+    owners: Mutex<HashMap<String, HashSet<Key>>>,
+}
+
+/// A generator as the cluster has it.
+pub(crate) struct Found {
+    generator: Generator,
+    /// Its manifest, by which it can be asked to clean up when it has changed or is gone.
+    manifest: Value,
+}
+
+/// What a generator left on a server.
+pub(crate) struct Left {
+    manifest: Value,
+    state: Value,
+}
+
+/// What a generator gave.
+pub(crate) struct Generated {
+    pub(crate) values: SecretMap,
+    pub(crate) left: Option<Left>,
+}
+
+/// The object that asks for values.
+pub(crate) struct Asker<'a> {
+    pub(crate) api_version: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) metadata: &'a ObjectMeta,
+}
+
+impl Asker<'_> {
+    fn namespace(&self) -> &str {
+        self.metadata.namespace.as_deref().unwrap_or_default()
+    }
+
+    fn name(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    fn key(&self, entry: &str) -> String {
+        state::owner_key(self.kind, self.namespace(), self.name(), entry)
+    }
+}
+
+impl Generators {
+    pub(crate) fn new(api: Arc<Api>, rules: GeneratorRules) -> Self {
+        Self {
+            credentials: Arc::new(InNamespace(ClusterCredentials::new(Arc::clone(&api)))),
+            api,
+            rules,
+            owners: Mutex::default(),
+        }
+    }
+
+    /// Returns true if ExternalSecrets record what they leave on servers.
+    pub(crate) fn keeps_state(&self) -> bool {
+        self.rules.keeps_state
+    }
+
+    /// Returns true if another controller is to use one of these generators. One that cannot be read counts as ours.
+    pub(crate) async fn are_foreign<'a>(
+        &self,
+        references: impl Iterator<Item = &'a GeneratorRef>,
+        namespace: &str,
+    ) -> bool {
+        for reference in references {
+            // Only these kinds name a class.
+            if !matches!(
+                reference.kind.as_str(),
+                "Fake" | "VaultDynamicSecret" | CLUSTER_KIND
+            ) {
+                continue;
+            }
+            if let Ok(found) = self.find(reference, namespace).await
+                && !is_own_class(found.generator.controller(), &self.rules.class)
+            {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Asks a generator for values.
+    pub(crate) async fn generate(
+        &self,
+        reference: &GeneratorRef,
+        namespace: &str,
+    ) -> Outcome<Generated> {
+        let attempt = format!("ask the generator {}/{}", reference.kind, reference.name);
+        let asked = async {
+            let found = self.find(reference, namespace).await?;
+            let made = self.ask(&found.generator, namespace).await?;
+            Ok(made.map(|made| Generated {
+                values: made.values,
+                left: made.state.map(|state| Left {
+                    manifest: found.manifest,
+                    state,
+                }),
+            }))
+        };
+        asked
+            .await
+            .map_err(|error: StoreError| error.while_trying(attempt))
+    }
+
+    async fn find(&self, reference: &GeneratorRef, namespace: &str) -> Result<Found, StoreError> {
+        let wrong = |text: &str| StoreError::invalid(text).public();
+        let group = reference.api_version.split('/').next();
+        if group != Some(GROUP) || !KINDS.contains(&reference.kind.as_str()) {
+            return Err(wrong("the reference names no generator"));
+        }
+        let plural = plural(&reference.kind);
+        let path = match reference.kind == CLUSTER_KIND {
+            true => format!("/apis/{API_VERSION}/{plural}/{}", reference.name),
+            false => format!(
+                "/apis/{API_VERSION}/namespaces/{namespace}/{plural}/{}",
+                reference.name
+            ),
+        };
+        let answer = self.api.get(&path).await.map_err(|error| {
+            let trouble = match error.is_not_found() {
+                true => Trouble::Unavailable,
+                false => Trouble::Malformed,
+            };
+            let text = match error.is_not_found() {
+                true => format!("there is no {} {}", reference.kind, reference.name),
+                false => format!("the generator cannot be read: {}", error.category()),
+            };
+            StoreError::new(trouble, text).public()
+        })?;
+        let object: Value = action::read(&answer)
+            .map_err(|_| StoreError::new(Trouble::Malformed, "the generator cannot be read"))?;
+        let public = |error: GeneratorError| StoreError::invalid(error.to_string()).public();
+        let (kind, spec) = match reference.kind == CLUSTER_KIND {
+            true => Generator::parse_cluster(&object["spec"]).map_err(public)?,
+            // An object without a specification has an empty one.
+            false => match &object["spec"] {
+                Value::Null => (reference.kind.as_str(), json!({})),
+                spec => (reference.kind.as_str(), spec.clone()),
+            },
+        };
+        let manifest = json!({
+            "apiVersion": API_VERSION,
+            "kind": kind,
+            "metadata": {"name": reference.name, "namespace": namespace},
+            "spec": spec,
+        });
+        let generator = Generator::parse(kind, spec).map_err(public)?;
+        Ok(Found {
+            generator,
+            manifest,
+        })
+    }
+
+    async fn ask(&self, generator: &Generator, namespace: &str) -> Outcome<Made> {
+        let connection = self.connection(namespace);
+        let made = |values: Result<SecretMap, GeneratorError>| match values {
+            Ok(values) => Ok(Answer::Found(values.into())),
+            Err(error) => Err(StoreError::invalid(error.to_string()).public()),
+        };
+        let given = |values: SecretMap| Answer::Found(Made::from(values));
+        match generator {
+            Generator::Password(spec) => made(spec.generate()),
+            Generator::Uuid(spec) => made(spec.generate()),
+            Generator::Fake(spec) => made(Ok(spec.generate())),
+            Generator::SshKey(spec) => {
+                let spec = spec.clone();
+                // A large RSA key takes seconds.
+                let generated = tokio::task::spawn_blocking(move || spec.generate()).await;
+                made(generated.unwrap_or(Err(GeneratorError::NoKey)))
+            }
+            Generator::Mfa(spec) => {
+                let selector = SecretKeySelector {
+                    name: spec.secret.name.clone(),
+                    namespace: None,
+                    key: spec.secret.key.clone(),
+                };
+                let seed = connection.credentials.secret(&connection.scope, &selector);
+                let seed = seed.await.map_err(|error| error.at_field("secret"))?;
+                made(spec.generate(&seed, Timestamp::now()))
+            }
+            Generator::Webhook(settings) => {
+                let answer = clients::webhook(settings, &connection).await?;
+                Ok(answer.map(Made::from))
+            }
+            Generator::VaultDynamicSecret(settings) => {
+                let retry = settings.retry_settings.clone();
+                let connection = Connection {
+                    retry,
+                    ..connection
+                };
+                let values = clients::vault_dynamic_secret(settings, &connection).await;
+                values.map(given)
+            }
+            Generator::EcrAuthorizationToken(settings) => {
+                let values = clients::ecr_authorization_token(settings, &connection).await;
+                values.map(given)
+            }
+            Generator::StsSessionToken(settings) => {
+                let values = clients::sts_session_token(settings, &connection).await;
+                values.map(given)
+            }
+            Generator::GithubAccessToken(settings) => {
+                let now = Timestamp::now().as_second();
+                let values = github::generate(settings, &connection, now).await;
+                values.map(given)
+            }
+            Generator::QuayAccessToken(settings) => {
+                quay::generate(settings, &connection).await.map(given)
+            }
+            Generator::Grafana(settings) => {
+                let made = grafana::generate(settings, &connection).await;
+                made.map(Answer::Found)
+            }
+            Generator::GitlabDeployToken(settings) => {
+                let made = gitlab::generate(settings, &connection).await;
+                made.map(Answer::Found)
+            }
+            Generator::Other(kind) => Err(missing(kind)),
+            _ => Err(missing("of this kind")),
+        }
+    }
+
+    /// Takes back what a generator left, with the manifest that it had then.
+    pub(crate) async fn clean_up(
+        &self,
+        manifest: &Value,
+        left: &Value,
+        namespace: &str,
+    ) -> Result<(), StoreError> {
+        let kind = manifest["kind"].as_str().unwrap_or_default();
+        let generator = Generator::parse(kind, manifest["spec"].clone());
+        let generator =
+            generator.map_err(|error| StoreError::invalid(error.to_string()).public())?;
+        let connection = self.connection(namespace);
+        match &generator {
+            Generator::Grafana(settings) => grafana::clean_up(settings, left, &connection).await,
+            Generator::GitlabDeployToken(settings) => {
+                gitlab::clean_up(settings, left, &connection).await
+            }
+            Generator::Other(kind) => Err(missing(kind)),
+            // The others leave nothing.
+            _ => Ok(()),
+        }
+    }
+
+    /// What generators are connected with: everything that they refer to lies in the namespace of who asks.
+    fn connection(&self, namespace: &str) -> Connection {
+        Connection {
+            credentials: Arc::clone(&self.credentials) as Arc<dyn Credentials>,
+            scope: Scope {
+                kind: StoreKind::Namespaced,
+                name: String::new(),
+                store_namespace: namespace.to_owned(),
+                consumer_namespace: Some(namespace.to_owned()),
+            },
+            ..Connection::default()
+        }
+    }
+
+    /// Takes note of a state as the watch shows it.
+    pub(crate) fn see(&self, key: &Key, owner: Option<&str>) {
+        let Some(owner) = owner else { return };
+        let mut owners = self.owners.lock().expect("no holder panics");
+        owners
+            .entry(owner.to_owned())
+            .or_default()
+            .insert(key.clone());
+    }
+
+    /// Forgets a state that is gone.
+    pub(crate) fn forget(&self, key: &Key) {
+        let mut owners = self.owners.lock().expect("no holder panics");
+        owners.retain(|_, states| {
+            states.remove(key);
+            !states.is_empty()
+        });
+    }
+
+    fn has_states(&self, owner: &str) -> bool {
+        let owners = self.owners.lock().expect("no holder panics");
+        owners.contains_key(owner)
+    }
+
+    /// Records what was left for the entries of an object, and gives older states their deadlines.
+    ///
+    /// # Errors
+    ///
+    /// If a state cannot be recorded: what was left is taken back then.
+    pub(crate) async fn commit(
+        &self,
+        asker: &Asker<'_>,
+        entries: Vec<(String, Option<Left>)>,
+    ) -> Result<(), ApiError> {
+        let mut failed = None;
+        for (entry, left) in entries {
+            let owner = asker.key(&entry);
+            if failed.is_none() && (left.is_some() || self.has_states(&owner)) {
+                failed = self.outdate(asker.namespace(), &owner).await.err();
+            }
+            let Some(left) = left else { continue };
+            if failed.is_none() {
+                failed = self.create(asker, &owner, &left, None).await.err();
+            }
+            if failed.is_some() {
+                self.take_back(asker, &owner, left).await;
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Takes back what was left for an object that could not be refreshed.
+    pub(crate) async fn roll_back(&self, asker: &Asker<'_>, entries: Vec<(String, Option<Left>)>) {
+        for (entry, left) in entries {
+            if let Some(left) = left {
+                self.take_back(asker, &asker.key(&entry), left).await;
+            }
+        }
+    }
+
+    async fn take_back(&self, asker: &Asker<'_>, owner: &str, left: Left) {
+        let cleaned = self.clean_up(&left.manifest, &left.state, asker.namespace());
+        let Err(error) = cleaned.await else { return };
+        tracing::warn!(namespace = asker.namespace(), name = asker.name(), error = %error, "cannot take back at once what a generator made");
+        let now = state::deadline(Timestamp::now(), SignedDuration::ZERO);
+        if let Err(error) = self.create(asker, owner, &left, Some(now)).await {
+            tracing::error!(namespace = asker.namespace(), name = asker.name(), error = %error, "what a generator made can be neither taken back nor recorded");
+        }
+    }
+
+    async fn outdate(&self, namespace: &str, owner: &str) -> Result<(), ApiError> {
+        #[derive(Deserialize)]
+        struct List {
+            items: Vec<GeneratorState>,
+        }
+        let path = format!(
+            "{}?labelSelector={}%3D{owner}",
+            states(namespace),
+            OWNER_LABEL.replace('/', "%2F")
+        );
+        let list: List = action::read(&self.api.get(&path).await?)?;
+        let deadline = state::deadline(Timestamp::now(), self.rules.grace);
+        for outdated in state::outdated(&list.items) {
+            let name = outdated.metadata.name.as_deref().unwrap_or_default();
+            let path = format!("{}/{name}", states(namespace));
+            let spec = json!({"garbageCollectionDeadline": Time(deadline)});
+            match action::patch_object(&self.api, &path, &json!({ "spec": spec })).await {
+                Err(error) if !error.is_not_found() => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn create(
+        &self,
+        asker: &Asker<'_>,
+        owner: &str,
+        left: &Left,
+        deadline: Option<Timestamp>,
+    ) -> Result<(), ApiError> {
+        let mut spec = json!({"resource": left.manifest, "state": left.state});
+        if let Some(deadline) = deadline {
+            spec["garbageCollectionDeadline"] = json!(Time(deadline));
+        }
+        let kind = asker.kind.to_ascii_lowercase();
+        let object = json!({
+            "apiVersion": API_VERSION,
+            "kind": state::KIND,
+            "metadata": {
+                "generateName": format!("gen-{kind}-{}-", asker.name()),
+                "namespace": asker.namespace(),
+                "labels": {OWNER_LABEL: owner},
+                "finalizers": [FINALIZER],
+                "ownerReferences": [{
+                    "apiVersion": asker.api_version,
+                    "kind": asker.kind,
+                    "name": asker.name(),
+                    "uid": asker.metadata.uid,
+                }],
+            },
+            "spec": spec,
+        });
+        action::create_object(&self.api, &states(asker.namespace()), &object).await
+    }
+}
+
+fn states(namespace: &str) -> String {
+    format!("/apis/{API_VERSION}/namespaces/{namespace}/generatorstates")
+}
+
+fn missing(kind: &str) -> StoreError {
+    let text = format!("this build has no generator {kind}");
+    StoreError::new(Trouble::Unsupported, text).public()
+}
+
+/// Credentials of generators: a namespace that a reference names is ignored, because generators are always used in that of the
+/// object that asks, even those of the whole cluster.
+struct InNamespace(ClusterCredentials);
+
+fn here(at: &SecretKeySelector) -> SecretKeySelector {
+    SecretKeySelector {
+        namespace: None,
+        ..at.clone()
+    }
+}
+
+fn account_here(at: &ServiceAccountSelector) -> ServiceAccountSelector {
+    ServiceAccountSelector {
+        namespace: None,
+        ..at.clone()
+    }
+}
+
+impl Credentials for InNamespace {
+    fn secret<'a>(
+        &'a self,
+        scope: &'a Scope,
+        at: &'a SecretKeySelector,
+    ) -> BoxFuture<'a, Result<SecretBytes, CredentialError>> {
+        async move { self.0.secret(scope, &here(at)).await }.boxed()
+    }
+
+    fn whole_secret<'a>(
+        &'a self,
+        scope: &'a Scope,
+        name: &'a str,
+        _: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<WholeSecret, CredentialError>> {
+        self.0.whole_secret(scope, name, None)
+    }
+
+    fn config_map<'a>(
+        &'a self,
+        scope: &'a Scope,
+        name: &'a str,
+        key: &'a str,
+        _: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Vec<u8>, CredentialError>> {
+        self.0.config_map(scope, name, key, None)
+    }
+
+    fn token<'a>(
+        &'a self,
+        scope: &'a Scope,
+        request: &'a TokenRequest,
+    ) -> BoxFuture<'a, Result<SecretBytes, CredentialError>> {
+        async move {
+            let request = TokenRequest {
+                service_account: account_here(&request.service_account),
+                ..request.clone()
+            };
+            self.0.token(scope, &request).await
+        }
+        .boxed()
+    }
+
+    fn annotations<'a>(
+        &'a self,
+        scope: &'a Scope,
+        at: &'a ServiceAccountSelector,
+    ) -> BoxFuture<'a, Result<std::collections::BTreeMap<String, String>, CredentialError>> {
+        async move { self.0.annotations(scope, &account_here(at)).await }.boxed()
+    }
+}

@@ -1,0 +1,402 @@
+//! ClusterPushSecrets: one PushSecret in each namespace that is selected.
+//!
+//! The namespaces of the status are the record of what was made: one that is selected no longer loses its PushSecret. There are no
+//! finalizers: with a ClusterPushSecret its PushSecrets go by their owner references.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use sealwright_resources::cluster_external_secret::{FailedNamespace, SOME_FAILED};
+use sealwright_resources::external_secret::status::{Condition, READY};
+use sealwright_resources::go_duration;
+use sealwright_resources::label_selector;
+use sealwright_resources::push_secret::{
+    self, API_VERSION, CLUSTER_KIND as KIND, ClusterPushSecret, ClusterPushSecretStatus, PushSecret,
+};
+use serde_json::{Value, json};
+
+use super::children;
+use crate::action;
+use crate::api::{Api, ApiError};
+use crate::frame::dependents::Need;
+use crate::frame::event::Event;
+use crate::frame::index::Key;
+use crate::frame::kind::{Attempt, Frame, Kind, LookedAt, Shared, Trouble, Watching};
+use crate::frame::secrets::Neighbours;
+use crate::frame::tracked::{Digest, Tracked};
+use crate::frame::verdict::{self, Verdict};
+
+/// The component of the events.
+const COMPONENT: &str = "external-secrets-controller";
+/// Message: it is not known which namespaces are meant.
+const NO_NAMESPACES: &str = "failed to get target Namespaces";
+/// Message: PushSecrets of an earlier name are left.
+const OLD_LEFT: &str = "failed to delete push secret";
+
+/// The reconciler of ClusterPushSecrets.
+pub(crate) struct ClusterPushSecrets {
+    frame: Frame<Self>,
+}
+
+/// What is remembered of a ClusterPushSecret.
+#[derive(Clone, Default)]
+pub(crate) struct Extra {
+    next: Option<Timestamp>,
+}
+
+/// What came of an attempt.
+pub(crate) struct Outcome {
+    status: Option<ClusterPushSecretStatus>,
+    /// The text of a warning.
+    warning: Option<&'static str>,
+    again: Option<Duration>,
+}
+
+/// What was found out about the namespaces.
+#[derive(Default)]
+struct Found {
+    provisioned: BTreeSet<String>,
+    failed: Vec<FailedNamespace>,
+}
+
+impl Found {
+    fn fail(&mut self, namespace: &str, reason: String) {
+        self.failed.push(FailedNamespace {
+            namespace: namespace.to_owned(),
+            reason: Some(reason),
+        });
+    }
+}
+
+impl ClusterPushSecrets {
+    pub(crate) fn new(shared: Shared, watching: Watching) -> Self {
+        Self {
+            frame: Frame::new(shared, watching),
+        }
+    }
+
+    fn api(&self) -> &Api {
+        self.frame.api()
+    }
+
+    async fn work(&self, object: &ClusterPushSecret) -> Outcome {
+        let before = object.status.clone().unwrap_or_default();
+        let name = object.push_secret_name();
+        let old = before.push_secret_name.as_deref();
+        if let Some(old) = old.filter(|old| *old != name) {
+            let mut found = Found::default();
+            for namespace in &before.provisioned_namespaces {
+                if let Err(error) = self.delete_child(object, namespace, old).await {
+                    found.fail(namespace, not_deleted(&error));
+                }
+            }
+            if !found.failed.is_empty() {
+                return self.failed(before.clone(), OLD_LEFT, found.failed);
+            }
+        }
+        let selected = match self.selected(object).await {
+            Ok(selected) => selected,
+            Err(error) => {
+                tracing::warn!(kind = KIND, name = object.metadata.name.as_deref().unwrap_or_default(), error = %error, "cannot list the namespaces");
+                let failed = before.failed_namespaces.clone();
+                return self.failed(before, NO_NAMESPACES, failed);
+            }
+        };
+        let mut found = Found::default();
+        for namespace in &before.provisioned_namespaces {
+            if selected.contains(namespace) {
+                continue;
+            }
+            if let Err(error) = self.delete_child(object, namespace, name).await {
+                // It stays in the record, and is tried again.
+                found.provisioned.insert(namespace.clone());
+                found.fail(namespace, not_deleted(&error));
+            }
+        }
+        for namespace in &selected {
+            match self.provision(object, namespace).await {
+                Ok(true) => {
+                    found.provisioned.insert(namespace.clone());
+                }
+                Ok(false) => found.fail(
+                    namespace,
+                    "push secret already exists in namespace".to_owned(),
+                ),
+                Err(error) => {
+                    let text = "could not create or update push secret";
+                    found.fail(namespace, format!("{text}: {}", error.category()));
+                }
+            }
+        }
+        found.failed.sort_by(|a, b| a.namespace.cmp(&b.namespace));
+        let all = found.failed.is_empty();
+        Outcome {
+            status: Some(ClusterPushSecretStatus {
+                push_secret_name: Some(name.to_owned()),
+                conditions: vec![ready(all, None, (!all).then_some(SOME_FAILED))],
+                provisioned_namespaces: found.provisioned.into_iter().collect(),
+                failed_namespaces: found.failed,
+            }),
+            warning: None,
+            again: Some(interval(object)),
+        }
+    }
+
+    fn failed(
+        &self,
+        mut status: ClusterPushSecretStatus,
+        text: &'static str,
+        failed: Vec<FailedNamespace>,
+    ) -> Outcome {
+        status.failed_namespaces = failed;
+        let reason = push_secret::refresh::ERRORED;
+        status.conditions = vec![ready(false, Some(reason), Some(text))];
+        Outcome {
+            status: Some(status),
+            warning: Some(text),
+            again: None,
+        }
+    }
+
+    async fn selected(&self, object: &ClusterPushSecret) -> Result<BTreeSet<String>, Unlisted> {
+        let mut selected = BTreeSet::new();
+        for namespace in children::namespaces(self.api()).await? {
+            for selector in &object.spec.namespace_selectors {
+                let labels = namespace.labels.as_ref();
+                if label_selector::matches(selector, labels).map_err(|_| Unlisted::Selector)? {
+                    selected.extend(namespace.name.clone());
+                    break;
+                }
+            }
+        }
+        Ok(selected)
+    }
+
+    /// Makes the PushSecret of one namespace what it should be; false if there is one that is not ours.
+    async fn provision(
+        &self,
+        object: &ClusterPushSecret,
+        namespace: &str,
+    ) -> Result<bool, ApiError> {
+        let path = child_path(namespace, object.push_secret_name());
+        let existing: Option<Value> = match self.api().get(&path).await {
+            Ok(answer) => Some(action::read(&answer)?),
+            Err(error) if error.is_not_found() => None,
+            Err(error) => return Err(error),
+        };
+        let wanted = child(object, namespace);
+        match existing {
+            None => {
+                action::create_object(self.api(), &child_path(namespace, ""), &wanted).await?;
+            }
+            Some(existing) if !is_ours(&existing, object) => return Ok(false),
+            Some(existing) => {
+                if let Some(changed) = children::merged(&existing, &wanted, same_spec) {
+                    action::replace_object(self.api(), &path, &changed).await?;
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Deletes the PushSecret of a namespace, if it is one of ours.
+    async fn delete_child(
+        &self,
+        object: &ClusterPushSecret,
+        namespace: &str,
+        name: &str,
+    ) -> Result<(), ApiError> {
+        let path = child_path(namespace, name);
+        let existing: Value = match self.api().get(&path).await {
+            Ok(answer) => action::read(&answer)?,
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if !is_ours(&existing, object) {
+            return Ok(());
+        }
+        let uid = existing["metadata"]["uid"].as_str().unwrap_or_default();
+        action::delete_object(self.api(), &path, uid).await
+    }
+}
+
+/// Why the namespaces are not known.
+#[derive(Debug, thiserror::Error)]
+enum Unlisted {
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    #[error("a namespaceSelector is not valid")]
+    Selector,
+}
+
+fn not_deleted(error: &ApiError) -> String {
+    format!("could not delete the push secret: {}", error.category())
+}
+
+fn ready(holds: bool, reason: Option<&str>, message: Option<&str>) -> Condition {
+    Condition {
+        kind: READY.to_owned(),
+        status: if holds { "True" } else { "False" }.to_owned(),
+        reason: reason.map(str::to_owned),
+        message: message.map(str::to_owned),
+        last_transition_time: None,
+    }
+}
+
+fn interval(object: &ClusterPushSecret) -> Duration {
+    let interval = object.spec.refresh_time.as_deref();
+    interval
+        .and_then(go_duration::parse)
+        .and_then(|interval| Duration::try_from(interval).ok())
+        .filter(|interval| !interval.is_zero())
+        .unwrap_or(Duration::from_secs(3600))
+}
+
+fn child_path(namespace: &str, name: &str) -> String {
+    let all = format!("/apis/{API_VERSION}/namespaces/{namespace}/pushsecrets");
+    match name {
+        "" => all,
+        name => format!("{all}/{name}"),
+    }
+}
+
+fn is_ours(child: &Value, object: &ClusterPushSecret) -> bool {
+    children::is_controlled_by(child, KIND, object.metadata.name.as_deref())
+}
+
+fn same_spec(existing: &Value, wanted: &Value) -> bool {
+    let read = |object: &Value| serde_json::from_value::<PushSecret>(object.clone()).ok();
+    match (read(existing), read(wanted)) {
+        (Some(existing), Some(wanted)) => existing.spec == wanted.spec,
+        _ => false,
+    }
+}
+
+/// The PushSecret of a namespace.
+fn child(object: &ClusterPushSecret, namespace: &str) -> Value {
+    let metadata = &object.spec.push_secret_metadata;
+    json!({
+        "apiVersion": API_VERSION,
+        "kind": push_secret::KIND,
+        "metadata": {
+            "name": object.push_secret_name(),
+            "namespace": namespace,
+            "labels": metadata.labels,
+            "annotations": metadata.annotations,
+            "ownerReferences": [{
+                "apiVersion": API_VERSION,
+                "kind": KIND,
+                "name": object.metadata.name,
+                "uid": object.metadata.uid,
+                "controller": true,
+                "blockOwnerDeletion": true,
+            }],
+        },
+        "spec": object.spec.push_secret_spec,
+    })
+}
+
+impl Kind for ClusterPushSecrets {
+    const NAME: &'static str = KIND;
+    const PLURAL: &'static str = "ClusterPushSecrets";
+    const NEIGHBOURS: &'static [Neighbours] = &[Neighbours::Namespaces];
+
+    type Object = ClusterPushSecret;
+    type Status = ClusterPushSecretStatus;
+    type Extra = Extra;
+    type Outcome = Outcome;
+
+    fn frame(&self) -> &Frame<Self> {
+        &self.frame
+    }
+
+    fn digest(&self, object: &ClusterPushSecret) -> Digest {
+        Digest::of_json(&[&serde_json::to_value(&object.spec).unwrap_or_default()])
+    }
+
+    fn status(object: &ClusterPushSecret) -> Option<&ClusterPushSecretStatus> {
+        object.status.as_ref()
+    }
+
+    fn needs(&self, object: &ClusterPushSecret) -> Vec<Need> {
+        let status = object.status.as_ref();
+        let provisioned = status.map(|status| status.provisioned_namespaces.iter());
+        let children = provisioned
+            .into_iter()
+            .flatten()
+            .map(|namespace| Need::one(push_secret::KIND, namespace, object.push_secret_name()));
+        children.chain([Need::any("Namespace", "")]).collect()
+    }
+
+    fn due(&self, known: &Tracked<Extra>) -> Option<Duration> {
+        let next = known.extra.next?;
+        Some(Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default())
+    }
+
+    async fn attempt(
+        &self,
+        key: &Key,
+        known: &Tracked<Extra>,
+        object: &Arc<ClusterPushSecret>,
+    ) -> Attempt<Outcome> {
+        let outcome = self.work(object).await;
+        let next = outcome.again;
+        let next = next.and_then(|again| Timestamp::now().checked_add(again).ok());
+        self.frame
+            .index
+            .update(key, known.uid(), |known| known.extra.next = next);
+        Attempt {
+            ended: match outcome.again {
+                None => Err(LookedAt::default()),
+                Some(_) => Ok(None),
+            },
+            outcome,
+        }
+    }
+
+    fn unreadable(&self, fault: String) -> Outcome {
+        tracing::warn!(kind = KIND, "an object cannot be read: {fault}");
+        Outcome {
+            status: None,
+            warning: None,
+            again: None,
+        }
+    }
+
+    fn report(
+        &self,
+        _metadata: &ObjectMeta,
+        status: Option<&ClusterPushSecretStatus>,
+        outcome: &Outcome,
+        _now: Timestamp,
+    ) -> Option<ClusterPushSecretStatus> {
+        let next = outcome.status.as_ref()?;
+        (status != Some(next)).then(|| next.clone())
+    }
+
+    fn events(&self, metadata: &ObjectMeta, outcome: &Outcome) -> Vec<Event> {
+        let reason = push_secret::refresh::ERRORED;
+        let warning = outcome.warning.map(|text| {
+            Event::about::<ClusterPushSecret>(COMPONENT, metadata, true, reason, text.to_owned())
+        });
+        warning.into_iter().collect()
+    }
+
+    fn again(&self, _key: &Key, outcome: &Outcome, failures: u32) -> Option<Duration> {
+        let failed = outcome.status.as_ref();
+        let failed = failed.is_some_and(|status| !status.failed_namespaces.is_empty());
+        match outcome.again {
+            None => Some(verdict::pause(Verdict::TryAgain, failures, 5)),
+            // What another writer has in a namespace may go away without a word to us.
+            Some(again) if failed => Some(again.min(Duration::from_secs(300))),
+            again => again,
+        }
+    }
+
+    fn trouble(&self, key: &Key, trouble: Trouble, error: &ApiError) {
+        tracing::warn!(kind = KIND, key = %key, error = %error, "the API server refuses ({trouble:?})");
+    }
+}

@@ -1,0 +1,692 @@
+//! Targets of other kinds than Secret: made out of the values, the templates and what is in the cluster.
+//!
+//! Such an object is JSON in ordinary memory: its kind is not known, and its values are not wiped. That is one reason why these
+//! targets are off by default.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+use super::data::Values;
+use super::refresh;
+use super::render::{self, Options, Part, RenderError, RenderProblem, Rendering, Sources};
+use super::target::owner_reference;
+use super::validate::{self, PrivilegeError};
+use super::{
+    CreationPolicy, DATA_HASH_ANNOTATION, ExternalSecret, GROUP, KIND, MANAGED_LABEL, Manifest,
+    OWNER_LABEL, hash, status,
+};
+use crate::manifest;
+
+/// The greatest index in a path: a list is filled up to it.
+const MOST_ITEMS: usize = 10_000;
+
+/// What to do to the object.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write {
+    /// Nothing: it is as it should be, or it is not to be written.
+    Nothing,
+    /// Create it.
+    Create(Value),
+    /// Replace it, under the resource version in its metadata.
+    Update(Value),
+    /// There is none, and none is to be created.
+    Missing,
+}
+
+/// What is known about the object in the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It is as it was written.
+    Valid,
+    /// It is not, or it does not exist.
+    Invalid,
+    /// It has neither a spec nor data, so nothing can be known about it.
+    Unknowable,
+}
+
+/// The object cannot be what the ExternalSecret asks for. The text is public.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum GenericError {
+    /// Another ExternalSecret controls it.
+    #[error("another ExternalSecret controls the object")]
+    OwnedByOther,
+    /// Something else controls it.
+    #[error("another controller owns the object")]
+    CannotOwn,
+    /// It would be a privileged Secret.
+    #[error(transparent)]
+    Privileged(#[from] PrivilegeError),
+    /// A template fails.
+    #[error("spec.target.{0}")]
+    Template(#[from] RenderError),
+    /// A template would change what kind of object it is, or its name or place.
+    #[error("the templates change the kind, the name or the namespace of the object")]
+    OtherObject,
+    /// It would have neither a spec nor data.
+    #[error("the object has neither a spec nor data")]
+    NoContent,
+}
+
+impl GenericError {
+    /// The fixed text of the condition.
+    #[must_use]
+    pub fn fixed_text(&self) -> &'static str {
+        match self {
+            Self::OwnedByOther => status::OWNED_BY_OTHER,
+            Self::CannotOwn => status::NOT_OWNED,
+            _ => status::NOT_UPDATED,
+        }
+    }
+
+    /// Returns true if trying again without a change of the objects can help.
+    #[must_use]
+    pub fn is_retried(&self) -> bool {
+        !matches!(self, Self::OwnedByOther | Self::CannotOwn)
+    }
+}
+
+/// Looks at the object as it is in the cluster.
+#[must_use]
+pub fn state(existing: Option<&Value>) -> State {
+    let Some(existing) = existing else {
+        return State::Invalid;
+    };
+    let Some(actual) = hash::of_object(existing) else {
+        return State::Unknowable;
+    };
+    let known = &existing["metadata"]["annotations"][DATA_HASH_ANNOTATION];
+    match is_managed(existing) && known.as_str() == Some(actual.as_str()) {
+        true => State::Valid,
+        false => State::Invalid,
+    }
+}
+
+fn is_managed(existing: &Value) -> bool {
+    existing["metadata"]["labels"][MANAGED_LABEL] == "true"
+}
+
+/// Returns true if the object may be deleted for this ExternalSecret: it has the label of ours, and no other ExternalSecret
+/// owns it.
+#[must_use]
+pub fn may_delete(object: &ExternalSecret, metadata: &ObjectMeta) -> bool {
+    let owner = metadata
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get(OWNER_LABEL));
+    let own = hash::of_owner(object.namespace(), object.name());
+    refresh::is_managed(metadata) && owner.is_none_or(|owner| *owner == own)
+}
+
+/// Makes the object.
+///
+/// # Errors
+///
+/// Says why it cannot be made; what is in the cluster stays as it is then.
+pub fn build(
+    object: &ExternalSecret,
+    manifest: &Manifest,
+    existing: Option<&Value>,
+    values: &Values,
+    sources: &Sources,
+    options: &Options,
+) -> Result<Write, GenericError> {
+    let policy = object.spec.target.creation_policy;
+    match (policy, existing) {
+        (CreationPolicy::None, _) => return Ok(Write::Nothing),
+        (CreationPolicy::Merge, None) => return Ok(Write::Missing),
+        _ => {}
+    }
+    let mut made = match existing {
+        Some(existing) if policy.keeps_other_keys() => existing.clone(),
+        existing => blank(object, manifest, existing),
+    };
+    set_metadata(object, &mut made);
+    match &object.spec.target.template {
+        None => put_values(manifest, &mut made, values),
+        Some(_) => apply_templates(object, &mut made, values, sources, options)?,
+    }
+    let same_place = made["apiVersion"] == manifest.api_version.as_str()
+        && made["kind"] == manifest.kind.as_str()
+        && made["metadata"]["name"] == object.target_name()
+        && made["metadata"]["namespace"] == object.namespace();
+    if !same_place {
+        return Err(GenericError::OtherObject);
+    }
+    let content = hash::of_object(&made).ok_or(GenericError::NoContent)?;
+    put_text(&mut made, "annotations", DATA_HASH_ANNOTATION, &content);
+    set_owner(object, existing, &mut made)?;
+    if manifest.api_version == "v1" && manifest.kind == "Secret" {
+        let metadata = ObjectMeta {
+            annotations: texts(&made, "annotations"),
+            ..ObjectMeta::default()
+        };
+        validate::check_secret(made["type"].as_str(), &metadata)?;
+    }
+    Ok(match existing {
+        None => Write::Create(made),
+        Some(existing) if is_same(existing, &made) => Write::Nothing,
+        Some(_) => Write::Update(made),
+    })
+}
+
+/// A new object in the place of the one that may be there: of that one only what holds its deletion up is kept.
+fn blank(object: &ExternalSecret, manifest: &Manifest, existing: Option<&Value>) -> Value {
+    let mut blank = json!({
+        "apiVersion": manifest.api_version,
+        "kind": manifest.kind,
+        "metadata": {"name": object.target_name(), "namespace": object.namespace()},
+    });
+    let content = match manifest.kind.as_str() {
+        "ConfigMap" | "Secret" => "data",
+        _ => "spec",
+    };
+    blank[content] = json!({});
+    for kept in ["uid", "resourceVersion", "finalizers", "ownerReferences"] {
+        let value = existing.and_then(|existing| existing["metadata"].get(kept));
+        if let Some(value) = value {
+            blank["metadata"][kept] = value.clone();
+        }
+    }
+    blank
+}
+
+/// Labels and annotations are those of the ExternalSecret, or of its template; they are no templates here.
+fn set_metadata(object: &ExternalSecret, made: &mut Value) {
+    let (labels, annotations) = match &object.spec.target.template {
+        Some(template) => (
+            Some(&template.metadata.labels),
+            Some(&template.metadata.annotations),
+        ),
+        None => (
+            object.metadata.labels.as_ref(),
+            object.metadata.annotations.as_ref(),
+        ),
+    };
+    for (field, pairs) in [("labels", labels), ("annotations", annotations)] {
+        for (name, value) in pairs.into_iter().flatten() {
+            put_text(made, field, name, value);
+        }
+    }
+    put_text(made, "labels", MANAGED_LABEL, "true");
+}
+
+fn put_text(made: &mut Value, field: &str, name: &str, value: &str) {
+    if !made["metadata"][field].is_object() {
+        made["metadata"][field] = json!({});
+    }
+    made["metadata"][field][name] = value.into();
+}
+
+fn texts(made: &Value, field: &str) -> Option<BTreeMap<String, String>> {
+    let texts = made["metadata"][field].as_object()?.iter();
+    let texts = texts.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
+    Some(texts.collect())
+}
+
+/// Without a template a ConfigMap has the values as its data, and everything else below `spec.data`.
+fn put_values(manifest: &Manifest, made: &mut Value, values: &Values) {
+    let texts: Map<String, Value> = values
+        .iter()
+        .map(|(key, value)| (key.clone(), text(value.expose()).into()))
+        .collect();
+    if manifest.kind == "ConfigMap" {
+        made["data"] = Value::Object(texts);
+        return;
+    }
+    if !made["spec"].is_object() {
+        made["spec"] = json!({});
+    }
+    made["spec"]["data"] = Value::Object(texts);
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Each `templateFrom` with its literal, and then its ConfigMap and Secret; then `data`.
+///
+/// What a template of a ConfigMap or Secret makes is rendered once more, as upstream does: a value that holds an action is
+/// executed then. Only the target Data gets anything of it (T49).
+fn apply_templates(
+    object: &ExternalSecret,
+    made: &mut Value,
+    values: &Values,
+    sources: &Sources,
+    options: &Options,
+) -> Result<(), GenericError> {
+    let Some(template) = &object.spec.target.template else {
+        return Ok(());
+    };
+    let mut rendering = Rendering::new(values, options);
+    for (index, from) in template.template_from.iter().enumerate() {
+        let place = Place::of(from.target.as_deref());
+        let fail = |problem| RenderError {
+            place: render::Place::Literal(index),
+            problem,
+        };
+        if let Some(literal) = from.literal.as_deref() {
+            let place = place.as_ref().ok_or(fail(RenderProblem::Path))?;
+            let rendered = rendering.text(literal).map_err(fail)?;
+            put_document(made, place, rendered.expose()).map_err(fail)?;
+        }
+        if from.config_map.is_some() || from.secret.is_some() {
+            if Part::of(from.target.as_deref()) != Some(Part::Data) {
+                continue;
+            }
+            for (key, once) in rendering.objects(index, from, sources)? {
+                let source = text(once.expose());
+                let place = render::Place::Data;
+                let twice = rendering.text(&source);
+                let twice = twice.map_err(|problem| RenderError { place, problem })?;
+                put_value(made, &Place::Field("data"), &key, twice.expose()).map_err(fail)?;
+            }
+        }
+    }
+    for (key, source) in &template.data {
+        let fail = |problem| RenderError {
+            place: render::Place::Data,
+            problem,
+        };
+        let rendered = rendering.text(source).map_err(fail)?;
+        put_value(made, &Place::Field("data"), key, rendered.expose()).map_err(fail)?;
+    }
+    Ok(())
+}
+
+/// Returns true if a template of the object is rendered twice, so that an action in a value would be executed.
+#[must_use]
+pub fn renders_twice(object: &ExternalSecret) -> bool {
+    let template = object.spec.target.template.as_ref();
+    let from = template.map(|template| template.template_from.iter());
+    from.into_iter()
+        .flatten()
+        .any(|from| from.config_map.is_some() || from.secret.is_some())
+}
+
+/// Where a `templateFrom` puts what it makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    Metadata(&'static str),
+    Field(&'static str),
+    Path(Vec<Step>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    Key(String),
+    Item(usize),
+}
+
+impl Place {
+    /// Reads a target: a known part in any case, or a path such as `spec.rules[0].host`.
+    fn of(target: Option<&str>) -> Option<Self> {
+        let target = target.unwrap_or_default();
+        let known = [
+            ("", Self::Field("data")),
+            ("data", Self::Field("data")),
+            ("spec", Self::Field("spec")),
+            ("labels", Self::Metadata("labels")),
+            ("annotations", Self::Metadata("annotations")),
+        ];
+        let known = known
+            .into_iter()
+            .find(|(name, _)| target.eq_ignore_ascii_case(name));
+        if let Some((_, place)) = known {
+            return Some(place);
+        }
+        let mut steps = Vec::new();
+        for segment in target.split('.') {
+            let (key, mut items) = match segment.find('[') {
+                Some(at) => segment.split_at(at),
+                None => (segment, ""),
+            };
+            if key.is_empty() {
+                return None;
+            }
+            steps.push(Step::Key(key.to_owned()));
+            while !items.is_empty() {
+                let (item, rest) = items.strip_prefix('[')?.split_once(']')?;
+                let item = item.parse().ok().filter(|item| *item <= MOST_ITEMS)?;
+                steps.push(Step::Item(item));
+                items = rest;
+            }
+        }
+        Some(Self::Path(steps))
+    }
+}
+
+/// Puts one rendered value where a key of a template belongs.
+fn put_value(
+    made: &mut Value,
+    place: &Place,
+    key: &str,
+    value: &[u8],
+) -> Result<(), RenderProblem> {
+    match place {
+        Place::Metadata(field) => put_text(made, field, key, &text(value)),
+        Place::Field(field) => {
+            if made[*field].is_null() {
+                made[*field] = json!({});
+            }
+            let fields = made[*field].as_object_mut().ok_or(RenderProblem::Path)?;
+            fields.insert(key.to_owned(), text(value).into());
+        }
+        Place::Path(steps) => *at(made, steps)? = document(value)?,
+    }
+    Ok(())
+}
+
+/// Puts a rendered document where it belongs: pairs into a known part, anything at a path.
+fn put_document(made: &mut Value, place: &Place, yaml: &[u8]) -> Result<(), RenderProblem> {
+    match place {
+        Place::Metadata(_) | Place::Field("data") => {
+            let pairs = manifest::read_text_pairs(yaml).map_err(|_| RenderProblem::Yaml)?;
+            for (key, value) in pairs {
+                put_value(made, place, &key, value.expose())?;
+            }
+        }
+        Place::Field(field) => made[*field] = document(yaml)?,
+        Place::Path(steps) => {
+            let document = document(yaml)?;
+            let place = at(made, steps)?;
+            // A path of one step replaces what is there; a longer one adds to a map.
+            match (place, document) {
+                (Value::Object(there), Value::Object(fields)) if steps.len() > 1 => {
+                    there.extend(fields);
+                }
+                (place, document) => *place = document,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads the first document of a text.
+fn document(yaml: &[u8]) -> Result<Value, RenderProblem> {
+    let documents = manifest::read_values(yaml).map_err(|_| RenderProblem::Document)?;
+    Ok(documents.into_iter().next().unwrap_or(Value::Null))
+}
+
+/// Walks to a place, and makes what is missing on the way.
+fn at<'a>(made: &'a mut Value, steps: &[Step]) -> Result<&'a mut Value, RenderProblem> {
+    let mut place = made;
+    for step in steps {
+        match step {
+            Step::Key(key) => {
+                if place.is_null() {
+                    *place = json!({});
+                }
+                let fields = place.as_object_mut().ok_or(RenderProblem::Path)?;
+                place = fields.entry(key.clone()).or_insert(Value::Null);
+            }
+            Step::Item(item) => {
+                if place.is_null() {
+                    *place = json!([]);
+                }
+                let items = place.as_array_mut().ok_or(RenderProblem::Path)?;
+                while items.len() <= *item {
+                    items.push(Value::Null);
+                }
+                place = &mut items[*item];
+            }
+        }
+    }
+    Ok(place)
+}
+
+/// Takes the object over, or lets it go; compared by group, kind and name.
+fn set_owner(
+    object: &ExternalSecret,
+    existing: Option<&Value>,
+    made: &mut Value,
+) -> Result<(), GenericError> {
+    let owns = object.spec.target.creation_policy == CreationPolicy::Owner;
+    let known = existing.and_then(|existing| existing["metadata"]["ownerReferences"].as_array());
+    let mut references = known.cloned().unwrap_or_default();
+    let is_external_secret = |reference: &Value| {
+        let version = reference["apiVersion"].as_str().unwrap_or_default();
+        version.split('/').next() == Some(GROUP) && reference["kind"] == KIND
+    };
+    let is_ours =
+        |reference: &Value| is_external_secret(reference) && reference["name"] == object.name();
+    let controller = references
+        .iter()
+        .find(|reference| reference["controller"] == true);
+    if let Some(controller) = controller.filter(|controller| !is_ours(controller)) {
+        if is_external_secret(controller) {
+            return Err(GenericError::OwnedByOther);
+        }
+        if owns {
+            return Err(GenericError::CannotOwn);
+        }
+    }
+    references.retain(|reference| !is_ours(reference));
+    if owns {
+        references.push(json!(owner_reference(object)));
+        let owner = hash::of_owner(object.namespace(), object.name());
+        put_text(made, "labels", OWNER_LABEL, &owner);
+    } else if let Some(labels) = made["metadata"]["labels"].as_object_mut() {
+        labels.remove(OWNER_LABEL);
+    }
+    let metadata = made["metadata"].as_object_mut();
+    let metadata = metadata.ok_or(GenericError::OtherObject)?;
+    match references.is_empty() {
+        true => metadata.remove("ownerReferences"),
+        false => metadata.insert("ownerReferences".to_owned(), Value::Array(references)),
+    };
+    Ok(())
+}
+
+/// Returns true if writing the object would change nothing that it says.
+///
+/// What the server adds by itself, such as defaults, may differ: the hash over the content tells whether it was changed.
+fn is_same(existing: &Value, made: &Value) -> bool {
+    let empty = json!({});
+    let part = |object: &Value, name: &str| match &object["metadata"][name] {
+        Value::Null => empty.clone(),
+        value => value.clone(),
+    };
+    let same_metadata = ["labels", "annotations"]
+        .iter()
+        .all(|name| part(existing, name) == part(made, name))
+        && existing["metadata"]["ownerReferences"] == made["metadata"]["ownerReferences"];
+    let fields = made.as_object().into_iter().flatten();
+    same_metadata
+        && fields
+            .filter(|(name, _)| *name != "metadata")
+            .all(|(name, value)| match existing.get(name) {
+                Some(known) => known == value,
+                None => value == &empty,
+            })
+}
+
+#[cfg(test)]
+mod tests {
+    use sealwright_crypto::secret::SecretBytes;
+
+    use super::*;
+
+    fn object(target: Value) -> ExternalSecret {
+        let spec = serde_json::from_value(json!({ "target": target })).unwrap();
+        let mut object = ExternalSecret::new("es", spec);
+        object.metadata.namespace = Some("ns".to_owned());
+        object.metadata.uid = Some("u".to_owned());
+        object
+    }
+
+    fn values() -> Values {
+        [("k", "one"), ("evil", "{{ .k }}")]
+            .map(|(key, value)| (key.to_owned(), SecretBytes::copy_of(value.as_bytes())))
+            .into()
+    }
+
+    fn built(object: &ExternalSecret, existing: Option<&Value>) -> Result<Write, GenericError> {
+        let mut sources = Sources::default();
+        let map = [("t".to_owned(), "x{{ .evil }}".to_owned())].into();
+        sources.config_maps.insert("cm".to_owned(), map);
+        let manifest = object.spec.target.manifest.clone().unwrap();
+        build(
+            object,
+            &manifest,
+            existing,
+            &values(),
+            &sources,
+            &Options::default(),
+        )
+    }
+
+    fn created(object: &ExternalSecret) -> Value {
+        match built(object, None).unwrap() {
+            Write::Create(made) => made,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const MAP: &str = "ConfigMap";
+
+    fn map(more: Value) -> ExternalSecret {
+        let mut target = json!({"name": "out", "manifest": {"apiVersion": "v1", "kind": MAP}});
+        let more = more.as_object().unwrap().clone();
+        target.as_object_mut().unwrap().extend(more);
+        object(target)
+    }
+
+    #[test]
+    fn a_config_map_has_the_values_and_others_have_them_in_their_spec() {
+        let made = created(&map(json!({})));
+        assert_eq!(made["data"], json!({"k": "one", "evil": "{{ .k }}"}));
+        assert_eq!(made["metadata"]["labels"][MANAGED_LABEL], "true");
+        assert_eq!(made["metadata"]["ownerReferences"][0]["name"], "es");
+        let other = object(json!({"manifest": {"apiVersion": "v1", "kind": "Secret"}}));
+        let made = created(&other);
+        assert_eq!(made["spec"]["data"]["k"], "one");
+        assert_eq!(made["data"], json!({}));
+    }
+
+    #[test]
+    fn what_is_as_it_was_written_is_not_written_again() {
+        let object = map(json!({}));
+        let mut there = created(&object);
+        there["metadata"]["resourceVersion"] = "7".into();
+        there["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z".into();
+        assert_eq!(state(Some(&there)), State::Valid);
+        assert_eq!(built(&object, Some(&there)), Ok(Write::Nothing));
+        there["data"]["k"] = "edited".into();
+        assert_eq!(state(Some(&there)), State::Invalid);
+        match built(&object, Some(&there)) {
+            Ok(Write::Update(made)) => {
+                assert_eq!(made["data"]["k"], "one");
+                assert_eq!(made["metadata"]["resourceVersion"], "7");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(state(None), State::Invalid);
+        let nothing = json!({"metadata": {}});
+        assert_eq!(state(Some(&nothing)), State::Unknowable);
+    }
+
+    #[test]
+    fn templates_reach_paths() {
+        let template = json!({"templateFrom": [
+            {"literal": "a: {{ .k }}\n", "target": "spec.rules[1].hosts"},
+            {"literal": "x: 1\n", "target": "Labels"},
+            {"literal": "b: two", "target": "spec.rules[1].hosts"},
+        ]});
+        let target =
+            json!({"manifest": {"apiVersion": "e/v1", "kind": "Thing"}, "template": template});
+        let made = created(&object(target));
+        let rules = json!([null, {"hosts": {"a": "one", "b": "two"}}]);
+        assert_eq!(made["spec"]["rules"], rules);
+        assert_eq!(made["metadata"]["labels"]["x"], "1");
+        for bad in ["spec..x", "[0]", "spec.x[10001]", "spec.x[a]", "spec.x[0"] {
+            assert_eq!(Place::of(Some(bad)), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn t49_templates_of_config_maps_are_rendered_twice() {
+        let from = json!({"configMap": {"name": "cm", "items": [{"key": "t"}]}});
+        let object = map(json!({"template": {"templateFrom": [from]}}));
+        assert!(renders_twice(&object));
+        assert_eq!(created(&object)["data"]["t"], "xone");
+        let object = map(json!({"template": {"data": {"t": "x{{ .evil }}"}}}));
+        assert!(!renders_twice(&object));
+        assert_eq!(created(&object)["data"]["t"], "x{{ .k }}");
+    }
+
+    #[test]
+    fn a_template_makes_no_other_object() {
+        for (target, literal) in [
+            ("kind", "Pod"),
+            ("metadata", "{name: other, namespace: kube-system}"),
+            ("metadata.namespace", "kube-system"),
+        ] {
+            let from = json!({"literal": literal, "target": target});
+            let object = map(json!({"template": {"templateFrom": [from]}}));
+            assert_eq!(
+                built(&object, None),
+                Err(GenericError::OtherObject),
+                "{target}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_privileged_secret_is_not_made() {
+        let template = json!({"templateFrom": [
+            {"literal": "bootstrap.kubernetes.io/token", "target": "type"},
+        ]});
+        let manifest = json!({"apiVersion": "v1", "kind": "Secret"});
+        let object = object(json!({"manifest": manifest, "template": template}));
+        assert!(matches!(
+            built(&object, None),
+            Err(GenericError::Privileged(_))
+        ));
+    }
+
+    #[test]
+    fn an_object_of_another_owner_is_left_alone() {
+        let owned = |kind: &str, version: &str| {
+            json!({"apiVersion": "v1", "kind": MAP, "data": {}, "metadata": {"name": "out", "namespace": "ns",
+                "ownerReferences": [{"apiVersion": version, "kind": kind, "name": "x", "controller": true}]}})
+        };
+        let object = map(json!({}));
+        let other = owned("ExternalSecret", "external-secrets.io/v1");
+        assert_eq!(
+            built(&object, Some(&other)),
+            Err(GenericError::OwnedByOther)
+        );
+        let foreign = owned("Deployment", "apps/v1");
+        assert_eq!(built(&object, Some(&foreign)), Err(GenericError::CannotOwn));
+        let merging = map(json!({"creationPolicy": "Merge"}));
+        assert!(matches!(
+            built(&merging, Some(&foreign)),
+            Ok(Write::Update(_))
+        ));
+    }
+
+    #[test]
+    fn only_what_carries_our_label_is_deleted() {
+        let object = map(json!({}));
+        let labels = |pairs: &[(&str, &str)]| ObjectMeta {
+            labels: Some(
+                pairs
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                    .collect(),
+            ),
+            ..ObjectMeta::default()
+        };
+        let own = hash::of_owner("ns", "es");
+        assert!(!may_delete(&object, &ObjectMeta::default()));
+        assert!(may_delete(&object, &labels(&[(MANAGED_LABEL, "true")])));
+        let ours = labels(&[(MANAGED_LABEL, "true"), (OWNER_LABEL, &own)]);
+        assert!(may_delete(&object, &ours));
+        let other = labels(&[(MANAGED_LABEL, "true"), (OWNER_LABEL, "other")]);
+        assert!(!may_delete(&object, &other));
+    }
+}

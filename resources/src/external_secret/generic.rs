@@ -26,7 +26,7 @@ const MOST_ITEMS: usize = 10_000;
 /// What to do to the object.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Write {
-    /// Nothing: it is as it should be, or it is not to be written.
+    /// Nothing: it is not to be written.
     Nothing,
     /// Create it.
     Create(Value),
@@ -166,9 +166,9 @@ pub fn build(
         };
         validate::check_secret(made["type"].as_str(), &metadata)?;
     }
+    // One that exists is written at every refresh, as upstream does: the API server keeps a version that is the same.
     Ok(match existing {
         None => Write::Create(made),
-        Some(existing) if is_same(existing, &made) => Write::Nothing,
         Some(_) => Write::Update(made),
     })
 }
@@ -481,29 +481,6 @@ fn set_owner(
     Ok(())
 }
 
-/// Returns true if writing the object would change nothing that it says.
-///
-/// What the server adds by itself, such as defaults, may differ: the hash over the content tells whether it was changed.
-fn is_same(existing: &Value, made: &Value) -> bool {
-    let empty = json!({});
-    let part = |object: &Value, name: &str| match &object["metadata"][name] {
-        Value::Null => empty.clone(),
-        value => value.clone(),
-    };
-    let same_metadata = ["labels", "annotations"]
-        .iter()
-        .all(|name| part(existing, name) == part(made, name))
-        && existing["metadata"]["ownerReferences"] == made["metadata"]["ownerReferences"];
-    let fields = made.as_object().into_iter().flatten();
-    same_metadata
-        && fields
-            .filter(|(name, _)| *name != "metadata")
-            .all(|(name, value)| match existing.get(name) {
-                Some(known) => known == value,
-                None => value == &empty,
-            })
-}
-
 #[cfg(test)]
 mod tests {
     use sealwright_crypto::secret::SecretBytes;
@@ -568,13 +545,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_as_it_was_written_is_not_written_again() {
+    fn what_was_edited_is_seen_and_put_back() {
         let object = map(json!({}));
         let mut there = created(&object);
         there["metadata"]["resourceVersion"] = "7".into();
         there["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z".into();
         assert_eq!(state(Some(&there)), State::Valid);
-        assert_eq!(built(&object, Some(&there)), Ok(Write::Nothing));
         there["data"]["k"] = "edited".into();
         assert_eq!(state(Some(&there)), State::Invalid);
         match built(&object, Some(&there)) {

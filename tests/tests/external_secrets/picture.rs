@@ -135,7 +135,8 @@ fn shown(kind: &str, object: &Value) -> Value {
 fn blur(secret: &mut Value, opaque: &[String]) {
     let is_opaque = |name: &str| opaque.iter().any(|known| known == "*" || known == name);
     let mut blurred = false;
-    for (name, value) in secret["data"].as_object_mut().into_iter().flatten() {
+    let data = secret.get_mut("data").and_then(Value::as_object_mut);
+    for (name, value) in data.into_iter().flatten() {
         if is_opaque(name) {
             let bytes =
                 sealwright_crypto::sealing::base64::decode(value.as_str().unwrap().as_bytes());
@@ -167,6 +168,9 @@ fn shape(text: &str) -> String {
 
 fn status(status: &Value) -> Value {
     let mut status = status.clone();
+    if status.is_null() {
+        return status;
+    }
     if status.get("refreshTime").is_some_and(Value::is_string) {
         status["refreshTime"] = json!("<set>");
     }

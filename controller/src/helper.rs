@@ -64,7 +64,7 @@ pub(crate) async fn run(flags: HelperFlags) -> Result<(), StartError> {
             readiness.wait_for(CERTIFICATE);
             let tls = Arc::new(TlsServer::new(tls));
             let listen = format!(":{port}");
-            servers.push(start(&listen, Handler::Admission, Some(Arc::clone(&tls)), &stop).await?);
+            servers.push(start(&listen, Handler::webhook(), Some(Arc::clone(&tls)), &stop).await?);
             tokio::spawn(async move {
                 watch_certificate(&tls, &readiness, &dns_name, check_interval, lookahead).await;
             })

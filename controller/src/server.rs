@@ -8,6 +8,9 @@
 //!   whatever else is open.
 //! - A body is read only after [`admission`] gave its request a slot, and the slot is kept until the answer has been
 //!   written. That bounds the memory of all requests together.
+//! - A request that is refused early still has its body taken off the line, up to a bound and without keeping it: closing
+//!   a connection with unread bytes resets it, and a client or proxy that is still sending would see a broken pipe in the
+//!   place of the answer.
 //! - Verify and rotate never render a template, and every failure looks the same.
 
 mod admission;
@@ -29,7 +32,8 @@ use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{CONTENT_TYPE, EXPECT, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -57,6 +61,8 @@ const BUFFER: usize = 16 << 10;
 /// How long a body may take to arrive, if the read time-out is not shorter: two megabytes come in less over any line
 /// that carries `kubectl`.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// What is taken off the line of a body that no one wants, as in Go; a longer one ends its connection.
+const MOST_DISCARDED: usize = 256 << 10;
 /// How long the handshake of TLS may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// A review of an admission holds an object twice, and each may have the largest size that the API server stores.
@@ -73,6 +79,12 @@ pub(crate) struct ServerSettings {
     pub(crate) read_timeout: Duration,
     /// How long handling and answering may take.
     pub(crate) write_timeout: Duration,
+}
+
+impl ServerSettings {
+    fn body_timeout(&self) -> Duration {
+        self.read_timeout.min(BODY_TIMEOUT)
+    }
 }
 
 /// A server cannot be started.
@@ -96,7 +108,7 @@ pub(crate) enum Handler {
     /// The probes alone.
     Probes(Arc<Readiness>),
     /// A webhook that admits every object.
-    Admission,
+    Webhook(Admission),
     /// Announcements of changed values.
     Refresh(Box<RefreshHandler>),
 }
@@ -135,13 +147,18 @@ impl Handler {
         }
     }
 
+    /// Serves a webhook that admits every object.
+    pub(crate) fn webhook() -> Self {
+        Self::Webhook(Admission::of_bodies())
+    }
+
     /// What is served, for the log.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Api(_) => "the HTTP API",
             Self::Metrics { .. } => "metrics",
             Self::Probes(_) => "probes",
-            Self::Admission => "admission",
+            Self::Webhook(_) => "admission",
             Self::Refresh(_) => "announcements",
         }
     }
@@ -149,7 +166,7 @@ impl Handler {
     fn most_connections(&self) -> usize {
         match self {
             Self::Api(_) => MOST_API_CONNECTIONS,
-            Self::Metrics { .. } | Self::Probes(_) | Self::Admission | Self::Refresh(_) => {
+            Self::Metrics { .. } | Self::Probes(_) | Self::Webhook(_) | Self::Refresh(_) => {
                 MOST_OTHER_CONNECTIONS
             }
         }
@@ -218,9 +235,19 @@ pub(crate) async fn serve(
                 // As in Go, it counts from the end of the request's headers to the last byte of the answer.
                 connection.begin(settings.write_timeout);
                 async move {
-                    let (parts, slot) = answer(&handler, &settings, &connection, peer, request)
-                        .await
-                        .into_parts();
+                    let arrival = settings.body_timeout().min(settings.write_timeout);
+                    let arrival = tokio::time::Instant::now() + arrival;
+                    let (head, mut body) = Request::into_parts(request);
+                    let (parts, slot) =
+                        answer(&handler, &settings, &connection, peer, &head, &mut body)
+                            .await
+                            .into_parts();
+                    // A client that waits for permission to send its body does not send it after an answer.
+                    if slot.is_none() && !head.headers.contains_key(EXPECT) {
+                        let discarded = discard(&connection, &mut body);
+                        let _ = tokio::time::timeout_at(arrival, discarded).await;
+                        connection.enter(Stage::Answering);
+                    }
                     Ok::<_, Infallible>(parts.map(|bytes| AnswerBody {
                         bytes: Full::new(bytes),
                         connection,
@@ -338,10 +365,11 @@ async fn answer(
     settings: &ServerSettings,
     connection: &Connection,
     peer: IpAddr,
-    request: Request<Incoming>,
+    head: &Parts,
+    body: &mut Incoming,
 ) -> Answer {
     match handler {
-        Handler::Metrics { metrics, admission } if request.uri().path() == "/metrics" => {
+        Handler::Metrics { metrics, admission } if head.uri.path() == "/metrics" => {
             let admitted = tokio::time::timeout(SLOT_TIMEOUT, admission.enter("", 0)).await;
             let Ok(slot) = admitted else {
                 return busy();
@@ -355,24 +383,21 @@ async fn answer(
             .holding(slot)
         }
         Handler::Metrics { .. } => not_found(),
-        Handler::Probes(readiness) => {
-            probe(readiness, request.uri().path()).unwrap_or_else(not_found)
-        }
-        Handler::Admission => admit(settings, request).await,
-        Handler::Refresh(handler) => handler.answer(settings, peer, request).await,
+        Handler::Probes(readiness) => probe(readiness, head.uri.path()).unwrap_or_else(not_found),
+        Handler::Webhook(admission) => admit(settings, admission, connection, peer, body).await,
+        Handler::Refresh(handler) => handler.answer(settings, peer, head, body).await,
         Handler::Api(handler) => {
-            if let Some(answer) = probe(handler.api.readiness(), request.uri().path()) {
+            if let Some(answer) = probe(handler.api.readiness(), head.uri.path()) {
                 return answer;
             }
-            let path = match request.uri().path() {
+            let path = match head.uri.path() {
                 "/v1/cert.pem" => "/v1/cert.pem",
                 "/v1/verify" => "/v1/verify",
                 "/v1/rotate" => "/v1/rotate",
                 _ => return not_found(),
             };
             let start = Instant::now();
-            let method = request.method().clone();
-            let work = handler.versioned(settings, connection, peer, path, request);
+            let work = handler.versioned(settings, connection, peer, path, head, body);
             let answer = match tokio::time::timeout(settings.write_timeout, work).await {
                 Ok(answer) => answer,
                 Err(_) => empty(StatusCode::SERVICE_UNAVAILABLE),
@@ -380,7 +405,7 @@ async fn answer(
             let code = answer.response.status();
             handler
                 .metrics
-                .http_request(path, &method, code, start.elapsed());
+                .http_request(path, &head.method, code, start.elapsed());
             answer
         }
     }
@@ -403,7 +428,13 @@ fn probe(readiness: &Readiness, path: &str) -> Option<Answer> {
 }
 
 /// Admits whatever the API server asks about. Of the request nothing but its name is read.
-async fn admit(settings: &ServerSettings, request: Request<Incoming>) -> Answer {
+async fn admit(
+    settings: &ServerSettings,
+    admission: &Admission,
+    connection: &Connection,
+    peer: IpAddr,
+    body: &mut Incoming,
+) -> Answer {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Review {
@@ -414,9 +445,15 @@ async fn admit(settings: &ServerSettings, request: Request<Incoming>) -> Answer 
     struct ReviewRequest {
         uid: String,
     }
-    let patience = settings.read_timeout.min(BODY_TIMEOUT);
-    let body = read(request.into_body(), LARGEST_REVIEW);
-    let Ok(Ok(body)) = tokio::time::timeout(patience, body).await else {
+    connection.enter(Stage::Reading);
+    let length = length_of(body, LARGEST_REVIEW);
+    let caller = peer.to_string();
+    let admitted = tokio::time::timeout(SLOT_TIMEOUT, admission.enter(&caller, length));
+    let Ok(slot) = admitted.await else {
+        return busy();
+    };
+    let body = read(body, LARGEST_REVIEW);
+    let Ok(Ok(body)) = tokio::time::timeout(settings.body_timeout(), body).await else {
         return empty(StatusCode::BAD_REQUEST);
     };
     let Ok(review) = serde_json::from_slice::<Review>(&body) else {
@@ -427,7 +464,7 @@ async fn admit(settings: &ServerSettings, request: Request<Incoming>) -> Answer 
         "kind": "AdmissionReview",
         "response": {"uid": review.request.uid, "allowed": true},
     });
-    text(StatusCode::OK, "application/json", answer.to_string())
+    text(StatusCode::OK, "application/json", answer.to_string()).holding(slot)
 }
 
 impl ApiHandler {
@@ -437,7 +474,8 @@ impl ApiHandler {
         connection: &Connection,
         peer: IpAddr,
         path: &'static str,
-        request: Request<Incoming>,
+        head: &Parts,
+        body: &mut Incoming,
     ) -> Answer {
         if path == "/v1/cert.pem" {
             return match self.api.certificate() {
@@ -454,12 +492,12 @@ impl ApiHandler {
                 }
             };
         }
-        let caller = self.proxies.caller(peer, request.headers());
+        let caller = self.proxies.caller(peer, &head.headers);
         let verdict = self.limit.check(path, &caller, Instant::now());
         let mut answer = if verdict.retry_after.is_some() {
             plain(StatusCode::TOO_MANY_REQUESTS, "limit exceeded\n")
         } else {
-            self.with_body(settings, connection, &caller, path, request)
+            self.with_body(settings, connection, &caller, path, body)
                 .await
         };
         show(&mut answer.response, &verdict);
@@ -472,14 +510,10 @@ impl ApiHandler {
         connection: &Connection,
         caller: &str,
         path: &'static str,
-        request: Request<Incoming>,
+        body: &mut Incoming,
     ) -> Answer {
         connection.enter(Stage::Reading);
-        // A body without a length may be as long as any.
-        let length = request.body().size_hint().upper();
-        let length = length.map_or(LARGEST_BODY, |length| {
-            usize::try_from(length).unwrap_or(usize::MAX)
-        });
+        let length = length_of(body, LARGEST_BODY);
         if length > LARGEST_BODY {
             return empty(StatusCode::PAYLOAD_TOO_LARGE);
         }
@@ -487,20 +521,19 @@ impl ApiHandler {
         let Ok(slot) = admitted.await else {
             return busy();
         };
-        let patience = settings.read_timeout.min(BODY_TIMEOUT);
-        let body =
-            match tokio::time::timeout(patience, read(request.into_body(), LARGEST_BODY)).await {
-                Ok(Ok(body)) => body,
-                Ok(Err(Unread::TooLarge)) => return empty(StatusCode::PAYLOAD_TOO_LARGE),
-                Ok(Err(Unread::Broken)) | Err(_) => {
-                    tracing::error!(
-                        path = path,
-                        error = "the body did not arrive in time",
-                        "cannot read a request"
-                    );
-                    return empty(StatusCode::BAD_REQUEST);
-                }
-            };
+        let body = read(body, LARGEST_BODY);
+        let body = match tokio::time::timeout(settings.body_timeout(), body).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(Unread::TooLarge)) => return empty(StatusCode::PAYLOAD_TOO_LARGE),
+            Ok(Err(Unread::Broken)) | Err(_) => {
+                tracing::error!(
+                    path = path,
+                    error = "the body did not arrive in time",
+                    "cannot read a request"
+                );
+                return empty(StatusCode::BAD_REQUEST);
+            }
+        };
         connection.enter(Stage::Admitted);
         let answer = match path {
             "/v1/verify" => verify(&self.api, body).await,
@@ -510,13 +543,19 @@ impl ApiHandler {
     }
 }
 
+/// How long a body says that it is; one without a length may be as long as any.
+fn length_of(body: &Incoming, most: usize) -> usize {
+    let length = body.size_hint().upper();
+    length.map_or(most, |length| usize::try_from(length).unwrap_or(usize::MAX))
+}
+
 /// Why there is no body.
 enum Unread {
     TooLarge,
     Broken,
 }
 
-async fn read(mut body: Incoming, most: usize) -> Result<Bytes, Unread> {
+async fn read(body: &mut Incoming, most: usize) -> Result<Bytes, Unread> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Unread::Broken)?;
@@ -528,6 +567,21 @@ async fn read(mut body: Incoming, most: usize) -> Result<Bytes, Unread> {
         }
     }
     Ok(bytes.into())
+}
+
+/// Takes what is left of a body off the line and keeps none of it, unless it is too long for that.
+async fn discard(connection: &Connection, body: &mut Incoming) {
+    let most = u64::try_from(MOST_DISCARDED).expect("a small number");
+    if body.is_end_stream() || body.size_hint().lower() > most {
+        return;
+    }
+    connection.enter(Stage::Reading);
+    let mut taken = 0;
+    while taken <= MOST_DISCARDED
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        taken += frame.data_ref().map_or(0, Bytes::len);
+    }
 }
 
 async fn verify(api: &HttpApi, body: Bytes) -> Answer {

@@ -7,15 +7,14 @@ use std::time::{Duration, Instant};
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use hyper::header::{AUTHORIZATION, WWW_AUTHENTICATE};
-use hyper::{Method, Request, StatusCode};
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
 use sealwright_crypto::secret::SecretBytes;
 use serde_json::json;
 use tokio::sync::watch;
 
 use super::rate_limit::RateLimit;
-use super::{
-    Answer, BODY_TIMEOUT, ServerSettings, Unread, empty, not_found, plain, read, show, text,
-};
+use super::{Answer, ServerSettings, Unread, empty, not_found, plain, read, show, text};
 use crate::announcement::{Announced, Announcement, Gate, Passage};
 
 const PATH: &str = "/v1/refresh";
@@ -52,12 +51,13 @@ impl RefreshHandler {
         &self,
         settings: &ServerSettings,
         peer: IpAddr,
-        request: Request<Incoming>,
+        head: &Parts,
+        body: &mut Incoming,
     ) -> Answer {
-        if request.uri().path() != PATH {
+        if head.uri.path() != PATH {
             return not_found();
         }
-        if request.method() != Method::POST {
+        if head.method != Method::POST {
             return plain(StatusCode::METHOD_NOT_ALLOWED, "announcements are posted\n");
         }
         // Before anything is believed: whoever guesses tokens is slowed down, too.
@@ -65,7 +65,7 @@ impl RefreshHandler {
         let mut answer = match verdict.retry_after {
             Some(_) => plain(StatusCode::TOO_MANY_REQUESTS, "limit exceeded\n"),
             None => {
-                let work = self.announce(settings, request);
+                let work = self.announce(settings, head, body);
                 let patience = settings.write_timeout.min(Duration::from_secs(30));
                 let answer = tokio::time::timeout(patience, work).await;
                 answer.unwrap_or_else(|_| empty(StatusCode::SERVICE_UNAVAILABLE))
@@ -75,13 +75,17 @@ impl RefreshHandler {
         answer
     }
 
-    async fn announce(&self, settings: &ServerSettings, request: Request<Incoming>) -> Answer {
-        let Some(token) = token_of(&request) else {
+    async fn announce(
+        &self,
+        settings: &ServerSettings,
+        head: &Parts,
+        body: &mut Incoming,
+    ) -> Answer {
+        let Some(token) = token_of(head) else {
             return unknown();
         };
-        let patience = settings.read_timeout.min(BODY_TIMEOUT);
-        let body = read(request.into_body(), LARGEST_ANNOUNCEMENT);
-        let body = match tokio::time::timeout(patience, body).await {
+        let body = read(body, LARGEST_ANNOUNCEMENT);
+        let body = match tokio::time::timeout(settings.body_timeout(), body).await {
             Ok(Ok(body)) => body,
             Ok(Err(Unread::TooLarge)) => return empty(StatusCode::PAYLOAD_TOO_LARGE),
             Ok(Err(Unread::Broken)) | Err(_) => return empty(StatusCode::BAD_REQUEST),
@@ -129,8 +133,8 @@ impl RefreshHandler {
     }
 }
 
-fn token_of(request: &Request<Incoming>) -> Option<SecretBytes> {
-    let header = request.headers().get(AUTHORIZATION)?.as_bytes();
+fn token_of(head: &Parts) -> Option<SecretBytes> {
+    let header = head.headers.get(AUTHORIZATION)?.as_bytes();
     let token = header.strip_prefix(b"Bearer ")?.trim_ascii();
     (!token.is_empty()).then(|| SecretBytes::copy_of(token))
 }

@@ -18,6 +18,11 @@ struct Site {
 
 impl Site {
     async fn start(read_timeout: Duration) -> Self {
+        Self::limited(read_timeout, (1000, 1_000_000)).await
+    }
+
+    /// With `rate` requests a second and `burst` more at once.
+    async fn limited(read_timeout: Duration, rate_and_burst: (u32, u32)) -> Self {
         let metrics = Arc::new(Metrics::new(false, false));
         let pool = Arc::new(Pool::start());
         let keys = Arc::new(SealingKeys::new());
@@ -31,7 +36,7 @@ impl Site {
         let handler = Handler::api(
             Arc::new(api),
             Arc::clone(&metrics),
-            (1000, 1_000_000),
+            rate_and_burst,
             TrustedProxies::default(),
         );
         let listener = listen(&settings).await.unwrap();
@@ -137,6 +142,78 @@ async fn a_body_that_is_too_large_is_refused_before_it_is_read() {
     let _ = stream.read_to_end(&mut answer).await;
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+/// Sends a body piece by piece, as a proxy passes it on, whatever is answered meanwhile.
+async fn trickle(stream: &mut TcpStream, length: usize) {
+    let piece = "x".repeat(1 << 10);
+    for sent in (0..length).step_by(piece.len()) {
+        let piece = &piece[..piece.len().min(length - sent)];
+        let written = stream.write_all(piece.as_bytes()).await;
+        assert!(
+            written.is_ok(),
+            "{written:?} after {sent} of {length} bytes"
+        );
+        if sent < 32 << 10 {
+            // An answer that did not wait for the body is there by now, and so is the end of its connection.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_request_is_taken_to_its_end_and_its_connection_lives_on() {
+    let site = Site::limited(Duration::from_secs(120), (1, 0)).await;
+    let mut stream = site.connect().await;
+    let length = 100 << 10;
+    // The bucket holds one a second; what it refuses, and what asks for nothing at all, is refused before the body is there.
+    for (path, statuses) in [
+        ("/v1/verify", ["500", "500"]),
+        ("/v1/verify", ["429", "500"]),
+        ("/v1/nothing", ["404", "404"]),
+        ("/v1/rotate", ["500", "500"]),
+    ] {
+        let head = post(path, length).replace("Connection: close\r\n", "");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        trickle(&mut stream, length).await;
+        let mut answer = Vec::new();
+        let ends: [&[u8]; 3] = [b"Content-Length: 0\r\n\r\n", b"exceeded\n", b"found\n"];
+        while !ends.iter().any(|end| answer.ends_with(end)) {
+            let shown = String::from_utf8_lossy(&answer).into_owned();
+            let read = stream.read_buf(&mut answer).await.unwrap();
+            assert!(read > 0, "the connection ended after {path}: {shown}");
+            // The last header of an empty answer may be another one.
+            if answer.ends_with(b"\r\n\r\n") && answer.starts_with(b"HTTP/1.1 500") {
+                break;
+            }
+        }
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(statuses.contains(&&answer[9..12]), "{path}: {answer}");
+        assert!(!answer.contains("Connection: close"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_refused_for_its_length_can_be_sent_and_the_answer_be_read() {
+    let site = Site::start(Duration::from_secs(120)).await;
+    let mut stream = site.connect().await;
+    let length = LARGEST_BODY + 1;
+    let request = post("/v1/rotate", length);
+    stream.write_all(request.as_bytes()).await.unwrap();
+    trickle(&mut stream, length).await;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_asks_before_it_sends_is_answered_at_once() {
+    let site = Site::start(Duration::from_secs(120)).await;
+    let expecting = "\r\nExpect: 100-continue\r\n\r\n";
+    let head = post("/v1/nothing", 1000).replace("\r\n\r\n", expecting);
+    // It never sends the body, and does not have to.
+    let answer = site.ask(&head).await;
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
 }
 
 #[tokio::test]

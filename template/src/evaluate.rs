@@ -405,7 +405,7 @@ impl<'a> State<'a> {
         self.searched(position, found)?;
         match found {
             Some(index) => Ok(self.variables[index].1.clone()),
-            None => unreachable!("the parser refuses variables that do not exist"),
+            None => Err(self.undefined(position, name)),
         }
     }
 
@@ -417,11 +417,14 @@ impl<'a> State<'a> {
                 self.variables[index].1 = value;
                 Ok(())
             }
-            None => {
-                let reason = format!("undefined variable: {name}");
-                Err(self.failed(position, name, Cause::Evaluation, reason))
-            }
+            None => Err(self.undefined(position, name)),
         }
+    }
+
+    /// As in Go, an assignment is a declaration to the parser, so that it finds the variable of `{{ $l = list $l }}`.
+    fn undefined(&self, position: Position, name: &str) -> Stop {
+        let reason = format!("undefined variable: {name}");
+        self.failed(position, name, Cause::Evaluation, reason)
     }
 
     /// Counts how many variables were looked at.

@@ -224,6 +224,22 @@ const HOSTILE: &[&str] = &[
 ];
 
 #[test]
+fn an_assignment_declares_nothing() {
+    // Go's parser takes it for a declaration, and so does ours; found by the fuzz target.
+    for source in [
+        "{{ range until 2 }}{{ $l = list $l }}{{ end }}",
+        "{{ if $l = $l }}{{ end }}",
+        "{{ range $l = until 2 }}{{ $l }}{{ end }}",
+    ] {
+        let error = render(source).unwrap_err();
+        assert!(
+            error.ends_with("undefined variable: $l"),
+            "{source}: {error}"
+        );
+    }
+}
+
+#[test]
 fn what_never_ends_or_fills_the_memory_exceeds_a_budget() {
     let options = Options::of(Dialect::SealedSecrets).with_limits(Limits {
         time: std::time::Duration::from_millis(200),

@@ -20,7 +20,8 @@ use crate::readiness::Readiness;
 
 /// No body is larger: the API server stores no object of more than 1.5 MiB.
 pub(crate) const LARGEST_BODY: usize = 2 << 20;
-/// Bodies larger than this are worked on one at a time, because they take a multiple of their size.
+/// Bodies larger than this are worked on one at a time and with low priority, because they take a multiple of their
+/// size in memory, and their values a lot of time.
 const HEAVY: usize = 128 << 10;
 /// Fields, items and lines of a body; a SealedSecret of the largest size has some thousand. Each costs far more memory
 /// than the byte that begins it.
@@ -30,6 +31,8 @@ const MOST_FIELDS: usize = 100_000;
 pub(crate) struct HttpApi {
     keys: Arc<SealingKeys>,
     pool: Arc<Pool>,
+    /// The thread of heavy bodies, whose thousands of values may take many seconds.
+    heavy_pool: Pool,
     readiness: Arc<Readiness>,
     /// Clients get a part of the pool, so that they cannot hold up the cluster's own work.
     share: Semaphore,
@@ -87,6 +90,7 @@ impl HttpApi {
         Self {
             keys,
             pool,
+            heavy_pool: Pool::slow(),
             readiness,
             share,
             heavy: Semaphore::new(1),
@@ -151,18 +155,17 @@ impl HttpApi {
         + Send
         + 'static,
     ) -> Result<T, HttpApiError> {
-        let _heavy = match body.len() > HEAVY {
-            true => Some(self.heavy.acquire().await.expect("never closed")),
-            false => None,
+        let (pool, permits) = match body.len() > HEAVY {
+            true => (&self.heavy_pool, &self.heavy),
+            false => (&*self.pool, &self.share),
         };
-        let _share = self.share.acquire().await.expect("never closed");
+        let _permit = permits.acquire().await.expect("never closed");
         let keys = Arc::clone(&self.keys);
         let options = UnsealOptions {
             accept_deprecated_data: self.accept_deprecated_data,
             remembered: None,
         };
-        self.pool
-            .run(move || work(decode(&body)?, keys, options))
+        pool.run(move || work(decode(&body)?, keys, options))
             .await?
     }
 }

@@ -1,13 +1,16 @@
 //! The sealing keys in use, shared by everything that needs them.
 
-use std::sync::RwLock;
+use std::sync::{Arc, RwLock};
 
 use sealwright_resources::keyring::{Keyring, SealingKey};
 use tokio::sync::watch;
 
-/// The keyring of the process. Work with it is short or happens on the threads of the pool.
+/// The keyring of the process.
+///
+/// Whoever looks at the keys has a snapshot of them: an object of thousands of values is opened for seconds, and a key that
+/// comes meanwhile must not wait for that, nor hold up those who come after it.
 pub(crate) struct SealingKeys {
-    ring: RwLock<Keyring>,
+    ring: RwLock<Arc<Keyring>>,
     /// Counts changes, and whether the keys have been read at all.
     changes: watch::Sender<Changes>,
 }
@@ -31,7 +34,8 @@ impl SealingKeys {
 
     /// Looks at the keys.
     pub(crate) fn with<T>(&self, look: impl FnOnce(&Keyring) -> T) -> T {
-        look(&self.ring.read().expect("no holder panics"))
+        let ring = Arc::clone(&self.ring.read().expect("no holder panics"));
+        look(&ring)
     }
 
     /// Adds a key, or replaces the one of the same name.
@@ -72,11 +76,45 @@ impl SealingKeys {
     }
 
     fn change(&self, change: impl FnOnce(&mut Keyring) -> bool) -> bool {
+        let changed = {
+            let mut ring = self.ring.write().expect("no holder panics");
+            let mut next = ring.share();
+            let changed = change(&mut next);
+            *ring = Arc::new(next);
+            changed
+        };
         // The change is told after the lock is gone.
-        let changed = change(&mut self.ring.write().expect("no holder panics"));
         if changed {
             self.changes.send_modify(|changes| changes.version += 1);
         }
         changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use sealwright_crypto::sealing::{Certificate, PrivateKey};
+
+    use super::*;
+
+    #[test]
+    fn a_key_that_comes_does_not_wait_for_those_who_use_the_others() {
+        let keys = Arc::new(SealingKeys::new());
+        let key = PrivateKey::generate(2048).unwrap();
+        let certificate = Certificate::self_signed(&key, "", 1_700_000_000, 60).unwrap();
+        let (done, is_done) = mpsc::channel();
+        let counts = keys.with(|ring| {
+            let others = Arc::clone(&keys);
+            std::thread::spawn(move || {
+                others.insert(SealingKey::new("k", key, certificate, 1));
+                done.send(others.with(Keyring::len)).unwrap();
+            });
+            let meanwhile = is_done.recv_timeout(Duration::from_secs(60));
+            (meanwhile, ring.len())
+        });
+        assert_eq!(counts, (Ok(1), 0));
     }
 }

@@ -22,6 +22,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::connect::{ConnectError, Connector};
 use self::tls::{TlsError, TlsSettings};
@@ -140,6 +141,13 @@ impl Request {
     }
 }
 
+/// An answer of more bytes than this waits for a turn.
+const LARGE: usize = 256 << 10;
+
+/// Turns for large answers, of the whole process: the author of a store chooses who answers, and many large answers at
+/// once would take all the memory there is.
+static LARGE_TURNS: Semaphore = Semaphore::const_new(2);
+
 /// An answer.
 pub struct Response {
     /// The status.
@@ -148,9 +156,28 @@ pub struct Response {
     pub headers: HeaderMap,
     /// What was sent.
     pub body: SecretBytes,
+    /// The turn of a large answer, for as long as it lies in memory.
+    _turn: Option<SemaphorePermit<'static>>,
 }
 
 impl Response {
+    /// An answer that was read before.
+    #[cfg(test)]
+    pub(crate) fn new(status: StatusCode, body: SecretBytes) -> Self {
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            body,
+            _turn: None,
+        }
+    }
+
+    /// Returns true if the answer is one of the few that may be large at a time.
+    #[cfg(test)]
+    fn has_turn(&self) -> bool {
+        self._turn.is_some()
+    }
+
     /// A header, if it is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
@@ -424,7 +451,8 @@ impl HttpClient {
         if announced.is_some_and(|length| length > most) && request.method != Method::HEAD {
             return Err(too_large());
         }
-        let mut body = SecretWriter::with_capacity(announced.unwrap_or(4096).min(1 << 20));
+        let mut turn = None;
+        let mut body = SecretWriter::with_capacity(announced.unwrap_or(4096).min(LARGE));
         while let Some(frame) = incoming.frame().await {
             let frame = frame.map_err(|_| HttpError::Broken {
                 host: host.clone(),
@@ -434,6 +462,9 @@ impl HttpClient {
                 if body.len() + data.len() > most {
                     return Err(too_large());
                 }
+                if turn.is_none() && body.len() + data.len() > LARGE {
+                    turn = Some(LARGE_TURNS.acquire().await.expect("never closed"));
+                }
                 body.push(data);
             }
         }
@@ -441,6 +472,7 @@ impl HttpClient {
             status: parts.status,
             headers: parts.headers,
             body: body.finish(),
+            _turn: turn,
         })
     }
 }

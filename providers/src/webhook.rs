@@ -16,7 +16,7 @@ use futures::future::BoxFuture;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
-use sealwright_template::{Context, Dialect, MissingKey, Options, Template};
+use sealwright_template::{Budget, Context, Dialect, MissingKey, Options, Template};
 
 use crate::credential::WholeSecret;
 use crate::http::tls::TlsSettings;
@@ -49,10 +49,27 @@ struct Held {
     scope: crate::credential::Scope,
 }
 
-/// What templates see.
+/// What all templates of one call may use: they are rendered between calls of others, and put texts together.
+const TEMPLATE_LIMITS: sealwright_template::Limits = sealwright_template::Limits {
+    time: Duration::from_millis(100),
+    memory: 4 << 20,
+};
+
+/// What templates see, and what they may use.
 struct Seen {
     reference: BTreeMap<String, SecretBytes>,
     secrets: Vec<(String, WholeSecret)>,
+    budget: Budget,
+}
+
+impl Seen {
+    fn new(reference: BTreeMap<String, SecretBytes>, secrets: Vec<(String, WholeSecret)>) -> Self {
+        Self {
+            reference,
+            secrets,
+            budget: Budget::new(TEMPLATE_LIMITS),
+        }
+    }
 }
 
 impl WebhookStore {
@@ -203,7 +220,7 @@ impl WebhookStore {
         let options = Options::of(Dialect::ExternalSecrets).with_missing_key(MissingKey::NoValue);
         // The library's words about a template may hold its text, and the text may hold anything.
         let wrong = |what: &str| StoreError::invalid(format!("`{field}` {what}")).public();
-        let template = Template::parse(field, source, &options)
+        let template = Template::parse_within(field, source, &options, &seen.budget)
             .map_err(|_| wrong("is no template, or uses a function that is not known"))?;
         let mut context = Context::default();
         let mut escaped = BTreeMap::new();
@@ -226,7 +243,7 @@ impl WebhookStore {
             );
         }
         template
-            .render(&context)
+            .render_within(&context, &seen.budget)
             .map_err(|_| wrong("cannot be rendered"))
     }
 
@@ -289,10 +306,7 @@ impl WebhookStore {
 
     async fn seen_for_read(&self, key: &ReadKey) -> Result<Seen, StoreError> {
         let reference = json::object_values(key.key.as_bytes())?;
-        Ok(Seen {
-            reference,
-            secrets: self.secrets().await?,
-        })
+        Ok(Seen::new(reference, self.secrets().await?))
     }
 
     /// Finds what of an answer is the value.
@@ -478,10 +492,7 @@ impl Store for WebhookStore {
                     item.remote_key.clone(),
                     SecretBytes::copy_of(value.expose()),
                 );
-                let seen = Seen {
-                    reference,
-                    secrets: self.secrets().await?,
-                };
+                let seen = Seen::new(reference, self.secrets().await?);
                 // Without a template the value itself is sent, whatever the key is called.
                 let body = match self
                     .settings
@@ -517,13 +528,11 @@ impl Store for WebhookStore {
                 if mode == WriteMode::DryRun {
                     return Ok(Deleted::Key);
                 }
-                let seen = Seen {
-                    reference: BTreeMap::from([(
-                        "remoteKey".to_owned(),
-                        SecretBytes::copy_of(item.remote_key.as_bytes()),
-                    )]),
-                    secrets: Vec::new(),
-                };
+                let reference = BTreeMap::from([(
+                    "remoteKey".to_owned(),
+                    SecretBytes::copy_of(item.remote_key.as_bytes()),
+                )]);
+                let seen = Seen::new(reference, Vec::new());
                 let response = self.call(Method::DELETE, &seen, None).await?;
                 if response.status == StatusCode::NOT_FOUND {
                     return Ok(Deleted::Nothing);

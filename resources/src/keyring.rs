@@ -1,5 +1,7 @@
 //! The sealing keys of a cluster: which one seals, and in which order they are tried.
 
+use std::sync::Arc;
+
 use sealwright_crypto::sealing::{Certificate, Fingerprint, KeyError, PrivateKey};
 use sealwright_crypto::secret::SecretBytes;
 use thiserror::Error;
@@ -18,7 +20,7 @@ pub struct SealingKey {
 /// that was inserted first stays in front, so that replicas and restarts agree.
 #[derive(Default)]
 pub struct Keyring {
-    keys: Vec<SealingKey>,
+    keys: Vec<Arc<SealingKey>>,
 }
 
 static_assertions::assert_not_impl_any!(SealingKey: Clone, std::fmt::Debug, std::fmt::Display);
@@ -109,7 +111,7 @@ impl Keyring {
         let at = self
             .keys
             .partition_point(|other| other.ordering_time >= key.ordering_time);
-        self.keys.insert(at, key);
+        self.keys.insert(at, Arc::new(key));
     }
 
     /// Forgets the key that came from `name`; tells whether there was one.
@@ -119,23 +121,30 @@ impl Keyring {
         self.keys.len() < before
     }
 
+    /// Returns a ring of the same keys, which are shared and not copied: a snapshot, that changes of this one leave alone.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        Self {
+            keys: self.keys.clone(),
+        }
+    }
+
     /// The key to seal with: the newest that can.
     #[must_use]
     pub fn newest(&self) -> Option<&SealingKey> {
-        self.keys.iter().find(|key| key.can_seal())
+        self.iter().find(|key| key.can_seal())
     }
 
     /// The key of this fingerprint.
     #[must_use]
     pub fn find(&self, fingerprint: &str) -> Option<&SealingKey> {
-        self.keys
-            .iter()
+        self.iter()
             .find(|key| key.fingerprint().as_str() == fingerprint)
     }
 
     /// The keys, newest first.
     pub fn iter(&self) -> impl Iterator<Item = &SealingKey> {
-        self.keys.iter()
+        self.keys.iter().map(|key| &**key)
     }
 
     /// The number of keys.
@@ -163,9 +172,9 @@ impl Keyring {
         remembered: Option<&Fingerprint>,
     ) -> Result<(SecretBytes, &Fingerprint), NoKey> {
         let is_first = |key: &&SealingKey| Some(key.fingerprint()) == remembered;
-        let first = self.keys.iter().find(is_first);
+        let first = self.iter().find(is_first);
         let mut tried: Vec<&Fingerprint> = Vec::with_capacity(self.keys.len());
-        for key in first.into_iter().chain(&self.keys) {
+        for key in first.into_iter().chain(self.iter()) {
             // Two Secrets may hold one key pair; a failed private operation is not repeated.
             if tried.contains(&key.fingerprint()) {
                 continue;

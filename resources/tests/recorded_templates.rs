@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use sealwright_crypto::sealing::base64;
 use sealwright_crypto::secret::SecretBytes;
-use sealwright_resources::external_secret::render::{Options, Sources, render};
+use sealwright_resources::external_secret::render::{Inputs, Options, Sources, render};
 use sealwright_resources::external_secret::template_spec::{TargetTemplate, TemplateFrom};
+use sealwright_template::Budget;
 use serde_json::Value;
 
 #[test]
@@ -36,7 +37,15 @@ fn every_recorded_template_of_keys_and_values_fills_the_same_secret() {
             }],
             ..TargetTemplate::default()
         };
-        let rendered = render(&template, &values, &Sources::default(), &Options::default());
+        let rendered = render(
+            &template,
+            &values,
+            Inputs {
+                sources: &Sources::default(),
+                options: &Options::default(),
+                budget: &Budget::default(),
+            },
+        );
         let output = match rendered {
             Ok(output) => output,
             Err(error) => {

@@ -75,6 +75,12 @@ pub(crate) struct Charge {
 /// Work after which the clock is looked at: about 50 µs of bytes copied or nodes walked.
 const SLICE: usize = 32 * 1024;
 
+impl Default for Budget {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
 impl Budget {
     /// Starts with everything unused.
     #[must_use]
@@ -87,6 +93,29 @@ impl Budget {
             work: AtomicUsize::new(0),
             exceeded: AtomicBool::new(false),
         }))
+    }
+
+    /// Runs `call` on this thread and counts the processor time that it takes; returns nothing if more is used up by now
+    /// than there is.
+    ///
+    /// For work beside templates that shares their budget, in portions that are small by themselves.
+    pub fn spend<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
+        let result = self.run(call);
+        let spent = Duration::from_nanos(self.0.spent.load(Relaxed));
+        match spent > self.0.limits.time {
+            true => {
+                self.exceeded(Exceeded::Time(self.0.limits.time));
+                None
+            }
+            false => Some(result),
+        }
+    }
+
+    /// Takes memory for as long as the budget lives; returns nothing if there is not so much.
+    ///
+    /// For what is made beside templates and shares their budget.
+    pub fn take(&self, bytes: usize) -> Option<()> {
+        self.charge(bytes).ok().map(Charge::keep)
     }
 
     /// Runs `call` on this thread and counts the processor time that it takes.
@@ -156,7 +185,8 @@ impl Budget {
     }
 
     /// Returns true if anything was refused.
-    pub(crate) fn is_exceeded(&self) -> bool {
+    #[must_use]
+    pub fn is_exceeded(&self) -> bool {
         self.0.exceeded.load(Relaxed)
     }
 
@@ -252,6 +282,8 @@ mod tests {
                 sum = sum.wrapping_add(1);
             }
         });
+        assert!(budget.is_exceeded());
+        assert_eq!(budget.spend(|| 5), None);
         assert_eq!(
             budget.check_time().unwrap_err().to_string(),
             "the budget of 0 s of processor time is used up"

@@ -20,12 +20,13 @@ use sealwright_resources::external_secret::access::{self, NamespaceSeen, Rules, 
 use sealwright_resources::external_secret::data::{
     self, Answer, Failure, Query, Request, Source, Values,
 };
-use sealwright_resources::external_secret::render::Options;
+use sealwright_resources::external_secret::render::{Inputs, Options};
 use sealwright_resources::external_secret::target::{self, Write};
 use sealwright_resources::external_secret::validate;
 use sealwright_resources::external_secret::{ExternalSecret, StoreKind, StoreRef};
 use sealwright_resources::manifest::Output;
 use sealwright_resources::plain_secret::PlainSecret;
+use sealwright_template::Budget;
 
 use super::Settings;
 use super::objects::{GivenStore, Objects};
@@ -157,7 +158,8 @@ impl Work<'_> {
             }
             answers.push(self.ask(object, request, &lanes).await?);
         }
-        let assembled = data::assemble(&object.spec, answers);
+        let budget = Budget::default();
+        let assembled = data::assemble(&object.spec, answers, &budget);
         for missing in &assembled.missing {
             self.world.terminal.advise(&format!(
                 "{}/{}: {missing}",
@@ -176,7 +178,12 @@ impl Work<'_> {
             .objects
             .secret(object.namespace(), object.target_name());
         let sources = self.objects.sources(object.namespace());
-        let written = target::build(object, existing, values, &sources, &Options::default())
+        let inputs = Inputs {
+            sources: &sources,
+            options: &Options::default(),
+            budget: &budget,
+        };
+        let written = target::build(object, existing, values, inputs)
             .map_err(|error| Error::generic(error.to_string()))?;
         let mut secret = match written {
             Write::Create(secret) | Write::Update(secret) => secret,

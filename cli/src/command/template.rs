@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_resources::external_secret::ExternalSecret;
 use sealwright_resources::external_secret::data::Values;
-use sealwright_resources::external_secret::render::Options;
+use sealwright_resources::external_secret::render::{Inputs, Options};
 use sealwright_resources::external_secret::target::{self, Write};
 use sealwright_resources::external_secret::{CreationPolicy, validate};
 use sealwright_resources::manifest::{self, Output};
 use sealwright_resources::plain_secret::PlainSecret;
 use sealwright_resources::push_secret::PushSecret;
 use sealwright_resources::sealed_secret::{SealedSecret, fill_with};
+use sealwright_template::Budget;
 
 use super::batch::shown;
 use super::objects::Objects;
@@ -100,7 +101,12 @@ impl Template {
         // Here the Secret is always made, and belongs to no one.
         object.spec.target.creation_policy = CreationPolicy::Orphan;
         let sources = objects.sources(object.namespace());
-        let written = target::build(&object, None, values, &sources, &Options::default());
+        let inputs = Inputs {
+            sources: &sources,
+            options: &Options::default(),
+            budget: &Budget::default(),
+        };
+        let written = target::build(&object, None, values, inputs);
         match written {
             Ok(Write::Create(secret)) => Ok(secret),
             Ok(_) => Err(Error::generic("the object makes no Secret")),

@@ -279,11 +279,8 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str) -> Response {
-        Response {
-            status: http::StatusCode::from_u16(status).unwrap(),
-            headers: HeaderMap::new(),
-            body: SecretBytes::copy_of(body.as_bytes()),
-        }
+        let status = http::StatusCode::from_u16(status).unwrap();
+        Response::new(status, SecretBytes::copy_of(body.as_bytes()))
     }
 
     fn refused(status: u16, body: &str) -> StoreError {

@@ -102,6 +102,38 @@ async fn bodies_and_headers_arrive() {
 }
 
 #[tokio::test]
+async fn large_answers_take_turns_and_small_ones_do_not_wait() {
+    let address = serve(|head| async move {
+        let size = if head.contains("/large") {
+            2 * LARGE
+        } else {
+            10
+        };
+        answer("200 OK", &"x".repeat(size))
+    })
+    .await;
+    let client = std::sync::Arc::new(client(Limits {
+        answer: 4 * LARGE,
+        ..short()
+    }));
+    let first = client.call(get(address, "/large")).await.unwrap();
+    let second = client.call(get(address, "/large")).await.unwrap();
+    assert!(first.has_turn() && second.has_turn());
+    let third = tokio::spawn({
+        let client = std::sync::Arc::clone(&client);
+        async move { client.call(get(address, "/large")).await }
+    });
+    for _ in 0..5 {
+        let small = client.call(get(address, "/small")).await.unwrap();
+        assert!(!small.has_turn());
+    }
+    assert!(!third.is_finished());
+    drop(first);
+    let third = third.await.unwrap().unwrap();
+    assert_eq!(third.body.len(), 2 * LARGE);
+}
+
+#[tokio::test]
 async fn an_answer_that_is_too_large_is_refused_announced_or_not() {
     let announced = serve(|_| async { answer("200 OK", &"x".repeat(2000)) }).await;
     let chunked = serve(|_| async {

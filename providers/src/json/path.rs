@@ -40,7 +40,8 @@ pub fn get<'a>(document: &'a [u8], path: &str) -> Option<Found<'a>> {
     }
     let root = Json::parse(document).ok()?;
     Walk {
-        work: WORK,
+        work: WORK.max(PASSES * document.len()),
+        room: ROOM.max(2 * document.len()),
         depth: 0,
     }
     .follow(Found::Part(root), path)
@@ -58,8 +59,12 @@ pub fn get_literal_first<'a>(document: &'a [u8], path: &str) -> Option<Found<'a>
     get(document, path)
 }
 
-/// How many bytes may be looked at for one path.
-const WORK: usize = 256 << 20;
+/// How many bytes may be looked at for one path, or how often the whole document. The path and the document may come from
+/// someone who means no good, and an object may have thousands of paths.
+const WORK: usize = 8 << 20;
+const PASSES: usize = 16;
+/// How many bytes may be put together for one path, unless the document is larger.
+const ROOM: usize = 1 << 20;
 /// How long a path may be.
 const LONGEST: usize = 4096;
 /// How many paths may stand inside of each other.
@@ -67,6 +72,7 @@ const DEPTH: usize = 64;
 
 struct Walk {
     work: usize,
+    room: usize,
     depth: usize,
 }
 
@@ -101,6 +107,9 @@ impl Walk {
         self.work = self.work.checked_sub(value.raw().len())?;
         if let Some((name, argument, next, rest)) = modifier(path) {
             let changed = modify(value, name, argument)?;
+            if let Found::Made(made) = &changed {
+                self.make(made.len())?;
+            }
             return self.go_on(changed, next, rest);
         }
         if path.starts_with(['{', '[']) {
@@ -112,7 +121,7 @@ impl Walk {
                 let member = if is_pattern(name) {
                     value
                         .members()
-                        .find(|(key, _)| matches(key.expose(), name))
+                        .find(|(key, _)| self.matches(key.expose(), name))
                         .map(|(_, value)| value)
                 } else {
                     let name = literal(name);
@@ -126,6 +135,27 @@ impl Walk {
             Kind::Array => self.step_into_array(value, path),
             _ => None,
         }
+    }
+
+    /// Matches a pattern; once there is no work left, nothing matches, and nothing is found any more.
+    fn matches(&mut self, text: &str, pattern: &str) -> bool {
+        let most = text.len().saturating_mul(pattern.len());
+        match self.work.checked_sub(most) {
+            Some(rest) => {
+                self.work = rest;
+                matches(text, pattern)
+            }
+            None => {
+                self.work = 0;
+                false
+            }
+        }
+    }
+
+    /// Takes room for what is put together.
+    fn make(&mut self, bytes: usize) -> Option<()> {
+        self.room = self.room.checked_sub(bytes)?;
+        Some(())
     }
 
     fn go_on<'a>(&mut self, value: Found<'a>, next: Next, rest: &str) -> Option<Found<'a>> {
@@ -198,6 +228,7 @@ impl Walk {
                 if out.len() > 1 {
                     out.push_byte(b',');
                 }
+                self.make(found.json().raw().len() + 1)?;
                 out.push(found.json().raw());
             }
         }
@@ -228,6 +259,7 @@ impl Walk {
                 write_text(name.as_bytes(), Html::Plain, &mut out);
                 out.push_byte(b':');
             }
+            self.make(found.json().raw().len() + 1)?;
             out.push(found.json().raw());
         }
         out.push_byte(if object { b'}' } else { b']' });
@@ -275,8 +307,8 @@ impl Walk {
                 let text = value.string().unwrap_or_default();
                 let left = text.expose();
                 match operator {
-                    "%" => matches(left, right),
-                    "!%" => !matches(left, right),
+                    "%" => self.matches(left, right),
+                    "!%" => !self.matches(left, right),
                     _ => compare(left.cmp(right), operator),
                 }
             }
@@ -797,5 +829,30 @@ mod tests {
         let stars = "*a".repeat(200);
         let long = format!("{{\"{}\": 1}}", "a".repeat(2000) + "b");
         assert!(get(long.as_bytes(), &stars).is_none());
+    }
+
+    #[test]
+    fn a_path_cannot_multiply_what_it_finds() {
+        let document = format!("{{\"a\": \"{}\"}}", "\\\"".repeat(50_000));
+        let most =
+            |path: &str| get(document.as_bytes(), path).map_or(0, |found| found.text().len());
+        // Eight copies, eight of each of those, and so on; and each step doubles the backslashes.
+        assert!(most(&"[@this,@this,@this,@this,@this,@this,@this,@this].".repeat(20)) <= ROOM);
+        assert!(most(&"@tostr|".repeat(500)) <= ROOM);
+        assert!(
+            most("[@this,@this,@this]") > 300_000,
+            "a few copies are all right"
+        );
+        let large = format!("[{}]", vec!["[1]"; 100_000].join(","));
+        let reversed = get(large.as_bytes(), "@reverse").map(|found| found.text().len());
+        assert_eq!(reversed, Some(large.len()));
+    }
+
+    #[test]
+    fn a_pattern_is_not_matched_for_ever() {
+        let document = format!("[\"{}\"]", "a".repeat(100_000));
+        let pattern = format!("#(%\"{}b\")", "*a".repeat(1000));
+        assert!(get(document.as_bytes(), &pattern).is_none());
+        assert!(get(document.as_bytes(), "#(%\"a*\")").is_some());
     }
 }

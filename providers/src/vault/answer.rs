@@ -245,17 +245,13 @@ fn malformed(response: &Response) -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
     use sealwright_crypto::secret::SecretBytes;
 
     use super::*;
 
     fn response(status: u16, body: &str) -> Response {
-        Response {
-            status: StatusCode::from_u16(status).unwrap(),
-            headers: HeaderMap::new(),
-            body: SecretBytes::copy_of(body.as_bytes()),
-        }
+        let status = StatusCode::from_u16(status).unwrap();
+        Response::new(status, SecretBytes::copy_of(body.as_bytes()))
     }
 
     fn word(status: u16, body: &str) -> String {

@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use sealwright_crypto::secret::SecretBytes;
+use sealwright_template::Budget;
 use thiserror::Error;
 
 use super::keys::{self, KeyError};
@@ -218,7 +219,7 @@ fn store_of<'a>(source: Option<&'a SourceRef>, default: Option<&'a StoreRef>) ->
 ///
 /// If there are fewer answers than requests.
 #[must_use]
-pub fn assemble(spec: &ExternalSecretSpec, answers: Vec<Answer>) -> Assembled {
+pub fn assemble(spec: &ExternalSecretSpec, answers: Vec<Answer>, budget: &Budget) -> Assembled {
     let mut missing = Vec::new();
     let tolerant = spec.target.deletion_policy != DeletionPolicy::Retain;
     let mut values = Values::new();
@@ -233,7 +234,7 @@ pub fn assemble(spec: &ExternalSecretSpec, answers: Vec<Answer>) -> Assembled {
             continue;
         }
         let added = match request.entry {
-            Entry::DataFrom(index) => set(&spec.data_from[index], answer),
+            Entry::DataFrom(index) => set(&spec.data_from[index], answer, budget),
             Entry::Data(index) => single(&spec.data[index], &request.source, answer),
         };
         match added {
@@ -287,13 +288,13 @@ fn single(entry: &Data, source: &Source<'_>, answer: Answer) -> Result<Values, D
     Ok(values)
 }
 
-fn set(entry: &DataFrom, answer: Answer) -> Result<Values, DataProblem> {
+fn set(entry: &DataFrom, answer: Answer, budget: &Budget) -> Result<Values, DataProblem> {
     let values = match answer {
         Answer::Values(values) => values,
         Answer::Value(_) => return Err(DataProblem::WrongAnswer),
         answer => return Err(no_values(answer)),
     };
-    let mut values = rewrite::rewrite(values, &entry.rewrite)?;
+    let mut values = rewrite::rewrite(values, &entry.rewrite, budget)?;
     let (conversion, decoding, null_bytes) = match (&entry.find, &entry.extract) {
         (Some(find), _) => (
             find.conversion_strategy,
@@ -419,7 +420,7 @@ mod tests {
 
     #[track_caller]
     fn check(spec_of: serde_json::Value, answers: Vec<Answer>, expected: &[(&str, &str)]) {
-        let assembled = assemble(&spec(spec_of), answers);
+        let assembled = assemble(&spec(spec_of), answers, &Budget::default());
         let expected: Vec<_> = expected
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
@@ -429,7 +430,7 @@ mod tests {
 
     #[track_caller]
     fn problem(spec_of: serde_json::Value, answers: Vec<Answer>) -> DataProblem {
-        assemble(&spec(spec_of), answers)
+        assemble(&spec(spec_of), answers, &Budget::default())
             .values
             .unwrap_err()
             .problem
@@ -477,7 +478,7 @@ mod tests {
         };
         let answers = || vec![Answer::Absent, Answer::Absent];
         assert_eq!(problem(of("Retain"), answers()), DataProblem::Absent);
-        let assembled = assemble(&spec(of("Delete")), answers());
+        let assembled = assemble(&spec(of("Delete")), answers(), &Budget::default());
         assert!(assembled.values.unwrap().is_empty());
         // T26: the text says dataFrom for both.
         assert_eq!(
@@ -567,6 +568,47 @@ mod tests {
     }
 
     #[test]
+    fn rewrites_that_grow_or_take_long_are_refused() {
+        let of = |steps: serde_json::Value| {
+            json!({
+                "secretStoreRef": {"name": "s"},
+                "dataFrom": [{"find": {"name": {"regexp": "."}}, "rewrite": steps}],
+            })
+        };
+        let one = || vec![values(&[("some-key", "v")])];
+        // Each step makes the key ten times as long: 12 of them make 10 terabytes.
+        let grows = json!({"regexp": {"source": ".+", "target": "$0".repeat(10)}});
+        let grown = problem(of(vec![grows; 12].into()), one());
+        assert_eq!(grown, DataProblem::Rewrite(RewriteError::TooLong(2)));
+        let long = json!([{"regexp": {"source": "x", "target": "y".repeat(5000)}}]);
+        let long = problem(of(long), one());
+        assert_eq!(long, DataProblem::Rewrite(RewriteError::TooLong(0)));
+        let made = json!([{"transform": {"template": "{{ repeat 5000 .value }}"}}]);
+        let made = problem(of(made), one());
+        assert_eq!(made, DataProblem::Rewrite(RewriteError::TooLong(0)));
+        // Every key has its own rendering, and all of them one budget.
+        let names: Vec<String> = (0..10_000).map(|number| format!("k{number}")).collect();
+        let keys: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "v")).collect();
+        let template = "{{ range until 100000 }}{{ end }}{{ .value }}";
+        let slow = json!([{"transform": {"template": template}}]);
+        let slow = problem(of(slow), vec![values(&keys)]);
+        assert_eq!(slow, DataProblem::Rewrite(RewriteError::Budget(0)));
+        // As have the steps, each of which is compiled.
+        let step = json!({"regexp": {"source": "(a|b|c|d){50}x?".repeat(8), "target": "z"}});
+        let many = problem(of(vec![step; 20_000].into()), one());
+        assert!(
+            matches!(many, DataProblem::Rewrite(RewriteError::Budget(_))),
+            "{many}"
+        );
+        // Ordinary ones go on as before.
+        let steps = json!([
+            {"regexp": {"source": "^some-(.*)$", "target": "${1}_$1-x"}},
+            {"transform": {"template": "{{ .value | upper }}"}},
+        ]);
+        check(of(steps), one(), &[("KEY_KEY-X", "v")]);
+    }
+
+    #[test]
     fn entries_without_a_store_are_an_error() {
         let of = json!({"data": [{"secretKey": "k", "remoteRef": {"key": "v"}}]});
         assert_eq!(
@@ -587,9 +629,13 @@ mod tests {
             "secretStoreRef": {"name": "s"},
             "data": [{"secretKey": "k", "remoteRef": {"key": "v", "decodingStrategy": "Base64"}}],
         });
-        let error = assemble(&spec(of), vec![Answer::Value(bytes("canary"))])
-            .values
-            .unwrap_err();
+        let error = assemble(
+            &spec(of),
+            vec![Answer::Value(bytes("canary"))],
+            &Budget::default(),
+        )
+        .values
+        .unwrap_err();
         assert_eq!(
             error.to_string(),
             "spec.data[0] (key: v): a value cannot be decoded as Base64"

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 use super::data::{Assembled, DataError};
 use super::refresh::{self, Due};
-use super::render::{Options, Sources};
+use super::render::Inputs;
 use super::status::{self, Status};
 use super::target::{self, TargetError, Write};
 use super::{CreationPolicy, DeletionPolicy, ExternalSecret, FINALIZER, hash};
@@ -180,10 +180,8 @@ pub struct Seen<'a> {
     pub target: Option<&'a PlainSecret>,
     /// The metadata of Secrets of the namespace with the owner label of the object, its target aside.
     pub orphans: &'a [ObjectMeta],
-    /// The objects that templates are read from.
-    pub sources: &'a Sources,
-    /// How templates are spelled.
-    pub options: &'a Options,
+    /// What templates are rendered with.
+    pub inputs: Inputs<'a>,
     /// When this reconcile began.
     pub started: Timestamp,
     /// The controller's time zone.
@@ -228,7 +226,7 @@ pub fn finish(object: &ExternalSecret, seen: &Seen<'_>, data: Assembled) -> Plan
             }));
         }
     }
-    let written = target::build(object, seen.target, values, seen.sources, seen.options);
+    let written = target::build(object, seen.target, values, seen.inputs);
     let binding = Some(object.target_name());
     let done = (status::SECRET_SYNCED, status::SYNCED);
     match written {

@@ -3,9 +3,7 @@
 use std::fmt;
 
 use sealwright_crypto::secret::SecretBytes;
-use sealwright_template::{
-    Budget, Cause, Context, Delimiters, Dialect, Limits, MissingKey, Template,
-};
+use sealwright_template::{Budget, Cause, Context, Delimiters, Dialect, MissingKey, Template};
 use thiserror::Error;
 
 use super::data::{self, Values};
@@ -18,6 +16,17 @@ use crate::manifest;
 pub struct Options {
     /// The marks around actions.
     pub delimiters: Delimiters,
+}
+
+/// What templates are rendered with, beside the values.
+#[derive(Clone, Copy)]
+pub struct Inputs<'a> {
+    /// The objects that templates are read from.
+    pub sources: &'a Sources,
+    /// How templates are spelled.
+    pub options: &'a Options,
+    /// What the object may still use.
+    pub budget: &'a Budget,
 }
 
 /// Where a template stands in the spec; names of keys appear only where they stand literally in it.
@@ -190,7 +199,8 @@ impl Part {
 }
 
 /// Renders everything that a template asks for, in upstream's order: each `templateFrom` with its ConfigMap, its Secret and
-/// its literal, then `data`, `labels` and `annotations`. Later results win. All of them see the same values.
+/// its literal, then `data`, `labels` and `annotations`. Later results win. All of them see the same values and share the
+/// budget of the object.
 ///
 /// # Errors
 ///
@@ -198,12 +208,11 @@ impl Part {
 pub fn render(
     template: &TargetTemplate,
     values: &Values,
-    sources: &Sources,
-    options: &Options,
+    inputs: Inputs<'_>,
 ) -> Result<Output, RenderError> {
-    let mut work = Work::new(values, options);
+    let mut work = Work::new(values, inputs.options, inputs.budget.clone());
     for (index, from) in template.template_from.iter().enumerate() {
-        work.from(index, from, sources)?;
+        work.from(index, from, inputs.sources)?;
     }
     for (place, part, pairs) in [
         (Place::Data, Part::Data, &template.data),
@@ -231,7 +240,7 @@ pub(super) struct Rendering(Work);
 
 impl Rendering {
     pub(super) fn new(values: &Values, options: &Options) -> Self {
-        Self(Work::new(values, options))
+        Self(Work::new(values, options, Budget::default()))
     }
 
     /// Renders one template.
@@ -265,7 +274,7 @@ struct Work {
 }
 
 impl Work {
-    fn new(values: &Values, options: &Options) -> Self {
+    fn new(values: &Values, options: &Options, budget: Budget) -> Self {
         let mut context = Context::default();
         for (key, value) in values {
             context.insert(key, value.expose());
@@ -274,7 +283,7 @@ impl Work {
             context,
             options: sealwright_template::Options::of(Dialect::ExternalSecrets)
                 .with_delimiters(options.delimiters.clone()),
-            budget: Budget::new(Limits::default()),
+            budget,
             output: Output::default(),
         }
     }
@@ -406,10 +415,14 @@ fn execute(
 /// # Errors
 ///
 /// Says whether it does not parse or does not run.
-pub(crate) fn transform(text: &str, key: &str) -> Result<SecretBytes, RenderProblem> {
+pub(crate) fn transform(
+    text: &str,
+    key: &str,
+    budget: &Budget,
+) -> Result<SecretBytes, RenderProblem> {
     let mut context = Context::default();
     context.insert("value", key.as_bytes());
     let options = sealwright_template::Options::of(Dialect::ExternalSecrets)
         .with_missing_key(MissingKey::NoValue);
-    execute(text, &context, &options, &Budget::new(options.limits))
+    execute(text, &context, &options, budget)
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use regex::Regex;
 use schemars::JsonSchema;
 use sealwright_crypto::secret::SecretBytes;
+use sealwright_template::Budget;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -127,43 +128,95 @@ pub enum RewriteError {
     /// The result is not UTF-8.
     #[error("step {0} of the rewrite: a key is not UTF-8")]
     NotText(usize),
+    /// The replacement, or a key that it makes, is far longer than a key of a Secret can be.
+    #[error("step {0} of the rewrite: a key or its replacement is longer than {LONGEST} bytes")]
+    TooLong(usize),
+    /// It takes more time or memory than the object may.
+    #[error("step {0} of the rewrite exceeds the budget of time and memory")]
+    Budget(usize),
 }
+
+/// Keys of Secrets have 253 characters at most; between two steps they may be longer.
+const LONGEST: usize = 4096;
 
 /// Applies the steps in order.
 ///
 /// Keys are worked on in their order, so that of two keys with one result the later one wins; upstream leaves that to
-/// chance.
+/// chance. Steps multiply with keys, so all of them share the `budget` of the object.
 ///
 /// # Errors
 ///
 /// Names the first step that cannot be done.
-pub fn rewrite(mut values: Values, steps: &[Rewrite]) -> Result<Values, RewriteError> {
+pub fn rewrite(
+    mut values: Values,
+    steps: &[Rewrite],
+    budget: &Budget,
+) -> Result<Values, RewriteError> {
     for (index, step) in steps.iter().enumerate() {
         values = match step {
             Rewrite {
                 regexp: Some(regexp),
                 ..
-            } => by_regexp(values, regexp, index)?,
+            } => by_regexp(values, regexp, index, budget)?,
             Rewrite {
                 transform: Some(transform),
                 ..
-            } => by_template(values, transform, index)?,
+            } => by_template(values, transform, index, budget)?,
             Rewrite {
                 merge: Some(merge), ..
-            } => by_merging(values, merge, index)?,
+            } => budget
+                .spend(|| by_merging(values, merge, index))
+                .ok_or(RewriteError::Budget(index))??,
             Rewrite { .. } => values,
         };
     }
     Ok(values)
 }
 
-fn by_regexp(values: Values, step: &Regexp, index: usize) -> Result<Values, RewriteError> {
-    let regexp = go_regexp(&step.source).ok_or(RewriteError::Regexp(index))?;
-    let renamed = values.into_iter().map(|(key, value)| {
-        let key = regexp.replace_all(&key, step.target.as_str()).into_owned();
-        (key, value)
-    });
-    Ok(renamed.collect())
+fn by_regexp(
+    values: Values,
+    step: &Regexp,
+    index: usize,
+    budget: &Budget,
+) -> Result<Values, RewriteError> {
+    let mut renamed = Values::new();
+    let used_up = RewriteError::Budget(index);
+    let regexp = budget
+        .spend(|| compiled(step, index))
+        .ok_or(used_up.clone())??;
+    for (key, value) in values {
+        let key = budget.spend(|| replaced(&regexp, &key, &step.target, index));
+        renamed.insert(key.ok_or(used_up.clone())??, value);
+    }
+    Ok(renamed)
+}
+
+fn compiled(step: &Regexp, index: usize) -> Result<Regex, RewriteError> {
+    go_regexp(&step.source).ok_or(RewriteError::Regexp(index))
+}
+
+/// Replaces every match, as long as the result is not beyond all bounds: a replacement may hold a group many times, and the
+/// next step can do the same to what this one made.
+fn replaced(regexp: &Regex, key: &str, target: &str, index: usize) -> Result<String, RewriteError> {
+    if target.len() > LONGEST {
+        return Err(RewriteError::TooLong(index));
+    }
+    let mut result = String::new();
+    let mut rest = 0;
+    for groups in regexp.captures_iter(key) {
+        let whole = groups.get_match();
+        result.push_str(&key[rest..whole.start()]);
+        groups.expand(target, &mut result);
+        rest = whole.end();
+        if result.len() > LONGEST {
+            return Err(RewriteError::TooLong(index));
+        }
+    }
+    result.push_str(&key[rest..]);
+    match result.len() > LONGEST {
+        true => Err(RewriteError::TooLong(index)),
+        false => Ok(result),
+    }
 }
 
 /// Compiles a regular expression as Go does, within bounds.
@@ -181,36 +234,61 @@ pub(crate) fn go_regexp(source: &str) -> Option<Regex> {
 /// # Errors
 ///
 /// Names the step.
-pub fn rename(key: &str, step: &Rewrite, index: usize) -> Result<String, RewriteError> {
+pub fn rename(
+    key: &str,
+    step: &Rewrite,
+    index: usize,
+    budget: &Budget,
+) -> Result<String, RewriteError> {
     if let Some(step) = &step.regexp {
-        let regexp = go_regexp(&step.source).ok_or(RewriteError::Regexp(index))?;
-        return Ok(regexp.replace_all(key, step.target.as_str()).into_owned());
+        let renamed = budget.spend(|| {
+            let regexp = compiled(step, index)?;
+            replaced(&regexp, key, &step.target, index)
+        });
+        return renamed.ok_or(RewriteError::Budget(index))?;
     }
     if let Some(step) = &step.transform {
-        return transformed(key, step, index);
+        return transformed(key, step, index, budget);
     }
     Ok(key.to_owned())
 }
 
-fn by_template(values: Values, step: &Transform, index: usize) -> Result<Values, RewriteError> {
+fn by_template(
+    values: Values,
+    step: &Transform,
+    index: usize,
+    budget: &Budget,
+) -> Result<Values, RewriteError> {
     let mut renamed = Values::new();
     for (key, value) in values {
-        renamed.insert(transformed(&key, step, index)?, value);
+        renamed.insert(transformed(&key, step, index, budget)?, value);
     }
     Ok(renamed)
 }
 
-fn transformed(key: &str, step: &Transform, index: usize) -> Result<String, RewriteError> {
-    let rendered =
-        render::transform(&step.template, key).map_err(|_| RewriteError::Template(index))?;
+fn transformed(
+    key: &str,
+    step: &Transform,
+    index: usize,
+    budget: &Budget,
+) -> Result<String, RewriteError> {
+    let rendered = render::transform(&step.template, key, budget);
+    let rendered = rendered.map_err(|_| match budget.is_exceeded() {
+        true => RewriteError::Budget(index),
+        false => RewriteError::Template(index),
+    })?;
+    if rendered.expose().len() > LONGEST {
+        return Err(RewriteError::TooLong(index));
+    }
     String::from_utf8(rendered.expose().to_vec()).map_err(|_| RewriteError::NotText(index))
 }
 
 fn by_merging(values: Values, step: &Merge, index: usize) -> Result<Values, RewriteError> {
+    let wanted: BTreeSet<&str> = step.priority.iter().map(String::as_str).collect();
     let mut order: Vec<&str> = values
         .keys()
         .map(String::as_str)
-        .filter(|key| !step.priority.iter().any(|wanted| wanted == key))
+        .filter(|key| !wanted.contains(key))
         .collect();
     for key in &step.priority {
         if values.contains_key(key) {

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::data::Values;
 use super::managed_fields::{self, Part};
-use super::render::{self, Options, RenderError, Sources};
+use super::render::{self, Inputs, RenderError};
 use super::validate::{self, PrivilegeError};
 use super::{
     API_VERSION, CreationPolicy, DATA_HASH_ANNOTATION, ExternalSecret, GROUP, KIND, MANAGED_LABEL,
@@ -86,8 +86,7 @@ pub fn build(
     object: &ExternalSecret,
     existing: Option<&PlainSecret>,
     values: Values,
-    sources: &Sources,
-    options: &Options,
+    inputs: Inputs<'_>,
 ) -> Result<Write, TargetError> {
     let policy = object.spec.target.creation_policy;
     match (policy, existing) {
@@ -109,7 +108,7 @@ pub fn build(
         for key in managed_fields::keys(&secret.metadata, &manager, Part::Data) {
             secret.remove(&key);
         }
-        apply_template(object, &manager, &mut secret, values, sources, options)?;
+        apply_template(object, &manager, &mut secret, values, inputs)?;
     }
     let owner = hash::of_owner(object.namespace(), object.name());
     let labels = secret.metadata.labels.get_or_insert_default();
@@ -244,8 +243,7 @@ fn apply_template(
     manager: &str,
     secret: &mut PlainSecret,
     values: Values,
-    sources: &Sources,
-    options: &Options,
+    inputs: Inputs<'_>,
 ) -> Result<(), TargetError> {
     let template = object.spec.target.template.as_ref();
     if let Some(template) = template {
@@ -264,7 +262,7 @@ fn apply_template(
     if let Some(kind) = template.kind.as_ref().filter(|kind| !kind.is_empty()) {
         secret.kind = Some(kind.clone());
     }
-    let output = render::render(template, &values, sources, options)?;
+    let output = render::render(template, &values, inputs)?;
     if template.keeps_values() {
         for (key, value) in values {
             secret.insert(&key, value);

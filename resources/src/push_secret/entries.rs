@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sealwright_template::Budget;
 use thiserror::Error;
 
 use super::{
@@ -36,6 +37,9 @@ pub enum EntryError {
     /// The regular expression is none.
     #[error("dataTo[{0}]: the regular expression of match is not valid")]
     Regexp(usize),
+    /// It stands for more than there may be.
+    #[error("dataTo[{0}] exceeds the budget of time and memory")]
+    Budget(usize),
     /// A key cannot be rewritten.
     #[error("dataTo[{0}]: {1}")]
     Rewrite(usize, RewriteError),
@@ -133,6 +137,8 @@ pub fn is_meant(reference: &PushStoreRef, store: &PushStore<'_>) -> bool {
 
 /// Lists what goes to one store: the entries of `dataTo`, unless `data` takes the same key, and then those of `data`.
 ///
+/// Every entry of `dataTo` may stand for every key, so all of them share the `budget` of the object.
+///
 /// # Errors
 ///
 /// Says which entry cannot be made.
@@ -140,6 +146,7 @@ pub fn entries(
     spec: &PushSecretSpec,
     store: &PushStore<'_>,
     values: &Values,
+    budget: &Budget,
 ) -> Result<Vec<PushEntry>, EntryError> {
     let mut entries = Vec::new();
     for (index, to) in spec.data_to.iter().enumerate() {
@@ -148,7 +155,7 @@ pub fn entries(
             .as_ref()
             .is_some_and(|reference| is_meant(reference, store))
         {
-            entries.extend(expanded(to, index, values)?);
+            entries.extend(expanded(to, index, values, budget)?);
         }
     }
     let mut places = BTreeSet::new();
@@ -188,13 +195,22 @@ fn place(data: &PushData) -> (String, String) {
     )
 }
 
-fn expanded(to: &PushDataTo, index: usize, values: &Values) -> Result<Vec<PushEntry>, EntryError> {
+fn expanded(
+    to: &PushDataTo,
+    index: usize,
+    values: &Values,
+    budget: &Budget,
+) -> Result<Vec<PushEntry>, EntryError> {
+    let used_up = EntryError::Budget(index);
     let pattern = to
         .matching
         .as_ref()
         .and_then(|matching| matching.regexp.as_deref());
     let pattern = match pattern.filter(|pattern| !pattern.is_empty()) {
-        Some(pattern) => Some(go_regexp(pattern).ok_or(EntryError::Regexp(index))?),
+        Some(pattern) => {
+            let compiled = budget.spend(|| go_regexp(pattern)).ok_or(used_up.clone())?;
+            Some(compiled.ok_or(EntryError::Regexp(index))?)
+        }
         None => None,
     };
     let converted = |key: &str| match to.conversion_strategy {
@@ -204,9 +220,16 @@ fn expanded(to: &PushDataTo, index: usize, values: &Values) -> Result<Vec<PushEn
     let mut keys: Vec<(String, String)> = values
         .keys()
         .map(|key| (converted(key), key.clone()))
-        .filter(|(key, _)| pattern.as_ref().is_none_or(|pattern| pattern.is_match(key)))
         .collect();
+    if let Some(pattern) = &pattern {
+        let matched = budget.spend(|| keys.retain(|(key, _)| pattern.is_match(key)));
+        matched.ok_or(used_up.clone())?;
+    }
     keys.sort();
+    let metadata = to
+        .metadata
+        .as_ref()
+        .map_or(0, |metadata| metadata.to_string().len());
     let entry = |secret_key: Option<String>, remote_key: String| PushData {
         matching: PushMatch {
             remote_ref: PushRemoteRef {
@@ -222,6 +245,11 @@ fn expanded(to: &PushDataTo, index: usize, values: &Values) -> Result<Vec<PushEn
         if keys.is_empty() {
             return Ok(Vec::new());
         }
+        let size: usize = keys
+            .iter()
+            .map(|(_, key)| key.len() + size_of::<String>())
+            .sum();
+        budget.take(size + metadata).ok_or(used_up)?;
         return Ok(vec![PushEntry {
             data: entry(None, remote.to_owned()),
             keys: Some(keys.into_iter().map(|(_, key)| key).collect()),
@@ -236,12 +264,14 @@ fn expanded(to: &PushDataTo, index: usize, values: &Values) -> Result<Vec<PushEn
                     regexp: step.regexp.clone(),
                     transform: step.transform.clone(),
                 };
-                remote = rename(&remote, &step, number)
+                remote = rename(&remote, &step, number, budget)
                     .map_err(|error| EntryError::Rewrite(index, error))?;
             }
             if remote.is_empty() {
                 return Err(EntryError::EmptyKey(index));
             }
+            let size = size_of::<PushEntry>() + original.len() + remote.len() + metadata;
+            budget.take(size).ok_or(used_up.clone())?;
             Ok(PushEntry {
                 data: entry(Some(original), remote),
                 keys: None,
@@ -291,7 +321,7 @@ mod tests {
             labels: &labels,
         };
         check_selectors(&spec, &[store])?;
-        let entries = entries(&spec, &store, &values(keys))?;
+        let entries = entries(&spec, &store, &values(keys), &Budget::default())?;
         Ok(entries
             .into_iter()
             .map(|entry| {
@@ -373,5 +403,45 @@ mod tests {
             ),
             Err(EntryError::Duplicate)
         );
+    }
+
+    #[test]
+    fn entries_that_stand_for_too_much_are_refused_before_they_are_made() {
+        let names: Vec<String> = (0..1000).map(|number| format!("k{number}")).collect();
+        let keys: Vec<&str> = names.iter().map(String::as_str).collect();
+        let entry = |more: serde_json::Value| {
+            let mut entry = json!({"storeRef": {"name": "s"}});
+            entry
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            entry
+        };
+        let one = |more| json!({"dataTo": [entry(more)]});
+        assert_eq!(listed(one(json!({})), &keys).unwrap().len(), 1000);
+        // Metadata goes with each key, every entry stands for all of them, and each is compiled, matched and rewritten anew.
+        let metadata = json!({"metadata": {"note": "x".repeat(100_000)}});
+        let template = "{{ range until 100000 }}{{ end }}{{ .value }}";
+        let transform = json!({"rewrite": [{"transform": {"template": template}}]});
+        let bundles: Vec<_> = (0..2000)
+            .map(|number| entry(json!({"remoteKey": format!("r{number}")})))
+            .collect();
+        for (what, spec, at) in [
+            ("metadata", one(metadata), 0),
+            ("bundles", json!({"dataTo": bundles}), usize::MAX),
+            (
+                "entries",
+                json!({"dataTo": vec![entry(json!({})); 2000]}),
+                usize::MAX,
+            ),
+            ("templates", one(transform), 0),
+        ] {
+            match listed(spec, &keys) {
+                Err(EntryError::Budget(_)) if at == usize::MAX => {}
+                Err(EntryError::Budget(index)) => assert_eq!(index, at, "{what}"),
+                Err(EntryError::Rewrite(_, RewriteError::Budget(_))) => {}
+                other => panic!("{what}: {other:?}"),
+            }
+        }
     }
 }

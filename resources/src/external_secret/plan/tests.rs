@@ -1,7 +1,9 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use sealwright_template::Budget;
 use serde_json::json;
 
 use super::super::data::{self, Answer, Failure};
+use super::super::render::{Options, Sources};
 use super::super::status::condition;
 use super::super::{DATA_HASH_ANNOTATION, MANAGED_LABEL};
 use super::*;
@@ -21,15 +23,23 @@ fn object(target: serde_json::Value) -> ExternalSecret {
 }
 
 fn finished(object: &ExternalSecret, target: Option<&PlainSecret>, answer: Answer) -> Plan {
+    let budget = Budget::default();
     let seen = Seen {
         target,
         orphans: &[],
-        sources: &Sources::default(),
-        options: &Options::default(),
+        inputs: Inputs {
+            sources: &Sources::default(),
+            options: &Options::default(),
+            budget: &budget,
+        },
         started: now(),
         zone: &TimeZone::UTC,
     };
-    finish(object, &seen, data::assemble(&object.spec, vec![answer]))
+    finish(
+        object,
+        &seen,
+        data::assemble(&object.spec, vec![answer], &budget),
+    )
 }
 
 fn value(text: &str) -> Answer {

@@ -1,6 +1,8 @@
+use sealwright_template::Budget;
 use serde_json::json;
 
 use super::super::ExternalSecret;
+use super::super::render::{Options, Sources};
 use super::*;
 
 fn external_secret(target: serde_json::Value) -> ExternalSecret {
@@ -36,8 +38,11 @@ fn built(
         &external_secret(target),
         existing,
         values(data),
-        &Sources::default(),
-        &Options::default(),
+        Inputs {
+            sources: &Sources::default(),
+            options: &Options::default(),
+            budget: &Budget::default(),
+        },
     )
 }
 
@@ -283,8 +288,11 @@ fn t50_a_missing_object_or_key_is_an_error() {
         &external_secret(from),
         None,
         values(&[("k", "v")]),
-        &sources,
-        &Options::default(),
+        Inputs {
+            sources: &sources,
+            options: &Options::default(),
+            budget: &Budget::default(),
+        },
     );
     assert_eq!(shown(&written(write)), pairs(&[("a", "v")]));
 }

@@ -17,6 +17,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sealwright_template::Limits;
 use thiserror::Error;
 
 use self::external_secrets::{
@@ -100,6 +101,8 @@ pub(crate) struct Flags {
     pub(crate) sealed_secrets: bool,
     pub(crate) external_secrets: Option<ExternalSecretsFlags>,
     pub(crate) trusted_proxies: TrustedProxies,
+    /// What the templates of one object may use.
+    pub(crate) template_limits: Limits,
     pub(crate) kubeconfig: String,
     /// What is worth a word in the log once it is there.
     pub(crate) notices: Vec<String>,
@@ -402,6 +405,33 @@ mod tests {
         assert_eq!(flags.listen_metrics_addr, ":8081");
         assert_eq!(flags.max_unseal_retries, 5);
         assert_eq!(flags.read_timeout, Duration::from_secs(120));
+    }
+
+    #[test]
+    fn the_budget_of_templates_can_be_set() {
+        assert_eq!(run(&[], &[]).template_limits, Limits::default());
+        let limits = |time: u64, memory| Limits {
+            time: Duration::from_millis(time),
+            memory,
+        };
+        let words = ["--template-time-limit=500ms", "--template-memory-limit=4Mi"];
+        assert_eq!(run(&words, &[]).template_limits, limits(500, 4 << 20));
+        let environment = [("SEALED_SECRETS_TEMPLATE_MEMORY_LIMIT", "65536")];
+        assert_eq!(run(&[], &environment).template_limits, limits(2000, 65536));
+        for (word, reason) in [
+            (
+                "--template-time-limit=0s",
+                "--template-time-limit must be more than 0",
+            ),
+            ("--template-memory-limit=0", "more than 0"),
+            ("--template-memory-limit=16MB", "\"16MB\" is no size"),
+            ("--template-memory-limit=99999999999Gi", "no size"),
+            ("--template-memory-limit=-1", "no size"),
+            ("--template-memory-limit=", "no size"),
+        ] {
+            let told = refused(&[word]);
+            assert!(told.contains(reason), "{word}: {told}");
+        }
     }
 
     #[test]

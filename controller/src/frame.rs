@@ -9,6 +9,8 @@
 //! - One object is never worked on twice at the same time, and a burst of changes is one piece of work ([`queue`]).
 //! - Nothing is written when nothing has changed, and after a restart what is proved to be as it should be is not worked on.
 //! - An object that cannot be read costs the others nothing, and says so in its own status ([`read`]).
+//! - An object that is expensive to work on makes only others of that sort wait, in a slow lane with one worker; and namespaces
+//!   take turns, so that many objects at once make those of their own namespace wait ([`queue`]).
 //! - A target Secret that is deleted or edited comes back at once; only an edit war is slowed down. Another writer's change is
 //!   never overwritten unseen ([`secret_target`]).
 //! - A kind whose CustomResourceDefinition is not installed is left out, and joins when it appears ([`watch`]).
@@ -89,7 +91,7 @@ use tokio::task::JoinSet;
 use self::dependents::Wake;
 use self::index::Key;
 use self::kind::{Kind, Listing, Progress, SecretUse, Shared, Targets, key_of};
-use self::queue::Urgency;
+use self::queue::{Lane, Urgency};
 use self::secrets::Neighbours;
 use crate::action::Version;
 use crate::metrics::QueueDepth;
@@ -120,8 +122,8 @@ pub(crate) trait AnyKind: Wake + 'static {
     /// Watches its objects; ends only when it is dropped. `number` is its number among the dependents.
     fn watch(self: Arc<Self>, number: usize) -> BoxFuture<'static, ()>;
 
-    /// Works on objects until `halt` turns true.
-    fn work(self: Arc<Self>, halt: signal::Receiver<bool>) -> BoxFuture<'static, ()>;
+    /// Works on the objects of a lane until `halt` turns true.
+    fn work(self: Arc<Self>, lane: Lane, halt: signal::Receiver<bool>) -> BoxFuture<'static, ()>;
 
     /// Forgets what was seen, because another replica may take over.
     fn forget(&self);
@@ -183,8 +185,8 @@ impl<K: Kind> AnyKind for K {
         watch::watch(self, number).boxed()
     }
 
-    fn work(self: Arc<Self>, halt: signal::Receiver<bool>) -> BoxFuture<'static, ()> {
-        work::work(self, halt).boxed()
+    fn work(self: Arc<Self>, lane: Lane, halt: signal::Receiver<bool>) -> BoxFuture<'static, ()> {
+        work::work(self, lane, halt).boxed()
     }
 
     fn forget(&self) {
@@ -300,8 +302,9 @@ pub(crate) async fn run(
         for (kind, number) in kinds.iter().zip(&numbers) {
             watching.spawn(Arc::clone(kind).watch(*number));
             for _ in 0..kind.workers() {
-                working.spawn(Arc::clone(kind).work(halt.subscribe()));
+                working.spawn(Arc::clone(kind).work(Lane::Quick, halt.subscribe()));
             }
+            working.spawn(Arc::clone(kind).work(Lane::Slow, halt.subscribe()));
         }
         watch_shared(&kinds, &shared, &mut watching);
         tokio::select! {

@@ -52,6 +52,8 @@ pub(crate) struct QueueDepth {
     pub(crate) ready: usize,
     /// Part of the backlog of the start.
     pub(crate) backlog: usize,
+    /// In the slow lane.
+    pub(crate) slow: usize,
     /// Wanted after a delay.
     pub(crate) delayed: usize,
     /// With a worker.
@@ -137,6 +139,7 @@ impl Metrics {
                 [
                     ("ready", depth.ready),
                     ("backlog", depth.backlog),
+                    ("slow", depth.slow),
                     ("delayed", depth.delayed),
                     ("working", depth.working),
                 ]

@@ -2,6 +2,7 @@
 //!
 //! There are as many as processors, and the system prefers every other thread of the process to
 //! them (`nice`), so watches, probes and requests are served while thousands of values are opened.
+//! One more, with a still lower priority, is for objects that take long.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -38,10 +39,16 @@ pub(crate) struct Panicked;
 impl Pool {
     /// Starts one thread per processor.
     pub(crate) fn start() -> Self {
-        Self::with_threads(std::thread::available_parallelism().map_or(1, NonZeroUsize::get))
+        let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self::with_threads("work", threads, 10)
     }
 
-    fn with_threads(threads: usize) -> Self {
+    /// Starts one thread to which the system prefers even those of the other pool, for work that takes long.
+    pub(crate) fn slow() -> Self {
+        Self::with_threads("slow", 1, 12)
+    }
+
+    fn with_threads(name: &str, threads: usize, niceness: i32) -> Self {
         let shared = Arc::new(Shared {
             jobs: Mutex::default(),
             wake: Condvar::new(),
@@ -49,8 +56,8 @@ impl Pool {
         for number in 0..threads {
             let shared = Arc::clone(&shared);
             std::thread::Builder::new()
-                .name(format!("work-{number}"))
-                .spawn(move || shared.work())
+                .name(format!("{name}-{number}"))
+                .spawn(move || shared.work(niceness))
                 .expect("the system has room for a thread");
         }
         Self { shared, threads }
@@ -95,10 +102,10 @@ impl Drop for Pool {
 }
 
 impl Shared {
-    fn work(&self) {
+    fn work(&self, niceness: i32) {
         // On Linux this is the niceness of the calling thread alone. Not being allowed to be nice
         // is no reason not to work.
-        let _ = rustix::process::setpriority_process(None, 10);
+        let _ = rustix::process::setpriority_process(None, niceness);
         loop {
             let mut jobs = self.jobs.lock().expect("no holder panics");
             let job = loop {
@@ -120,7 +127,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_an_error_and_the_thread_lives_on() {
-        let pool = Pool::with_threads(1);
+        let pool = Pool::with_threads("work", 1, 10);
         assert_eq!(
             pool.run(|| panic!("on purpose")).await,
             Err::<(), _>(Panicked)

@@ -95,6 +95,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), StartError> {
         recorder: Arc::new(Recorder::default()),
         dependents: Arc::new(Dependents::default()),
         watches: Arc::clone(metrics.watches()),
+        limits: flags.template_limits,
     };
     let readiness = Arc::new(Readiness::new(Arc::clone(metrics.watches())));
     let sealed = match flags.sealed_secrets {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sealwright_template::Limits;
+
 use super::duration;
 
 /// A flag.
@@ -224,6 +226,16 @@ pub(super) const SEALED_SECRETS: &[Definition] = &[
         "trusted-proxies",
         Kind::Text(""),
         "Comma-separated IP addresses and CIDR ranges of proxies whose X-Forwarded-For names the client that the rate limit counts; the API server's, for those who use kubeseal through its service proxy.",
+    ),
+    flag(
+        "template-time-limit",
+        Kind::Time(Limits::DEFAULT.time),
+        "Processor time that the templates of one object may use together.",
+    ),
+    flag(
+        "template-memory-limit",
+        Kind::Text("16Mi"),
+        "Memory that the templates of one object may use together: bytes, or with Ki, Mi or Gi.",
     ),
     flag(
         "kubeconfig",

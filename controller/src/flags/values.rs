@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sealwright_template::Limits;
 
 use super::table::{Definition, Kind};
 use super::{FlagError, Flags, KeyOrder, Personality, duration, unusable};
@@ -242,9 +243,32 @@ impl Values {
                     ))
                 },
             )?,
+            template_limits: self.template_limits()?,
             kubeconfig: self.text("kubeconfig"),
             notices,
         })
+    }
+
+    fn template_limits(&self) -> Result<Limits, FlagError> {
+        let text = self.text("template-memory-limit");
+        let memory = size(&text).ok_or_else(|| {
+            FlagError::Unusable(format!(
+                "--template-memory-limit: {text:?} is no size: a number of bytes is needed, or one with Ki, Mi or Gi"
+            ))
+        })?;
+        let limits = Limits {
+            time: self.time("template-time-limit"),
+            memory,
+        };
+        match limits {
+            Limits { memory: 0, .. } => {
+                Err(unusable("--template-memory-limit must be more than 0"))
+            }
+            limits if limits.time.is_zero() => {
+                Err(unusable("--template-time-limit must be more than 0"))
+            }
+            limits => Ok(limits),
+        }
     }
 
     /// `k=v,k2=v2`; what the incumbent panics on is reported and left out, and a second `=` is
@@ -283,6 +307,20 @@ pub(super) fn namespaces(text: &str) -> Vec<String> {
         }
     }
     names
+}
+
+/// Reads a number of bytes as Kubernetes writes them.
+fn size(text: &str) -> Option<usize> {
+    let units = [("Ki", 10), ("Mi", 20), ("Gi", 30)];
+    let unit = units.iter().find(|(unit, _)| text.ends_with(unit));
+    let (digits, shift) = match unit {
+        Some((unit, shift)) => (text.strip_suffix(unit)?, *shift),
+        None => (text, 0),
+    };
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse::<usize>().ok()?.checked_mul(1 << shift)
 }
 
 fn switch(text: &str) -> Option<bool> {

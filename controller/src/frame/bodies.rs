@@ -2,7 +2,7 @@
 //!
 //! Flow: [`feed`] reads a page, keeps its objects here and puts their keys in the queue; the worker that has a key
 //! [takes](Bodies::take) its object, and reads it itself if there is none, or if it is not what the watch showed last.
-//! The next page is read when half of the last one is taken, so that memory does not grow with the backlog.
+//! The next page is read when most of what was read is taken, so that memory does not grow with the backlog.
 //!
 //! Every object that is kept has its key in the queue, and work on a key begins with taking its object; so all are taken
 //! in the end.
@@ -22,11 +22,30 @@ use super::watch::{PAGE, api_of};
 
 /// Fewer than these are read one by one.
 const MANY: usize = 50;
+/// So many are kept at a time.
+const MOST_KEPT: usize = 100;
+/// The bytes of all that are kept. An object may have 1.5 MiB, and one author may have many of those; what does not fit is
+/// read by its worker.
+const MOST_BYTES: usize = 8 << 20;
 
 /// Objects that were read and wait to be worked on.
 pub(crate) struct Bodies<T> {
-    kept: Mutex<HashMap<Key, Read<T>>>,
+    kept: Mutex<Kept<T>>,
     taken: Notify,
+}
+
+struct Kept<T> {
+    all: HashMap<Key, Read<T>>,
+    bytes: usize,
+}
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self {
+            all: HashMap::new(),
+            bytes: 0,
+        }
+    }
 }
 
 impl<T> Default for Bodies<T> {
@@ -41,39 +60,43 @@ impl<T> Default for Bodies<T> {
 impl<T> Bodies<T> {
     /// Hands out the object of a key, if it was read.
     pub(super) fn take(&self, key: &Key) -> Option<Read<T>> {
-        let taken = self.with(|kept| kept.remove(key))?;
+        let taken = self.with(|kept| {
+            let taken = kept.all.remove(key)?;
+            kept.bytes -= taken.size();
+            Some(taken)
+        })?;
         self.taken.notify_one();
         Some(taken)
     }
 
-    /// Keeps an object that the watch showed, as long as there are only few.
-    pub(super) fn keep_one(&self, key: &Key, read: Read<T>) {
+    /// Keeps an object that was read, as long as there is room.
+    pub(super) fn keep(&self, key: &Key, read: Read<T>) {
         self.with(|kept| {
-            if kept.len() < PAGE as usize {
-                kept.insert(key.clone(), read);
+            let before = kept.all.remove(key).map_or(0, |before| before.size());
+            kept.bytes -= before;
+            if kept.all.len() < MOST_KEPT && kept.bytes + read.size() <= MOST_BYTES {
+                kept.bytes += read.size();
+                kept.all.insert(key.clone(), read);
             }
         });
     }
 
     /// Forgets all.
     pub(super) fn clear(&self) {
-        self.with(HashMap::clear);
+        self.with(|kept| *kept = Kept::default());
         self.taken.notify_one();
     }
 
-    fn keep(&self, key: Key, read: Read<T>) {
-        self.with(|kept| kept.insert(key, read));
-    }
-
-    async fn wait_for_fewer_than(&self, count: usize) {
-        while self.with(|kept| kept.len()) >= count {
+    /// Waits until half of the room is free.
+    async fn wait_for_room(&self) {
+        while self.with(|kept| kept.all.len() >= MOST_KEPT / 2 || kept.bytes >= MOST_BYTES / 2) {
             self.taken.notified().await;
         }
         // Another scope may wait for the same.
         self.taken.notify_one();
     }
 
-    fn with<R>(&self, change: impl FnOnce(&mut HashMap<Key, Read<T>>) -> R) -> R {
+    fn with<R>(&self, change: impl FnOnce(&mut Kept<T>) -> R) -> R {
         change(&mut self.kept.lock().expect("no holder panics"))
     }
 }
@@ -106,7 +129,7 @@ pub(super) async fn feed<K: Kind>(kind: &K, namespace: Option<&str>, work: Vec<K
         for read in page.items {
             let key = key_of(read.meta());
             if waiting.remove(&key) && frame.is_unsettled(&key) {
-                frame.bodies.keep(key.clone(), read);
+                frame.bodies.keep(&key, read);
                 frame.queue.add(key, Urgency::Backlog);
             }
         }
@@ -114,7 +137,7 @@ pub(super) async fn feed<K: Kind>(kind: &K, namespace: Option<&str>, work: Vec<K
         if params.continue_token.is_none() || waiting.is_empty() {
             break;
         }
-        frame.bodies.wait_for_fewer_than(PAGE as usize / 2).await;
+        frame.bodies.wait_for_room().await;
     }
     // What was not listed any more, or never could be.
     for key in waiting {

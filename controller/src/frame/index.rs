@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use super::queue::Grouped;
 use super::tracked::{Seen, Target, TargetName, Tracked};
 use crate::action::Version;
 
@@ -21,6 +22,15 @@ impl Key {
             namespace: namespace.into(),
             name: name.into(),
         }
+    }
+}
+
+/// Namespaces take turns.
+impl Grouped for Key {
+    type Group = Arc<str>;
+
+    fn group(&self) -> Arc<str> {
+        Arc::clone(&self.namespace)
     }
 }
 

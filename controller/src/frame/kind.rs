@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
+use sealwright_template::Limits;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -116,7 +117,8 @@ pub(crate) trait Kind: Sized + Send + Sync + 'static {
 
     /// Makes the cluster what the object asks for.
     ///
-    /// `known` is what was known when work began.
+    /// `known` is what was known when work began. What takes a lot of processor time or memory belongs into the slow lane
+    /// (see [`Frame::allowance`]).
     fn attempt(
         &self,
         key: &Key,
@@ -222,6 +224,40 @@ pub(crate) struct Shared {
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) dependents: Arc<Dependents>,
     pub(crate) watches: Arc<Watches>,
+    /// What the templates of one object may use.
+    pub(crate) limits: Limits,
+}
+
+/// What the templates of an object may use in one attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Allowance {
+    pub(crate) limits: Limits,
+    /// There is more in the slow lane.
+    pub(crate) is_partial: bool,
+    /// The attempt is made in the slow lane.
+    pub(crate) is_slow: bool,
+}
+
+impl Allowance {
+    /// What an attempt may use among others: ordinary templates take a hundredth of it. All workers together fit in
+    /// the memory of the process.
+    const QUICK: Limits = Limits {
+        time: Duration::from_millis(50),
+        memory: 4 * 1024 * 1024,
+    };
+
+    /// Leaves an attempt `limits` if it is `slow`, and never more than that.
+    fn new(limits: Limits, slow: bool) -> Self {
+        let quick = Limits {
+            time: limits.time.min(Self::QUICK.time),
+            memory: limits.memory.min(Self::QUICK.memory),
+        };
+        Self {
+            limits: if slow { limits } else { quick },
+            is_partial: !slow && quick != limits,
+            is_slow: slow,
+        }
+    }
 }
 
 /// What the frame keeps for one kind.
@@ -282,6 +318,12 @@ impl<K: Kind> Frame<K> {
         }
     }
 
+    /// What the templates of an object may use. One that would need more than a partial allowance is
+    /// [slowed down](Queue::slow_down): the attempt counts for nothing then, and is made again in the slow lane.
+    pub(crate) fn allowance(&self, key: &Key) -> Allowance {
+        Allowance::new(self.shared.limits, self.queue.is_slow(key))
+    }
+
     /// The API server.
     pub(crate) fn api(&self) -> &Api {
         &self.shared.api
@@ -334,4 +376,27 @@ pub(crate) fn key_of(metadata: &ObjectMeta) -> Key {
         metadata.namespace.as_deref().unwrap_or_default(),
         metadata.name.as_deref().unwrap_or_default(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_gets_a_part_of_the_limits_and_a_slow_one_all_of_them() {
+        let limits = Limits::default();
+        let quick = Allowance::new(limits, false);
+        assert!(quick.is_partial && quick.limits == Allowance::QUICK);
+        let slow = Allowance::new(limits, true);
+        assert!(!slow.is_partial && slow.limits == limits);
+        // Limits that are no larger leave nothing for another attempt.
+        let small = Limits {
+            time: Duration::from_millis(20),
+            memory: 1024,
+        };
+        for slow in [false, true] {
+            let all = Allowance::new(small, slow);
+            assert!(!all.is_partial && all.limits == small);
+        }
+    }
 }

@@ -1,7 +1,8 @@
-//! The work queue: each key at most once, never on two workers, new things before old ones.
+//! The work queue: each key at most once, never on two workers, new things before old ones, and no namespace before the
+//! others.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -20,6 +21,23 @@ pub(crate) enum Urgency {
     Now,
 }
 
+/// Which workers a key is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Most of them: no object takes long.
+    Quick,
+    /// One worker, for objects that [need a lot of processor time](Queue::slow_down).
+    Slow,
+}
+
+/// What keys share their turns with.
+pub(crate) trait Grouped {
+    /// A namespace.
+    type Group: Clone + Eq + Hash;
+
+    fn group(&self) -> Self::Group;
+}
+
 /// A queue of keys.
 ///
 /// - A key that waits is not added twice; if it is added while a worker has it, it comes again
@@ -27,15 +45,20 @@ pub(crate) enum Urgency {
 ///   piece of work.
 /// - Recent keys go before the backlog, but every eighth piece of work is taken from the backlog
 ///   all the same.
-pub(crate) struct Queue<K> {
+/// - Groups of recent keys take turns, so a group that floods the queue makes itself wait.
+/// - Keys that have proved to be slow have a lane of their own, so they make each other wait.
+pub(crate) struct Queue<K: Grouped> {
     state: Mutex<State<K>>,
-    wake: Notify,
+    wake: [Notify; 2],
 }
 
-struct State<K> {
+struct State<K: Grouped> {
     places: HashMap<K, Place>,
-    now: VecDeque<K>,
+    now: Turns<K>,
     backlog: VecDeque<K>,
+    slow: Turns<K>,
+    /// The keys of the slow lane, wherever they are.
+    slowed: HashSet<K>,
     later: BTreeMap<(Instant, u64), K>,
     sequence: u64,
     taken_now: u32,
@@ -54,21 +77,67 @@ enum Place {
 struct After {
     urgency: Option<Urgency>,
     at: Option<Instant>,
+    /// The worker has found out that it is slow.
+    slowed_down: bool,
 }
 
-impl<K: Clone + Eq + Hash> Queue<K> {
+/// Keys whose groups take turns.
+struct Turns<K: Grouped> {
+    groups: HashMap<K::Group, VecDeque<K>>,
+    order: VecDeque<K::Group>,
+}
+
+impl<K: Grouped> Turns<K> {
+    fn new() -> Self {
+        Self {
+            groups: HashMap::new(),
+            order: VecDeque::new(),
+        }
+    }
+
+    fn push(&mut self, key: K) {
+        match self.groups.entry(key.group()) {
+            Entry::Occupied(mut group) => group.get_mut().push_back(key),
+            Entry::Vacant(group) => {
+                self.order.push_back(group.key().clone());
+                group.insert(VecDeque::from([key]));
+            }
+        }
+    }
+
+    fn pop(&mut self) -> Option<K> {
+        let group = self.order.pop_front()?;
+        let Entry::Occupied(mut keys) = self.groups.entry(group) else {
+            unreachable!("a group that waits for its turn has keys");
+        };
+        let key = keys.get_mut().pop_front();
+        match keys.get().is_empty() {
+            true => drop(keys.remove()),
+            false => self.order.push_back(keys.key().clone()),
+        }
+        key
+    }
+}
+
+impl<K: Grouped + Clone + Eq + Hash> Queue<K> {
     pub(crate) fn new() -> Self {
         Self {
             state: Mutex::new(State {
                 places: HashMap::new(),
-                now: VecDeque::new(),
+                now: Turns::new(),
                 backlog: VecDeque::new(),
+                slow: Turns::new(),
+                slowed: HashSet::new(),
                 later: BTreeMap::new(),
                 sequence: 0,
                 taken_now: 0,
             }),
-            wake: Notify::new(),
+            wake: [Notify::new(), Notify::new()],
         }
+    }
+
+    fn wake(&self) {
+        self.wake.iter().for_each(Notify::notify_one);
     }
 
     /// Enqueues `key` now and cancels any pending delay.
@@ -76,7 +145,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         let mut state = self.state.lock().expect("no holder panics");
         state.add(key, urgency);
         drop(state);
-        self.wake.notify_one();
+        self.wake();
     }
 
     /// Enqueues `key` after `delay`, unless it is to come sooner.
@@ -84,22 +153,23 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         let mut state = self.state.lock().expect("no holder panics");
         state.add_later(key, Instant::now() + delay);
         drop(state);
-        self.wake.notify_one();
+        self.wake();
     }
 
-    /// Waits for the next key; it belongs to the caller until [`done`](Self::done).
-    pub(crate) async fn next(&self) -> K {
+    /// Waits for the next key of a lane; it belongs to the caller until [`done`](Self::done).
+    pub(crate) async fn next(&self, lane: Lane) -> K {
+        let wake = &self.wake[lane as usize];
         loop {
-            let notified = self.wake.notified();
+            let notified = wake.notified();
             let (key, sleep_until) = {
                 let mut state = self.state.lock().expect("no holder panics");
-                let key = state.take(Instant::now());
+                let key = state.take(lane, Instant::now());
                 (key, state.later.keys().next().map(|(at, _)| *at))
             };
             match (key, sleep_until) {
                 (Some(key), _) => {
                     // One notification may have stood for several keys.
-                    self.wake.notify_one();
+                    wake.notify_one();
                     return key;
                 }
                 (None, Some(at)) => {
@@ -131,15 +201,52 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             (None, None) => return,
         }
         drop(state);
-        self.wake.notify_one();
+        self.wake();
+    }
+
+    /// Puts a key that a worker has into the slow lane, until it is [quickened](Self::quicken).
+    pub(crate) fn slow_down(&self, key: &K) {
+        let mut state = self.state.lock().expect("no holder panics");
+        state.slowed.insert(key.clone());
+        if let Some(Place::Working(after)) = state.places.get_mut(key) {
+            after.slowed_down = true;
+        }
+    }
+
+    /// Returns true if a key was [slowed down](Self::slow_down) since its worker has had it.
+    pub(crate) fn was_slowed_down(&self, key: &K) -> bool {
+        let state = self.state.lock().expect("no holder panics");
+        matches!(state.places.get(key), Some(Place::Working(after)) if after.slowed_down)
+    }
+
+    /// Returns true if a key is in the slow lane.
+    pub(crate) fn is_slow(&self, key: &K) -> bool {
+        let state = self.state.lock().expect("no holder panics");
+        state.slowed.contains(key)
+    }
+
+    /// Takes a key out of the slow lane, because it is not what it was.
+    pub(crate) fn quicken(&self, key: &K) {
+        let mut state = self.state.lock().expect("no holder panics");
+        if !state.slowed.remove(key) {
+            return;
+        }
+        // Its old entry in the slow lane is skipped when its turn comes.
+        if let Some(Place::Waiting(urgency)) = state.places.get(key) {
+            let urgency = *urgency;
+            state.line_up(key.clone(), urgency);
+            drop(state);
+            self.wake();
+        }
     }
 
     /// Counts the keys by where they are.
     pub(crate) fn depth(&self) -> QueueDepth {
         let state = self.state.lock().expect("no holder panics");
         let mut depth = QueueDepth::default();
-        for place in state.places.values() {
+        for (key, place) in &state.places {
             match place {
+                Place::Waiting(_) if state.slowed.contains(key) => depth.slow += 1,
                 Place::Waiting(Urgency::Now) => depth.ready += 1,
                 Place::Waiting(Urgency::Backlog) => depth.backlog += 1,
                 Place::Later(_) => depth.delayed += 1,
@@ -153,13 +260,15 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     pub(crate) fn clear(&self) {
         let mut state = self.state.lock().expect("no holder panics");
         state.places.clear();
-        state.now.clear();
+        state.now = Turns::new();
         state.backlog.clear();
+        state.slow = Turns::new();
+        state.slowed.clear();
         state.later.clear();
     }
 }
 
-impl<K: Clone + Eq + Hash> State<K> {
+impl<K: Grouped + Clone + Eq + Hash> State<K> {
     fn add(&mut self, key: K, urgency: Urgency) {
         match self.places.entry(key.clone()) {
             Entry::Vacant(place) => {
@@ -179,8 +288,13 @@ impl<K: Clone + Eq + Hash> State<K> {
                 }
             },
         }
+        self.line_up(key, urgency);
+    }
+
+    fn line_up(&mut self, key: K, urgency: Urgency) {
         match urgency {
-            Urgency::Now => self.now.push_back(key),
+            _ if self.slowed.contains(&key) => self.slow.push(key),
+            Urgency::Now => self.now.push(key),
             Urgency::Backlog => self.backlog.push_back(key),
         }
     }
@@ -203,7 +317,7 @@ impl<K: Clone + Eq + Hash> State<K> {
         self.places.insert(key, Place::Later(place));
     }
 
-    fn take(&mut self, now: Instant) -> Option<K> {
+    fn take(&mut self, lane: Lane, now: Instant) -> Option<K> {
         while let Some(entry) = self.later.first_entry() {
             if entry.key().0 > now {
                 break;
@@ -211,7 +325,15 @@ impl<K: Clone + Eq + Hash> State<K> {
             let key = entry.remove();
             self.places
                 .insert(key.clone(), Place::Waiting(Urgency::Now));
-            self.now.push_back(key);
+            self.line_up(key, Urgency::Now);
+        }
+        if lane == Lane::Slow {
+            while let Some(key) = self.slow.pop() {
+                if self.slowed.contains(&key) && self.hand_out(&key, |_| true) {
+                    return Some(key);
+                }
+            }
+            return None;
         }
         let backlog_first = self.taken_now >= 7 && !self.backlog.is_empty();
         let order = match backlog_first {
@@ -219,16 +341,11 @@ impl<K: Clone + Eq + Hash> State<K> {
             false => [Urgency::Now, Urgency::Backlog],
         };
         for urgency in order {
-            let line = match urgency {
-                Urgency::Now => &mut self.now,
-                Urgency::Backlog => &mut self.backlog,
-            };
-            while let Some(key) = line.pop_front() {
-                let Some(place) = self.places.get_mut(&key) else {
-                    continue;
-                };
-                if matches!(place, Place::Waiting(known) if *known == urgency) {
-                    *place = Place::Working(After::default());
+            while let Some(key) = match urgency {
+                Urgency::Now => self.now.pop(),
+                Urgency::Backlog => self.backlog.pop_front(),
+            } {
+                if !self.slowed.contains(&key) && self.hand_out(&key, |known| known == urgency) {
                     self.taken_now = match urgency {
                         Urgency::Now => self.taken_now.saturating_add(1),
                         Urgency::Backlog => 0,
@@ -239,14 +356,36 @@ impl<K: Clone + Eq + Hash> State<K> {
         }
         None
     }
+
+    /// Notes that a worker has a key that waits with a fitting urgency; returns false if none does.
+    fn hand_out(&mut self, key: &K, fits: impl Fn(Urgency) -> bool) -> bool {
+        let fits = matches!(self.places.get(key), Some(Place::Waiting(known)) if fits(*known));
+        if fits {
+            let working = Place::Working(After::default());
+            self.places.insert(key.clone(), working);
+        }
+        fits
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    impl Grouped for &'static str {
+        type Group = &'static str;
+
+        fn group(&self) -> &'static str {
+            self.split_once('/').map_or("", |(group, _)| group)
+        }
+    }
+
     fn taken(queue: &Queue<&'static str>) -> Option<&'static str> {
-        queue.state.lock().unwrap().take(Instant::now())
+        queue
+            .state
+            .lock()
+            .unwrap()
+            .take(Lane::Quick, Instant::now())
     }
 
     #[tokio::test]
@@ -270,7 +409,7 @@ mod tests {
         queue.add("a", Urgency::Backlog);
         queue.add("a", Urgency::Now);
         queue.add("a", Urgency::Now);
-        assert_eq!(queue.next().await, "a");
+        assert_eq!(queue.next(Lane::Quick).await, "a");
         assert_eq!(taken(&queue), None);
         queue.add("a", Urgency::Now);
         queue.add("a", Urgency::Backlog);
@@ -285,9 +424,15 @@ mod tests {
     async fn retries_come_later_and_a_change_does_not_wait_for_them() {
         let queue = Queue::new();
         let minute = Duration::from_secs(60);
-        let at = |later| queue.state.lock().unwrap().take(Instant::now() + later);
+        let at = |later| {
+            queue
+                .state
+                .lock()
+                .unwrap()
+                .take(Lane::Quick, Instant::now() + later)
+        };
         queue.add("a", Urgency::Now);
-        assert_eq!(queue.next().await, "a");
+        assert_eq!(queue.next(Lane::Quick).await, "a");
         queue.done(&"a", Some(minute));
         assert_eq!(at(minute / 2), None);
         queue.add("a", Urgency::Now);
@@ -305,10 +450,11 @@ mod tests {
         queue.add("n", Urgency::Now);
         queue.add("n", Urgency::Now);
         queue.add_after("l", Duration::from_secs(60));
-        assert_eq!(queue.next().await, "n");
+        assert_eq!(queue.next(Lane::Quick).await, "n");
         let depth = QueueDepth {
             ready: 0,
             backlog: 3,
+            slow: 0,
             delayed: 1,
             working: 1,
         };
@@ -323,7 +469,7 @@ mod tests {
         }
         let at = |seconds| {
             let now = Instant::now() + Duration::from_secs(seconds);
-            queue.state.lock().unwrap().take(now)
+            queue.state.lock().unwrap().take(Lane::Quick, now)
         };
         assert_eq!(at(4), None);
         assert_eq!(at(6), Some("a"));
@@ -336,7 +482,7 @@ mod tests {
         let queue = Queue::new();
         let at = |seconds| {
             let now = Instant::now() + Duration::from_secs(seconds);
-            queue.state.lock().unwrap().take(now)
+            queue.state.lock().unwrap().take(Lane::Quick, now)
         };
         queue.add("a", Urgency::Now);
         assert_eq!(at(0), Some("a"));
@@ -354,6 +500,64 @@ mod tests {
     async fn a_worker_wakes_when_a_delay_is_over() {
         let queue = Queue::new();
         queue.add_after("a", Duration::from_millis(20));
-        assert_eq!(queue.next().await, "a");
+        assert_eq!(queue.next(Lane::Quick).await, "a");
+    }
+
+    #[tokio::test]
+    async fn a_group_that_floods_the_queue_makes_itself_wait() {
+        let queue = Queue::new();
+        for key in ["a/1", "a/2", "a/3", "a/4", "b/1", "b/2", "c/1"] {
+            queue.add(key, Urgency::Now);
+        }
+        let order: Vec<_> = std::iter::from_fn(|| taken(&queue)).collect();
+        assert_eq!(order, ["a/1", "b/1", "c/1", "a/2", "b/2", "a/3", "a/4"]);
+    }
+
+    #[tokio::test]
+    async fn slow_keys_wait_for_each_other_and_for_nothing_else() {
+        let queue = Queue::new();
+        let slow = || {
+            let mut state = queue.state.lock().unwrap();
+            state.take(Lane::Slow, Instant::now())
+        };
+        for key in ["a/1", "a/2", "b/1", "b/2"] {
+            queue.add(key, Urgency::Now);
+        }
+        // Workers find out that three of them are slow.
+        for key in ["a/1", "b/1", "a/2"] {
+            assert_eq!(taken(&queue), Some(key));
+            assert!(!queue.is_slow(&key) && !queue.was_slowed_down(&key));
+            queue.slow_down(&key);
+            assert!(queue.is_slow(&key) && queue.was_slowed_down(&key));
+            queue.done(&key, Some(Duration::ZERO));
+        }
+        assert_eq!(taken(&queue), Some("b/2"));
+        assert_eq!(taken(&queue), None);
+        assert_eq!(queue.depth().slow, 3);
+        assert_eq!(slow(), Some("a/1"));
+        // Its old entry is skipped, and it is not handed out twice.
+        queue.quicken(&"b/1");
+        assert_eq!(taken(&queue), Some("b/1"));
+        assert_eq!((slow(), slow()), (Some("a/2"), None));
+        assert!(!queue.was_slowed_down(&"a/2"));
+        // A slow key stays slow, whatever wakes it.
+        queue.done(&"a/2", None);
+        queue.add("a/2", Urgency::Backlog);
+        queue.add_after("a/2", Duration::ZERO);
+        assert_eq!((taken(&queue), slow()), (None, Some("a/2")));
+        queue.quicken(&"a/2");
+        queue.done(&"a/2", Some(Duration::ZERO));
+        assert_eq!((slow(), taken(&queue)), (None, Some("a/2")));
+    }
+
+    #[tokio::test]
+    async fn a_worker_of_the_slow_lane_wakes_for_its_keys() {
+        let queue = Queue::new();
+        queue.slow_down(&"s");
+        queue.add_after("s", Duration::from_millis(20));
+        assert_eq!(queue.next(Lane::Slow).await, "s");
+        queue.add("s", Urgency::Now);
+        queue.done(&"s", None);
+        assert_eq!(queue.next(Lane::Slow).await, "s");
     }
 }

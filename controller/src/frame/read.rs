@@ -16,9 +16,10 @@ use super::tracked::Digest;
 
 /// An object of a list, of a watch or of an answer, or why it cannot be read.
 ///
-/// A status that cannot be read counts as none: it is ours to write, and is written again.
+/// A status that cannot be read counts as none: it is ours to write, and is written again. The second field is the size of its
+/// text.
 #[derive(Debug, Clone)]
-pub(crate) struct Read<K>(pub(crate) Result<K, Box<Unreadable>>);
+pub(crate) struct Read<K>(pub(crate) Result<K, Box<Unreadable>>, usize);
 
 /// An object that cannot be read. Its text names the field, never a value.
 #[derive(Debug, Clone, Error)]
@@ -41,11 +42,18 @@ impl Unreadable {
     }
 }
 
+impl<K> Read<K> {
+    /// The size of its text in bytes, about what it takes in memory.
+    pub(crate) fn size(&self) -> usize {
+        self.1
+    }
+}
+
 impl<K: DeserializeOwned> Read<K> {
     /// Reads the JSON text of one object; fails only if it is no JSON object with metadata.
     pub(crate) fn from_json(text: &str) -> Result<Self, serde_json::Error> {
         match serde_json::from_str(text) {
-            Ok(object) => Ok(Self(Ok(object))),
+            Ok(object) => Ok(Self(Ok(object), text.len())),
             Err(_) => Self::from_faulty(text),
         }
     }
@@ -58,19 +66,20 @@ impl<K: DeserializeOwned> Read<K> {
         let mut value: Value = serde_json::from_str(text)?;
         let status = value.as_object_mut().and_then(|all| all.remove("status"));
         let fault = match serde_path_to_error::deserialize(&value) {
-            Ok(object) => return Ok(Self(Ok(object))),
+            Ok(object) => return Ok(Self(Ok(object), text.len())),
             Err(error) => fault(&error),
         };
         let Object { metadata } = serde_json::from_str(text)?;
         if let Some(all) = value.as_object_mut() {
             all.remove("metadata");
         }
-        Ok(Self(Err(Box::new(Unreadable {
+        let unreadable = Unreadable {
             metadata,
             fault,
             digest: Digest(Sha256::digest(value.to_string()).into()),
             status,
-        }))))
+        };
+        Ok(Self(Err(Box::new(unreadable)), text.len()))
     }
 }
 

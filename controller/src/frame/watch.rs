@@ -28,8 +28,9 @@ use super::watch_log::WatchLog;
 use crate::action;
 use crate::api::Api;
 
-/// Small pages keep the memory of a listing small.
-pub(super) const PAGE: u32 = 100;
+/// A page of a listing lies in memory twice, as text and as objects, and an object may have 1.5 MiB: a hundred of those would be
+/// more than a pod has.
+pub(super) const PAGE: u32 = 16;
 
 /// How often the API server is asked whether it serves a kind by now: soon at first, then more and more seldom.
 const NOT_INSTALLED: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(30)];
@@ -217,6 +218,7 @@ async fn watch_objects<K: Kind>(kind: &K, progress: &Progress, number: usize) {
     let gone = |key: Key| {
         dependents.set(number, &key, Vec::new());
         dependents.changed(name, &key);
+        frame.queue.quicken(&key);
         frame.queue.add(key, Urgency::Now);
     };
     let mut began = 0;
@@ -256,7 +258,7 @@ async fn watch_objects<K: Kind>(kind: &K, progress: &Progress, number: usize) {
                 let (key, wakes) = note(&read);
                 dependents.changed(name, &key);
                 if wakes {
-                    frame.bodies.keep_one(&key, read);
+                    frame.bodies.keep(&key, read);
                     frame.queue.add(key, Urgency::Now);
                 } else {
                     tracing::debug!(
@@ -289,11 +291,14 @@ fn see<K: Kind>(kind: &K, key: &Key, read: &Read<K::Object>) -> bool {
         Err(_) => None,
     };
     let seen = seen(kind, read);
-    kind.frame()
-        .index
-        .see(key, uid, seen, target, |extra, changed| {
-            kind.note(read, extra, changed);
-        })
+    let frame = kind.frame();
+    frame.index.see(key, uid, seen, target, |extra, changed| {
+        if changed {
+            // What it asks for now may take no time.
+            frame.queue.quicken(key);
+        }
+        kind.note(read, extra, changed);
+    })
 }
 
 fn is_not_found(error: &watcher::Error) -> bool {

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::index::Key;
 use super::kind::{Attempt, Kind, LookedAt, Trouble, seen};
+use super::queue::Lane;
 use super::read::Read;
 use super::status::{Told, tell};
 use super::tracked::{Ended, Seen, State, Target, Tracked};
@@ -44,13 +45,13 @@ struct Faulty<S> {
     status: Option<S>,
 }
 
-/// Works on what the queue hands out until `halt` turns true.
-pub(super) async fn work<K: Kind>(kind: Arc<K>, mut halt: watch::Receiver<bool>) {
+/// Works on what the queue hands out in a lane until `halt` turns true.
+pub(super) async fn work<K: Kind>(kind: Arc<K>, lane: Lane, mut halt: watch::Receiver<bool>) {
     loop {
         let key = tokio::select! {
             biased;
             _ = halt.wait_for(|halt| *halt) => return,
-            key = kind.frame().queue.next() => key,
+            key = kind.frame().queue.next(lane) => key,
         };
         let again = AssertUnwindSafe(reconcile(&*kind, &key))
             .catch_unwind()
@@ -81,6 +82,11 @@ async fn reconcile<K: Kind>(kind: &K, key: &Key) -> Option<Duration> {
         State::TargetEdited => {
             let (wait, war) = brake(kind, key, &known);
             if !wait.is_zero() {
+                tracing::info!(
+                    key = %key,
+                    seconds = wait.as_secs_f32(),
+                    "the Secret was edited several times: it is put back after a pause"
+                );
                 // The Secret is not what the object asks for while it waits, and the status says so.
                 if !war || known.is_failing() {
                     return Some(wait);
@@ -123,6 +129,11 @@ async fn reconcile<K: Kind>(kind: &K, key: &Key) -> Option<Duration> {
             outcome: kind.unreadable(faulty.fault.clone()),
         },
     };
+    if frame.queue.was_slowed_down(key) {
+        // What came of the attempt says only that it was not allowed to go on.
+        tracing::debug!(key = %key, kind = K::NAME, "it takes long, and is worked on in the slow lane");
+        return Some(Duration::ZERO);
+    }
     let digest = subject.seen.digest;
     let ended = match ended {
         Ok(version) => Ended::Applied(version),

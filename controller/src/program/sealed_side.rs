@@ -29,6 +29,7 @@ pub(super) struct SealedSide {
     pub(super) http_api: Arc<HttpApi>,
     keys: Arc<SealingKeys>,
     pool: Arc<Pool>,
+    slow_pool: Pool,
     key_settings: Arc<sealing_key::Settings>,
     additional_namespaces: Vec<String>,
     readiness: Arc<Readiness>,
@@ -60,6 +61,7 @@ impl SealedSide {
             http_api,
             keys,
             pool,
+            slow_pool: Pool::slow(),
             key_settings: Arc::new(key_settings(flags, namespace)),
             additional_namespaces: flags.additional_namespaces.clone(),
             readiness: Arc::clone(readiness),
@@ -121,6 +123,7 @@ impl SealedSide {
             shared,
             self.keys,
             self.pool,
+            self.slow_pool,
             Arc::clone(metrics),
         ))
     }

@@ -23,13 +23,14 @@ use sealwright_resources::external_secret::access::is_own_class;
 use sealwright_resources::external_secret::plan::{
     self, Action, Again, Beginning, Plan, Seen, TargetSeen,
 };
-use sealwright_resources::external_secret::render::{self, Options, Sources};
+use sealwright_resources::external_secret::render::{self, Inputs, Options, Sources};
 use sealwright_resources::external_secret::status::Status;
 use sealwright_resources::external_secret::{
     CreationPolicy, DATA_HASH_ANNOTATION, ExternalSecret, RefreshPolicy, StoreKind, hash, refresh,
     status,
 };
 use sealwright_resources::plain_secret::PlainSecret;
+use sealwright_template::Budget;
 
 use crate::action::{self, Version};
 use crate::announcement::{Announced, Announcement, Reads};
@@ -269,9 +270,10 @@ impl ExternalSecrets {
                 outcome: Outcome::quiet(object, again.map_or(Again::Retry, Again::At)),
             };
         }
-        let data = self
-            .read_values(object, max_age(object, target.is_some(), news))
-            .await;
+        let allowance = self.frame.allowance(key);
+        let budget = Budget::new(allowance.limits);
+        let max_age = max_age(object, target.is_some(), news);
+        let data = self.read_values(object, max_age, &budget).await;
         let sources = match self.read_sources(object).await {
             Ok(sources) => sources,
             Err(error) => return self.unread(object, &error, started),
@@ -284,13 +286,24 @@ impl ExternalSecrets {
             let seen = Seen {
                 target: target.as_ref(),
                 orphans: &orphans,
-                sources: &sources,
-                options: &self.rules.options,
+                inputs: Inputs {
+                    sources: &sources,
+                    options: &self.rules.options,
+                    budget: &budget,
+                },
                 started,
                 zone: &self.rules.zone,
             };
-            plan::finish(object, &seen, data)
+            // Rewrites and templates may take all the time of the budget, and other tasks of the runtime must not wait for it.
+            tokio::task::block_in_place(|| plan::finish(object, &seen, data))
         };
+        if allowance.is_partial && budget.is_exceeded() {
+            self.frame.queue.slow_down(key);
+            return Attempt {
+                ended: Err(LookedAt::default()),
+                outcome: Outcome::quiet(object, Again::Now),
+            };
+        }
         let drifted = target.is_some() && known.is_applied(self.digest(object));
         if drifted
             && plan

@@ -16,7 +16,7 @@ use sealwright_providers::remote::{PushItem, PushSource};
 use sealwright_providers::store::WriteMode;
 use sealwright_resources::external_secret::access::{self, NamespaceSeen, StoreSeen, is_own_class};
 use sealwright_resources::external_secret::data::Values;
-use sealwright_resources::external_secret::render::{self, Options, Sources};
+use sealwright_resources::external_secret::render::{self, Inputs, Options, Sources};
 use sealwright_resources::external_secret::{GeneratorRef, StoreKind, hash, status};
 use sealwright_resources::generator::state::PUSH_KEY;
 use sealwright_resources::label_selector;
@@ -30,6 +30,7 @@ use sealwright_resources::push_secret::{
     SyncedPushSecrets, UpdatePolicy,
 };
 use sealwright_resources::secret_store::Store;
+use sealwright_template::Budget;
 use serde_json::json;
 
 use crate::action;
@@ -164,8 +165,17 @@ impl PushSecrets {
             return self.failed(before, error.to_string(), now);
         }
         let mut synced = SyncedPushSecrets::new();
+        let allowance = self.frame.allowance(key);
+        let budget = Budget::new(allowance.limits);
         for source in sources {
-            match self.push_all(object, source, &stores, &mut synced).await {
+            let pushed = self
+                .push_all(object, source, &stores, &mut synced, &budget)
+                .await;
+            if allowance.is_partial && budget.is_exceeded() {
+                // What came of it counts for nothing then.
+                self.frame.queue.slow_down(key);
+            }
+            match pushed {
                 Ok(()) => {}
                 Err(Failed::Silent) => {
                     return Attempt {
@@ -365,15 +375,18 @@ impl PushSecrets {
         source: PlainSecret,
         stores: &[(StoreId, Arc<Store>)],
         synced: &mut SyncedPushSecrets,
+        budget: &Budget,
     ) -> Result<(), Failed> {
-        let (values, mut about) = self.templated(object, source).await?;
+        let (values, mut about) = self.templated(object, source, budget).await?;
         for (id, store) in stores {
             let lane = self
                 .lane(object, id, store)
                 .await
                 .map_err(Failed::Condition)?;
-            let entries = entries::entries(&object.spec, &seen(id, store), &values)
-                .map_err(|error| Failed::Condition(error.to_string()))?;
+            let entries = tokio::task::block_in_place(|| {
+                entries::entries(&object.spec, &seen(id, store), &values, budget)
+            })
+            .map_err(|error| Failed::Condition(error.to_string()))?;
             let pushed = synced.entry(store_key(id.kind, &id.name)).or_default();
             for entry in entries {
                 let item = item_of(&entry.data);
@@ -413,6 +426,7 @@ impl PushSecrets {
         &self,
         object: &PushSecret,
         mut source: PlainSecret,
+        budget: &Budget,
     ) -> Result<(Values, PushSource), Failed> {
         let mut about = PushSource {
             secret_type: source.kind.take(),
@@ -439,7 +453,12 @@ impl PushSecrets {
                         .insert(name.to_owned(), secret.into_values());
                 }
             }
-            let output = render::render(template, &values, &sources, &self.options);
+            let inputs = Inputs {
+                sources: &sources,
+                options: &self.options,
+                budget,
+            };
+            let output = tokio::task::block_in_place(|| render::render(template, &values, inputs));
             let output = output.map_err(|error| {
                 tracing::warn!(namespace = %namespace, name = object.metadata.name.as_deref().unwrap_or_default(), error = %error, "a template of a PushSecret fails");
                 Failed::Silent

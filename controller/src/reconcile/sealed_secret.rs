@@ -22,7 +22,6 @@ use sealwright_resources::plain_secret::PlainSecret;
 use sealwright_resources::sealed_secret::{
     KIND, SealedSecret, SealedSecretStatus, UnsealOptions, Unsealed, open,
 };
-use sealwright_template::Limits;
 
 use self::proof::Claim;
 use self::report::Problem;
@@ -60,8 +59,14 @@ pub(crate) struct SealedSecrets {
     frame: Frame<Self>,
     keys: Arc<SealingKeys>,
     pool: Arc<Pool>,
+    /// The thread of the slow lane.
+    slow_pool: Pool,
     metrics: Arc<Metrics>,
 }
+
+/// An object with more values than this is opened in the slow lane: each costs an operation with every private key that it
+/// does not open with.
+const MANY_VALUES: usize = 64;
 
 /// What is remembered of a SealedSecret beside what is remembered of every object.
 #[derive(Clone, Default)]
@@ -90,6 +95,7 @@ impl SealedSecrets {
         shared: Shared,
         keys: Arc<SealingKeys>,
         pool: Arc<Pool>,
+        slow_pool: Pool,
         metrics: Arc<Metrics>,
     ) -> Self {
         let scopes = match &settings.namespaces {
@@ -111,6 +117,7 @@ impl SealedSecrets {
             frame: Frame::new(shared, watching),
             keys,
             pool,
+            slow_pool,
             metrics,
         }
     }
@@ -196,11 +203,18 @@ impl SealedSecrets {
         {
             return Err(Problem::unseal(text.clone()));
         }
+        let allowance = self.frame.allowance(key);
+        if !allowance.is_slow && sealed.spec.encrypted_data.len() > MANY_VALUES {
+            return Err(self.too_slow(key));
+        }
+        let pool = match allowance.is_slow {
+            true => &self.slow_pool,
+            false => &*self.pool,
+        };
         let (keys, object) = (Arc::clone(&self.keys), Arc::clone(sealed));
         let accept_deprecated_data = self.settings.accept_deprecated_data;
         let remembered = known.extra.opened_by.clone();
-        let opened = self
-            .pool
+        let opened = pool
             .run(move || {
                 let opened = keys.with(|ring| {
                     let remembered: Option<&Fingerprint> = remembered
@@ -213,7 +227,7 @@ impl SealedSecrets {
                     open(&object, ring, &options)
                 });
                 opened
-                    .and_then(|opened| opened.fill(&object, Limits::default()))
+                    .and_then(|opened| opened.fill(&object, allowance.limits))
                     .map_err(|error| (error.exceeds_budget(), error.to_string()))
             })
             .await;
@@ -225,6 +239,7 @@ impl SealedSecrets {
                 strip(&mut secret.metadata);
                 Ok((secret, opened_by.map(|key| key.as_str().to_owned())))
             }
+            Ok(Err((true, _))) if allowance.is_partial => Err(self.too_slow(key)),
             Ok(Err((exceeds_budget, text))) => {
                 // A template may say something else another time, but one that needs too much does not get better.
                 if exceeds_budget || sealed.spec.template.data.is_empty() {
@@ -236,6 +251,12 @@ impl SealedSecrets {
             }
             Err(panicked) => Err(Problem::internal(panicked.to_string())),
         }
+    }
+
+    /// Sends an object to the slow lane.
+    fn too_slow(&self, key: &Key) -> Problem {
+        self.frame.queue.slow_down(key);
+        Problem::internal("it is worked on in the slow lane".to_owned())
     }
 
     fn outcome(&self, result: Result<Option<String>, Problem>) -> Outcome {

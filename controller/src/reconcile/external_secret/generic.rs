@@ -9,6 +9,7 @@ use sealwright_resources::external_secret::plan::{self, Action, Again, Plan};
 use sealwright_resources::external_secret::{
     CreationPolicy, DeletionPolicy, ExternalSecret, Manifest, refresh, status,
 };
+use sealwright_template::Budget;
 use serde_json::Value;
 
 use super::{ExternalSecrets, Outcome, at, max_age};
@@ -126,8 +127,9 @@ impl ExternalSecrets {
                 again: again.map_or(Again::Retry, Again::At),
             });
         }
+        let budget = Budget::new(self.frame.shared.limits);
         let data = self
-            .read_values(object, max_age(object, existing.is_some(), news))
+            .read_values(object, max_age(object, existing.is_some(), news), &budget)
             .await;
         let mut actions: Vec<Action> = data.missing.into_iter().map(plan::missing).collect();
         let values = match data.values {

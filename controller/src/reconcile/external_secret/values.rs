@@ -15,6 +15,7 @@ use sealwright_resources::external_secret::data::{
 use sealwright_resources::external_secret::{
     API_VERSION, DeletionPolicy, ExternalSecret, GeneratorRef, KIND, StoreKind, StoreRef,
 };
+use sealwright_template::Budget;
 
 use super::ExternalSecrets;
 use crate::action;
@@ -38,6 +39,24 @@ impl From<Answer> for Asked {
 
 /// How many entries of one object are read at a time.
 const AT_ONCE: usize = 32;
+/// How many bytes the values of one object may have together: a Secret has at most 1 MiB, but a rewrite may leave some out.
+const MOST_BYTES: usize = 4 << 20;
+
+/// Counts the bytes of an answer; one that is beyond the limit is not kept.
+fn within(answer: Answer, bytes: &mut usize) -> Answer {
+    *bytes += match &answer {
+        Answer::Value(value) => value.len(),
+        Answer::Values(values) => values
+            .iter()
+            .map(|(key, value)| key.len() + value.len())
+            .sum(),
+        _ => 0,
+    };
+    match *bytes > MOST_BYTES {
+        true => failed("the values are together larger than a Secret can be", true),
+        false => answer,
+    }
+}
 
 impl ExternalSecrets {
     /// Reads everything that the object asks for, and makes its data out of it. Answers no older than `max_age` will do.
@@ -45,6 +64,7 @@ impl ExternalSecrets {
         &self,
         object: &ExternalSecret,
         max_age: Duration,
+        budget: &Budget,
     ) -> Assembled {
         let requests = data::requests(&object.spec);
         let mut stores = HashMap::new();
@@ -60,7 +80,20 @@ impl ExternalSecrets {
         for request in &requests {
             asked.push(self.ask(object, request, &stores, max_age).boxed());
         }
-        let asked: Vec<Asked> = stream::iter(asked).buffered(AT_ONCE).collect().await;
+        let mut bytes = 0;
+        let asked: Vec<Asked> = stream::iter(asked)
+            .buffered(AT_ONCE)
+            .then(|asked| async move {
+                // Paths into answers take processor time, and other tasks want some too.
+                tokio::task::yield_now().await;
+                asked
+            })
+            .map(|asked| Asked {
+                answer: within(asked.answer, &mut bytes),
+                ..asked
+            })
+            .collect()
+            .await;
         let (mut answers, mut left): (Vec<Answer>, Vec<Option<Left>>) = asked
             .into_iter()
             .map(|asked| (asked.answer, asked.left))
@@ -82,7 +115,9 @@ impl ExternalSecrets {
                 Entry::Data(_) => None,
             })
             .collect();
-        let assembled = data::assemble(&object.spec, answers);
+        // Other tasks of the runtime must not wait for rewrites.
+        let assembled =
+            tokio::task::block_in_place(|| data::assemble(&object.spec, answers, budget));
         self.settle(object, assembled, entries).await
     }
 

@@ -4,6 +4,8 @@
 mod deploy;
 #[path = "sealed_secrets/flags.rs"]
 mod flags;
+#[path = "sealed_secrets/hostile.rs"]
+mod hostile;
 #[path = "sealed_secrets/http_clients.rs"]
 mod http_clients;
 #[path = "sealed_secrets/integration.rs"]

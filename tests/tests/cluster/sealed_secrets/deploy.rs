@@ -210,22 +210,7 @@ async fn c10_c82_t29_additional_namespaces_under_a_role_in_each() {
         cluster.namespace("second").await,
         cluster.namespace("third").await,
     ];
-    // As the comment in deploy/namespaced/kustomization.yaml says.
-    let roles = include_str!("../../../../deploy/namespaced/unsealer.yaml");
-    let roles = roles.replace(
-        "namespace: kube-system",
-        &format!("namespace: {}", second.name()),
-    );
-    let account = format!(
-        "name: sealed-secrets-controller\n    namespace: {}",
-        second.name()
-    );
-    assert!(roles.contains(&account));
-    let home = format!(
-        "name: sealed-secrets-controller\n    namespace: {}",
-        rig.namespace.name()
-    );
-    cluster.apply(&roles.replace(&account, &home));
+    rig.permit_in(&second);
     rig.flag("--all-namespaces=true");
     rig.flag(&format!(
         "--additional-namespaces={0}, {0},does-not-exist",

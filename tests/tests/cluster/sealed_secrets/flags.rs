@@ -1,6 +1,6 @@
 //! Flags that change what happens in the cluster.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::time::Duration;
 
@@ -156,35 +156,47 @@ fn narrow(port: u16) -> TcpStream {
 #[tokio::test]
 async fn c29_an_answer_that_nobody_takes_is_given_up() {
     let rig = Rig::start(cluster(), "untaken", &["--write-timeout=2s"]).await;
-    // Below the limit of a body, and more than the buffers of a connection hold.
-    let value = "x".repeat(1_200_000);
-    let body = serde_json::to_string(&rig.sealed("big", &[("big", &value)])).unwrap();
-    let read = |patience: Duration| {
-        let mut stream = narrow(rig.port());
-        write!(
-            stream,
-            "POST /v1/rotate HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .unwrap();
-        std::thread::sleep(patience);
-        let mut answer = Vec::new();
-        // One that was cut off may end in an error.
-        drop(stream.read_to_end(&mut answer));
-        let text = String::from_utf8(answer).unwrap();
-        let length: usize = text
-            .split_once("Content-Length: ")
-            .and_then(|(_, rest)| rest.split_once("\r\n")?.0.parse().ok())
-            .unwrap();
-        let body = text.split_once("\r\n\r\n").unwrap().1.len();
-        (length, body)
+    // One answer fits into the buffers of the system; those to many requests, sent one after the other, do not.
+    let request = "GET /v1/cert.pem HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
+    let mut stream = narrow(rig.port());
+    let patience = Duration::from_secs(60);
+    stream.set_write_timeout(Some(patience)).unwrap();
+    // The server reads nothing while it writes, so that this ends when both are stuck, and goes on only when the server has
+    // given the connection up.
+    let mut sent = 0;
+    let ended = loop {
+        match stream.write(request.as_bytes()) {
+            Ok(written) => sent += written,
+            Err(error) => break error,
+        }
     };
-    let (length, got) = read(Duration::ZERO);
-    assert!(length > 1_500_000 && got == length, "{got} of {length}");
-    // Bodies end at 2 MiB, so an answer fits into the buffers of the system and is never seen to be given up from here: a
-    // client that reads late gets the whole of it, or nothing behind what was cut off.
-    let (length, got) = read(Duration::from_secs(5));
-    assert!(got <= length, "{got} of {length}");
+    assert!(
+        matches!(
+            ended.kind(),
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
+        ),
+        "the connection is still open after {patience:?}: {ended}"
+    );
+    let (mut answers, mut chunk) = (0, [0; 4096]);
+    while let Ok(length @ 1..) = stream.read(&mut chunk) {
+        answers += length;
+    }
+    assert!(answers > 0 && sent > 1_000_000, "{answers} for {sent}");
+    // A client that takes its answers gets all of them, however many there are.
+    let mut stream = TcpStream::connect(("127.0.0.1", rig.port())).unwrap();
+    let mut writer = stream.try_clone().unwrap();
+    let writing = std::thread::spawn(move || {
+        for _ in 0..50 {
+            writer.write_all(request.as_bytes()).unwrap();
+        }
+        let last = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        writer.write_all(last.as_bytes()).unwrap();
+    });
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    writing.join().unwrap();
+    assert_eq!(text.matches("END CERTIFICATE").count(), 5000);
+    assert!(text.ends_with("ok\n"));
 }
 
 #[tokio::test]

@@ -9,10 +9,10 @@ use sealwright_tests::harness::cluster;
 use super::rig::{Reply, Rig};
 
 /// The memory limit of the shipped Deployment.
-const LIMIT: u64 = 128 << 20;
+pub(super) const LIMIT: u64 = 128 << 20;
 
 /// The most memory that a process has had, in bytes.
-fn peak_memory(pid: u32) -> u64 {
+pub(super) fn peak_memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
     let kibibytes: u64 = line

@@ -82,6 +82,19 @@ impl<'a> Rig<'a> {
         self.flags.push(flag.to_owned());
     }
 
+    /// Grants the ServiceAccount another namespace, as the comment in deploy/namespaced/kustomization.yaml says.
+    pub(super) fn permit_in(&self, other: &Namespace<'_>) {
+        let roles = include_str!("../../../../deploy/namespaced/unsealer.yaml");
+        let there = format!("namespace: {}", other.name());
+        let roles = roles.replace("namespace: kube-system", &there);
+        let account = |namespace: &str| {
+            format!("name: sealed-secrets-controller\n    namespace: {namespace}")
+        };
+        assert!(roles.contains(&account(other.name())));
+        let roles = roles.replace(&account(other.name()), &account(self.namespace.name()));
+        self.namespace.cluster().apply(&roles);
+    }
+
     /// Names the kubeconfig by the variable and not by the flag.
     pub(super) fn kubeconfig_by_variable(&mut self) {
         self.flags.retain(|flag| !flag.starts_with("--kubeconfig="));

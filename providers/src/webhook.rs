@@ -254,10 +254,7 @@ impl WebhookStore {
     /// When the endpoint does not answer as the settings say.
     pub async fn generate(&self) -> Outcome<SecretMap> {
         let asked = async {
-            let seen = Seen {
-                reference: BTreeMap::new(),
-                secrets: self.secrets().await?,
-            };
+            let seen = Seen::new(BTreeMap::new(), self.secrets().await?);
             self.ask(&seen).await
         };
         match self.placed(asked.await, "ask for", "values")? {

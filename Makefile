@@ -2,6 +2,9 @@
 
 CARGO  ?= cargo
 SERVERS = $(CARGO) run --quiet --package sealwright-tests --bin servers --
+STATIC  = $(shell uname -m)-unknown-linux-musl
+PREFIX ?= /usr/local
+LINKS  ?=
 REAL    = --features sealwright-tests/cluster,sealwright-tests/interop,sealwright-tests/vaults
 
 .PHONY: help
@@ -35,6 +38,18 @@ check: ## checks format, lints, licences, bans, advisories and documentation; wa
 bench: servers ## measures sealwright beside the incumbents, in turn, and writes target/bench.json
 	$(CARGO) build --release --workspace --bins --features sealwright-tests/bench
 	$${CARGO_TARGET_DIR:-target}/release/bench
+
+.PHONY: dist
+dist: ## builds static programs and packs them into target/dist: .tar.gz, .deb, root filesystem (needs musl-tools)
+	@command -v musl-gcc >/dev/null || { echo 'make dist needs musl-gcc (Debian: apt install musl-tools)' >&2; exit 1; }
+	@rustup target list --installed | grep -qx $(STATIC) || rustup target add $(STATIC)
+	$(CARGO) build --locked --release --target $(STATIC) --package sealwright --package sealwright-controller --bins
+	deploy/dist "$${CARGO_TARGET_DIR:-target}/$(STATIC)/release" "$${CARGO_TARGET_DIR:-target}/dist"
+
+.PHONY: install
+install: ## builds both programs and installs them below PREFIX (/usr/local), with LINKS="sops kubeseal" in their places
+	$(CARGO) build --locked --release --package sealwright --package sealwright-controller --bins
+	deploy/install "$${CARGO_TARGET_DIR:-target}/release" "$(PREFIX)" "$(LINKS)"
 
 .PHONY: servers
 servers: ## builds the servers and incumbents that tests need, once, into the cache

@@ -10,6 +10,8 @@ mod controller;
 mod demo;
 #[path = "interop/incumbents.rs"]
 mod incumbents;
+#[path = "interop/install.rs"]
+mod install;
 #[path = "interop/judge.rs"]
 mod judge;
 #[path = "interop/keys.rs"]

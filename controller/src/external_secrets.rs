@@ -23,8 +23,8 @@ use crate::stores::Stores;
 /// What decides how External Secrets are treated.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// All namespaces, or this one.
-    pub(crate) namespace: Option<String>,
+    /// Each namespace to watch, or one `None` for all of them.
+    pub(crate) scopes: Vec<Option<String>>,
     /// The class of this controller (E5).
     pub(crate) class: String,
     /// Stores must be ready before they are read from (E26).
@@ -44,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) generic_targets: bool,
     /// How templates are spelled (E31).
     pub(crate) options: Options,
+    /// What is gone from a store is deleted, however much it is.
+    pub(crate) upstream_deletion: bool,
     /// Objects that are worked on at a time.
     pub(crate) workers: usize,
 }
@@ -69,7 +71,7 @@ pub(crate) struct Parts {
 /// Puts together what these settings ask for.
 pub(crate) fn parts(settings: &Settings, shared: &Shared) -> Parts {
     let watching = |secrets, workers| Watching {
-        scopes: vec![settings.namespace.clone()],
+        scopes: settings.scopes.clone(),
         label_selector: String::new(),
         secrets,
         statuses: true,
@@ -79,7 +81,10 @@ pub(crate) fn parts(settings: &Settings, shared: &Shared) -> Parts {
         scopes: vec![None],
         ..watching(SecretUse::Reads, workers)
     };
-    let stores = Arc::new(Stores::new(Arc::clone(&shared.api)));
+    let stores = Arc::new(Stores::new(
+        Arc::clone(&shared.api),
+        Arc::clone(&shared.metrics),
+    ));
     let generators = Arc::new(Generators::new(
         Arc::clone(&shared.api),
         GeneratorRules {
@@ -120,6 +125,7 @@ pub(crate) fn parts(settings: &Settings, shared: &Shared) -> Parts {
             generic_targets: settings.generic_targets,
             options: settings.options.clone(),
             zone: TimeZone::system(),
+            upstream_deletion: settings.upstream_deletion,
         },
         Arc::clone(&stores),
         Arc::clone(&generators),

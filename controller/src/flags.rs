@@ -585,7 +585,8 @@ mod tests {
         assert_eq!(flags.log.form, log::Form::Zap(log::ZapTime::Epoch));
         let external = flags.external_secrets.unwrap();
         assert_eq!(external.controller_class, "default");
-        assert_eq!((external.namespace, external.concurrent), (None, 12));
+        assert!(external.namespaces.is_empty());
+        assert_eq!(external.concurrent, 12);
         assert_eq!(external.store_requeue_interval, Duration::from_secs(300));
         assert_eq!(external.generator_gc_grace_period, Duration::from_secs(120));
         assert!(external.cluster_stores && external.secret_stores && external.push_secrets);

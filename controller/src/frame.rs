@@ -170,7 +170,7 @@ impl<K: Kind> AnyKind for K {
     }
 
     fn neighbours(&self) -> &'static [Neighbours] {
-        K::NEIGHBOURS
+        Kind::neighbours(self)
     }
 
     fn depth(&self) -> QueueDepth {
@@ -211,11 +211,13 @@ impl<K: Kind> AnyKind for K {
         if frame.watching.secrets != SecretUse::Writes {
             return;
         }
+        self.sees_secret(secret);
         let version = Version::of(secret);
         let reclaimed = |uid: &str| self.reclaims(secret, uid);
         let woken = frame.index.see_target(&key_of(secret), &version, reclaimed);
         // The first listing is judged as a whole.
         if !woken.is_empty()
+            && self.is_watched(secret)
             && progress(self, scope)
                 .is_some_and(|progress| *progress.targets.borrow() != Targets::Pending)
         {
@@ -230,6 +232,7 @@ impl<K: Kind> AnyKind for K {
         if frame.watching.secrets != SecretUse::Writes {
             return;
         }
+        self.loses_secret(secret);
         let version = Version::of(secret);
         let makes_room = |uid: &str| self.makes_room(secret, uid);
         for key in frame

@@ -159,8 +159,8 @@ impl GenericTargets {
         }
     }
 
-    /// Watches the kinds that were asked for, in a namespace or in all, until it is dropped.
-    pub(crate) async fn run(&self, dependents: &Dependents, scope: Option<&str>) {
+    /// Watches the kinds that were asked for, in these namespaces or in all, until it is dropped.
+    pub(crate) async fn run(&self, dependents: &Dependents, scopes: &[Option<String>]) {
         let mut requests = self.requests.lock().await;
         while requests.try_recv().is_ok() {}
         self.watched.lock().expect("no holder panics").clear();
@@ -168,7 +168,12 @@ impl GenericTargets {
         loop {
             tokio::select! {
                 request = requests.recv() => match request {
-                    Some(served) => watches.push(self.follow(served, dependents, scope).boxed()),
+                    Some(served) => {
+                        for scope in scopes {
+                            let scope = scope.as_deref();
+                            watches.push(self.follow(served.clone(), dependents, scope).boxed());
+                        }
+                    }
                     None => return,
                 },
                 Some(()) = watches.next(), if !watches.is_empty() => {}

@@ -20,10 +20,6 @@ use prometheus::core::Collector;
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use self::collected::{Collected, Kind, family};
-#[allow(
-    unused_imports,
-    reason = "used by the reconcilers of ExternalSecrets, which are being added"
-)]
 pub(crate) use self::external_secret::{MetricObject, SyncedKind};
 use self::objects::ObjectSeries;
 pub(crate) use self::sealed_secret::Failure;

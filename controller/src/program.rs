@@ -96,6 +96,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), StartError> {
         dependents: Arc::new(Dependents::default()),
         watches: Arc::clone(metrics.watches()),
         limits: flags.template_limits,
+        metrics: Arc::clone(&metrics),
     };
     let readiness = Arc::new(Readiness::new(Arc::clone(metrics.watches())));
     let sealed = match flags.sealed_secrets {

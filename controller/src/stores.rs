@@ -6,12 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_providers::credential::{self, NeededObject, Scope};
-use sealwright_providers::fetch::{Fetcher, Lane, StoreIdentity};
+use sealwright_providers::fetch::{Call, Fetcher, Lane, StoreIdentity};
 use sealwright_providers::outcome::StoreError;
 use sealwright_providers::settings::RetrySettings;
+use sealwright_providers::settings::aws::AwsService;
 use sealwright_providers::store::{Connection, StoreConfig};
 use sealwright_resources::external_secret::{StoreKind, StoreRef};
 use sealwright_resources::push_secret::PushStoreRef;
@@ -22,6 +24,7 @@ use crate::action;
 use crate::api::Api;
 use crate::credentials::ClusterCredentials;
 use crate::frame::index::Key;
+use crate::metrics::Metrics;
 
 /// What names a store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -120,11 +123,25 @@ pub(crate) fn pushes_to(kind: StoreKind) -> &'static str {
     }
 }
 
+/// The provider of a store, and the service where there are several.
+fn provider_of(config: &StoreConfig) -> &'static str {
+    match config {
+        StoreConfig::Aws(settings) => match settings.service {
+            AwsService::SecretsManager => "aws/SecretsManager",
+            AwsService::ParameterStore => "aws/ParameterStore",
+            AwsService::CertificateManager => "aws/CertificateManager",
+        },
+        config => config.provider(),
+    }
+}
+
 /// All stores.
 pub(crate) struct Stores {
     api: Arc<Api>,
     credentials: Arc<ClusterCredentials>,
     fetcher: Fetcher,
+    /// The providers of opened stores, by the stores' uids.
+    providers: Arc<Mutex<HashMap<String, &'static str>>>,
     known: Mutex<HashMap<StoreId, Arc<Store>>>,
     /// As whom a store was opened last by its own reconciler.
     identities: Mutex<HashMap<StoreId, StoreIdentity>>,
@@ -133,11 +150,22 @@ pub(crate) struct Stores {
 }
 
 impl Stores {
-    pub(crate) fn new(api: Arc<Api>) -> Self {
+    pub(crate) fn new(api: Arc<Api>, metrics: Arc<Metrics>) -> Self {
+        let providers: Arc<Mutex<HashMap<String, &'static str>>> = Arc::default();
+        let fetcher = Fetcher::default().observed({
+            let providers = Arc::clone(&providers);
+            Arc::new(move |uid: &str, call: Call, failed: bool| {
+                let providers = providers.lock().expect("no holder panics");
+                if let Some(provider) = providers.get(uid) {
+                    metrics.provider_called(provider, call, failed);
+                }
+            })
+        });
         Self {
             credentials: Arc::new(ClusterCredentials::new(Arc::clone(&api))),
             api,
-            fetcher: Fetcher::default(),
+            fetcher,
+            providers,
             known: Mutex::default(),
             identities: Mutex::default(),
             pushers: Pushers::default(),
@@ -156,6 +184,8 @@ impl Stores {
         self.identities.lock().expect("no holder panics").remove(id);
         if let Some(store) = store {
             self.fetcher.forget(&store.uid);
+            let mut providers = self.providers.lock().expect("no holder panics");
+            providers.remove(&store.uid);
         }
     }
 
@@ -245,6 +275,10 @@ impl Stores {
                 identity
             }
         };
+        {
+            let mut providers = self.providers.lock().expect("no holder panics");
+            providers.insert(store.uid.clone(), provider_of(config));
+        }
         let connect = || async {
             let retry = store.spec.retry_settings.as_ref();
             let connection = Connection {
@@ -259,6 +293,25 @@ impl Stores {
             config.connect(&connection).await
         };
         self.fetcher.lane(&identity, connect).await
+    }
+
+    /// Asks a store for a sign of life; nothing if it is gone. One that cannot be asked counts as alive.
+    pub(crate) async fn answers(&self, id: &StoreId, consumer: &str) -> Option<bool> {
+        const PATIENCE: Duration = Duration::from_secs(10);
+        let store = self.get(id)?;
+        let Ok(config) = store.spec.provider.config() else {
+            return Some(true);
+        };
+        let asked = async {
+            let lane = self.open(id, &store, &config, Some(consumer)).await?;
+            lane.store().validate().await
+        };
+        let answer = tokio::time::timeout(PATIENCE, asked).await;
+        Some(match answer {
+            Err(_) => false,
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => !error.trouble().is_passing(),
+        })
     }
 
     /// Says in one text which versions of objects a store signs in with; an object that cannot be read has none.

@@ -286,7 +286,9 @@ impl CredentialError {
             _ => Trouble::Invalid,
         };
         // Names from the manifest and fixed words: everyone who sees the store may see this.
-        StoreError::new(trouble, format!("`{field}`: {}", shown(&self.to_string()))).public()
+        StoreError::new(trouble, format!("`{field}`: {}", shown(&self.to_string())))
+            .public()
+            .before_any_call()
     }
 }
 

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 use crate::backoff::{Backoff, chance};
 use crate::outcome::{Absent, Answer, Outcome, StoreError, Trouble};
-use crate::remote::{Find, PushItem, PushSource, RemoteRef, SecretMap};
+use crate::remote::{Find, PushItem, PushSource, RemoteRef, SecretMap, add_found};
 use crate::store::{Content, Deleted, Match, Payload, Purpose, Pushed, ReadKey, Store, WriteMode};
 
 /// Who a store is to its vault. Equal identities share connections, tokens and answers.
@@ -108,9 +108,28 @@ impl Default for Policy {
     }
 }
 
+/// A kind of call that a lane makes to its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// Reading one key, or several at once.
+    Read,
+    /// Listing.
+    List,
+    /// Writing.
+    Push,
+    /// Deleting.
+    Delete,
+    /// Asking whether something is there.
+    Exists,
+}
+
+/// Is told of every call: the uid of the store, the kind of the call, and whether it failed.
+pub type Observer = Arc<dyn Fn(&str, Call, bool) + Send + Sync>;
+
 /// The lanes of all stores.
 pub struct Fetcher {
     policy: Policy,
+    observer: Option<Observer>,
     lanes: Mutex<HashMap<StoreIdentity, Arc<OnceCell<Arc<Lane>>>>>,
 }
 
@@ -125,8 +144,16 @@ impl Fetcher {
     pub fn new(policy: Policy) -> Self {
         Self {
             policy,
+            observer: None,
             lanes: Mutex::default(),
         }
+    }
+
+    /// Tells `observer` of every call from now on.
+    #[must_use]
+    pub fn observed(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
+        self
     }
 
     /// Returns the lane of a store; `connect` is called once for all that ask meanwhile, and again when it failed. Lanes of
@@ -159,12 +186,14 @@ impl Fetcher {
             (Arc::clone(lanes.entry(identity.clone()).or_default()), old)
         };
         close_later(old);
-        let policy = self.policy;
         let lane = cell
             .get_or_try_init(|| async {
-                connect()
-                    .await
-                    .map(|store| Arc::new(Lane::new(store, policy)))
+                let lane = Lane::new(connect().await?, self.policy);
+                Ok::<_, StoreError>(Arc::new(Lane {
+                    uid: identity.uid.clone(),
+                    observer: self.observer.clone(),
+                    ..lane
+                }))
             })
             .await?;
         lane.touch();
@@ -277,6 +306,8 @@ type SharedOutcome = Result<Shared, StoreError>;
 
 /// All reads and writes of one store.
 pub struct Lane {
+    uid: String,
+    observer: Option<Observer>,
     store: Arc<dyn Store>,
     policy: Policy,
     state: Mutex<State>,
@@ -322,6 +353,8 @@ struct Kept {
 impl Lane {
     fn new(store: Arc<dyn Store>, policy: Policy) -> Self {
         Self {
+            uid: String::new(),
+            observer: None,
             store,
             policy,
             state: Mutex::default(),
@@ -396,7 +429,7 @@ impl Lane {
     pub async fn find(self: &Arc<Self>, what: &Find, max_age: Duration) -> Outcome<SecretMap> {
         let listed = {
             let _turn = self.turn().await;
-            self.bounded(self.store.list(what)).await?
+            self.bounded(Call::List, self.store.list(what)).await?
         };
         let matches = match listed {
             Answer::Found(matches) => matches,
@@ -421,7 +454,7 @@ impl Lane {
         while let Some(read) = reads.next().await {
             let (name, value) = read?;
             if let Some(value) = value {
-                found.insert(name, value);
+                add_found(&mut found, name, value)?;
             }
         }
         Ok(Answer::Found(found))
@@ -439,7 +472,9 @@ impl Lane {
         mode: WriteMode,
     ) -> Result<Pushed, StoreError> {
         let _turn = self.turn().await;
-        let pushed = self.bounded(self.store.push(source, item, mode)).await;
+        let pushed = self
+            .bounded(Call::Push, self.store.push(source, item, mode))
+            .await;
         self.wrote();
         pushed
     }
@@ -451,7 +486,9 @@ impl Lane {
     /// Those of the store.
     pub async fn delete(&self, item: &PushItem, mode: WriteMode) -> Result<Deleted, StoreError> {
         let _turn = self.turn().await;
-        let deleted = self.bounded(self.store.delete(item, mode)).await;
+        let deleted = self
+            .bounded(Call::Delete, self.store.delete(item, mode))
+            .await;
         self.wrote();
         deleted
     }
@@ -463,7 +500,7 @@ impl Lane {
     /// Those of the store.
     pub async fn exists(&self, item: &PushItem) -> Result<bool, StoreError> {
         let _turn = self.turn().await;
-        self.bounded(self.store.exists(item)).await
+        self.bounded(Call::Exists, self.store.exists(item)).await
     }
 
     async fn turn(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
@@ -474,11 +511,20 @@ impl Lane {
 
     async fn bounded<T>(
         &self,
+        kind: Call,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        match tokio::time::timeout(self.policy.patience, call).await {
+        let outcome = match tokio::time::timeout(self.policy.patience, call).await {
             Ok(outcome) => outcome,
             Err(_) => Err(self.took_too_long()),
+        };
+        self.observe(kind, outcome.is_err());
+        outcome
+    }
+
+    fn observe(&self, call: Call, failed: bool) {
+        if let Some(observer) = &self.observer {
+            observer(&self.uid, call, failed);
         }
     }
 
@@ -568,6 +614,8 @@ impl Lane {
             let outcomes = tokio::time::timeout(self.policy.patience, self.ask(&keys)).await;
             // Without answers in time, each of those that wait is told so below.
             let outcomes = outcomes.unwrap_or_default();
+            let failed = outcomes.is_empty() || outcomes.iter().any(Result::is_err);
+            self.observe(Call::Read, failed);
             let mut outcomes = outcomes.into_iter();
             for (key, waiting) in keys.into_iter().zip(waiting.drain(..)) {
                 let outcome = outcomes.next().unwrap_or_else(|| Err(self.took_too_long()));

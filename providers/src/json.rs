@@ -364,6 +364,10 @@ pub fn object_of_raw(members: &BTreeMap<String, SecretBytes>) -> SecretBytes {
 /// Says that it is no JSON object, and never what it is.
 pub fn object_values(text: &[u8]) -> Result<SecretMap, StoreError> {
     let value = Json::parse(text).map_err(|_| not_an_object())?;
+    // To upstream, null is an object without members.
+    if value.kind() == Kind::Null {
+        return Ok(SecretMap::new());
+    }
     if value.kind() != Kind::Object {
         return Err(not_an_object());
     }
@@ -613,6 +617,7 @@ mod tests {
         assert_eq!(map["n"].expose(), b"1e3");
         assert_eq!(map["o"].expose(), br#"{ "y": 1 }"#);
         assert_eq!(map["z"].expose(), b"");
+        assert!(object_values(b" null ").unwrap().is_empty());
         let error = object_values(b"[\"canary\"]").unwrap_err();
         assert!(!format!("{error} {error:?}").contains("canary"));
     }

@@ -191,6 +191,13 @@ impl KubernetesStore {
     }
 
     async fn list_secrets(&self, what: &Find) -> Outcome<Vec<Match>> {
+        if what.name.is_none() && what.tags.is_none() {
+            return Err(StoreError::new(
+                Trouble::Unsupported,
+                "Kubernetes finds by `name` or `tags` only",
+            )
+            .public());
+        }
         let selector = what.tags.as_ref().map(|tags| {
             let labels = tags.iter().map(|(name, value)| format!("{name}={value}"));
             labels.collect::<Vec<_>>().join(",")

@@ -162,6 +162,7 @@ struct Details {
     permission: Option<String>,
     hint: Option<String>,
     public: bool,
+    before_any_call: bool,
 }
 
 impl StoreError {
@@ -221,6 +222,17 @@ impl StoreError {
         self.change(|details| details.public = true)
     }
 
+    /// Says that the store was not asked at all: what is needed to sign in is not there.
+    #[must_use]
+    pub fn before_any_call(self) -> Self {
+        self.change(|details| details.before_any_call = true)
+    }
+
+    /// Returns true if the store was not asked at all, because what is needed to sign in is not there.
+    pub fn is_before_any_call(&self) -> bool {
+        self.0.before_any_call
+    }
+
     /// The kind.
     pub fn trouble(&self) -> Trouble {
         self.0.trouble.unwrap_or(Trouble::Unavailable)
@@ -268,6 +280,7 @@ impl StoreError {
                     permission: old.permission.clone(),
                     hint: old.hint.clone(),
                     public: old.public,
+                    before_any_call: old.before_any_call,
                 };
                 change(&mut details);
                 Self(Arc::new(details))

@@ -1,8 +1,9 @@
 //! References to what lies in a store: one key, many keys, and a key to be written.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 use sealwright_crypto::secret::SecretBytes;
 
 use crate::outcome::StoreError;
@@ -129,46 +130,53 @@ impl PartialEq for NamePattern {
 
 impl Eq for NamePattern {}
 
-/// How a remote name becomes a key of a Secret (upstream's `conversionStrategy`).
+/// How a remote name becomes a key of a Secret (upstream's `conversionStrategy`). Letters and numbers of all scripts stay,
+/// and so do `-`, `.` and `_`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum KeyConversion {
-    /// Everything but `[-._a-zA-Z0-9]` becomes `_`.
+    /// Everything else becomes `_`.
     #[default]
     Default,
-    /// Everything but `[-._a-zA-Z0-9]` becomes `_U` with its code point in hexadecimal and `_`.
+    /// Everything else becomes `_U` with its code point in hexadecimal and `_`.
     Unicode,
+}
+
+/// One character that a converted key never has.
+static FORBIDDEN: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"[^-._\p{L}\p{N}]").expect("a valid expression"));
+
+/// Returns true if a key has a character that conversion would replace.
+pub fn needs_conversion(key: &str) -> bool {
+    FORBIDDEN.is_match(key)
 }
 
 impl KeyConversion {
     /// Converts a name.
     pub fn convert(self, name: &str) -> String {
-        let mut out = String::with_capacity(name.len());
-        for character in name.chars() {
-            match character {
-                '-' | '.' | '_' | 'a'..='z' | 'A'..='Z' | '0'..='9' => out.push(character),
-                _ if self == Self::Default => out.push('_'),
-                _ => out.push_str(&format!("_U{:04x}_", u32::from(character))),
+        let converted = FORBIDDEN.replace_all(name, |found: &Captures<'_>| match self {
+            Self::Default => "_".to_owned(),
+            Self::Unicode => {
+                let rune = found[0].chars().next().unwrap_or_default();
+                format!("_U{:04x}_", u32::from(rune))
             }
-        }
-        out
+        });
+        converted.into_owned()
     }
+}
 
-    /// Converts the names of a map.
-    ///
-    /// # Errors
-    ///
-    /// Says that two names become one, and which.
-    pub fn convert_all(self, map: SecretMap) -> Result<SecretMap, StoreError> {
-        let mut out = SecretMap::new();
-        for (name, value) in map {
-            let converted = self.convert(&name);
-            if out.insert(converted.clone(), value).is_some() {
-                return Err(StoreError::invalid(format!(
-                    "two remote names become the key {converted:?}"
-                )));
-            }
-        }
-        Ok(out)
+/// Adds what was found under a name; two that were converted to the same key are an error.
+///
+/// # Errors
+///
+/// Says that there is one of that name already.
+pub(crate) fn add_found(
+    found: &mut SecretMap,
+    name: String,
+    value: SecretBytes,
+) -> Result<(), StoreError> {
+    match found.insert(name, value) {
+        None => Ok(()),
+        Some(_) => Err(StoreError::invalid("two remote names become the same key").public()),
     }
 }
 
@@ -266,13 +274,16 @@ mod tests {
 
     #[test]
     fn names_become_keys_as_upstream_converts_them() {
-        assert_eq!(KeyConversion::Default.convert("/a b/ж.x"), "_a_b__.x");
-        assert_eq!(KeyConversion::Unicode.convert("/aж"), "_U002f_a_U0436_");
-        let map = SecretMap::from([
-            ("a/b".to_owned(), SecretBytes::copy_of(b"1")),
-            ("a b".to_owned(), SecretBytes::copy_of(b"2")),
-        ]);
-        assert!(KeyConversion::Default.convert_all(map).is_err());
+        assert_eq!(KeyConversion::Default.convert("/a b/ж.x☂"), "_a_b_ж.x_");
+        assert_eq!(KeyConversion::Unicode.convert("/aж😀"), "_U002f_aж_U1f600_");
+        // The classes are Unicode's letters and numbers, roman numerals and fractions included.
+        assert_eq!(KeyConversion::Default.convert("Ⅷ½٣"), "Ⅷ½٣");
+        assert_eq!(KeyConversion::Default.convert("e\u{301}"), "e_");
+        let mut found = SecretMap::new();
+        let mut add =
+            |name: &str| add_found(&mut found, name.to_owned(), SecretBytes::copy_of(b"1"));
+        assert!(add("a_b").is_ok());
+        assert!(add("a_b").is_err());
     }
 
     #[test]

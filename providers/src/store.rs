@@ -17,7 +17,7 @@ use crate::address::Guard;
 use crate::credential::{Credentials, NoCredentials, Scope};
 use crate::file::Files;
 use crate::outcome::{Absent, Answer, Outcome, StoreError, Trouble};
-use crate::remote::{Find, PushItem, PushSource, RemoteRef, SecretMap};
+use crate::remote::{Find, PushItem, PushSource, RemoteRef, SecretMap, add_found};
 use crate::settings::RetrySettings;
 
 /// What a store is connected with.
@@ -410,7 +410,7 @@ pub trait Store: Send + Sync {
                     },
                 };
                 if let Some(value) = value {
-                    found.insert(name, value);
+                    add_found(&mut found, name, value)?;
                 }
             }
             Ok(Answer::Found(found))

@@ -40,6 +40,8 @@ impl Definition {
     pub(crate) fn of<K: CustomResourceExt + JsonSchema>() -> Self {
         let mut crd = serde_json::to_value(K::crd()).expect("a definition is JSON");
         crd["metadata"]["labels"] = json!({"external-secrets.io/component": "controller"});
+        let kind = crd["spec"]["names"]["kind"].as_str().unwrap_or_default();
+        crd["spec"]["names"]["listKind"] = json!(format!("{kind}List"));
         let version = &mut crd["spec"]["versions"][0];
         let schema = &mut version["schema"]["openAPIV3Schema"];
         *schema = derived::<K>();
@@ -55,6 +57,7 @@ impl Definition {
         }
         tidy(schema);
         mark(schema);
+        join_selectors(schema);
         Self { crd }
     }
 
@@ -100,7 +103,13 @@ impl Definition {
         }
         let schema = &mut version["schema"]["openAPIV3Schema"];
         match older {
-            Older::ExternalSecret => age(schema),
+            Older::ExternalSecret => {
+                age(schema);
+                let kind = "/properties/status/properties/conditions/items/properties/type";
+                if let Some(kind) = schema.pointer_mut(kind).and_then(Value::as_object_mut) {
+                    kind.remove("enum");
+                }
+            }
             Older::Store => age_store(schema),
         }
         strip_descriptions(schema);
@@ -210,6 +219,28 @@ fn mark(schema: &mut Value) {
     }
 }
 
+/// A selector belongs as a whole to whoever applied it last, wherever it stands.
+fn join_selectors(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            let is_selector = fields.get("properties").is_some_and(|properties| {
+                properties.get("matchLabels").is_some()
+                    && properties.get("matchExpressions").is_some()
+            });
+            if is_selector {
+                fields.insert("x-kubernetes-map-type".to_owned(), json!("atomic"));
+                let expressions = &mut fields["properties"]["matchExpressions"];
+                expressions["x-kubernetes-list-type"] = json!("atomic");
+                expressions["items"]["properties"]["values"]["x-kubernetes-list-type"] =
+                    json!("atomic");
+            }
+            fields.values_mut().for_each(join_selectors);
+        }
+        Value::Array(items) => items.iter_mut().for_each(join_selectors),
+        _ => {}
+    }
+}
+
 /// Makes the schema of an ExternalSecret, wherever it is, what it was in v1beta1.
 fn age(schema: &mut Value) {
     let Some(fields) = schema.as_object_mut() else {
@@ -256,7 +287,7 @@ fn age_properties(properties: &mut Map<String, Value>) {
     }
     if let Some(metadata) = properties
         .get_mut("metadata")
-        .and_then(|metadata| metadata["properties"].as_object_mut())
+        .and_then(|metadata| metadata.get_mut("properties")?.as_object_mut())
     {
         metadata.remove("finalizers");
     }

@@ -39,7 +39,7 @@ pub fn to_bytes(json: &[u8]) -> Option<SecretBytes> {
     }
 }
 
-/// Writes an object of JSON values as Go does: names sorted, numbers as doubles, `<`, `>` and `&` escaped.
+/// Writes an object of JSON values as Go does that was told not to escape `<`, `>` and `&`: names sorted, numbers as doubles.
 #[must_use]
 pub fn object(members: &BTreeMap<String, SecretBytes>) -> Option<SecretBytes> {
     let mut out = SecretWriter::with_capacity(256);
@@ -48,9 +48,9 @@ pub fn object(members: &BTreeMap<String, SecretBytes>) -> Option<SecretBytes> {
         if index > 0 {
             out.push_byte(b',');
         }
-        write_text(name, &mut out);
+        write_text(name, Markup::Plain, &mut out);
         out.push_byte(b':');
-        write(value.expose(), MOST_LEVELS, &mut out)?;
+        write(value.expose(), MOST_LEVELS, Markup::Plain, &mut out)?;
     }
     out.push_byte(b'}');
     Some(out.finish())
@@ -58,16 +58,23 @@ pub fn object(members: &BTreeMap<String, SecretBytes>) -> Option<SecretBytes> {
 
 fn normalized(json: &[u8]) -> Option<SecretBytes> {
     let mut out = SecretWriter::with_capacity(json.len() + 16);
-    write(json, MOST_LEVELS, &mut out)?;
+    write(json, MOST_LEVELS, Markup::Escaped, &mut out)?;
     Some(out.finish())
 }
 
-fn write(json: &[u8], levels: u32, out: &mut SecretWriter) -> Option<()> {
+/// What becomes of `<`, `>` and `&`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Markup {
+    Plain,
+    Escaped,
+}
+
+fn write(json: &[u8], levels: u32, markup: Markup, out: &mut SecretWriter) -> Option<()> {
     let levels = levels.checked_sub(1)?;
     match first(json)? {
         b'"' => {
             let text = sealwright_crypto::secret::SecretText::from(text_of(json)?);
-            write_text(text.expose(), out);
+            write_text(text.expose(), markup, out);
         }
         b'{' => {
             let members: BTreeMap<String, &RawValue> = serde_json::from_slice(json).ok()?;
@@ -76,9 +83,9 @@ fn write(json: &[u8], levels: u32, out: &mut SecretWriter) -> Option<()> {
                 if index > 0 {
                     out.push_byte(b',');
                 }
-                write_text(name, out);
+                write_text(name, markup, out);
                 out.push_byte(b':');
-                write(value.get().as_bytes(), levels, out)?;
+                write(value.get().as_bytes(), levels, markup, out)?;
             }
             out.push_byte(b'}');
         }
@@ -89,7 +96,7 @@ fn write(json: &[u8], levels: u32, out: &mut SecretWriter) -> Option<()> {
                 if index > 0 {
                     out.push_byte(b',');
                 }
-                write(item.get().as_bytes(), levels, out)?;
+                write(item.get().as_bytes(), levels, markup, out)?;
             }
             out.push_byte(b']');
         }
@@ -103,7 +110,7 @@ fn write(json: &[u8], levels: u32, out: &mut SecretWriter) -> Option<()> {
 }
 
 /// Writes a text as Go's JSON does.
-fn write_text(text: &str, out: &mut SecretWriter) {
+fn write_text(text: &str, markup: Markup, out: &mut SecretWriter) {
     out.push_byte(b'"');
     let mut buffer = [0; 4];
     for rune in text.chars() {
@@ -115,6 +122,9 @@ fn write_text(text: &str, out: &mut SecretWriter) {
             '\t' => out.push(b"\\t"),
             '\u{8}' => out.push(b"\\b"),
             '\u{c}' => out.push(b"\\f"),
+            '<' | '>' | '&' if markup == Markup::Plain => {
+                out.push(rune.encode_utf8(&mut buffer).as_bytes())
+            }
             '\0'..='\u{1f}' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
                 out.push(format!("\\u{:04x}", u32::from(rune)).as_bytes());
             }
@@ -176,6 +186,14 @@ mod tests {
         for json in ["", "x", "{", "[1", "\"", "1 2"] {
             assert!(to_bytes(json.as_bytes()).is_none(), "{json}");
         }
+    }
+
+    #[test]
+    fn a_merged_object_is_written_without_escapes_of_markup() {
+        let read = members(br#"{"s": "<&>", "o": {"t": "<"}, "n": 1e21}"#).unwrap();
+        let object = object(&read.into_iter().collect()).unwrap();
+        let text = std::str::from_utf8(object.expose()).unwrap();
+        assert_eq!(text, r#"{"n":1e+21,"o":{"t":"<"},"s":"<&>"}"#);
     }
 
     #[test]

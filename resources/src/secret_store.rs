@@ -19,6 +19,8 @@ pub use crd::{cluster_secret_store_definition, secret_store_definition};
 pub const FINALIZER: &str = "secretstore.externalsecrets.io/finalizer";
 /// On a store: no warning that its provider is not maintained.
 pub const IGNORE_MAINTENANCE_ANNOTATION: &str = "external-secrets.io/ignore-maintenance-checks";
+/// On a store: `true` lets Secrets be deleted although most of the store's keys are gone at once.
+pub const MASS_DELETION_ANNOTATION: &str = "sealwright.dev/allow-mass-deletion";
 
 /// Condition reason: the provider cannot be used as it is configured.
 pub const INVALID_PROVIDER_CONFIG: &str = "InvalidProviderConfig";
@@ -184,6 +186,8 @@ pub struct Store {
     pub deleting: bool,
     /// Its labels.
     pub labels: std::collections::BTreeMap<String, String>,
+    /// Whether Secrets may be deleted although most of the store's keys are gone at once.
+    pub allows_mass_deletion: bool,
     /// Its spec.
     pub spec: StoreSpec,
     /// Its status.
@@ -204,6 +208,11 @@ macro_rules! store_of {
                     created: metadata.creation_timestamp.map(|created| created.0),
                     deleting: metadata.deletion_timestamp.is_some(),
                     labels: metadata.labels.unwrap_or_default(),
+                    allows_mass_deletion: metadata.annotations.is_some_and(|annotations| {
+                        annotations
+                            .get(MASS_DELETION_ANNOTATION)
+                            .is_some_and(|value| value == "true")
+                    }),
                     spec: object.spec.0,
                     status: object.status.unwrap_or_default(),
                 }

@@ -15,7 +15,7 @@ mod paths;
 mod pem;
 mod pkcs12;
 mod reflection;
-mod regexes;
+pub(super) mod regexes;
 mod rsa;
 mod strings;
 mod urls;

@@ -7,12 +7,20 @@
 mod case;
 #[path = "external_secrets/compare.rs"]
 mod compare;
+#[path = "external_secrets/deletions.rs"]
+mod deletions;
+#[path = "external_secrets/faults.rs"]
+mod faults;
+#[path = "external_secrets/frugal.rs"]
+mod frugal;
 #[path = "external_secrets/generators.rs"]
 mod generators;
 #[path = "external_secrets/kinds.rs"]
 mod kinds;
 #[path = "external_secrets/picture.rs"]
 mod picture;
+#[path = "external_secrets/policy.rs"]
+mod policy;
 #[path = "external_secrets/pushes.rs"]
 mod pushes;
 #[path = "external_secrets/recorded.rs"]
@@ -21,5 +29,9 @@ mod recorded;
 mod refresh;
 #[path = "external_secrets/rig.rs"]
 mod rig;
+#[path = "external_secrets/roles.rs"]
+mod roles;
+#[path = "external_secrets/scene.rs"]
+mod scene;
 #[path = "external_secrets/support.rs"]
 mod support;

@@ -17,6 +17,9 @@ use crate::tls::{TlsPolicy, TlsSettings};
 const MINUTE: Duration = Duration::from_secs(60);
 /// Objects worked on at a time, unless that is given.
 const WORKERS: usize = 12;
+/// Workers of a kind there are at least: most of them only wait, and a few stores that do not answer must not hold up
+/// the objects of all others.
+const FEWEST_WORKERS: usize = 24;
 /// Accepted, without effect: memory is bounded without it, or the answer is the same.
 const NO_EFFECT: &str = "Accepted for compatibility, without effect.";
 
@@ -35,13 +38,13 @@ pub(super) const OPERATOR: &[Definition] = &[
     flag("leader-election-lease-duration", Kind::Time(Duration::from_secs(15)), "How long the Lease holds without being renewed."),
     flag("leader-election-renew-deadline", Kind::Time(Duration::from_secs(10)), "How long the leader goes on without having renewed the Lease."),
     flag("leader-election-retry-period", Kind::Time(Duration::from_secs(2)), "How often the Lease is looked at."),
-    flag("concurrent", Kind::Whole(1), "Objects of a kind worked on at a time; 12 when it is not given."),
+    flag("concurrent", Kind::Whole(1), "Objects of a kind worked on at a time; never fewer than 24, as most of them only wait for a store."),
     flag("client-qps", Kind::Float("50"), "Limit of requests per second to the API server."),
     flag("client-burst", Kind::Whole(100), "Burst beyond client-qps."),
     flag("live-addr", Kind::Text(":8082"), "HTTP address of the probes /healthz and /readyz."),
     flag("loglevel", Kind::Text("info"), "Log level: debug, info, warn, error, dpanic, panic or fatal."),
     flag("zap-time-encoding", Kind::Text("epoch"), "Time in log lines: epoch, millis, nano, iso8601, rfc3339 or rfc3339nano."),
-    flag("namespace", Kind::Text(""), "Look only at this namespace."),
+    flag("namespace", Kind::Text(""), "Look only at this namespace, or at these with commas between them."),
     flag("enable-cluster-store-reconciler", Kind::Switch(true), "Use ClusterSecretStores."),
     flag("enable-secret-store-reconciler", Kind::Switch(true), "Use SecretStores."),
     flag("enable-cluster-external-secret-reconciler", Kind::Switch(true), "Use ClusterExternalSecrets."),
@@ -61,6 +64,7 @@ pub(super) const OPERATOR: &[Definition] = &[
     flag("template-right-delimiter", Kind::Text("}}"), "Right delimiter of templates."),
     flag("generator-gc-grace-period", Kind::Time(Duration::from_secs(120)), "How long the state of a generator stays after it was replaced."),
     flag("enable-vault-token-cache", Kind::Switch(false), NO_EFFECT),
+    flag("upstream-deletion", Kind::Switch(false), "Delete what is gone from a store even if more than half of it is gone at once."),
     flag("vault-token-cache-size", Kind::Whole(262_144), NO_EFFECT),
     flag("experimental-enable-vault-token-cache", Kind::Switch(false), ""),
     flag("experimental-vault-token-cache-size", Kind::Whole(262_144), ""),
@@ -128,11 +132,10 @@ pub(super) const CERT_CONTROLLER: &[&[Definition]] = &[&HELPER, CERT_CONTROLLER_
 
 /// How ExternalSecrets are treated.
 #[derive(Debug, Clone, PartialEq)]
-#[allow(dead_code, reason = "metrics have no extended labels yet")]
 pub(crate) struct ExternalSecretsFlags {
     pub(crate) controller_class: String,
-    /// All namespaces, or this one.
-    pub(crate) namespace: Option<String>,
+    /// Only these namespaces; none means all.
+    pub(crate) namespaces: Vec<String>,
     pub(crate) concurrent: usize,
     pub(crate) cluster_stores: bool,
     pub(crate) secret_stores: bool,
@@ -146,6 +149,7 @@ pub(crate) struct ExternalSecretsFlags {
     pub(crate) extended_metric_labels: bool,
     pub(crate) generic_targets: bool,
     pub(crate) refresh: Option<RefreshServer>,
+    pub(crate) upstream_deletion: bool,
     pub(crate) template_delimiters: (String, String),
 }
 
@@ -190,7 +194,10 @@ impl ExternalSecretsFlags {
     pub(crate) fn settings(&self) -> Settings {
         let (left, right) = &self.template_delimiters;
         Settings {
-            namespace: self.namespace.clone(),
+            scopes: match self.namespaces.as_slice() {
+                [] => vec![None],
+                some => some.iter().cloned().map(Some).collect(),
+            },
             class: self.controller_class.clone(),
             flood_gate: self.flood_gate,
             cluster_stores: self.cluster_stores,
@@ -200,12 +207,13 @@ impl ExternalSecretsFlags {
             cluster_push_secrets: self.cluster_push_secrets,
             generator_state: self.generator_state,
             generator_grace: self.generator_gc_grace_period,
+            upstream_deletion: self.upstream_deletion,
             store_interval: self.store_requeue_interval,
             generic_targets: self.generic_targets,
             options: Options {
                 delimiters: Delimiters::new(left, right),
             },
-            workers: self.concurrent,
+            workers: self.concurrent.max(FEWEST_WORKERS),
         }
     }
 }
@@ -214,10 +222,14 @@ impl Values {
     /// Settles the flags of the operator.
     pub(super) fn external_secrets(&self) -> Result<ExternalSecretsFlags, FlagError> {
         let on = |name| self.switch(name);
-        let namespace = self.text("namespace");
+        let namespaces = self.text("namespace");
+        let namespaces = namespaces.split(',').map(str::trim);
         Ok(ExternalSecretsFlags {
             controller_class: self.text("controller-class"),
-            namespace: Some(namespace).filter(|name| !name.is_empty()),
+            namespaces: namespaces
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect(),
             // Upstream's default of one is a worker that waits for the vault; here waiting costs nothing.
             concurrent: match self.is_given("concurrent") {
                 true => usize::try_from(self.whole("concurrent").max(1)).unwrap_or(1),
@@ -235,6 +247,7 @@ impl Values {
             extended_metric_labels: on("enable-extended-metric-labels"),
             generic_targets: on("unsafe-allow-generic-targets"),
             refresh: self.refresh_server()?,
+            upstream_deletion: on("upstream-deletion"),
             template_delimiters: (
                 self.text("template-left-delimiter"),
                 self.text("template-right-delimiter"),

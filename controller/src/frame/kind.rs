@@ -23,6 +23,7 @@ use super::tracked::{Digest, Seen, Tracked, fingerprint};
 use crate::action::Version;
 use crate::api::{Api, ApiError};
 use crate::metrics::watches::Watches;
+use crate::metrics::{Metrics, SyncedKind};
 
 /// A kind of resource. [`frame`](super) shows how one joins.
 pub(crate) trait Kind: Sized + Send + Sync + 'static {
@@ -31,6 +32,9 @@ pub(crate) trait Kind: Sized + Send + Sync + 'static {
 
     /// Several of them, as people write it.
     const PLURAL: &'static str;
+
+    /// Upstream's metrics of the kind, if it has any.
+    const METRICS: Option<SyncedKind> = None;
 
     /// What objects read beside Secrets and objects of kinds of ours.
     const NEIGHBOURS: &'static [Neighbours] = &[];
@@ -59,6 +63,11 @@ pub(crate) trait Kind: Sized + Send + Sync + 'static {
     /// The status of an object.
     fn status(object: &Self::Object) -> Option<&Self::Status>;
 
+    /// The conditions of a status, for the metrics of the kind: their types, and whether they are True.
+    fn conditions(_status: &Self::Status) -> Vec<(&str, bool)> {
+        Vec::new()
+    }
+
     /// A short name for what a status says; what may change without a reason to write, such as times, is left out.
     fn fingerprint(status: Option<&Self::Status>) -> u64 {
         fingerprint(status.and_then(|status| serde_json::to_string(status).ok()))
@@ -67,6 +76,11 @@ pub(crate) trait Kind: Sized + Send + Sync + 'static {
     /// The name of the Secret that the object writes, in its own namespace.
     fn target<'a>(&self, _object: &'a Self::Object) -> Option<&'a str> {
         None
+    }
+
+    /// What objects read beside Secrets and objects of kinds of ours, as this controller was started.
+    fn neighbours(&self) -> &'static [Neighbours] {
+        Self::NEIGHBOURS
     }
 
     /// What the object reads: a change of it enqueues the object.
@@ -81,6 +95,17 @@ pub(crate) trait Kind: Sized + Send + Sync + 'static {
     fn reclaims(&self, _secret: &ObjectMeta, _uid: &str) -> bool {
         false
     }
+
+    /// Returns false if an edit that leaves a target with this metadata is no work before the object is due.
+    fn is_watched(&self, _secret: &ObjectMeta) -> bool {
+        true
+    }
+
+    /// Takes note of the metadata of any Secret that the watch shows.
+    fn sees_secret(&self, _secret: &ObjectMeta) {}
+
+    /// Takes note that a Secret was deleted.
+    fn loses_secret(&self, _secret: &ObjectMeta) {}
 
     /// Returns true if the deletion of a Secret with this metadata is work for the object that has it as its target.
     fn makes_room(&self, secret: &ObjectMeta, uid: &str) -> bool {
@@ -224,6 +249,7 @@ pub(crate) struct Shared {
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) dependents: Arc<Dependents>,
     pub(crate) watches: Arc<Watches>,
+    pub(crate) metrics: Arc<Metrics>,
     /// What the templates of one object may use.
     pub(crate) limits: Limits,
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use tokio::sync::watch;
@@ -18,6 +19,7 @@ use super::tracked::{Ended, Seen, State, Target, Tracked};
 use super::verdict::{self, Verdict};
 use crate::action;
 use crate::api::{Api, ApiError, jitter};
+use crate::metrics::{MetricObject, SyncedKind};
 
 /// When a status that could not be written is tried again.
 const UNTOLD: Duration = Duration::from_secs(10);
@@ -70,8 +72,13 @@ async fn reconcile<K: Kind>(kind: &K, key: &Key) -> Option<Duration> {
     let body = frame.bodies.take(key);
     let Some(known) = frame.index.get(key) else {
         kind.begins(key);
+        if let Some(metrics) = K::METRICS {
+            let shown = &frame.shared.metrics;
+            shown.forget_synced(metrics, &key.namespace, &key.name);
+        }
         return kind.gone(key).await;
     };
+    let began = tokio::time::Instant::now();
     let mut contested = None;
     match known.state(frame.watching.statuses) {
         // Two changes that came together were dealt with together.
@@ -155,6 +162,8 @@ async fn reconcile<K: Kind>(kind: &K, key: &Key) -> Option<Duration> {
         Ok(object) => K::status(&object).cloned(),
         Err(faulty) => faulty.status,
     };
+    let reported = kind.report(&metadata, status.as_ref(), &outcome, Timestamp::now());
+    let true_status = reported.or_else(|| status.clone());
     let emitted = async {
         for event in kind.events(&metadata, &outcome) {
             action::emit(frame.api(), &frame.shared.recorder, &event).await;
@@ -165,6 +174,13 @@ async fn reconcile<K: Kind>(kind: &K, key: &Key) -> Option<Duration> {
         tell(kind, key, digest, metadata.clone(), status, &outcome)
     );
     kind.ends(key, &metadata, &outcome);
+    show(
+        kind,
+        &metadata,
+        true_status.as_ref(),
+        succeeded,
+        began.elapsed(),
+    );
     match told {
         Told::Overtaken => return Some(OVERTAKEN),
         Told::No if succeeded => return Some(UNTOLD + jitter(UNTOLD)),
@@ -173,6 +189,30 @@ async fn reconcile<K: Kind>(kind: &K, key: &Key) -> Option<Duration> {
         Told::Yes | Told::No => {}
     }
     contested.or_else(|| kind.again(key, &outcome, failures))
+}
+
+/// Shows in upstream's metrics what came of the work on an object.
+fn show<K: Kind>(
+    kind: &K,
+    metadata: &ObjectMeta,
+    status: Option<&K::Status>,
+    succeeded: bool,
+    took: Duration,
+) {
+    let Some(synced) = K::METRICS else { return };
+    let metrics = &kind.frame().shared.metrics;
+    let object = MetricObject {
+        namespace: metadata.namespace.as_deref().unwrap_or_default(),
+        name: metadata.name.as_deref().unwrap_or_default(),
+        labels: metadata.labels.as_ref(),
+    };
+    if let Some(status) = status {
+        metrics.show_sync_conditions(synced, object, &K::conditions(status));
+    }
+    metrics.show_reconcile_duration(synced, object, took);
+    if synced == SyncedKind::ExternalSecret {
+        metrics.sync_called(object, !succeeded);
+    }
 }
 
 /// How long an edited target has to wait for being put back, and whether the edits so far had to be undone. Zero means that the

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use prometheus::{CounterVec, Opts, Registry};
+use sealwright_providers::fetch::Call;
 
 use super::collected::{Kind, Sample};
 use super::objects::ObjectSeries;
@@ -89,6 +90,99 @@ pub(crate) struct MetricObject<'a> {
     pub(crate) namespace: &'a str,
     pub(crate) name: &'a str,
     pub(crate) labels: Option<&'a std::collections::BTreeMap<String, String>>,
+}
+
+/// What upstream calls a provider and a call of its API.
+fn names_of_call(provider: &str, call: Call) -> Option<(&'static str, &'static str)> {
+    /// Reads, listings, writes, deletions, and questions whether something is there.
+    type Names = [&'static str; 5];
+    const CALLS: [Call; 5] = [
+        Call::Read,
+        Call::List,
+        Call::Push,
+        Call::Delete,
+        Call::Exists,
+    ];
+    let (name, calls): (_, Names) = match provider {
+        "aws/SecretsManager" => (
+            "AWS/SecretsManager",
+            [
+                "GetSecretValue",
+                "ListSecrets",
+                "PutSecretValue",
+                "DeleteSecret",
+                "DescribeSecret",
+            ],
+        ),
+        "aws/ParameterStore" => (
+            "AWS/ParameterStore",
+            [
+                "GetParameter",
+                "GetParametersByPath",
+                "PutParameter",
+                "DeleteParameter",
+                "GetParameter",
+            ],
+        ),
+        "aws/CertificateManager" => (
+            "AWS/CertificateManager",
+            [
+                "GetCertificate",
+                "ListCertificates",
+                "ImportCertificate",
+                "DeleteCertificate",
+                "GetResources",
+            ],
+        ),
+        "azurekv" => (
+            "Azure/KeyVault",
+            [
+                "GetSecret",
+                "GetSecrets",
+                "SetSecret",
+                "DeleteSecret",
+                "GetSecret",
+            ],
+        ),
+        "gcpsm" => (
+            "GCP/SecretManager",
+            [
+                "AccessSecretVersion",
+                "ListSecrets",
+                "AddSecretVersion",
+                "DeleteSecret",
+                "GetSecret",
+            ],
+        ),
+        // Upstream does not count OpenBao, whose calls are those of Vault.
+        "vault" | "openBao" => (
+            match provider {
+                "vault" => "HashiCorp/Vault",
+                _ => "OpenBao",
+            },
+            [
+                "ReadSecretData",
+                "ListSecrets",
+                "WriteSecretData",
+                "DeleteSecret",
+                "ReadSecretData",
+            ],
+        ),
+        "kubernetes" => (
+            "Kubernetes",
+            [
+                "GetSecret",
+                "ListSecrets",
+                "UpdateSecret",
+                "DeleteSecret",
+                "GetSecret",
+            ],
+        ),
+        "webhook" => ("Webhook", ["HTTPRequest"; 5]),
+        _ => return None,
+    };
+    let at = CALLS.iter().position(|known| *known == call)?;
+    Some((name, calls[at]))
 }
 
 pub(super) struct ExternalSecretMetrics {
@@ -175,10 +269,6 @@ impl ExternalSecretMetrics {
     }
 }
 
-#[allow(
-    dead_code,
-    reason = "called by the reconcilers of ExternalSecrets, which are being added"
-)]
 impl Metrics {
     /// Counts one attempt to sync an ExternalSecret, those that have nothing to do included (E59, E60).
     pub(crate) fn sync_called(&self, object: MetricObject<'_>, failed: bool) {
@@ -230,8 +320,12 @@ impl Metrics {
         metrics.kinds[kind as usize][1].set(object.namespace, object.name, vec![sample]);
     }
 
-    /// Counts one call of a vault's API (E63).
-    pub(crate) fn provider_called(&self, provider: &'static str, call: &'static str, failed: bool) {
+    /// Counts one call of a vault's API (E63); `provider` is the name of its settings. Providers that upstream does not count
+    /// are not counted.
+    pub(crate) fn provider_called(&self, provider: &str, call: Call, failed: bool) {
+        let Some((provider, call)) = names_of_call(provider, call) else {
+            return;
+        };
         let status = if failed { "error" } else { "success" };
         let labels = [call, provider, status];
         let calls = &self.external_secrets.provider_calls;

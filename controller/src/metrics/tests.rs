@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use hyper::{Method, StatusCode};
+use sealwright_providers::fetch::Call;
 
 use super::*;
 
@@ -144,7 +145,7 @@ fn e59_to_e63_names_types_and_labels_are_upstreams() {
     metrics.sync_called(one, true);
     metrics.show_sync_conditions(kind, one, &[("Ready", false)]);
     metrics.show_reconcile_duration(kind, one, Duration::from_micros(3));
-    metrics.provider_called("HashiCorp/Vault", "ReadSecretData", true);
+    metrics.provider_called("vault", Call::Read, true);
     let store = object("", "s", None);
     metrics.show_sync_conditions(SyncedKind::ClusterSecretStore, store, &[("Ready", true)]);
     let text = metrics.text();
@@ -215,7 +216,7 @@ fn rules_and_dashboard_ask_for_metrics_that_exist() {
     let one = object("ns", "a", None);
     metrics.sync_called(one, true);
     metrics.show_sync_conditions(SyncedKind::ExternalSecret, one, &[("Ready", true)]);
-    metrics.provider_called("HashiCorp/Vault", "ReadSecretData", true);
+    metrics.provider_called("vault", Call::Read, true);
     let text = metrics.text();
     let mut checked = 0;
     for file in [

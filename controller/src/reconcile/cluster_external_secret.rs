@@ -26,6 +26,7 @@ use crate::frame::kind::{Attempt, Frame, Kind, LookedAt, Shared, Trouble, Watchi
 use crate::frame::secrets::Neighbours;
 use crate::frame::tracked::{Digest, Tracked};
 use crate::frame::verdict::{self, Verdict};
+use crate::metrics::SyncedKind;
 
 /// The reconciler of ClusterExternalSecrets.
 pub(crate) struct ClusterExternalSecrets {
@@ -439,6 +440,7 @@ fn child(object: &ClusterExternalSecret, namespace: &str) -> Value {
 impl Kind for ClusterExternalSecrets {
     const NAME: &'static str = KIND;
     const PLURAL: &'static str = "ClusterExternalSecrets";
+    const METRICS: Option<SyncedKind> = Some(SyncedKind::ClusterExternalSecret);
     const NEIGHBOURS: &'static [Neighbours] = &[Neighbours::Namespaces];
 
     type Object = ClusterExternalSecret;
@@ -462,6 +464,13 @@ impl Kind for ClusterExternalSecrets {
 
     fn status(object: &ClusterExternalSecret) -> Option<&ClusterExternalSecretStatus> {
         object.status.as_ref()
+    }
+
+    fn conditions(status: &ClusterExternalSecretStatus) -> Vec<(&str, bool)> {
+        let conditions = status.conditions.iter();
+        conditions
+            .map(|condition| (condition.kind.as_str(), condition.status == "True"))
+            .collect()
     }
 
     fn needs(&self, object: &ClusterExternalSecret) -> Vec<Need> {

@@ -13,7 +13,8 @@ mod actions;
 mod generic;
 mod values;
 
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
@@ -26,8 +27,7 @@ use sealwright_resources::external_secret::plan::{
 use sealwright_resources::external_secret::render::{self, Inputs, Options, Sources};
 use sealwright_resources::external_secret::status::Status;
 use sealwright_resources::external_secret::{
-    CreationPolicy, DATA_HASH_ANNOTATION, ExternalSecret, RefreshPolicy, StoreKind, hash, refresh,
-    status,
+    CreationPolicy, ExternalSecret, OWNER_LABEL, RefreshPolicy, StoreKind, hash, refresh, status,
 };
 use sealwright_resources::plain_secret::PlainSecret;
 use sealwright_template::Budget;
@@ -43,9 +43,12 @@ use crate::frame::queue::Urgency;
 use crate::frame::read::Read;
 use crate::frame::secret_target;
 use crate::frame::secrets::Neighbours;
-use crate::frame::tracked::{Digest, Tracked};
+use crate::frame::tracked::{Compared, Digest, Target, Tracked};
 use crate::generators::Generators;
 use crate::generic_targets::{self, GenericTargets};
+use crate::known_keys::{Claim, KnownKeys};
+use crate::metrics::SyncedKind;
+use crate::outages::Outages;
 use crate::stores::{StoreId, Stores};
 
 /// The component of the events.
@@ -66,6 +69,8 @@ pub(crate) struct Rules {
     pub(crate) options: Options,
     /// The time zone of sync windows.
     pub(crate) zone: TimeZone,
+    /// What is gone from a store is deleted, however much it is.
+    pub(crate) upstream_deletion: bool,
 }
 
 /// The reconciler of ExternalSecrets.
@@ -76,6 +81,12 @@ pub(crate) struct ExternalSecrets {
     generators: Arc<Generators>,
     /// Targets of other kinds than Secret, if they are allowed.
     targets: Option<GenericTargets>,
+    /// The Secrets that were made for an object, by namespace and owner label, as the watch shows them.
+    made: Mutex<HashMap<(String, String), BTreeSet<String>>>,
+    /// The keys of stores that objects were made of.
+    known_keys: Arc<KnownKeys>,
+    /// Stores that do not answer.
+    outages: Outages,
 }
 
 /// What is remembered of an ExternalSecret.
@@ -90,6 +101,12 @@ pub(crate) struct Extra {
     /// When something that it reads was last announced as changed, and the announcement that was dealt with last.
     announced: Option<Instant>,
     heard: Option<Instant>,
+    /// The hash of the values that the Secret was made of.
+    values: Option<String>,
+    /// The keys of stores that it was made of.
+    claim: Option<Arc<Claim>>,
+    /// The store that does not answer.
+    waits_for: Option<StoreId>,
 }
 
 impl Extra {
@@ -141,6 +158,9 @@ impl ExternalSecrets {
             stores,
             generators,
             targets,
+            made: Mutex::default(),
+            known_keys: Arc::default(),
+            outages: Outages::default(),
         }
     }
 
@@ -206,9 +226,14 @@ impl ExternalSecrets {
                 .await;
         }
         let target_key = Key::new(&key.namespace, object.target_name());
-        let mut target = match secret_target::read(self.api(), &target_key).await {
-            Ok(target) => target,
-            Err(error) => return self.unread(object, &error, started),
+        // A Secret that is as it was written last needs no look: the watch would have shown a change.
+        let kept = self.kept(known, object);
+        let mut target = match kept.is_none() {
+            true => match secret_target::read(self.api(), &target_key).await {
+                Ok(target) => target,
+                Err(error) => return self.unread(object, &error, started),
+            },
+            false => None,
         };
         let foreign = self.is_foreign(object).await;
         let sources_key = match foreign {
@@ -222,25 +247,29 @@ impl ExternalSecrets {
             let seen = TargetSeen {
                 metadata: target.as_ref().map(|target| &target.metadata),
                 data_hash: &|| target.as_ref().map(|target| hash::of_data(target.iter())),
+                untouched: kept.is_some(),
             };
             plan::begin(object, foreign, &seen, started, &self.rules.zone)
         };
-        let remember = |next: Option<Timestamp>| {
+        let remember = |next: Option<Timestamp>, values: Option<String>| {
             self.frame.index.update(key, known.uid(), |known| {
                 known.extra.next = next;
                 known.extra.sources = sources_key.clone();
                 known.extra.heard = news.or(known.extra.heard);
+                known.extra.values = values;
             });
         };
-        let version =
-            |target: Option<&PlainSecret>| target.map(|target| Version::of(&target.metadata));
+        let version = |target: Option<&PlainSecret>| {
+            let read = target.map(|target| Version::of(&target.metadata));
+            read.or_else(|| kept.clone())
+        };
         match beginning {
             Beginning::Done(plan) if !changed || foreign => {
                 let wrong = plan
                     .actions
                     .iter()
                     .any(|action| matches!(action, Action::Emit(event) if event.warning));
-                remember(at(plan.again));
+                remember(at(plan.again), known.extra.values.clone());
                 let outcome = Self::told(object, plan);
                 return Attempt {
                     ended: match wrong {
@@ -272,13 +301,47 @@ impl ExternalSecrets {
         }
         let allowance = self.frame.allowance(key);
         let budget = Budget::new(allowance.limits);
-        let max_age = max_age(object, target.is_some(), news);
-        let data = self.read_values(object, max_age, &budget).await;
+        let has_target = target.is_some() || kept.is_some();
+        let max_age = max_age(object, has_target, news);
+        let (data, silent) = self.read_values(object, max_age, &budget).await;
+        if let Some(store) = &silent {
+            let now = tokio::time::Instant::now();
+            self.outages.report(store, object.namespace(), now);
+        }
+        self.frame
+            .index
+            .update(key, known.uid(), |known| known.extra.waits_for = silent);
+        let values = match &data.values {
+            Ok(values) if !values.is_empty() => {
+                let pairs = values.iter().map(|(key, value)| (key.as_str(), value));
+                Some(hash::of_data(pairs))
+            }
+            _ => None,
+        };
+        // Without a template, the same values make the same Secret.
+        if let Some(kept) = &kept
+            && values.is_some()
+            && values == known.extra.values
+            && object.spec.target.template.is_none()
+        {
+            let plan = plan::unchanged(object, data.missing, started, &self.rules.zone);
+            remember(at(plan.again), values);
+            return Attempt {
+                ended: Ok(Some(kept.clone())),
+                outcome: Self::told(object, plan),
+            };
+        }
+        if kept.is_some() {
+            target = match secret_target::read(self.api(), &target_key).await {
+                Ok(target) => target,
+                Err(error) => return self.unread(object, &error, started),
+            };
+        }
         let sources = match self.read_sources(object).await {
             Ok(sources) => sources,
             Err(error) => return self.unread(object, &error, started),
         };
-        let orphans = match self.orphans(object).await {
+        let orphans = match self.orphans(object, known).await {
             Ok(orphans) => orphans,
             Err(error) => return self.unread(object, &error, started),
         };
@@ -293,6 +356,7 @@ impl ExternalSecrets {
                 },
                 started,
                 zone: &self.rules.zone,
+                mass_deletion: self.may_lose_most(object),
             };
             // Rewrites and templates may take all the time of the budget, and other tasks of the runtime must not wait for it.
             tokio::task::block_in_place(|| plan::finish(object, &seen, data))
@@ -316,11 +380,73 @@ impl ExternalSecrets {
                 .update(key, known.uid(), |known| known.edits().put_back());
         }
         let again = at(plan.again);
+        let found = target.as_ref();
+        let found = found.map(|target| Version::of(&target.metadata));
         let done = self
-            .perform(object, &target_key, version(target.as_ref()), plan, started)
+            .perform(object, &target_key, found, plan, started)
             .await;
-        remember(again.filter(|_| done.ended.is_ok()));
+        match done.ended.is_ok() {
+            true => remember(again, values),
+            false => remember(None, None),
+        }
         done
+    }
+
+    /// The version of the target, if it is known to be as it was written last for what the object asks for now.
+    fn kept(&self, known: &Tracked<Extra>, object: &ExternalSecret) -> Option<Version> {
+        // Only a watch knows that nothing has happened since.
+        if !matches!(known.target(), Target::Present { .. }) {
+            return None;
+        }
+        let written = known.applied(self.digest(object))?;
+        (known.compare_target(written) == Compared::Same).then(|| written.clone())
+    }
+
+    /// Asks stores that do not answer for signs of life, for all objects that wait for them.
+    async fn ask_silent_stores(&self) {
+        loop {
+            let (store, consumer) = self.outages.next().await;
+            let is_back = self.stores.answers(&store, &consumer).await;
+            let now = tokio::time::Instant::now();
+            match is_back {
+                None => self.outages.forget(&store),
+                Some(is_back) => self.outages.asked(&store, is_back, now),
+            }
+            if is_back == Some(true) {
+                self.resume(&store);
+            }
+        }
+    }
+
+    /// Watches targets of other kinds than Secret.
+    async fn watch_targets(&self) {
+        if let Some(targets) = &self.targets {
+            let scopes = &self.frame.watching.scopes;
+            targets.run(&self.frame.shared.dependents, scopes).await;
+        }
+    }
+
+    /// Works on what has failed because a store did not answer.
+    fn resume(&self, store: &StoreId) {
+        let mut waiting = Vec::new();
+        self.frame.index.for_each(None, |key, known| {
+            if known.extra.waits_for.as_ref() == Some(store) {
+                known.extra.waits_for = None;
+                waiting.push(key.clone());
+            }
+        });
+        for key in waiting {
+            self.frame.queue.add(key, Urgency::Now);
+        }
+    }
+
+    /// Returns true if a Secret may lose most of its values because the stores no longer have them.
+    fn may_lose_most(&self, object: &ExternalSecret) -> bool {
+        self.rules.upstream_deletion
+            || object.stores().iter().all(|reference| {
+                let store = self.stores.get(&StoreId::of(reference, object.namespace()));
+                store.is_some_and(|store| store.allows_mass_deletion)
+            })
     }
 
     /// Adds the finalizer; the watch shows the object again, and then it is worked on.
@@ -413,17 +539,58 @@ impl ExternalSecrets {
     }
 
     /// The metadata of Secrets that the object made under another name.
-    async fn orphans(&self, object: &ExternalSecret) -> Result<Vec<ObjectMeta>, ApiError> {
+    async fn orphans(
+        &self,
+        object: &ExternalSecret,
+        known: &Tracked<Extra>,
+    ) -> Result<Vec<ObjectMeta>, ApiError> {
         if object.spec.target.creation_policy != CreationPolicy::Owner {
             return Ok(Vec::new());
         }
         let owner = hash::of_owner(object.namespace(), object.name());
+        let is_orphan = |name: &str| name != object.target_name();
+        let place = (object.namespace().to_owned(), owner.clone());
+        // Where Secrets are watched, a list is worth its request only if there is something to find.
+        let is_watched = !matches!(known.target(), Target::Unknown);
+        let shown = {
+            let made = self.made.lock().expect("no holder panics");
+            let names = made.get(&place);
+            names.is_some_and(|names| names.iter().any(|name| is_orphan(name)))
+        };
+        if is_watched && !shown {
+            return Ok(Vec::new());
+        }
         let mut owned = action::secrets_of_owner(self.api(), object.namespace(), &owner).await?;
         owned.retain(|metadata| {
-            metadata.name.as_deref() != Some(object.target_name())
-                && metadata.deletion_timestamp.is_none()
+            metadata.name.as_deref().is_some_and(is_orphan) && metadata.deletion_timestamp.is_none()
         });
+        if owned.is_empty() && shown {
+            let mut made = self.made.lock().expect("no holder panics");
+            if let Some(names) = made.get_mut(&place) {
+                names.retain(|name| !is_orphan(name));
+            }
+        }
         Ok(owned)
+    }
+
+    fn note_made(&self, secret: &ObjectMeta, exists: bool) {
+        let label = secret.labels.as_ref().and_then(|all| all.get(OWNER_LABEL));
+        let (Some(label), Some(name)) = (label, &secret.name) else {
+            return;
+        };
+        let place = (
+            secret.namespace.clone().unwrap_or_default(),
+            label.to_owned(),
+        );
+        let mut made = self.made.lock().expect("no holder panics");
+        if exists {
+            made.entry(place).or_default().insert(name.clone());
+        } else if let Some(names) = made.get_mut(&place) {
+            names.remove(name);
+            if names.is_empty() {
+                made.remove(&place);
+            }
+        }
     }
 
     /// Says in one text which versions of ConfigMaps and Secrets the templates are read from.
@@ -498,10 +665,12 @@ impl Announced for ExternalSecrets {
     }
 }
 
-/// How old an answer of a store may be. Objects that are refreshed together share answers; one that has changed, or whose
-/// Secret has, gets a new one; what was announced as changed gets one that is newer than the announcement.
-fn max_age(object: &ExternalSecret, exists: bool, news: Option<Instant>) -> Duration {
+/// How old an answer of a store may be. Objects that are refreshed together share answers, and so do new ones with everything
+/// that was read since they were made; one that has changed, or whose Secret has, gets a new one; what was announced as changed
+/// gets one that is newer than the announcement.
+fn max_age(object: &ExternalSecret, has_target: bool, news: Option<Instant>) -> Duration {
     const LONGEST: Duration = Duration::from_secs(10);
+    const SHORTEST: Duration = Duration::from_secs(1);
     if let Some(announced) = news {
         return announced.elapsed();
     }
@@ -510,9 +679,14 @@ fn max_age(object: &ExternalSecret, exists: bool, news: Option<Instant>) -> Dura
     let is_new = synced.is_none();
     let unchanged = synced == Some(hash::synced_version(&object.metadata).as_str());
     if is_new {
-        return Duration::from_secs(1);
+        let made = object.metadata.creation_timestamp.as_ref();
+        let age = made.map(|made| Timestamp::now().duration_since(made.0));
+        let age = age.and_then(|age| Duration::try_from(age).ok());
+        // The API server keeps whole seconds.
+        let age = age.unwrap_or_default().saturating_sub(SHORTEST);
+        return age.clamp(SHORTEST, LONGEST);
     }
-    if !unchanged || !exists {
+    if !unchanged || !has_target {
         return Duration::ZERO;
     }
     let interval = Duration::try_from(refresh::interval(object)).unwrap_or_default();
@@ -535,6 +709,7 @@ fn until(at: Timestamp) -> Duration {
 impl Kind for ExternalSecrets {
     const NAME: &'static str = "ExternalSecret";
     const PLURAL: &'static str = "ExternalSecrets";
+    const METRICS: Option<SyncedKind> = Some(SyncedKind::ExternalSecret);
     const NEIGHBOURS: &'static [Neighbours] = &[Neighbours::ConfigMaps, Neighbours::Namespaces];
 
     type Object = ExternalSecret;
@@ -559,10 +734,22 @@ impl Kind for ExternalSecrets {
         object.status.as_ref()
     }
 
+    fn conditions(status: &Status) -> Vec<(&str, bool)> {
+        status::truths(&status.conditions)
+    }
+
     fn target<'a>(&self, object: &'a ExternalSecret) -> Option<&'a str> {
         let writes = object.spec.target.manifest.is_none()
             && object.spec.target.creation_policy != CreationPolicy::None;
         writes.then(|| object.target_name())
+    }
+
+    fn neighbours(&self) -> &'static [Neighbours] {
+        match self.rules.cluster_stores {
+            true => Self::NEIGHBOURS,
+            // Only conditions of ClusterSecretStores look at namespaces.
+            false => &[Neighbours::ConfigMaps],
+        }
     }
 
     fn needs(&self, object: &ExternalSecret) -> Vec<Need> {
@@ -590,14 +777,31 @@ impl Kind for ExternalSecrets {
     }
 
     fn reclaims(&self, secret: &ObjectMeta, _uid: &str) -> bool {
-        let annotations = secret.annotations.as_ref();
-        annotations.is_some_and(|annotations| annotations.contains_key(DATA_HASH_ANNOTATION))
+        refresh::is_managed(secret)
+    }
+
+    fn is_watched(&self, secret: &ObjectMeta) -> bool {
+        // Whoever takes the label away is left alone until the next refresh, as upstream does.
+        refresh::is_managed(secret)
+    }
+
+    fn sees_secret(&self, secret: &ObjectMeta) {
+        self.note_made(secret, true);
+    }
+
+    fn loses_secret(&self, secret: &ObjectMeta) {
+        self.note_made(secret, false);
     }
 
     fn note(&self, read: &Read<ExternalSecret>, extra: &mut Extra, changed: bool) {
         if changed {
             extra.next = None;
             extra.reads = read.0.as_ref().map(Reads::of).unwrap_or_default();
+        }
+        let keys = read.0.as_ref().map(values::keys_of).unwrap_or_default();
+        let before = extra.claim.as_deref().map_or(&[][..], Claim::keys);
+        if before != keys {
+            extra.claim = (!keys.is_empty()).then(|| self.known_keys.claim(keys));
         }
     }
 
@@ -676,24 +880,19 @@ impl Kind for ExternalSecrets {
     }
 
     async fn beside(&self) {
-        let Some(targets) = &self.targets else {
-            return std::future::pending().await;
-        };
-        let scopes = &self.frame.watching.scopes;
-        let scope = scopes.first().and_then(Option::as_deref);
-        targets.run(&self.frame.shared.dependents, scope).await;
+        tokio::join!(self.ask_silent_stores(), self.watch_targets());
     }
 
     async fn finalize(&self, key: &Key, object: &ExternalSecret) -> Option<Duration> {
         let ended = async {
-            let mut events = match (&self.targets, &object.spec.target.manifest) {
+            let events = match (&self.targets, &object.spec.target.manifest) {
                 (Some(targets), Some(manifest)) if plan::has_finalizer(object) => {
                     self.finalize_generic(targets, object, manifest).await?
                 }
                 _ => Vec::new(),
             };
             let zone = &self.rules.zone;
-            events.extend(actions::finalize(self.api(), key, object, zone).await?);
+            actions::finalize(self.api(), key, object, zone).await?;
             Ok::<_, ApiError>(events)
         };
         match ended.await {
@@ -724,22 +923,26 @@ fn retry(failures: u32) -> Duration {
     Duration::from_secs(doubled).min(LONGEST)
 }
 
-/// A value that is not there is asked for a few times within the first half hour, and then as seldom as the object would be
-/// refreshed, at most four times a day: a broken reference must not use up the calls of a store.
+/// A value that is not there is asked for as seldom as the object would be refreshed, at most four times a day, after some
+/// questions that become rarer: a broken reference must not use up the calls of a store.
+///
+/// An object that is refreshed every hour or more often costs its store much already, and may ask more often at first.
 fn retry_seldom(failures: u32, interval: SignedDuration) -> Duration {
     const FIRST: [u64; 5] = [3, 12, 45, 240, 1500];
     const LONGEST: Duration = Duration::from_secs(6 * 3600);
     const SHORTEST: Duration = Duration::from_secs(15);
+    const OFTEN: Duration = Duration::from_secs(3600);
     let interval = Duration::try_from(interval).unwrap_or_default();
     let limit = match interval.is_zero() {
         true => LONGEST,
         false => interval.clamp(SHORTEST, LONGEST),
     };
     let index = usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX);
-    FIRST
-        .get(index)
-        .map_or(LONGEST, |seconds| Duration::from_secs(*seconds))
-        .min(limit)
+    let wait = match limit <= OFTEN {
+        true => Some(1 << index.min(16)),
+        false => FIRST.get(index).copied(),
+    };
+    wait.map_or(LONGEST, Duration::from_secs).min(limit)
 }
 
 #[cfg(test)]
@@ -748,17 +951,22 @@ mod tests {
 
     #[test]
     fn a_broken_key_costs_at_most_ten_calls_a_day() {
-        let day = Duration::from_secs(24 * 3600);
-        let (mut calls, mut failures, mut clock) = (1, 0, Duration::ZERO);
-        loop {
-            failures += 1;
-            clock += retry_seldom(failures, SignedDuration::from_hours(24));
-            if clock > day {
-                break;
+        let calls_a_day = |interval| {
+            let day = Duration::from_secs(24 * 3600);
+            let (mut calls, mut failures, mut clock) = (1, 0, Duration::ZERO);
+            loop {
+                failures += 1;
+                clock += retry_seldom(failures, interval);
+                if clock > day {
+                    return calls;
+                }
+                calls += 1;
             }
-            calls += 1;
-        }
-        assert!(calls <= 10, "{calls}");
+        };
+        assert!(calls_a_day(SignedDuration::from_hours(24)) <= 10);
+        assert!(calls_a_day(SignedDuration::ZERO) <= 10);
+        // One that is refreshed 24 times a day asks little more often when it fails.
+        assert!(calls_a_day(SignedDuration::from_hours(1)) <= 36);
         // An object that is refreshed often may ask as often when it fails.
         assert_eq!(
             retry_seldom(20, SignedDuration::from_secs(2)),

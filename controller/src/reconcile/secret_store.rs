@@ -32,6 +32,7 @@ use crate::frame::kind::{
 use crate::frame::read::Read;
 use crate::frame::tracked::{Digest, Tracked};
 use crate::frame::verdict::{self, Verdict};
+use crate::metrics::SyncedKind;
 use crate::stores::{StoreId, Stores, pushes_to};
 
 /// What differs between the two kinds of stores.
@@ -53,6 +54,8 @@ pub(crate) trait StoreObject:
     const KIND: StoreKind;
     /// The component of its events.
     const COMPONENT: &'static str;
+    /// Its metrics.
+    const METRICS: SyncedKind;
 
     /// Its status.
     fn status(&self) -> Option<&StoreStatus>;
@@ -63,6 +66,7 @@ impl StoreObject for SecretStore {
     const PLURAL: &'static str = "SecretStores";
     const KIND: StoreKind = StoreKind::SecretStore;
     const COMPONENT: &'static str = "secret-store";
+    const METRICS: SyncedKind = SyncedKind::SecretStore;
 
     fn status(&self) -> Option<&StoreStatus> {
         self.status.as_ref()
@@ -74,6 +78,7 @@ impl StoreObject for ClusterSecretStore {
     const PLURAL: &'static str = "ClusterSecretStores";
     const KIND: StoreKind = StoreKind::ClusterSecretStore;
     const COMPONENT: &'static str = "cluster-secret-store";
+    const METRICS: SyncedKind = SyncedKind::ClusterSecretStore;
 
     fn status(&self) -> Option<&StoreStatus> {
         self.status.as_ref()
@@ -120,6 +125,8 @@ pub(crate) enum Outcome {
     Failed {
         message: &'static str,
         detail: Option<String>,
+        /// It does not answer, which may pass.
+        silent: bool,
     },
     /// It asks for something that cannot be done, which no condition tells: upstream writes none.
     Unstated { fault: String },
@@ -193,7 +200,11 @@ impl<K: StoreObject> StoreReconciler<K> {
                 };
             }
         };
-        let failed = |message, detail| Outcome::Failed { message, detail };
+        let failed = |message, detail, silent| Outcome::Failed {
+            message,
+            detail,
+            silent,
+        };
         let config = match store.spec.provider.config() {
             Ok(config) => config,
             // The text of the parser may quote the settings.
@@ -201,6 +212,7 @@ impl<K: StoreObject> StoreReconciler<K> {
                 return failed(
                     CANNOT_CONNECT,
                     Some("the settings of the provider cannot be read".to_owned()),
+                    false,
                 );
             }
         };
@@ -217,7 +229,9 @@ impl<K: StoreObject> StoreReconciler<K> {
             }
             Err(error) => {
                 tracing::warn!(kind = K::NAME, key = %key, error = %error, "cannot open the store");
-                return failed(CANNOT_CONNECT, error.public_detail().map(str::to_owned));
+                let silent = error.trouble().is_passing();
+                let detail = error.public_detail().map(str::to_owned);
+                return failed(CANNOT_CONNECT, detail, silent);
             }
         };
         let opened = opened.store();
@@ -235,18 +249,23 @@ impl<K: StoreObject> StoreReconciler<K> {
             Ok(Validation::Unknown) => Outcome::Unknown { again },
             Err(error) => {
                 tracing::warn!(kind = K::NAME, key = %key, error = %error, "cannot validate the store");
-                if config.provider() == "kubernetes" && is_no_answer(error.trouble()) {
+                let asked = !error.is_before_any_call();
+                if config.provider() == "kubernetes" && asked && is_no_answer(error.trouble()) {
                     return Outcome::Unknown { again };
                 }
-                let message = match signs_in_first(&config) {
+                let message = match !asked || signs_in_first(&config) {
                     true => CANNOT_CONNECT,
                     false => CANNOT_VALIDATE,
                 };
-                failed(message, error.public_detail().map(str::to_owned))
+                let silent = error.trouble().is_passing();
+                failed(message, error.public_detail().map(str::to_owned), silent)
             }
         }
     }
 }
+
+/// How long a store that does not answer is left alone at most.
+const SILENT: Duration = Duration::from_secs(3);
 
 const CANNOT_CONNECT: &str = "unable to create client";
 const CANNOT_VALIDATE: &str = "unable to validate store";
@@ -257,7 +276,12 @@ fn signs_in_first(config: &StoreConfig) -> bool {
         .needs()
         .iter()
         .any(|need| need.field == "auth.tokenSecretRef");
-    matches!(config.provider(), "vault" | "openBao") && !has_token
+    let signs_in = match config {
+        StoreConfig::Vault(settings) => settings.auth.is_some(),
+        StoreConfig::OpenBao(settings) => settings.auth.is_some(),
+        _ => false,
+    };
+    signs_in && !has_token
 }
 
 /// A cluster that does not say what the store may do: upstream takes that for not knowing.
@@ -281,6 +305,7 @@ fn is_referent(id: &StoreId, config: &StoreConfig) -> bool {
 impl<K: StoreObject> Kind for StoreReconciler<K> {
     const NAME: &'static str = K::NAME;
     const PLURAL: &'static str = K::PLURAL;
+    const METRICS: Option<SyncedKind> = Some(K::METRICS);
 
     type Object = K;
     type Status = StoreStatus;
@@ -302,6 +327,10 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
 
     fn status(object: &K) -> Option<&StoreStatus> {
         object.status()
+    }
+
+    fn conditions(status: &StoreStatus) -> Vec<(&str, bool)> {
+        status::truths(&status.conditions)
     }
 
     fn needs(&self, object: &K) -> Vec<Need> {
@@ -419,6 +448,7 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
         Outcome::Failed {
             message: CANNOT_CONNECT,
             detail: Some(fault),
+            silent: false,
         }
     }
 
@@ -441,7 +471,9 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
                 VALIDATION_UNKNOWN,
                 "could not determine validation status".to_owned(),
             ),
-            Outcome::Failed { message, detail } => (
+            Outcome::Failed {
+                message, detail, ..
+            } => (
                 "False",
                 INVALID_PROVIDER_CONFIG,
                 status::message(message, detail.as_deref()),
@@ -472,7 +504,9 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
                 VALIDATION_UNKNOWN,
                 "could not determine validation status".to_owned(),
             )],
-            Outcome::Failed { message, detail } => vec![about(
+            Outcome::Failed {
+                message, detail, ..
+            } => vec![about(
                 true,
                 INVALID_PROVIDER_CONFIG,
                 status::message(message, detail.as_deref()),
@@ -490,6 +524,10 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
         match outcome {
             Outcome::Foreign | Outcome::Waits { failed: false } => None,
             Outcome::Valid { again, .. } | Outcome::Unknown { again } => Some(*again),
+            // Everything that reads from it waits for its return.
+            Outcome::Failed { silent: true, .. } => {
+                Some(verdict::pause(Verdict::TryAgain, failures, 4).min(SILENT))
+            }
             Outcome::Failed { .. } | Outcome::Unstated { .. } | Outcome::Waits { failed: true } => {
                 Some(verdict::pause(Verdict::TryAgain, failures, 4))
             }

@@ -81,6 +81,88 @@ metadata:
   verbs: [get]
 {{- end -}}
 
+{{/* The rules of the side of External Secrets, for the cluster or for each namespace. */}}
+{{- define "sealwright.externalSecretsRules" -}}
+{{- $scoped := .Values.scopedRBAC }}
+{{- $kinds := list "externalsecrets" }}
+{{- if .Values.processSecretStore }}{{ $kinds = append $kinds "secretstores" }}{{ end }}
+{{- if .Values.processPushSecret }}{{ $kinds = append $kinds "pushsecrets" }}{{ end }}
+{{- $clusterStores := and .Values.processClusterStore (not $scoped) }}
+{{- $clusterExternalSecrets := and .Values.processClusterExternalSecret (not $scoped) }}
+{{- $clusterPushSecrets := and .Values.processClusterPushSecret (not $scoped) }}
+{{- if $clusterStores }}{{ $kinds = append $kinds "clustersecretstores" }}{{ end }}
+{{- if $clusterExternalSecrets }}{{ $kinds = append $kinds "clusterexternalsecrets" }}{{ end }}
+{{- if $clusterPushSecrets }}{{ $kinds = append $kinds "clusterpushsecrets" }}{{ end }}
+{{- $statuses := list }}
+{{- $finalizers := list }}
+{{- range $kinds }}
+{{- $statuses = append $statuses (printf "%s/status" .) }}
+{{- $finalizers = append $finalizers (printf "%s/finalizers" .) }}
+{{- end -}}
+- apiGroups: [external-secrets.io]
+  resources: {{ toJson $kinds }}
+  # Finalizers are patched.
+  verbs: [get, list, watch, patch]
+- apiGroups: [external-secrets.io]
+  resources: {{ toJson $statuses }}
+  verbs: [update]
+{{- if .Values.openshiftFinalizers }}
+- apiGroups: [external-secrets.io]
+  resources: {{ toJson $finalizers }}
+  # Owner references that block the deletion of their owner need this on OpenShift.
+  verbs: [update]
+{{- end }}
+{{- if $clusterExternalSecrets }}
+- apiGroups: [external-secrets.io]
+  resources: [externalsecrets]
+  verbs: [create, update, delete]
+{{- end }}
+{{- if $clusterPushSecrets }}
+- apiGroups: [external-secrets.io]
+  resources: [pushsecrets]
+  verbs: [create, update, delete]
+{{- end }}
+- apiGroups: [generators.external-secrets.io]
+  resources: ["*"]
+  verbs: [get, list, watch]
+- apiGroups: [generators.external-secrets.io]
+  resources: [generatorstates]
+  verbs: [create, update, patch, delete, deletecollection]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create, update, patch, delete]
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, list, watch{{ if .Values.genericTargets.enabled }}, create, update, patch, delete{{ end }}]
+- apiGroups: [""]
+  resources: [serviceaccounts]
+  verbs: [get]
+{{- if .Values.rbac.serviceAccountTokenCreate }}
+- apiGroups: [""]
+  resources: [serviceaccounts/token]
+  verbs: [create]
+{{- end }}
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- if not $scoped }}
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get, list, watch{{ if $clusterExternalSecrets }}, patch{{ end }}]
+- apiGroups: [admissionregistration.k8s.io]
+  resources: [validatingwebhookconfigurations]
+  # Those that upstream has left behind are reported.
+  verbs: [list]
+{{- end }}
+{{- if .Values.genericTargets.enabled }}
+{{- range .Values.genericTargets.resources }}
+- apiGroups: [{{ .apiGroup | quote }}]
+  resources: {{ toJson .resources }}
+  verbs: {{ toJson .verbs }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{- define "sealwright.pairs" -}}
 {{- $pairs := list -}}
 {{- range $key, $value := . -}}

@@ -365,7 +365,12 @@ async fn from_settings(
         });
         Auth::Connection
     } else {
-        Auth::Connection
+        return Err(StoreError::new(
+            Trouble::Unauthenticated,
+            "neither `auth` nor `authRef` says how to sign in",
+        )
+        .public()
+        .before_any_call());
     };
     Ok(Parts {
         server: Url::parse(&url).map_err(|error| error.at_field("server.url"))?,

@@ -214,13 +214,9 @@ impl StoreConfig {
             Self::Kubernetes(settings) => settings.check(scope),
             Self::Webhook(settings) => settings.check(scope),
             Self::Fake(settings) => {
-                if settings
-                    .data
-                    .iter()
-                    .any(|value| value.key.is_empty() || value.value.is_empty())
-                {
+                if settings.data.iter().any(|value| value.key.is_empty()) {
                     return Err(StoreError::invalid(
-                        "every entry of `data` needs a key and a value that are not empty",
+                        "every entry of `data` needs a key that is not empty",
                     )
                     .public());
                 }

@@ -81,11 +81,16 @@ pub fn of_object(object: &serde_json::Value) -> Option<String> {
 #[must_use]
 pub fn field_manager(name: &str) -> String {
     const LONGEST: usize = 63;
-    let plain = format!("externalsecrets.external-secrets.io/{name}");
+    let plain = plain_field_manager(name);
     if plain.len() <= LONGEST {
         return plain;
     }
     format!("externalsecrets.external-secrets.io/sha3/{}", of_text(name))
+}
+
+/// The field manager of an object, however long.
+pub(super) fn plain_field_manager(name: &str) -> String {
+    format!("externalsecrets.external-secrets.io/{name}")
 }
 
 #[derive(Default)]

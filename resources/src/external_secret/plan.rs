@@ -13,7 +13,7 @@ use super::refresh::{self, Due};
 use super::render::Inputs;
 use super::status::{self, Status};
 use super::target::{self, TargetError, Write};
-use super::{CreationPolicy, DeletionPolicy, ExternalSecret, FINALIZER, hash};
+use super::{CreationPolicy, DeletionPolicy, ExternalSecret, FINALIZER, hash, managed_fields};
 use crate::plain_secret::PlainSecret;
 
 /// One thing to do.
@@ -91,6 +91,8 @@ pub struct TargetSeen<'a> {
     pub metadata: Option<&'a ObjectMeta>,
     /// Hashes its data, which is read only if it matters.
     pub data_hash: &'a dyn Fn() -> Option<String>,
+    /// It is known to be as it was written last, so the other two were not looked at.
+    pub untouched: bool,
 }
 
 /// Decides whether there is anything to do.
@@ -122,7 +124,8 @@ pub fn begin(
         actions.push(Action::MarkTarget);
         return Beginning::Read(actions);
     }
-    let valid = || refresh::is_target_valid(object, target.metadata, target.data_hash);
+    let valid =
+        || target.untouched || refresh::is_target_valid(object, target.metadata, target.data_hash);
     if !refresh::should_refresh(object, now, zone) && valid() {
         return done(actions, next_look(object, now, zone));
     }
@@ -152,7 +155,6 @@ fn deletion(object: &ExternalSecret, target: Option<&ObjectMeta>) -> Vec<Action>
         && target::is_controlled_by(metadata, object)
     {
         actions.push(delete(metadata, false));
-        actions.push(Action::Emit(deleted()));
     }
     actions.push(Action::RemoveFinalizer);
     actions
@@ -186,6 +188,38 @@ pub struct Seen<'a> {
     pub started: Timestamp,
     /// The controller's time zone.
     pub zone: &'a TimeZone,
+    /// The Secret may lose most of its values at once.
+    pub mass_deletion: bool,
+}
+
+/// A Secret or a store with fewer keys may lose all of them at once.
+pub const FEW_KEYS: usize = 10;
+
+/// What a search finds tells nothing about what has gone. So an object that has not changed, and whose Secret is made of what a
+/// search found, is not made again out of less than half of it.
+fn loses_most(object: &ExternalSecret, seen: &Seen<'_>, values: &super::data::Values) -> bool {
+    let status = object.status.as_ref();
+    let synced = status.and_then(|status| status.synced_resource_version.as_deref());
+    let Some(target) = seen.target else {
+        return false;
+    };
+    let template = object.spec.target.template.as_ref();
+    let searches = object
+        .spec
+        .data_from
+        .iter()
+        .any(|entry| entry.find.is_some());
+    if seen.mass_deletion
+        || !searches
+        || template.is_some()
+        || synced != Some(hash::synced_version(&object.metadata).as_str())
+    {
+        return false;
+    }
+    let manager = hash::field_manager(object.name());
+    let ours = managed_fields::keys(&target.metadata, &manager, managed_fields::Part::Data);
+    let lost = ours.iter().filter(|key| !values.contains_key(*key)).count();
+    ours.len() >= FEW_KEYS && 2 * lost > ours.len()
 }
 
 /// Decides what is written, once the values have been read.
@@ -203,14 +237,24 @@ pub fn finish(object: &ExternalSecret, seen: &Seen<'_>, data: Assembled) -> Plan
             return Plan { actions, again };
         }
     };
+    if loses_most(object, seen, &values) && !retains(object, &values) {
+        let detail = "more than half of what was found before is gone at once; nothing is deleted unless the annotation \
+            sealwright.dev/allow-mass-deletion of the store is true";
+        actions.extend(failure(object, status::NO_DATA, Some(detail), seen.started));
+        return Plan {
+            actions,
+            again: Again::RetrySeldom,
+        };
+    }
     let deletion = object.spec.target.deletion_policy;
-    if values.is_empty() && deletion == DeletionPolicy::Retain {
-        return synced(
+    if retains(object, &values) {
+        return finished(
             object,
             actions,
             (status::SECRET_SYNCED, status::RETAINED),
             None,
-            seen,
+            seen.started,
+            seen.zone,
         );
     }
     if values.is_empty() && deletion == DeletionPolicy::Delete {
@@ -234,31 +278,32 @@ pub fn finish(object: &ExternalSecret, seen: &Seen<'_>, data: Assembled) -> Plan
             let binding = binding.filter(|_| {
                 object.spec.target.creation_policy != CreationPolicy::None && seen.target.is_some()
             });
-            synced(object, actions, done, binding, seen)
+            finished(object, actions, done, binding, seen.started, seen.zone)
         }
-        Ok(Write::Missing) => synced(
+        Ok(Write::Missing) => finished(
             object,
             actions,
             (status::SECRET_MISSING, status::MISSING),
             None,
-            seen,
+            seen.started,
+            seen.zone,
         ),
         Ok(Write::Create(secret)) => {
             actions.push(Action::Create(secret));
             actions.push(emit("Created", "secret created"));
-            synced(object, actions, done, binding, seen)
+            finished(object, actions, done, binding, seen.started, seen.zone)
         }
         Ok(Write::Update(secret)) => {
             actions.push(Action::Update(secret));
             actions.push(emit("Updated", "secret updated"));
-            synced(object, actions, done, binding, seen)
+            finished(object, actions, done, binding, seen.started, seen.zone)
         }
         Ok(Write::UpdateMetadata {
             secret,
             stale: false,
         }) => {
             actions.push(Action::Update(secret));
-            synced(object, actions, done, binding, seen)
+            finished(object, actions, done, binding, seen.started, seen.zone)
         }
         Ok(Write::UpdateMetadata {
             secret,
@@ -269,6 +314,26 @@ pub fn finish(object: &ExternalSecret, seen: &Seen<'_>, data: Assembled) -> Plan
         }
         Err(error) => unbuilt(object, seen, actions, &error),
     }
+}
+
+/// Nothing is left, and the Secret stays as it is.
+fn retains(object: &ExternalSecret, values: &super::data::Values) -> bool {
+    values.is_empty() && object.spec.target.deletion_policy == DeletionPolicy::Retain
+}
+
+/// What is reported when the values have been read and the Secret is made of the same ones already; `missing` are the entries
+/// without a secret.
+#[must_use]
+pub fn unchanged(
+    object: &ExternalSecret,
+    missing_entries: Vec<String>,
+    started: Timestamp,
+    zone: &TimeZone,
+) -> Plan {
+    let actions = missing_entries.into_iter().map(missing).collect();
+    let binding = Some(object.target_name());
+    let done = (status::SECRET_SYNCED, status::SYNCED);
+    finished(object, actions, done, binding, started, zone)
 }
 
 /// The event about a secret that is not there and need not be.
@@ -314,12 +379,13 @@ fn vanished(object: &ExternalSecret, seen: &Seen<'_>, mut actions: Vec<Action>) 
         actions.push(delete(&target.metadata, false));
         actions.push(Action::Emit(deleted()));
     }
-    synced(
+    finished(
         object,
         actions,
         (status::SECRET_DELETED, status::DELETED),
         None,
-        seen,
+        seen.started,
+        seen.zone,
     )
 }
 
@@ -346,17 +412,6 @@ fn unbuilt(
             false => Again::Never,
         },
     }
-}
-
-/// The end of a reconcile that did what it should.
-fn synced(
-    object: &ExternalSecret,
-    actions: Vec<Action>,
-    said: (&str, &str),
-    binding: Option<&str>,
-    seen: &Seen<'_>,
-) -> Plan {
-    finished(object, actions, said, binding, seen.started, seen.zone)
 }
 
 /// The end of a reconcile that did what it should: the reason and message of its condition, and when it is looked at next.

@@ -43,9 +43,9 @@ pub struct Find {
     /// By their names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<FindName>,
-    /// By their tags: secrets with all of these.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub tags: BTreeMap<String, String>,
+    /// By their tags: secrets with all of these. An empty map differs from none at all for some stores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<BTreeMap<String, String>>,
     /// How keys that a Secret cannot have are converted. Empty is Default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversion_strategy: Option<ConversionStrategy>,
@@ -90,18 +90,15 @@ impl Find {
     ///
     /// Fails if the name is no regular expression.
     pub fn asked(&self) -> Result<remote::Find, StoreError> {
-        let pattern = self
-            .name
-            .as_ref()
-            .map(|name| remote::NamePattern::new(name.regexp.as_deref().unwrap_or_default()));
+        let pattern = self.name.as_ref().map(|name| {
+            let pattern = name.regexp.as_deref().unwrap_or_default();
+            remote::NamePattern::new(&sealwright_template::translate_regex(pattern))
+        });
         Ok(remote::Find {
             path: self.path.clone(),
             name: pattern.transpose()?,
-            tags: (!self.tags.is_empty()).then(|| self.tags.clone()),
-            conversion: match self.conversion_strategy.unwrap_or_default() {
-                ConversionStrategy::Default => remote::KeyConversion::Default,
-                ConversionStrategy::Unicode => remote::KeyConversion::Unicode,
-            },
+            tags: self.tags.clone(),
+            conversion: self.conversion_strategy.unwrap_or_default().into(),
         })
     }
 }

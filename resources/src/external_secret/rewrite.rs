@@ -75,21 +75,21 @@ pub struct Merge {
 /// Whether a key of the list that is not there is an error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PriorityPolicy {
+    /// It is skipped.
+    IgnoreNotFound,
     /// It is an error.
     #[default]
     Strict,
-    /// It is skipped.
-    IgnoreNotFound,
 }
 
 /// Whether two values with the same inner key are an error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ConflictPolicy {
+    /// The later one wins.
+    Ignore,
     /// They are an error.
     #[default]
     Error,
-    /// The later one wins.
-    Ignore,
 }
 
 /// Whether the merged pairs replace the keys or are one JSON object.
@@ -221,7 +221,7 @@ fn replaced(regexp: &Regex, key: &str, target: &str, index: usize) -> Result<Str
 
 /// Compiles a regular expression as Go does, within bounds.
 pub(crate) fn go_regexp(source: &str) -> Option<Regex> {
-    regex::RegexBuilder::new(source)
+    regex::RegexBuilder::new(&sealwright_template::translate_regex(source))
         .size_limit(1 << 20)
         .dfa_size_limit(1 << 20)
         .nest_limit(100)

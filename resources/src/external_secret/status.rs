@@ -172,6 +172,15 @@ pub fn condition<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Cond
     conditions.iter().find(|condition| condition.kind == kind)
 }
 
+/// The types of the conditions, and whether each is True.
+#[must_use]
+pub fn truths(conditions: &[Condition]) -> Vec<(&str, bool)> {
+    let truths = conditions.iter();
+    truths
+        .map(|condition| (condition.kind.as_str(), condition.status == "True"))
+        .collect()
+}
+
 /// Returns true if the list says that the object is ready.
 #[must_use]
 pub fn is_ready(conditions: &[Condition]) -> bool {

@@ -289,8 +289,14 @@ fn apply_template(
 /// Without a template all of the object's own are copied, those of other tools included; with one, even an empty one, only
 /// those of the template (T5).
 fn set_metadata(object: &ExternalSecret, manager: &str, metadata: &mut ObjectMeta) {
-    let old_labels = managed_fields::keys(metadata, manager, Part::Labels);
-    let old_annotations = managed_fields::keys(metadata, manager, Part::Annotations);
+    // Upstream looks labels and annotations up under another name than it writes them by, if that is a hash of a name up to
+    // 63 characters: those of such objects stay (T2).
+    let manager = match object.name().len() {
+        ..=63 => hash::plain_field_manager(object.name()),
+        _ => manager.to_owned(),
+    };
+    let old_labels = managed_fields::keys(metadata, &manager, Part::Labels);
+    let old_annotations = managed_fields::keys(metadata, &manager, Part::Annotations);
     let labels = metadata.labels.get_or_insert_default();
     labels.retain(|key, _| !old_labels.contains(key));
     let annotations = metadata.annotations.get_or_insert_default();

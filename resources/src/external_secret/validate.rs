@@ -1,8 +1,9 @@
 //! What an ExternalSecret must not ask for.
 //!
-//! Upstream checks these rules in an admission webhook, and most of them nowhere else. We ship them as a
-//! ValidatingAdmissionPolicy, the command line checks them, and the controller enforces those about privileged Secrets
-//! itself, on the Secret as it would be written.
+//! Upstream checks these rules in an admission webhook, and most of them nowhere else. Here they are a
+//! ValidatingAdmissionPolicy of the chart, and the command line checks them. What the policy lets through, and what was there
+//! before it, does in the controller what it does upstream without its webhook; only Secrets that would give their author more
+//! rights are never written, whatever made them privileged.
 
 use std::collections::BTreeMap;
 

@@ -217,9 +217,9 @@ fn compile(expression: &[u8], subject: &Subject<'_>) -> Result<Regex, String> {
         })
 }
 
-/// Translates what RE2 and this crate's engine understand differently: `\d`, `\s`, `\w` and `\b`
-/// are ASCII in RE2, `\Q…\E` quotes, and a class knows no nesting and no operators.
-fn translate(expression: &str) -> String {
+/// Translates a regular expression of Go for the `regex` crate, which understands these differently: `\d`, `\s`, `\w` and
+/// `\b` are ASCII in RE2, `\Q…\E` quotes, and a class knows no nesting and no operators.
+pub fn translate(expression: &str) -> String {
     let mut out = String::with_capacity(expression.len() + 16);
     let mut rest = expression.chars().peekable();
     let mut class_depth = 0;

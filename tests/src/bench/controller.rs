@@ -54,7 +54,11 @@ pub(super) fn measure() -> Result<Vec<Measured>, String> {
         let many_theirs = run(&cluster, theirs, MANY).await?;
         let many_ours = run(&cluster, Program::Ours, MANY).await?;
         let most_ours = run(&cluster, Program::Ours, MOST).await?;
-        let row = |name, title, sides| Measured { name, title, sides };
+        let row = |name, title: &str, sides| Measured {
+            name,
+            title: title.to_owned(),
+            sides,
+        };
         Ok(vec![
             row(
                 "F6-defaults",
@@ -266,8 +270,8 @@ async fn create_objects(
     Ok(())
 }
 
-/// How many objects the controller says to be synced.
-fn synced(port: u16) -> Result<usize, String> {
+/// What a controller says of itself.
+pub(super) fn metrics(port: u16) -> Result<String, String> {
     let ask = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
@@ -276,7 +280,12 @@ fn synced(port: u16) -> Result<usize, String> {
         stream.read_to_string(&mut text)?;
         Ok(text)
     };
-    let text = ask().map_err(|error| error.to_string())?;
+    ask().map_err(|error| error.to_string())
+}
+
+/// How many objects the controller says to be synced.
+fn synced(port: u16) -> Result<usize, String> {
+    let text = metrics(port)?;
     let series = text.lines().filter(|line| {
         line.starts_with("sealed_secrets_controller_condition_info{")
             && line.contains("condition=\"Synced\"")
@@ -338,7 +347,7 @@ async fn check(namespace: &Namespace<'_>, count: usize) -> Result<(), String> {
     }
 }
 
-fn taken(name: &'static str, wall: Duration, pid: Option<u32>) -> Result<Taken, String> {
+pub(super) fn taken(name: &'static str, wall: Duration, pid: Option<u32>) -> Result<Taken, String> {
     let pid = pid.ok_or_else(|| format!("{name} does not run"))?;
     let read = |file: &str| {
         fs::read_to_string(format!("/proc/{pid}/{file}"))

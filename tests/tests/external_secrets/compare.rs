@@ -35,6 +35,8 @@ fn compare(
                     (Some(expected), Some(actual)) => {
                         compare(expected, actual, &path, flaky, found);
                     }
+                    // A column without a value is as good as none.
+                    (None, Some(Value::Null)) if path.starts_with("/columns/") => {}
                     (Some(expected), None) => found.push(format!("{path} is missing: {expected}")),
                     (None, actual) => {
                         found.push(format!("{path} is too much: {}", actual.unwrap()));
@@ -42,6 +44,9 @@ fn compare(
                 }
             }
         }
+        // The recorder read numbers as binary fractions.
+        (Value::Number(expected), Value::Number(actual))
+            if expected.as_f64() == actual.as_f64() => {}
         _ if expected == actual => {}
         _ => found.push(format!("{path} is {actual}\n      instead of {expected}")),
     }

@@ -123,13 +123,13 @@ async fn set_finalizers(
         .map(drop)
 }
 
-/// Ends what a deleted object stands for, and lets it go; returns what its users are to know.
+/// Ends what a deleted object stands for, and lets it go.
 pub(super) async fn finalize(
     api: &Api,
     key: &Key,
     object: &ExternalSecret,
     zone: &TimeZone,
-) -> Result<Vec<plan::Event>, ApiError> {
+) -> Result<(), ApiError> {
     let target = Key::new(&key.namespace, object.target_name());
     let metadata = match object.spec.target.deletion_policy {
         DeletionPolicy::Delete => {
@@ -146,20 +146,19 @@ pub(super) async fn finalize(
         let seen = TargetSeen {
             metadata: metadata.as_ref(),
             data_hash: &|| None,
+            untouched: false,
         };
         plan::begin(object, false, &seen, Timestamp::now(), zone)
     };
     let Beginning::Done(Plan { actions, .. }) = beginning else {
-        return Ok(Vec::new());
+        return Ok(());
     };
-    let mut events = Vec::new();
     for action in actions {
         match action {
             Action::Delete { name, uid, .. } => {
                 let key = Key::new(&target.namespace, &name);
                 action::delete_secret_of(api, &key, &uid).await?;
             }
-            Action::Emit(event) => events.push(event),
             Action::RemoveFinalizer => {
                 let finalizers = object.metadata.finalizers.iter().flatten();
                 let kept: Vec<String> = finalizers
@@ -175,5 +174,5 @@ pub(super) async fn finalize(
             _ => {}
         }
     }
-    Ok(events)
+    Ok(())
 }

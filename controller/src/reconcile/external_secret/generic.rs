@@ -128,7 +128,7 @@ impl ExternalSecrets {
             });
         }
         let budget = Budget::new(self.frame.shared.limits);
-        let data = self
+        let (data, _) = self
             .read_values(object, max_age(object, existing.is_some(), news), &budget)
             .await;
         let mut actions: Vec<Action> = data.missing.into_iter().map(plan::missing).collect();

@@ -1,29 +1,55 @@
 //! The values of an ExternalSecret, read from its stores and generators.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry as Place;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, stream};
 use sealwright_providers::fetch::Lane;
 use sealwright_providers::outcome::{Answer as Told, StoreError};
+use sealwright_providers::remote::RemoteRef;
 use sealwright_resources::external_secret::access::{self, NamespaceSeen, StoreSeen};
 use sealwright_resources::external_secret::data::{
     self, Answer, Assembled, DataError, DataProblem, Entry, Failure, Query, Request, Source,
 };
 use sealwright_resources::external_secret::{
-    API_VERSION, DeletionPolicy, ExternalSecret, GeneratorRef, KIND, StoreKind, StoreRef,
+    API_VERSION, DeletionPolicy, ExternalSecret, GeneratorRef, KIND, StoreKind, StoreRef, plan,
+    status,
 };
 use sealwright_template::Budget;
 
 use super::ExternalSecrets;
 use crate::action;
 use crate::generators::{Asker, Left};
+use crate::known_keys::StoreKey;
 use crate::stores::StoreId;
 
 /// A store that may be read from, or why it may not.
-type Access = Result<Arc<Lane>, Failure>;
+type Access = Result<Arc<Lane>, Closed>;
+
+/// Why a store may not be read from.
+struct Closed {
+    failure: Failure,
+    /// It does not answer: one sign of life is worth a retry.
+    silent: bool,
+}
+
+impl From<Failure> for Closed {
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            silent: false,
+        }
+    }
+}
+
+/// How many keys of a store are asked for at most to find out whether it has lost most of them.
+const SAMPLE: usize = 64;
+
+/// Why nothing is deleted although a value is gone.
+const MASS_DELETION: &str = "more than half of the known keys of the store are gone at once; nothing is deleted unless the \
+    annotation sealwright.dev/allow-mass-deletion of the store is true";
 
 /// What came back, and what it left behind.
 struct Asked {
@@ -59,13 +85,14 @@ fn within(answer: Answer, bytes: &mut usize) -> Answer {
 }
 
 impl ExternalSecrets {
-    /// Reads everything that the object asks for, and makes its data out of it. Answers no older than `max_age` will do.
+    /// Reads everything that the object asks for, and makes its data out of it; names a store that does not answer. Answers no
+    /// older than `max_age` will do.
     pub(super) async fn read_values(
         &self,
         object: &ExternalSecret,
         max_age: Duration,
         budget: &Budget,
-    ) -> Assembled {
+    ) -> (Assembled, Option<StoreId>) {
         let requests = data::requests(&object.spec);
         let mut stores = HashMap::new();
         for request in &requests {
@@ -108,6 +135,22 @@ impl ExternalSecrets {
                 }
             }
         }
+        self.note_keys(object, &requests, &answers);
+        self.hold_mass_deletion(object, &requests, &mut answers, &stores)
+            .await;
+        let silent = requests.iter().zip(&answers).find_map(|(request, answer)| {
+            let (Answer::Failed(failure), Source::Store(reference)) = (answer, request.source)
+            else {
+                return None;
+            };
+            let id = StoreId::of(reference, object.namespace());
+            // A store that was opened and does not answer, or that cannot be opened because it does not.
+            let is_silent = match stores.get(&id)? {
+                Ok(_) => !failure.definite,
+                Err(Closed { silent, .. }) => *silent,
+            };
+            is_silent.then_some(id)
+        });
         let entries = requests.iter().map(|request| request.entry).zip(left);
         let entries: Vec<(String, Option<Left>)> = entries
             .filter_map(|(entry, left)| match entry {
@@ -118,7 +161,7 @@ impl ExternalSecrets {
         // Other tasks of the runtime must not wait for rewrites.
         let assembled =
             tokio::task::block_in_place(|| data::assemble(&object.spec, answers, budget));
-        self.settle(object, assembled, entries).await
+        (self.settle(object, assembled, entries).await, silent)
     }
 
     /// Records what generators left on servers, or takes it back if the data could not be made.
@@ -159,6 +202,95 @@ impl ExternalSecrets {
             });
         }
         assembled
+    }
+
+    /// What is there is known to be there.
+    fn note_keys(&self, object: &ExternalSecret, requests: &[Request<'_>], answers: &[Answer]) {
+        for (request, answer) in requests.iter().zip(answers) {
+            if matches!(answer, Answer::Value(_) | Answer::Values(_))
+                && let Some((store, key)) = key_of(request, object.namespace())
+            {
+                self.known_keys.note(&store, key, false);
+            }
+        }
+    }
+
+    /// Takes absences for failures if most of what is known of their store is gone: then nothing is deleted.
+    async fn hold_mass_deletion(
+        &self,
+        object: &ExternalSecret,
+        requests: &[Request<'_>],
+        answers: &mut [Answer],
+        stores: &HashMap<StoreId, Access>,
+    ) {
+        if self.rules.upstream_deletion {
+            return;
+        }
+        let mut judged: HashMap<StoreId, bool> = HashMap::new();
+        for (request, answer) in requests.iter().zip(answers) {
+            if !matches!(answer, Answer::Absent) {
+                continue;
+            }
+            let Some((store, key)) = key_of(request, object.namespace()) else {
+                continue;
+            };
+            if !self.known_keys.is_known(&store, key) {
+                continue;
+            }
+            let held = match judged.get(&store) {
+                Some(held) => *held,
+                None => {
+                    let held = match stores.get(&store) {
+                        Some(Ok(lane)) => self.is_mostly_gone(&store, lane).await,
+                        _ => false,
+                    };
+                    judged.insert(store.clone(), held);
+                    held
+                }
+            };
+            match held {
+                true => *answer = failed(MASS_DELETION, true),
+                false => self.known_keys.note(&store, key, true),
+            }
+        }
+    }
+
+    /// Asks a store for keys that it had, and returns true if more than half of them are gone, or if that cannot be told.
+    async fn is_mostly_gone(&self, id: &StoreId, lane: &Arc<Lane>) -> bool {
+        let allowed = self.stores.get(id);
+        if allowed.is_some_and(|store| store.allows_mass_deletion) {
+            return false;
+        }
+        let (sample, known) = self.known_keys.sample(id, SAMPLE);
+        if known < plan::FEW_KEYS {
+            return false;
+        }
+        let mut asked = Vec::with_capacity(sample.len());
+        for key in &sample {
+            let at = RemoteRef::new(key.as_str());
+            asked.push(async move { lane.get(&at, Duration::from_secs(10)).await }.boxed());
+        }
+        let answers: Vec<_> = stream::iter(asked).buffered(AT_ONCE).collect().await;
+        let mut gone = 0;
+        for answer in answers {
+            match answer {
+                Ok(Told::Absent(_)) => gone += 1,
+                Ok(Told::Found(_)) => {}
+                Err(error) if error.trouble().is_passing() => return true,
+                Err(_) => {}
+            }
+        }
+        let held = 2 * gone > sample.len();
+        if held {
+            tracing::error!(
+                store = %id.name,
+                namespace = %id.namespace,
+                gone,
+                asked = sample.len(),
+                "most of what was known of the store is gone; nothing is deleted"
+            );
+        }
+        held
     }
 
     async fn ask(
@@ -206,7 +338,7 @@ impl ExternalSecrets {
         let namespace = object.namespace();
         let lane = match stores.get(&StoreId::of(reference, namespace)) {
             Some(Ok(lane)) => lane,
-            Some(Err(failure)) => return Answer::Failed(failure.clone()),
+            Some(Err(closed)) => return Answer::Failed(closed.failure.clone()),
             None => return failed("no store is named", false),
         };
         let values = match request.query {
@@ -308,12 +440,50 @@ impl ExternalSecrets {
                 error = %error,
                 "cannot open the store"
             );
-            Failure {
-                public: error.public_detail().map(str::to_owned),
-                definite: false,
+            Closed {
+                failure: Failure {
+                    public: error.public_detail().map(str::to_owned),
+                    definite: false,
+                },
+                silent: error.trouble().is_passing(),
             }
         })
     }
+}
+
+/// The key of a store that a request reads.
+fn key_of<'a>(request: &Request<'a>, namespace: &str) -> Option<(StoreId, &'a str)> {
+    let Source::Store(reference) = request.source else {
+        return None;
+    };
+    match request.query {
+        Query::Value(remote) | Query::Map(remote) => {
+            Some((StoreId::of(reference, namespace), remote.key.as_str()))
+        }
+        Query::Find(_) | Query::Generate => None,
+    }
+}
+
+/// The keys of stores that an object is made of, if it has been made.
+pub(super) fn keys_of(object: &ExternalSecret) -> Vec<StoreKey> {
+    let status = object.status.as_ref();
+    let is_made = status.is_some_and(|status| {
+        let ready = status::condition(&status.conditions, status::READY);
+        let reason = ready.and_then(|ready| ready.reason.as_deref());
+        status.synced_resource_version.is_some() && reason != Some(status::SECRET_DELETED)
+    });
+    if !is_made {
+        return Vec::new();
+    }
+    let requests = data::requests(&object.spec);
+    let mut keys: Vec<StoreKey> = requests
+        .iter()
+        .filter_map(|request| key_of(request, object.namespace()))
+        .map(|(store, key)| (store, key.to_owned()))
+        .collect();
+    let mut seen = HashSet::new();
+    keys.retain(|key| seen.insert(key.clone()));
+    keys
 }
 
 fn failed(text: &str, definite: bool) -> Answer {

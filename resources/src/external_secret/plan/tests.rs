@@ -23,6 +23,15 @@ fn object(target: serde_json::Value) -> ExternalSecret {
 }
 
 fn finished(object: &ExternalSecret, target: Option<&PlainSecret>, answer: Answer) -> Plan {
+    finished_if(object, target, answer, false)
+}
+
+fn finished_if(
+    object: &ExternalSecret,
+    target: Option<&PlainSecret>,
+    answer: Answer,
+    mass_deletion: bool,
+) -> Plan {
     let budget = Budget::default();
     let seen = Seen {
         target,
@@ -34,6 +43,7 @@ fn finished(object: &ExternalSecret, target: Option<&PlainSecret>, answer: Answe
         },
         started: now(),
         zone: &TimeZone::UTC,
+        mass_deletion,
     };
     finish(
         object,
@@ -189,6 +199,7 @@ fn t6_finalizer_and_label_come_before_everything_else() {
     let seen = TargetSeen {
         metadata: Some(&metadata),
         data_hash: &|| None,
+        untouched: false,
     };
     let Beginning::Done(plan) = begin(&es, true, &seen, now(), &TimeZone::UTC) else {
         panic!("a foreign class ends it")
@@ -219,6 +230,7 @@ fn t8_a_target_that_drifted_is_repaired_whatever_the_policy() {
         let seen = TargetSeen {
             metadata,
             data_hash: &data_hash,
+            untouched: false,
         };
         matches!(
             begin(&es, false, &seen, now(), &TimeZone::UTC),
@@ -240,6 +252,7 @@ fn t28_only_the_policy_delete_takes_the_secret_of_a_deleted_object_away() {
         let seen = TargetSeen {
             metadata: Some(metadata),
             data_hash: &|| None,
+            untouched: false,
         };
         let Beginning::Done(plan) = begin(es, false, &seen, now(), &TimeZone::UTC) else {
             panic!("a deleted object is not read for")
@@ -248,11 +261,7 @@ fn t28_only_the_policy_delete_takes_the_secret_of_a_deleted_object_away() {
     };
     assert_eq!(
         actions(&es, &secret.metadata),
-        [
-            "delete es false",
-            "Deleted secret deleted due to DeletionPolicy=Delete",
-            "remove finalizer"
-        ]
+        ["delete es false", "remove finalizer"]
     );
     // A Secret of another object of the same name is not ours.
     let mut other = secret.metadata.clone();
@@ -295,4 +304,61 @@ fn s3_an_api_servers_text_is_never_shown() {
         shown(&actions)[1],
         "False SecretSyncedError could not update secret: conflict [es]"
     );
+}
+
+#[test]
+fn a_search_that_finds_less_than_half_empties_nothing() {
+    let found = |count: usize| {
+        let keys = (0..count).map(|number| format!("k{number}"));
+        let value = |key: String| {
+            let value = sealwright_crypto::secret::SecretBytes::copy_of(b"v");
+            (key, value)
+        };
+        Answer::Values(keys.map(value).collect())
+    };
+    let searching = |deletion: &str| {
+        let mut es = object(json!({"deletionPolicy": deletion}));
+        es.spec.data.clear();
+        es.spec.data_from =
+            serde_json::from_value(json!([{"find": {"name": {"regexp": "^k"}}}])).unwrap();
+        let mut plan = finished(&es, None, found(12));
+        let Some(Action::SetStatus(status)) = plan.actions.pop() else {
+            panic!("a status is written")
+        };
+        es.status = Some(status);
+        let fields: serde_json::Map<String, serde_json::Value> = (0..12)
+            .map(|number| (format!("f:k{number}"), json!({})))
+            .collect();
+        let mut secret = plan
+            .actions
+            .into_iter()
+            .find_map(|action| match action {
+                Action::Create(secret) => Some(secret),
+                _ => None,
+            })
+            .unwrap();
+        secret.metadata.managed_fields = serde_json::from_value(json!([
+            {"manager": hash::field_manager("es"), "operation": "Update", "fieldsV1": {"f:data": fields}}
+        ]))
+        .unwrap();
+        (es, secret)
+    };
+    let is_held = |plan: Plan| {
+        let shown = shown(&plan.actions);
+        shown[0].contains("more than half of what was found before is gone")
+    };
+    for policy in ["Retain", "Merge", "Delete"] {
+        let (mut es, secret) = searching(policy);
+        assert!(is_held(finished(&es, Some(&secret), found(5))), "{policy}");
+        // Half of it may go.
+        assert!(!is_held(finished(&es, Some(&secret), found(6))));
+        let meant = finished_if(&es, Some(&secret), found(5), true);
+        assert!(!is_held(meant));
+        // With Retain, nothing at all leaves everything as it is anyway.
+        let none = finished(&es, Some(&secret), found(0));
+        assert_eq!(is_held(none), policy != "Retain");
+        // A change of the object is a wish.
+        es.metadata.generation = Some(2);
+        assert!(!is_held(finished(&es, Some(&secret), found(5))));
+    }
 }

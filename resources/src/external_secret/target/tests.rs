@@ -155,6 +155,34 @@ fn t4_merging_takes_away_only_what_we_wrote() {
 }
 
 #[test]
+fn t2_names_of_28_to_63_characters_keep_old_labels_and_notes() {
+    for (length, kept) in [(20, false), (28, true), (63, true), (64, false)] {
+        let name = "n".repeat(length);
+        let mut es = external_secret(json!({"template": {"metadata": {}}}));
+        es.metadata.name = Some(name.clone());
+        let secret = existing(json!({
+            "metadata": {"name": name, "namespace": "ns", "labels": {"old": "label"}, "annotations": {"old": "note"},
+                "managedFields": [{"manager": hash::field_manager(&name), "operation": "Update", "fieldsV1": {
+                    "f:data": {"f:old": {}},
+                    "f:metadata": {"f:labels": {"f:old": {}}, "f:annotations": {"f:old": {}}}}}]},
+            "data": {"old": "b2xk"},
+        }));
+        let built = build(
+            &es,
+            Some(&secret),
+            values(&[("k", "v")]),
+            &Sources::default(),
+            &Options::default(),
+        );
+        let secret = written(built);
+        assert_eq!(label(&secret, "old").is_some(), kept, "{length}");
+        let notes = secret.metadata.annotations.as_ref().unwrap();
+        assert_eq!(notes.contains_key("old"), kept, "{length}");
+        assert_eq!(shown(&secret), pairs(&[("k", "v")]));
+    }
+}
+
+#[test]
 fn policies_that_create_nothing_write_nothing() {
     assert!(matches!(
         built(json!({"creationPolicy": "None"}), None, &[("k", "v")]),

@@ -1,0 +1,142 @@
+//! Which keys of stores the ExternalSecrets of the cluster have been made of.
+//!
+//! One secret that is gone from a vault is a deletion, and the policies of the objects that read it say what becomes of it.
+//! Most of a vault gone at once is an accident: a wrong mount, an emptied test instance, a restored backup. This is what
+//! tells them apart. Nothing here is a value.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use crate::stores::StoreId;
+
+/// A key of a store.
+pub(crate) type StoreKey = (StoreId, String);
+
+/// The keys that objects have been made of.
+#[derive(Default)]
+pub(crate) struct KnownKeys {
+    stores: Mutex<HashMap<StoreId, HashMap<String, Known>>>,
+}
+
+/// What is known of a key.
+#[derive(Default)]
+struct Known {
+    /// How many objects are made of it.
+    objects: usize,
+    /// It is gone from the store, and that was acted on.
+    gone: bool,
+}
+
+/// The keys that one object is made of; they are known as long as it lives.
+pub(crate) struct Claim {
+    known: Arc<KnownKeys>,
+    keys: Vec<StoreKey>,
+}
+
+impl KnownKeys {
+    /// Takes note of the keys that an object is made of.
+    pub(crate) fn claim(self: &Arc<Self>, keys: Vec<StoreKey>) -> Arc<Claim> {
+        {
+            let mut stores = self.stores.lock().expect("no holder panics");
+            for (store, key) in &keys {
+                let known = stores.entry(store.clone()).or_default();
+                known.entry(key.clone()).or_default().objects += 1;
+            }
+        }
+        Arc::new(Claim {
+            known: Arc::clone(self),
+            keys,
+        })
+    }
+
+    /// Up to `most` keys of a store that should be there, any of them, and how many there are.
+    pub(crate) fn sample(&self, store: &StoreId, most: usize) -> (Vec<String>, usize) {
+        let stores = self.stores.lock().expect("no holder panics");
+        let known = stores.get(store).into_iter().flatten();
+        let there: Vec<&String> = known
+            .filter(|(_, known)| !known.gone)
+            .map(|(key, _)| key)
+            .collect();
+        // The order of a map is another one in each process.
+        let sample = there.iter().take(most).map(|key| (*key).clone()).collect();
+        (sample, there.len())
+    }
+
+    /// Returns true if a key should be there.
+    pub(crate) fn is_known(&self, store: &StoreId, key: &str) -> bool {
+        let stores = self.stores.lock().expect("no holder panics");
+        let known = stores.get(store).and_then(|known| known.get(key));
+        known.is_some_and(|known| !known.gone)
+    }
+
+    /// Takes note that a key is there, or that its absence was acted on.
+    pub(crate) fn note(&self, store: &StoreId, key: &str, gone: bool) {
+        let mut stores = self.stores.lock().expect("no holder panics");
+        if let Some(known) = stores.get_mut(store).and_then(|known| known.get_mut(key)) {
+            known.gone = gone;
+        }
+    }
+}
+
+impl Claim {
+    /// The keys.
+    pub(crate) fn keys(&self) -> &[StoreKey] {
+        &self.keys
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut stores = self.known.stores.lock().expect("no holder panics");
+        for (store, key) in &self.keys {
+            let Some(known) = stores.get_mut(store) else {
+                continue;
+            };
+            if let Some(counted) = known.get_mut(key) {
+                counted.objects -= 1;
+                if counted.objects == 0 {
+                    known.remove(key);
+                }
+            }
+            if known.is_empty() {
+                stores.remove(store);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sealwright_resources::external_secret::StoreKind;
+
+    use super::*;
+
+    #[test]
+    fn keys_are_known_as_long_as_an_object_is_made_of_them() {
+        let known = Arc::new(KnownKeys::default());
+        let store = StoreId {
+            kind: StoreKind::SecretStore,
+            namespace: "ns".to_owned(),
+            name: "vault".to_owned(),
+        };
+        let keys = |names: &[&str]| -> Vec<StoreKey> {
+            let names = names.iter();
+            names
+                .map(|name| (store.clone(), (*name).to_owned()))
+                .collect()
+        };
+        let one = known.claim(keys(&["a", "b"]));
+        let two = known.claim(keys(&["b", "c"]));
+        assert_eq!(known.sample(&store, 2).1, 3);
+        assert_eq!(known.sample(&store, 2).0.len(), 2);
+        known.note(&store, "c", true);
+        assert!(!known.is_known(&store, "c"));
+        assert_eq!(known.sample(&store, 9).1, 2);
+        known.note(&store, "c", false);
+        assert!(known.is_known(&store, "c"));
+        drop(one);
+        assert!(!known.is_known(&store, "a") && known.is_known(&store, "b"));
+        drop(two);
+        assert!(known.stores.lock().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,145 @@
+//! What vaults and the API server are asked, and how often.
+
+use sealwright_tests::harness::cluster::eventually;
+use sealwright_tests::harness::fault_proxy::{Fault, FaultProxy};
+use sealwright_tests::harness::openbao::OpenBao;
+use serde_json::{Value, json};
+
+use super::scene::{Scene, bao_store, bao_token, external_secret, put, secret};
+
+fn reads(bao: &OpenBao) -> usize {
+    bao.calls(|operation, path| operation == "read" && path.starts_with("secret/data/"))
+}
+
+/// Two values of two keys.
+fn pair(number: usize, keys: usize, interval: &str) -> Value {
+    let value = |key: &str, at: usize| json!({"secretKey": key, "remoteRef": {"key": format!("app-{}", at % keys), "property": key}});
+    json!({
+        "secretStoreRef": {"name": "bao"}, "refreshInterval": interval,
+        "data": [value("user", number), value("pass", number + 1)],
+    })
+}
+
+#[tokio::test]
+async fn objects_share_reads_and_so_they_do_when_their_store_is_back() {
+    const OBJECTS: usize = 60;
+    const KEYS: usize = 6;
+    let bao = OpenBao::start().unwrap();
+    let proxy = FaultProxy::start(bao.port());
+    let mut scene = Scene::prepare("frugal", 1, "concurrent=60").await;
+    for key in 0..KEYS {
+        put(
+            &bao,
+            &format!("app-{key}"),
+            &json!({"user": "u", "pass": "p"}),
+        );
+    }
+    scene.apply(0, bao_token()).await;
+    scene.apply(0, bao_store("bao", &proxy.address())).await;
+    for number in 0..OBJECTS {
+        let object = external_secret(&format!("es-{number}"), pair(number, KEYS, "20s"));
+        scene.apply(0, object).await;
+    }
+    scene.start_controller();
+    for number in 0..OBJECTS {
+        scene
+            .eventually_ready(0, &format!("es-{number}"), true)
+            .await;
+    }
+    // They do not all begin at the same moment, so a key may be read a few times; two for each object would be 120.
+    let first = reads(&bao);
+    assert!(first <= 4 * KEYS, "{first} reads");
+
+    // The vault fails, and so does every object when it is refreshed.
+    proxy.always(Fault::Failed);
+    for number in 0..OBJECTS {
+        scene
+            .eventually_ready(0, &format!("es-{number}"), false)
+            .await;
+    }
+    let before = reads(&bao);
+    proxy.always(Fault::None);
+    for number in 0..OBJECTS {
+        scene
+            .eventually_ready(0, &format!("es-{number}"), true)
+            .await;
+    }
+    // Some are refreshed again in the meantime; without sharing it would be two for each object.
+    let needed = reads(&bao) - before;
+    assert!(needed <= OBJECTS, "{needed} reads after the vault was back");
+    let metrics = scene.metrics();
+    let failed = "externalsecret_provider_api_calls_count{call=\"ReadSecretData\",provider=\"HashiCorp/Vault\",status=\"error\"}";
+    for line in [failed, &failed.replace("error", "success")] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_without_a_change_costs_the_api_server_two_requests_and_reads_no_secret() {
+    let bao = OpenBao::start().unwrap();
+    put(&bao, "app-0", &json!({"user": "u", "pass": "p"}));
+    let scene = Scene::start("quiet", 1, "").await;
+    scene.apply(0, bao_token()).await;
+    scene.apply(0, bao_store("bao", &bao.address())).await;
+    scene
+        .apply(0, external_secret("es", pair(0, 1, "1s")))
+        .await;
+    scene.eventually_ready(0, "es", true).await;
+    let user = scene.account.user();
+    let namespace = scene.name(0).to_owned();
+    let asked = || {
+        let requests = scene.cluster().requests();
+        let own = requests.into_iter().filter(|request| {
+            request.user() == user && request.namespace() == namespace && request.verb != "watch"
+        });
+        own.map(|request| format!("{} {}", request.verb, request.resource()))
+            .collect::<Vec<_>>()
+    };
+    let statuses = |asked: &[String]| {
+        let status = "update externalsecrets/status";
+        asked.iter().filter(|request| *request == status).count()
+    };
+    // After a few refreshes nothing of the start is left.
+    let settled = eventually("three refreshes", async || {
+        Some(asked()).filter(|asked| statuses(asked) >= 3)
+    })
+    .await;
+    let after = eventually("six more refreshes", async || {
+        Some(asked()).filter(|asked| statuses(asked) >= statuses(&settled) + 6)
+    })
+    .await;
+    let new = &after[settled.len()..];
+    let touched = new.iter().any(|request| request.ends_with(" secrets"));
+    assert!(!touched, "{new:?}");
+    let own = new
+        .iter()
+        .filter(|request| request.contains(" externalsecrets"));
+    assert!(own.count() <= 2 * statuses(new) + 1, "{new:?}");
+}
+
+#[tokio::test]
+async fn a_target_that_is_deleted_or_edited_comes_back_at_once() {
+    let scene = Scene::start("back", 1, "").await;
+    let values = [("a".to_owned(), "one".to_owned())];
+    scene.apply(0, super::scene::fake("fake", &values)).await;
+    let spec = json!({"secretStoreRef": {"name": "fake"}, "refreshInterval": "24h",
+        "data": [{"secretKey": "k", "remoteRef": {"key": "a"}}]});
+    scene.apply(0, external_secret("es", spec)).await;
+    scene.eventually_has(0, "es", "k", "one").await;
+    // The next refresh is a day away.
+    scene.delete(0, "Secret", "es").await;
+    scene.eventually_has(0, "es", "k", "one").await;
+    let edited = json!({"stringData": {"k": "edited"}});
+    scene.patch(0, "Secret", "es", edited).await;
+    scene.eventually_has(0, "es", "k", "one").await;
+    // A template's source that comes late is not waited for either.
+    let spec = json!({"secretStoreRef": {"name": "fake"}, "refreshInterval": "24h",
+        "target": {"template": {"templateFrom": [{"secret": {"name": "late", "items": [{"key": "t"}]}}]}},
+        "data": [{"secretKey": "k", "remoteRef": {"key": "a"}}]});
+    scene.apply(0, external_secret("late-es", spec)).await;
+    scene.eventually_ready(0, "late-es", false).await;
+    scene
+        .apply(0, secret("late", json!({"t": "<{{ .k }}>"})))
+        .await;
+    scene.eventually_has(0, "late-es", "t", "<one>").await;
+}

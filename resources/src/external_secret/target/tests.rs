@@ -171,8 +171,11 @@ fn t2_names_of_28_to_63_characters_keep_old_labels_and_notes() {
             &es,
             Some(&secret),
             values(&[("k", "v")]),
-            &Sources::default(),
-            &Options::default(),
+            Inputs {
+                sources: &Sources::default(),
+                options: &Options::default(),
+                budget: &Budget::default(),
+            },
         );
         let secret = written(built);
         assert_eq!(label(&secret, "old").is_some(), kept, "{length}");

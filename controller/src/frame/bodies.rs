@@ -26,7 +26,7 @@ const MANY: usize = 50;
 const MOST_KEPT: usize = 100;
 /// The bytes of all that are kept. An object may have 1.5 MiB, and one author may have many of those; what does not fit is
 /// read by its worker.
-const MOST_BYTES: usize = 8 << 20;
+const MOST_BYTES: usize = 4 << 20;
 
 /// Objects that were read and wait to be worked on.
 pub(crate) struct Bodies<T> {

@@ -30,7 +30,7 @@ use crate::api::Api;
 
 /// A page of a listing lies in memory twice, as text and as objects, and an object may have 1.5 MiB: a hundred of those would be
 /// more than a pod has.
-pub(super) const PAGE: u32 = 16;
+pub(super) const PAGE: u32 = 8;
 
 /// How often the API server is asked whether it serves a kind by now: soon at first, then more and more seldom.
 const NOT_INSTALLED: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(30)];

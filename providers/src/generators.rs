@@ -1,6 +1,6 @@
 //! Generators that ask a server: each makes a new value when it is asked.
 //!
-//! Two of them, for Grafana and GitLab, leave something behind on the server. They return a state, by which [`clean_up`] of
+//! Two of them, for Grafana and GitLab, leave something behind on the server. They return a state, by which `clean_up` of
 //! theirs finds it again. The states are upstream's, field for field: what its tokens were made with can be revoked here.
 
 pub mod github;

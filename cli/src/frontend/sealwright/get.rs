@@ -22,7 +22,7 @@ use crate::world::World;
 pub(super) struct Get {
     /// The file.
     file: PathBuf,
-    /// The value: keys with dots between (db.password, list.0), or ["key"][0].
+    #[arg(help = value_path::HELP)]
     path: String,
     #[command(flatten)]
     formats: Formats,

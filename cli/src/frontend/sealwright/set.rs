@@ -24,7 +24,7 @@ use crate::world::World;
 pub(super) struct Set {
     /// The file.
     file: PathBuf,
-    /// The value: keys with dots between (db.password, list.0), or ["key"][0].
+    #[arg(help = value_path::HELP)]
     path: String,
     /// The new value; - reads it from standard input, and without it a terminal asks for it unseen. Other users of
     /// this machine can read it from the list of processes: --stdin is safer.

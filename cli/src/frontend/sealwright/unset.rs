@@ -20,7 +20,7 @@ use crate::world::World;
 pub(super) struct Unset {
     /// The file.
     file: PathBuf,
-    /// The value: keys with dots between (db.password, list.0), or ["key"][0].
+    #[arg(help = value_path::HELP)]
     path: String,
     /// Show what would be done, write nothing.
     #[arg(long)]

@@ -5,6 +5,10 @@ use sealwright_documents::format::Step;
 use crate::command::parse_tree_path;
 use crate::error::{Error, Kind, Result};
 
+/// The help of the argument, in one place, and no doc comment: its brackets would be links there.
+pub(super) const HELP: &str =
+    "The value: keys with dots between (db.password, list.0), or [\"key\"][0]";
+
 /// Reads the path of a verb that changes a value.
 pub(super) fn of(text: &str) -> Result<Vec<Step>> {
     read(text).map_err(|reason| Error::new(Kind::Path, format!("cannot read the path: {reason}")))

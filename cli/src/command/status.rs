@@ -117,6 +117,12 @@ impl Status {
                 .iter()
                 .map(|(path, file)| (*path, file.metadata())),
         );
+        let mut by: Vec<_> = by.into_iter().collect();
+        // People come first, by name; then keys without a name.
+        by.sort_by_cached_key(|((kind, key), _)| {
+            let name = names.of(kind, key).map(str::to_owned);
+            (name.is_none(), name)
+        });
         if self.json {
             let entries: Vec<Value> = by
                 .iter()

@@ -4,6 +4,7 @@ mod children;
 pub(crate) mod cluster_external_secret;
 pub(crate) mod cluster_push_secret;
 pub(crate) mod external_secret;
+mod finalizer;
 pub(crate) mod generator_state;
 pub(crate) mod push_secret;
 pub(crate) mod sealed_secret;

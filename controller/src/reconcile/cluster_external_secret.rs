@@ -18,6 +18,7 @@ use sealwright_resources::go_duration;
 use serde_json::{Value, json};
 
 use super::children;
+use super::finalizer;
 use crate::action;
 use crate::api::{Api, ApiError};
 use crate::frame::dependents::Need;
@@ -88,8 +89,15 @@ impl ClusterExternalSecrets {
             again,
             conflict: false,
         };
-        if !has_finalizer(&object.metadata) {
-            let added = self.set_finalizer(key, &object.metadata, true).await;
+        if !finalizer::is_set(&object.metadata, FINALIZER) {
+            let added = finalizer::set::<ClusterExternalSecret>(
+                self.api(),
+                key,
+                &object.metadata,
+                FINALIZER,
+                true,
+            )
+            .await;
             return match added {
                 Err(error) if !error.is_conflict() && !error.is_not_found() => {
                     self.trouble(key, Trouble::Fetch, &error);
@@ -355,32 +363,6 @@ impl ClusterExternalSecrets {
             .await
             .map(drop)
     }
-
-    async fn set_finalizer(
-        &self,
-        key: &Key,
-        metadata: &ObjectMeta,
-        wanted: bool,
-    ) -> Result<(), ApiError> {
-        let mut finalizers = metadata.finalizers.clone().unwrap_or_default();
-        finalizers.retain(|finalizer| finalizer != FINALIZER);
-        if wanted {
-            finalizers.push(FINALIZER.to_owned());
-        }
-        let patch = json!({
-            "finalizers": finalizers,
-            "resourceVersion": metadata.resource_version,
-        });
-        let patched = action::patch_metadata::<ClusterExternalSecret>(self.api(), key, patch).await;
-        patched.map(drop)
-    }
-}
-
-fn has_finalizer(metadata: &ObjectMeta) -> bool {
-    let finalizers = metadata.finalizers.iter().flatten();
-    finalizers
-        .into_iter()
-        .any(|finalizer| finalizer == FINALIZER)
 }
 
 fn child_path(namespace: &str, name: &str) -> String {
@@ -458,7 +440,7 @@ impl Kind for ClusterExternalSecrets {
         Digest::of_json(&[
             &serde_json::to_value(&object.spec).unwrap_or_default(),
             &force,
-            &has_finalizer(&object.metadata),
+            &finalizer::is_set(&object.metadata, FINALIZER),
         ])
     }
 
@@ -542,7 +524,7 @@ impl Kind for ClusterExternalSecrets {
     }
 
     async fn finalize(&self, key: &Key, object: &ClusterExternalSecret) -> Option<Duration> {
-        if !has_finalizer(&object.metadata) {
+        if !finalizer::is_set(&object.metadata, FINALIZER) {
             return None;
         }
         let status = object.status.clone().unwrap_or_default();
@@ -559,7 +541,15 @@ impl Kind for ClusterExternalSecrets {
                     self.delete_child(object, namespace, name).await?;
                 }
             }
-            match self.set_finalizer(key, &object.metadata, false).await {
+            match finalizer::set::<ClusterExternalSecret>(
+                self.api(),
+                key,
+                &object.metadata,
+                FINALIZER,
+                false,
+            )
+            .await
+            {
                 Err(error) if error.is_not_found() => Ok(()),
                 other => other,
             }

@@ -27,11 +27,13 @@ use sealwright_resources::external_secret::plan::{
 use sealwright_resources::external_secret::render::{self, Inputs, Options, Sources};
 use sealwright_resources::external_secret::status::Status;
 use sealwright_resources::external_secret::{
-    CreationPolicy, ExternalSecret, OWNER_LABEL, RefreshPolicy, StoreKind, hash, refresh, status,
+    CreationPolicy, ExternalSecret, FINALIZER, OWNER_LABEL, RefreshPolicy, StoreKind, hash,
+    refresh, status,
 };
 use sealwright_resources::plain_secret::PlainSecret;
 use sealwright_template::Budget;
 
+use super::finalizer;
 use crate::action::{self, Version};
 use crate::announcement::{Announced, Announcement, Reads};
 use crate::api::{Api, ApiError, jitter};
@@ -451,7 +453,9 @@ impl ExternalSecrets {
 
     /// Adds the finalizer; the watch shows the object again, and then it is worked on.
     async fn add_finalizer(&self, key: &Key, object: &ExternalSecret) -> Attempt<Outcome> {
-        let added = actions::add_finalizer(self.api(), key, object).await;
+        let metadata = &object.metadata;
+        let added =
+            finalizer::set::<ExternalSecret>(self.api(), key, metadata, FINALIZER, true).await;
         let again = match added {
             Ok(()) => Again::Never,
             Err(error) if error.is_conflict() || error.is_not_found() => Again::Never,

@@ -11,8 +11,8 @@ use kube::Resource;
 use sealwright_resources::generator::state::{
     FINALIZER, GeneratorState, GeneratorStateStatus, KIND, OWNER_LABEL,
 };
-use serde_json::json;
 
+use super::finalizer;
 use crate::action;
 use crate::api::{Api, ApiError};
 use crate::frame::index::Key;
@@ -54,9 +54,10 @@ impl GeneratorStates {
     }
 
     async fn work(&self, key: &Key, object: &GeneratorState) -> Result<Option<Duration>, ApiError> {
-        if !has_finalizer(&object.metadata) {
+        if !finalizer::is_set(&object.metadata, FINALIZER) {
             // The watch shows the object again.
-            self.set_finalizer(key, &object.metadata, true).await?;
+            finalizer::set::<GeneratorState>(self.api(), key, &object.metadata, FINALIZER, true)
+                .await?;
             return Ok(None);
         }
         let Some(deadline) = deadline(object) else {
@@ -71,32 +72,6 @@ impl GeneratorStates {
         action::delete_object(self.api(), &path, uid).await?;
         Ok(None)
     }
-
-    async fn set_finalizer(
-        &self,
-        key: &Key,
-        metadata: &ObjectMeta,
-        wanted: bool,
-    ) -> Result<(), ApiError> {
-        let mut finalizers = metadata.finalizers.clone().unwrap_or_default();
-        finalizers.retain(|finalizer| finalizer != FINALIZER);
-        if wanted {
-            finalizers.push(FINALIZER.to_owned());
-        }
-        let patch = json!({
-            "finalizers": finalizers,
-            "resourceVersion": metadata.resource_version,
-        });
-        let patched = action::patch_metadata::<GeneratorState>(self.api(), key, patch).await;
-        patched.map(drop)
-    }
-}
-
-fn has_finalizer(metadata: &ObjectMeta) -> bool {
-    let finalizers = metadata.finalizers.iter().flatten();
-    finalizers
-        .into_iter()
-        .any(|finalizer| finalizer == FINALIZER)
 }
 
 fn deadline(object: &GeneratorState) -> Option<Timestamp> {
@@ -124,7 +99,7 @@ impl Kind for GeneratorStates {
     fn digest(&self, object: &GeneratorState) -> Digest {
         Digest::of_json(&[
             &serde_json::to_value(&object.spec).unwrap_or_default(),
-            &has_finalizer(&object.metadata),
+            &finalizer::is_set(&object.metadata, FINALIZER),
         ])
     }
 
@@ -209,7 +184,7 @@ impl Kind for GeneratorStates {
     }
 
     async fn finalize(&self, key: &Key, object: &GeneratorState) -> Option<Duration> {
-        if !has_finalizer(&object.metadata) {
+        if !finalizer::is_set(&object.metadata, FINALIZER) {
             return None;
         }
         let spec = &object.spec;
@@ -220,7 +195,9 @@ impl Kind for GeneratorStates {
             tracing::warn!(kind = KIND, key = %key, error = %error, "cannot take back what a generator made; the state stays until it can");
             return Some(Duration::from_secs(15));
         }
-        match self.set_finalizer(key, &object.metadata, false).await {
+        match finalizer::set::<GeneratorState>(self.api(), key, &object.metadata, FINALIZER, false)
+            .await
+        {
             Err(error) if !error.is_not_found() => {
                 self.trouble(key, Trouble::Fetch, &error);
                 Some(Duration::from_secs(5))

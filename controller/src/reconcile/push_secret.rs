@@ -31,8 +31,8 @@ use sealwright_resources::push_secret::{
 };
 use sealwright_resources::secret_store::Store;
 use sealwright_template::Budget;
-use serde_json::json;
 
+use super::finalizer;
 use crate::action;
 use crate::api::{Api, ApiError};
 use crate::frame::AnyKind;
@@ -117,9 +117,17 @@ impl PushSecrets {
     async fn work(&self, key: &Key, object: &PushSecret) -> Attempt<Outcome> {
         let now = Timestamp::now();
         let deletes = object.spec.deletion_policy == PushDeletionPolicy::Delete;
-        if deletes != has_finalizer(&object.metadata) {
+        if deletes != finalizer::is_set(&object.metadata, FINALIZER) {
             // The watch shows the object again, and then it is worked on.
-            let again = match self.set_finalizer(key, &object.metadata, deletes).await {
+            let again = match finalizer::set::<PushSecret>(
+                self.api(),
+                key,
+                &object.metadata,
+                FINALIZER,
+                deletes,
+            )
+            .await
+            {
                 Err(error) if !error.is_conflict() && !error.is_not_found() => {
                     self.trouble(key, Trouble::Fetch, &error);
                     Some(Duration::from_secs(5))
@@ -625,25 +633,6 @@ impl PushSecrets {
                 .changed(pushes_to(id.kind), &key);
         }
     }
-
-    async fn set_finalizer(
-        &self,
-        key: &Key,
-        metadata: &ObjectMeta,
-        wanted: bool,
-    ) -> Result<(), ApiError> {
-        let mut finalizers = metadata.finalizers.clone().unwrap_or_default();
-        finalizers.retain(|finalizer| finalizer != FINALIZER);
-        if wanted {
-            finalizers.push(FINALIZER.to_owned());
-        }
-        let patch = json!({
-            "finalizers": finalizers,
-            "resourceVersion": metadata.resource_version,
-        });
-        let patched = action::patch_metadata::<PushSecret>(self.api(), key, patch).await;
-        patched.map(drop)
-    }
 }
 
 fn done(outcome: Outcome) -> Attempt<Outcome> {
@@ -651,13 +640,6 @@ fn done(outcome: Outcome) -> Attempt<Outcome> {
         ended: Ok(None),
         outcome,
     }
-}
-
-fn has_finalizer(metadata: &ObjectMeta) -> bool {
-    let finalizers = metadata.finalizers.iter().flatten();
-    finalizers
-        .into_iter()
-        .any(|finalizer| finalizer == FINALIZER)
 }
 
 fn seen<'a>(id: &'a StoreId, store: &'a Store) -> PushStore<'a> {
@@ -738,7 +720,7 @@ impl Kind for PushSecrets {
             &serde_json::to_value(&object.spec).unwrap_or_default(),
             &object.metadata.labels,
             &object.metadata.annotations,
-            &has_finalizer(&object.metadata),
+            &finalizer::is_set(&object.metadata, FINALIZER),
         ])
     }
 
@@ -862,7 +844,7 @@ impl Kind for PushSecrets {
     }
 
     async fn finalize(&self, key: &Key, object: &PushSecret) -> Option<Duration> {
-        if !has_finalizer(&object.metadata) {
+        if !finalizer::is_set(&object.metadata, FINALIZER) {
             return None;
         }
         let synced = object
@@ -878,7 +860,9 @@ impl Kind for PushSecrets {
                 return Some(Duration::from_secs(15));
             }
         }
-        match self.set_finalizer(key, &object.metadata, false).await {
+        match finalizer::set::<PushSecret>(self.api(), key, &object.metadata, FINALIZER, false)
+            .await
+        {
             Err(error) if !error.is_not_found() => {
                 self.trouble(key, Trouble::Fetch, &error);
                 Some(Duration::from_secs(5))

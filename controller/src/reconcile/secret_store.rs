@@ -21,7 +21,7 @@ use sealwright_resources::secret_store::{
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::action;
+use super::finalizer;
 use crate::api::ApiError;
 use crate::frame::dependents::Need;
 use crate::frame::event::Event;
@@ -164,7 +164,7 @@ impl<K: StoreObject> StoreReconciler<K> {
         let labels = metadata.labels.as_ref().unwrap_or(&nothing);
         let pushers = &self.stores.pushers;
         let is_held = pushers.hold(&Self::id(key), labels);
-        let is_right = match (is_held, has_finalizer(metadata)) {
+        let is_right = match (is_held, finalizer::is_set(metadata, FINALIZER)) {
             (true, true) | (false, false) => true,
             // A store that is being deleted takes no finalizers any more.
             (true, false) => metadata.deletion_timestamp.is_some(),
@@ -174,16 +174,8 @@ impl<K: StoreObject> StoreReconciler<K> {
         if is_right {
             return Ok(true);
         }
-        let mut finalizers = metadata.finalizers.clone().unwrap_or_default();
-        finalizers.retain(|finalizer| finalizer != FINALIZER);
-        if is_held {
-            finalizers.push(FINALIZER.to_owned());
-        }
-        let patch = json!({
-            "finalizers": finalizers,
-            "resourceVersion": metadata.resource_version,
-        });
-        match action::patch_metadata::<K>(self.frame.api(), key, patch).await {
+        let set = finalizer::set::<K>(self.frame.api(), key, metadata, FINALIZER, is_held);
+        match set.await {
             Err(error) if !error.is_conflict() && !error.is_not_found() => Err(error),
             _ => Ok(false),
         }
@@ -289,13 +281,6 @@ fn is_no_answer(trouble: Trouble) -> bool {
     trouble.is_passing() || trouble == Trouble::Unauthenticated
 }
 
-fn has_finalizer(metadata: &ObjectMeta) -> bool {
-    let finalizers = metadata.finalizers.iter().flatten();
-    finalizers
-        .into_iter()
-        .any(|finalizer| finalizer == FINALIZER)
-}
-
 /// A ClusterSecretStore whose credentials lie with its consumers cannot be validated by itself, and counts as valid.
 fn is_referent(id: &StoreId, config: &StoreConfig) -> bool {
     id.kind == StoreKind::ClusterSecretStore
@@ -321,7 +306,7 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
         Digest::of_json(&[
             &serde_json::to_value(&store.spec).unwrap_or_default(),
             &json!(store.deleting),
-            &has_finalizer(object.meta()),
+            &finalizer::is_set(object.meta(), FINALIZER),
         ])
     }
 

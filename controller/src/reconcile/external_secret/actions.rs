@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sealwright_resources::external_secret::plan::{
     self, Action, Again, Beginning, Plan, TargetSeen,
 };
 use sealwright_resources::external_secret::{DeletionPolicy, ExternalSecret, FINALIZER, hash};
 
+use super::super::finalizer;
 use super::{ExternalSecrets, Outcome};
 use crate::action::{self, Version};
 use crate::api::{Api, ApiError};
@@ -97,32 +97,6 @@ impl ExternalSecrets {
     }
 }
 
-/// Adds the finalizer, and touches nothing else.
-pub(super) async fn add_finalizer(
-    api: &Api,
-    key: &Key,
-    object: &ExternalSecret,
-) -> Result<(), ApiError> {
-    let mut finalizers = object.metadata.finalizers.clone().unwrap_or_default();
-    finalizers.push(FINALIZER.to_owned());
-    set_finalizers(api, key, &object.metadata, &finalizers).await
-}
-
-async fn set_finalizers(
-    api: &Api,
-    key: &Key,
-    metadata: &ObjectMeta,
-    finalizers: &[String],
-) -> Result<(), ApiError> {
-    let patch = serde_json::json!({
-        "finalizers": finalizers,
-        "resourceVersion": metadata.resource_version,
-    });
-    action::patch_metadata::<ExternalSecret>(api, key, patch)
-        .await
-        .map(drop)
-}
-
 /// Ends what a deleted object stands for, and lets it go.
 pub(super) async fn finalize(
     api: &Api,
@@ -160,12 +134,9 @@ pub(super) async fn finalize(
                 action::delete_secret_of(api, &key, &uid).await?;
             }
             Action::RemoveFinalizer => {
-                let finalizers = object.metadata.finalizers.iter().flatten();
-                let kept: Vec<String> = finalizers
-                    .filter(|finalizer| *finalizer != FINALIZER)
-                    .cloned()
-                    .collect();
-                let removed = set_finalizers(api, key, &object.metadata, &kept).await;
+                let metadata = &object.metadata;
+                let removed =
+                    finalizer::set::<ExternalSecret>(api, key, metadata, FINALIZER, false).await;
                 match removed {
                     Err(error) if !error.is_not_found() => return Err(error),
                     _ => {}

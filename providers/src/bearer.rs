@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use http::header::{AUTHORIZATION, HeaderValue};
 use sealwright_crypto::master_key::KeyError;
@@ -25,8 +24,15 @@ use self::token::{AccessToken, Tokens};
 use crate::backoff::{Backoff, chance};
 use crate::http::url::Url;
 use crate::http::{HttpClient, Request, Response, secret_header};
-use crate::json::{Html, Json, Kind, write_text};
+use crate::json::{Json, Kind};
+use crate::message::Reply;
+#[cfg(any(feature = "azure", feature = "gcp"))]
+use crate::outcome::{Answer, shown};
 use crate::outcome::{StoreError, Trouble};
+#[cfg(any(feature = "azure", feature = "gcp"))]
+use crate::remote::RemoteRef;
+#[cfg(any(feature = "azure", feature = "gcp"))]
+use crate::store::{Inspection, Step, Store};
 
 /// What a service says about a request that it did not carry out.
 pub(crate) struct Refusal {
@@ -122,27 +128,6 @@ impl From<CallError> for StoreError {
     }
 }
 
-/// What the service has answered with: a JSON object, or a list where the service has lists.
-pub(crate) struct Reply(SecretBytes);
-
-impl Reply {
-    pub(crate) fn json(&self) -> Json<'_> {
-        // It was checked when it came.
-        Json::parse(self.0.expose()).expect("it is JSON")
-    }
-
-    /// A text that is no secret.
-    pub(crate) fn name(&self, member: &str) -> Option<String> {
-        name_in(self.json(), member)
-    }
-}
-
-/// A text that is no secret, in an object; an empty one counts as none.
-pub(crate) fn name_in(object: Json<'_>, member: &str) -> Option<String> {
-    let text = object.member(member)?.string()?;
-    Some(text.expose().to_owned()).filter(|text| !text.is_empty())
-}
-
 /// A service that takes bearer tokens.
 pub(crate) struct Rest {
     http: Arc<HttpClient>,
@@ -177,9 +162,40 @@ impl Rest {
         &self.describe
     }
 
-    /// How requests are signed in.
-    pub(crate) fn tokens(&self) -> &Tokens {
-        &self.tokens
+    /// Signs in, to see whether that works.
+    #[cfg(any(feature = "azure", feature = "gcp"))]
+    pub(crate) async fn sign_in(&self) -> Result<(), StoreError> {
+        let signed_in = self.tokens.current().await;
+        signed_in
+            .map(drop)
+            .map_err(|error| error.at_store(&self.describe))
+    }
+
+    /// Signs in, and reads one value of the store if there is a reference.
+    #[cfg(any(feature = "azure", feature = "gcp"))]
+    pub(crate) async fn inspect(&self, store: &dyn Store, at: Option<&RemoteRef>) -> Inspection {
+        let mut inspection = Inspection::default();
+        let signed_in = self.sign_in().await;
+        let principal = self.tokens.principal();
+        let failed = signed_in.is_err();
+        inspection.steps.push(Step {
+            what: "sign in".to_owned(),
+            result: signed_in.map(|()| principal.clone()),
+        });
+        if failed {
+            return inspection;
+        }
+        inspection.principal = Some(principal);
+        if let Some(at) = at {
+            inspection.steps.push(Step {
+                what: format!("read {}", shown(&at.key)),
+                result: store.get(at).await.map(|answer| match answer {
+                    Answer::Found(value) => format!("{} bytes", value.len()),
+                    Answer::Absent(absent) => absent.proof().to_string(),
+                }),
+            });
+        }
+        inspection
     }
 
     /// Makes a call.
@@ -235,7 +251,7 @@ impl Rest {
         if (200..300).contains(&status) {
             let list = json.filter(|json| json.kind() == Kind::Array && self.dialect.lists());
             return match object.or(list) {
-                Some(_) => Ok(Reply(answer.body)),
+                Some(_) => Ok(Reply::checked(answer.body)),
                 None => Err(CallError::of(self.foreign(call, status))),
             };
         }
@@ -285,77 +301,6 @@ impl Rest {
 impl fmt::Debug for Rest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Rest({})", self.describe)
-    }
-}
-
-/// The JSON text of a request; what is secret in it is wiped.
-pub(crate) struct Body {
-    text: SecretWriter,
-    empty: bool,
-    carries_secret: bool,
-}
-
-impl Body {
-    /// An object without members.
-    pub(crate) fn new() -> Self {
-        let mut text = SecretWriter::default();
-        text.push_byte(b'{');
-        Self {
-            text,
-            empty: true,
-            carries_secret: false,
-        }
-    }
-
-    /// Adds a member that holds no secret.
-    pub(crate) fn value(mut self, name: &str, value: &serde_json::Value) -> Self {
-        self.name(name);
-        self.text.push(value.to_string().as_bytes());
-        self
-    }
-
-    /// Adds a member that is JSON already, and may hold a secret.
-    pub(crate) fn secret_json(mut self, name: &str, json: &[u8]) -> Self {
-        self.carries_secret = true;
-        self.name(name);
-        self.text.push(json);
-        self
-    }
-
-    /// Adds a secret text.
-    pub(crate) fn secret_text(mut self, name: &str, value: &[u8]) -> Self {
-        self.carries_secret = true;
-        self.name(name);
-        write_text(value, Html::Plain, &mut self.text);
-        self
-    }
-
-    /// Adds secret bytes, in base64.
-    pub(crate) fn secret_bytes(mut self, name: &str, value: &[u8]) -> Self {
-        self.carries_secret = true;
-        self.name(name);
-        self.text.push_byte(b'"');
-        let place = self.text.extend_zeroed(value.len().div_ceil(3) * 4);
-        STANDARD
-            .encode_slice(value, place)
-            .expect("the place is of that size");
-        self.text.push_byte(b'"');
-        self
-    }
-
-    /// The text, and whether there is a secret in it.
-    pub(crate) fn finish(mut self) -> (SecretBytes, bool) {
-        self.text.push_byte(b'}');
-        (self.text.finish(), self.carries_secret)
-    }
-
-    fn name(&mut self, name: &str) {
-        if !self.empty {
-            self.text.push_byte(b',');
-        }
-        self.empty = false;
-        write_text(name.as_bytes(), Html::Plain, &mut self.text);
-        self.text.push_byte(b':');
     }
 }
 
@@ -409,20 +354,9 @@ fn bearer(token: &SecretText) -> Result<HeaderValue, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use base64::engine::general_purpose::STANDARD;
 
-    #[test]
-    fn a_body_knows_whether_it_carries_a_secret() {
-        let (text, secret) = Body::new().value("a", &serde_json::json!([1])).finish();
-        assert_eq!(text.expose(), br#"{"a":[1]}"#);
-        assert!(!secret);
-        let (text, secret) = Body::new()
-            .secret_bytes("b", b"\0\xff")
-            .secret_text("c", b"\"")
-            .finish();
-        assert_eq!(text.expose(), br#"{"b":"AP8=","c":"\""}"#);
-        assert!(secret);
-    }
+    use super::*;
 
     #[test]
     fn bytes_are_decoded_or_refused() {

@@ -7,12 +7,13 @@ use futures::future::BoxFuture;
 use sealwright_crypto::secret::SecretBytes;
 
 use crate::bearer::token::{OfSecret, Tokens};
-use crate::bearer::{Call, CallError, Dialect, Refusal, Rest, name_in};
+use crate::bearer::{Call, CallError, Dialect, Refusal, Rest};
 use crate::credential::Scope;
 use crate::http::tls::TlsSettings;
 use crate::http::url::Url;
 use crate::http::{HttpClient, HttpSettings, Limits};
 use crate::json::{self, Json, Kind};
+use crate::message::name_in;
 use crate::outcome::{Absent, Answer, Outcome, Proof, StoreError, Trouble, shown};
 use crate::remote::{Find, RemoteRef, SecretMap};
 use crate::settings::gitlab::{GitlabSettings, TOKEN_FIELD};

@@ -68,6 +68,13 @@ pub mod http;
 pub mod json;
 #[cfg(feature = "clients")]
 pub mod kubernetes;
+#[cfg(any(
+    feature = "aws",
+    feature = "azure",
+    feature = "gcp",
+    feature = "gitlab"
+))]
+mod message;
 pub mod outcome;
 pub mod remote;
 pub mod settings;

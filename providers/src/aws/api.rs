@@ -18,7 +18,8 @@ use super::sign_in::SignIn;
 use crate::backoff::{Backoff, chance};
 use crate::http::url::Url;
 use crate::http::{HttpClient, HttpSettings, Request, Response, secret_header};
-use crate::json::{Html, Json, Kind, write_text};
+use crate::json::{Json, Kind};
+use crate::message::{Body, Reply};
 use crate::outcome::{StoreError, Trouble, shown};
 use crate::settings::{RetrySettings, duration};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -332,7 +333,7 @@ impl Api {
         let status = answer.status.as_u16();
         if (200..300).contains(&status) {
             return match Json::parse(answer.body.expose()) {
-                Ok(json) if json.kind() == Kind::Object => Ok(Reply(answer.body)),
+                Ok(json) if json.kind() == Kind::Object => Ok(Reply::checked(answer.body)),
                 _ => Err(CallError::of(self.foreign(call, status))),
             };
         }
@@ -477,105 +478,6 @@ fn signed_headers(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     headers
         .iter()
         .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
-}
-
-/// The JSON text of a request; what is secret in it is wiped.
-pub(crate) struct Body {
-    text: SecretWriter,
-    empty: bool,
-    carries_secret: bool,
-}
-
-impl Body {
-    /// An object without members.
-    pub(crate) fn new() -> Self {
-        let mut text = SecretWriter::default();
-        text.push_byte(b'{');
-        Self {
-            text,
-            empty: true,
-            carries_secret: false,
-        }
-    }
-
-    /// Adds a member.
-    pub(crate) fn text(mut self, name: &str, value: &str) -> Self {
-        self.name(name);
-        write_text(value.as_bytes(), Html::Plain, &mut self.text);
-        self
-    }
-
-    /// Adds a member if there is a value.
-    pub(crate) fn optional(self, name: &str, value: Option<&str>) -> Self {
-        match value {
-            Some(value) => self.text(name, value),
-            None => self,
-        }
-    }
-
-    /// Adds a member that holds no secret.
-    pub(crate) fn value(mut self, name: &str, value: &serde_json::Value) -> Self {
-        self.name(name);
-        self.text.push(value.to_string().as_bytes());
-        self
-    }
-
-    /// Adds a secret text.
-    pub(crate) fn secret_text(mut self, name: &str, value: &[u8]) -> Self {
-        self.carries_secret = true;
-        self.name(name);
-        write_text(value, Html::Plain, &mut self.text);
-        self
-    }
-
-    /// Adds secret bytes, in base64.
-    pub(crate) fn secret_bytes(mut self, name: &str, value: &[u8]) -> Self {
-        self.carries_secret = true;
-        self.name(name);
-        self.text.push_byte(b'"');
-        let size = value.len().div_ceil(3) * 4;
-        let place = self.text.extend_zeroed(size);
-        STANDARD
-            .encode_slice(value, place)
-            .expect("the place is of that size");
-        self.text.push_byte(b'"');
-        self
-    }
-
-    fn name(&mut self, name: &str) {
-        if !self.empty {
-            self.text.push_byte(b',');
-        }
-        self.empty = false;
-        write_text(name.as_bytes(), Html::Plain, &mut self.text);
-        self.text.push_byte(b':');
-    }
-
-    fn finish(mut self) -> (SecretBytes, bool) {
-        self.text.push_byte(b'}');
-        (self.text.finish(), self.carries_secret)
-    }
-}
-
-/// The JSON object that a call was answered with.
-pub(crate) struct Reply(SecretBytes);
-
-impl Reply {
-    /// The object.
-    pub(crate) fn json(&self) -> Json<'_> {
-        Json::parse(self.0.expose()).expect("checked when it came")
-    }
-
-    /// A text that is no secret, such as a name.
-    pub(crate) fn name(&self, name: &str) -> Option<String> {
-        name_in(self.json(), name)
-    }
-}
-
-/// A text that is no secret, such as a name, of an object.
-pub(crate) fn name_in(object: Json<'_>, name: &str) -> Option<String> {
-    let text = object.member(name)?.string()?;
-    Some(text.expose().to_owned()).filter(|text| !text.is_empty())
 }
 
 /// Secret bytes that stand in base64 in an object.

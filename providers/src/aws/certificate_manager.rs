@@ -16,8 +16,9 @@ use pkcs8::{EncryptedPrivateKeyInfo, LineEnding};
 use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
 use sha2::{Digest, Sha256};
 
-use super::api::{Api, Body, CallError, Reply};
+use super::api::{Api, CallError};
 use crate::json::Json;
+use crate::message::{Body, Reply};
 use crate::outcome::{Absent, Answer, Outcome, Proof, StoreError, Trouble, shown};
 use crate::remote::{MetadataPolicy, PushItem, PushSource, RemoteRef, SecretMap};
 use crate::settings::aws::AwsSettings;
@@ -86,7 +87,7 @@ impl CertificateManager {
             .json()
             .member("Certificate")
             .and_then(|one| one.member("Options"));
-        let export = options.and_then(|options| super::api::name_in(options, "Export"));
+        let export = options.and_then(|options| crate::message::name_in(options, "Export"));
         if export.as_deref() != Some("ENABLED") {
             return Err(StoreError::invalid(format!(
                 "certificate {} is not exportable (Options.Export is not ENABLED)",

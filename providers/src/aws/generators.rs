@@ -2,9 +2,10 @@
 
 use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
 
-use super::api::{self, Api, Body, bytes_in};
+use super::api::{self, Api, bytes_in};
 use super::sign_in::SignIn;
 use crate::json::{Json, Kind};
+use crate::message::Body;
 use crate::outcome::{StoreError, Trouble};
 use crate::remote::SecretMap;
 use crate::settings::aws::{AwsAuth, AwsService, AwsSettings};

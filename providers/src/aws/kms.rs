@@ -10,8 +10,9 @@ use sealwright_crypto::key_kind::{AWS_KMS, KeyFields, KeyKind};
 use sealwright_crypto::master_key::{KeyError, MasterKey, Opener, Pending, Wrapped};
 use sealwright_crypto::secret::SecretBytes;
 
-use super::api::{Api, Body, KEY_SERVICE, bytes_in};
+use super::api::{Api, KEY_SERVICE, bytes_in};
 use super::sign_in::{Role, SignIn};
+use crate::message::Body;
 use crate::outcome::{StoreError, Trouble, shown};
 
 /// A key of AWS KMS, and as whom it is used.

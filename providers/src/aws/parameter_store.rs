@@ -8,10 +8,11 @@ use futures::future::BoxFuture;
 use sealwright_crypto::secret::SecretBytes;
 use serde_json::json;
 
-use super::api::{Api, Body, CallError, name_in};
+use super::api::{Api, CallError};
 use super::secrets_manager::property_of;
 use super::tags::{self, Tags};
 use crate::json::{self, Json};
+use crate::message::{Body, name_in};
 use crate::outcome::{Absent, Answer, Outcome, Proof, StoreError, Trouble, shown};
 use crate::remote::{Find, MetadataPolicy, PushItem, PushSource, RemoteRef, SecretMap};
 use crate::settings::aws::AwsSettings;

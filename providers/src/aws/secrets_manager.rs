@@ -12,10 +12,11 @@ use futures::future::BoxFuture;
 use sealwright_crypto::secret::SecretBytes;
 use serde_json::{Value, json};
 
-use super::api::{Api, Body, CallError, Reply, bytes_in, name_in};
+use super::api::{Api, CallError, bytes_in};
 use super::tags;
 use crate::credential::{Credentials, Scope};
 use crate::json::{self, Json};
+use crate::message::{Body, Reply, name_in};
 use crate::outcome::{Absent, Answer, Outcome, Proof, StoreError, Trouble, shown};
 use crate::remote::{Find, MetadataPolicy, PushItem, PushSource, RemoteRef, SecretMap};
 use crate::settings::aws::{AwsSecretsManager, AwsSettings};

@@ -17,17 +17,18 @@ use sealwright_crypto::surroundings::{Surroundings, SystemSurroundings};
 use super::api::{AzureErrors, Cloud, VERSION};
 use super::sign_in;
 use crate::address::Guard;
-use crate::bearer::{Call, CallError, Reply, Rest, bytes_in, decoded, name_in};
+use crate::bearer::{Call, CallError, Rest, bytes_in, decoded};
 use crate::credential::Scope;
 use crate::http::url::Url;
 use crate::http::{HttpClient, HttpSettings, Limits};
 use crate::json::{self, Html, Json, Kind, write_text};
+use crate::message::{Reply, name_in};
 use crate::outcome::{Absent, Answer, Outcome, Proof, StoreError, Trouble, shown};
 use crate::remote::{Find, MetadataPolicy, PushItem, PushSource, RemoteRef, SecretMap};
 use crate::settings::azure::AzureSettings;
 use crate::store::{
-    Capabilities, Connection, Content, Deleted, Inspection, Match, Payload, Pushed, ReadKey, Step,
-    Store, Validation, WriteMode,
+    Capabilities, Connection, Content, Deleted, Inspection, Match, Payload, Pushed, ReadKey, Store,
+    Validation, WriteMode,
 };
 
 /// How many entries a page of a listing has; the vault gives no more.
@@ -439,39 +440,13 @@ impl Store for KeyVault {
             if self.depends_on_consumer && self.scope.is_unbound() {
                 return Ok(Validation::Unknown);
             }
-            let signed_in = self.rest.tokens().current().await;
-            signed_in.map_err(|error| error.at_store(self.rest.describe()))?;
+            self.rest.sign_in().await?;
             Ok(Validation::Ready)
         })
     }
 
     fn inspect<'a>(&'a self, at: Option<&'a RemoteRef>) -> BoxFuture<'a, Inspection> {
-        Box::pin(async move {
-            let mut inspection = Inspection::default();
-            let signed_in = self.rest.tokens().current().await;
-            let principal = self.rest.tokens().principal();
-            let failed = signed_in.is_err();
-            inspection.steps.push(Step {
-                what: "sign in".to_owned(),
-                result: signed_in
-                    .map(|_| principal.clone())
-                    .map_err(|error| error.at_store(self.rest.describe())),
-            });
-            if failed {
-                return inspection;
-            }
-            inspection.principal = Some(principal);
-            if let Some(at) = at {
-                inspection.steps.push(Step {
-                    what: format!("read {}", shown(&at.key)),
-                    result: self.get(at).await.map(|answer| match answer {
-                        Answer::Found(value) => format!("{} bytes", value.len()),
-                        Answer::Absent(absent) => absent.proof().to_string(),
-                    }),
-                });
-            }
-            inspection
-        })
+        Box::pin(self.rest.inspect(self, at))
     }
 }
 

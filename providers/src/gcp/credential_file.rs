@@ -9,10 +9,10 @@ use sealwright_crypto::surroundings::Surroundings;
 use super::sign_in::{AuthorizedUser, Impersonated, ServiceAccount, Source};
 use super::workload::{self, Federated};
 use crate::bearer::assertion::Signer;
-use crate::bearer::name_in;
 use crate::http::HttpClient;
 use crate::http::url::Url;
 use crate::json::{Json, Kind};
+use crate::message::name_in;
 use crate::outcome::{StoreError, shown};
 
 /// Where credentials of a user are exchanged for tokens.

@@ -14,12 +14,12 @@ use super::credential_file::{self, Origin, https};
 use super::sign_in::{Impersonated, Metadata, SCOPE, Source, StoreSecrets, impersonation_url};
 use crate::bearer::assertion::trimmed;
 use crate::bearer::form::Form;
-use crate::bearer::name_in;
 use crate::bearer::token::{AccessToken, TokenSource, ask, ask_with_form};
 use crate::credential::TokenRequest;
 use crate::http::url::Url;
 use crate::http::{HttpClient, Request};
 use crate::json::{Json, Kind};
+use crate::message::name_in;
 use crate::outcome::{StoreError, Trouble, shown};
 use crate::settings::ServiceAccountSelector;
 use crate::settings::gcp::{GcpAwsCredentials, GcpFederation, GcpSettings, GcpWorkloadIdentity};
@@ -531,7 +531,7 @@ impl OfCluster {
         let provider = format!(
             "https://container.googleapis.com/v1/projects/{project}/locations/{location}/clusters/{cluster}"
         );
-        let mut body = crate::bearer::Body::new();
+        let mut body = crate::message::Body::new();
         for (name, value) in [
             ("grant_type", EXCHANGE),
             ("subject_token_type", JWT),

@@ -4,9 +4,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{CertificateManager, fingerprint};
-use crate::aws::api::{Body, name_in};
 use crate::aws::tags::{self, MANAGED_BY, Tags};
 use crate::json::Json;
+use crate::message::{Body, name_in};
 use crate::outcome::{StoreError, Trouble, shown};
 use crate::remote::{PushItem, PushSource};
 use crate::store::{Deleted, Pushed, WriteMode};

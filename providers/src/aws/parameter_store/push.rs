@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{ParameterStore, malformed, value_of};
-use crate::aws::api::{Body, name_in};
 use crate::aws::tags::{self, Tags};
 use crate::json::{Html, write_text};
+use crate::message::{Body, name_in};
 use crate::outcome::{StoreError, Trouble, shown};
 use crate::remote::{PushItem, PushSource};
 use crate::store::{Deleted, Pushed, WriteMode};

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{BINARY, SecretsManager, TEXT, preferred};
-use crate::aws::api::{Body, Reply, name_in};
 use crate::aws::tags::{self, Tags};
 use crate::json::{self, Json};
+use crate::message::{Body, Reply, name_in};
 use crate::outcome::{StoreError, Trouble, shown};
 use crate::remote::{PushItem, PushSource};
 use crate::settings::SecretKeySelector;

@@ -12,8 +12,9 @@ use serde_json::json;
 
 use super::jwk::Jwk;
 use super::{KeyVault, Object, certificate_in, texts_of};
-use crate::bearer::{Body, Call, Reply, name_in};
+use crate::bearer::Call;
 use crate::json::Json;
+use crate::message::{Body, Reply, name_in};
 use crate::outcome::{Answer, StoreError, Trouble, shown};
 use crate::remote::{PushItem, PushSource};
 use crate::store::{Deleted, Pushed, WriteMode};

@@ -9,10 +9,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{LATEST, SecretManager, texts_of};
-use crate::bearer::{Body, Call, Reply, name_in};
+use crate::bearer::Call;
 use crate::gcp::checksum::crc32c;
 use crate::http::url::Url;
 use crate::json::{self, Json};
+use crate::message::{Body, Reply, name_in};
 use crate::outcome::{Answer, StoreError, Trouble, shown};
 use crate::remote::{PushItem, PushSource};
 use crate::store::{Deleted, Pushed, WriteMode};

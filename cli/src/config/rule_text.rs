@@ -458,7 +458,7 @@ mod tests {
 
     fn config(text: &str) -> Config {
         Config::of_text(
-            Path::new("/work/.sops.yaml"),
+            Path::new("/repo/.sops.yaml"),
             SecretBytes::copy_of(text.as_bytes()),
         )
         .unwrap()
@@ -597,7 +597,7 @@ mod tests {
         ] {
             let text = add(odd, 0, &AGE, "EVE", Some("eve"));
             assert!(
-                text.contains("only a person can change (/work/.sops.yaml, line"),
+                text.contains("only a person can change (/repo/.sops.yaml, line"),
                 "{text}"
             );
         }
@@ -610,8 +610,8 @@ mod tests {
             &[(ALICE.to_owned(), Some("alice".to_owned()))],
         );
         let config = config(&text);
-        assert_eq!(config.rule_number(Path::new("/work/it's/a.yaml")), Some(0));
-        assert_eq!(config.rule_number(Path::new("/work/b.yaml")), None);
+        assert_eq!(config.rule_number(Path::new("/repo/it's/a.yaml")), Some(0));
+        assert_eq!(config.rule_number(Path::new("/repo/b.yaml")), None);
         assert_eq!(config.names().of("age", ALICE), Some("alice"));
     }
 }

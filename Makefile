@@ -5,6 +5,8 @@ SERVERS = $(CARGO) run --quiet --package sealwright-tests --bin servers --
 STATIC  = $(shell uname -m)-unknown-linux-musl
 PREFIX ?= /usr/local
 LINKS  ?=
+# Tests that wait for a controller most of their time are many at a time.
+WAITING = 8
 REAL    = --features sealwright-tests/cluster,sealwright-tests/interop,sealwright-tests/vaults
 
 .PHONY: help
@@ -21,11 +23,13 @@ demo: ## builds the command line and shows the main job from end to end
 test: servers ## runs every test, those against real servers and the incumbents included
 	$(CARGO) build --workspace --bins $(REAL)
 	$(CARGO) test --workspace $(REAL)
+	RUST_TEST_THREADS=$(WAITING) $(CARGO) test --workspace $(REAL) --test external_secrets
 
 .PHONY: soak
 soak: servers ## runs what is too long for `make test`: large seeded runs, chaos, loads (SEALWRIGHT_SEED chooses others)
 	$(CARGO) build --workspace --bins $(REAL)
 	SEALWRIGHT_SOAK=1 $(CARGO) test --workspace $(REAL) -- --nocapture
+	SEALWRIGHT_SOAK=1 $(CARGO) test --workspace $(REAL) --test external_secrets -- --nocapture
 
 .PHONY: check
 check: ## checks format, lints, licences, bans, advisories and documentation; warnings are errors

@@ -9,6 +9,7 @@
 //! - One object is never worked on twice at the same time, and a burst of changes is one piece of work ([`queue`]).
 //! - Nothing is written when nothing has changed, and after a restart what is proved to be as it should be is not worked on.
 //! - An object that cannot be read costs the others nothing, and says so in its own status ([`read`]).
+//! - An object that waits for an answer from outside of the cluster makes no other wait ([`worker`]).
 //! - An object that is expensive to work on makes only others of that sort wait, in a slow lane with one worker; and namespaces
 //!   take turns, so that many objects at once make those of their own namespace wait ([`queue`]).
 //! - A target Secret that is deleted or edited comes back at once; only an edit war is slowed down. Another writer's change is
@@ -77,6 +78,7 @@ pub(crate) mod verdict;
 pub(crate) mod watch;
 pub(crate) mod watch_log;
 pub(crate) mod work;
+pub(crate) mod worker;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -115,9 +117,6 @@ pub(crate) trait AnyKind: Wake + 'static {
 
     /// How many objects wait to be worked on, and where.
     fn depth(&self) -> QueueDepth;
-
-    /// How many objects are worked on at a time.
-    fn workers(&self) -> usize;
 
     /// Watches its objects; ends only when it is dropped. `number` is its number among the dependents.
     fn watch(self: Arc<Self>, number: usize) -> BoxFuture<'static, ()>;
@@ -175,10 +174,6 @@ impl<K: Kind> AnyKind for K {
 
     fn depth(&self) -> QueueDepth {
         self.frame().queue.depth()
-    }
-
-    fn workers(&self) -> usize {
-        self.frame().watching.workers
     }
 
     fn watch(self: Arc<Self>, number: usize) -> BoxFuture<'static, ()> {
@@ -304,9 +299,7 @@ pub(crate) async fn run(
         let (mut watching, mut working) = (JoinSet::new(), JoinSet::new());
         for (kind, number) in kinds.iter().zip(&numbers) {
             watching.spawn(Arc::clone(kind).watch(*number));
-            for _ in 0..kind.workers() {
-                working.spawn(Arc::clone(kind).work(Lane::Quick, halt.subscribe()));
-            }
+            working.spawn(Arc::clone(kind).work(Lane::Quick, halt.subscribe()));
             working.spawn(Arc::clone(kind).work(Lane::Slow, halt.subscribe()));
         }
         watch_shared(&kinds, &shared, &mut watching);

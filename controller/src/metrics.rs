@@ -46,6 +46,8 @@ pub(crate) struct Metrics {
 pub(crate) struct QueueDepth {
     /// Wanted now.
     pub(crate) ready: usize,
+    /// Refreshes and retries whose time has come.
+    pub(crate) due: usize,
     /// Part of the backlog of the start.
     pub(crate) backlog: usize,
     /// In the slow lane.
@@ -134,6 +136,7 @@ impl Metrics {
             let samples = look().into_iter().flat_map(|(kind, depth)| {
                 [
                     ("ready", depth.ready),
+                    ("due", depth.due),
                     ("backlog", depth.backlog),
                     ("slow", depth.slow),
                     ("delayed", depth.delayed),

@@ -96,6 +96,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), StartError> {
         dependents: Arc::new(Dependents::default()),
         watches: Arc::clone(metrics.watches()),
         limits: flags.template_limits,
+        rendering: Shared::rendering(),
         metrics: Arc::clone(&metrics),
     };
     let readiness = Arc::new(Readiness::new(Arc::clone(metrics.watches())));

@@ -4,8 +4,8 @@
 //! generation, a keyed hash of the credentials it was connected with, and the consumer's namespace where the credentials
 //! depend on it. So two tenants never share a lane unless they are the same to the vault.
 //!
-//! In a lane, a read joins one of the same [`ReadKey`] that has not been sent yet; one that was sent is not joined, because
-//! its answer may be older than the question. A caller that can do with an older answer says how old it may be. Reads that
+//! In a lane, a read joins one of the same [`ReadKey`] that has not been sent yet. One that was sent may be older than the
+//! question, so it is joined, or its answer shared, only if the caller says that an answer may be so old. Reads that
 //! wait together are sent as batches where the store has them. How many calls are under way at once, and how many are made a
 //! second, is bounded for each lane, so that a slow vault holds up its own readers only. When a vault asks for fewer
 //! calls, the whole lane waits. A write drops what was kept.
@@ -327,6 +327,11 @@ struct State {
     /// Reads that are not sent yet, and the order in which they will be.
     waiting: HashMap<ReadKey, Waiting>,
     order: VecDeque<ReadKey>,
+    /// Reads that are under way, by their numbers.
+    under_way: HashMap<u64, Waiting>,
+    /// The number of the newest read of a key that is under way.
+    newest: HashMap<ReadKey, Sent>,
+    numbers: u64,
     kept: HashMap<ReadKey, Kept>,
     kept_bytes: usize,
     /// How many senders there are.
@@ -345,10 +350,24 @@ struct Waiting {
     waited: Duration,
 }
 
+/// A read that is under way.
+#[derive(Clone, Copy)]
+struct Sent {
+    number: u64,
+    at: Instant,
+    /// How often was written before.
+    writes: u64,
+}
+
 struct Kept {
     at: Instant,
     answer: Shared,
 }
+
+/// How soon a call is given up that no one waits for any more. It would keep others from being made.
+const UNWANTED: Duration = Duration::from_secs(1);
+/// A read that has been under way for longer is not joined: it may hang although the store answers by now.
+const JOINED: Duration = Duration::from_secs(1);
 
 impl Lane {
     fn new(store: Arc<dyn Store>, policy: Policy) -> Self {
@@ -560,24 +579,24 @@ impl Lane {
                 return Ok(kept.answer.clone());
             }
             let (sender, answer) = oneshot::channel();
-            match state.waiting.get_mut(&key) {
-                Some(waiting) => {
-                    self.joined.fetch_add(1, Ordering::Relaxed);
-                    waiting.readers.push(sender);
-                }
-                None => {
-                    state.order.push_back(key.clone());
-                    state.waiting.insert(
-                        key,
-                        Waiting {
-                            readers: vec![sender],
-                            attempt: 0,
-                            waited: Duration::ZERO,
-                        },
-                    );
-                }
+            if let Some(number) = state.joinable(&key, max_age)
+                && let Some(waiting) = state.under_way.get_mut(&number)
+            {
+                self.joined.fetch_add(1, Ordering::Relaxed);
+                waiting.readers.push(sender);
+            } else if let Some(waiting) = state.waiting.get_mut(&key) {
+                self.joined.fetch_add(1, Ordering::Relaxed);
+                waiting.readers.push(sender);
+            } else {
+                state.order.push_back(key.clone());
+                let waiting = Waiting {
+                    readers: vec![sender],
+                    attempt: 0,
+                    waited: Duration::ZERO,
+                };
+                state.waiting.insert(key, waiting);
             }
-            if state.senders < self.policy.concurrency.max(1) {
+            if !state.order.is_empty() && state.senders < self.policy.concurrency.max(1) {
                 state.senders += 1;
                 // A task of its own: readers that give up leave those that joined them unharmed.
                 tokio::spawn(Arc::clone(self).send());
@@ -600,26 +619,49 @@ impl Lane {
             } else {
                 tokio::task::yield_now().await;
             }
-            let (keys, writes) = match self.take(batch) {
+            let reads = match self.take(batch) {
                 Taken::Nothing => return,
                 Taken::Later(at) => {
                     tokio::time::sleep_until(at).await;
                     continue;
                 }
-                Taken::Reads(reads, writes) => (reads, writes),
+                Taken::Reads(reads) => reads,
             };
-            let (keys, mut waiting): (Vec<ReadKey>, Vec<Waiting>) = keys.into_iter().unzip();
+            let (keys, sent): (Vec<ReadKey>, Vec<Sent>) = reads.into_iter().unzip();
             self.sent.fetch_add(1, Ordering::Relaxed);
-            let sent_at = Instant::now();
-            let outcomes = tokio::time::timeout(self.policy.patience, self.ask(&keys)).await;
-            // Without answers in time, each of those that wait is told so below.
-            let outcomes = outcomes.unwrap_or_default();
+            let Some(outcomes) = self.answers(&keys, &sent).await else {
+                continue;
+            };
             let failed = outcomes.is_empty() || outcomes.iter().any(Result::is_err);
             self.observe(Call::Read, failed);
             let mut outcomes = outcomes.into_iter();
-            for (key, waiting) in keys.into_iter().zip(waiting.drain(..)) {
+            for (key, sent) in keys.into_iter().zip(sent) {
                 let outcome = outcomes.next().unwrap_or_else(|| Err(self.took_too_long()));
-                self.deliver(key, waiting, outcome, writes, sent_at);
+                self.deliver(key, sent, outcome);
+            }
+        }
+    }
+
+    /// Makes a call, unless all that wait for it go away. Without answers in time there are none.
+    async fn answers(&self, keys: &[ReadKey], sent: &[Sent]) -> Option<Vec<Outcome<Payload>>> {
+        let call = tokio::time::timeout(self.policy.patience, self.ask(keys));
+        let mut call = std::pin::pin!(call);
+        loop {
+            tokio::select! {
+                outcomes = &mut call => return Some(outcomes.unwrap_or_default()),
+                () = tokio::time::sleep(UNWANTED) => {}
+            }
+            let mut state = lock(&self.state);
+            let wanted = |sent: &Sent| {
+                let waiting = state.under_way.get(&sent.number);
+                waiting
+                    .is_some_and(|waiting| waiting.readers.iter().any(|reader| !reader.is_closed()))
+            };
+            if !sent.iter().any(wanted) {
+                for (key, sent) in keys.iter().zip(sent) {
+                    drop(state.came_back(key, *sent));
+                }
+                return None;
             }
         }
     }
@@ -654,21 +696,18 @@ impl Lane {
                 break;
             };
             if let Some(waiting) = state.waiting.remove(&key) {
-                reads.push((key, waiting));
+                let sent = state.send(key.clone(), waiting);
+                reads.push((key, sent));
             }
         }
-        Taken::Reads(reads, state.writes)
+        Taken::Reads(reads)
     }
 
-    fn deliver(
-        &self,
-        key: ReadKey,
-        mut waiting: Waiting,
-        outcome: Outcome<Payload>,
-        writes: u64,
-        sent_at: Instant,
-    ) {
+    fn deliver(&self, key: ReadKey, sent: Sent, outcome: Outcome<Payload>) {
         let mut state = lock(&self.state);
+        let Some(mut waiting) = state.came_back(&key, sent) else {
+            return;
+        };
         if let Err(error) = &outcome
             && let Trouble::Throttled { retry_after } = error.trouble()
         {
@@ -697,9 +736,9 @@ impl Lane {
             Answer::Absent(absent) => Shared::Absent(absent),
         });
         if let Ok(answer) = &shared
-            && state.writes == writes
+            && state.writes == sent.writes
         {
-            state.keep(key, answer.clone(), sent_at, &self.policy);
+            state.keep(key, answer.clone(), sent.at, &self.policy);
         }
         drop(state);
         for reader in waiting.readers {
@@ -729,7 +768,7 @@ impl Lane {
 enum Taken {
     Nothing,
     Later(Instant),
-    Reads(Vec<(ReadKey, Waiting)>, u64),
+    Reads(Vec<(ReadKey, Sent)>),
 }
 
 impl Shared {
@@ -742,6 +781,37 @@ impl Shared {
 }
 
 impl State {
+    /// Notes that a read is under way.
+    fn send(&mut self, key: ReadKey, waiting: Waiting) -> Sent {
+        self.numbers += 1;
+        let sent = Sent {
+            number: self.numbers,
+            at: Instant::now(),
+            writes: self.writes,
+        };
+        self.under_way.insert(sent.number, waiting);
+        self.newest.insert(key, sent);
+        sent
+    }
+
+    /// Takes those that wait for a read that is not under way any more.
+    fn came_back(&mut self, key: &ReadKey, sent: Sent) -> Option<Waiting> {
+        let newest = self.newest.get(key);
+        if newest.is_some_and(|newest| newest.number == sent.number) {
+            self.newest.remove(key);
+        }
+        self.under_way.remove(&sent.number)
+    }
+
+    /// A read under way whose answer will not be older than this, and not older than what was written.
+    fn joinable(&self, key: &ReadKey, max_age: Duration) -> Option<u64> {
+        let sent = self.newest.get(key)?;
+        let joins = sent.writes == self.writes
+            && !max_age.is_zero()
+            && sent.at.elapsed() <= max_age.min(JOINED);
+        joins.then_some(sent.number)
+    }
+
     fn keep(&mut self, key: ReadKey, answer: Shared, at: Instant, policy: &Policy) {
         let size = answer.size();
         if size > policy.keep_bytes || policy.keep.is_zero() {

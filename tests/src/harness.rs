@@ -10,9 +10,11 @@ pub mod double;
 pub mod fault_proxy;
 pub mod generated;
 pub mod incumbents;
+#[cfg(feature = "kubernetes")]
+pub mod load;
 #[cfg(feature = "vaults")]
 pub mod moto;
-#[cfg(feature = "vaults")]
+#[cfg(feature = "kubernetes")]
 pub mod openbao;
 pub mod pins;
 pub mod postgres;

@@ -7,6 +7,8 @@
 mod case;
 #[path = "external_secrets/compare.rs"]
 mod compare;
+#[path = "external_secrets/crowd.rs"]
+mod crowd;
 #[path = "external_secrets/deletions.rs"]
 mod deletions;
 #[path = "external_secrets/faults.rs"]
@@ -31,7 +33,13 @@ mod refresh;
 mod rig;
 #[path = "external_secrets/roles.rs"]
 mod roles;
+#[path = "external_secrets/scale.rs"]
+mod scale;
 #[path = "external_secrets/scene.rs"]
 mod scene;
 #[path = "external_secrets/support.rs"]
 mod support;
+#[path = "external_secrets/take_over.rs"]
+mod take_over;
+#[path = "external_secrets/traps.rs"]
+mod traps;

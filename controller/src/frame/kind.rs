@@ -10,7 +10,7 @@ use kube::Resource;
 use sealwright_template::Limits;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::bodies::Bodies;
 use super::dependents::{Dependents, Need};
@@ -137,6 +137,14 @@ pub(crate) trait Kind: Sized + Send + Sync + 'static {
         None
     }
 
+    /// Returns how long an object has to wait before an attempt, because what it needs is overloaded.
+    fn deferred(
+        &self,
+        _object: &Self::Object,
+    ) -> impl Future<Output = Option<Duration>> + Send {
+        std::future::ready(None)
+    }
+
     /// Takes note that work on an object begins.
     fn begins(&self, _key: &Key) {}
 
@@ -238,7 +246,7 @@ pub(crate) struct Watching {
     pub(crate) secrets: SecretUse,
     /// A status that is not true is something to do.
     pub(crate) statuses: bool,
-    /// Objects that are worked on at a time; most of that time is waiting.
+    /// Objects that are worked on at a time; those that wait for an answer from outside do not count.
     pub(crate) workers: usize,
 }
 
@@ -252,6 +260,25 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     /// What the templates of one object may use.
     pub(crate) limits: Limits,
+    /// How many objects may be rendered at a time.
+    pub(crate) rendering: Arc<Semaphore>,
+}
+
+impl Shared {
+    /// Templates and rewrites take processor time and memory, and gain nothing from being many at a time. So few of them run at
+    /// once, and what all together take stays a fraction of the memory that the shipped Deployment allows.
+    const RENDERED_AT_ONCE: usize = 4;
+
+    /// The permits of [`Shared::rendering`].
+    pub(crate) fn rendering() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(Self::RENDERED_AT_ONCE))
+    }
+
+    /// Waits for a turn and renders; other tasks of the runtime do not wait for it.
+    pub(crate) async fn render<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _turn = self.rendering.acquire().await;
+        tokio::task::block_in_place(work)
+    }
 }
 
 /// What the templates of an object may use in one attempt.
@@ -265,8 +292,7 @@ pub(crate) struct Allowance {
 }
 
 impl Allowance {
-    /// What an attempt may use among others: ordinary templates take a hundredth of it. All workers together fit in
-    /// the memory of the process.
+    /// What an attempt may use among others: ordinary templates take a hundredth of it.
     const QUICK: Limits = Limits {
         time: Duration::from_millis(50),
         memory: 4 * 1024 * 1024,

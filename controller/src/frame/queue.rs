@@ -17,6 +17,8 @@ use crate::metrics::QueueDepth;
 pub(crate) enum Urgency {
     /// Part of a great many, at start.
     Backlog,
+    /// Its time has come: a refresh, or a retry.
+    Due,
     /// Something changed just now.
     Now,
 }
@@ -43,9 +45,9 @@ pub(crate) trait Grouped {
 /// - A key that waits is not added twice; if it is added while a worker has it, it comes again
 ///   afterwards. So one object is never worked on twice at once, and a burst of changes is one
 ///   piece of work.
-/// - Recent keys go before the backlog, but every eighth piece of work is taken from the backlog
+/// - Recent keys go before those that are due, and those before the backlog; but what is passed over seven times goes first
 ///   all the same.
-/// - Groups of recent keys take turns, so a group that floods the queue makes itself wait.
+/// - Groups of recent and of due keys take turns, so a group that floods the queue makes itself wait.
 /// - Keys that have proved to be slow have a lane of their own, so they make each other wait.
 pub(crate) struct Queue<K: Grouped> {
     state: Mutex<State<K>>,
@@ -55,14 +57,22 @@ pub(crate) struct Queue<K: Grouped> {
 struct State<K: Grouped> {
     places: HashMap<K, Place>,
     now: Turns<K>,
+    due: Turns<K>,
     backlog: VecDeque<K>,
     slow: Turns<K>,
     /// The keys of the slow lane, wherever they are.
     slowed: HashSet<K>,
-    later: BTreeMap<(Instant, u64), K>,
+    /// In the order in which they are due, and with which urgency they are.
+    later: BTreeMap<(Instant, u64), (K, Urgency)>,
     sequence: u64,
-    taken_now: u32,
+    /// How often something more urgent was taken while a due key, or one of the backlog, waited.
+    passed_over: [u32; 2],
 }
+
+/// A key that comes back so soon belongs to the work that it was part of.
+const SOON: Duration = Duration::from_secs(1);
+/// How often keys are passed over by more urgent ones at most.
+const PATIENCE: u32 = 7;
 
 /// Where a key is.
 enum Place {
@@ -95,6 +105,10 @@ impl<K: Grouped> Turns<K> {
         }
     }
 
+    fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
     fn push(&mut self, key: K) {
         match self.groups.entry(key.group()) {
             Entry::Occupied(mut group) => group.get_mut().push_back(key),
@@ -125,12 +139,13 @@ impl<K: Grouped + Clone + Eq + Hash> Queue<K> {
             state: Mutex::new(State {
                 places: HashMap::new(),
                 now: Turns::new(),
+                due: Turns::new(),
                 backlog: VecDeque::new(),
                 slow: Turns::new(),
                 slowed: HashSet::new(),
                 later: BTreeMap::new(),
                 sequence: 0,
-                taken_now: 0,
+                passed_over: [0; 2],
             }),
             wake: [Notify::new(), Notify::new()],
         }
@@ -248,6 +263,7 @@ impl<K: Grouped + Clone + Eq + Hash> Queue<K> {
             match place {
                 Place::Waiting(_) if state.slowed.contains(key) => depth.slow += 1,
                 Place::Waiting(Urgency::Now) => depth.ready += 1,
+                Place::Waiting(Urgency::Due) => depth.due += 1,
                 Place::Waiting(Urgency::Backlog) => depth.backlog += 1,
                 Place::Later(_) => depth.delayed += 1,
                 Place::Working(_) => depth.working += 1,
@@ -261,6 +277,7 @@ impl<K: Grouped + Clone + Eq + Hash> Queue<K> {
         let mut state = self.state.lock().expect("no holder panics");
         state.places.clear();
         state.now = Turns::new();
+        state.due = Turns::new();
         state.backlog.clear();
         state.slow = Turns::new();
         state.slowed.clear();
@@ -295,6 +312,7 @@ impl<K: Grouped + Clone + Eq + Hash> State<K> {
         match urgency {
             _ if self.slowed.contains(&key) => self.slow.push(key),
             Urgency::Now => self.now.push(key),
+            Urgency::Due => self.due.push(key),
             Urgency::Backlog => self.backlog.push_back(key),
         }
     }
@@ -313,7 +331,11 @@ impl<K: Grouped + Clone + Eq + Hash> State<K> {
             Some(_) => return,
         }
         self.sequence += 1;
-        self.later.insert(place, key.clone());
+        let urgency = match at.saturating_duration_since(Instant::now()) < SOON {
+            true => Urgency::Now,
+            false => Urgency::Due,
+        };
+        self.later.insert(place, (key.clone(), urgency));
         self.places.insert(key, Place::Later(place));
     }
 
@@ -322,10 +344,9 @@ impl<K: Grouped + Clone + Eq + Hash> State<K> {
             if entry.key().0 > now {
                 break;
             }
-            let key = entry.remove();
-            self.places
-                .insert(key.clone(), Place::Waiting(Urgency::Now));
-            self.line_up(key, Urgency::Now);
+            let (key, urgency) = entry.remove();
+            self.places.insert(key.clone(), Place::Waiting(urgency));
+            self.line_up(key, urgency);
         }
         if lane == Lane::Slow {
             while let Some(key) = self.slow.pop() {
@@ -335,26 +356,38 @@ impl<K: Grouped + Clone + Eq + Hash> State<K> {
             }
             return None;
         }
-        let backlog_first = self.taken_now >= 7 && !self.backlog.is_empty();
-        let order = match backlog_first {
-            true => [Urgency::Backlog, Urgency::Now],
-            false => [Urgency::Now, Urgency::Backlog],
+        let waits = [!self.due.is_empty(), !self.backlog.is_empty()];
+        let [due_first, backlog_first] = [0, 1].map(|at| waits[at] && self.passed_over[at] >= PATIENCE);
+        let order = match (due_first, backlog_first) {
+            (_, true) => [Urgency::Backlog, Urgency::Now, Urgency::Due],
+            (true, false) => [Urgency::Due, Urgency::Now, Urgency::Backlog],
+            (false, false) => [Urgency::Now, Urgency::Due, Urgency::Backlog],
         };
         for urgency in order {
             while let Some(key) = match urgency {
                 Urgency::Now => self.now.pop(),
+                Urgency::Due => self.due.pop(),
                 Urgency::Backlog => self.backlog.pop_front(),
             } {
                 if !self.slowed.contains(&key) && self.hand_out(&key, |known| known == urgency) {
-                    self.taken_now = match urgency {
-                        Urgency::Now => self.taken_now.saturating_add(1),
-                        Urgency::Backlog => 0,
-                    };
+                    self.pass_over(urgency, waits);
                     return Some(key);
                 }
             }
         }
         None
+    }
+
+    /// Notes that a key was taken while less urgent ones waited.
+    fn pass_over(&mut self, taken: Urgency, waits: [bool; 2]) {
+        for (at, urgency) in [Urgency::Due, Urgency::Backlog].into_iter().enumerate() {
+            let passed = &mut self.passed_over[at];
+            *passed = match urgency < taken && waits[at] {
+                true => passed.saturating_add(1),
+                false if urgency == taken => 0,
+                false => *passed,
+            };
+        }
     }
 
     /// Notes that a worker has a key that waits with a fitting urgency; returns false if none does.
@@ -401,6 +434,38 @@ mod tests {
         let order: Vec<_> = std::iter::from_fn(|| taken(&queue)).collect();
         assert_eq!(order[..7], names[..7]);
         assert_eq!(order[7..], ["b1", "n8", "n9", "b2", "b3"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_due_waits_for_changes_and_makes_the_backlog_wait() {
+        let queue = Queue::new();
+        for key in ["d1", "d2"] {
+            queue.add_after(key, Duration::from_secs(5));
+        }
+        // It comes back at once, so it is still what changed.
+        queue.add_after("again", Duration::from_millis(100));
+        tokio::time::advance(Duration::from_secs(6)).await;
+        queue.add("b1", Urgency::Backlog);
+        queue.add("n1", Urgency::Now);
+        // A change of what is due does not wait with it.
+        queue.add("d2", Urgency::Now);
+        let order: Vec<_> = std::iter::from_fn(|| taken(&queue)).collect();
+        assert_eq!(order, ["n1", "d2", "again", "d1", "b1"]);
+        order.iter().for_each(|key| queue.done(key, None));
+        for _ in 0..20 {
+            queue.add_after("due", Duration::from_secs(5));
+            tokio::time::advance(Duration::from_secs(6)).await;
+            let names = ["n1", "n2", "n3", "n4", "n5", "n6", "n7", "n8", "n9"];
+            for key in names {
+                queue.add(key, Urgency::Now);
+            }
+            let order: Vec<_> = std::iter::from_fn(|| taken(&queue)).collect();
+            let at = order.iter().position(|key| *key == "due").unwrap();
+            assert!(at <= 7, "{order:?}");
+            for key in order {
+                queue.done(&key, None);
+            }
+        }
     }
 
     #[tokio::test]
@@ -453,6 +518,7 @@ mod tests {
         assert_eq!(queue.next(Lane::Quick).await, "n");
         let depth = QueueDepth {
             ready: 0,
+            due: 0,
             backlog: 3,
             slow: 0,
             delayed: 1,

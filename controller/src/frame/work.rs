@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::index::Key;
 use super::kind::{Attempt, Kind, LookedAt, Trouble, seen};
@@ -17,6 +18,7 @@ use super::read::Read;
 use super::status::{Told, tell};
 use super::tracked::{Ended, Seen, State, Target, Tracked};
 use super::verdict::{self, Verdict};
+use super::worker::Workers;
 use crate::action;
 use crate::api::{Api, ApiError, jitter};
 use crate::metrics::{MetricObject, SyncedKind};
@@ -49,21 +51,36 @@ struct Faulty<S> {
 
 /// Works on what the queue hands out in a lane until `halt` turns true.
 pub(super) async fn work<K: Kind>(kind: Arc<K>, lane: Lane, mut halt: watch::Receiver<bool>) {
+    let workers = Workers::new(match lane {
+        Lane::Quick => kind.frame().watching.workers,
+        Lane::Slow => 1,
+    });
+    let mut working = JoinSet::new();
     loop {
-        let key = tokio::select! {
-            biased;
-            _ = halt.wait_for(|halt| *halt) => return,
-            key = kind.frame().queue.next(lane) => key,
+        let next = async {
+            let worker = workers.free().await;
+            (worker, kind.frame().queue.next(lane).await)
         };
-        let again = AssertUnwindSafe(reconcile(&*kind, &key))
-            .catch_unwind()
-            .await;
-        let again = again.unwrap_or_else(|_| {
-            tracing::error!(key = %key, kind = K::NAME, "the work on this object has panicked, which is a fault of this program");
-            Some(PANICKED)
-        });
-        kind.frame().queue.done(&key, again);
+        let (worker, key) = tokio::select! {
+            biased;
+            _ = halt.wait_for(|halt| *halt) => break,
+            next = next => next,
+        };
+        while working.try_join_next().is_some() {}
+        let kind = Arc::clone(&kind);
+        working.spawn(worker.does(async move {
+            let again = AssertUnwindSafe(reconcile(&*kind, &key))
+                .catch_unwind()
+                .await;
+            let again = again.unwrap_or_else(|_| {
+                tracing::error!(key = %key, kind = K::NAME, "the work on this object has panicked, which is a fault of this program");
+                Some(PANICKED)
+            });
+            kind.frame().queue.done(&key, again);
+        }));
     }
+    // What has begun is ended, unless whoever waits for that drops it.
+    while working.join_next().await.is_some() {}
 }
 
 /// Works on one object; a duration means that it is to come again.
@@ -121,6 +138,11 @@ async fn reconcile<K: Kind>(kind: &K, key: &Key) -> Option<Duration> {
             Ok(object) => kind.finalize(key, object).await,
             Err(_) => None,
         };
+    }
+    if let (Ok(object), None) = (&subject.object, contested)
+        && let Some(wait) = kind.deferred(object).await
+    {
+        return Some(wait);
     }
     let Attempt { ended, outcome } = match (&subject.object, contested) {
         (_, Some(_)) => Attempt {

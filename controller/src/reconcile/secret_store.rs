@@ -32,6 +32,7 @@ use crate::frame::kind::{
 use crate::frame::read::Read;
 use crate::frame::tracked::{Digest, Tracked};
 use crate::frame::verdict::{self, Verdict};
+use crate::frame::worker::aside;
 use crate::metrics::SyncedKind;
 use crate::stores::{StoreId, Stores, pushes_to};
 
@@ -400,7 +401,7 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
         let outcome = match is_own_class(store.spec.controller.as_deref(), &self.rules.class) {
             false => Outcome::Foreign,
             true => match self.keep(key, object).await {
-                Ok(true) => self.validate(key, &store, ignores).await,
+                Ok(true) => aside(self.validate(key, &store, ignores)).await,
                 Ok(false) => Outcome::Waits { failed: false },
                 Err(error) => {
                     self.trouble(key, FrameTrouble::Fetch, &error);

@@ -159,6 +159,74 @@ async fn reads_that_wait_are_joined_and_reads_under_way_are_not() {
     assert_eq!((counts.asked, counts.joined, counts.sent), (4, 2, 2));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_read_that_was_just_sent_is_joined_by_those_who_may_have_such_an_answer() {
+    let gate = Arc::new(Notify::new());
+    let slow = Slow {
+        gate: Some(Arc::clone(&gate)),
+        ..Slow::default()
+    };
+    let (lane, store) = lane(slow, Policy::default());
+    let minute = Duration::from_secs(60);
+    let ask = |max_age: Duration| {
+        let lane = Arc::clone(&lane);
+        tokio::spawn(async move { text(&lane, "a", max_age).await })
+    };
+    let sent = async |count: u64| {
+        while store.calls.load(Ordering::SeqCst) < count {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let first = ask(Duration::ZERO);
+    sent(1).await;
+    let joins = ask(minute);
+    // Whoever wants an answer that is newer than the question, or comes after a write, reads again.
+    let newer = ask(Duration::ZERO);
+    sent(2).await;
+    let (source, item) = (PushSource::default(), PushItem::default());
+    lane.push(&source, &item, WriteMode::Apply).await.unwrap();
+    let after = ask(minute);
+    sent(3).await;
+    // One that has been under way for long may hang.
+    tokio::time::advance(2 * JOINED).await;
+    let late = ask(minute);
+    sent(4).await;
+    gate.notify_waiters();
+    assert_eq!(first.await.unwrap(), "a 0");
+    assert_eq!(joins.await.unwrap(), "a 0");
+    assert_eq!(newer.await.unwrap(), "a 1");
+    assert_eq!(after.await.unwrap(), "a 2");
+    assert_eq!(late.await.unwrap(), "a 3");
+    let state = lock(&lane.state);
+    assert!(state.under_way.is_empty() && state.newest.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_no_one_waits_for_any_more_makes_room_for_others() {
+    let gate = Arc::new(Notify::new());
+    let slow = Slow {
+        gate: Some(Arc::clone(&gate)),
+        ..Slow::default()
+    };
+    let policy = Policy {
+        concurrency: 1,
+        ..Policy::default()
+    };
+    let (lane, store) = lane(slow, policy);
+    let ask = |key: &'static str| {
+        let lane = Arc::clone(&lane);
+        tokio::spawn(async move { text(&lane, key, Duration::ZERO).await })
+    };
+    let (hangs, waits) = (ask("a"), ask("b"));
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(store.calls.load(Ordering::SeqCst), 1);
+    hangs.abort();
+    tokio::time::sleep(2 * UNWANTED).await;
+    assert_eq!(store.calls.load(Ordering::SeqCst), 2);
+    gate.notify_waiters();
+    assert_eq!(waits.await.unwrap(), "b 1");
+}
+
 #[tokio::test]
 async fn ten_thousand_reads_of_five_hundred_keys_are_five_hundred_calls() {
     for batch in [1, 20] {

@@ -185,7 +185,12 @@ impl Cluster {
     /// Every request so far, oldest first. The API server writes a request down right after it has answered it, so whoever
     /// waits for one looks again with [`eventually`].
     pub fn requests(&self) -> Vec<Request> {
-        requests::read(&self.sandbox.path().join("audit.log"))
+        requests::read(&self.sandbox.path().join("audit.log"), "")
+    }
+
+    /// Every request of a user so far, as [`Cluster::requests`].
+    pub fn requests_of(&self, user: &str) -> Vec<Request> {
+        requests::read(&self.sandbox.path().join("audit.log"), user)
     }
 
     /// Kills the API server; watches break and requests are refused until [`Cluster::start_api_server`].

@@ -173,8 +173,14 @@ impl OpenBao {
 
     /// How many requests the server has answered whose operation and path agree with `wanted`, by its own audit log.
     pub fn calls(&self, wanted: impl Fn(&str, &str) -> bool) -> usize {
+        self.count("", wanted)
+    }
+
+    /// The same for lines with this text; the others are not parsed.
+    fn count(&self, text_of_line: &str, wanted: impl Fn(&str, &str) -> bool) -> usize {
         let text = fs::read_to_string(&self.audit).unwrap_or_default();
         text.lines()
+            .filter(|line| line.contains(text_of_line))
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
             .filter(|entry| entry["type"] == "response")
             .filter(|entry| {
@@ -182,6 +188,13 @@ impl OpenBao {
                 wanted(text("operation"), text("path"))
             })
             .count()
+    }
+
+    /// How often something whose path begins so was read.
+    pub fn reads_below(&self, beginning: &str) -> usize {
+        self.count(beginning, |operation, path| {
+            operation == "read" && path.starts_with(beginning)
+        })
     }
 
     /// The audit log, in which the server has replaced secrets by hashes.

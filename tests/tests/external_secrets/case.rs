@@ -60,6 +60,11 @@ impl Case {
         self.body["flags"].as_str().unwrap_or_default()
     }
 
+    /// Returns true if nothing of it is random.
+    pub(crate) fn is_reproducible(&self) -> bool {
+        self.body.get("opaque").is_none()
+    }
+
     pub(crate) fn phases(&self) -> &[Value] {
         self.body["phases"].as_array().unwrap()
     }
@@ -126,7 +131,7 @@ impl Play<'_> {
         }
     }
 
-    async fn steps(&mut self, steps: &Value) {
+    pub(crate) async fn steps(&mut self, steps: &Value) {
         for (step, argument) in steps.as_object().into_iter().flatten() {
             let (verb, name) = step.split_once(' ').unwrap_or((step, ""));
             match verb {

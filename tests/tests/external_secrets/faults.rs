@@ -13,6 +13,7 @@ use sealwright_tests::harness::generated;
 use sealwright_tests::harness::openbao::OpenBao;
 use serde_json::{Value, json};
 
+use super::rig;
 use super::scene::{Scene, bao_store, bao_token, condition, external_secret, put};
 
 const OBJECTS: usize = 8;
@@ -81,7 +82,7 @@ fn write(bao: &OpenBao, key: usize, version: usize) {
         "left": Oracle::value(key, version, "left"),
         "right": Oracle::value(key, version, "right"),
     });
-    put(bao, &format!("key-{key}"), &values);
+    put(bao, &format!("faults-{key}"), &values);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,19 +90,19 @@ async fn trouble_never_makes_half_a_secret_and_leaves_nothing_behind() {
     let soaks = std::env::var_os("SEALWRIGHT_SOAK").is_some();
     let length = Duration::from_secs(if soaks { 600 } else { 20 });
     let mut dice = Dice(generated::seed(15));
-    let bao = OpenBao::start().unwrap();
+    let bao = rig::vault().server();
     let proxy = FaultProxy::start(bao.port());
     let mut scene = Scene::start("faults", 1, "").await;
     let mut oracle = Oracle {
         versions: (0..KEYS).map(|key| (key, 0)).collect(),
     };
     for key in 0..KEYS {
-        write(&bao, key, 0);
+        write(bao, key, 0);
     }
     scene.apply(0, bao_token()).await;
     scene.apply(0, bao_store("bao", &proxy.address())).await;
     for object in 0..OBJECTS {
-        let value = |half: &str| json!({"secretKey": half, "remoteRef": {"key": format!("key-{}", Oracle::key_of(object)), "property": half}});
+        let value = |half: &str| json!({"secretKey": half, "remoteRef": {"key": format!("faults-{}", Oracle::key_of(object)), "property": half}});
         // Absence would take a Secret away, so a fault that looks like it would be seen.
         let policy = ["Retain", "Delete", "Merge"][object % 3];
         let spec = json!({"secretStoreRef": {"name": "bao"}, "refreshInterval": "1s",
@@ -129,7 +130,7 @@ async fn trouble_never_makes_half_a_secret_and_leaves_nothing_behind() {
                 let version = oracle.versions[&key] + 1;
                 // It counts from the moment at which the vault may give it out.
                 oracle.versions.insert(key, version);
-                write(&bao, key, version);
+                write(bao, key, version);
             }
             6 => {
                 let edited = json!({"stringData": {"left": "edited"}});

@@ -1,72 +1,82 @@
 //! What vaults and the API server are asked, and how often.
 
+use std::time::{Duration, Instant};
+
 use sealwright_tests::harness::cluster::eventually;
 use sealwright_tests::harness::fault_proxy::{Fault, FaultProxy};
-use sealwright_tests::harness::openbao::OpenBao;
 use serde_json::{Value, json};
 
-use super::scene::{Scene, bao_store, bao_token, external_secret, put, secret};
-
-fn reads(bao: &OpenBao) -> usize {
-    bao.calls(|operation, path| operation == "read" && path.starts_with("secret/data/"))
-}
+use super::rig;
+use super::scene::{Scene, bao_store, bao_token, condition, external_secret, put, secret};
 
 /// Two values of two keys.
-fn pair(number: usize, keys: usize, interval: &str) -> Value {
-    let value = |key: &str, at: usize| json!({"secretKey": key, "remoteRef": {"key": format!("app-{}", at % keys), "property": key}});
+fn pair(beginning: &str, number: usize, keys: usize, interval: &str) -> Value {
+    let value = |key: &str, at: usize| json!({"secretKey": key, "remoteRef": {"key": format!("{beginning}-{}", at % keys), "property": key}});
     json!({
         "secretStoreRef": {"name": "bao"}, "refreshInterval": interval,
         "data": [value("user", number), value("pass", number + 1)],
     })
 }
 
+/// Waits until so many objects say so.
+async fn all_are(scene: &Scene, ready: bool, count: usize) {
+    let wanted = if ready { "True" } else { "False" };
+    eventually(&format!("all are Ready={wanted}"), async || {
+        let objects = scene.list(0, "ExternalSecret").await;
+        let such = objects
+            .iter()
+            .filter(|object| condition(object)["status"] == wanted);
+        (such.count() == count).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn objects_share_reads_and_so_they_do_when_their_store_is_back() {
     const OBJECTS: usize = 60;
     const KEYS: usize = 6;
-    let bao = OpenBao::start().unwrap();
+    let bao = rig::vault().server();
+    let reads = || {
+        bao.calls(|operation, path| operation == "read" && path.starts_with("secret/data/frugal-"))
+    };
     let proxy = FaultProxy::start(bao.port());
-    let mut scene = Scene::prepare("frugal", 1, "concurrent=60").await;
+    let mut scene = Scene::prepare("frugal", 1, "").await;
     for key in 0..KEYS {
         put(
-            &bao,
-            &format!("app-{key}"),
+            bao,
+            &format!("frugal-{key}"),
             &json!({"user": "u", "pass": "p"}),
         );
     }
     scene.apply(0, bao_token()).await;
     scene.apply(0, bao_store("bao", &proxy.address())).await;
     for number in 0..OBJECTS {
-        let object = external_secret(&format!("es-{number}"), pair(number, KEYS, "20s"));
+        let spec = pair("frugal", number, KEYS, "20s");
+        let object = external_secret(&format!("es-{number}"), spec);
         scene.apply(0, object).await;
     }
     scene.start_controller();
-    for number in 0..OBJECTS {
-        scene
-            .eventually_ready(0, &format!("es-{number}"), true)
-            .await;
-    }
-    // They do not all begin at the same moment, so a key may be read a few times; two for each object would be 120.
-    let first = reads(&bao);
-    assert!(first <= 4 * KEYS, "{first} reads");
+    all_are(&scene, true, OBJECTS).await;
+    // On a slow machine the first of them are refreshed before the last are made.
+    let first = reads();
+    assert!(first <= 2 * KEYS, "{first} reads");
 
-    // The vault fails, and so does every object when it is refreshed.
-    proxy.always(Fault::Failed);
-    for number in 0..OBJECTS {
-        scene
-            .eventually_ready(0, &format!("es-{number}"), false)
-            .await;
+    // The vault fails in one way and in another, and so does every object when it is refreshed.
+    for fault in [Fault::Failed, Fault::HalfOpen] {
+        proxy.always(fault);
+        all_are(&scene, false, OBJECTS).await;
+        let before = reads();
+        proxy.always(Fault::None);
+        let back = Instant::now();
+        all_are(&scene, true, OBJECTS).await;
+        let (after, needed) = (back.elapsed(), reads() - before);
+        println!(
+            "{OBJECTS} objects are ready {after:?} after the vault is back, with {needed} reads"
+        );
+        assert_eq!(needed, KEYS, "reads after the vault was back ({fault:?})");
+        // Five seconds on a machine with nothing else to do.
+        assert!(after < Duration::from_secs(10), "{after:?}");
     }
-    let before = reads(&bao);
-    proxy.always(Fault::None);
-    for number in 0..OBJECTS {
-        scene
-            .eventually_ready(0, &format!("es-{number}"), true)
-            .await;
-    }
-    // Some are refreshed again in the meantime; without sharing it would be two for each object.
-    let needed = reads(&bao) - before;
-    assert!(needed <= OBJECTS, "{needed} reads after the vault was back");
     let metrics = scene.metrics();
     let failed = "externalsecret_provider_api_calls_count{call=\"ReadSecretData\",provider=\"HashiCorp/Vault\",status=\"error\"}";
     for line in [failed, &failed.replace("error", "success")] {
@@ -76,22 +86,22 @@ async fn objects_share_reads_and_so_they_do_when_their_store_is_back() {
 
 #[tokio::test]
 async fn a_refresh_without_a_change_costs_the_api_server_two_requests_and_reads_no_secret() {
-    let bao = OpenBao::start().unwrap();
-    put(&bao, "app-0", &json!({"user": "u", "pass": "p"}));
+    let bao = rig::vault().server();
+    put(bao, "quiet-0", &json!({"user": "u", "pass": "p"}));
     let scene = Scene::start("quiet", 1, "").await;
     scene.apply(0, bao_token()).await;
     scene.apply(0, bao_store("bao", &bao.address())).await;
     scene
-        .apply(0, external_secret("es", pair(0, 1, "1s")))
+        .apply(0, external_secret("es", pair("quiet", 0, 1, "1s")))
         .await;
     scene.eventually_ready(0, "es", true).await;
     let user = scene.account.user();
     let namespace = scene.name(0).to_owned();
     let asked = || {
-        let requests = scene.cluster().requests();
-        let own = requests.into_iter().filter(|request| {
-            request.user() == user && request.namespace() == namespace && request.verb != "watch"
-        });
+        let requests = scene.cluster().requests_of(&user);
+        let own = requests
+            .into_iter()
+            .filter(|request| request.namespace() == namespace && request.verb != "watch");
         own.map(|request| format!("{} {}", request.verb, request.resource()))
             .collect::<Vec<_>>()
     };

@@ -202,16 +202,12 @@ impl Kind {
         }
     }
 
-    /// The path of all objects of a namespace, or of the cluster.
-    pub(crate) fn path(&self, namespace: &str) -> String {
+    /// The path of all objects of the cluster.
+    pub(crate) fn path(&self) -> String {
         let resource = &self.resource;
-        let root = match resource.group.as_str() {
-            "" => format!("/api/{}", resource.version),
-            group => format!("/apis/{group}/{}", resource.version),
-        };
-        match self.namespaced {
-            true => format!("{root}/namespaces/{namespace}/{}", resource.plural),
-            false => format!("{root}/{}", resource.plural),
+        match resource.group.as_str() {
+            "" => format!("/api/{}/{}", resource.version, resource.plural),
+            group => format!("/apis/{group}/{}/{}", resource.version, resource.plural),
         }
     }
 }

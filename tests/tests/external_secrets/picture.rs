@@ -1,5 +1,7 @@
 //! Pictures: what a case looks like at one moment, in the form of the recorded answers.
 
+use std::time::Instant;
+
 use kube::Client;
 use serde_json::{Map, Value, json};
 
@@ -18,49 +20,87 @@ const SHOWN: &[&str] = &[
     "ClusterPushSecret",
 ];
 
-/// Takes a picture.
-pub(crate) async fn take(play: &Play<'_>) -> Value {
-    let client = &play.stage.client;
-    let mut picture = Map::new();
-    let mut columns = Map::new();
-    for name in SHOWN {
-        let kind = Kind::named(name);
-        for namespace in namespaces(play, &kind) {
-            let list: Value = get(client, &kind.path(namespace), "application/json").await;
-            for object in list["items"].as_array().unwrap() {
-                let object_name = object["metadata"]["name"].as_str().unwrap();
-                if is_hidden(play, name, object_name) {
-                    continue;
+/// Everything that pictures are made of, as it was at one moment. One look at the cluster serves all cases.
+pub(crate) struct Snapshot {
+    began: Instant,
+    /// The objects of each kind in [`SHOWN`], and the table that the API server makes of them.
+    objects: Vec<(Value, Value)>,
+    events: Value,
+}
+
+impl Snapshot {
+    /// Looks at the cluster.
+    pub(crate) async fn take(client: &Client) -> Self {
+        let began = Instant::now();
+        let mut objects = Vec::new();
+        for name in SHOWN {
+            let path = Kind::named(name).path();
+            let list = get(client, &path, "application/json").await;
+            let table = match has_columns(name) {
+                true => {
+                    get(
+                        client,
+                        &path,
+                        "application/json;as=Table;g=meta.k8s.io;v=v1",
+                    )
+                    .await
                 }
-                let title = match kind.namespaced && namespace != play.namespace {
-                    true => format!("{name} {namespace}/{object_name}"),
-                    false => format!("{name} {object_name}"),
-                };
-                let mut shown = shown(name, object);
-                if *name == "Secret" {
-                    blur(&mut shown, &play.opaque);
-                }
-                picture.insert(title, shown);
-            }
-            if !matches!(*name, "Secret" | "ConfigMap") {
-                take_columns(play, name, &kind, namespace, &mut columns).await;
-            }
+                false => Value::Null,
+            };
+            objects.push((list, table));
+        }
+        Self {
+            began,
+            objects,
+            events: get(client, "/api/v1/events", "application/json").await,
         }
     }
-    let mut picture: Map<String, Value> = picture;
+
+    /// Returns true if nothing in it is older than this.
+    pub(crate) fn is_after(&self, moment: Instant) -> bool {
+        self.began >= moment
+    }
+}
+
+fn has_columns(kind: &str) -> bool {
+    !matches!(kind, "Secret" | "ConfigMap")
+}
+
+/// Makes the picture of a case; `with_vault` says whether the vault is in it.
+pub(crate) fn of(play: &Play<'_>, snapshot: &Snapshot, with_vault: bool) -> Value {
+    let mut picture = Map::new();
+    let mut columns = Map::new();
+    for (name, (list, table)) in SHOWN.iter().zip(&snapshot.objects) {
+        let kind = Kind::named(name);
+        for object in list["items"].as_array().unwrap() {
+            let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+            let object_name = object["metadata"]["name"].as_str().unwrap();
+            if !is_of(play, &kind, namespace) || is_hidden(play, name, object_name) {
+                continue;
+            }
+            let title = match kind.namespaced && namespace != play.namespace {
+                true => format!("{name} {namespace}/{object_name}"),
+                false => format!("{name} {object_name}"),
+            };
+            let mut shown = shown(name, object);
+            if *name == "Secret" {
+                blur(&mut shown, &play.opaque);
+            }
+            picture.insert(title, shown);
+        }
+        take_columns(play, name, &kind, table, &mut columns);
+    }
     picture.insert("columns".to_owned(), Value::Object(columns));
-    picture.insert("events".to_owned(), events(play).await);
+    picture.insert("events".to_owned(), events(play, &snapshot.events));
     picture.insert("refused".to_owned(), json!(play.refused));
-    let content = play.stage.vault.map(|vault| vault.content(&play.namespace));
+    let vault = play.stage.vault.filter(|_| with_vault);
+    let content = vault.map(|vault| vault.content(&play.namespace));
     picture.insert("vault".to_owned(), content.unwrap_or_default());
     Value::Object(picture)
 }
 
-fn namespaces<'a>(play: &'a Play<'_>, kind: &Kind) -> Vec<&'a str> {
-    match kind.namespaced {
-        true => play.namespaces.iter().map(String::as_str).collect(),
-        false => vec![""],
-    }
+fn is_of(play: &Play<'_>, kind: &Kind, namespace: &str) -> bool {
+    !kind.namespaced || play.namespaces.contains(namespace)
 }
 
 fn is_hidden(play: &Play<'_>, kind: &str, name: &str) -> bool {
@@ -183,23 +223,23 @@ fn status(status: &Value) -> Value {
     status
 }
 
-async fn take_columns(
+fn take_columns(
     play: &Play<'_>,
     name: &str,
     kind: &Kind,
-    namespace: &str,
+    table: &Value,
     columns: &mut Map<String, Value>,
 ) {
-    let accept = "application/json;as=Table;g=meta.k8s.io;v=v1";
-    let table = get(&play.stage.client, &kind.path(namespace), accept).await;
-    let definitions = table["columnDefinitions"].as_array().unwrap();
-    for row in table["rows"].as_array().into_iter().flatten() {
+    let rows = table["rows"].as_array().into_iter().flatten();
+    for row in rows {
+        let namespace = row["object"]["metadata"]["namespace"].as_str();
         let cells = row["cells"].as_array().unwrap();
         let object_name = cells[0].as_str().unwrap();
-        if is_hidden(play, name, object_name) {
+        if !is_of(play, kind, namespace.unwrap_or_default()) || is_hidden(play, name, object_name) {
             continue;
         }
         let mut shown = Map::new();
+        let definitions = table["columnDefinitions"].as_array().unwrap();
         for (definition, cell) in definitions.iter().zip(cells) {
             let cell = match definition["type"].as_str() {
                 Some("date") if !cell.is_null() => json!("<date>"),
@@ -212,34 +252,28 @@ async fn take_columns(
     }
 }
 
-async fn events(play: &Play<'_>) -> Value {
+fn events(play: &Play<'_>, list: &Value) -> Value {
     let mut events = Map::new();
-    let mut paths: Vec<String> = play
-        .namespaces
-        .iter()
-        .map(|namespace| format!("/api/v1/namespaces/{namespace}/events"))
-        .collect();
-    paths.push("/api/v1/namespaces/default/events".to_owned());
-    for path in paths {
-        let list = get(&play.stage.client, &path, "application/json").await;
-        for event in list["items"].as_array().unwrap() {
-            let object = &event["involvedObject"];
-            let (kind, name) = (
-                object["kind"].as_str().unwrap(),
-                object["name"].as_str().unwrap(),
-            );
-            if !SHOWN.contains(&kind) || is_hidden(play, kind, name) {
-                continue;
-            }
-            let word = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
-            let title = format!(
-                "{kind} {name} {} {} {}",
-                word("type"),
-                word("reason"),
-                word("message")
-            );
-            events.insert(title, event["source"]["component"].clone());
+    for event in list["items"].as_array().unwrap() {
+        let namespace = event["metadata"]["namespace"].as_str().unwrap();
+        let object = &event["involvedObject"];
+        let (kind, name) = (
+            object["kind"].as_str().unwrap(),
+            object["name"].as_str().unwrap(),
+        );
+        // Events about objects of the cluster are in the namespace default.
+        let is_of = namespace == "default" || play.namespaces.contains(namespace);
+        if !is_of || !SHOWN.contains(&kind) || is_hidden(play, kind, name) {
+            continue;
         }
+        let word = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+        let title = format!(
+            "{kind} {name} {} {} {}",
+            word("type"),
+            word("reason"),
+            word("message")
+        );
+        events.insert(title, event["source"]["component"].clone());
     }
     Value::Object(events)
 }

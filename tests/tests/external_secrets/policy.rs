@@ -5,23 +5,24 @@ use sealwright_tests::harness::cluster::eventually;
 use serde_json::{Value, json};
 
 use super::kinds::Kind;
-use super::scene::{cluster, external_secret};
+use super::rig::shared;
+use super::scene::external_secret;
 
 #[tokio::test]
 async fn the_policy_refuses_what_the_real_webhook_refuses() {
-    let space = cluster().namespace("policy").await;
+    let space = shared().namespace("policy").await;
     let policy = std::fs::read_to_string(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../deploy/chart/files/external-secrets-policy.yaml"
     ));
-    cluster().apply(&policy.unwrap());
+    shared().apply(&policy.unwrap());
     let only_here = json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": space.name()}}});
     let binding = json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
         "metadata": {"name": "of-the-test"},
         "spec": {"policyName": "sealwright-external-secrets", "validationActions": ["Deny"], "matchResources": only_here},
     });
-    cluster().apply(&binding.to_string());
+    shared().apply(&binding.to_string());
 
     let api = Kind::named("ExternalSecret").api(space.client(), space.name());
     let ask = async |mut rest: Value| -> Option<String> {

@@ -25,7 +25,7 @@ async fn a_push_secret_is_made_in_each_namespace_that_is_selected() {
     third
         .apply(&json!({"apiVersion": PUSH, "kind": "PushSecret", "metadata": {"name": "pushed"}, "spec": spec}))
         .await;
-    let _controller = place.controller("");
+    let _controller = place.controller("--enable-cluster-push-secret-reconciler=true");
     place
         .apply(&json!({"apiVersion": PUSH, "kind": "ClusterPushSecret", "metadata": {"name": "cps-test"}, "spec": {
             "pushSecretName": "pushed", "pushSecretSpec": spec,

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use futures::{StreamExt, stream};
+use kube::Client;
 use serde_json::Value;
+use tokio::sync::watch;
 
-use super::case::Case;
+use super::case::{Case, Play};
 use super::compare::differences;
-use super::picture;
-use super::rig::{Rig, Vault};
+use super::picture::{self, Snapshot};
+use super::rig::{self, Rig};
 
 /// How long a picture may take to become the recorded one, on a machine under load.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -18,21 +21,14 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/eso")
 }
 
-/// What `make test` plays; `make soak` plays all, which takes several minutes.
-const SLICE: &[&str] = &[
-    "data-",
-    "creation-",
-    "deletion-",
-    "generator-",
-    "generic-",
-    "hash-",
-    "push-",
-    "template-data",
-];
+/// What the real operator made of the cases.
+pub(crate) fn answers() -> Value {
+    serde_json::from_slice(&std::fs::read(folder().join("answers.json")).unwrap()).unwrap()
+}
 
-fn cases() -> Vec<Case> {
+/// All cases, or those whose name begins with SEALWRIGHT_CASE.
+pub(crate) fn cases() -> Vec<Case> {
     let wanted = std::env::var("SEALWRIGHT_CASE").ok();
-    let soaks = std::env::var_os("SEALWRIGHT_SOAK").is_some();
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder().join("cases"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -44,20 +40,18 @@ fn cases() -> Vec<Case> {
             let name = file.file_stem().unwrap().to_str().unwrap();
             let text = std::fs::read_to_string(file).unwrap();
             let case = Case::read(name, &text);
-            let chosen = match wanted.as_deref() {
-                Some(wanted) => name.starts_with(wanted),
-                None => soaks || SLICE.iter().any(|beginning| name.starts_with(beginning)),
-            };
-            chosen.then_some(case)
+            let wanted = wanted.as_deref().unwrap_or_default();
+            name.starts_with(wanted).then_some(case)
         })
         .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn recorded_cases_look_as_the_real_operator_left_them() {
-    let answers: Value =
-        serde_json::from_slice(&std::fs::read(folder().join("answers.json")).unwrap()).unwrap();
-    let vault = Vault::start().await;
+    let answers = answers();
+    let vault = rig::vault();
+    let rig = Rig::prepare().await;
+    let stage = rig.stage(vault).await;
     let mut groups: BTreeMap<String, Vec<Case>> = BTreeMap::new();
     for case in cases() {
         groups
@@ -68,19 +62,21 @@ async fn recorded_cases_look_as_the_real_operator_left_them() {
     let mut failures = Vec::new();
     let mut count = 0;
     for (flags, cases) in groups {
-        let rig = Rig::prepare().await;
-        let stage = rig.stage(&vault).await;
-        let mut plays = Vec::new();
-        for case in &cases {
-            plays.push(case.begin(&stage).await);
-        }
+        let begun = cases.iter().map(|case| case.begin(&stage));
+        let plays: Vec<Play<'_>> = stream::iter(begun).buffered(8).collect().await;
         let controller = rig.controller(&flags);
+        let (shown, pictures) = watch::channel(None);
         let outcomes = cases.iter().zip(plays).map(|(case, play)| {
             let expected = &answers["cases"][&case.name];
             let flaky = flaky(&case.name, &answers["flaky"][&case.name]);
-            run(case, play, expected, flaky)
+            run(case, play, expected, flaky, pictures.clone())
         });
-        for (case, found) in cases.iter().zip(futures::future::join_all(outcomes).await) {
+        let outcomes = futures::future::join_all(outcomes);
+        let outcomes = tokio::select! {
+            outcomes = outcomes => outcomes,
+            () = take_pictures(&stage.client, &shown) => unreachable!("it goes on for ever"),
+        };
+        for (case, found) in cases.iter().zip(outcomes) {
             count += 1;
             if !found.is_empty() {
                 failures.push(format!("{}:\n    {}", case.name, found.join("\n    ")));
@@ -96,21 +92,45 @@ async fn recorded_cases_look_as_the_real_operator_left_them() {
     );
 }
 
+/// Looks at the cluster again and again, for all cases.
+async fn take_pictures(client: &Client, shown: &watch::Sender<Option<Snapshot>>) {
+    loop {
+        let snapshot = Snapshot::take(client).await;
+        shown.send_replace(Some(snapshot));
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
 /// Plays all phases of a case; returns the differences of the first picture that never became the recorded one.
 async fn run(
     case: &Case,
-    mut play: super::case::Play<'_>,
+    mut play: Play<'_>,
     expected: &Value,
     flaky: BTreeMap<usize, Vec<String>>,
+    mut pictures: watch::Receiver<Option<Snapshot>>,
 ) -> Vec<String> {
     for (index, phase) in case.phases().iter().enumerate() {
         play.phase(phase).await;
+        let expected = &expected[index];
         let nothing = Vec::new();
         let flaky = flaky.get(&index).unwrap_or(&nothing);
         let start = Instant::now();
         loop {
-            let actual = picture::take(&play).await;
-            let found = differences(&expected[index], &actual, flaky);
+            let found = {
+                let snapshot = pictures
+                    .wait_for(|picture| {
+                        picture
+                            .as_ref()
+                            .is_some_and(|picture| picture.is_after(start))
+                    })
+                    .await
+                    .expect("pictures are taken as long as a case is played");
+                let snapshot = snapshot.as_ref().expect("it was waited for");
+                let with_vault = expected.get("vault").is_some();
+                let actual =
+                    tokio::task::block_in_place(|| picture::of(&play, snapshot, with_vault));
+                differences(expected, &actual, flaky)
+            };
             if found.is_empty() {
                 break;
             }
@@ -118,7 +138,10 @@ async fn run(
                 let found = found.into_iter();
                 return found.map(|one| format!("phase {index}: {one}")).collect();
             }
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            pictures
+                .changed()
+                .await
+                .expect("pictures are taken as long as a case is played");
         }
     }
     Vec::new()

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use sealwright_tests::harness::server::free_port;
 use serde_json::{Value, json};
 
-use super::rig::Vault;
+use super::rig::{self, Vault};
 use super::support::{Place, eventually};
 
 /// Posts an announcement, and gives status and body.
@@ -54,9 +54,9 @@ async fn daily(place: &Place, vault: &Vault) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn announced_values_are_read_at_once_by_those_with_the_token() {
-    let vault = Vault::start().await;
+    let vault = rig::vault();
     let place = Place::new("refresh-token").await;
-    daily(&place, &vault).await;
+    daily(&place, vault).await;
     let port = free_port().unwrap();
     let file = place.sandbox_file("refresh-token", "the-token\n");
     let _controller = place.controller(&format!(
@@ -90,9 +90,9 @@ async fn announced_values_are_read_at_once_by_those_with_the_token() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_of_the_cluster_announce_what_they_may_update() {
-    let vault = Vault::start().await;
+    let vault = rig::vault();
     let place = Place::new("refresh-user").await;
-    daily(&place, &vault).await;
+    daily(&place, vault).await;
     let port = free_port().unwrap();
     let _controller = place.controller(&format!("--refresh-addr=127.0.0.1:{port}"));
     value_is(&place, "one").await;

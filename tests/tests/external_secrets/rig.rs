@@ -1,85 +1,102 @@
 //! The API server with our definitions, our controller, and a vault.
 
 use std::process::Command;
+use std::sync::OnceLock;
 
 use sealwright_tests::harness::cluster::Cluster;
 use sealwright_tests::harness::openbao::{OpenBao, ROOT};
+use sealwright_tests::harness::programs;
 use sealwright_tests::harness::server::{Server, free_port};
-use sealwright_tests::harness::{cluster, programs};
 use serde_json::{Value, json};
 
 use super::case::Stage;
 
-/// Two controllers must not look after the same objects, so tests take turns.
+/// The API server for controllers that look at everything. They must not look after the same objects, so they take turns.
+fn whole() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(start)
+}
+
+/// The API server for controllers of single namespaces, which work side by side.
+pub(crate) fn shared() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(start)
+}
+
+/// Starts an API server that has the definitions that our program prints.
+pub(crate) fn start() -> Cluster {
+    let cluster = Cluster::start();
+    let definitions = sealwright_resources::external_secrets_definitions(false);
+    let all: Vec<String> = definitions.iter().map(ToString::to_string).collect();
+    cluster.apply(&all.join("\n---\n"));
+    cluster
+}
+
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// The API server, ready for cases, and the turn to use it.
+/// The API server for controllers that look at everything, and the turn to use it.
 pub(crate) struct Rig {
     cluster: &'static Cluster,
     _turn: tokio::sync::MutexGuard<'static, ()>,
 }
 
 impl Rig {
-    /// Applies the definitions that our program prints.
+    /// Waits for the turn.
     pub(crate) async fn prepare() -> Self {
         let turn = TURN.lock().await;
-        let cluster = cluster();
-        for definition in sealwright_resources::external_secrets_definitions(false) {
-            cluster.apply(&definition.to_string());
-        }
         Self {
-            cluster,
+            cluster: whole(),
             _turn: turn,
         }
     }
 
-    pub(crate) async fn client(&self) -> kube::Client {
-        self.cluster.client().await
-    }
-
-    /// A folder that is there as long as the cluster.
-    pub(crate) fn folder(&self) -> &std::path::Path {
-        self.cluster.sandbox().path()
+    pub(crate) fn cluster(&self) -> &'static Cluster {
+        self.cluster
     }
 
     /// What cases need to know.
     pub(crate) async fn stage<'a>(&self, vault: &'a Vault) -> Stage<'a> {
-        let authority = std::fs::read(self.cluster.authority()).unwrap();
-        Stage {
-            client: self.cluster.client().await,
-            api_server: self.cluster.url(),
-            authority: sealwright_crypto::sealing::base64::encode(&authority),
-            vault: Some(vault),
-        }
+        stage_of(self.cluster, vault).await
     }
 
     /// Starts the controller with these flags, and waits until it is ready.
     pub(crate) fn controller(&self, flags: &str) -> Server {
-        let flags = words(flags);
-        let prepare = || {
-            let (live, metrics) = (free_port()?, free_port()?);
-            let mut command = Command::new(programs::sealwright_controller());
-            command.arg("external-secrets");
-            command.env("KUBECONFIG", self.cluster.kubeconfig());
-            command.arg("--loglevel=debug");
-            command.arg("--concurrent=8");
-            command.arg(format!("--live-addr=127.0.0.1:{live}"));
-            command.arg(format!("--metrics-addr=127.0.0.1:{metrics}"));
-            command.args(&flags);
-            Ok((command, live))
-        };
-        let started = Server::start(
-            self.cluster.sandbox(),
-            "external-secrets",
-            prepare,
-            |port| {
-                std::net::TcpStream::connect(("127.0.0.1", *port))
-                    .map(drop)
-                    .map_err(|error| error.to_string())
-            },
-        );
-        started.unwrap_or_else(|error| panic!("{error}")).0
+        controller(self.cluster, "external-secrets", flags)
     }
+}
+
+/// What cases on a cluster need to know.
+pub(crate) async fn stage_of<'a>(cluster: &Cluster, vault: &'a Vault) -> Stage<'a> {
+    let authority = std::fs::read(cluster.authority()).unwrap();
+    Stage {
+        client: cluster.client().await,
+        api_server: cluster.url(),
+        authority: sealwright_crypto::sealing::base64::encode(&authority),
+        vault: Some(vault),
+    }
+}
+
+/// Starts a controller of the administrator with these flags, and waits until it is ready.
+pub(crate) fn controller(cluster: &Cluster, name: &str, flags: &str) -> Server {
+    let flags = words(flags);
+    let prepare = || {
+        let (live, metrics) = (free_port()?, free_port()?);
+        let mut command = Command::new(programs::sealwright_controller());
+        command.arg("external-secrets");
+        command.env("KUBECONFIG", cluster.kubeconfig());
+        command.arg("--loglevel=debug");
+        command.arg("--concurrent=8");
+        command.arg(format!("--live-addr=127.0.0.1:{live}"));
+        command.arg(format!("--metrics-addr=127.0.0.1:{metrics}"));
+        command.args(&flags);
+        Ok((command, live))
+    };
+    let started = Server::start(cluster.sandbox(), name, prepare, |port| {
+        std::net::TcpStream::connect(("127.0.0.1", *port))
+            .map(drop)
+            .map_err(|error| error.to_string())
+    });
+    started.unwrap_or_else(|error| panic!("{error}")).0
 }
 
 /// Splits flags as a shell does, with double quotes.
@@ -104,13 +121,25 @@ fn words(flags: &str) -> Vec<String> {
     words
 }
 
+/// The OpenBao of all tests that do not disturb it; each has paths of its own.
+pub(crate) fn vault() -> &'static Vault {
+    static VAULT: OnceLock<Vault> = OnceLock::new();
+    VAULT.get_or_init(Vault::start)
+}
+
+/// Another one, because recorded cases are played there too and change what they find under the same paths.
+pub(crate) fn vault_of_take_over() -> &'static Vault {
+    static VAULT: OnceLock<Vault> = OnceLock::new();
+    VAULT.get_or_init(Vault::start)
+}
+
 /// OpenBao, with the engines and the role that cases use.
 pub(crate) struct Vault {
     server: OpenBao,
 }
 
 impl Vault {
-    pub(crate) async fn start() -> Self {
+    fn start() -> Self {
         let server = OpenBao::start().unwrap_or_else(|error| panic!("no OpenBao: {error}"));
         let vault = Self { server };
         vault.ask(
@@ -137,6 +166,10 @@ impl Vault {
             &json!({"secret_id": "the-secret"}),
         );
         vault
+    }
+
+    pub(crate) fn server(&self) -> &OpenBao {
+        &self.server
     }
 
     pub(crate) fn url(&self) -> String {

@@ -45,10 +45,9 @@ async fn roles_of_single_namespaces_are_enough_and_no_list_of_all_secrets_is_ask
     }
     let user = scene.account.user();
     let places: BTreeSet<&str> = [scene.name(0), scene.name(1)].into();
-    let requests = scene.cluster().requests();
-    let own = requests.iter().filter(|request| request.user() == user);
+    let own = scene.cluster().requests_of(&user);
     let mut listed = BTreeSet::new();
-    for request in own {
+    for request in &own {
         let resource = request.resource();
         if request.code() == 403 {
             assert_eq!(resource, OPTIONAL, "{} {}", request.verb, request.uri);

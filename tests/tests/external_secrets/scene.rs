@@ -1,10 +1,9 @@
 //! A controller of a few namespaces, under exactly the roles that the chart brings for them, and a vault.
 
 use std::process::Command;
-use std::sync::OnceLock;
 
 use kube::Client;
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use sealwright_tests::harness::cluster::{Account, Cluster, Namespace, eventually, run};
 use sealwright_tests::harness::openbao::{OpenBao, ROOT};
 use sealwright_tests::harness::server::{Server, free_port};
@@ -12,26 +11,7 @@ use sealwright_tests::harness::{incumbents, programs};
 use serde_json::{Value, json};
 
 use super::kinds::Kind;
-
-/// The API server of all scenes; the recorded cases have one of their own, because their controller looks at everything.
-pub(crate) fn cluster() -> &'static Cluster {
-    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    CLUSTER.get_or_init(start_cluster)
-}
-
-/// The API server of scenes whose controller looks at everything; there is one such scene.
-fn whole_cluster() -> &'static Cluster {
-    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    CLUSTER.get_or_init(start_cluster)
-}
-
-fn start_cluster() -> Cluster {
-    let cluster = Cluster::start();
-    for definition in sealwright_resources::external_secrets_definitions(false) {
-        cluster.apply(&definition.to_string());
-    }
-    cluster
-}
+use super::rig::{self, Rig};
 
 /// Namespaces with a controller.
 pub(crate) struct Scene {
@@ -40,8 +20,12 @@ pub(crate) struct Scene {
     pub(crate) account: Account,
     pub(crate) metrics: u16,
     arguments: Vec<String>,
+    /// How many controllers were started.
+    started: usize,
     /// Ends with the scene.
     pub(crate) controller: Option<Server>,
+    /// After the controller: others wait for it to end.
+    _turn: Option<Rig>,
 }
 
 impl Scene {
@@ -54,20 +38,21 @@ impl Scene {
 
     /// The same, without the controller.
     pub(crate) async fn prepare(name: &str, namespaces: usize, values: &str) -> Self {
-        Self::prepare_in(cluster(), true, name, namespaces, values).await
+        Self::prepare_in(rig::shared(), None, name, namespaces, values).await
     }
 
     /// The same with the roles for the whole cluster, and with the controller.
     pub(crate) async fn start_for_all(name: &str, namespaces: usize, values: &str) -> Self {
-        let cluster = whole_cluster();
-        let mut scene = Self::prepare_in(cluster, false, name, namespaces, values).await;
+        let turn = Rig::prepare().await;
+        let cluster = turn.cluster();
+        let mut scene = Self::prepare_in(cluster, Some(turn), name, namespaces, values).await;
         scene.start_controller();
         scene
     }
 
     async fn prepare_in(
         cluster: &'static Cluster,
-        scoped: bool,
+        turn: Option<Rig>,
         name: &str,
         count: usize,
         values: &str,
@@ -92,7 +77,7 @@ impl Scene {
                 "--set",
                 "externalSecrets.enabled=true,sealedSecrets.enabled=false",
             ]);
-            if scoped {
+            if turn.is_none() {
                 let scope = format!("scopedRBAC=true,scopedNamespace={places}");
                 command.args(["--set", &scope]);
             }
@@ -129,12 +114,31 @@ impl Scene {
             account,
             metrics: 0,
             arguments,
+            started: 0,
             controller: None,
+            _turn: turn,
         }
     }
 
-    /// Starts the controller as the Deployment does, on ports of its own.
+    /// Starts the controller as the Deployment does, on ports of its own, and waits until it is ready.
     pub(crate) fn start_controller(&mut self) {
+        let ready = |live: u16| match http(live, "/readyz") {
+            Some((200, _)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        };
+        self.start_until(ready);
+    }
+
+    /// Starts another replica, which waits for the lead, and forgets the one before.
+    pub(crate) fn start_replica(&mut self) {
+        let alive = |live: u16| match http(live, "/healthz") {
+            Some((200, _)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        };
+        self.start_until(alive);
+    }
+
+    fn start_until(&mut self, ready: impl Fn(u16) -> Result<(), String>) {
         let prepare = || {
             let (live, metrics) = (free_port()?, free_port()?);
             let mut command = Command::new(programs::sealwright_controller());
@@ -151,11 +155,9 @@ impl Scene {
             }
             Ok((command, (live, metrics)))
         };
-        let ready = |(live, _): &(u16, u16)| match http(*live, "/readyz") {
-            Some((200, _)) => Ok(()),
-            other => Err(format!("{other:?}")),
-        };
-        let name = format!("controller-{}", self.namespaces[0].name());
+        let ready = |(live, _): &(u16, u16)| ready(*live);
+        self.started += 1;
+        let name = format!("controller-{}-{}", self.namespaces[0].name(), self.started);
         let started = Server::start(self.cluster.sandbox(), &name, prepare, ready);
         let (server, (_, metrics)) = started.unwrap_or_else(|error| panic!("{error}"));
         (self.controller, self.metrics) = (Some(server), metrics);
@@ -204,6 +206,16 @@ impl Scene {
         Some(serde_json::to_value(object).unwrap())
     }
 
+    /// All objects of a kind.
+    pub(crate) async fn list(&self, number: usize, kind: &str) -> Vec<Value> {
+        let api = Kind::named(kind).api(self.client(), self.name(number));
+        let list = api.list(&ListParams::default()).await.unwrap();
+        let items = list.items.into_iter();
+        items
+            .map(|object| serde_json::to_value(object).unwrap())
+            .collect()
+    }
+
     pub(crate) async fn delete(&self, number: usize, kind: &str, name: &str) {
         let api = Kind::named(kind).api(self.client(), self.name(number));
         api.delete(name, &DeleteParams::default()).await.unwrap();
@@ -213,6 +225,15 @@ impl Scene {
         let api = Kind::named(kind).api(self.client(), self.name(number));
         let params = PatchParams::default();
         api.patch(name, &params, &Patch::Merge(patch))
+            .await
+            .unwrap();
+    }
+
+    /// Changes the status of an object.
+    pub(crate) async fn patch_status(&self, number: usize, kind: &str, name: &str, patch: &Value) {
+        let api = Kind::named(kind).api(self.client(), self.name(number));
+        let params = PatchParams::default();
+        api.patch_status(name, &params, &Patch::Merge(patch))
             .await
             .unwrap();
     }
@@ -254,6 +275,17 @@ impl Scene {
             (secret["data"][key] == *encoded).then_some(())
         })
         .await;
+    }
+
+    /// The most memory that the controller has taken so far, in kilobytes.
+    pub(crate) fn memory(&self) -> u64 {
+        let pid = self.controller.as_ref().unwrap().pid().unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let peak = status.lines().find_map(|line| {
+            let peak = line.strip_prefix("VmHWM:")?.trim();
+            peak.strip_suffix(" kB")?.parse().ok()
+        });
+        peak.unwrap()
     }
 
     /// The metrics of the controller.

@@ -1,6 +1,6 @@
 //! A namespace of a test, and what is done in it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use kube::Client;
@@ -9,7 +9,7 @@ use sealwright_tests::harness::server::Server;
 use serde_json::{Value, json};
 
 use super::kinds::Kind;
-use super::rig::{Rig, Vault};
+use super::rig::{self, Vault};
 
 /// How long something may take on a machine under load.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -28,27 +28,29 @@ pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Opti
 
 /// A namespace.
 pub(crate) struct Place {
-    rig: Arc<Rig>,
     client: Client,
     name: String,
+    /// All namespaces of the test.
+    names: Arc<Mutex<Vec<String>>>,
 }
 
 impl Place {
     /// Makes a namespace of this name; the definitions are there.
     pub(crate) async fn new(name: &str) -> Self {
-        Self::on(Arc::new(Rig::prepare().await), name).await
+        Self::on(Arc::default(), name).await
     }
 
     /// Makes another namespace for the same test.
     pub(crate) async fn beside(&self, name: &str) -> Self {
-        Self::on(Arc::clone(&self.rig), name).await
+        Self::on(Arc::clone(&self.names), name).await
     }
 
-    async fn on(rig: Arc<Rig>, name: &str) -> Self {
+    async fn on(names: Arc<Mutex<Vec<String>>>, name: &str) -> Self {
+        names.lock().unwrap().push(name.to_owned());
         let place = Self {
-            client: rig.client().await,
-            rig,
+            client: rig::shared().client().await,
             name: name.to_owned(),
+            names,
         };
         place
             .apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
@@ -60,9 +62,14 @@ impl Place {
         &self.name
     }
 
-    /// Starts a controller for this namespace and all others.
+    /// Starts a controller for the namespaces of the test. Objects of the whole cluster are another's, unless the flags say so.
     pub(crate) fn controller(&self, flags: &str) -> Server {
-        self.rig.controller(flags)
+        let names = self.names.lock().unwrap().join(",");
+        let flags = format!(
+            "--namespace={names} --enable-cluster-store-reconciler=false --enable-cluster-external-secret-reconciler=false \
+             --enable-cluster-push-secret-reconciler=false {flags}"
+        );
+        rig::controller(rig::shared(), &format!("controller-{}", self.name), &flags)
     }
 
     fn api(&self, kind: &Kind) -> Api<DynamicObject> {
@@ -178,7 +185,7 @@ impl Place {
 
     /// Writes a file that is there as long as the cluster, and gives its path.
     pub(crate) fn sandbox_file(&self, name: &str, content: &str) -> String {
-        let path = self.rig.folder().join(name);
+        let path = rig::shared().sandbox().path().join(name);
         std::fs::write(&path, content).unwrap();
         path.to_str().unwrap().to_owned()
     }

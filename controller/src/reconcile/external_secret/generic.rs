@@ -1,7 +1,5 @@
 //! ExternalSecrets whose target is of another kind than Secret.
 
-use std::time::Instant;
-
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sealwright_resources::external_secret::generic::{self, State, Write};
@@ -12,7 +10,8 @@ use sealwright_resources::external_secret::{
 use sealwright_template::Budget;
 use serde_json::Value;
 
-use super::{ExternalSecrets, Outcome, at, max_age};
+use super::attempt::at;
+use super::{ExternalSecrets, Outcome};
 use crate::action;
 use crate::api::ApiError;
 use crate::frame::index::Key;
@@ -31,7 +30,10 @@ impl ExternalSecrets {
         started: Timestamp,
     ) -> Attempt<Outcome> {
         let news = self.news(known, object, started);
-        let plan = match self.plan_generic(object, manifest, news, started).await {
+        let plan = match self
+            .plan_generic(key, known, object, manifest, started)
+            .await
+        {
             Ok(plan) => plan,
             // Another writer was faster: everything is looked at again, and nothing is reported.
             Err(error) if error.is_conflict() || error.is_not_found() => {
@@ -66,11 +68,13 @@ impl ExternalSecrets {
 
     async fn plan_generic(
         &self,
+        key: &Key,
+        known: &Tracked<super::Extra>,
         object: &ExternalSecret,
         manifest: &Manifest,
-        news: Option<Instant>,
         started: Timestamp,
     ) -> Result<Plan, ApiError> {
+        let news = self.news(known, object, started);
         let Some(targets) = &self.targets else {
             let why =
                 "targets of other kinds are disabled; --unsafe-allow-generic-targets enables them";
@@ -128,8 +132,8 @@ impl ExternalSecrets {
             });
         }
         let budget = Budget::new(self.frame.shared.limits);
-        let (data, _) = self
-            .read_values(object, max_age(object, existing.is_some(), news), &budget)
+        let data = self
+            .read(key, known, object, existing.is_some(), news, &budget)
             .await;
         let mut actions: Vec<Action> = data.missing.into_iter().map(plan::missing).collect();
         let values = match data.values {

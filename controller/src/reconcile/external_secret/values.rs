@@ -18,6 +18,7 @@ use sealwright_resources::external_secret::{
     status,
 };
 use sealwright_template::Budget;
+use tokio::time::Instant;
 
 use super::ExternalSecrets;
 use crate::action;
@@ -63,6 +64,31 @@ impl From<Answer> for Asked {
     }
 }
 
+/// What the stores and generators of an object gave.
+struct Gathered {
+    answers: Vec<Answer>,
+    left: Vec<Option<Left>>,
+    /// A store that does not answer.
+    silent: Option<StoreId>,
+    /// Stores that have answered.
+    answered: Vec<StoreId>,
+}
+
+impl Gathered {
+    /// A store has fallen silent before everything was there.
+    fn nothing(requests: &[Request<'_>], silent: StoreId) -> Self {
+        Self {
+            answers: requests.iter().map(|_| failed(SILENT, false)).collect(),
+            left: requests.iter().map(|_| None).collect(),
+            silent: Some(silent),
+            answered: Vec::new(),
+        }
+    }
+}
+
+/// Why nothing was read.
+const SILENT: &str = "the store does not answer";
+
 /// How many entries of one object are read at a time.
 const AT_ONCE: usize = 32;
 /// How many bytes the values of one object may have together: a Secret has at most 1 MiB, but a rewrite may leave some out.
@@ -94,8 +120,37 @@ impl ExternalSecrets {
         budget: &Budget,
     ) -> (Assembled, Option<StoreId>) {
         let requests = data::requests(&object.spec);
+        let gathered = self.patiently(object, self.gather(object, &requests, max_age));
+        let Gathered {
+            answers,
+            left,
+            silent,
+            answered,
+        } = gathered
+            .await
+            .unwrap_or_else(|silent| Gathered::nothing(&requests, silent));
+        self.note_silence(object, silent.as_ref(), &answered);
+        let entries = requests.iter().map(|request| request.entry).zip(left);
+        let entries: Vec<(String, Option<Left>)> = entries
+            .filter_map(|(entry, left)| match entry {
+                Entry::DataFrom(index) => Some((index.to_string(), left)),
+                Entry::Data(_) => None,
+            })
+            .collect();
+        let assemble = || data::assemble(&object.spec, answers, budget);
+        let assembled = self.frame.shared.render(assemble).await;
+        (self.settle(object, assembled, entries).await, silent)
+    }
+
+    /// Asks for everything.
+    async fn gather(
+        &self,
+        object: &ExternalSecret,
+        requests: &[Request<'_>],
+        max_age: Duration,
+    ) -> Gathered {
         let mut stores = HashMap::new();
-        for request in &requests {
+        for request in requests {
             if let Source::Store(reference) = request.source {
                 let id = StoreId::of(reference, object.namespace());
                 if let Place::Vacant(vacant) = stores.entry(id) {
@@ -104,7 +159,7 @@ impl ExternalSecrets {
             }
         }
         let mut asked = Vec::with_capacity(requests.len());
-        for request in &requests {
+        for request in requests {
             asked.push(self.ask(object, request, &stores, max_age).boxed());
         }
         let mut bytes = 0;
@@ -135,33 +190,29 @@ impl ExternalSecrets {
                 }
             }
         }
-        self.note_keys(object, &requests, &answers);
-        self.hold_mass_deletion(object, &requests, &mut answers, &stores)
+        self.note_keys(object, requests, &answers);
+        self.hold_mass_deletion(object, requests, &mut answers, &stores)
             .await;
-        let silent = requests.iter().zip(&answers).find_map(|(request, answer)| {
-            let (Answer::Failed(failure), Source::Store(reference)) = (answer, request.source)
-            else {
-                return None;
+        let (mut silent, mut answered) = (None, Vec::new());
+        for (request, answer) in requests.iter().zip(&answers) {
+            let Source::Store(reference) = request.source else {
+                continue;
             };
             let id = StoreId::of(reference, object.namespace());
             // A store that was opened and does not answer, or that cannot be opened because it does not.
-            let is_silent = match stores.get(&id)? {
-                Ok(_) => !failure.definite,
-                Err(Closed { silent, .. }) => *silent,
-            };
-            is_silent.then_some(id)
-        });
-        let entries = requests.iter().map(|request| request.entry).zip(left);
-        let entries: Vec<(String, Option<Left>)> = entries
-            .filter_map(|(entry, left)| match entry {
-                Entry::DataFrom(index) => Some((index.to_string(), left)),
-                Entry::Data(_) => None,
-            })
-            .collect();
-        // Other tasks of the runtime must not wait for rewrites.
-        let assembled =
-            tokio::task::block_in_place(|| data::assemble(&object.spec, answers, budget));
-        (self.settle(object, assembled, entries).await, silent)
+            match (stores.get(&id), answer) {
+                (Some(Ok(_)), Answer::Failed(failure)) if !failure.definite => silent = Some(id),
+                (Some(Ok(_)), _) => answered.push(id),
+                (Some(Err(Closed { silent: true, .. })), _) => silent = Some(id),
+                _ => {}
+            }
+        }
+        Gathered {
+            answers,
+            left,
+            silent,
+            answered,
+        }
     }
 
     /// Records what generators left on servers, or takes it back if the data could not be made.
@@ -393,6 +444,15 @@ impl ExternalSecrets {
             definite: false,
         };
         let id = StoreId::of(reference, object.namespace());
+        if !self.outages.admits(&id, Instant::now()) {
+            return Err(Closed {
+                failure: Failure {
+                    public: Some(SILENT.to_owned()),
+                    definite: false,
+                },
+                silent: true,
+            });
+        }
         let store = self.stores.get(&id);
         let store = store
             .ok_or_else(|| refused(access::AccessError::Missing(reference.kind().as_str())))?;

@@ -346,3 +346,32 @@ fn s7_privileged_secrets_are_never_written() {
         Some(TargetError::Privileged(_))
     ));
 }
+
+#[test]
+fn t21_keys_and_values_are_read_as_yaml_1_1() {
+    let literal = |text: &str| {
+        let template = json!({"template": {"templateFrom": [{"literal": text}]}});
+        built(template, None, &[("k", "v")])
+    };
+    // To YAML 1.2 these would be the key "y" and the number 12.
+    let write = literal("y: '2'\na: 012\n\"a b\": c");
+    assert_eq!(
+        shown(&written(write)),
+        pairs(&[("a", "10"), ("a b", "c"), ("true", "2")])
+    );
+    assert!(literal("a: [1, 2]").is_err());
+}
+
+#[test]
+fn t22_a_missing_value_is_an_error_and_an_index_of_it_is_empty() {
+    let data = |text: &str| {
+        let template = json!({"template": {"data": {"out": text}}});
+        built(template, None, &[("k", "v")])
+    };
+    assert!(data("{{ .nope }}").is_err());
+    for (text, out) in [("<{{ index . \"nope\" }}>", "<>"), ("{{ .k }}", "v")] {
+        assert_eq!(shown(&written(data(text))), pairs(&[("out", out)]));
+    }
+    // What would panic in Go is an error.
+    assert!(data("{{ index (list 1) 7 }}").is_err());
+}

@@ -86,13 +86,18 @@ impl Request {
     }
 }
 
-/// Reads the log; each request counts once, a watch when it begins.
-pub(super) fn read(log: &Path) -> Vec<Request> {
+/// Reads the log, or the part of it that names a user; each request counts once, a watch when it begins.
+pub(super) fn read(log: &Path, user: &str) -> Vec<Request> {
     let text = std::fs::read(log).unwrap_or_default();
     // The last line may be half written; it is not a whole JSON object then, and comes with the next reading.
     let lines = text
         .split(|byte| *byte == b'\n')
-        .filter_map(|line| serde_json::from_slice::<Request>(line).ok());
+        // Most of a long log is about others, and need not be parsed.
+        .filter(|line| {
+            user.is_empty() || std::str::from_utf8(line).is_ok_and(|line| line.contains(user))
+        })
+        .filter_map(|line| serde_json::from_slice::<Request>(line).ok())
+        .filter(|request| user.is_empty() || request.user() == user);
     let mut known = HashSet::new();
     lines
         .filter(|request| known.insert(request.id.clone()))

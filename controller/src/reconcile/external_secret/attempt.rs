@@ -1,0 +1,403 @@
+//! One attempt at an ExternalSecret: what its Secret is, what it should be, and what is done about that.
+
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use sealwright_resources::external_secret::data::Assembled;
+use sealwright_resources::external_secret::plan::{
+    Action, Again, Beginning, Plan, Seen, TargetSeen,
+};
+use sealwright_resources::external_secret::render::Inputs;
+use sealwright_resources::external_secret::{
+    ExternalSecret, FINALIZER, hash, plan, refresh, status,
+};
+use sealwright_resources::plain_secret::PlainSecret;
+use sealwright_template::Budget;
+
+use super::super::finalizer;
+use super::{ExternalSecrets, Extra, Outcome, turn};
+use crate::action::{self, Version};
+use crate::api::ApiError;
+use crate::frame::index::Key;
+use crate::frame::kind::{Attempt, Kind, LookedAt, Trouble};
+use crate::frame::secret_target;
+use crate::frame::tracked::{Compared, Target, Tracked};
+use crate::stores::StoreId;
+
+impl ExternalSecrets {
+    pub(super) async fn work(
+        &self,
+        key: &Key,
+        known: &Tracked<Extra>,
+        object: &ExternalSecret,
+    ) -> Attempt<Outcome> {
+        let started = Timestamp::now();
+        if !plan::has_finalizer(object) {
+            return self.add_finalizer(key, object).await;
+        }
+        if let Some(manifest) = &object.spec.target.manifest {
+            if self.is_foreign(object).await {
+                return Attempt {
+                    ended: Ok(None),
+                    outcome: Outcome::quiet(object, Again::Never),
+                };
+            }
+            return self
+                .work_generic(key, known, object, manifest, started)
+                .await;
+        }
+        let target_key = Key::new(&key.namespace, object.target_name());
+        // A Secret that is as it was written last needs no look: the watch would have shown a change.
+        let kept = self.kept(known, object);
+        let mut target = match kept.is_none() {
+            true => match secret_target::read(self.api(), &target_key).await {
+                Ok(target) => target,
+                Err(error) => return self.unread(object, &error, started),
+            },
+            false => None,
+        };
+        let foreign = self.is_foreign(object).await;
+        let sources_key = match foreign {
+            false => self.sources_versions(object).await,
+            true => None,
+        };
+        let news = self.news(known, object, started);
+        let changed =
+            (known.extra.sources.is_some() && known.extra.sources != sources_key) || news.is_some();
+        let windows = object.spec.sync_windows.as_ref();
+        let is_turn = known.extra.next.is_some_and(|next| next <= started)
+            && !windows.is_some_and(|windows| windows.block(started, &self.rules.zone));
+        let beginning = {
+            let seen = TargetSeen {
+                metadata: target.as_ref().map(|target| &target.metadata),
+                data_hash: &|| target.as_ref().map(|target| hash::of_data(target.iter())),
+                untouched: kept.is_some(),
+            };
+            plan::begin(object, foreign, &seen, started, &self.rules.zone)
+        };
+        let remember = |next: Option<Timestamp>, values: Option<String>| {
+            self.frame.index.update(key, known.uid(), |known| {
+                known.extra.next = next;
+                known.extra.sources = sources_key.clone();
+                known.extra.heard = news.or(known.extra.heard);
+                known.extra.values = values;
+            });
+        };
+        let version = |target: Option<&PlainSecret>| {
+            let read = target.map(|target| Version::of(&target.metadata));
+            read.or_else(|| kept.clone())
+        };
+        match beginning {
+            Beginning::Done(mut plan) if foreign || !(changed || is_turn) => {
+                plan.again = turn::of(object, plan.again, &self.rules.zone);
+                let wrong = plan
+                    .actions
+                    .iter()
+                    .any(|action| matches!(action, Action::Emit(event) if event.warning));
+                remember(at(plan.again), known.extra.values.clone());
+                let outcome = Self::told(object, plan);
+                return Attempt {
+                    ended: match wrong {
+                        true => Err(LookedAt::default()),
+                        false => Ok(version(target.as_ref())),
+                    },
+                    outcome,
+                };
+            }
+            Beginning::Done(_) => {}
+            Beginning::Read(actions) => {
+                if actions
+                    .iter()
+                    .any(|action| matches!(action, Action::MarkTarget))
+                {
+                    match self.mark(object, &target_key).await {
+                        Ok(marked) => target = marked,
+                        Err(error) => return self.unread(object, &error, started),
+                    }
+                }
+            }
+        }
+        if self.is_early(object) {
+            let again = started.checked_add(SignedDuration::from_secs(1));
+            return Attempt {
+                ended: Ok(version(target.as_ref())),
+                outcome: Outcome::quiet(object, again.map_or(Again::Retry, Again::At)),
+            };
+        }
+        let allowance = self.frame.allowance(key);
+        let budget = Budget::new(allowance.limits);
+        let has_target = target.is_some() || kept.is_some();
+        let data = self
+            .read(key, known, object, has_target, news, &budget)
+            .await;
+        let values = match &data.values {
+            Ok(values) if !values.is_empty() => {
+                let pairs = values.iter().map(|(key, value)| (key.as_str(), value));
+                Some(hash::of_data(pairs))
+            }
+            _ => None,
+        };
+        // Without a template, the same values make the same Secret.
+        if let Some(kept) = &kept
+            && values.is_some()
+            && values == known.extra.values
+            && object.spec.target.template.is_none()
+        {
+            let mut plan = plan::unchanged(object, data.missing, started, &self.rules.zone);
+            plan.again = turn::of(object, plan.again, &self.rules.zone);
+            remember(at(plan.again), values);
+            return Attempt {
+                ended: Ok(Some(kept.clone())),
+                outcome: Self::told(object, plan),
+            };
+        }
+        if kept.is_some() {
+            target = match secret_target::read(self.api(), &target_key).await {
+                Ok(target) => target,
+                Err(error) => return self.unread(object, &error, started),
+            };
+        }
+        let sources = match self.read_sources(object).await {
+            Ok(sources) => sources,
+            Err(error) => return self.unread(object, &error, started),
+        };
+        let orphans = match self.orphans(object, known).await {
+            Ok(orphans) => orphans,
+            Err(error) => return self.unread(object, &error, started),
+        };
+        let mut plan = {
+            let seen = Seen {
+                target: target.as_ref(),
+                orphans: &orphans,
+                inputs: Inputs {
+                    sources: &sources,
+                    options: &self.rules.options,
+                    budget: &budget,
+                },
+                started,
+                zone: &self.rules.zone,
+                mass_deletion: self.may_lose_most(object),
+            };
+            let finish = || plan::finish(object, &seen, data);
+            self.frame.shared.render(finish).await
+        };
+        plan.again = turn::of(object, plan.again, &self.rules.zone);
+        if allowance.is_partial && budget.is_exceeded() {
+            self.frame.queue.slow_down(key);
+            return Attempt {
+                ended: Err(LookedAt::default()),
+                outcome: Outcome::quiet(object, Again::Now),
+            };
+        }
+        let drifted = target.is_some() && known.is_applied(self.digest(object));
+        if drifted
+            && plan
+                .actions
+                .iter()
+                .any(|action| matches!(action, Action::Update(_)))
+        {
+            self.frame
+                .index
+                .update(key, known.uid(), |known| known.edits().put_back());
+        }
+        let again = at(plan.again);
+        let found = target.as_ref();
+        let found = found.map(|target| Version::of(&target.metadata));
+        let done = self
+            .perform(object, &target_key, found, plan, started)
+            .await;
+        match done.ended.is_ok() {
+            true => remember(again, values),
+            false => remember(None, None),
+        }
+        done
+    }
+
+    /// Reads the values of an object, and remembers how that went.
+    pub(super) async fn read(
+        &self,
+        key: &Key,
+        known: &Tracked<Extra>,
+        object: &ExternalSecret,
+        has_target: bool,
+        news: Option<Instant>,
+        budget: &Budget,
+    ) -> Assembled {
+        let asked = known.extra.asked.unwrap_or_else(Instant::now);
+        let allowed = max_age(object, has_target, news);
+        let max_age = match news {
+            Some(_) => allowed,
+            None => allowed.max(waited(known, object, has_target)),
+        };
+        let (data, silent) = self.read_values(object, max_age, budget).await;
+        let failed = data.values.as_ref();
+        let is_passing = failed.is_err_and(|error| !error.problem.is_definite());
+        self.frame.index.update(key, known.uid(), |known| {
+            known.extra.asked = is_passing.then_some(asked);
+            known.extra.waits_for = silent;
+        });
+        data
+    }
+
+    /// The version of the target, if it is known to be as it was written last for what the object asks for now.
+    fn kept(&self, known: &Tracked<Extra>, object: &ExternalSecret) -> Option<Version> {
+        // Only a watch knows that nothing has happened since.
+        if !matches!(known.target(), Target::Present { .. }) {
+            return None;
+        }
+        let written = known.applied(self.digest(object))?;
+        (known.compare_target(written) == Compared::Same).then(|| written.clone())
+    }
+
+    /// Returns true if a Secret may lose most of its values because the stores no longer have them.
+    fn may_lose_most(&self, object: &ExternalSecret) -> bool {
+        self.rules.upstream_deletion
+            || object.stores().iter().all(|reference| {
+                let store = self.stores.get(&StoreId::of(reference, object.namespace()));
+                store.is_some_and(|store| store.allows_mass_deletion)
+            })
+    }
+
+    /// Adds the finalizer; the watch shows the object again, and then it is worked on.
+    async fn add_finalizer(&self, key: &Key, object: &ExternalSecret) -> Attempt<Outcome> {
+        let metadata = &object.metadata;
+        let added =
+            finalizer::set::<ExternalSecret>(self.api(), key, metadata, FINALIZER, true).await;
+        let again = match added {
+            Ok(()) => Again::Never,
+            Err(error) if error.is_conflict() || error.is_not_found() => Again::Never,
+            Err(error) => {
+                self.trouble(key, Trouble::Fetch, &error);
+                Again::Retry
+            }
+        };
+        Attempt {
+            ended: match again {
+                Again::Retry => Err(LookedAt::default()),
+                _ => Ok(None),
+            },
+            outcome: Outcome::quiet(object, again),
+        }
+    }
+
+    /// A store that was made a moment ago has not been validated yet: that is no failure.
+    pub(super) fn is_early(&self, object: &ExternalSecret) -> bool {
+        const EARLY: SignedDuration = SignedDuration::from_secs(10);
+        if !self.rules.flood_gate {
+            return false;
+        }
+        object.stores().iter().any(|reference| {
+            let id = StoreId::of(reference, object.namespace());
+            self.stores.get(&id).is_some_and(|store| {
+                let age = store
+                    .created
+                    .map(|created| Timestamp::now().duration_since(created));
+                status::condition(&store.status.conditions, status::READY).is_none()
+                    && age.is_some_and(|age| age < EARLY)
+            })
+        })
+    }
+
+    pub(super) fn told(object: &ExternalSecret, plan: Plan) -> Outcome {
+        let mut outcome = Outcome::quiet(object, plan.again);
+        for action in plan.actions {
+            match action {
+                Action::Emit(event) => outcome.events.push(event),
+                Action::SetStatus(status) => outcome.status = Some(status),
+                _ => {}
+            }
+        }
+        outcome
+    }
+
+    /// The API server did not give what the Secret is made of.
+    fn unread(
+        &self,
+        object: &ExternalSecret,
+        error: &ApiError,
+        now: Timestamp,
+    ) -> Attempt<Outcome> {
+        let existing = false;
+        let actions = plan::failed(
+            object,
+            plan::Attempt::Write { existing },
+            error.category(),
+            now,
+        );
+        let plan = Plan {
+            actions,
+            again: Again::Retry,
+        };
+        Attempt {
+            ended: Err(LookedAt::default()),
+            outcome: Self::told(object, plan),
+        }
+    }
+
+    /// Puts the label on a Secret that is there already, and reads it again.
+    async fn mark(
+        &self,
+        object: &ExternalSecret,
+        target: &Key,
+    ) -> Result<Option<PlainSecret>, ApiError> {
+        let manager = hash::field_manager(object.name());
+        match action::mark_secret(self.api(), target, &manager).await {
+            Ok(()) => {}
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        secret_target::read(self.api(), target).await
+    }
+}
+
+/// An answer that is older is good for nothing.
+const OLDEST: Duration = Duration::from_secs(60);
+
+/// How long an object that could not be read for has waited. What was read meanwhile is newer than its question, so objects that
+/// wait for the same store share what one of them reads when it is back.
+fn waited(known: &Tracked<Extra>, object: &ExternalSecret, has_target: bool) -> Duration {
+    let status = object.status.as_ref();
+    let is_new = status.is_none_or(|status| status.synced_resource_version.is_none());
+    let version = object.metadata.resource_version.as_deref();
+    match known.extra.asked {
+        Some(asked) if (has_target || is_new) && known.is_last_seen(version) => {
+            asked.elapsed().min(OLDEST)
+        }
+        _ => Duration::ZERO,
+    }
+}
+
+/// How old an answer of a store may be. Objects that are refreshed together share answers, and so do new ones with everything
+/// that was read since they were made; one that has changed, or whose Secret has, gets a new one; what was announced as changed
+/// gets one that is newer than the announcement.
+fn max_age(object: &ExternalSecret, has_target: bool, news: Option<Instant>) -> Duration {
+    const SHORTEST: Duration = Duration::from_secs(1);
+    if let Some(announced) = news {
+        return announced.elapsed();
+    }
+    let status = object.status.as_ref();
+    let synced = status.and_then(|status| status.synced_resource_version.as_deref());
+    let is_new = synced.is_none();
+    let unchanged = synced == Some(hash::synced_version(&object.metadata).as_str());
+    if is_new {
+        let made = object.metadata.creation_timestamp.as_ref();
+        let age = made.map(|made| Timestamp::now().duration_since(made.0));
+        let age = age.and_then(|age| Duration::try_from(age).ok());
+        // The API server keeps whole seconds.
+        let age = age.unwrap_or_default().saturating_sub(SHORTEST);
+        return age.clamp(SHORTEST, OLDEST);
+    }
+    if !unchanged || !has_target {
+        return Duration::ZERO;
+    }
+    let interval = Duration::try_from(refresh::interval(object)).unwrap_or_default();
+    (interval / 20).min(OLDEST)
+}
+
+pub(super) fn at(again: Again) -> Option<Timestamp> {
+    match again {
+        Again::At(at) => Some(at),
+        Again::Now => Some(Timestamp::now()),
+        Again::Never | Again::Retry | Again::RetrySeldom => None,
+    }
+}

@@ -1,0 +1,64 @@
+//! ConfigMaps and Secrets that templates are read from.
+
+use sealwright_resources::external_secret::render::Sources;
+use sealwright_resources::external_secret::{ExternalSecret, render};
+
+use super::ExternalSecrets;
+use crate::action;
+use crate::api::ApiError;
+use crate::frame::index::Key;
+use crate::frame::secret_target;
+
+impl ExternalSecrets {
+    /// Says in one text which versions of ConfigMaps and Secrets the templates are read from.
+    pub(super) async fn sources_versions(&self, object: &ExternalSecret) -> Option<String> {
+        let template = object.spec.target.template.as_ref()?;
+        let (config_maps, secrets) = render::sources_of(template);
+        if config_maps.is_empty() && secrets.is_empty() {
+            return None;
+        }
+        let namespace = object.namespace();
+        let paths = config_maps
+            .iter()
+            .map(|name| action::config_map(namespace, name))
+            .chain(
+                secrets
+                    .iter()
+                    .map(|name| format!("{}/{name}", action::secrets(namespace))),
+            );
+        let mut versions = String::new();
+        for path in paths {
+            let metadata = self.api().get_metadata(&path).await;
+            let metadata = metadata.and_then(|answer| action::metadata_of(&answer));
+            let version = metadata.ok().and_then(|metadata| metadata.resource_version);
+            versions.push_str(version.as_deref().unwrap_or("-"));
+            versions.push(' ');
+        }
+        Some(versions)
+    }
+
+    /// Reads the ConfigMaps and Secrets that templates come from; what is not there is left out.
+    pub(super) async fn read_sources(&self, object: &ExternalSecret) -> Result<Sources, ApiError> {
+        let mut sources = Sources::default();
+        let Some(template) = &object.spec.target.template else {
+            return Ok(sources);
+        };
+        let (config_maps, secrets) = render::sources_of(template);
+        for name in config_maps {
+            if let Some(data) =
+                action::read_config_map(self.api(), object.namespace(), name).await?
+            {
+                sources.config_maps.insert(name.to_owned(), data);
+            }
+        }
+        for name in secrets {
+            let key = Key::new(object.namespace(), name);
+            if let Some(secret) = secret_target::read(self.api(), &key).await? {
+                sources
+                    .secrets
+                    .insert(name.to_owned(), secret.into_values());
+            }
+        }
+        Ok(sources)
+    }
+}

@@ -1,0 +1,134 @@
+//! Many objects at once, and stores that do not answer: no object waits for another's store.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt, stream};
+use sealwright_tests::harness::cluster::eventually;
+use serde_json::{Value, json};
+
+use super::scene::{Scene, condition, external_secret, fake, secret, store};
+
+/// As many as have starved before.
+const MANY: usize = 160;
+/// Objects of stores that accept questions and never answer.
+const STUCK: usize = 120;
+const DEAD_STORES: usize = 3;
+
+/// A server that takes connections, and says nothing. It lives as long as the process.
+fn silence() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let connections: Vec<_> = listener.incoming().flatten().collect();
+        drop(connections);
+    });
+    format!("http://{address}")
+}
+
+fn reads(store: &str, key: &str) -> Value {
+    json!({"secretStoreRef": {"name": store}, "refreshInterval": "1h",
+        "data": [{"secretKey": "k", "remoteRef": {"key": key}}]})
+}
+
+async fn create_all(scene: &Scene, place: usize, objects: Vec<Value>) {
+    let all = objects.into_iter().map(|object| scene.apply(place, object));
+    let all: Vec<Value> = stream::iter(all).buffered(16).collect().await;
+    drop(all);
+}
+
+/// Creates objects that can be had at once, and says how long it takes until the last is ready.
+async fn quick(scene: &Scene, place: usize, name: &str) -> Duration {
+    let start = Instant::now();
+    let objects =
+        (0..MANY).map(|number| external_secret(&format!("{name}-{number}"), reads("fake", "a")));
+    create_all(scene, place, objects.collect()).await;
+    eventually("all are ready", async || {
+        let objects = scene.list(place, "ExternalSecret").await;
+        let ready = objects.iter().filter(|object| {
+            let own = object["metadata"]["name"].as_str().unwrap();
+            own.starts_with(name) && condition(object)["status"] == "True"
+        });
+        (ready.count() == MANY).then_some(())
+    })
+    .await;
+    start.elapsed()
+}
+
+#[tokio::test]
+async fn objects_of_stores_that_do_not_answer_hold_up_no_other() {
+    let scene = Scene::start("crowd", 2, "").await;
+    for place in 0..2 {
+        scene
+            .apply(place, fake("fake", &[("a".to_owned(), "one".to_owned())]))
+            .await;
+    }
+    let alone = quick(&scene, 0, "alone").await;
+
+    for number in 0..DEAD_STORES {
+        // A store of this provider counts as ready without a question.
+        let provider = json!({"webhook": {"url": format!("{}/{{{{ .remoteRef.key }}}}", silence()),
+            "result": {"jsonPath": "$.value"}}});
+        scene
+            .apply(0, store(&format!("dead-{number}"), provider))
+            .await;
+    }
+    let stuck = (0..STUCK).map(|number| {
+        let store = format!("dead-{}", number % DEAD_STORES);
+        external_secret(
+            &format!("stuck-{number}"),
+            reads(&store, &format!("key-{number}")),
+        )
+    });
+    create_all(&scene, 0, stuck.collect()).await;
+    // They are in the same namespace and in another.
+    for place in 0..2 {
+        let beside = quick(&scene, place, "beside").await;
+        let bound = 3 * alone + Duration::from_secs(5);
+        assert!(
+            beside <= bound,
+            "{beside:?} beside stuck objects, {alone:?} alone"
+        );
+    }
+    // Whoever is stuck says so in the end.
+    eventually("all that are stuck say so", async || {
+        let objects = scene.list(0, "ExternalSecret").await;
+        let failed = objects
+            .iter()
+            .filter(|object| condition(object)["status"] == "False");
+        (failed.count() == STUCK).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn many_expensive_templates_at_once_stay_below_the_memory_of_the_deployment() {
+    const LIMIT: u64 = 128 << 20;
+    let scene = Scene::start("costly", 1, "").await;
+    scene
+        .apply(0, fake("fake", &[("a".to_owned(), "one".to_owned())]))
+        .await;
+    // Each holds some megabytes while it is rendered.
+    let template = "{{ $a := repeat 900000 .k }}{{ $b := upper $a }}{{ $c := lower $b }}{{ len (cat $a $b $c) }}";
+    scene
+        .apply(0, secret("templates", json!({"t": template})))
+        .await;
+    let objects = (0..MANY).map(|number| {
+        let mut spec = reads("fake", "a");
+        spec["target"] = json!({"template": {"templateFrom": [
+            {"secret": {"name": "templates", "items": [{"key": "t"}]}}]}});
+        external_secret(&format!("es-{number}"), spec)
+    });
+    create_all(&scene, 0, objects.collect()).await;
+    eventually("all are dealt with", async || {
+        let objects = scene.list(0, "ExternalSecret").await;
+        let done = objects
+            .iter()
+            .filter(|object| condition(object)["status"].is_string());
+        (done.count() == MANY).then_some(())
+    })
+    .await;
+    let peak = scene.memory();
+    println!("{MANY} costly objects: peak of {peak} kB");
+    assert!(peak * 1024 < LIMIT, "{peak} kB");
+}

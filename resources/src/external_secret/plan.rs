@@ -542,8 +542,9 @@ fn failure_in(
 ) -> Vec<Action> {
     let message = status::message(fixed, detail);
     let reason = match object.spec.target.manifest {
-        None => status::SECRET_SYNCED_ERROR,
-        Some(_) => status::RESOURCE_SYNCED_ERROR,
+        // What is refused before any object is looked at has the same reason as a Secret, as upstream has it.
+        Some(_) if fixed != status::INVALID_GENERIC => status::RESOURCE_SYNCED_ERROR,
+        _ => status::SECRET_SYNCED_ERROR,
     };
     status::set_condition(
         &mut next.conditions,

@@ -45,8 +45,12 @@ impl Case {
         // To the reader that the cases were recorded with `y` and `n` are texts, to Kubernetes' they are true and false.
         let text = ["y", "n"].iter().fold(text.to_owned(), |text, word| {
             let quoted = format!(": '{word}'");
-            text.replace(&format!(": {word},"), &format!("{quoted},"))
-                .replace(&format!(": {word}}}"), &format!("{quoted}}}"))
+            let text = text
+                .replace(&format!(": {word},"), &format!("{quoted},"))
+                .replace(&format!(": {word}}}"), &format!("{quoted}}}"));
+            ["{", ", "].iter().fold(text, |text, before| {
+                text.replace(&format!("{before}{word}: "), &format!("{before}'{word}': "))
+            })
         });
         let body = sealwright_resources::manifest::read_values(text.as_bytes()).unwrap();
         Self {

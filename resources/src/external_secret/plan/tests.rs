@@ -277,9 +277,7 @@ fn t28_only_the_policy_delete_takes_the_secret_of_a_deleted_object_away() {
 fn targets_of_other_kinds_have_a_reason_of_their_own() {
     let es = object(json!({"manifest": {"apiVersion": "v1", "kind": "ConfigMap"}}));
     let actions = failure(&es, status::INVALID_GENERIC, Some("why"), now());
-    assert!(
-        shown(&actions)[1].starts_with("False ResourceSyncedError invalid generic target: why")
-    );
+    assert!(shown(&actions)[1].starts_with("False SecretSyncedError invalid generic target: why"));
 }
 
 #[test]

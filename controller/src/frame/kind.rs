@@ -138,10 +138,7 @@ pub(crate) trait Kind: Sized + Send + Sync + 'static {
     }
 
     /// Returns how long an object has to wait before an attempt, because what it needs is overloaded.
-    fn deferred(
-        &self,
-        _object: &Self::Object,
-    ) -> impl Future<Output = Option<Duration>> + Send {
+    fn deferred(&self, _object: &Self::Object) -> impl Future<Output = Option<Duration>> + Send {
         std::future::ready(None)
     }
 

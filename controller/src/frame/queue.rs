@@ -357,7 +357,8 @@ impl<K: Grouped + Clone + Eq + Hash> State<K> {
             return None;
         }
         let waits = [!self.due.is_empty(), !self.backlog.is_empty()];
-        let [due_first, backlog_first] = [0, 1].map(|at| waits[at] && self.passed_over[at] >= PATIENCE);
+        let [due_first, backlog_first] =
+            [0, 1].map(|at| waits[at] && self.passed_over[at] >= PATIENCE);
         let order = match (due_first, backlog_first) {
             (_, true) => [Urgency::Backlog, Urgency::Now, Urgency::Due],
             (true, false) => [Urgency::Due, Urgency::Now, Urgency::Backlog],

@@ -32,10 +32,11 @@ soak: servers ## runs what is too long for `make test`: large seeded runs, chaos
 	SEALWRIGHT_SOAK=1 $(CARGO) test --workspace $(REAL) --test external_secrets -- --nocapture
 
 .PHONY: check
-check: ## checks format, lints, licences, bans, advisories and documentation; warnings are errors
+check: ## checks format, lints, licences, bans, advisories, unused dependencies and documentation; warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features -- --deny warnings
 	sh .ci/deny "$$($(SERVERS) cargo-deny)/cargo-deny"
+	"$$($(SERVERS) cargo-machete)/cargo-machete" --skip-target-dir
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --workspace --no-deps --all-features
 
 .PHONY: bench

@@ -47,7 +47,7 @@ impl Action {
     }
 }
 
-/// Where events go; nowhere when nobody asks for it.
+/// Where events go; nowhere unless the audit configuration says so.
 #[derive(Debug, Default)]
 pub(crate) struct Trail {
     databases: Vec<Database>,

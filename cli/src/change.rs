@@ -69,7 +69,7 @@ impl Change {
             }
             (Output::InPlace, Input::Stdin) => Err(Error::new(
                 Kind::Conflict,
-                "Error: cannot use --in-place when reading from stdin",
+                "standard input cannot be changed in place",
             )),
         }
     }

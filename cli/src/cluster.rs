@@ -75,7 +75,7 @@ pub(crate) enum ClusterError {
         "invalid --request-timeout {0:?}: give a number of seconds, or a number with a unit such as 1s, 2m or 3h"
     )]
     Timeout(String),
-    /// Nobody said who asks.
+    /// No credentials are configured.
     #[error("the kubeconfig says nothing of who asks, and no {0} was given at the terminal")]
     SignIn(&'static str),
     /// The Service was not found or may not be read.
@@ -219,7 +219,7 @@ impl Controller {
         }
     }
 
-    /// Lets the controller seal a SealedSecret (as JSON) anew, under its newest key.
+    /// Lets the controller reseal a SealedSecret (as JSON) with its newest key.
     pub(crate) async fn rotate(&self, sealed_secret: &[u8]) -> Result<Vec<u8>, ClusterError> {
         let (status, body) = self.post("/v1/rotate", sealed_secret).await?;
         match status {

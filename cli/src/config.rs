@@ -16,7 +16,7 @@ use sealwright_documents::rules::{
 use sealwright_documents::selection::SelectionRule;
 
 use crate::absolute::absolute;
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::file;
 use crate::key_texts::KeySettings;
 use crate::terminal::Terminal;
@@ -31,7 +31,7 @@ pub(crate) struct Configurations {
     loaded: Mutex<HashMap<Option<PathBuf>, Loaded>>,
 }
 
-type Loaded = std::result::Result<Option<Arc<Config>>, String>;
+type Loaded = std::result::Result<Option<Arc<Config>>, Arc<Error>>;
 
 impl Configurations {
     /// Nothing is looked for before the first need.
@@ -48,8 +48,8 @@ impl Configurations {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let known = loaded
             .entry(named.map(Path::to_owned))
-            .or_insert_with(|| self.load(named).map_err(|error| error.message()));
-        known.clone().map_err(Error::generic)
+            .or_insert_with(|| self.load(named).map_err(Arc::new));
+        known.clone().map_err(|error| error.again())
     }
 
     /// Where the configuration is: as named, or `.sops.yaml` in the working folder or the nearest one above (S146). It is
@@ -126,10 +126,7 @@ impl Config {
     }
 
     fn unusable(path: &Path, reason: &str) -> Error {
-        Error::generic(format!(
-            "error loading config: {}: {reason}",
-            path.display()
-        ))
+        Error::of(Fault::Configuration(path.to_owned())).because(reason)
     }
 
     /// Reads the text of a configuration that lies, or will lie, at a path.
@@ -202,10 +199,7 @@ impl Config {
     /// The rule of a file; `None` when there are no rules at all, an error when there are and none matches (S149, S151).
     pub(crate) fn rule_for(&self, name: &Path, given: &KeySettings) -> Result<Option<Rule>> {
         let failed = |error: &dyn std::fmt::Display| {
-            Error::generic(format!(
-                "error loading config: {}: {error}",
-                self.path.display()
-            ))
+            Error::of(Fault::Configuration(self.path.clone())).because(error.to_string())
         };
         let text = self.matched_text(name);
         match self
@@ -214,7 +208,7 @@ impl Config {
             .map_err(|error| failed(&error))?
         {
             Found::NoRules => Ok(None),
-            Found::NoMatch => Err(failed(&"no matching creation rules found")
+            Found::NoMatch => Err(Error::of(Fault::NoRule(self.path.clone()))
                 .hint(format!("no path_regex is found in {text:?}"))),
             Found::Rule(_, rule) => {
                 let rule = Rule::of(rule, given).map_err(|error| failed(&error))?;
@@ -238,10 +232,7 @@ impl Config {
     /// The rule that matches a file, and its line; `None` when none does, or there are none.
     pub(crate) fn matching_rule(&self, name: &Path) -> Result<Option<(usize, Rule)>> {
         let failed = |error: ConfigError| {
-            Error::generic(format!(
-                "error loading config: {}: {error}",
-                self.path.display()
-            ))
+            Error::of(Fault::Configuration(self.path.clone())).because(error.to_string())
         };
         let text = self.matched_text(name);
         match self.rules.creation_rule(&text).map_err(failed)? {

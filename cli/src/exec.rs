@@ -119,7 +119,7 @@ pub(crate) fn with_file(
         )
         .map_err(|errno| failed(errno.into()))?;
         let path = path.clone();
-        // It serves one reader. Nobody may come; then it waits until the process ends.
+        // It serves one reader. If none comes, it waits until the process ends.
         std::thread::spawn(move || {
             if let Ok(mut fifo) = File::options().write(true).open(&path) {
                 // A reader that stops early is its own business.

@@ -20,7 +20,7 @@ mod shared_folder;
 use new_file::{Existing, NewFile, folder_of};
 pub(crate) use remains::clear_if_remains as clear_remains;
 
-/// What a file was when it was read, so that a writer can tell whether somebody else wrote meanwhile.
+/// What a file was when it was read, so that a writer can tell whether another writer changed it meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     device: u64,
@@ -176,9 +176,9 @@ fn open_locked(path: &Path) -> io::Result<File> {
 pub(crate) enum Content {
     /// For its owner alone until it has its place: a killed run may leave it under the temporary name.
     Plain,
-    /// May be seen by whoever may see the file it replaces.
+    /// Readable by those who may read the file it replaces.
     Encrypted,
-    /// For its owner alone for good, whoever might see the file it replaces. Pipes and devices keep their mode: they
+    /// For its owner alone, even if others could read the file it replaces. Pipes and devices keep their mode: they
     /// belong to others, too.
     Private,
 }

@@ -108,7 +108,7 @@ impl<T> Drop for Spawned<T> {
     }
 }
 
-/// A far key whose calls run on the runtime's thread, whoever waits for them.
+/// A far key whose calls run on the runtime's thread, whichever thread waits for them.
 pub(crate) struct FarKey {
     key: Arc<dyn MasterKey>,
     network: Network,

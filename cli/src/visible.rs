@@ -213,6 +213,21 @@ fn is_obeyed_or_hidden(character: char) -> bool {
         )
 }
 
+/// A path as people read it: relative to the working folder where it lies below it, on one line whatever is in it.
+pub(crate) fn shown(path: &Path) -> String {
+    visible_path(relative(path))
+}
+
+/// A path relative to the working folder where it lies below it.
+pub(crate) fn relative(path: &Path) -> &Path {
+    static HERE: std::sync::OnceLock<std::path::PathBuf> = std::sync::OnceLock::new();
+    let here = HERE.get_or_init(|| std::env::current_dir().unwrap_or_default());
+    match path.strip_prefix(here) {
+        Ok(below) if !below.as_os_str().is_empty() => below,
+        _ => path,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::ffi::OsStr;

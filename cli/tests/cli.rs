@@ -18,6 +18,8 @@ mod cli {
     mod json;
     mod keygen;
     mod recipients;
+    #[allow(dead_code, reason = "the cases against a cluster use the rest")]
+    pub(crate) mod schema;
     mod screen;
     mod sealed;
     mod set;

@@ -8,7 +8,6 @@
 //! command line wins over the environment, and an invalid value in the environment is ignored, as upstream does it. As
 //! External Secrets, a word that is no flag is a command.
 
-pub(crate) mod duration;
 pub(crate) mod external_secrets;
 mod table;
 mod values;

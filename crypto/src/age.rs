@@ -1,6 +1,6 @@
 //! age master keys: X25519, hybrid post-quantum, SSH keys and plugins.
 //!
-//! A key part is wrapped into an armored age file for one recipient. Whoever unwraps it is looked for in the places of
+//! A key part is wrapped into an armored age file for one recipient. The identity that unwraps it is searched for in the places of
 //! [`Identities`].
 
 #[cfg(unix)]

@@ -82,7 +82,7 @@ pub enum CipherError {
     /// The type is not known.
     #[error("unknown value type")]
     UnknownKind,
-    /// Wrong key, wrong place, or changed bytes: nobody can tell which.
+    /// Wrong key, wrong place, or changed bytes: there is no way to tell which.
     #[error("the value does not open: it was changed or moved, or belongs to another key")]
     Refused,
 }

@@ -60,7 +60,7 @@ pub struct SealError;
 /// A value does not open: wrong key, wrong label, or damaged.
 ///
 /// It is one error on purpose, because telling these cases apart would answer questions of
-/// whoever may send ciphertexts.
+/// those who may send ciphertexts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the key does not open the value")]
 pub struct UnsealError;

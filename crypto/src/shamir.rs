@@ -122,7 +122,7 @@ pub enum ShamirError {
         /// The share's number.
         x: u8,
     },
-    /// Nobody hands out the value at zero: it is the secret.
+    /// The value at zero is never handed out: it is the secret.
     #[error("a Shamir share has the number 0")]
     ShareAtZero,
 }

@@ -232,8 +232,7 @@ pub fn authority_bundle(text: &str) -> Result<Vec<u8>, StoreError> {
 /// Says which field is none.
 #[cfg(feature = "clients")]
 pub(crate) fn duration(field: &str, text: &str) -> Result<std::time::Duration, StoreError> {
-    text.parse::<jiff::SignedDuration>()
-        .ok()
+    sealwright_template::go_duration::parse(text)
         .and_then(|duration| std::time::Duration::try_from(duration).ok())
         .ok_or_else(|| {
             StoreError::invalid(format!("`{field}` is no duration such as 1m30s")).public()
@@ -250,7 +249,7 @@ mod tests {
         assert_eq!(duration("x", "1m30s").unwrap(), Duration::from_secs(90));
         assert_eq!(duration("x", "1.5h").unwrap(), Duration::from_secs(5400));
         assert_eq!(duration("x", "300ms").unwrap(), Duration::from_millis(300));
-        for bad in ["", "10", "-1s", "1x"] {
+        for bad in ["", "10", "-1s", "1x", "1 h", "PT1H"] {
             assert!(duration("x", bad).is_err(), "{bad}");
         }
     }

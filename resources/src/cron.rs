@@ -4,7 +4,7 @@ use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use jiff::{RoundMode, SignedDuration, Timestamp, Unit, Zoned, ZonedRound};
 
-use crate::go_duration;
+use sealwright_template::go_duration;
 
 /// A schedule: points in time that come again and again.
 #[derive(Debug, Clone, PartialEq, Eq)]

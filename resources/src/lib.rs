@@ -35,7 +35,6 @@ pub mod cron;
 mod definition;
 pub mod external_secret;
 pub mod generator;
-pub mod go_duration;
 pub mod json_value;
 pub mod keyring;
 pub mod label_selector;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::external_secret::StoreKind;
 use crate::external_secret::status::Condition;
-use crate::go_duration;
+use sealwright_template::go_duration;
 
 mod crd;
 

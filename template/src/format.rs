@@ -71,7 +71,7 @@ pub(crate) fn push(out: &mut Sink<'_>, value: &Value, depth: usize) {
             depth,
         ),
         Value::Duration(nanoseconds) => {
-            let text = crate::time::duration::to_text(i128::from(*nanoseconds));
+            let text = crate::go_duration::to_text(jiff::SignedDuration::from_nanos(*nanoseconds));
             out.extend_from_slice(text.as_bytes());
         }
         Value::Time(time) => out.extend_from_slice(time.to_string().as_bytes()),

@@ -34,6 +34,7 @@ mod evaluate;
 mod format;
 mod function;
 mod functions;
+pub mod go_duration;
 mod number;
 mod parse;
 pub mod pkcs12;

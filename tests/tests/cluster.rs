@@ -12,5 +12,7 @@ mod harness;
 mod left_nothing;
 #[path = "cluster/personality.rs"]
 mod personality;
+#[path = "../../cli/tests/cli/schema.rs"]
+mod schema;
 #[path = "cluster/sealed_secrets.rs"]
 mod sealed_secrets;

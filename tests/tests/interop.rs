@@ -18,6 +18,8 @@ mod judge;
 mod keys;
 #[path = "interop/kubeseal.rs"]
 mod kubeseal;
+#[path = "../../cli/tests/cli/schema.rs"]
+mod schema;
 #[path = "interop/sealing.rs"]
 mod sealing;
 #[path = "interop/sops_cli.rs"]

@@ -141,7 +141,7 @@ async fn from_kubeconfig(
         .as_deref()
         .is_some_and(|server| server.starts_with("http://"))
     {
-        // As kubectl, nobody shows a credential to a server that is not encrypted; whom one asks for is no credential.
+        // As with kubectl, no credential goes over a connection that is not encrypted; impersonation is not a credential.
         user = AuthInfo {
             impersonate: user.impersonate,
             impersonate_groups: user.impersonate_groups,

@@ -11,7 +11,7 @@ use super::found::{Found, Skipped, Wanted, skipped_line};
 use super::{Change, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::signals::{Watch, code_of, end};
-use crate::visible::visible_path;
+use crate::visible::{relative, shown};
 use crate::world::World;
 
 /// A command over many files.
@@ -270,6 +270,10 @@ impl Report {
         world: &World,
         results: Vec<(PathBuf, Result<Outcome>)>,
     ) -> Result<()> {
+        let results: Vec<_> = results
+            .into_iter()
+            .map(|(file, result)| (file, result.map_err(Error::absent_as_no_file)))
+            .collect();
         if self.json {
             return self.finish_json(world, results);
         }
@@ -494,21 +498,6 @@ fn tell_failures(world: &World, failures: Vec<(PathBuf, Error)>) {
         for hint in hints {
             terminal.tell(&format!("    hint: {hint}"));
         }
-    }
-}
-
-/// A path as people read it: relative to the working folder where it lies below it, on one line whatever is in it.
-pub(crate) fn shown(path: &Path) -> String {
-    visible_path(relative(path))
-}
-
-/// A path relative to the working folder where it lies below it.
-pub(crate) fn relative(path: &Path) -> &Path {
-    static HERE: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
-    let here = HERE.get_or_init(|| std::env::current_dir().unwrap_or_default());
-    match path.strip_prefix(here) {
-        Ok(below) if !below.as_os_str().is_empty() => below,
-        _ => path,
     }
 }
 

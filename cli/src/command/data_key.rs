@@ -12,7 +12,7 @@ use sealwright_documents::keyring::{
 use sealwright_documents::metadata::{KeyEntry, KeyGroup, Metadata, Timestamp};
 
 use super::Settings;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Fault, Kind, Result};
 use crate::terminal::Level;
 use crate::wait::block_on;
 use crate::world::World;
@@ -30,18 +30,12 @@ impl Order {
         let names: Vec<String> = text.split(',').map(str::to_owned).collect();
         for (at, name) in names.iter().enumerate() {
             if names[..at].contains(name) {
-                return Err(Error::new(
-                    Kind::DecryptionOrder,
-                    format!("Duplicate decryption key type: {name}"),
-                ));
+                return Err(Error::of(Fault::RepeatedKind(name.clone())));
             }
         }
         Ok(Self(names))
     }
 }
-
-/// How the report of [`recover`] begins; clients search for it.
-pub(crate) const FAILED: &str = "Failed to get the data key required to decrypt the SOPS file.";
 
 /// Recovers the data key of a file. Groups are asked until there are enough of them (D23).
 pub(crate) fn recover(
@@ -144,7 +138,7 @@ fn unrecovered(report: &Report) -> Error {
     };
     lines.push(String::new());
     lines.extend(wrap(&summary, 75));
-    let mut error = Error::new(Kind::NoDataKey, FAILED).report(lines);
+    let mut error = Error::of(Fault::Unwrap).report(lines);
     error.hints = advice(report);
     error
 }
@@ -340,10 +334,7 @@ impl Wrapping {
 }
 
 fn not_wrapped(reasons: &[String]) -> Error {
-    Error::generic(format!(
-        "Could not generate data key: [{}]",
-        reasons.join(" ")
-    ))
+    Error::of(Fault::Wrap).because(reasons.join(" "))
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ impl Decrypt {
         let text = original.take_bytes();
         let input = document::read_as(input, output, &text);
         let file = document::parse_encrypted(input, text)?;
-        // Before a key is used, so that a wrong order costs nobody a touch.
+        // Before a key is used, so that a wrong order costs no one a touch.
         let key = document::key_to_decrypt(world, settings, &self.from, &file)?;
         let plain = document::decrypt_with(world, &file, &key, self.ignore_mac)?;
         let layout = document::layout(settings, config.as_deref(), output)?;

@@ -18,7 +18,7 @@ use sealwright_documents::scalar::Scalar;
 use sealwright_documents::tree::{Tree, Value};
 use serde_json::json;
 
-use super::{Input, Settings, absolute, batch, document, key_names};
+use super::{Input, Settings, absolute, document, key_names};
 use crate::error::{Error, Kind, Result};
 use crate::file;
 use crate::terminal::Colour;
@@ -47,6 +47,8 @@ struct Difference {
 impl Diff {
     /// Prints the differences of each file that is or was encrypted.
     pub(crate) fn run(self, world: &World) -> Result<()> {
+        git(&["rev-parse", "--git-dir"])
+            .map_err(|error| error.hint("`diff` compares with a revision of a Git repository"))?;
         let mut entries = Vec::new();
         let mut shown = 0;
         for path in self.changed_files()? {
@@ -75,7 +77,9 @@ impl Diff {
                 entries.push(json!({ "file": name, "changes": changes }));
                 continue;
             }
-            world.terminal.say(&format!("{}:", batch::shown(&path)))?;
+            world
+                .terminal
+                .say(&format!("{}:", crate::visible::shown(&path)))?;
             if differences.is_empty() {
                 world
                     .terminal
@@ -280,7 +284,7 @@ impl Textconv {
     pub(crate) fn run(self, world: &World) -> Result<()> {
         let text = file::read(&self.file)
             .map_err(|error| {
-                let text = format!("cannot read {}", batch::shown(&self.file));
+                let text = format!("cannot read {}", crate::visible::shown(&self.file));
                 Error::new(Kind::Read, text).because(error)
             })?
             .into_bytes();
@@ -352,6 +356,7 @@ fn git(words: &[&str]) -> Result<Vec<u8>> {
     read.map_err(|error| failed().because(error))?;
     match status.success() {
         true => Ok(out),
-        false => Err(failed().because(err.trim().to_owned())),
+        // Git may add its whole usage.
+        false => Err(failed().because(err.lines().next().unwrap_or_default().to_owned())),
     }
 }

@@ -10,7 +10,7 @@ use sealwright_crypto::key_kind;
 use sealwright_documents::envelope::Encrypted;
 use serde_json::{Map, Value, json};
 
-use super::batch::{self, shown};
+use super::batch;
 use super::found::{Found, Wanted, What, what_is};
 use super::sharing::{Recipients, Wanted as WantedKeys};
 use super::{Settings, data_key, document};
@@ -18,6 +18,7 @@ use crate::config::{Config, Names};
 use crate::error::{Error, Kind, Result};
 use crate::file;
 use crate::keys::can_use;
+use crate::visible::shown;
 use crate::world::World;
 
 /// Looks at everything that decides whether commands work here.
@@ -328,7 +329,7 @@ fn count(files: &[(PathBuf, State)], name: &str) -> usize {
 
 fn files_json(files: &[(PathBuf, State)]) -> Vec<Value> {
     let entries = files.iter().map(|(path, state)| {
-        let name = batch::relative(path).to_string_lossy();
+        let name = crate::visible::relative(path).to_string_lossy();
         let mut entry = json!({ "file": name, "status": state.name() });
         match state {
             State::Closed(keys) => entry["keys"] = keys.clone().into(),

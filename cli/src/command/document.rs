@@ -17,7 +17,7 @@ use sealwright_documents::tree::{NodeId, Tree, Value};
 use super::{Input, Settings, conflict, data_key};
 use crate::audit::Action;
 use crate::config::Config;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Fault, Result};
 use crate::file::{self, Original};
 use crate::terminal::Level;
 use crate::world::World;
@@ -27,17 +27,14 @@ pub(crate) fn read(from: &Input, to_update: bool) -> Result<Original> {
     match from {
         Input::Stdin => file::read_stdin()
             .map(Original::of_pipe)
-            .map_err(|error| Error::new(Kind::Read, "Error reading standard input").because(error)),
+            .map_err(|error| Error::of(Fault::ReadStdin).because(error)),
         Input::File(path) => {
             let read = if to_update {
                 file::read_to_update(path)
             } else {
                 file::read(path)
             };
-            read.map_err(|error| {
-                Error::new(Kind::Read, format!("Error reading file {}", path.display()))
-                    .because(error)
-            })
+            read.map_err(|error| Error::of(Fault::ReadFile(path.clone())).because(error))
         }
     }
 }
@@ -116,22 +113,17 @@ pub(crate) fn parse_any_version(
     let conflict = conflict::unresolved(text.expose());
     Encrypted::parse(format, text).map_err(|error| match (error, conflict) {
         (ReadError::Parse(_) | ReadError::Metadata(_), Some(line)) => {
-            Error::generic(format!("Error unmarshalling input {}", format.name()))
+            Error::of(Fault::ParseEncrypted(format.name()))
                 .because(format!("line {line}: an unresolved merge conflict"))
         }
         // Nothing at all is above all not encrypted.
-        (ReadError::Parse(error), _) if error.empty => not_encrypted(),
-        (ReadError::Metadata(MetadataError::NotFound), _) => not_encrypted(),
+        (ReadError::Parse(error), _) if error.empty => Error::of(Fault::NotEncrypted),
+        (ReadError::Metadata(MetadataError::NotFound), _) => Error::of(Fault::NotEncrypted),
         (ReadError::Parse(error), _) => {
-            Error::generic(format!("Error unmarshalling input {}", format.name())).because(error)
+            Error::of(Fault::ParseEncrypted(format.name())).because(error)
         }
         (error, _) => Error::generic(error.to_string()),
     })
-}
-
-/// Clients of sops search for these words (L8); our own front-end has others.
-fn not_encrypted() -> Error {
-    Error::new(Kind::NotEncrypted, "sops metadata not found")
 }
 
 /// Decrypts a document with its data key.
@@ -170,12 +162,13 @@ pub(crate) fn take(world: &World, decrypted: Decrypted) -> Document {
 /// Says what kind of failure a decryption met.
 pub(crate) fn decrypt_error(error: &DecryptError) -> Error {
     if error.is_about_mac() {
-        Error::new(Kind::Mac, format!("MAC mismatch: {error}"))
+        Error::of(Fault::Mac)
+            .because(error.to_string())
             .hint("if you know who changed the file and why, --ignore-mac decrypts it all the same")
     } else if let DecryptError::Emit(error) = error {
         emit_error(error)
     } else {
-        Error::new(Kind::DecryptTree, format!("Error decrypting tree: {error}"))
+        Error::of(Fault::Decrypt).because(error.to_string())
     }
 }
 
@@ -209,7 +202,7 @@ pub(crate) fn emit_error(error: &EmitError) -> Error {
     } else {
         error.to_string()
     };
-    Error::new(Kind::Emit, format!("Error dumping file: {text}"))
+    Error::of(Fault::Emit).because(text)
 }
 
 /// The text of a document in a format: as it is when it is in that format already, otherwise written in its spelling.
@@ -284,7 +277,7 @@ pub(crate) fn data_of(tree: &Tree) -> Vec<Data> {
         .collect()
 }
 
-/// The columns per level for what is written anew in a format: as told, or as configured.
+/// The columns per level for what is rewritten in a format: as told, or as configured.
 pub(crate) fn layout(
     settings: &Settings,
     config: Option<&Config>,
@@ -299,13 +292,10 @@ pub(crate) fn layout(
         _ => return Ok(Layout::default()),
     };
     match indent {
-        Some(indent) if indent < least => Err(Error::new(
-            Kind::Emit,
-            format!(
-                "Error dumping file: an indentation of {indent} is not possible in {}",
-                format.name()
-            ),
-        )),
+        Some(indent) if indent < least => Err(Error::of(Fault::Emit).because(format!(
+            "an indentation of {indent} is not possible in {}",
+            format.name()
+        ))),
         indent => Ok(Layout { indent }),
     }
 }
@@ -349,8 +339,7 @@ pub(crate) fn extract(
     format: &'static dyn Format,
     layout: Layout,
 ) -> Result<SecretBytes> {
-    let node = find(tree, path)
-        .map_err(|reason| Error::generic(format!("error extracting value: {reason}")))?;
+    let node = find(tree, path).map_err(|reason| Error::of(Fault::Extract).because(reason))?;
     let value = Data::of(tree, node);
     match value {
         Data::Str(text) => Ok(text),
@@ -365,8 +354,7 @@ pub(crate) fn extract(
 
 /// A value as one object of JSON with `value` in it.
 pub(crate) fn extract_json(tree: &Tree, path: &[Step]) -> Result<SecretBytes> {
-    let node = find(tree, path)
-        .map_err(|reason| Error::generic(format!("error extracting value: {reason}")))?;
+    let node = find(tree, path).map_err(|reason| Error::of(Fault::Extract).because(reason))?;
     value_json(Data::of(tree, node))
 }
 

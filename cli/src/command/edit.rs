@@ -23,7 +23,7 @@ use super::{
     Change, Input, KeyTexts, Output, SelectionTexts, Settings, conflict, document, encrypt,
 };
 use crate::editor::{Kept, Session};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Fault, Kind, Result};
 use crate::file::{Content, Original};
 use crate::terminal::{Colour, Terminal};
 use crate::world::World;
@@ -262,7 +262,7 @@ impl Edit {
         loop {
             let edited = session.run(line)?;
             if edited.text == *shown {
-                let mut unchanged = Error::new(Kind::Unchanged, "File has not changed, exiting.");
+                let mut unchanged = Error::of(Fault::Unchanged);
                 if edited.returned_at_once
                     && let Some(hint) = session.waiting_hint()
                 {
@@ -359,7 +359,7 @@ fn kept_for_later(error: Error, session: Session, file: &Path, shown: &SecretByt
         .hint(format!(
             "the edited text is kept in {}; `sealwright edit --resume {}` opens it again",
             place.display(),
-            super::batch::shown(file)
+            crate::visible::shown(file)
         ))
         .hint(format!("to throw it away: rm -r {folder}"))
 }

@@ -15,7 +15,7 @@ use super::new_keys::{NewKeys, Recipe};
 use super::{Change, Input, KeyTexts, Output, SelectionTexts, Settings, conflict, document};
 use crate::audit::Action;
 use crate::config::Config;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Fault, Kind, Result};
 use crate::file::{Content, Original};
 use crate::world::World;
 
@@ -130,24 +130,14 @@ pub(crate) fn parse_plain(format: &'static dyn Format, text: SecretBytes) -> Res
     if format.name() != "binary"
         && let Some(line) = conflict::unresolved(text.expose())
     {
-        return Err(Error::new(
-            Kind::Parse,
-            format!("Error unmarshalling file: {}", format.name()),
-        )
-        .because(format!("line {line}: an unresolved merge conflict")));
+        return Err(Error::of(Fault::ParsePlain(format.name()))
+            .because(format!("line {line}: an unresolved merge conflict")));
     }
     Document::parse(format, text).map_err(|error| {
         if error.empty {
-            Error::new(
-                Kind::NoDocument,
-                "File cannot be completely empty, it must contain at least one document",
-            )
+            Error::of(Fault::Empty)
         } else {
-            Error::new(
-                Kind::Parse,
-                format!("Error unmarshalling file: {}", format.name()),
-            )
-            .because(error)
+            Error::of(Fault::ParsePlain(format.name())).because(error)
         }
     })
 }
@@ -156,17 +146,8 @@ pub(crate) fn parse_plain(format: &'static dyn Format, text: SecretBytes) -> Res
 pub(crate) fn refuse_encrypted(document: &Document) -> Result<()> {
     match document.reserved_key() {
         None => Ok(()),
-        Some((_, key)) => Err(already_encrypted(&key)),
+        Some((_, key)) => Err(Error::of(Fault::Reserved(key))),
     }
-}
-
-pub(super) fn already_encrypted(key: &str) -> Error {
-    Error::new(
-        Kind::AlreadyEncrypted,
-        format!(
-            "The file you have provided contains a top-level entry called '{key}', or for flat file formats top-level entries starting with 'sops_'. This is how encrypted files carry their metadata, so the file is encrypted already, or the entry must be renamed."
-        ),
-    )
 }
 
 /// Refuses a manifest whose Secrets are sealed: it is safe to commit as it is.
@@ -177,7 +158,7 @@ pub(crate) fn refuse_sealed(from: &Input, settings: &Settings) -> Result<()> {
                 Kind::AlreadyEncrypted,
                 format!(
                     "{} holds SealedSecrets, which are safe to commit as they are",
-                    super::batch::shown(path)
+                    crate::visible::shown(path)
                 ),
             ))
         }
@@ -222,10 +203,12 @@ impl Writing<'_> {
         let written =
             encrypt(document, metadata, key, memory, self.now, self.layout).map_err(|error| {
                 match &error {
-                    EncryptError::AlreadyEncrypted { key, .. } => already_encrypted(key),
+                    EncryptError::AlreadyEncrypted { key, .. } => {
+                        Error::of(Fault::Reserved(key.clone()))
+                    }
                     EncryptError::Rule(_) => Error::generic(error.to_string()),
                     EncryptError::Block(error) => document::emit_error(error),
-                    _ => Error::new(Kind::EncryptTree, format!("Error encrypting tree: {error}")),
+                    _ => Error::of(Fault::Encrypt).because(error.to_string()),
                 }
             })?;
         let mut warnings = Vec::new();
@@ -259,7 +242,7 @@ pub(crate) struct Written {
 /// Says that a rule selects nothing.
 fn left_plain(from: &Input, rule: &SelectionRule) -> String {
     let place = match from {
-        Input::File(path) => super::batch::shown(path),
+        Input::File(path) => crate::visible::shown(path),
         Input::Stdin => "standard input".to_owned(),
     };
     format!(

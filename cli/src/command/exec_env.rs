@@ -9,7 +9,7 @@ use sealwright_documents::scalar::Scalar;
 use sealwright_documents::tree::{Key, Tree, Value};
 
 use super::{Input, Settings, document};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Fault, Result};
 use crate::exec::{self, How, User};
 use crate::world::World;
 
@@ -27,10 +27,7 @@ impl ExecHow {
     pub(crate) fn resolve(&self, world: &World) -> Result<How> {
         if self.background {
             if self.same_process {
-                return Err(Error::new(
-                    Kind::Conflict,
-                    "Error: The --same-process flag cannot be used with --background",
-                ));
+                return Err(Error::of(Fault::BackgroundInSameProcess));
             }
             world.terminal.warn("exec-env's and exec-file's --background option is deprecated and will be removed in a future version");
         }

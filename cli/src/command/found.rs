@@ -167,7 +167,7 @@ impl Walk<'_> {
         let mut entries = match entries {
             Ok(entries) => entries,
             Err(error) => {
-                let text = format!("cannot read the folder {}", super::batch::shown(folder));
+                let text = format!("cannot read the folder {}", crate::visible::shown(folder));
                 let error = Error::new(Kind::Read, text).because(error);
                 self.found.unreadable.push((folder.to_owned(), error));
                 return;
@@ -205,7 +205,7 @@ impl Walk<'_> {
         let what = match what_is(&path, self.settings) {
             Ok(what) => what,
             Err(error) => {
-                let text = format!("cannot read {}", super::batch::shown(&path));
+                let text = format!("cannot read {}", crate::visible::shown(&path));
                 let error = Error::new(Kind::Read, text).because(error);
                 self.found.unreadable.push((path, error));
                 return;
@@ -411,7 +411,7 @@ pub(crate) fn skipped_line(path: &Path, reason: Skipped) -> String {
         Skipped::Special => "a special file",
         Skipped::Configuration => "configuration",
     };
-    let path = visible_path(super::batch::relative(path));
+    let path = visible_path(crate::visible::relative(path));
     format!("skipped {path}: {why}")
 }
 

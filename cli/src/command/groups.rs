@@ -116,7 +116,7 @@ fn groups_of(metadata: &Metadata) -> Vec<Vec<KeyFields>> {
         .collect()
 }
 
-/// Shares the data key anew among other groups; the values stay as they are (T39).
+/// Splits the data key again, among other groups; the values stay as they are (T39).
 fn regroup(
     world: &World,
     settings: &Settings,
@@ -136,15 +136,12 @@ fn regroup(
         after: Some(Sharing::of_groups(&groups, threshold)),
     };
     recipients.check(world, settings, &file, encrypted.metadata(), wanted)?;
-    // As the incumbent: here it is a failure like any other, without the code of its own.
+    // As upstream: here it is a failure like any other, without the code of its own.
     let key = data_key::recover(world, settings, encrypted.metadata()).map_err(|error| Error {
         kind: match error.kind {
             Kind::NoDataKey => Kind::Generic,
             kind => kind,
         },
-        text: error
-            .text
-            .replacen(data_key::FAILED, "Error getting data key:", 1),
         ..error
     })?;
     let layout = document::layout(settings, config.as_deref(), format)?;

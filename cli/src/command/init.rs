@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 use sealwright_crypto::secret::SecretBytes;
 use serde_json::json;
 
-use super::batch::shown;
 use super::keygen::{self, NewKey};
 use super::{KeyOrName, Settings};
 use crate::config::{Config, rule_text};
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Content};
+use crate::visible::shown;
 use crate::world::World;
 
 /// Sets a folder up for encrypted files.

@@ -10,7 +10,7 @@ use sealwright_documents::selection::SelectionRule;
 
 use super::{SelectionTexts, Settings, data_key};
 use crate::config::Rule;
-use crate::error::{Error, Kind, Result, with_causes};
+use crate::error::{Error, Fault, Result, with_causes};
 use crate::key_texts::{KeySettings, KeyTexts};
 use crate::world::World;
 
@@ -53,10 +53,9 @@ impl NewKeys<'_> {
             match &rule {
                 Some(rule) => rule.groups.clone(),
                 None => {
-                    return Err(Error::generic(
-                        "config file not found, or has no creation rules, and no keys provided through command line options",
-                    )
-                    .hint("give --age or another key, or write a .sops.yaml with creation_rules"));
+                    return Err(Error::of(Fault::NoKeys).hint(
+                        "give --age or another key, or write a .sops.yaml with creation_rules",
+                    ));
                 }
             }
         } else {
@@ -114,10 +113,7 @@ impl NewKeys<'_> {
             return Ok(None);
         }
         if given > 1 {
-            return Err(Error::new(
-                Kind::Conflict,
-                "Error: cannot use more than one of encrypted_suffix, unencrypted_suffix, encrypted_regex, unencrypted_regex, encrypted_comment_regex, or unencrypted_comment_regex in the same file",
-            ));
+            return Err(Error::of(Fault::ManySelections));
         }
         if let Some(rule) = &chosen {
             // An expression that matches nothing would leave everything plain (D2).

@@ -14,10 +14,10 @@ use sealwright_resources::manifest::{self, ManifestError};
 use sealwright_resources::plain_secret::PlainSecret;
 use sealwright_resources::secret_store::{ClusterSecretStore, SecretStore, StoreSpec};
 
-use super::batch::shown;
 use super::store::plain;
 use super::{Settings, absolute};
 use crate::error::{Error, Kind, Result};
+use crate::visible::shown;
 use crate::world::World;
 
 /// What the files hold.

@@ -16,7 +16,7 @@ use sealwright_crypto::key_kind::{
 };
 use serde_json::{Map, Value, json};
 
-use super::batch::{Batch, shown};
+use super::batch::Batch;
 use super::found::{Found, Wanted};
 use super::sharing::{Lockout, Recipients};
 use super::{Input, Output, Rotate, RotatedKeys, Settings, Unless, absolute, update_keys};
@@ -24,6 +24,7 @@ use crate::config::rule_text::{self, Id, RuleChange};
 use crate::config::{Config, Names};
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Content};
+use crate::visible::shown;
 use crate::world::World;
 
 /// Someone, by a key or by a name of the configuration.

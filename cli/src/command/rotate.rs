@@ -1,4 +1,4 @@
-//! `rotate`: a new data key, all values encrypted anew, master keys added and removed.
+//! `rotate`: a new data key, all values re-encrypted, master keys added and removed.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use super::sharing::{Lockout, Recipients, Wanted};
 use super::update_keys::Target;
 use super::{Change, Input, KeyTexts, Output, Settings, data_key, document, encrypt};
 use crate::audit::Action;
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::file::Content;
 use crate::world::World;
 
@@ -223,10 +223,9 @@ fn change_groups(
     for (index, group) in changed.iter_mut().enumerate() {
         group.retain(|key| !remove.iter().any(|gone| same(gone, key)));
         if group.is_empty() {
-            return Err(
-                Error::generic("Could not generate data key: [empty key group provided]")
-                    .hint(format!("group {index} would be left without a key")),
-            );
+            return Err(Error::of(Fault::Wrap)
+                .because("empty key group provided")
+                .hint(format!("group {index} would be left without a key")));
         }
     }
     Ok(changed)

@@ -26,7 +26,7 @@ pub(crate) use unchanged::keep_unchanged;
 pub(crate) use values::SealedFile;
 
 use crate::cluster::{self, ClusterError, ClusterOptions, Controller, ControllerService, Verdict};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Fault, Kind, Result};
 
 /// What the commands say about the cluster and about the Secret.
 #[derive(Clone, Default)]
@@ -62,7 +62,7 @@ pub(crate) fn seal_stream(
 
 /// Refuses a manifest without a Secret.
 pub(crate) fn refuse_without_secrets(text: &SecretBytes, file: Option<&Path>) -> Result<()> {
-    let place = file.map_or_else(|| "standard input".into(), crate::command::batch::shown);
+    let place = file.map_or_else(|| "standard input".into(), crate::visible::shown);
     match manifest::read_secrets(text.expose()) {
         Ok(secrets) if secrets.is_empty() => {
             Err(Error::generic(format!("{place} holds no Secret")))
@@ -75,16 +75,13 @@ pub(crate) fn refuse_without_secrets(text: &SecretBytes, file: Option<&Path>) ->
 /// Brings a Secret into the form that is sealed: name, scope and namespace decided, server fields blanked.
 fn prepare(secret: &mut PlainSecret, options: &SealOptions) -> Result<()> {
     if secret.is_empty() && !options.allow_empty_data {
-        return Err(Error::generic(
-            "secret.data is empty in input Secret, assuming this is an error and aborting. To work with empty data, --allow-empty-data can be used",
-        ));
+        return Err(Error::of(Fault::NoValues));
     }
     if let Some(name) = &options.name {
         secret.metadata.name = Some(name.clone());
     }
     if secret.name().is_empty() {
-        return Err(Error::generic("missing metadata.name in input Secret")
-            .hint("name it there, or with --name"));
+        return Err(Error::of(Fault::NoName).hint("name it there, or with --name"));
     }
     if let Some(scope) = options.scope.filter(|scope| *scope != Scope::Strict) {
         scope.annotate(&mut secret.metadata);
@@ -98,9 +95,7 @@ fn prepare(secret: &mut PlainSecret, options: &SealOptions) -> Result<()> {
             .filter(|namespace| !namespace.is_empty())
         {
             Some(wished) if !own.is_empty() && own != wished => {
-                return Err(Error::generic(format!(
-                    "namespace mismatch: input secret is in namespace {own:?} but {wished:?} was specified"
-                )));
+                return Err(Error::of(Fault::OtherNamespace(own, wished.to_owned())));
             }
             _ if !own.is_empty() => {}
             _ => match cluster::default_namespace(&options.cluster) {
@@ -147,9 +142,7 @@ pub(crate) fn seal_raw(
         _ => cluster::default_namespace(&options.cluster).map_err(of_cluster)?,
     };
     if scope == Scope::Strict && name.is_empty() {
-        return Err(Error::generic(
-            "must provide the --name flag with --raw and --scope strict",
-        ));
+        return Err(Error::of(Fault::NoNameForStrict));
     }
     let sealed = to
         .seal(value.expose(), &scope.label(&namespace, &name))
@@ -235,7 +228,7 @@ async fn refused(
     Ok(refused)
 }
 
-/// Lets the controller seal each SealedSecret of a stream anew.
+/// Lets the controller reseal each SealedSecret of a stream.
 pub(crate) fn re_encrypt(
     text: &SecretBytes,
     service: &ControllerService,

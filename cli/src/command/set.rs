@@ -13,7 +13,7 @@ use sealwright_documents::tree::Tree;
 use super::typed_value::{self, ValueType};
 use super::{Change, Input, Output, Settings, check_order, document, encrypt};
 use crate::audit::Action;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Fault, Kind, Result};
 use crate::file::{self, Content};
 use crate::world::World;
 
@@ -91,7 +91,8 @@ pub(crate) fn read_value_file(path: &Path) -> Result<SecretBytes> {
 /// Reads any JSON value, through the JSON format so that nothing of it stays behind unwiped.
 fn parse_json(text: SecretBytes) -> Result<Data> {
     let wrong = |reason: String| {
-        Error::new(Kind::Path, format!("Value should be JSON: {reason}"))
+        Error::of(Fault::NoJson)
+            .because(reason)
             .hint("a text needs its quotes: '\"text\"'")
     };
     let json = by_name("json").expect("JSON is in the list of formats");
@@ -162,7 +163,7 @@ impl Set {
             if let Some(Step::Key(key)) = path.first()
                 && format.reserves(key.as_bytes())
             {
-                return Err(encrypt::already_encrypted(key));
+                return Err(Error::of(Fault::Reserved(key.to_owned())));
             }
             // A flat format cannot hold what the path or value asks for; in the others the path is wrong.
             let kind = match format.name() {

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use sealwright_documents::metadata::{KeyFields, KeyGroup, Metadata};
 
-use super::{Settings, batch, data_key};
+use super::{Settings, data_key};
 use crate::error::{Error, Kind, Result};
 use crate::world::World;
 
@@ -61,7 +61,7 @@ impl Lockout {
         if stays || data_key::recover(world, settings, after).is_ok() {
             return Ok(());
         }
-        let shown = batch::shown(name);
+        let shown = crate::visible::shown(name);
         let text = format!("no key of this machine would open {shown} any more");
         if world.terminal.reads_from_person() {
             let _alone = ONE_QUESTION.lock().unwrap_or_else(PoisonError::into_inner);
@@ -187,7 +187,7 @@ impl Recipients {
         let Some((line, rule)) = config.matching_rule(name)? else {
             return Ok(());
         };
-        let place = format!("{}, line {line}", batch::shown(config.path()));
+        let place = format!("{}, line {line}", crate::visible::shown(config.path()));
         let named: BTreeSet<Id> = wanted.keys.iter().map(|key| id(key)).collect();
         let groups = settled(&rule.groups, metadata);
         let rule = Sharing::of_groups(&groups, rule.threshold).without(&named);
@@ -202,7 +202,7 @@ impl Recipients {
         if differences.is_empty() {
             return Ok(());
         }
-        let shown = batch::shown(name);
+        let shown = crate::visible::shown(name);
         Err(Error::new(
             Kind::Recipients,
             format!("the recipients of {shown} differ from its creation rule ({place})"),

@@ -129,7 +129,7 @@ impl Status {
                 .map(|((kind, key), files)| {
                     let files = files
                         .iter()
-                        .map(|file| batch::relative(file).to_string_lossy());
+                        .map(|file| crate::visible::relative(file).to_string_lossy());
                     json!({
                         "kind": kind,
                         "key": key,
@@ -146,7 +146,7 @@ impl Status {
             for file in files {
                 world
                     .terminal
-                    .say(&format!("    {}", batch::shown(&file)))?;
+                    .say(&format!("    {}", crate::visible::shown(&file)))?;
             }
         }
         Ok(())
@@ -182,7 +182,7 @@ impl State {
     }
 
     fn line(&self, path: &Path) -> String {
-        let shown = batch::shown(path);
+        let shown = crate::visible::shown(path);
         match self {
             Self::Encrypted { file, .. } => {
                 let metadata = file.metadata();
@@ -203,7 +203,7 @@ impl State {
     }
 
     fn json(&self, path: &Path) -> Value {
-        let name = batch::relative(path).to_string_lossy();
+        let name = crate::visible::relative(path).to_string_lossy();
         match self {
             Self::Encrypted { file, rule } => {
                 let metadata = file.metadata();

@@ -15,13 +15,13 @@ use sealwright_resources::push_secret::PushSecret;
 use sealwright_resources::sealed_secret::{SealedSecret, fill_with};
 use sealwright_template::Budget;
 
-use super::batch::shown;
 use super::objects::Objects;
 use super::secret_text::{self, Values as Spelling};
 use super::store::plain;
 use super::{Settings, absolute};
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Content};
+use crate::visible::shown;
 use crate::world::World;
 
 /// Renders templates against given values.

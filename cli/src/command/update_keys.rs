@@ -79,7 +79,7 @@ impl UpdateKeys {
                         .tell(&format!("{now} File {} left unchanged", file.display()));
                     return Ok(());
                 }
-                None => return Err(Error::generic("nobody answered: nothing was written")),
+                None => return Err(Error::generic("there was no answer: nothing was written")),
             }
         }
         plan.carry_out(world, &self.settings, Lockout::Happens)?
@@ -105,7 +105,7 @@ pub(crate) fn change(
             if change.notes.iter().any(|note| note.starts_with("--- ")) {
                 change.notes.push(format!(
                     "who was removed still knows the data key: `sealwright rotate {}` makes a new one",
-                    super::batch::shown(file)
+                    crate::visible::shown(file)
                 ));
             }
             Ok(change)

@@ -37,10 +37,7 @@ pub(crate) fn change(config: &Config, rule: usize, change: &RuleChange<'_>) -> R
         .flatten()
         .nth(rule)
         .map_or(0, |rule| rule.line);
-    let place = format!(
-        "{}, line {line}",
-        crate::command::batch::shown(config.path())
-    );
+    let place = format!("{}, line {line}", crate::visible::shown(config.path()));
     let by_hand = || {
         let what = match change {
             RuleChange::Add { key, .. } => format!("add {} there", key.identity()),
@@ -267,7 +264,7 @@ impl Page<'_> {
         }
     }
 
-    /// Writes a value anew as a list with a key on each line.
+    /// Rewrites a value as a list with a key on each line.
     fn as_list(
         &self,
         value: NodeId,

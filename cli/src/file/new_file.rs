@@ -5,7 +5,7 @@
 //! That name is the same in every run ([`remains::name_of`]) and the file is its owner's alone, so the next run on the
 //! target knows what it is and removes it.
 //!
-//! Guarantee: a file that has the temporary name and no lock on it belongs to nobody who lives. Whoever names a file
+//! Guarantee: a file that has the temporary name and no lock on it belongs to no living process. Whatever names a file
 //! locks it first, where the file system has locks.
 
 use std::fs::{self, File};
@@ -153,7 +153,7 @@ pub(super) fn folder_of(target: &Path) -> &Path {
     }
 }
 
-/// Nobody else has this file yet, so it is never waited for. Some network file systems have no locks.
+/// No one else has this file yet, so it is never waited for. Some network file systems have no locks.
 fn lock(file: &File) {
     let _ = rustix::fs::flock(file, FlockOperation::LockExclusive);
 }

@@ -59,7 +59,7 @@ fn clear_name(name: &Path) {
     }
 }
 
-/// Waits until nobody alive holds the temporary name, then frees it.
+/// Waits until no living process holds the temporary name, then frees it.
 pub(super) fn wait_and_remove(name: &Path) -> io::Result<()> {
     let in_the_way = |error: io::Error| {
         let text = format!("{} is in the way: {error}", name.display());

@@ -7,6 +7,7 @@ mod flags;
 mod help;
 mod legacy;
 mod parser;
+mod words;
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ pub(crate) fn run(words: Vec<OsString>) -> u8 {
     let world = World::new(Arc::new(Terminal::new(Voice::Upstream)));
     match dispatch(&world, words) {
         Ok(()) => 0,
-        Err(error) => super::report(&world.terminal, &error),
+        Err(error) => super::report(&world.terminal, &words::theirs(error)),
     }
 }
 

@@ -143,7 +143,7 @@ impl Server {
                 Some(_) => {}
                 None => {
                     return Err(Status::permission_denied(
-                        "nobody could be asked for consent",
+                        "there is no one to ask for consent",
                     ));
                 }
             }
@@ -193,7 +193,7 @@ pub(crate) enum Door {
 
 impl Door {
     /// Opens an address of a network: `tcp` and `host:port` (an empty host is every interface), or `unix` and a path.
-    /// A socket that is there already is somebody else's, and an error.
+    /// A socket that is already there belongs to another process, and is an error.
     pub(crate) async fn open(network: &str, address: &str) -> io::Result<Self> {
         match network {
             "tcp" | "tcp4" | "tcp6" => {

@@ -233,7 +233,7 @@ fn consent_is_asked_until_the_answer_is_y_or_n() {
         wrap()
             .unwrap_err()
             .reason
-            .ends_with("nobody could be asked for consent")
+            .ends_with("there is no one to ask for consent")
     );
     let log = service.finish();
     assert!(

@@ -88,7 +88,7 @@ impl TerminalModes {
         )
     }
 
-    /// Sets it that way again. In the background it belongs to somebody else.
+    /// Sets it that way again. In the background it belongs to another process.
     pub(crate) fn restore(&self) {
         if let (Some(modes), Ok(tty)) = (&self.0, open_tty())
             && rustix::termios::tcgetpgrp(&tty)

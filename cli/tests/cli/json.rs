@@ -1,74 +1,9 @@
 //! With `--output json` every verb writes objects that the published schema describes.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::desk::{Desk, KEYS};
-
-fn schema() -> Value {
-    serde_json::from_str(include_str!("../../../docs/src/json-output.schema.json")).unwrap()
-}
-
-/// Whether a value is as a part of the schema says; the part of JSON Schema that ours is written in.
-fn fits(schema: &Value, root: &Value, value: &Value) -> bool {
-    let Value::Object(schema) = schema else {
-        return schema == &Value::Bool(true);
-    };
-    schema.iter().all(|(word, says)| match word.as_str() {
-        "$ref" => {
-            let name = says.as_str().unwrap().strip_prefix("#/$defs/").unwrap();
-            fits(&root["$defs"][name], root, value)
-        }
-        "anyOf" => {
-            let mut parts = says.as_array().unwrap().iter();
-            parts.any(|part| fits(part, root, value))
-        }
-        "enum" => says.as_array().unwrap().contains(value),
-        "type" => match says {
-            Value::Array(types) => types.iter().any(|name| is_of(name, value)),
-            name => is_of(name, value),
-        },
-        "required" => {
-            !value.is_object()
-                || says
-                    .as_array()
-                    .unwrap()
-                    .iter()
-                    .all(|name| value.get(name.as_str().unwrap()).is_some())
-        }
-        "properties" => {
-            let says = says.as_object().unwrap();
-            entries(value)
-                .all(|(name, value)| says.get(name).is_none_or(|part| fits(part, root, value)))
-        }
-        "additionalProperties" => {
-            let known = schema.get("properties").and_then(Value::as_object);
-            entries(value)
-                .filter(|(name, _)| known.is_none_or(|known| !known.contains_key(*name)))
-                .all(|(_, value)| fits(says, root, value))
-        }
-        "items" => value
-            .as_array()
-            .is_none_or(|items| items.iter().all(|item| fits(says, root, item))),
-        "description" | "title" | "$schema" | "$defs" => true,
-        other => panic!("the test does not know {other}"),
-    })
-}
-
-fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
-    value.as_object().into_iter().flat_map(Map::iter)
-}
-
-fn is_of(name: &Value, value: &Value) -> bool {
-    match name.as_str().unwrap() {
-        "object" => value.is_object(),
-        "array" => value.is_array(),
-        "string" => value.is_string(),
-        "integer" => value.is_i64() || value.is_u64(),
-        "boolean" => value.is_boolean(),
-        "null" => value.is_null(),
-        other => panic!("the test does not know {other}"),
-    }
-}
+use super::schema::{fits, schema};
 
 /// What only verbs that ask a cluster write, and a message, which few verbs have.
 const NEED_A_CLUSTER: [&str; 5] = [

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use sealwright_template::Limits;
-
-use super::duration;
+use jiff::SignedDuration;
+use sealwright_template::{Limits, go_duration};
 
 /// A flag.
 pub(super) struct Definition {
@@ -41,7 +40,9 @@ impl Kind {
             Self::Text(text) | Self::Float(text) => text.to_owned(),
             Self::Switch(on) => on.to_string(),
             Self::Whole(number) => number.to_string(),
-            Self::Time(time) => duration::write(time),
+            Self::Time(time) => go_duration::to_text(
+                SignedDuration::try_from(time).expect("the defaults are days at most"),
+            ),
         }
     }
 }

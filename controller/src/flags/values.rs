@@ -3,13 +3,18 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sealwright_template::Limits;
+use sealwright_template::{Limits, go_duration};
 
 use super::table::{Definition, Kind};
-use super::{FlagError, Flags, KeyOrder, Personality, duration, unusable};
+use super::{FlagError, Flags, KeyOrder, Personality, unusable};
 use crate::leader::ElectionSettings;
 use crate::log;
 use crate::server::TrustedProxies;
+
+/// A duration; no flag has a use for a negative one.
+fn duration(text: &str) -> Option<Duration> {
+    Duration::try_from(go_duration::parse(text)?).ok()
+}
 
 /// The values given, as text that was checked.
 pub(super) struct Values {
@@ -66,8 +71,7 @@ impl Values {
                 })?;
             }
             Kind::Time(_) => {
-                duration::parse(value)
-                    .ok_or_else(|| format!("time: invalid duration {value:?}"))?;
+                duration(value).ok_or_else(|| format!("time: invalid duration {value:?}"))?;
             }
         }
         // C30: the old name writes the same variable, so whichever comes last wins.
@@ -102,7 +106,7 @@ impl Values {
     }
 
     pub(super) fn time(&self, name: &str) -> Duration {
-        duration::parse(&self.text(name)).expect("checked when it was set")
+        duration(&self.text(name)).expect("checked when it was set")
     }
 
     /// Turns texts into what the program works with.

@@ -14,7 +14,7 @@ use sealwright_resources::cluster_external_secret::{
     namespace_finalizer,
 };
 use sealwright_resources::external_secret::{API_VERSION, ExternalSecret, FORCE_SYNC_ANNOTATION};
-use sealwright_resources::go_duration;
+use sealwright_template::go_duration;
 use serde_json::{Value, json};
 
 use super::children;

@@ -11,11 +11,11 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sealwright_resources::cluster_external_secret::{FailedNamespace, SOME_FAILED};
 use sealwright_resources::external_secret::status::{Condition, READY};
-use sealwright_resources::go_duration;
 use sealwright_resources::label_selector;
 use sealwright_resources::push_secret::{
     self, API_VERSION, CLUSTER_KIND as KIND, ClusterPushSecret, ClusterPushSecretStatus, PushSecret,
 };
+use sealwright_template::go_duration;
 use serde_json::{Value, json};
 
 use super::children;

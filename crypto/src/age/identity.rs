@@ -238,7 +238,7 @@ fn passphrase(file: &[u8], what: &str, helpers: Helpers<'_>) -> Result<SecretTex
     helpers
         .callbacks
         .passphrase(what)
-        .ok_or_else(|| "nobody could be asked for its passphrase".to_owned())
+        .ok_or_else(|| "there is no one to ask for its passphrase".to_owned())
 }
 
 fn forget(file: &[u8], helpers: Helpers<'_>) {

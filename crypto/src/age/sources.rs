@@ -4,7 +4,7 @@
 //! - All places count: one that holds identities does not hide the next.
 //! - Nothing is read, run or asked before something must be unwrapped, and nothing twice: what a place gave is kept for
 //!   the life of the program. Commands are told the recipient and so run once for each.
-//! - Identities that need nobody are tried first, in order; then those that may ask a person or start a plugin.
+//! - Identities that need no person are tried first, in order; then those that may ask a person or start a plugin.
 //! - A place that fails does not stop the others. What came of each is told only if nothing opens.
 
 use std::{
@@ -75,7 +75,7 @@ impl Identities {
         }))
     }
 
-    /// Looks into every place and tells what is there. No program is run and nobody is asked: what only a command or a
+    /// Looks into every place and tells what is there. No program is run and no one is asked: what only a command or a
     /// passphrase would tell is named as such.
     pub fn inventory(&self) -> Vec<Inventory> {
         let places = self.places.iter().map(|&place| {
@@ -122,7 +122,7 @@ impl Identities {
             place,
             recipient: place.is_command().then(|| recipient.to_owned()),
         };
-        // Held while looking: nobody shall be asked twice at the same time.
+        // Held while searching, so that no one is asked twice at the same time.
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(found.entry(asked).or_insert_with(|| {
             let (label, read) = self.read(place, recipient);
@@ -462,7 +462,7 @@ impl<'a> Search<'a> {
                 .collect(),
         );
         if !for_ssh && self.identities.places.iter().any(|place| place.is_ssh()) {
-            // Every file has one more that is for nobody, so that readers learn to skip what they do not know.
+            // Every file has one more that is for no one, so that readers learn to skip what they do not know.
             let kinds = stanzas.iter().map(|stanza| stanza.tag.as_str());
             let kinds: Vec<&str> = kinds.filter(|tag| !tag.ends_with("-grease")).collect();
             self.tried.borrow_mut().push(format!(

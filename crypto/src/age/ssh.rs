@@ -92,7 +92,7 @@ impl LockedKey {
         let passphrase = helpers
             .callbacks
             .passphrase(&format!("Enter passphrase for {:?}", self.location))
-            .ok_or_else(|| "nobody could be asked for its passphrase".to_owned())?;
+            .ok_or_else(|| "there is no one to ask for its passphrase".to_owned())?;
         key.decrypt(SecretString::from(passphrase.expose().to_owned()))
             .map(|key| Arc::new(key.into()))
             .map_err(|_| "the passphrase is wrong".to_owned())

@@ -179,7 +179,7 @@ fn a_locked_ssh_key_is_asked_for_once_and_only_when_it_fits() {
 
     let nobody = key_of("ssh-x", surroundings, &Person::nobody());
     let error = open(&nobody, fixture!("ssh_locked.age")).unwrap_err();
-    assert!(error.tried[2].ends_with("nobody could be asked for its passphrase"));
+    assert!(error.tried[2].ends_with("there is no one to ask for its passphrase"));
 }
 
 #[test]
@@ -402,7 +402,7 @@ fn a_locked_file_that_does_not_open_says_why() {
     let locked = fixture!("locked.txt");
     assert!(report(locked, &Person::knowing("x")).ends_with("the passphrase is wrong"));
     assert!(
-        report(locked, &Person::nobody()).ends_with("nobody could be asked for its passphrase")
+        report(locked, &Person::nobody()).ends_with("there is no one to ask for its passphrase")
     );
     assert!(report(&locked[..34], &Person::nobody()).ends_with("END AGE ENCRYPTED FILE-----"));
     assert!(

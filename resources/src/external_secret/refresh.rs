@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::{
     CreationPolicy, DATA_HASH_ANNOTATION, ExternalSecret, MANAGED_LABEL, RefreshPolicy, hash,
 };
-use crate::go_duration;
+use sealwright_template::go_duration;
 
 /// Whether there is something to do now, and when to look again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cron::Schedule;
-use crate::go_duration;
+use sealwright_template::go_duration;
 
 /// Windows of time in which periodic refreshes are allowed or denied. First syncs, changes of the object and repairs of the
 /// Secret do not wait for them.

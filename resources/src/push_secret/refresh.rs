@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::PushSecret;
 use crate::external_secret::hash;
 use crate::external_secret::status::{self, READY};
-use crate::go_duration;
+use sealwright_template::go_duration;
 
 /// Condition reason: everything was pushed.
 pub const SYNCED: &str = "Synced";

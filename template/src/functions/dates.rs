@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::function::Parameter::{Any, Text as TextParameter, Time as TimeParameter};
 use crate::function::{Entry, Function, bytes, fixed};
+use crate::go_duration;
 use crate::time::{Time, Zone, duration};
 use crate::value::Value;
 
@@ -49,9 +50,9 @@ pub(super) const FUNCTIONS: &[Entry] = &[
         "ago",
         fixed(&[Any], |e, a| {
             let passed = e.now.duration_since(instant(&a[0], e.now));
-            Ok(Value::text(duration::to_text(duration::round_to_seconds(
-                passed.as_nanos(),
-            ))))
+            Ok(Value::text(go_duration::to_text(
+                duration::round_to_seconds(passed),
+            )))
         }),
     ),
     (
@@ -66,14 +67,16 @@ pub(super) const FUNCTIONS: &[Entry] = &[
                 _ => 0i64,
             };
             let nanoseconds = seconds.wrapping_mul(1_000_000_000);
-            Ok(Value::text(duration::to_text(i128::from(nanoseconds))))
+            Ok(Value::text(go_duration::to_text(
+                SignedDuration::from_nanos(nanoseconds),
+            )))
         }),
     ),
     (
         "durationRound",
         fixed(&[Any], |e, a| {
             let nanoseconds = match &a[0] {
-                Value::Text(text) => duration::parse(text.bytes()).unwrap_or(0),
+                Value::Text(text) => parsed(text.bytes()).map_or(0, |duration| duration.as_nanos()),
                 Value::Int64(nanoseconds) => i128::from(*nanoseconds),
                 Value::Time(time) => e.now.duration_since(time.at).as_nanos(),
                 _ => 0,
@@ -181,17 +184,18 @@ fn in_zone(value: &Value, zone: &[u8], now: Timestamp) -> Time {
     }
 }
 
+/// A duration given as text.
+fn parsed(text: &[u8]) -> Option<SignedDuration> {
+    go_duration::parse(std::str::from_utf8(text).ok()?)
+}
+
 fn modified(arguments: &[Value]) -> Result<Value, String> {
     let Value::Time(time) = &arguments[1] else {
         unreachable!("checked against the signature");
     };
     let invalid = || "time: invalid duration".to_owned();
-    let nanoseconds = duration::parse(bytes(arguments, 0)).ok_or_else(invalid)?;
-    let nanoseconds = i64::try_from(nanoseconds).map_err(|_| invalid())?;
-    let at = time
-        .at
-        .checked_add(SignedDuration::from_nanos(nanoseconds))
-        .map_err(|_| invalid())?;
+    let by = parsed(bytes(arguments, 0)).ok_or_else(invalid)?;
+    let at = time.at.checked_add(by).map_err(|_| invalid())?;
     Ok(Value::Time(Time {
         at,
         zone: time.zone.clone(),
@@ -219,7 +223,10 @@ pub(crate) fn duration_method(
         ("Microseconds", []) => Some(Ok(Value::Int64(nanoseconds / 1000))),
         ("Nanoseconds", []) => Some(Ok(Value::Int64(nanoseconds))),
         ("Abs", []) => Some(Ok(Value::Duration(nanoseconds.saturating_abs()))),
-        ("String", []) => Some(Ok(Value::text(duration::to_text(i128::from(nanoseconds))))),
+        ("String", []) => {
+            let duration = SignedDuration::from_nanos(nanoseconds);
+            Some(Ok(Value::text(go_duration::to_text(duration))))
+        }
         _ => None,
     }
 }

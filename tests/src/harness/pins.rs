@@ -191,4 +191,11 @@ pub const PINS: &[Pin] = &[
         programs: &[("cargo-deny", "cargo-deny")],
         recipe: Recipe::Crate,
     },
+    // Likewise about dependencies that nothing uses.
+    Pin {
+        name: "cargo-machete",
+        version: "0.9.2",
+        programs: &[("cargo-machete", "cargo-machete")],
+        recipe: Recipe::Crate,
+    },
 ];

@@ -17,7 +17,7 @@ use super::sandbox::{Sandbox, supervisor};
 
 /// How long a server may take until it answers; machines under load are slow.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// How often a server is started anew because another process was faster to take a port.
+/// How often a server is restarted because another process was faster to take a port.
 const ATTEMPTS: usize = 5;
 
 /// A running server. Killed when dropped.
@@ -227,7 +227,7 @@ impl Server {
             .map(Path::new)
             .unwrap_or(Path::new(""));
         format!(
-            "{} {what}; its last lines:\n  {last}\nthe program is {} (`make servers` builds it anew when that file is removed)",
+            "{} {what}; its last lines:\n  {last}\nthe program is {} (`make servers` rebuilds it when that file is removed)",
             self.name,
             program.display()
         )

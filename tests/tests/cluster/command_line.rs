@@ -7,6 +7,8 @@ use k8s_openapi::api::core::v1::Secret;
 use sealwright_tests::harness::cluster::{Namespace, cluster, run};
 use sealwright_tests::harness::programs;
 
+use crate::schema::assert_is;
+
 /// Runs the program in a folder, and gives its code and what it prints.
 fn sealwright(folder: &Path, words: &[&str]) -> (i32, String) {
     let mut command = Command::new(programs::sealwright());
@@ -84,6 +86,10 @@ async fn sealing_keys_leave_a_cluster_encrypted_and_come_back() {
     ];
     let told = good(folder, &[&export[..], &at].concat());
     assert!(told.contains("1 sealing key exported"), "{told}");
+    let again = ["--out", "again.yaml"];
+    let again: Vec<&str> = [&export[..2], &again, &export[4..], &at].concat();
+    let told = good(folder, &[&["--output", "json"], &again[..]].concat());
+    assert_eq!(assert_is("exported_keys", &told)["sealing_keys"], 1);
     let text = std::fs::read_to_string(folder.join("keys.yaml")).unwrap();
     assert!(
         text.contains("tls.key: ENC[") && !text.contains("resourceVersion"),
@@ -94,6 +100,8 @@ async fn sealing_keys_leave_a_cluster_encrypted_and_come_back() {
     let name = "sealed-secrets-key1";
     let import = [&["sealing-key", "import", "keys.yaml"][..], &at].concat();
     assert!(good(folder, &import).contains("as it was"));
+    let told = good(folder, &[&["--output", "json"], &import[..]].concat());
+    assert_is("imported_keys", &told);
     api.delete(name, &Default::default()).await.unwrap();
     assert!(good(folder, &[&import[..], &["--dry-run"]].concat()).contains("would be created"));
     assert!(api.get_opt(name).await.unwrap().is_none());
@@ -147,7 +155,20 @@ async fn the_state_of_all_objects_is_told() {
             "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {{ name: {object}, namespace: {name} }}\nspec: {{ encryptedData: {{}} }}\n"
         )
     };
+    cluster.apply(include_str!("../../../deploy/external-secrets/crds.yaml"));
     cluster.apply(&format!("{}---\n{}", object("good"), object("new")));
+    cluster.apply(&format!(
+        "apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {{ name: broken, namespace: {name} }}
+spec: {{ refreshInterval: 1h, secretStoreRef: {{ name: vault }}, data: [{{ secretKey: a, remoteRef: {{ key: b }} }}] }}
+---
+apiVersion: external-secrets.io/v1alpha1
+kind: PushSecret
+metadata: {{ name: pushed, namespace: {name} }}
+spec: {{ secretStoreRefs: [{{ name: vault }}], selector: {{ secret: {{ name: a }} }} }}
+"
+    ));
     let status =
         r#"{"status":{"conditions":[{"type":"Synced","status":"True","reason":"Unsealed"}]}}"#;
     cluster.kubectl(&[
@@ -161,6 +182,18 @@ async fn the_state_of_all_objects_is_told() {
         "-p",
         status,
     ]);
+    let failed = r#"{"status":{"conditions":[{"type":"Ready","status":"False","reason":"SecretSyncedError"}]}}"#;
+    cluster.kubectl(&[
+        "patch",
+        "externalsecret",
+        "broken",
+        "-n",
+        name,
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        failed,
+    ]);
     let folder = tempfile::tempdir().unwrap();
     let words = ["status", "--cluster", "--namespace", name];
     let told = good(folder.path(), &words);
@@ -172,13 +205,33 @@ async fn the_state_of_all_objects_is_told() {
         told.contains(&format!("SealedSecret {name}/new: unknown\n")),
         "{told}"
     );
-    assert!(told.contains("1 ready, 1 not ready"), "{told}");
+    assert!(
+        told.contains(&format!(
+            "ExternalSecret {name}/broken: not ready (SecretSyncedError)"
+        )),
+        "{told}"
+    );
+    assert!(
+        told.contains(&format!("PushSecret {name}/pushed: unknown")),
+        "{told}"
+    );
+    assert!(told.contains("1 ready, 3 not ready"), "{told}");
     let (code, _) = sealwright(folder.path(), &[&words[..], &["--check"]].concat());
     assert_eq!(code, 1);
     let json = good(folder.path(), &[&["--output", "json"][..], &words].concat());
-    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(json["not_ready"], 1);
-    assert_eq!(json["objects"][0]["name"], "good");
-    assert_eq!(json["objects"][0]["ready"], true);
-    assert_eq!(json["objects"][1]["ready"], serde_json::Value::Null);
+    let json = assert_is("cluster", &json);
+    assert_eq!(json["not_ready"], 3);
+    let objects = json["objects"].as_array().unwrap().iter();
+    let states: Vec<_> = objects
+        .map(|object| (object["name"].as_str().unwrap(), object["ready"].as_bool()))
+        .collect();
+    assert_eq!(
+        states,
+        [
+            ("broken", Some(false)),
+            ("pushed", None),
+            ("good", Some(true)),
+            ("new", None)
+        ]
+    );
 }

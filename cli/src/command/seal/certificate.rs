@@ -7,7 +7,7 @@ use sealwright_crypto::secret::SecretBytes;
 
 use super::in_cluster;
 use crate::cluster::{self, ClusterOptions, Controller, ControllerService};
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 
 /// Where the certificate is.
 #[derive(Clone)]
@@ -82,10 +82,8 @@ impl CertificateSource {
             let date = jiff::Timestamp::from_second(certificate.not_after())
                 .map(|time| time.strftime("%B %-d, %Y").to_string())
                 .unwrap_or_default();
-            return Err(Error::generic(format!(
-                "failed to encrypt using an expired certificate on {date}"
-            ))
-            .hint("fetch the newest one from the controller with --fetch-cert"));
+            return Err(Error::of(Fault::ExpiredCertificate(date))
+                .hint("fetch the newest one from the controller"));
         }
         Ok(certificate)
     }

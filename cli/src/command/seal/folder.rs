@@ -10,11 +10,12 @@ use sealwright_resources::manifest::Output as Form;
 use super::{SealOptions, keep_unchanged, output_of_name, seal_stream, write_all};
 use crate::absolute::absolute;
 use crate::change::{Change, Input, Output};
-use crate::command::batch::{Batch, shown};
+use crate::command::batch::Batch;
 use crate::command::found::Wanted;
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Content};
 use crate::settings::Settings;
+use crate::visible::shown;
 use crate::world::World;
 
 /// Seals the Secrets below a folder.

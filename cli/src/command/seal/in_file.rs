@@ -37,7 +37,7 @@ pub(crate) fn merge_into(
         return Err(Error::generic(format!(
             "{shown} has the scope {scope}, values sealed with another scope would never open in it"
         ))
-        .hint("leave --scope out, or seal the whole Secret anew"));
+        .hint("leave --scope out, or reseal the whole Secret"));
     }
     let mut secrets = manifest::read_secrets(secrets.expose()).map_err(unreadable)?;
     let format = format_of(path, &text);
@@ -106,7 +106,7 @@ pub(crate) fn merge_into(
     Ok(text)
 }
 
-/// What came of a file whose SealedSecrets were to be sealed anew.
+/// What came of a file whose SealedSecrets were to be resealed.
 pub(crate) struct ResealedFile {
     /// The new text; absent when nothing had to change.
     pub(crate) text: Option<SecretBytes>,
@@ -149,7 +149,7 @@ pub(crate) fn reseal_file(
                 })?;
             if sealed.spec.data.is_some() {
                 return Err(Error::generic(format!("{name} in {shown} has the deprecated form with spec.data"))
-                    .hint("unseal it and seal it anew: the deprecated form has no place for single values"));
+                    .hint("unseal it and seal it again: the deprecated form has no place for single values"));
             }
             changed += renewed.changed;
             values += sealed.spec.encrypted_data.len();

@@ -15,12 +15,12 @@ use super::{in_cluster, unreadable};
 use crate::absolute::absolute;
 use crate::change::{Change, Input, Output};
 use crate::cluster::{ClusterOptions, KeySecrets};
-use crate::command::batch::shown;
 use crate::command::{Encrypt, SelectionTexts};
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Original};
 use crate::key_texts::KeyTexts;
 use crate::settings::Settings;
+use crate::visible::shown;
 use crate::world::World;
 
 /// Writes the sealing keys of a controller into an encrypted file.

@@ -10,13 +10,13 @@ use sealwright_resources::sealed_secret::{SealedSecret, UnsealOptions, unseal_on
 use super::unreadable;
 use crate::absolute::absolute;
 use crate::change::Input;
-use crate::command::batch::shown;
 use crate::command::document;
 use crate::command::found::is_encrypted;
 use crate::command::secret_text::{self, Values};
 use crate::error::{Error, Kind, Result};
 use crate::settings::Settings;
 use crate::terminal::Terminal;
+use crate::visible::shown;
 use crate::world::World;
 
 /// Reads all private keys of some backup files.

@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 
 /// Gives newly sealed values the text that an existing file has for them, where a private key shows that the value is
 /// the same, that it stands under the same label, and that the key is that of the certificate. Returns what there is to
-/// say when nobody can tell.
+/// say when that cannot be known.
 pub(crate) fn keep_unchanged(
     sealed: &mut [SealedSecret],
     secrets: &SecretBytes,
@@ -41,7 +41,7 @@ pub(crate) fn keep_unchanged(
     };
     if keys.is_empty() {
         return Ok(Some(format!(
-            "all values of {shown} are sealed anew: without a private key (--key) nobody can tell which are unchanged"
+            "all values of {shown} are resealed: without a private key (--key) there is no way to tell which are unchanged"
         )));
     }
     let secrets = manifest::read_secrets(secrets.expose()).map_err(unreadable)?;

@@ -18,10 +18,10 @@ use sealwright_resources::sealed_secret::SealedSecret;
 use super::CertificateSource;
 use super::in_file::{child, format_of, is_sealed_secret, json_of, parse};
 use crate::change::{Change, Input, Output};
-use crate::command::batch::shown;
 use crate::editor::Session;
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Content, Original};
+use crate::visible::shown;
 use crate::world::World;
 
 /// The SealedSecret that is the first document of a file.
@@ -60,7 +60,7 @@ impl SealedFile {
                 shown(path)
             ))
             .hint(
-                "unseal it and seal it anew: the deprecated form has no place for single values",
+                "unseal it and seal it again: the deprecated form has no place for single values",
             ));
         }
         Ok(Self {

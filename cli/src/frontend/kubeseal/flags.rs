@@ -49,7 +49,7 @@ const FLAGS: &[Flag] = &[
     flag("merge-into", None, Takes::Value, "SealedSecret file to add the sealed values to, in place"),
     flag("name", None, Takes::Value, "name of the Secret; needed with --raw in strict scope"),
     flag("raw", None, Takes::Switch, "seal one value and print it alone"),
-    flag("re-encrypt", None, Takes::Switch, "let the controller seal a SealedSecret anew under its newest key"),
+    flag("re-encrypt", None, Takes::Switch, "let the controller reseal a SealedSecret with its newest key"),
     flag("rotate", None, Takes::Switch, ""),
     flag("recovery-private-key", None, Takes::List, "private key files or Secrets for --recovery-unseal"),
     flag("recovery-unseal", None, Takes::Switch, "unseal without the cluster, with --recovery-private-key"),

@@ -21,7 +21,7 @@ pub(super) struct Decrypt {
     files: Files,
     #[command(flatten)]
     formats: Formats,
-    /// Decrypt even if the MAC does not agree: somebody may have changed the file.
+    /// Decrypt even if the MAC does not match: someone may have changed the file.
     #[arg(long)]
     ignore_mac: bool,
 }

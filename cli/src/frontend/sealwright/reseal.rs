@@ -30,7 +30,7 @@ pub(super) struct Reseal {
     to: CertificateOptions,
     #[command(flatten)]
     cluster: ClusterArguments,
-    /// Seal every value anew, also those that the newest key opens already.
+    /// Reseal every value, even those that the newest key already opens.
     #[arg(long)]
     all: bool,
     #[command(flatten)]

@@ -13,7 +13,7 @@ use crate::command::{self, Input, Output, RotatedKeys};
 use crate::error::{Error, Kind, Result};
 use crate::world::World;
 
-/// Make new data keys and encrypt all values anew; add and remove master keys.
+/// Make new data keys and re-encrypt all values; add and remove master keys.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  sealwright rotate --rm-age age1… secrets/\n  \

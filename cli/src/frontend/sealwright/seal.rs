@@ -31,7 +31,7 @@ pub(super) struct Seal {
     to: CertificateOptions,
     #[command(flatten)]
     cluster: ClusterArguments,
-    /// Who else may use the values: by default nobody, the name and the namespace are part of the seal.
+    /// Who else may use the values: by default no one, the name and the namespace are part of the seal.
     #[arg(long, value_enum)]
     scope: Option<ScopeName>,
     /// The name of the Secret, instead of the input's.

@@ -31,7 +31,7 @@ pub(super) struct SealingKey {
 /// A new key pair: for a controller to be, or to try things out.
 #[derive(Debug, Args)]
 struct NewPair {
-    /// Where the private key goes; nobody else may read the file.
+    /// Where the private key goes; only you may read the file.
     #[arg(long, value_name = "FILE", required = true)]
     key: Option<PathBuf>,
     /// Where the certificate goes.

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::command::Settings;
-use crate::command::batch::shown;
 use crate::command::found::{What, what_is};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Fault, Kind};
+use crate::visible::shown;
 
 /// Puts an error into our own words. `file` is what the command worked on, where that was one file.
 pub(super) fn ours(mut error: Error, file: Option<&Path>) -> Error {
@@ -18,7 +18,7 @@ pub(super) fn ours(mut error: Error, file: Option<&Path>) -> Error {
     };
     match error.kind {
         Kind::NotEncrypted => {
-            error.text = format!("{name} is not encrypted");
+            error.text = format!("{name} is {}", error.text);
             if matches!(what_is(file, &Settings::new()), Ok(What::Sealed)) {
                 error = error.hint(format!(
                     "it holds SealedSecrets: `sealwright unseal --key BACKUP {name}` opens them"
@@ -27,18 +27,22 @@ pub(super) fn ours(mut error: Error, file: Option<&Path>) -> Error {
         }
         Kind::Read if !file.as_os_str().is_empty() => {
             error.text = format!("cannot read {name}");
-            if is_absent(&error) {
-                error.kind = Kind::NoFile;
-            }
+            error = error.absent_as_no_file();
         }
         Kind::Parse => error.text = format!("cannot read {name}"),
-        Kind::NoDocument => error.text = format!("{name} is empty: there is nothing to encrypt"),
-        Kind::AlreadyEncrypted if error.text.starts_with("The file you have") => {
-            error.text = format!("{name} is encrypted already");
+        Kind::NoDocument => error.text = format!("{name} is {}", error.text),
+        Kind::AlreadyEncrypted if matches!(error.fault, Some(Fault::Reserved(_))) => {
+            error.text = format!("{name} is {}", error.text);
             error = error.hint(format!("`sealwright edit {name}` changes it"));
         }
         Kind::NoDataKey => error.text = format!("cannot decrypt {name}: no key here opens it"),
-        Kind::Unchanged => error.text = format!("{name} is as it was"),
+        Kind::Unchanged => error.text = format!("{name} is {}", error.text),
+        Kind::Generic if matches!(error.fault, Some(Fault::Configuration(_))) => {}
+        Kind::Generic if matches!(error.fault, Some(Fault::NoRule(_))) => {
+            error.text = error
+                .text
+                .replacen("covers it", &format!("covers {name}"), 1);
+        }
         Kind::Generic
         | Kind::Emit
         | Kind::Path
@@ -54,13 +58,6 @@ pub(super) fn ours(mut error: Error, file: Option<&Path>) -> Error {
         _ => {}
     }
     error
-}
-
-/// Whether a file could not be read because it is not there.
-fn is_absent(error: &Error) -> bool {
-    let cause = error.cause.as_ref();
-    let cause = cause.and_then(|cause| cause.downcast_ref::<std::io::Error>());
-    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// The one file that a list of operands means, if it means one.

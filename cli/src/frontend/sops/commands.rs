@@ -156,7 +156,7 @@ const DECRYPT_COMMAND: Command = Command {
 const ROTATE_COMMAND: Command = Command {
     name: "rotate",
     operands: "file",
-    summary: "make a new data key, encrypt all values anew, add and remove master keys",
+    summary: "make a new data key, re-encrypt all values, add and remove master keys",
     own_flags: &[
         &IN_PLACE,
         &OUTPUT,
@@ -171,7 +171,7 @@ const ROTATE_COMMAND: Command = Command {
     key_flags: &[KeyFlags::Change, KeyFlags::BoundSettings],
     commands: &[],
     examples: &[(
-        "after somebody left",
+        "after someone left",
         "sops rotate -i --rm-age age1… secrets.yaml",
     )],
 };

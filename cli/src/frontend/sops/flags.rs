@@ -306,7 +306,7 @@ pub(super) static ENCRYPT: Flag = flag(
 pub(super) static ROTATE: Flag = flag(
     &["rotate", "r"],
     SWITCH,
-    "make a new data key and encrypt all values anew",
+    "make a new data key and re-encrypt all values",
 );
 pub(super) static SET: Flag = flag(&["set"], TEXT, "set one value: '[\"a\"][0] \"json\"'");
 pub(super) static CONFIG: Flag = with_variable(
@@ -318,7 +318,7 @@ pub(super) static CONFIG: Flag = with_variable(
 pub(super) static INDENT: Flag = flag(
     &["indent"],
     Takes::Int,
-    "columns per level in YAML and JSON that is written anew",
+    "columns per level in YAML and JSON that is rewritten",
 );
 pub(super) static DISABLE_VERSION_CHECK: Flag = with_variable(
     &["disable-version-check"],

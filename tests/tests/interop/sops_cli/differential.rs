@@ -120,7 +120,7 @@ fn excuse(line: &Line, theirs: &Deed, ours: &Deed) -> Option<&'static str> {
         return (we.code != 0 && we.code != 101)
             .then_some("D7: a panic of the reference is an error here");
     }
-    if (they.code, we.code) == (201, 1) && we.err.contains("nobody is there to correct it") {
+    if (they.code, we.code) == (201, 1) && we.err.contains("no one is there to correct it") {
         return Some("D4: a spoiled edit ends where nobody answers");
     }
     if (they.code, we.code) == (0, 0) && words.contains("set ") && ours.written.is_empty() {
@@ -146,7 +146,7 @@ fn excuse(line: &Line, theirs: &Deed, ours: &Deed) -> Option<&'static str> {
     if we.code == 1 && we.err.contains("invalid regular expression") {
         return Some("D2: a broken pattern is refused before anything else");
     }
-    if (they.code, we.code) == (4, 1) && we.err.contains("nobody is there to correct it") {
+    if (they.code, we.code) == (4, 1) && we.err.contains("no one is there to correct it") {
         return Some("D4: a spoiled edit ends where nobody answers");
     }
     if we.code == 4 && they.code == 0 {

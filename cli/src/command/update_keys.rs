@@ -16,39 +16,16 @@ use crate::world::World;
 /// Aligns the master keys of files with the configuration, asking before each.
 #[derive(Debug)]
 pub(crate) struct UpdateKeys {
-    pub(crate) files: Vec<PathBuf>,
+    pub(crate) file: PathBuf,
     /// Do not ask.
     pub(crate) yes: bool,
     pub(crate) settings: Settings,
 }
 
 impl UpdateKeys {
-    /// Does it for each file; one that fails does not stop the others (S133).
+    /// Does it.
     pub(crate) fn run(self, world: &World) -> Result<()> {
-        let alone = self.files.len() == 1;
-        let mut failed = 0;
-        for file in &self.files {
-            match self.update(world, file) {
-                Ok(()) => {}
-                Err(error) if alone => return Err(error),
-                Err(error) => {
-                    failed += 1;
-                    world
-                        .terminal
-                        .tell(&format!("{}: {}", file.display(), error.message()));
-                }
-            }
-        }
-        if failed > 0 {
-            return Err(Error::generic(format!(
-                "failed to update the keys of {failed} of {} files",
-                self.files.len()
-            )));
-        }
-        Ok(())
-    }
-
-    fn update(&self, world: &World, file: &Path) -> Result<()> {
+        let file = &self.file;
         // As the incumbent: progress on standard error with the local time before it, the difference on standard output.
         let now = Zoned::now().strftime("%Y/%m/%d %H:%M:%S");
         world

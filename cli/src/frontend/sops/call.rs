@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::world::World;
 
 use super::parser::Values;
+use super::words::theirs;
 
 /// One command line, read.
 pub(super) struct Call<'a> {
@@ -264,12 +265,32 @@ impl Call<'_> {
             .iter()
             .map(|path| absolute(Path::new(path)))
             .collect::<Result<Vec<_>>>()?;
-        command::UpdateKeys {
-            files,
-            yes: self.values.on("yes"),
-            settings: self.settings(),
+        let mut failed = 0;
+        for file in &files {
+            let updated = command::UpdateKeys {
+                file: file.clone(),
+                yes: self.values.on("yes"),
+                settings: self.settings(),
+            }
+            .run(self.world);
+            match updated {
+                Ok(()) => {}
+                Err(error) if files.len() == 1 => return Err(error),
+                Err(error) => {
+                    failed += 1;
+                    let error = theirs(error).message();
+                    let line = format!("{}: {error}", file.display());
+                    self.world.terminal.tell(&line);
+                }
+            }
         }
-        .run(self.world)
+        match failed {
+            0 => Ok(()),
+            failed => Err(Error::generic(format!(
+                "failed to update the keys of {failed} of {} files",
+                files.len()
+            ))),
+        }
     }
 
     pub(super) fn groups_add(&self) -> Result<()> {

@@ -372,7 +372,7 @@ fn the_list_in_the_documentation_is_the_list_of_the_program() {
         .filter_map(|line| line.strip_prefix("| ")?.split(' ').next()?.parse().ok())
         .collect();
     listed.dedup();
-    let source = include_str!("../../../../cli/src/error.rs");
+    let source = include_str!("../../../../cli/src/error/kind.rs");
     let mut known: Vec<u32> = source
         .lines()
         .filter_map(|line| {

@@ -25,6 +25,9 @@ pub(super) fn ours(mut error: Error, file: Option<&Path>) -> Error {
                 ));
             }
         }
+        Kind::NoFile if matches!(error.fault, Some(Fault::ReadFile(_))) => {
+            error.text = format!("cannot read {name}");
+        }
         Kind::Read if !file.as_os_str().is_empty() => {
             error.text = format!("cannot read {name}");
             error = error.absent_as_no_file();

@@ -17,8 +17,9 @@ mod new_file;
 mod remains;
 mod shared_folder;
 
-use new_file::{Existing, NewFile, folder_of};
+use new_file::{Existing, NewFile};
 pub(crate) use remains::clear_if_remains as clear_remains;
+use shared_folder::folder_of;
 
 /// What a file was when it was read, so that a writer can tell whether another writer changed it meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq)]

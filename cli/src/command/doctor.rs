@@ -2,11 +2,9 @@
 //!
 //! Nothing is written, and nothing is fetched but what it takes to open files.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use sealwright_crypto::age::Content;
-use sealwright_crypto::key_kind;
 use sealwright_documents::envelope::Encrypted;
 use serde_json::{Map, Value, json};
 
@@ -17,7 +15,6 @@ use super::{Settings, data_key, document};
 use crate::config::{Config, Names};
 use crate::error::{Error, Kind, Result};
 use crate::file;
-use crate::keys::can_use;
 use crate::visible::shown;
 use crate::world::World;
 
@@ -365,13 +362,4 @@ fn keys_json(world: &World) -> Vec<Value> {
         Value::from(entry)
     });
     places.collect()
-}
-
-/// Which kinds of keys this build can use, and which it only knows in files.
-pub(super) fn kinds() -> BTreeMap<bool, Vec<&'static str>> {
-    let mut kinds: BTreeMap<bool, Vec<&'static str>> = BTreeMap::new();
-    for kind in key_kind::ALL.into_iter().rev() {
-        kinds.entry(can_use(kind)).or_default().push(kind.title);
-    }
-    kinds
 }

@@ -1,10 +1,13 @@
 //! What this build is: its version and commit, what it can use, and which upstream programs it stands in for.
 
+use std::collections::BTreeMap;
+
+use sealwright_crypto::key_kind;
 use sealwright_providers::store::OWN_PROVIDERS;
 use serde_json::{Value, json};
 
-use super::doctor::kinds;
 use crate::error::Result;
+use crate::keys::can_use;
 use crate::world::World;
 
 /// The upstream programs whose files, flags and answers this program has.
@@ -67,4 +70,13 @@ pub(crate) fn build() -> Value {
         "other_key_kinds": kinds.get(&false).cloned().unwrap_or_default(),
         "stores": OWN_PROVIDERS,
     })
+}
+
+/// Which kinds of keys this build can use, and which it only knows in files.
+fn kinds() -> BTreeMap<bool, Vec<&'static str>> {
+    let mut kinds: BTreeMap<bool, Vec<&'static str>> = BTreeMap::new();
+    for kind in key_kind::ALL.into_iter().rev() {
+        kinds.entry(can_use(kind)).or_default().push(kind.title);
+    }
+    kinds
 }

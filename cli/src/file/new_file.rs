@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 
 use super::remains;
+use super::shared_folder::folder_of;
 
 /// A file that has no name until it is complete, where the file system can do that; so a killed program leaves nothing.
 pub(super) struct NewFile {
@@ -142,14 +143,6 @@ impl Drop for NewFile {
         if self.named {
             let _ = fs::remove_file(&self.name);
         }
-    }
-}
-
-/// The folder a file is in.
-pub(super) fn folder_of(target: &Path) -> &Path {
-    match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
     }
 }
 

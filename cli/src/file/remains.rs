@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, OFlags};
 
-use super::new_file::folder_of;
+use super::shared_folder::folder_of;
 
 /// How the temporary name ends.
 pub(super) const SUFFIX: &[u8] = b".sealwright";

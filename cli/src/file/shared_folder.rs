@@ -9,8 +9,15 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::new_file::folder_of;
 use crate::visible::visible_path;
+
+/// The folder a file is in.
+pub(super) fn folder_of(target: &Path) -> &Path {
+    match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
 
 /// Follows symbolic links to the file that is to be written, whether it exists or not. In a shared folder only links of
 /// this user and of root are followed.

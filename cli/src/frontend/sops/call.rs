@@ -1,17 +1,22 @@
-//! One command line of the `sops` front-end, and what each command makes of it.
+//! One command line of the `sops` front-end; what each command makes of it is in a file of its own.
+
+mod decrypt;
+mod edit;
+mod encrypt;
+mod exec;
+mod groups;
+mod rotate;
+mod set;
+mod update_keys;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::command::{
-    self, Input, KeyTexts, Lockout, Output, Recipients, RotatedKeys, SelectionTexts, Settings,
-    Unless, absolute, parse_tree_path,
-};
+use crate::command::{self, Input, KeyTexts, Output, SelectionTexts, Settings, absolute};
 use crate::error::{Error, Kind, Result};
 use crate::world::World;
 
 use super::parser::Values;
-use super::words::theirs;
 
 /// One command line, read.
 pub(super) struct Call<'a> {
@@ -22,207 +27,6 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
-    pub(super) fn encrypt(&self) -> Result<()> {
-        self.refuse_in_place_without_file()?;
-        self.refuse_two_outputs()?;
-        let from = self.input_or_stdin()?;
-        if from == Input::Stdin && self.values.text("filename-override").is_empty() {
-            return Err(Error::new(
-                Kind::Conflict,
-                "Error: must specify --filename-override when reading from stdin",
-            ));
-        }
-        self.encrypt_from(from)
-    }
-
-    pub(super) fn encrypt_from(&self, from: Input) -> Result<()> {
-        self.encryption(from)?.run(self.world)
-    }
-
-    pub(super) fn encryption(&self, from: Input) -> Result<command::Encrypt> {
-        let name = self.name(&from)?;
-        Ok(command::Encrypt {
-            to: self.output()?,
-            name,
-            from,
-            keys: self.keys(),
-            selection: self.selection(),
-            threshold: self.threshold()?,
-            mac_only_encrypted: self.root.on("mac-only-encrypted"),
-            settings: self.settings(),
-        })
-    }
-
-    pub(super) fn decrypt(&self) -> Result<()> {
-        self.refuse_in_place_without_file()?;
-        self.refuse_two_outputs()?;
-        let from = self.input_or_stdin()?;
-        self.decrypt_from(from)
-    }
-
-    pub(super) fn decrypt_from(&self, from: Input) -> Result<()> {
-        self.decryption(from)?.run(self.world)
-    }
-
-    fn decryption(&self, from: Input) -> Result<command::Decrypt> {
-        let settings = self.settings_to_decrypt()?;
-        let extract = parse_tree_path(self.values.text("extract")).map_err(|reason| {
-            Error::new(
-                Kind::ExtractPath,
-                format!("error parsing --extract path: {reason}"),
-            )
-        });
-        let extract = self.after_configuration(extract)?;
-        Ok(command::Decrypt {
-            to: self.output()?,
-            name: self.name(&from)?,
-            from,
-            extract,
-            as_json: false,
-            ignore_mac: self.values.on("ignore-mac"),
-            first_of_several: true,
-            settings,
-        })
-    }
-
-    pub(super) fn rotate(&self) -> Result<()> {
-        self.refuse_two_outputs()?;
-        let file = self.file()?;
-        if !file.exists() && self.changes_keys() {
-            return Err(Error::new(
-                Kind::NoFileToRotate,
-                format!(
-                    "Error: cannot add or remove keys on non-existent file {file:?}, use the `edit` subcommand instead."
-                ),
-            ));
-        }
-        self.rotate_file(file)
-    }
-
-    pub(super) fn rotate_file(&self, file: PathBuf) -> Result<()> {
-        self.rotation(file)?.run(self.world)
-    }
-
-    fn rotation(&self, file: PathBuf) -> Result<command::Rotate> {
-        let from = Input::File(file);
-        Ok(command::Rotate {
-            to: self.output()?,
-            name: self.name(&from)?,
-            from,
-            keys: RotatedKeys::Changed {
-                add: self.prefixed_keys("add-"),
-                remove: self.prefixed_keys("rm-"),
-            },
-            ignore_mac: self.values.on("ignore-mac"),
-            recipients: Recipients::AsTheyAre,
-            unless: Unless::default(),
-            lockout: Lockout::Happens,
-            settings: self.settings_to_decrypt()?,
-        })
-    }
-
-    pub(super) fn edit(&self) -> Result<()> {
-        let file = self.file()?;
-        self.edit_file(file)
-    }
-
-    pub(super) fn edit_file(&self, file: PathBuf) -> Result<()> {
-        command::Edit {
-            name: self.name(&Input::File(file.clone()))?,
-            file,
-            keys: self.keys(),
-            selection: self.selection(),
-            threshold: self.threshold()?,
-            mac_only_encrypted: self.root.on("mac-only-encrypted"),
-            show_master_keys: self.values.on("show-master-keys"),
-            ignore_mac: self.values.on("ignore-mac"),
-            recipients: Recipients::AsTheyAre,
-            resume: false,
-            settings: self.settings_to_decrypt()?,
-        }
-        .run(self.world)
-    }
-
-    pub(super) fn set(&self) -> Result<()> {
-        let (from_file, from_stdin) = (self.values.on("value-file"), self.values.on("value-stdin"));
-        let wanted = if from_stdin { 2 } else { 3 };
-        if from_file && from_stdin {
-            return Err(Error::generic(
-                "Error: cannot use both --value-file and --value-stdin",
-            ));
-        }
-        if self.operands.len() != wanted {
-            return Err(Error::new(
-                Kind::NoFile,
-                if from_stdin {
-                    "Error: no file specified, or index is missing. Need precisely 2 positional arguments since --value-stdin is used."
-                } else {
-                    "Error: no file specified, or index and value are missing. Need precisely 3 positional arguments."
-                },
-            ));
-        }
-        let value = match self.operands.get(2) {
-            None => command::SetValue::Stdin,
-            Some(path) if from_file => command::SetValue::File(PathBuf::from(path)),
-            Some(text) => command::SetValue::json(text.to_string_lossy().as_bytes()),
-        };
-        let file = absolute(Path::new(&self.operands[0]))?;
-        command::Set {
-            name: file.clone(),
-            file,
-            path: self.after_configuration(self.tree_path(1))?,
-            value,
-            replacing: command::Replacing::Anything,
-            idempotent: self.values.on("idempotent"),
-            ignore_mac: self.values.on("ignore-mac"),
-            settings: self.settings(),
-        }
-        .run(self.world)
-    }
-
-    pub(super) fn unset(&self) -> Result<()> {
-        if self.operands.len() != 2 {
-            return Err(Error::new(
-                Kind::NoFile,
-                "Error: no file specified, or index is missing. Need precisely 2 positional arguments.",
-            ));
-        }
-        let file = absolute(Path::new(&self.operands[0]))?;
-        command::Unset {
-            name: file.clone(),
-            file,
-            path: self.after_configuration(self.tree_path(1))?,
-            idempotent: self.values.on("idempotent"),
-            ignore_mac: self.values.on("ignore-mac"),
-            settings: self.settings_to_decrypt()?,
-        }
-        .run(self.world)
-    }
-
-    pub(super) fn exec_env(&self) -> Result<()> {
-        let (file, command) = self.file_and_command()?;
-        command::ExecEnv {
-            file,
-            command,
-            how: self.how(),
-            settings: self.settings_to_decrypt()?,
-        }
-        .run(self.world)
-    }
-
-    pub(super) fn exec_file(&self) -> Result<()> {
-        let (file, command) = self.file_and_command()?;
-        command::ExecFile {
-            file,
-            command,
-            how: self.how(),
-            no_fifo: self.values.on("no-fifo"),
-            filename: self.values.some_text("filename"),
-            settings: self.settings_to_decrypt()?,
-        }
-        .run(self.world)
-    }
-
     pub(super) fn publish(&self) -> Result<()> {
         self.need_config()?;
         let file = self.file()?;
@@ -255,91 +59,6 @@ impl Call<'_> {
         .run(self.world)
     }
 
-    pub(super) fn updatekeys(&self) -> Result<()> {
-        self.need_config()?;
-        if self.operands.is_empty() {
-            return Err(no_file());
-        }
-        let files = self
-            .operands
-            .iter()
-            .map(|path| absolute(Path::new(path)))
-            .collect::<Result<Vec<_>>>()?;
-        let mut failed = 0;
-        for file in &files {
-            let updated = command::UpdateKeys {
-                file: file.clone(),
-                yes: self.values.on("yes"),
-                settings: self.settings(),
-            }
-            .run(self.world);
-            match updated {
-                Ok(()) => {}
-                Err(error) if files.len() == 1 => return Err(error),
-                Err(error) => {
-                    failed += 1;
-                    let error = theirs(error).message();
-                    let line = format!("{}: {error}", file.display());
-                    self.world.terminal.tell(&line);
-                }
-            }
-        }
-        match failed {
-            0 => Ok(()),
-            failed => Err(Error::generic(format!(
-                "failed to update the keys of {failed} of {} files",
-                files.len()
-            ))),
-        }
-    }
-
-    pub(super) fn groups_add(&self) -> Result<()> {
-        if !self.operands.is_empty() {
-            return Err(Error::generic(
-                "error: groups add takes no arguments besides its options",
-            ));
-        }
-        let list = |name: &str| {
-            let items = self.values.list(name);
-            (!items.is_empty()).then(|| items.join(","))
-        };
-        command::GroupsAdd {
-            file: self.group_file()?,
-            keys: KeyTexts::collect(
-                |kind| list(kind.flags.names[0]),
-                |flag| self.values.some_text(flag),
-            ),
-            in_place: self.values.on("in-place"),
-            threshold: self.threshold()?,
-            recipients: Recipients::AsTheyAre,
-            lockout: Lockout::Happens,
-            settings: self.settings(),
-        }
-        .run(self.world)
-    }
-
-    pub(super) fn groups_delete(&self) -> Result<()> {
-        if self.operands.len() != 1 {
-            return Err(Error::generic(
-                "error: groups delete takes one argument: the index of the group",
-            ));
-        }
-        let text = self.operands[0].to_string_lossy();
-        let index = text.parse::<usize>().map_err(|error| {
-            Error::generic(format!("failed to parse the group index {text:?}")).because(error)
-        })?;
-        command::GroupsDelete {
-            file: self.group_file()?,
-            index,
-            in_place: self.values.on("in-place"),
-            threshold: self.threshold()?,
-            recipients: Recipients::AsTheyAre,
-            lockout: Lockout::Happens,
-            settings: self.settings(),
-        }
-        .run(self.world)
-    }
-
     /// Some commands make no sense without a configuration, and say so before they miss a file.
     fn need_config(&self) -> Result<()> {
         match self
@@ -350,16 +69,6 @@ impl Call<'_> {
             Some(_) => Ok(()),
             None => Err(Error::generic("config file not found")),
         }
-    }
-
-    fn group_file(&self) -> Result<PathBuf> {
-        if self.values.text("file").is_empty() {
-            return Err(Error::new(
-                Kind::Read,
-                "Error reading file: none was named with --file",
-            ));
-        }
-        absolute(Path::new(self.values.text("file")))
     }
 
     /// The file operand; further operands are ignored with a warning.
@@ -396,15 +105,6 @@ impl Call<'_> {
         let file = self.file()?;
         refuse_missing(&file)?;
         Ok(Input::File(file))
-    }
-
-    fn file_and_command(&self) -> Result<(PathBuf, OsString)> {
-        match self.operands {
-            [file, command] => Ok((absolute(Path::new(file))?, command.clone())),
-            _ => Err(Error::generic(
-                "error: missing file to decrypt, or command to run; both are needed, and nothing else",
-            )),
-        }
     }
 
     fn refuse_in_place_without_file(&self) -> Result<()> {
@@ -446,29 +146,6 @@ impl Call<'_> {
         }
     }
 
-    fn tree_path(&self, at: usize) -> Result<Vec<sealwright_documents::format::Step>> {
-        let text = self.operands[at].to_string_lossy();
-        let path = parse_tree_path(&text).map_err(|reason| {
-            Error::new(Kind::Path, format!("Invalid set index format: {reason}"))
-        })?;
-        if path.is_empty() {
-            return Err(Error::new(
-                Kind::Path,
-                "Invalid set index format: the path is empty",
-            ));
-        }
-        Ok(path)
-    }
-
-    fn how(&self) -> command::ExecHow {
-        command::ExecHow {
-            background: self.values.on("background"),
-            pristine: self.values.on("pristine"),
-            same_process: self.values.on("same-process"),
-            user: self.values.some_text("user"),
-        }
-    }
-
     fn threshold(&self) -> Result<u32> {
         let value = self.values.int("shamir-secret-sharing-threshold");
         u32::try_from(value)
@@ -487,12 +164,6 @@ impl Call<'_> {
             },
             |flag| self.values.some_text(flag),
         )
-    }
-
-    pub(super) fn changes_keys(&self) -> bool {
-        ["add-", "rm-"]
-            .iter()
-            .any(|prefix| !self.prefixed_keys(prefix).is_empty())
     }
 
     fn selection(&self) -> SelectionTexts {

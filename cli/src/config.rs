@@ -208,8 +208,12 @@ impl Config {
             .map_err(|error| failed(&error))?
         {
             Found::NoRules => Ok(None),
-            Found::NoMatch => Err(Error::of(Fault::NoRule(self.path.clone()))
-                .hint(format!("no path_regex is found in {text:?}"))),
+            Found::NoMatch => Err(Error::of(Fault::NoRule(self.path.clone())).hint(
+                match text.as_str() {
+                    "" => "a name that rules can match is needed, too".to_owned(),
+                    text => format!("no path_regex is found in {text:?}"),
+                },
+            )),
             Found::Rule(_, rule) => {
                 let rule = Rule::of(rule, given).map_err(|error| failed(&error))?;
                 for key in rule.groups.iter().flatten() {

@@ -83,6 +83,30 @@ impl Object {
         self.text_field("kind").map(Option::unwrap_or_default)
     }
 
+    /// Whether no field of a Secret has a value. As for kubeseal, such an object is not one; a Secret without data is.
+    fn says_nothing(&self) -> bool {
+        let is_unset = |node: &Node| match node {
+            Node::Text(text) => text.is_empty(),
+            other => other.is_null(),
+        };
+        let fields = [
+            "apiVersion",
+            "kind",
+            "type",
+            "immutable",
+            "data",
+            "stringData",
+        ];
+        let metadata = self.node.field("metadata");
+        fields
+            .iter()
+            .all(|name| self.node.field(name).is_none_or(is_unset))
+            && metadata.is_none_or(|metadata| match metadata {
+                Node::Map(entries) => entries.iter().all(|(_, value)| is_unset(value)),
+                other => is_unset(other),
+            })
+    }
+
     fn text_field(&self, name: &str) -> Result<Option<String>, ManifestError> {
         match self.node.field(name) {
             None => Ok(None),
@@ -106,7 +130,8 @@ impl Object {
 /// Fails on the first object that is no Secret, and when there is none at all.
 pub fn read_secrets(text: &[u8]) -> Result<Vec<PlainSecret>, ManifestError> {
     let objects = objects(text)?;
-    let secrets: Vec<_> = objects.iter().map(secret).collect::<Result<_, _>>()?;
+    let objects = objects.iter().filter(|object| !object.says_nothing());
+    let secrets: Vec<_> = objects.map(secret).collect::<Result<_, _>>()?;
     if secrets.is_empty() {
         Err(ManifestError::Nothing)
     } else {

@@ -486,3 +486,33 @@ fn k74_k75_k76_merging_where_the_incumbent_crashes_or_loses() {
         );
     }
 }
+
+/// An object without a value in any field of a Secret is passed over; one with an empty map of data is a Secret.
+#[test]
+fn objects_that_say_nothing_are_no_secrets() {
+    let bench = Bench::new();
+    let real = "metadata: {name: a, namespace: b}\ndata: {x: eA==}\n";
+    for input in [
+        "x: 1\n",
+        "{}\n",
+        "kind: ''\n",
+        "type: ''\n",
+        "stringData: null\n",
+        "metadata: {}\n",
+        "metadata: {creationTimestamp: null}\n",
+        "metadata: {labels: {}}\n",
+        "metadata: {name: a}\n",
+        "apiVersion: v1\n",
+        "kind: Secret\n",
+        "immutable: false\n",
+        "data: {}\n",
+        &format!("x: 1\n---\n{real}"),
+        &format!("{real}---\n{{}}\n---\nnull\n"),
+    ] {
+        let [theirs, ours] = BOTH.map(|program| {
+            let (out, errors, code) = told(&bench.run(program, &["--cert", "cert.pem"], input));
+            (out.matches("\"SealedSecret\"").count(), errors, code)
+        });
+        assert_eq!(ours, theirs, "{input}");
+    }
+}

@@ -248,6 +248,14 @@ impl Generators {
                 let values = clients::ecr_authorization_token(settings, &connection).await;
                 values.map(given)
             }
+            Generator::GcrAccessToken(settings) => {
+                let values = clients::gcr_access_token(settings, &connection).await;
+                values.map(given)
+            }
+            Generator::AcrAccessToken(settings) => {
+                let values = clients::acr_access_token(settings, &connection).await;
+                values.map(given)
+            }
             Generator::StsSessionToken(settings) => {
                 let values = clients::sts_session_token(settings, &connection).await;
                 values.map(given)

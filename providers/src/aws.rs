@@ -19,16 +19,17 @@ mod secrets_manager;
 mod sign_in;
 mod tags;
 
+pub mod bucket;
 pub mod kms;
 
 use std::sync::Arc;
 
-use crate::aws::api::Api;
+use crate::aws::api::{Api, Bounds};
 use crate::aws::certificate_manager::CertificateManager;
 use crate::aws::parameter_store::ParameterStore;
 use crate::aws::secrets_manager::SecretsManager;
 use crate::aws::sign_in::SignIn;
-use crate::outcome::{Answer, StoreError, shown};
+use crate::outcome::{StoreError, shown};
 use crate::remote::RemoteRef;
 use crate::settings::aws::{AwsService, AwsSettings};
 use crate::store::{Connection, Inspection, Step, Store};
@@ -43,8 +44,11 @@ pub(crate) fn connect(
     connection: &Connection,
 ) -> Result<Arc<dyn Store>, StoreError> {
     let sign_in = SignIn::of_store(settings, connection)?;
-    let retry = connection.retry.as_ref();
-    let api = |service| Api::new(service, &settings.region, sign_in.clone(), retry);
+    let bounds = Bounds {
+        retry: connection.retry.as_ref(),
+        timeout: connection.timeout,
+    };
+    let api = |service| Api::new(service, &settings.region, sign_in.clone(), bounds);
     Ok(match settings.service {
         AwsService::SecretsManager => Arc::new(SecretsManager::new(
             api(api::SECRETS_MANAGER)?,
@@ -85,13 +89,9 @@ async fn inspect(store: &dyn Store, api: &Api, at: Option<&RemoteRef>) -> Inspec
         result: caller,
     });
     if let (Some(at), false) = (at, failed) {
-        inspection.steps.push(Step {
-            what: format!("read {}", shown(&at.key)),
-            result: store.get(at).await.map(|answer| match answer {
-                Answer::Found(value) => format!("{} bytes", value.len()),
-                Answer::Absent(absent) => absent.proof().to_string(),
-            }),
-        });
+        inspection
+            .steps
+            .push(Step::of_read(at, store.get(at).await));
     }
     inspection
 }

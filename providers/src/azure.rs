@@ -8,9 +8,12 @@
 
 mod api;
 mod key_vault;
+mod registry;
 mod sign_in;
 
 pub mod keys;
+
+pub(crate) use registry::acr_access_token;
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Calls with a bearer token: what the REST interfaces of Azure, Google and GitLab have in common.
+//! Calls with a bearer token: what the REST interfaces of Azure, Google, GitLab, Doppler and 1Password have in common.
 //!
 //! A call is made with a token that is kept until shortly before its end ([`token`]), once more with a fresh token when
 //! the service does not accept the one it got, and again after a pause when the service asks for fewer calls or fails by
@@ -6,7 +6,6 @@
 
 #[cfg(any(feature = "azure", feature = "gcp"))]
 pub(crate) mod assertion;
-#[cfg(any(feature = "azure", feature = "gcp"))]
 pub(crate) mod form;
 pub(crate) mod token;
 
@@ -14,9 +13,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
 use http::Method;
-use http::header::{AUTHORIZATION, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use sealwright_crypto::master_key::KeyError;
 use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
 
@@ -26,12 +24,8 @@ use crate::http::url::Url;
 use crate::http::{HttpClient, Request, Response, secret_header};
 use crate::json::{Json, Kind};
 use crate::message::Reply;
-#[cfg(any(feature = "azure", feature = "gcp"))]
-use crate::outcome::{Answer, shown};
-use crate::outcome::{StoreError, Trouble};
-#[cfg(any(feature = "azure", feature = "gcp"))]
+use crate::outcome::{StoreError, Trouble, shown};
 use crate::remote::RemoteRef;
-#[cfg(any(feature = "azure", feature = "gcp"))]
 use crate::store::{Inspection, Step, Store};
 
 /// What a service says about a request that it did not carry out.
@@ -66,6 +60,21 @@ pub(crate) struct Call<'a> {
     pub(crate) permission: &'a str,
     /// Whether the request carries a secret, so that the answer may repeat it.
     pub(crate) carries_secret: bool,
+    /// What kind of text or bytes the body is.
+    pub(crate) content_type: &'static str,
+    /// What a good answer is.
+    pub(crate) expects: Expects,
+}
+
+/// What a good answer of a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expects {
+    /// JSON.
+    Json,
+    /// A file: any bytes, unless they claim to be a page for people.
+    File,
+    /// Nothing, or JSON that no one reads.
+    Nothing,
 }
 
 impl<'a> Call<'a> {
@@ -77,7 +86,22 @@ impl<'a> Call<'a> {
             what,
             permission,
             carries_secret: false,
+            content_type: "application/json",
+            expects: Expects::Json,
         }
+    }
+
+    /// The same call with a body that is no JSON.
+    pub(crate) fn of_type(self, content_type: &'static str) -> Self {
+        Self {
+            content_type,
+            ..self
+        }
+    }
+
+    /// The same call, with a file or nothing for an answer.
+    pub(crate) fn expecting(self, expects: Expects) -> Self {
+        Self { expects, ..self }
     }
 
     pub(crate) fn of(method: Method, url: Url, what: &'a str, permission: &'a str) -> Self {
@@ -163,7 +187,6 @@ impl Rest {
     }
 
     /// Signs in, to see whether that works.
-    #[cfg(any(feature = "azure", feature = "gcp"))]
     pub(crate) async fn sign_in(&self) -> Result<(), StoreError> {
         let signed_in = self.tokens.current().await;
         signed_in
@@ -172,7 +195,6 @@ impl Rest {
     }
 
     /// Signs in, and reads one value of the store if there is a reference.
-    #[cfg(any(feature = "azure", feature = "gcp"))]
     pub(crate) async fn inspect(&self, store: &dyn Store, at: Option<&RemoteRef>) -> Inspection {
         let mut inspection = Inspection::default();
         let signed_in = self.sign_in().await;
@@ -187,15 +209,18 @@ impl Rest {
         }
         inspection.principal = Some(principal);
         if let Some(at) = at {
-            inspection.steps.push(Step {
-                what: format!("read {}", shown(&at.key)),
-                result: store.get(at).await.map(|answer| match answer {
-                    Answer::Found(value) => format!("{} bytes", value.len()),
-                    Answer::Absent(absent) => absent.proof().to_string(),
-                }),
-            });
+            inspection
+                .steps
+                .push(Step::of_read(at, store.get(at).await));
         }
         inspection
+    }
+
+    /// Says what a write was about, and which service it was sent to.
+    pub(crate) fn placed_at(&self, error: StoreError, verb: &str, key: &str) -> StoreError {
+        error
+            .while_trying(format!("{verb} {}", shown(key)))
+            .at_store(&self.describe)
     }
 
     /// Makes a call.
@@ -237,7 +262,9 @@ impl Rest {
         let bearer = token.header().map_err(placed)?;
         request.headers.insert(AUTHORIZATION, bearer);
         if let Some(body) = call.body {
-            request = request.json(SecretBytes::copy_of(body.expose()));
+            let kind = HeaderValue::from_static(call.content_type);
+            request.headers.insert(CONTENT_TYPE, kind);
+            request.body = Some(SecretBytes::copy_of(body.expose()));
         }
         let answer = self.http.call(request).await;
         let answer = answer.map_err(|error| placed(error.into()))?;
@@ -248,7 +275,19 @@ impl Rest {
         let status = answer.status.as_u16();
         let json = Json::parse(answer.body.expose()).ok();
         let object = json.filter(|json| json.kind() == Kind::Object);
-        if (200..300).contains(&status) {
+        let good = (200..300).contains(&status);
+        let page = answer
+            .header("content-type")
+            .is_some_and(|kind| kind.trim_start().starts_with("text/html"));
+        let bare = match call.expects {
+            Expects::Json => false,
+            Expects::File => status == 200 && !page,
+            Expects::Nothing => status == 204 && answer.body.is_empty(),
+        };
+        if bare {
+            return Ok(Reply::checked(answer.body));
+        }
+        if good && call.expects != Expects::File {
             let list = json.filter(|json| json.kind() == Kind::Array && self.dialect.lists());
             return match object.or(list) {
                 Some(_) => Ok(Reply::checked(answer.body)),
@@ -304,36 +343,6 @@ impl fmt::Debug for Rest {
     }
 }
 
-/// Reads bytes that stand in base64 under a name.
-pub(crate) fn bytes_in(
-    object: Json<'_>,
-    name: &str,
-    dialect: &impl Engine,
-) -> Result<SecretBytes, StoreError> {
-    let malformed = |what| {
-        StoreError::new(
-            Trouble::Malformed,
-            format!("the `{name}` of the answer {what}"),
-        )
-    };
-    let text = object
-        .member(name)
-        .and_then(Json::string)
-        .ok_or_else(|| malformed("is missing"))?;
-    decoded(&text, dialect).ok_or_else(|| malformed("is not base64"))
-}
-
-/// Decodes base64 into wiped memory.
-pub(crate) fn decoded(text: &SecretText, dialect: &impl Engine) -> Option<SecretBytes> {
-    let text = text.expose();
-    let mut bytes = SecretWriter::default();
-    let length = dialect
-        .decode_slice(text, bytes.extend_zeroed(text.len().div_ceil(4) * 3 + 3))
-        .ok()?;
-    bytes.truncate(length);
-    Some(bytes.finish())
-}
-
 /// Makes the error of a master key of one of its service.
 pub(crate) fn key_error(error: StoreError) -> KeyError {
     let mut made = KeyError::new(error.to_string());
@@ -350,21 +359,4 @@ fn bearer(token: &SecretText) -> Result<HeaderValue, StoreError> {
     text.push(b"Bearer ");
     text.push(token.expose().as_bytes());
     secret_header(text.finish())
-}
-
-#[cfg(test)]
-mod tests {
-    use base64::engine::general_purpose::STANDARD;
-
-    use super::*;
-
-    #[test]
-    fn bytes_are_decoded_or_refused() {
-        let json = Json::parse(br#"{"a": "AP8=", "b": "??"}"#).unwrap();
-        assert_eq!(bytes_in(json, "a", &STANDARD).unwrap().expose(), b"\0\xff");
-        for name in ["b", "c"] {
-            let error = bytes_in(json, name, &STANDARD).unwrap_err();
-            assert_eq!(error.trouble(), Trouble::Malformed);
-        }
-    }
 }

@@ -25,7 +25,9 @@ use tokio::time::Instant;
 use crate::backoff::{Backoff, chance};
 use crate::outcome::{Absent, Answer, Outcome, StoreError, Trouble};
 use crate::remote::{Find, PushItem, PushSource, RemoteRef, SecretMap, add_found};
-use crate::store::{Content, Deleted, Match, Payload, Purpose, Pushed, ReadKey, Store, WriteMode};
+use crate::store::{
+    Content, Deleted, Match, Payload, Purpose, Pushed, ReadKey, SignIns, Store, WriteMode,
+};
 
 /// Who a store is to its vault. Equal identities share connections, tokens and answers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -121,6 +123,8 @@ pub enum Call {
     Delete,
     /// Asking whether something is there.
     Exists,
+    /// Signing in, which a store does by itself when it must.
+    SignIn,
 }
 
 /// Is told of every call: the uid of the store, the kind of the call, and whether it failed.
@@ -320,6 +324,9 @@ pub struct Lane {
     kept: AtomicU64,
     sent: AtomicU64,
     throttled: AtomicU64,
+    /// How many sign-ins the observer was told of: good ones, and failed ones.
+    signed_in: AtomicU64,
+    refused_in: AtomicU64,
 }
 
 #[derive(Default)]
@@ -385,6 +392,8 @@ impl Lane {
             kept: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             throttled: AtomicU64::new(0),
+            signed_in: AtomicU64::new(0),
+            refused_in: AtomicU64::new(0),
         }
     }
 
@@ -542,8 +551,20 @@ impl Lane {
     }
 
     fn observe(&self, call: Call, failed: bool) {
-        if let Some(observer) = &self.observer {
-            observer(&self.uid, call, failed);
+        let Some(observer) = &self.observer else {
+            return;
+        };
+        observer(&self.uid, call, failed);
+        // Those that came with this call, or with another one that ended at the same time.
+        let SignIns { made, failed } = self.store.sign_ins();
+        let good = made.saturating_sub(failed);
+        for (seen, now, failed) in [
+            (&self.signed_in, good, false),
+            (&self.refused_in, failed, true),
+        ] {
+            for _ in seen.fetch_max(now, Ordering::Relaxed)..now {
+                observer(&self.uid, Call::SignIn, failed);
+            }
         }
     }
 

@@ -10,11 +10,15 @@
 mod api;
 mod checksum;
 mod credential_file;
+mod registry;
 mod secret_manager;
 mod sign_in;
 mod workload;
 
+pub mod bucket;
 pub mod kms;
+
+pub(crate) use registry::gcr_access_token;
 
 use std::sync::Arc;
 

@@ -89,6 +89,32 @@ pub async fn sts_session_token(
     crate::aws::generators::sts_session_token(settings, connection).await
 }
 
+/// Gets a token for the container registries of Google.
+///
+/// # Errors
+///
+/// When signing in fails.
+#[cfg(feature = "gcp")]
+pub async fn gcr_access_token(
+    settings: &crate::settings::generators::GcrAccessTokenSettings,
+    connection: &Connection,
+) -> Result<SecretMap, StoreError> {
+    crate::gcp::gcr_access_token(settings, connection).await
+}
+
+/// Gets a token for a container registry of Azure.
+///
+/// # Errors
+///
+/// When signing in fails, or the registry refuses.
+#[cfg(feature = "azure")]
+pub async fn acr_access_token(
+    settings: &crate::settings::generators::AcrAccessTokenSettings,
+    connection: &Connection,
+) -> Result<SecretMap, StoreError> {
+    crate::azure::acr_access_token(settings, connection).await
+}
+
 fn client(connection: &Connection) -> Result<HttpClient, StoreError> {
     let limits = Limits::within(Some(std::time::Duration::from_secs(30)));
     Ok(HttpClient::new(HttpSettings {

@@ -17,7 +17,9 @@ use crate::message::name_in;
 use crate::outcome::{Absent, Answer, Outcome, Proof, StoreError, Trouble, shown};
 use crate::remote::{Find, RemoteRef, SecretMap};
 use crate::settings::gitlab::{GitlabSettings, TOKEN_FIELD};
-use crate::store::{Capabilities, Connection, Content, Match, Payload, ReadKey, Store, Validation};
+use crate::store::{
+    Capabilities, Connection, Content, Inspection, Match, Payload, ReadKey, Store, Validation,
+};
 
 /// How many entries a page of a listing has; GitLab gives no more.
 const PAGE: usize = 100;
@@ -355,5 +357,9 @@ impl Store for Gitlab {
             }
             Ok(Validation::Ready)
         })
+    }
+
+    fn inspect<'a>(&'a self, at: Option<&'a RemoteRef>) -> BoxFuture<'a, Inspection> {
+        Box::pin(self.rest.inspect(self, at))
     }
 }

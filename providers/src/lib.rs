@@ -50,9 +50,22 @@ pub mod aws;
 pub mod azure;
 #[cfg(feature = "clients")]
 pub mod backoff;
-#[cfg(any(feature = "azure", feature = "gcp", feature = "gitlab"))]
+#[cfg(feature = "bearer")]
+#[cfg_attr(
+    not(all(
+        feature = "aws",
+        feature = "azure",
+        feature = "doppler",
+        feature = "gcp",
+        feature = "gitlab",
+        feature = "onepassword"
+    )),
+    allow(dead_code, reason = "a build with few vendors needs only some of it")
+)]
 mod bearer;
 pub mod credential;
+#[cfg(feature = "doppler")]
+mod doppler;
 pub mod fake;
 #[cfg(feature = "clients")]
 pub mod fetch;
@@ -68,13 +81,21 @@ pub mod http;
 pub mod json;
 #[cfg(feature = "clients")]
 pub mod kubernetes;
-#[cfg(any(
-    feature = "aws",
-    feature = "azure",
-    feature = "gcp",
-    feature = "gitlab"
-))]
+#[cfg(any(feature = "aws", feature = "bearer"))]
+#[cfg_attr(
+    not(all(
+        feature = "aws",
+        feature = "azure",
+        feature = "doppler",
+        feature = "gcp",
+        feature = "gitlab",
+        feature = "onepassword"
+    )),
+    allow(dead_code, reason = "a build with few vendors needs only some of it")
+)]
 mod message;
+#[cfg(feature = "onepassword")]
+mod onepassword;
 pub mod outcome;
 pub mod remote;
 pub mod settings;

@@ -2,9 +2,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use sealwright_crypto::secret::{SecretBytes, SecretWriter};
+use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
 
 use crate::json::{Html, Json, write_text};
+use crate::outcome::{StoreError, Trouble};
 
 /// The JSON text of a request; what is secret in it is wiped.
 pub(crate) struct Body {
@@ -26,7 +27,6 @@ impl Body {
     }
 
     /// Adds a text that is no secret.
-    #[cfg(feature = "aws")]
     pub(crate) fn text(mut self, name: &str, value: &str) -> Self {
         self.name(name);
         write_text(value.as_bytes(), Html::Plain, &mut self.text);
@@ -34,7 +34,6 @@ impl Body {
     }
 
     /// Adds a text that is no secret, if there is one.
-    #[cfg(feature = "aws")]
     pub(crate) fn optional(self, name: &str, value: Option<&str>) -> Self {
         match value {
             Some(value) => self.text(name, value),
@@ -50,7 +49,6 @@ impl Body {
     }
 
     /// Adds a member that is JSON already, and may hold a secret.
-    #[cfg(any(feature = "azure", feature = "gcp", feature = "gitlab"))]
     pub(crate) fn secret_json(mut self, name: &str, json: &[u8]) -> Self {
         self.carries_secret = true;
         self.name(name);
@@ -95,7 +93,7 @@ impl Body {
     }
 }
 
-/// What the service has answered with: a JSON object, or a list where the service has lists.
+/// What the service has answered with: a JSON object, a list where the service has lists, or the bytes of a file.
 pub(crate) struct Reply(SecretBytes);
 
 impl Reply {
@@ -104,9 +102,15 @@ impl Reply {
         Self(body)
     }
 
+    /// The JSON, unless the call asked for the bytes of a file.
     pub(crate) fn json(&self) -> Json<'_> {
         // It was checked when it came.
         Json::parse(self.0.expose()).expect("it is JSON")
+    }
+
+    /// The whole answer as it came.
+    pub(crate) fn into_bytes(self) -> SecretBytes {
+        self.0
     }
 
     /// A text that is no secret.
@@ -121,9 +125,60 @@ pub(crate) fn name_in(object: Json<'_>, member: &str) -> Option<String> {
     Some(text.expose().to_owned()).filter(|text| !text.is_empty())
 }
 
-#[cfg(all(test, any(feature = "azure", feature = "gcp", feature = "gitlab")))]
+/// Reads bytes that stand in base64 under a name, if there is a text of that name.
+pub(crate) fn optional_bytes_in(
+    object: Json<'_>,
+    name: &str,
+    dialect: &impl Engine,
+) -> Result<Option<SecretBytes>, StoreError> {
+    let Some(text) = object.member(name).and_then(Json::string) else {
+        return Ok(None);
+    };
+    let bytes = decoded(&text, dialect).ok_or_else(|| malformed(name, "is not base64"))?;
+    Ok(Some(bytes))
+}
+
+/// Reads bytes that stand in base64 under a name.
+pub(crate) fn bytes_in(
+    object: Json<'_>,
+    name: &str,
+    dialect: &impl Engine,
+) -> Result<SecretBytes, StoreError> {
+    optional_bytes_in(object, name, dialect)?.ok_or_else(|| malformed(name, "is missing"))
+}
+
+fn malformed(name: &str, what: &str) -> StoreError {
+    StoreError::new(
+        Trouble::Malformed,
+        format!("the `{name}` of the answer {what}"),
+    )
+}
+
+/// Decodes base64 into wiped memory.
+pub(crate) fn decoded(text: &SecretText, dialect: &impl Engine) -> Option<SecretBytes> {
+    let text = text.expose();
+    let mut bytes = SecretWriter::default();
+    let length = dialect
+        .decode_slice(text, bytes.extend_zeroed(text.len().div_ceil(4) * 3 + 3))
+        .ok()?;
+    bytes.truncate(length);
+    Some(bytes.finish())
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_decoded_or_refused() {
+        let json = Json::parse(br#"{"a": "AP8=", "b": "??"}"#).unwrap();
+        assert_eq!(bytes_in(json, "a", &STANDARD).unwrap().expose(), b"\0\xff");
+        for name in ["b", "c"] {
+            let error = bytes_in(json, name, &STANDARD).unwrap_err();
+            assert_eq!(error.trouble(), Trouble::Malformed);
+        }
+        assert!(optional_bytes_in(json, "c", &STANDARD).unwrap().is_none());
+    }
 
     #[test]
     fn a_body_knows_whether_it_carries_a_secret() {

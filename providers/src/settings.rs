@@ -2,12 +2,14 @@
 
 pub mod aws;
 pub mod azure;
+pub mod doppler;
 pub mod fake;
 pub mod file;
 pub mod gcp;
 pub mod generators;
 pub mod gitlab;
 pub mod kubernetes;
+pub mod onepassword;
 pub mod vault;
 pub mod webhook;
 

@@ -212,6 +212,15 @@ pub enum Validation {
     Unknown,
 }
 
+/// How often a store has signed in: what lanes count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SignIns {
+    /// All attempts.
+    pub made: u64,
+    /// Those that failed.
+    pub failed: u64,
+}
+
 /// What `store check` shows: one step after another, up to the first that failed.
 #[derive(Debug, Default)]
 pub struct Inspection {
@@ -228,6 +237,19 @@ pub struct Step {
     pub what: String,
     /// What was seen, or why it failed.
     pub result: Result<String, StoreError>,
+}
+
+impl Step {
+    /// The step of reading a value; what the value is does not show.
+    pub(crate) fn of_read(at: &RemoteRef, outcome: Outcome<SecretBytes>) -> Self {
+        Self {
+            what: format!("read {}", crate::outcome::shown(&at.key)),
+            result: outcome.map(|answer| match answer {
+                Answer::Found(value) => format!("{} bytes", value.len()),
+                Answer::Absent(absent) => absent.proof().to_string(),
+            }),
+        }
+    }
 }
 
 /// A store that answers.
@@ -344,13 +366,7 @@ pub trait Store: Send + Sync {
                 result: ready.map(|validation| format!("{validation:?}").to_lowercase()),
             });
             if let (Some(at), false) = (at, failed) {
-                inspection.steps.push(Step {
-                    what: format!("read {}", crate::outcome::shown(&at.key)),
-                    result: self.get(at).await.map(|answer| match answer {
-                        Answer::Found(value) => format!("{} bytes", value.len()),
-                        Answer::Absent(absent) => absent.proof().to_string(),
-                    }),
-                });
+                inspection.steps.push(Step::of_read(at, self.get(at).await));
             }
             inspection
         })
@@ -360,6 +376,11 @@ pub trait Store: Send + Sync {
     fn neighbours<'a>(&'a self, at: &'a RemoteRef) -> BoxFuture<'a, Vec<String>> {
         let _ = at;
         Box::pin(async { Vec::new() })
+    }
+
+    /// Says how often it has signed in, as far as upstream counts that for its kind.
+    fn sign_ins(&self) -> SignIns {
+        SignIns::default()
     }
 
     /// Gives up what the store was lent, such as a token that it signed in for.

@@ -22,7 +22,9 @@ mod client;
 mod dynamic;
 mod kv;
 mod path;
+pub mod publication;
 mod transit;
+mod user;
 
 pub(crate) use self::client::VaultClient;
 pub(crate) use self::dynamic::dynamic_secret;

@@ -21,8 +21,9 @@ use std::collections::BTreeMap;
 
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_providers::settings::generators::{
-    EcrAuthorizationTokenSettings, GithubAccessTokenSettings, GitlabDeployTokenSettings,
-    GrafanaSettings, QuayAccessTokenSettings, StsSessionTokenSettings, VaultDynamicSecretSettings,
+    AcrAccessTokenSettings, EcrAuthorizationTokenSettings, GcrAccessTokenSettings,
+    GithubAccessTokenSettings, GitlabDeployTokenSettings, GrafanaSettings, QuayAccessTokenSettings,
+    StsSessionTokenSettings, VaultDynamicSecretSettings,
 };
 use sealwright_providers::settings::webhook::WebhookSettings;
 use serde::de::DeserializeOwned;
@@ -123,6 +124,10 @@ pub enum Generator {
     VaultDynamicSecret(Box<VaultDynamicSecretSettings>),
     /// A password for the Elastic Container Registry.
     EcrAuthorizationToken(Box<EcrAuthorizationTokenSettings>),
+    /// A token for the container registries of Google.
+    GcrAccessToken(Box<GcrAccessTokenSettings>),
+    /// A token for a container registry of Azure.
+    AcrAccessToken(Box<AcrAccessTokenSettings>),
     /// Temporary credentials of AWS.
     StsSessionToken(Box<StsSessionTokenSettings>),
     /// A token of a GitHub App.
@@ -158,6 +163,8 @@ impl Generator {
             "Webhook" => Self::Webhook(read(spec)?),
             "VaultDynamicSecret" => Self::VaultDynamicSecret(read(spec)?),
             "ECRAuthorizationToken" => Self::EcrAuthorizationToken(read(spec)?),
+            "GCRAccessToken" => Self::GcrAccessToken(read(spec)?),
+            "ACRAccessToken" => Self::AcrAccessToken(read(spec)?),
             "STSSessionToken" => Self::StsSessionToken(read(spec)?),
             "GithubAccessToken" => Self::GithubAccessToken(read(spec)?),
             "QuayAccessToken" => Self::QuayAccessToken(read(spec)?),
@@ -242,8 +249,6 @@ mod tests {
     #[test]
     fn kinds_that_this_build_has_not_parse() {
         for kind in [
-            "ACRAccessToken",
-            "GCRAccessToken",
             "CloudsmithAccessToken",
             "BeyondtrustWorkloadCredentialsDynamicSecret",
         ] {

@@ -94,6 +94,14 @@ pub(crate) struct MetricObject<'a> {
 
 /// What upstream calls a provider and a call of its API.
 fn names_of_call(provider: &str, call: Call) -> Option<(&'static str, &'static str)> {
+    if call == Call::SignIn {
+        // Upstream counts it for Vault alone.
+        return match provider {
+            "vault" => Some(("HashiCorp/Vault", "Login")),
+            "openBao" => Some(("OpenBao", "Login")),
+            _ => None,
+        };
+    }
     /// Reads, listings, writes, deletions, and questions whether something is there.
     type Names = [&'static str; 5];
     const CALLS: [Call; 5] = [

@@ -146,6 +146,8 @@ fn e59_to_e63_names_types_and_labels_are_upstreams() {
     metrics.show_sync_conditions(kind, one, &[("Ready", false)]);
     metrics.show_reconcile_duration(kind, one, Duration::from_micros(3));
     metrics.provider_called("vault", Call::Read, true);
+    metrics.provider_called("vault", Call::SignIn, false);
+    metrics.provider_called("gcpsm", Call::SignIn, false);
     let store = object("", "s", None);
     metrics.show_sync_conditions(SyncedKind::ClusterSecretStore, store, &[("Ready", true)]);
     let text = metrics.text();
@@ -154,7 +156,7 @@ fn e59_to_e63_names_types_and_labels_are_upstreams() {
         "# TYPE externalsecret_sync_calls_error counter\nexternalsecret_sync_calls_error{name=\"a\",namespace=\"ns\"} 1\n",
         "# TYPE externalsecret_status_condition gauge\nexternalsecret_status_condition{condition=\"Ready\",name=\"a\",namespace=\"ns\",status=\"False\"} 1\nexternalsecret_status_condition{condition=\"Ready\",name=\"a\",namespace=\"ns\",status=\"True\"} 0\n",
         "# TYPE externalsecret_reconcile_duration gauge\nexternalsecret_reconcile_duration{name=\"a\",namespace=\"ns\"} 3000\n",
-        "# TYPE externalsecret_provider_api_calls_count counter\nexternalsecret_provider_api_calls_count{call=\"ReadSecretData\",provider=\"HashiCorp/Vault\",status=\"error\"} 1\n",
+        "# TYPE externalsecret_provider_api_calls_count counter\nexternalsecret_provider_api_calls_count{call=\"Login\",provider=\"HashiCorp/Vault\",status=\"success\"} 1\nexternalsecret_provider_api_calls_count{call=\"ReadSecretData\",provider=\"HashiCorp/Vault\",status=\"error\"} 1\n",
         "clustersecretstore_status_condition{condition=\"Ready\",name=\"s\",namespace=\"\",status=\"True\"} 1\n",
     ] {
         assert!(text.contains(line), "{line}\n{text}");

@@ -8,16 +8,17 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+    UriPathNormalizationMode, sign,
+};
 use aws_sigv4::sign::v4;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use sealwright_crypto::secret::{SecretBytes, SecretWriter};
+use sealwright_crypto::secret::SecretBytes;
 
 use super::sign_in::SignIn;
 use crate::backoff::{Backoff, chance};
 use crate::http::url::Url;
-use crate::http::{HttpClient, HttpSettings, Request, Response, secret_header};
+use crate::http::{HttpClient, HttpSettings, Limits, Request, Response, secret_header};
 use crate::json::{Json, Kind};
 use crate::message::{Body, Reply};
 use crate::outcome::{StoreError, Trouble, shown};
@@ -42,6 +43,13 @@ pub(crate) struct Service {
     own_variable: &'static str,
     /// The ending of `AWS_ENDPOINT_URL_…`.
     variable: &'static str,
+}
+
+impl Service {
+    /// The variables for its endpoint: the first that counts, and the ending of the vendor's.
+    pub(crate) const fn variables(&self) -> (&'static str, &'static str) {
+        (self.own_variable, self.variable)
+    }
 }
 
 pub(crate) const SECRETS_MANAGER: Service = Service {
@@ -88,6 +96,16 @@ pub(crate) const KEY_SERVICE: Service = Service {
     title: "AWS KMS",
     own_variable: "AWS_KMS_ENDPOINT",
     variable: "KMS",
+};
+
+pub(crate) const STORAGE: Service = Service {
+    name: "s3",
+    host: "s3",
+    permission: "s3",
+    target: "",
+    title: "AWS S3",
+    own_variable: "AWS_ENDPOINT_URL_S3",
+    variable: "S3",
 };
 
 pub(crate) const REGISTRY: Service = Service {
@@ -156,6 +174,15 @@ pub(crate) fn endpoint(service: &str, region: &str) -> String {
     format!("https://{service}{fips}.{region}.{suffix}")
 }
 
+/// How long and how often a service is asked, as far as a store says so.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Bounds<'a> {
+    /// Upstream's settings for repetitions.
+    pub(crate) retry: Option<&'a RetrySettings>,
+    /// How long one call may take.
+    pub(crate) timeout: Option<Duration>,
+}
+
 /// A service in one region, asked under one identity.
 pub(crate) struct Api {
     service: Service,
@@ -176,11 +203,23 @@ impl Api {
         service: Service,
         region: &str,
         sign_in: SignIn,
-        retry: Option<&RetrySettings>,
+        bounds: Bounds<'_>,
     ) -> Result<Self, StoreError> {
         let url = endpoint_override(service.own_variable, service.variable)
             .unwrap_or_else(|| endpoint(service.host, region));
         let url = Url::parse(&url).map_err(|error| error.at_field("the endpoint of AWS"))?;
+        Self::at(url, service, region, sign_in, bounds)
+    }
+
+    /// As [`new`](Self::new), at a certain address.
+    pub(crate) fn at(
+        url: Url,
+        service: Service,
+        region: &str,
+        sign_in: SignIn,
+        bounds: Bounds<'_>,
+    ) -> Result<Self, StoreError> {
+        let retry = bounds.retry;
         let attempts = match retry.and_then(|retry| retry.max_retries) {
             // Upstream hands the number to the library as the number of attempts; none means no limit.
             Some(0) => MOST_ATTEMPTS,
@@ -196,7 +235,10 @@ impl Api {
             service,
             region: region.to_owned(),
             url,
-            http: HttpClient::new(HttpSettings::default())?,
+            http: HttpClient::new(HttpSettings {
+                limits: Limits::within(bounds.timeout),
+                ..HttpSettings::default()
+            })?,
             sign_in,
             backoff: Backoff {
                 retries: attempts - 1,
@@ -238,16 +280,41 @@ impl Api {
         body: Body,
     ) -> Result<Reply, CallError> {
         let (body, carries_secret) = body.finish();
-        let call = Call {
+        self.repeated(&Call {
             operation,
+            what: None,
+            path: None,
             body: &body,
             carries_secret,
+        })
+        .await
+    }
+
+    /// Puts an object at a path, which is of the service's own kind of call: bytes, and an answer without any.
+    pub(crate) async fn put_object(
+        &self,
+        what: &str,
+        path: &[&str],
+        body: &SecretBytes,
+    ) -> Result<(), CallError> {
+        let call = Call {
+            operation: "PutObject",
+            what: Some(what),
+            path: Some(path),
+            body,
+            carries_secret: false,
         };
+        self.repeated(&call).await.map(drop)
+    }
+
+    /// Makes a call, and makes it again as the store's settings allow.
+    async fn repeated(&self, call: &Call<'_>) -> Result<Reply, CallError> {
+        let operation = call.operation;
         let (mut attempt, mut spent) = (1, Duration::ZERO);
         let (mut renewed, mut set_clock) = (false, false);
         loop {
             let credentials = self.credentials(operation).await?;
-            let error = match self.attempt(&call, &credentials).await {
+            let error = match self.attempt(call, &credentials).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
@@ -302,25 +369,25 @@ impl Api {
         call: &Call<'_>,
         credentials: &Credentials,
     ) -> Result<Reply, CallError> {
-        let target = format!("{}.{}", self.service.target, call.operation);
-        let target = HeaderValue::try_from(target).expect("targets are letters");
-        let mut request = Request::new(Method::POST, self.url.clone())
-            .header(
-                CONTENT_TYPE,
-                HeaderValue::from_static("application/x-amz-json-1.1"),
-            )
-            .header(HeaderName::from_static("x-amz-target"), target);
+        let mut request = self.request(call);
+        let mut settings = SigningSettings::default();
+        if call.path.is_some() {
+            // Paths of objects are signed as they are sent, and so is the hash of the body.
+            settings.percent_encoding_mode = PercentEncodingMode::Single;
+            settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+            settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        }
         let signer = Signer {
             region: &self.region,
             service: self.service.name,
             time: self.now(),
         };
         let placed = |error: StoreError| {
-            let attempt = format!("call {}", call.operation);
+            let attempt = call.attempt();
             CallError::of(error.while_trying(attempt).at_store(&self.describe))
         };
         signer
-            .sign(&mut request, credentials, call.body.expose())
+            .sign_by(&mut request, credentials, call.body.expose(), settings)
             .map_err(placed)?;
         request.body = Some(SecretBytes::copy_of(call.body.expose()));
         let answer = self.http.call(request).await;
@@ -328,12 +395,30 @@ impl Api {
         self.judge(call, answer)
     }
 
+    fn request(&self, call: &Call<'_>) -> Request {
+        if let Some(path) = call.path {
+            return Request::new(Method::PUT, self.url.with_segments(path.iter().copied()));
+        }
+        let target = format!("{}.{}", self.service.target, call.operation);
+        let target = HeaderValue::try_from(target).expect("targets are letters");
+        Request::new(Method::POST, self.url.clone())
+            .header(
+                CONTENT_TYPE,
+                HeaderValue::from_static("application/x-amz-json-1.1"),
+            )
+            .header(HeaderName::from_static("x-amz-target"), target)
+    }
+
     /// Accepts an answer only if it is one of AWS: JSON with a status of success, or an error with a code.
     fn judge(&self, call: &Call<'_>, answer: Response) -> Result<Reply, CallError> {
         let status = answer.status.as_u16();
         if (200..300).contains(&status) {
+            let stored = call.path.is_some() && answer.header("etag").is_some();
             return match Json::parse(answer.body.expose()) {
-                Ok(json) if json.kind() == Kind::Object => Ok(Reply::checked(answer.body)),
+                _ if stored && answer.body.is_empty() => Ok(Reply::checked(answer.body)),
+                Ok(json) if call.path.is_none() && json.kind() == Kind::Object => {
+                    Ok(Reply::checked(answer.body))
+                }
                 _ => Err(CallError::of(self.foreign(call, status))),
             };
         }
@@ -380,9 +465,7 @@ impl Api {
     }
 
     fn placed(&self, error: StoreError, call: &Call<'_>) -> StoreError {
-        error
-            .while_trying(format!("call {}", call.operation))
-            .at_store(&self.describe)
+        error.while_trying(call.attempt()).at_store(&self.describe)
     }
 
     fn foreign(&self, call: &Call<'_>, status: u16) -> StoreError {
@@ -409,8 +492,21 @@ impl fmt::Debug for Api {
 
 struct Call<'a> {
     operation: &'static str,
+    /// What is done, where the operation alone says too little.
+    what: Option<&'a str>,
+    /// The path of an object that is put; every other call goes to the service itself.
+    path: Option<&'a [&'a str]>,
     body: &'a SecretBytes,
     carries_secret: bool,
+}
+
+impl Call<'_> {
+    fn attempt(&self) -> String {
+        match self.what {
+            Some(what) => what.to_owned(),
+            None => format!("call {}", self.operation),
+        }
+    }
 }
 
 /// Signs requests (SigV4).
@@ -478,24 +574,6 @@ fn signed_headers(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     headers
         .iter()
         .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
-}
-
-/// Secret bytes that stand in base64 in an object.
-pub(crate) fn bytes_in(object: Json<'_>, name: &str) -> Result<Option<SecretBytes>, StoreError> {
-    let Some(text) = object.member(name).and_then(Json::string) else {
-        return Ok(None);
-    };
-    let mut out = SecretWriter::with_capacity(text.expose().len());
-    let room = base64::decoded_len_estimate(text.expose().len());
-    let place = out.extend_zeroed(room);
-    let size = STANDARD.decode_slice(text.expose(), place).map_err(|_| {
-        StoreError::new(
-            Trouble::Malformed,
-            format!("`{name}` in the answer is no base64"),
-        )
-    })?;
-    out.truncate(size);
-    Ok(Some(out.finish()))
 }
 
 /// Why a call failed, with the code by which callers decide.
@@ -604,6 +682,7 @@ pub(crate) fn classified(
         _ if is_denial(code) => Trouble::Forbidden,
         "UnrecognizedClientException"
         | "InvalidClientTokenId"
+        | "InvalidAccessKeyId"
         | "ExpiredToken"
         | "ExpiredTokenException"
         | "TokenRefreshRequired"
@@ -630,6 +709,7 @@ pub(crate) fn classified(
         | "SlowDown"
         | "PriorRequestNotComplete" => Trouble::Throttled { retry_after },
         "ResourceNotFoundException"
+        | "NoSuchBucket"
         | "ParameterNotFound"
         | "NotFoundException"
         | "ParameterVersionNotFound" => Trouble::Missing,

@@ -1,11 +1,12 @@
 //! Generators of AWS: passwords for the container registries, and temporary credentials.
 
+use base64::engine::general_purpose::STANDARD;
 use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
 
-use super::api::{self, Api, bytes_in};
+use super::api::{self, Api, Bounds};
 use super::sign_in::SignIn;
 use crate::json::{Json, Kind};
-use crate::message::Body;
+use crate::message::{Body, bytes_in};
 use crate::outcome::{StoreError, Trouble};
 use crate::remote::SecretMap;
 use crate::settings::aws::{AwsAuth, AwsService, AwsSettings};
@@ -42,7 +43,11 @@ pub(crate) async fn ecr_authorization_token(
         &settings.auth,
         connection,
     )?;
-    let api = Api::new(service, region, sign_in, connection.retry.as_ref())?;
+    let bounds = Bounds {
+        retry: connection.retry.as_ref(),
+        timeout: connection.timeout,
+    };
+    let api = Api::new(service, region, sign_in, bounds)?;
     let reply = api.call("GetAuthorizationToken", Body::new()).await?;
     let malformed = |what: &str| {
         StoreError::new(Trouble::Malformed, what)
@@ -61,8 +66,7 @@ pub(crate) async fn ecr_authorization_token(
         }
         _ => given,
     };
-    let pair = bytes_in(given, "authorizationToken")?;
-    let pair = pair.ok_or_else(|| malformed("the answer holds no password"))?;
+    let pair = bytes_in(given, "authorizationToken", &STANDARD)?;
     let mut parts = pair.expose().split(|byte| *byte == b':');
     let (Some(user), Some(password), None) = (parts.next(), parts.next(), parts.next()) else {
         return Err(malformed(

@@ -10,9 +10,9 @@ use sealwright_crypto::key_kind::{AWS_KMS, KeyFields, KeyKind};
 use sealwright_crypto::master_key::{KeyError, MasterKey, Opener, Pending, Wrapped};
 use sealwright_crypto::secret::SecretBytes;
 
-use super::api::{Api, KEY_SERVICE, bytes_in};
+use super::api::{Api, Bounds, KEY_SERVICE};
 use super::sign_in::{Role, SignIn};
-use crate::message::Body;
+use crate::message::{Body, Reply, bytes_in};
 use crate::outcome::{StoreError, Trouble, shown};
 
 /// A key of AWS KMS, and as whom it is used.
@@ -87,7 +87,12 @@ impl KeyService {
                 ..Role::default()
             });
         let sign_in = SignIn::of_surroundings(region, key.profile.as_deref(), role)?;
-        Ok(Self(Api::new(KEY_SERVICE, region, sign_in, None)?))
+        Ok(Self(Api::new(
+            KEY_SERVICE,
+            region,
+            sign_in,
+            Bounds::default(),
+        )?))
     }
 
     /// Wraps `plain`, and returns what AWS calls the ciphertext blob.
@@ -99,10 +104,8 @@ impl KeyService {
         let body = with_context(Body::new().text("KeyId", &key.arn), key)
             .secret_bytes("Plaintext", plain.expose());
         let reply = self.0.call("Encrypt", body).await?;
-        match bytes_in(reply.json(), "CiphertextBlob")? {
-            Some(blob) if !blob.is_empty() => Ok(blob.expose().to_vec()),
-            _ => Err(self.malformed("CiphertextBlob")),
-        }
+        let blob = self.bytes(&reply, "CiphertextBlob")?;
+        Ok(blob.expose().to_vec())
     }
 
     /// Unwraps a ciphertext blob.
@@ -115,15 +118,19 @@ impl KeyService {
         let body = with_context(Body::new().text("KeyId", &key.arn), key)
             .secret_bytes("CiphertextBlob", blob);
         let reply = self.0.call("Decrypt", body).await?;
-        match bytes_in(reply.json(), "Plaintext")? {
-            Some(plain) if !plain.is_empty() => Ok(plain),
-            _ => Err(self.malformed("Plaintext")),
-        }
+        self.bytes(&reply, "Plaintext")
     }
 
-    fn malformed(&self, field: &str) -> StoreError {
-        StoreError::new(Trouble::Malformed, format!("the answer has no `{field}`"))
-            .at_store(self.0.describe())
+    fn bytes(&self, reply: &Reply, field: &str) -> Result<SecretBytes, StoreError> {
+        let bytes = bytes_in(reply.json(), field, &STANDARD);
+        let bytes = bytes.and_then(|bytes| match bytes.is_empty() {
+            false => Ok(bytes),
+            true => Err(StoreError::new(
+                Trouble::Malformed,
+                format!("the `{field}` of the answer is empty"),
+            )),
+        });
+        bytes.map_err(|error| error.at_store(self.0.describe()))
     }
 }
 

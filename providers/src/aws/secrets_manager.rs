@@ -8,15 +8,16 @@ mod push;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use base64::engine::general_purpose::STANDARD;
 use futures::future::BoxFuture;
 use sealwright_crypto::secret::SecretBytes;
 use serde_json::{Value, json};
 
-use super::api::{Api, CallError, bytes_in};
+use super::api::{Api, CallError};
 use super::tags;
 use crate::credential::{Credentials, Scope};
 use crate::json::{self, Json};
-use crate::message::{Body, Reply, name_in};
+use crate::message::{Body, Reply, name_in, optional_bytes_in};
 use crate::outcome::{Absent, Answer, Outcome, Proof, StoreError, Trouble, shown};
 use crate::remote::{Find, MetadataPolicy, PushItem, PushSource, RemoteRef, SecretMap};
 use crate::settings::aws::{AwsSecretsManager, AwsSettings};
@@ -415,7 +416,7 @@ fn payload_of(value: Json<'_>) -> Result<Payload, StoreError> {
     if let Some(text) = value.member("SecretString").and_then(Json::string) {
         parts.insert(TEXT.to_owned(), text.into());
     }
-    if let Some(bytes) = bytes_in(value, "SecretBinary")? {
+    if let Some(bytes) = optional_bytes_in(value, "SecretBinary", &STANDARD)? {
         parts.insert(BINARY.to_owned(), bytes);
     }
     if parts.is_empty() {

@@ -104,6 +104,23 @@ impl Cloud {
         clouds.into_iter().find(|cloud| cloud.has(vault))
     }
 
+    /// The same cloud with tokens for its resource manager, which registries take.
+    pub(super) fn for_registries(self, environment: AzureEnvironment) -> Self {
+        let (resource, suffix) = match environment {
+            AzureEnvironment::UsGovernmentCloud => ("management.usgovcloudapi.net", "azurecr.us"),
+            AzureEnvironment::ChinaCloud => ("management.chinacloudapi.cn", "azurecr.cn"),
+            AzureEnvironment::GermanCloud => ("management.microsoftazure.de", "azurecr.de"),
+            AzureEnvironment::PublicCloud | AzureEnvironment::AzureStackCloud => {
+                ("management.azure.com", "azurecr.io")
+            }
+        };
+        Self {
+            resource: format!("https://{resource}"),
+            suffixes: vec![suffix.to_owned()],
+            ..self
+        }
+    }
+
     /// Returns true if a vault is one of this cloud: no other host gets its tokens.
     pub(super) fn has(&self, vault: &Url) -> bool {
         let under = |suffix: &String| {

@@ -16,10 +16,10 @@ use serde_json::json;
 use super::api::{AzureErrors, Cloud, VERSION};
 use super::sign_in::of_surroundings;
 use crate::address::Guard;
-use crate::bearer::{Call, Rest, bytes_in, key_error};
+use crate::bearer::{Call, Rest, key_error};
 use crate::http::url::Url;
 use crate::http::{HttpClient, HttpSettings};
-use crate::message::{Body, name_in};
+use crate::message::{Body, bytes_in, name_in};
 use crate::outcome::{StoreError, Trouble, shown};
 
 /// How upstream wraps; the key never leaves the vault, so the vault does it.

@@ -50,12 +50,37 @@ pub(super) fn of_store(
     let secrets = StoreSecrets {
         credentials: Arc::clone(&connection.credentials),
         scope: connection.scope.clone(),
+        trims: false,
     };
+    source_of(settings, secrets, cloud, http).map(Tokens::new)
+}
+
+/// Says how a generator signs in, for a service other than vaults. Spaces around its credentials do not count.
+pub(super) fn of_generator(
+    settings: &AzureSettings,
+    cloud: Cloud,
+    connection: &Connection,
+    http: &Arc<HttpClient>,
+) -> Result<Box<dyn TokenSource>, StoreError> {
+    let secrets = StoreSecrets {
+        credentials: Arc::clone(&connection.credentials),
+        scope: connection.scope.clone(),
+        trims: true,
+    };
+    source_of(settings, secrets, cloud, http)
+}
+
+fn source_of(
+    settings: &AzureSettings,
+    secrets: StoreSecrets,
+    cloud: Cloud,
+    http: &Arc<HttpClient>,
+) -> Result<Box<dyn TokenSource>, StoreError> {
     let endpoint = TokenEndpoint {
         cloud: cloud.clone(),
         http: Arc::clone(http),
     };
-    let source: Box<dyn TokenSource> = match settings.auth_type {
+    Ok(match settings.auth_type {
         AzureAuthType::ServicePrincipal => Box::new(PrincipalOfStore {
             settings: settings.clone(),
             secrets,
@@ -71,13 +96,14 @@ pub(super) fn of_store(
             secrets,
             endpoint,
         }),
-    };
-    Ok(Tokens::new(source))
+    })
 }
 
 struct StoreSecrets {
     credentials: Arc<dyn Credentials>,
     scope: Scope,
+    /// Whether spaces and line breaks around a text are left out.
+    trims: bool,
 }
 
 impl StoreSecrets {
@@ -89,9 +115,13 @@ impl StoreSecrets {
         let Some(at) = at else { return Ok(None) };
         let bytes = self.credentials.secret(&self.scope, at).await;
         let bytes = bytes.map_err(|error| error.at_field(field))?;
-        SecretText::from_bytes(bytes).map(Some).map_err(|_| {
+        let text = SecretText::from_bytes(bytes).map_err(|_| {
             StoreError::invalid(format!("`{field}` refers to something that is no text")).public()
-        })
+        })?;
+        Ok(Some(match self.trims {
+            true => SecretText::copy_of(text.expose().trim()),
+            false => text,
+        }))
     }
 }
 
@@ -288,7 +318,9 @@ impl WorkloadOfStore {
                 .collect(),
             lifetime: None,
         };
-        let StoreSecrets { credentials, scope } = &self.secrets;
+        let StoreSecrets {
+            credentials, scope, ..
+        } = &self.secrets;
         let token = credentials.token(scope, &request).await;
         let token = token.map_err(|error| error.at_field("serviceAccountRef"))?;
         let token = trimmed(&token).ok_or_else(|| {
@@ -304,7 +336,9 @@ impl WorkloadOfStore {
     /// Tenant and client of a service account: from its annotations, and, before the newer library, from a Secret.
     async fn whom(&self, account: &ServiceAccountSelector) -> Result<(String, String), StoreError> {
         let invalid = |text: &str| StoreError::invalid(text).public();
-        let StoreSecrets { credentials, scope } = &self.secrets;
+        let StoreSecrets {
+            credentials, scope, ..
+        } = &self.secrets;
         let annotations = credentials.annotations(scope, account).await;
         let annotations = annotations.map_err(|error| error.at_field("serviceAccountRef"))?;
         let annotated = |name: &str| annotations.get(name).filter(|text| !text.is_empty());
@@ -439,7 +473,13 @@ impl ManagedIdentity {
             }
         };
         let mut query = vec![("api-version", version), ("resource", &*cloud.resource)];
-        query.extend(client.as_deref().map(|client| ("client_id", client)));
+        // Where the path of a resource stands, an identity is meant by that.
+        let by = |id: &str| match (id.contains('/'), header.is_some()) {
+            (false, _) => "client_id",
+            (true, true) => "mi_res_id",
+            (true, false) => "msi_res_id",
+        };
+        query.extend(client.as_deref().map(|id| (by(id), id)));
         let url = base.with_query(query);
         let http = HttpClient::new(HttpSettings {
             guard: Guard::Open,

@@ -28,6 +28,8 @@ const LARGEST: usize = 64 * 1024;
 pub(crate) struct AccessToken {
     text: SecretText,
     until: Instant,
+    /// How long it lives from its making, as far as the service has said.
+    pub(crate) lifetime: Option<Duration>,
     /// Headers that requests with this token carry besides.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -35,12 +37,14 @@ pub(crate) struct AccessToken {
 impl AccessToken {
     /// A token that lives as long as the service says.
     pub(crate) fn new(text: SecretText, lifetime: Option<Duration>) -> Self {
+        let told = lifetime;
         let lifetime = lifetime.unwrap_or(SHORT);
         // A token that lives for less than a minute is used for half of that.
         let used = lifetime.saturating_sub(MARGIN).max(lifetime / 2);
         Self {
             text,
             until: Instant::now() + used.min(Duration::from_secs(24 * 3600)),
+            lifetime: told,
             headers: Vec::new(),
         }
     }
@@ -174,7 +178,11 @@ fn read(answer: &Response, member: &str) -> Result<AccessToken, StoreError> {
 
 /// The code of a refusal: a word of OAuth 2.0, or the status of Google's own errors.
 fn code_of(json: Json<'_>) -> Option<String> {
-    let error = json.member("error")?;
+    let Some(error) = json.member("error") else {
+        // Doppler has texts only, next to a flag.
+        let refused = json.member("success")?.kind() == Kind::Bool;
+        return refused.then(|| "it does not accept the token".to_owned());
+    };
     let code = error
         .string()
         .or_else(|| error.member("status")?.string())?;
@@ -208,7 +216,9 @@ fn lifetime_of(json: Json<'_>) -> Option<Duration> {
     if let Some(end) = seconds("expires_on") {
         return Some(until(end));
     }
-    let text = json.member("expireTime").and_then(Json::string)?;
+    let text = ["expireTime", "expires_at"]
+        .iter()
+        .find_map(|name| json.member(name)?.string())?;
     let end: jiff::Timestamp = text.expose().parse().ok()?;
     Some(until(u64::try_from(end.as_second()).ok()?))
 }
@@ -306,6 +316,10 @@ mod tests {
             lifetime(r#"{"expireTime": "2001-01-01T00:00:00Z"}"#),
             Some(Duration::ZERO)
         );
+        assert_eq!(
+            lifetime(r#"{"expires_at": "2001-01-01T00:00:00.000Z"}"#),
+            Some(Duration::ZERO)
+        );
         assert!(lifetime(r#"{"expires_on": "99999999999"}"#).unwrap() > Duration::from_secs(1));
     }
 
@@ -328,6 +342,9 @@ mod tests {
             Trouble::Malformed
         );
         assert_eq!(refused(503, "").trouble(), Trouble::Unavailable);
+        let error = refused(401, r#"{"messages": ["canary"], "success": false}"#);
+        assert_eq!(error.trouble(), Trouble::Unauthenticated);
+        assert!(!error.to_string().contains("canary"), "{error}");
     }
 
     #[tokio::test]

@@ -101,6 +101,15 @@ impl Store for Slow {
         Box::pin(async { Ok(Validation::Ready) })
     }
 
+    fn sign_ins(&self) -> SignIns {
+        // It signs in with its first call, after one attempt that failed.
+        let made = self.calls.load(Ordering::SeqCst).min(1) * 2;
+        SignIns {
+            made,
+            failed: made / 2,
+        }
+    }
+
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         self.closed.fetch_add(1, Ordering::SeqCst);
         Box::pin(async { Ok(()) })
@@ -225,6 +234,27 @@ async fn a_call_that_no_one_waits_for_any_more_makes_room_for_others() {
     assert_eq!(store.calls.load(Ordering::SeqCst), 2);
     gate.notify_waiters();
     assert_eq!(waits.await.unwrap(), "b 1");
+}
+
+#[tokio::test]
+async fn sign_ins_are_told_once() {
+    let told: Arc<Mutex<Vec<(Call, bool)>>> = Arc::default();
+    let mut lane = Lane::new(Arc::new(Slow::default()), Policy::default());
+    let kept = Arc::clone(&told);
+    lane.observer = Some(Arc::new(move |_, call, failed| {
+        lock(&kept).push((call, failed));
+    }));
+    let lane = Arc::new(lane);
+    for key in ["a", "b"] {
+        text(&lane, key, Duration::ZERO).await;
+    }
+    let expected = [
+        (Call::Read, false),
+        (Call::SignIn, false),
+        (Call::SignIn, true),
+        (Call::Read, false),
+    ];
+    assert_eq!(*lock(&told), expected);
 }
 
 #[tokio::test]

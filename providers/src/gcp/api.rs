@@ -19,9 +19,17 @@ impl Dialect for GoogleErrors {
             text.map(|text| text.expose().to_owned())
                 .unwrap_or_default()
         };
-        let (code, message) = (text("status"), text("message"));
+        let (mut code, message) = (text("status"), text("message"));
         if code.is_empty() {
-            return None;
+            // Cloud Storage has reasons in the place of a status.
+            let errors = error.member("errors")?;
+            let reason = errors.elements().next()?.member("reason")?.string()?;
+            code = match status {
+                401 => "UNAUTHENTICATED".to_owned(),
+                403 => "PERMISSION_DENIED".to_owned(),
+                404 => "NOT_FOUND".to_owned(),
+                _ => reason.expose().to_owned(),
+            };
         }
         let trouble = match code.as_str() {
             "PERMISSION_DENIED" => Trouble::Forbidden,
@@ -79,6 +87,10 @@ mod tests {
             Some("secretmanager.versions.access")
         );
         assert!(refusal(&call, 404, text).is_none());
+        let storage =
+            r#"{"error": {"code": 404, "message": "m", "errors": [{"reason": "notFound"}]}}"#;
+        let missing = refusal(&call, 404, storage).unwrap();
+        assert_eq!(missing.error.reason(), "NOT_FOUND: m");
         assert!(refusal(&call, 404, r#"{"error": "not found"}"#).is_none());
         assert!(refusal(&call, 404, r#"{"message": "x", "code": 5}"#).is_none());
         call.carries_secret = true;

@@ -16,10 +16,10 @@ use sealwright_crypto::surroundings::Surroundings;
 use super::api::GoogleErrors;
 use super::sign_in::{of_surroundings, variable};
 use crate::address::Guard;
-use crate::bearer::{Call, Rest, bytes_in, key_error};
+use crate::bearer::{Call, Rest, key_error};
 use crate::http::url::Url;
 use crate::http::{HttpClient, HttpSettings};
-use crate::message::Body;
+use crate::message::{Body, bytes_in};
 use crate::outcome::{StoreError, Trouble, shown};
 
 /// Opens keys of Google Cloud KMS. All of them share one sign-in and its connections.

@@ -17,12 +17,13 @@ use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use super::HttpSettings;
 use super::tls::{TlsError, TlsSettings, configuration};
+use super::{HttpSettings, Limits};
 use crate::address::Guard;
 
 /// Why there is no connection.
@@ -100,7 +101,7 @@ struct Inner {
     server_name: Option<ServerName<'static>>,
     proxies: Arc<Matcher>,
     guard: Guard,
-    patience: Duration,
+    limits: Limits,
 }
 
 impl Connector {
@@ -117,7 +118,7 @@ impl Connector {
             server_name,
             proxies,
             guard: settings.guard,
-            patience: settings.limits.connect,
+            limits: settings.limits,
         })))
     }
 }
@@ -134,7 +135,7 @@ impl tower::Service<Uri> for Connector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let inner = Arc::clone(&self.0);
         Box::pin(async move {
-            let patience = inner.patience;
+            let patience = inner.limits.connect;
             match tokio::time::timeout(patience, inner.connect(&uri)).await {
                 Ok(stream) => stream,
                 Err(_) => Err(ConnectError::TimedOut(patience)),
@@ -155,7 +156,7 @@ impl Inner {
             }
             let io = self.to_proxy(&proxy).await?;
             if !https {
-                return Ok(Stream::new(io, true));
+                return Ok(Stream::new(io, true, self.limits));
             }
             let io = tunnel(io, host, port, &proxy).await?;
             return self.encrypt(io, host).await;
@@ -164,7 +165,7 @@ impl Inner {
         if https {
             self.encrypt(io, host).await
         } else {
-            Ok(Stream::new(io, false))
+            Ok(Stream::new(io, false, self.limits))
         }
     }
 
@@ -239,7 +240,7 @@ impl Inner {
             .connect(name, io)
             .await
             .map_err(|error| tls_reason(&error))?;
-        Ok(Stream::new(Box::new(stream), false))
+        Ok(Stream::new(Box::new(stream), false, self.limits))
     }
 }
 
@@ -368,16 +369,94 @@ trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
+/// How many bytes the head of an answer, and what stands between the parts of its body, may have beside the body.
+const AROUND_THE_BODY: usize = 1 << 20;
+
+/// A connection that ends when the other side goes on for too long after a request: hyper reads on when no one waits
+/// for the answer any more, and a peer that sends interim answers without an end would keep it busy for ever.
+struct Bounded {
+    io: Box<dyn Io>,
+    limits: Limits,
+    /// Until when an answer to what was written last may come.
+    until: Option<Instant>,
+    /// How many bytes came since then.
+    came: usize,
+}
+
+impl Bounded {
+    fn wrote<T>(&mut self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if let Poll::Ready(Ok(_)) = &written {
+            self.until = Some(Instant::now() + self.limits.total);
+            self.came = 0;
+        }
+        written
+    }
+}
+
+impl AsyncRead for Bounded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let late = self.until.is_some_and(|until| Instant::now() > until);
+        if late || self.came > self.limits.answer.saturating_add(AROUND_THE_BODY) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(context, buffer);
+        self.came += buffer.filled().len() - before;
+        read
+    }
+}
+
+impl AsyncWrite for Bounded {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write(context, bytes);
+        self.wrote(written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write_vectored(context, parts);
+        self.wrote(written)
+    }
+}
+
 /// A connection as hyper wants it.
 pub(super) struct Stream {
-    io: TokioIo<Box<dyn Io>>,
+    io: TokioIo<Bounded>,
     proxied: bool,
 }
 
 impl Stream {
-    fn new(io: Box<dyn Io>, proxied: bool) -> Self {
+    fn new(io: Box<dyn Io>, proxied: bool, limits: Limits) -> Self {
         Self {
-            io: TokioIo::new(io),
+            io: TokioIo::new(Bounded {
+                io,
+                limits,
+                until: None,
+                came: 0,
+            }),
             proxied,
         }
     }

@@ -112,6 +112,22 @@ pub struct AzureCustomCloud {
 }
 
 impl AzureSettings {
+    /// Settings of a vault without an address: for a client that only signs in.
+    #[cfg(feature = "azure")]
+    pub(crate) fn of_sign_in(auth_type: AzureAuthType, environment: AzureEnvironment) -> Self {
+        Self {
+            auth_type,
+            vault_url: String::new(),
+            tenant_id: None,
+            environment_type: environment,
+            auth_secret_ref: None,
+            service_account_ref: None,
+            identity_id: None,
+            use_azure_sdk: Some(true),
+            custom_cloud_config: None,
+        }
+    }
+
     /// Returns true if the store behaves as upstream does with the vendor's newer library.
     pub fn is_new_dialect(&self) -> bool {
         self.use_azure_sdk == Some(true)

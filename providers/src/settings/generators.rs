@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::aws::{AwsJwtAuth, AwsStaticKeys};
+use super::azure::AzureEnvironment;
+use super::gcp::GcpAuth;
 use super::vault::VaultSettings;
 use super::{RetrySettings, SecretKeySelector, ServiceAccountSelector};
 
@@ -164,6 +166,89 @@ pub struct GithubAuth {
 pub struct SecretHolder {
     /// Where it lies.
     pub secret_ref: SecretKeySelector,
+}
+
+/// A token for the container registries of Google.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GcrAccessTokenSettings {
+    /// How to sign in; the default credentials of the program's surroundings count when no way is named.
+    pub auth: GcpAuth,
+    /// The project that is signed in to.
+    #[serde(rename = "projectID")]
+    pub project_id: String,
+}
+
+/// A token for a container registry of Azure.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AcrAccessTokenSettings {
+    /// How to sign in.
+    pub auth: AcrAuth,
+    /// The tenant; needed for a service principal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_id: Option<String>,
+    /// The host of the registry, such as `example.azurecr.io`.
+    pub registry: String,
+    /// What the token is good for, such as `repository:web:pull`; without it for all that the identity may do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// Which of Azure's clouds.
+    #[serde(default)]
+    pub environment_type: AzureEnvironment,
+}
+
+/// How to sign in to Azure for a token of a registry: the first way that is named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AcrAuth {
+    /// A client id with a secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_principal: Option<AcrServicePrincipal>,
+    /// The identity of the machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub managed_identity: Option<AcrManagedIdentity>,
+    /// A Kubernetes service account that Azure trusts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workload_identity: Option<AcrWorkloadIdentity>,
+}
+
+/// A service principal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AcrServicePrincipal {
+    /// Where its id and its secret lie.
+    pub secret_ref: AcrSecretRef,
+}
+
+/// Where the id and the secret of a service principal lie.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AcrSecretRef {
+    /// The client id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<SecretKeySelector>,
+    /// The client secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<SecretKeySelector>,
+}
+
+/// A managed identity.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AcrManagedIdentity {
+    /// The client id or the resource id of one that a user has assigned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity_id: Option<String>,
+}
+
+/// A service account; without one the pod's own identity counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AcrWorkloadIdentity {
+    /// The service account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_account_ref: Option<ServiceAccountSelector>,
 }
 
 /// A token of a robot account of Quay.

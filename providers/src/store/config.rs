@@ -18,11 +18,13 @@ use crate::kubernetes::KubernetesStore;
 use crate::outcome::{StoreError, Trouble, shown};
 use crate::settings::aws::AwsSettings;
 use crate::settings::azure::AzureSettings;
+use crate::settings::doppler::DopplerSettings;
 use crate::settings::fake::FakeSettings;
 use crate::settings::file::FileSettings;
 use crate::settings::gcp::GcpSettings;
 use crate::settings::gitlab::GitlabSettings;
 use crate::settings::kubernetes::KubernetesSettings;
+use crate::settings::onepassword::OnePasswordSettings;
 use crate::settings::vault::{OpenBaoSettings, VaultSettings};
 use crate::settings::webhook::WebhookSettings;
 #[cfg(feature = "clients")]
@@ -54,6 +56,10 @@ pub enum StoreConfig {
     Azure(Box<AzureSettings>),
     /// Variables of GitLab.
     Gitlab(Box<GitlabSettings>),
+    /// Doppler.
+    Doppler(Box<DopplerSettings>),
+    /// 1Password Connect.
+    OnePassword(Box<OnePasswordSettings>),
     /// A provider that upstream has and this build has not. Its manifests parse, and using it is a clear error.
     Other(OtherProvider),
 }
@@ -93,7 +99,6 @@ pub const OTHER_PROVIDERS: &[&str] = &[
     "crd",
     "delinea",
     "device42",
-    "doppler",
     "dvls",
     "fortanix",
     "github",
@@ -103,7 +108,6 @@ pub const OTHER_PROVIDERS: &[&str] = &[
     "nebiusmysterybox",
     "ngrok",
     "onboardbase",
-    "onepassword",
     "onepasswordSDK",
     "oracle",
     "ovh",
@@ -120,14 +124,16 @@ pub const OTHER_PROVIDERS: &[&str] = &[
 ];
 
 /// The providers of this build, by the names that manifests have for them.
-pub const OWN_PROVIDERS: [&str; 10] = [
+pub const OWN_PROVIDERS: [&str; 12] = [
     "aws",
     "azurekv",
+    "doppler",
     "fake",
     "file",
     "gcpsm",
     "gitlab",
     "kubernetes",
+    "onepassword",
     "openBao",
     "vault",
     "webhook",
@@ -141,6 +147,8 @@ impl StoreConfig {
             Self::Azure(_) => "azurekv",
             Self::Gcp(_) => "gcpsm",
             Self::Gitlab(_) => "gitlab",
+            Self::Doppler(_) => "doppler",
+            Self::OnePassword(_) => "onepassword",
             Self::Vault(_) => "vault",
             Self::OpenBao(_) => "openBao",
             Self::Kubernetes(_) => "kubernetes",
@@ -154,7 +162,7 @@ impl StoreConfig {
     /// What a store of this kind can do, as upstream publishes it in `status.capabilities`.
     pub fn capabilities(&self) -> Capabilities {
         match self {
-            Self::OpenBao(_) | Self::Gitlab(_) => Capabilities::ReadOnly,
+            Self::OpenBao(_) | Self::Gitlab(_) | Self::Doppler(_) => Capabilities::ReadOnly,
             Self::File(_) => Capabilities::ReadWrite,
             Self::Other(other) => match other.name {
                 "github" | "ngrok" => Capabilities::WriteOnly,
@@ -164,7 +172,6 @@ impl StoreConfig {
                 | "cloudrusm"
                 | "crd"
                 | "delinea"
-                | "doppler"
                 | "fortanix"
                 | "ibm"
                 | "nebiusmysterybox"
@@ -190,6 +197,8 @@ impl StoreConfig {
             Self::Azure(settings) => settings.needs().finish(),
             Self::Gcp(settings) => settings.needs().finish(),
             Self::Gitlab(settings) => settings.needs().finish(),
+            Self::Doppler(settings) => settings.needs().finish(),
+            Self::OnePassword(settings) => settings.needs().finish(),
             Self::Vault(settings) => settings.needs().finish(),
             Self::OpenBao(settings) => settings.needs().finish(),
             Self::Kubernetes(settings) => settings.needs().finish(),
@@ -209,6 +218,8 @@ impl StoreConfig {
             Self::Azure(settings) => settings.check(scope),
             Self::Gcp(settings) => settings.check(scope),
             Self::Gitlab(settings) => settings.check(scope),
+            Self::Doppler(settings) => settings.check(scope),
+            Self::OnePassword(settings) => settings.check(scope),
             Self::Vault(settings) => settings.check(scope),
             Self::OpenBao(settings) => settings.check(scope),
             Self::Kubernetes(settings) => settings.check(scope),
@@ -265,12 +276,22 @@ impl StoreConfig {
             Self::Gitlab(settings) => Ok(Arc::new(
                 crate::gitlab::Gitlab::new(settings, connection).await?,
             )),
+            #[cfg(feature = "doppler")]
+            Self::Doppler(settings) => Ok(Arc::new(crate::doppler::Doppler::new(
+                settings, connection,
+            )?)),
+            #[cfg(feature = "onepassword")]
+            Self::OnePassword(settings) => Ok(Arc::new(crate::onepassword::OnePassword::new(
+                settings, connection,
+            )?)),
             Self::Other(other) => Err(other.missing()),
             #[cfg(not(all(
                 feature = "aws",
                 feature = "azure",
+                feature = "doppler",
                 feature = "gcp",
                 feature = "gitlab",
+                feature = "onepassword",
                 feature = "clients"
             )))]
             _ => Err(StoreError::new(
@@ -323,6 +344,8 @@ impl<'de> Deserialize<'de> for StoreConfig {
                         "azurekv" => StoreConfig::Azure(map.next_value()?),
                         "gcpsm" => StoreConfig::Gcp(map.next_value()?),
                         "gitlab" => StoreConfig::Gitlab(map.next_value()?),
+                        "doppler" => StoreConfig::Doppler(map.next_value()?),
+                        "onepassword" => StoreConfig::OnePassword(map.next_value()?),
                         "vault" => StoreConfig::Vault(map.next_value()?),
                         "openBao" => StoreConfig::OpenBao(map.next_value()?),
                         "kubernetes" => StoreConfig::Kubernetes(map.next_value()?),
@@ -361,6 +384,8 @@ impl Serialize for StoreConfig {
             Self::Azure(settings) => map.serialize_entry(name, settings)?,
             Self::Gcp(settings) => map.serialize_entry(name, settings)?,
             Self::Gitlab(settings) => map.serialize_entry(name, settings)?,
+            Self::Doppler(settings) => map.serialize_entry(name, settings)?,
+            Self::OnePassword(settings) => map.serialize_entry(name, settings)?,
             Self::Vault(settings) => map.serialize_entry(name, settings)?,
             Self::OpenBao(settings) => map.serialize_entry(name, settings)?,
             Self::Kubernetes(settings) => map.serialize_entry(name, settings)?,
@@ -385,6 +410,7 @@ impl JsonSchema for StoreConfig {
         };
         add("aws", generator.subschema_for::<AwsSettings>());
         add("azurekv", generator.subschema_for::<AzureSettings>());
+        add("doppler", generator.subschema_for::<DopplerSettings>());
         add("fake", generator.subschema_for::<FakeSettings>());
         add("file", generator.subschema_for::<FileSettings>());
         add("gcpsm", generator.subschema_for::<GcpSettings>());
@@ -392,6 +418,10 @@ impl JsonSchema for StoreConfig {
         add(
             "kubernetes",
             generator.subschema_for::<KubernetesSettings>(),
+        );
+        add(
+            "onepassword",
+            generator.subschema_for::<OnePasswordSettings>(),
         );
         add("openBao", generator.subschema_for::<OpenBaoSettings>());
         add("vault", generator.subschema_for::<VaultSettings>());

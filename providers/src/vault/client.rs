@@ -49,6 +49,7 @@ pub(crate) struct VaultClient {
     consistency: Option<Consistency>,
     token: tokio::sync::Mutex<Current>,
     logins: AtomicU64,
+    failed_logins: AtomicU64,
 }
 
 /// The token in use, and how the last attempt to get one failed.
@@ -212,6 +213,7 @@ impl VaultClient {
             }),
             token: tokio::sync::Mutex::default(),
             logins: AtomicU64::new(0),
+            failed_logins: AtomicU64::new(0),
         })
     }
 
@@ -223,6 +225,11 @@ impl VaultClient {
     /// How often it was signed in.
     pub(crate) fn logins(&self) -> u64 {
         self.logins.load(Ordering::Relaxed)
+    }
+
+    /// How often that failed.
+    pub(crate) fn failed_logins(&self) -> u64 {
+        self.failed_logins.load(Ordering::Relaxed)
     }
 
     /// Makes a call with the current token.
@@ -498,9 +505,11 @@ impl VaultClient {
             super::auth::Attempt::Login { path, body } => (path, body),
         };
         self.logins.fetch_add(1, Ordering::Relaxed);
-        self.ask_for_token(&path, body)
-            .await
-            .map_err(|error| error.while_trying(trying).at_store(&self.name))
+        let token = self.ask_for_token(&path, body).await;
+        token.map_err(|error| {
+            self.failed_logins.fetch_add(1, Ordering::Relaxed);
+            error.while_trying(trying).at_store(&self.name)
+        })
     }
 
     /// Sends a login, again when the server cannot answer now.

@@ -3,8 +3,9 @@
 use kube::CustomResource;
 use schemars::JsonSchema;
 use sealwright_providers::settings::generators::{
-    EcrAuthorizationTokenSettings, GithubAccessTokenSettings, GitlabDeployTokenSettings,
-    GrafanaSettings, QuayAccessTokenSettings, StsSessionTokenSettings, VaultDynamicSecretSettings,
+    AcrAccessTokenSettings, EcrAuthorizationTokenSettings, GcrAccessTokenSettings,
+    GithubAccessTokenSettings, GitlabDeployTokenSettings, GrafanaSettings, QuayAccessTokenSettings,
+    StsSessionTokenSettings, VaultDynamicSecretSettings,
 };
 use sealwright_providers::settings::webhook::WebhookSettings;
 use serde::{Deserialize, Serialize};
@@ -43,8 +44,7 @@ pub struct ClusterGeneratorSpec {
 pub struct GeneratorChoice {
     /// ACRAccessToken.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "free_object")]
-    pub acr_access_token_spec: Option<Value>,
+    pub acr_access_token_spec: Option<AcrAccessTokenSettings>,
     /// BeyondtrustWorkloadCredentialsDynamicSecret.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "free_object")]
@@ -61,8 +61,7 @@ pub struct GeneratorChoice {
     pub fake_spec: Option<FakeSpec>,
     /// GCRAccessToken.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "free_object")]
-    pub gcr_access_token_spec: Option<Value>,
+    pub gcr_access_token_spec: Option<GcrAccessTokenSettings>,
     /// GithubAccessToken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub github_access_token_spec: Option<GithubAccessTokenSettings>,

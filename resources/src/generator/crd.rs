@@ -7,8 +7,8 @@ use super::fake::Fake;
 use super::mfa::Mfa;
 use super::password::Password;
 use super::remote::{
-    EcrAuthorizationToken, GithubAccessToken, GitlabDeployToken, Grafana, QuayAccessToken,
-    StsSessionToken, VaultDynamicSecret, Webhook,
+    AcrAccessToken, EcrAuthorizationToken, GcrAccessToken, GithubAccessToken, GitlabDeployToken,
+    Grafana, QuayAccessToken, StsSessionToken, VaultDynamicSecret, Webhook,
 };
 use super::ssh_key::SshKey;
 use super::state::GeneratorState;
@@ -26,7 +26,7 @@ pub fn custom_resource_definitions() -> Vec<Value> {
             .finish()
     };
     vec![
-        other("ACRAccessToken"),
+        finished(Definition::of::<AcrAccessToken>()),
         other("BeyondtrustWorkloadCredentialsDynamicSecret"),
         other("CloudsmithAccessToken"),
         finished(one_target(
@@ -36,7 +36,7 @@ pub fn custom_resource_definitions() -> Vec<Value> {
         )),
         finished(Definition::of::<EcrAuthorizationToken>()),
         finished(Definition::of::<Fake>()),
-        other("GCRAccessToken"),
+        finished(Definition::of::<GcrAccessToken>()),
         Definition::of::<GeneratorState>()
             .required_spec(false)
             .status_subresource(false)

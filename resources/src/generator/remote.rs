@@ -3,8 +3,9 @@
 use kube::CustomResource;
 use schemars::JsonSchema;
 use sealwright_providers::settings::generators::{
-    EcrAuthorizationTokenSettings, GithubAccessTokenSettings, GitlabDeployTokenSettings,
-    GrafanaSettings, QuayAccessTokenSettings, StsSessionTokenSettings, VaultDynamicSecretSettings,
+    AcrAccessTokenSettings, EcrAuthorizationTokenSettings, GcrAccessTokenSettings,
+    GithubAccessTokenSettings, GitlabDeployTokenSettings, GrafanaSettings, QuayAccessTokenSettings,
+    StsSessionTokenSettings, VaultDynamicSecretSettings,
 };
 use sealwright_providers::settings::webhook::WebhookSettings;
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,22 @@ remote!(
     "EcrAuthorizationToken",
     "ecrauthorizationtokens",
     "ECRAuthorizationToken gets a password for the Elastic Container Registry of AWS."
+);
+remote!(
+    GcrAccessTokenSpec,
+    GcrAccessTokenSettings,
+    "GCRAccessToken",
+    "GcrAccessToken",
+    "gcraccesstokens",
+    "GCRAccessToken gets a token for the container registries of Google."
+);
+remote!(
+    AcrAccessTokenSpec,
+    AcrAccessTokenSettings,
+    "ACRAccessToken",
+    "AcrAccessToken",
+    "acraccesstokens",
+    "ACRAccessToken gets a token for a container registry of Azure."
 );
 remote!(
     StsSessionTokenSpec,

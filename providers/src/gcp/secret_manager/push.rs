@@ -14,7 +14,7 @@ use crate::gcp::checksum::crc32c;
 use crate::http::url::Url;
 use crate::json::{self, Json};
 use crate::message::{Body, Reply, name_in};
-use crate::outcome::{Answer, StoreError, Trouble, shown};
+use crate::outcome::{Answer, StoreError, Trouble};
 use crate::remote::{PushItem, PushSource};
 use crate::store::{Deleted, Pushed, WriteMode};
 
@@ -103,13 +103,7 @@ impl SecretManager {
         mode: WriteMode,
     ) -> Result<Pushed, StoreError> {
         let pushed = self.push_to(source, item, mode).await;
-        pushed.map_err(|error| self.placed(error, "push to", item))
-    }
-
-    fn placed(&self, error: StoreError, verb: &str, item: &PushItem) -> StoreError {
-        error
-            .while_trying(format!("{verb} {}", shown(&item.remote_key)))
-            .at_store(self.rest.describe())
+        pushed.map_err(|error| self.rest.placed_at(error, "push to", &item.remote_key))
     }
 
     async fn push_to(
@@ -278,7 +272,7 @@ impl SecretManager {
         mode: WriteMode,
     ) -> Result<Deleted, StoreError> {
         let deleted = self.delete_at(item, mode).await;
-        deleted.map_err(|error| self.placed(error, "delete", item))
+        deleted.map_err(|error| self.rest.placed_at(error, "delete", &item.remote_key))
     }
 
     async fn delete_at(&self, item: &PushItem, mode: WriteMode) -> Result<Deleted, StoreError> {

@@ -125,6 +125,30 @@ impl NewKeys<'_> {
 }
 
 impl Recipe {
+    /// The keys and options of a rule alone; without a selection values are chosen by the usual suffix.
+    pub(crate) fn of_rule(rule: Rule, format: &'static dyn Format) -> Result<Self> {
+        let selection = match format.name() {
+            "binary" => None,
+            _ => Some(rule.selection.unwrap_or_default()),
+        };
+        if let Some(selection) = &selection {
+            selection
+                .compile()
+                .map_err(|error| Error::generic(with_causes(&error)))?;
+        }
+        Ok(Self {
+            groups: rule.groups,
+            threshold: rule.threshold,
+            mac_only_encrypted: selection.is_some() && rule.mac_only_encrypted,
+            selection,
+        })
+    }
+
+    /// The keys of its groups.
+    pub(crate) fn groups(&self) -> &[Vec<KeyFields>] {
+        &self.groups
+    }
+
     /// Makes a data key and wraps it.
     pub(crate) fn make(
         self,

@@ -41,11 +41,7 @@ impl UpdateKeys {
             .terminal
             .say("The following changes will be made to the file's groups:")?;
         for line in &plan.target.difference {
-            match line.as_bytes().first() {
-                Some(b'+') => world.terminal.say_painted(Colour::Green, line)?,
-                Some(b'-') => world.terminal.say_painted(Colour::Red, line)?,
-                _ => world.terminal.say(line)?,
-            }
+            say_difference(world, line)?;
         }
         if !self.yes {
             match world.terminal.ask_yes_no("Is this okay?") {
@@ -166,17 +162,9 @@ impl Target {
             0 if count > 1 => count,
             kept => kept,
         };
-        let mut difference = Vec::new();
-        let mut changed = threshold != metadata.shamir_threshold;
-        for index in 0..metadata.groups.len().max(rule.groups.len()) {
-            let empty = KeyGroup::new();
-            let old = metadata.groups.get(index).unwrap_or(&empty);
-            let new = rule.groups.get(index).cloned().unwrap_or_default();
-            difference.push(format!("Group {}", index + 1));
-            let lines = compare(old, &new);
-            changed |= lines.iter().any(|line| !line.starts_with(' '));
-            difference.extend(lines);
-        }
+        let mut difference = difference(&metadata.groups, &rule.groups);
+        let changed = threshold != metadata.shamir_threshold
+            || difference.iter().any(|line| line.starts_with(['+', '-']));
         if threshold != metadata.shamir_threshold {
             difference.push(format!(
                 "--- shamir_threshold: {}",
@@ -202,6 +190,28 @@ impl Target {
     pub(super) fn notes(self) -> Vec<String> {
         let lines = self.difference.into_iter();
         lines.filter(|line| line.starts_with(['+', '-'])).collect()
+    }
+}
+
+/// A line for each key of each group, those that come and go marked with `+++` and `---`.
+pub(super) fn difference(old: &[KeyGroup], new: &[Vec<KeyFields>]) -> Vec<String> {
+    let mut difference = Vec::new();
+    for index in 0..old.len().max(new.len()) {
+        let empty = KeyGroup::new();
+        let old = old.get(index).unwrap_or(&empty);
+        let new = new.get(index).map(Vec::as_slice).unwrap_or_default();
+        difference.push(format!("Group {}", index + 1));
+        difference.extend(compare(old, new));
+    }
+    difference
+}
+
+/// Shows such a line in its colour.
+pub(super) fn say_difference(world: &World, line: &str) -> Result<()> {
+    match line.as_bytes().first() {
+        Some(b'+') => world.terminal.say_painted(Colour::Green, line),
+        Some(b'-') => world.terminal.say_painted(Colour::Red, line),
+        _ => world.terminal.say(line),
     }
 }
 

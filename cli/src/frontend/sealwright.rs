@@ -19,6 +19,7 @@ mod key_options;
 mod keygen;
 mod manual;
 mod place;
+mod publish;
 mod push;
 mod quote;
 mod recipients;

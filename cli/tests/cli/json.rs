@@ -96,6 +96,16 @@ const VERBS: [(&str, &[&str]); 50] = [
             "--dry-run",
         ],
     ),
+    (
+        "published",
+        &[
+            "publish",
+            "--dry-run",
+            "--config",
+            "publish.sops.yaml",
+            "a.yaml",
+        ],
+    ),
     ("values", &["fetch", "file:vault/db#user"]),
     ("values", &["fetch", "file:vault/nothing"]),
     ("store_health", &["store", "check", "--store", "store.yaml"]),
@@ -121,7 +131,14 @@ fn every_object_is_as_the_published_schema_says() {
     desk.write("plain.yaml", "a: 1\n");
     desk.write("value", "admin");
     desk.write("vault/.keep", "");
-    desk.write(".gitignore", "vault\nstore.yaml\nvalue\n");
+    desk.write(
+        "publish.sops.yaml",
+        "destination_rules: [{ s3_bucket: shop-files }]\n",
+    );
+    desk.write(
+        ".gitignore",
+        "vault\nstore.yaml\nvalue\npublish.sops.yaml\n",
+    );
     desk.write(
         "store.yaml",
         "apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: { name: s, namespace: n }\n\

@@ -28,6 +28,7 @@ use super::groups::GroupVerb;
 use super::init::Init;
 use super::keygen::Keygen;
 use super::manual;
+use super::publish::Publish;
 use super::push::Push;
 use super::recipients::RecipientsVerb;
 use super::reseal::Reseal;
@@ -145,6 +146,7 @@ pub(super) enum Verb {
     SealingKey(SealingKey),
     Fetch(Fetch),
     Push(Push),
+    Publish(Publish),
     Template(Template),
     /// Look at a store.
     Store {
@@ -260,6 +262,7 @@ impl Verb {
             Self::SealingKey(verb) => verb.perform(world, everywhere),
             Self::Fetch(verb) => verb.perform(world, everywhere),
             Self::Push(verb) => verb.perform(world, everywhere),
+            Self::Publish(verb) => verb.perform(world, everywhere),
             Self::Template(verb) => verb.perform(world, everywhere),
             Self::Store { verb } => verb.perform(world, everywhere),
             Self::Completions { shell } => {

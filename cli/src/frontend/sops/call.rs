@@ -29,14 +29,15 @@ pub(super) struct Call<'a> {
 impl Call<'_> {
     pub(super) fn publish(&self) -> Result<()> {
         self.need_config()?;
-        let file = self.file()?;
+        self.file()?;
         command::Publish {
-            file,
             typed: PathBuf::from(&self.operands[0]),
             recursive: self.values.on("recursive"),
             yes: self.values.on("yes"),
+            dry_run: false,
             omit_extensions: self.values.on("omit-extensions"),
-            settings: self.settings(),
+            json: false,
+            settings: self.settings_to_decrypt()?,
         }
         .run(self.world)
     }

@@ -9,6 +9,7 @@ import threading
 import time
 import urllib.parse
 
+import storage
 import tokens
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -39,12 +40,14 @@ class Google:
         self.account_key = tokens.new_key()
         # Signs the tokens of Kubernetes service accounts and of other clouds.
         self.outside_key = tokens.new_key()
+        self.storage = storage.Storage(self)
         self.reset()
 
     def reset(self):
         with self.lock:
             self.tokens = {}
             self.secrets = {}
+            self.storage.reset()
             self.keys = {}
             self.lifetime = 3600
             self.longest_page = 25000
@@ -90,6 +93,8 @@ class Google:
             if what == "state":
                 secret = self.secrets[f"projects/{NUMBER}/secrets/{body['name']}"]
                 secret["versions"][body["version"] - 1]["state"] = body["state"]
+            if what == "object":
+                return self.storage.control(what, body)
             if what == "secrets":
                 return {name: {"versions": len(s["versions"]), **s["fields"]} for name, s in self.secrets.items()}
         return {}
@@ -267,6 +272,9 @@ class Google:
                 if host == "cloudkms.googleapis.com":
                     return self.kms(request)
                 return self.secret_manager(request)
+        if host == "storage.googleapis.com":
+            with self.lock:
+                return self.storage.serve(request)
         return self.not_found("Method not found.")
 
     def kms(self, request):

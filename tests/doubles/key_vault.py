@@ -19,6 +19,10 @@ CLOUDS = {
     "login.microsoftonline.com": "vault.azure.net",
     "login.microsoftonline.us": "vault.usgovcloudapi.net",
 }
+MANAGEMENT = {
+    "login.microsoftonline.com": "management.azure.com",
+    "login.microsoftonline.us": "management.usgovcloudapi.net",
+}
 KINDS = {"secrets": "Secret", "keys": "Key", "certificates": "Certificate"}
 NAME = re.compile(r"[0-9a-zA-Z-]{1,127}")
 
@@ -173,6 +177,8 @@ class Azure:
             raise self.refused("invalid_request", "AADSTS90002: Tenant not found.")
         form = request.form()
         resource = f"https://{CLOUDS[host]}"
+        if form.get("scope") == f"https://{MANAGEMENT[host]}/.default":
+            resource = f"https://{MANAGEMENT[host]}"
         if form.get("grant_type") != "client_credentials":
             raise self.refused("unsupported_grant_type", "AADSTS70003: The grant type is not supported.")
         if form.get("scope", "").split()[:1] != [f"{resource}/.default"]:
@@ -218,10 +224,10 @@ class Azure:
         else:
             good = request.headers.get("Metadata", "").lower() == "true"
         resource = request.query.get("resource", "").rstrip("/")
-        if not good or resource.removeprefix("https://") not in CLOUDS.values():
+        if not good or resource.removeprefix("https://") not in {*CLOUDS.values(), *MANAGEMENT.values()}:
             return self.answer(400, {"error": "invalid_request", "error_description": "Required metadata header not specified"})
-        client = request.query.get("client_id")
-        if client not in (None, "user-assigned"):
+        client = request.query.get("client_id") or request.query.get("msi_res_id")
+        if client not in (None, "user-assigned", "/subscriptions/s/identities/user-assigned"):
             return self.answer(400, {"error": "invalid_request", "error_description": "Identity not found"})
         now = int(time.time())
         return self.answer(

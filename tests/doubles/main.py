@@ -1,11 +1,13 @@
-"""Doubles of Azure and Google behind their real host names, and of a GitLab.
+"""Doubles of Azure, Google and Doppler behind their real host names, of a GitLab, and of a 1Password Connect server.
 
 `main.py FOLDER PROXY_PORT PLAIN_PORT` listens on three loopback ports: a CONNECT proxy that leads the clouds' host names
 to a TLS server and refuses every other host; that server, with certificates of an authority made at the start
 (`FOLDER/ca.pem`); and a plain one with the metadata services of a machine and the switches of a test (`/control/…`).
 """
 
+import base64
 import datetime
+import io
 import json
 import re
 import socket
@@ -16,14 +18,20 @@ import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import connect
+import doppler
 import gcp
 import git_lab
 import key_vault
+import registry
+import spoil
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 NAMES = [
+    "*.azurecr.io",
+    "*.azurecr.us",
     "*.vault.azure.net",
     "*.vault.usgovcloudapi.net",
     "login.microsoftonline.com",
@@ -31,6 +39,8 @@ NAMES = [
     "*.googleapis.com",
     "*.europe-west1.rep.googleapis.com",
     "secretmanager.europe-west1.rep.googleapis.com",
+    "api.doppler.com",
+    "connect.example",
     "gitlab.example",
     "localhost",
 ]
@@ -106,6 +116,7 @@ class Switches:
             self.throttled = 0
             self.retry_after = None
             self.failing = 0
+            self.spoiler = spoil.Spoiler()
             self.calls = []
 
     def refuses(self, permission):
@@ -141,6 +152,14 @@ class Request:
         kind, _, token = self.headers.get("Authorization", "").partition(" ")
         return token if kind == "Bearer" else None
 
+    def basic(self):
+        """The user of a request that names one."""
+        kind, _, token = self.headers.get("Authorization", "").partition(" ")
+        try:
+            return base64.b64decode(token).decode().partition(":")[0] if kind == "Basic" else None
+        except ValueError:
+            return None
+
 
 class Answer(Exception):
     """An answer, also raised to end a request early."""
@@ -153,7 +172,12 @@ class Answer(Exception):
 switches = Switches()
 google = gcp.Google(switches, Answer)
 azure = key_vault.Azure(switches, Answer)
+registries = registry.Registry(azure, Answer)
 gitlab = git_lab.Gitlab(switches, Answer)
+doppler_api = doppler.Doppler(switches, Answer)
+# Its identities trust whom Azure's trust: the issuer of tokens of service accounts.
+doppler_api.authority = azure.outside_key
+connect_server = connect.Connect(switches, Answer)
 
 
 def serve(request):
@@ -163,8 +187,14 @@ def serve(request):
     host = request.host
     if host.endswith("googleapis.com"):
         return google.serve(request)
+    if host.endswith(registry.HOSTS):
+        return registries.serve(request)
     if host == "gitlab.example":
         return gitlab.serve(request)
+    if host == "api.doppler.com":
+        return doppler_api.serve(request)
+    if host == "connect.example":
+        return connect_server.serve(request)
     return azure.serve(request)
 
 
@@ -178,6 +208,8 @@ def control(request):
         google.reset()
         azure.reset()
         gitlab.reset()
+        doppler_api.reset()
+        connect_server.reset()
         return Answer(200, {})
     if path == "/control/deny":
         with switches.lock:
@@ -190,6 +222,9 @@ def control(request):
             switches.retry_after = wanted.get("retry_after")
             switches.failing = wanted.get("failing", 0)
         return Answer(200, {})
+    if path == "/control/spoil":
+        switches.spoiler.next = list(request.json())
+        return Answer(200, {})
     if path == "/control/calls":
         with switches.lock:
             return Answer(200, switches.calls)
@@ -201,6 +236,9 @@ def control(request):
         return Answer(200, google.control(path.removeprefix("/control/google/"), request.json()))
     if path.startswith("/control/azure/"):
         return Answer(200, azure.control(path.removeprefix("/control/azure/"), request.json()))
+    for name, double in (("doppler", doppler_api), ("connect", connect_server), ("registry", registries)):
+        if path.startswith(f"/control/{name}/"):
+            return Answer(200, double.control(path.removeprefix(f"/control/{name}/"), request.json()))
     if path.startswith("/control/gitlab/"):
         return Answer(200, gitlab.control(path.removeprefix("/control/gitlab/"), request.json()))
     if path == "/outside/token":
@@ -215,6 +253,7 @@ def control(request):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    spoiled = True
     answer_with = staticmethod(serve)
 
     def setup(self):
@@ -254,6 +293,15 @@ class Handler(BaseHTTPRequestHandler):
         self.reply(answer)
 
     def reply(self, answer):
+        fault = switches.spoiler.take() if self.spoiled else "None"
+        if fault != "None":
+            real, self.wfile = self.wfile, io.BytesIO()
+            self.write(answer)
+            whole, self.wfile = self.wfile.getvalue(), real
+            return spoil.send(self, fault, whole)
+        return self.write(answer)
+
+    def write(self, answer):
         body = answer.body
         kind = "application/json; charset=utf-8"
         if isinstance(body, str):
@@ -275,6 +323,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Plain(Handler):
+    spoiled = False
     answer_with = staticmethod(control)
 
 

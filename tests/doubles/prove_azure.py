@@ -7,6 +7,7 @@ import os
 import sys
 import urllib.request
 
+from azure.containerregistry import ContainerRegistryClient
 from azure.core import exceptions
 from azure.identity import (
     CertificateCredential,
@@ -113,5 +114,15 @@ assert certificates.get_certificate("web").cer == made.cer
 assert certificates.import_certificate("web", client["pem"].encode()).cer == made.cer
 refused(exceptions.ResourceNotFoundError, "CertificateNotFound", certificates.get_certificate, "none")
 refused(exceptions.HttpResponseError, "BadParameter", certificates.import_certificate, "web", b"none")
+
+def catalog(signed_in):
+    audience = "https://management.azure.com"
+    registry = ContainerRegistryClient("https://shop.azurecr.io", signed_in, audience=audience, retry_total=0)
+    return list(registry.list_repository_names())
+
+
+assert catalog(credential) == ["web"]
+assert catalog(ManagedIdentityCredential()) == ["web"]
+refused(exceptions.ClientAuthenticationError, "AADSTS7000215", catalog, wrong)
 control("reset")
 print("proved")

@@ -11,7 +11,7 @@ from google.api_core import exceptions
 from google.auth import impersonated_credentials
 from google.auth.compute_engine import Credentials as Machine
 from google.auth.transport.requests import Request
-from google.cloud import kms_v1, secretmanager_v1
+from google.cloud import kms_v1, secretmanager_v1, storage
 from google.oauth2 import service_account
 
 PLAIN = sys.argv[1]
@@ -174,5 +174,15 @@ refused(exceptions.BadRequest, "correct CryptoKey", keys.decrypt, name=other, ci
 refused(exceptions.NotFound, "not found", keys.encrypt, name=f"{key}-none", plaintext=b"x")
 control("google/disable-key", {"name": key, "version": 1})
 refused(exceptions.BadRequest, "not enabled", keys.decrypt, name=key, ciphertext=blob)
+
+bucket = storage.Client(project="shop", credentials=credentials).bucket("shop-files")
+bucket.blob("a/b.yaml").upload_from_string("content")
+assert bucket.blob("a/b.yaml").download_as_bytes() == b"content"
+assert control("google/object", {"bucket": "shop-files", "name": "a/b.yaml"})["text"] == "content"
+refused(exceptions.NotFound, "No such object", bucket.blob("none").download_as_bytes)
+elsewhere = storage.Client(project="shop", credentials=credentials).bucket("none")
+refused(exceptions.NotFound, "bucket does not exist", elsewhere.blob("x").upload_from_string, "x")
+control("deny", ["storage.objects.create"])
+refused(exceptions.Forbidden, "storage.objects.create", bucket.blob("x").upload_from_string, "x")
 control("reset")
 print("proved")

@@ -16,6 +16,8 @@ pub mod load;
 pub mod moto;
 #[cfg(feature = "kubernetes")]
 pub mod openbao;
+#[cfg(feature = "vaults")]
+pub mod peer;
 pub mod pins;
 pub mod postgres;
 pub mod programs;

@@ -10,19 +10,26 @@
 
 mod vaults {
     mod aws;
+    mod aws_sign_in;
     mod azure;
     mod cases;
     mod clouds;
     mod documentation;
+    mod doppler;
     mod fault;
     mod files;
+    mod frugal;
     mod gcp;
     mod generators;
     mod gitlab;
+    mod hostile;
     mod kubernetes;
+    mod onepassword;
     mod openbao;
     mod openbao_auth;
     mod openbao_push;
+    mod publish;
+    mod registries;
     mod roles;
     mod support;
     mod transit;

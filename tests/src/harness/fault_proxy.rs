@@ -74,7 +74,12 @@ pub struct FaultProxy {
 impl FaultProxy {
     /// Starts a proxy in front of a loopback port.
     pub fn start(port: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
+        Self::start_on(0, port)
+    }
+
+    /// Starts a proxy on a port of its own in front of another loopback port.
+    pub fn start_on(own: u16, port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", own)).expect("a loopback port is free");
         let proxy = Self {
             address: listener.local_addr().expect("it listens"),
             next: Arc::default(),

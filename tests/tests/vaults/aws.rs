@@ -432,3 +432,68 @@ async fn generators_get_passwords_and_session_tokens() {
     let refused = failed(ecr_authorization_token(&odd, &connection).await);
     assert_eq!(refused.trouble(), Trouble::Invalid);
 }
+
+#[tokio::test]
+async fn certificates_are_exported_with_their_key_and_imported_once() {
+    if !on_aws("certificates_are_exported_with_their_key_and_imported_once") {
+        return;
+    }
+    let moto = moto();
+    let arns = moto.with_vendors_client(
+        "for export in ['ENABLED', 'DISABLED']:\n    \
+         print(client('acm').request_certificate(DomainName='shop.example', Options={'Export': export})['CertificateArn'])",
+    );
+    let mut arns = arns.lines();
+    let (open, closed) = (arns.next().unwrap(), arns.next().unwrap());
+    let store = store("CertificateManager", json!({})).await;
+    let bundle = get(&store, &RemoteRef::new(open)).await;
+    assert!(
+        bundle.starts_with("-----BEGIN CERTIFICATE-----\n"),
+        "{bundle}"
+    );
+    assert!(
+        bundle.contains("-----BEGIN PRIVATE KEY-----\n"),
+        "the key is decrypted"
+    );
+    assert_eq!(get(&store, &RemoteRef::new(open)).await, bundle);
+    assert_eq!(get(&store, &RemoteRef::new(closed)).await, "(invalid)");
+    // A missing certificate is no secret, as upstream has it since 2.12 (V2).
+    let missing = open.replace(
+        open.rsplit('/').next().unwrap(),
+        "00000000-0000-0000-0000-000000000000",
+    );
+    let missing = RemoteRef::new(missing);
+    assert_eq!(proof(&store.get(&missing).await.unwrap()), Proof::NoSuchKey);
+    assert!(store.get_map(&RemoteRef::new(open)).await.is_err());
+    let made = moto.with_vendors_client(
+        "import datetime\n\
+         from cryptography import x509\n\
+         from cryptography.hazmat.primitives import hashes, serialization\n\
+         from cryptography.hazmat.primitives.asymmetric import rsa\n\
+         key = rsa.generate_private_key(65537, 2048)\n\
+         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, 'pushed.example')])\n\
+         now = datetime.datetime.now(datetime.timezone.utc)\n\
+         day = datetime.timedelta(days=1)\n\
+         cert = x509.CertificateBuilder(name, name, key.public_key(), 7, now - day, now + 30 * day).sign(key, hashes.SHA256())\n\
+         pem = serialization.Encoding.PEM\n\
+         plain = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())\n\
+         print(json.dumps([cert.public_bytes(pem).decode(), plain.decode()]))",
+    );
+    let made: [String; 2] = serde_json::from_str(&made).unwrap();
+    // The double makes up a chain where none is given.
+    let chain = made[0].repeat(2);
+    let source = source(&[("tls.crt", &chain), ("tls.key", &made[1])]);
+    let whole = item(None, "web", None);
+    let push = async |mode| store.push(&source, &whole, mode).await;
+    assert_eq!(push(WriteMode::DryRun).await.unwrap(), Pushed::Created);
+    assert!(!store.exists(&whole).await.unwrap());
+    assert_eq!(push(WriteMode::Apply).await.unwrap(), Pushed::Created);
+    assert!(store.exists(&whole).await.unwrap());
+    assert_eq!(push(WriteMode::Apply).await.unwrap(), Pushed::Unchanged);
+    let part = item(Some("tls.crt"), "web", None);
+    let refused = failed(store.push(&source, &part, WriteMode::Apply).await);
+    assert_eq!(refused.trouble(), Trouble::Invalid);
+    let delete = async || store.delete(&whole, WriteMode::Apply).await.unwrap();
+    assert_eq!(delete().await, Deleted::Key);
+    assert_eq!(delete().await, Deleted::Nothing);
+}

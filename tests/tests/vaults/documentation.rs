@@ -66,11 +66,13 @@ async fn every_manifest_of_the_documentation_is_valid_and_those_with_a_server_he
     seen.sort();
     for wanted in [
         "azurekv",
+        "doppler",
         "fake",
         "file",
         "gcpsm",
         "gitlab",
         "kubernetes",
+        "onepassword",
         "openBao",
         "vault",
         "webhook",
@@ -99,7 +101,17 @@ async fn the_manifests_of_the_clouds_work() {
     let gitlab = clouds.control("gitlab/variable", &variable);
     let secret = json!({"vault": "shop.vault.azure.net", "name": "documented", "values": [value]});
     clouds.control("azure/secret", &secret);
+    let secret = json!({"name": "documented", "value": "admin"});
+    let doppler = clouds.control("doppler/secret", &secret);
+    let fields = json!([{"label": "user", "value": "admin"}]);
+    let item = json!({"vault": "shared", "item": {"title": "documented", "fields": fields}});
+    clouds.control("connect/vault", &json!({"name": "shop"}));
+    clouds.control("connect/item", &item);
+    let connect = clouds.control("connect/token", &json!({}));
     let (connection, held) = connection("unused");
+    let text = |of: &Value| of["token"].as_str().unwrap().as_bytes().to_vec();
+    held.put("doppler", "dopplerToken", &text(&doppler));
+    held.put("connect", "token", &text(&connect));
     let account = clouds.control("google/account", &json!({}));
     held.put("google", "key", account.to_string().as_bytes());
     let client = clouds.control("azure/client", &json!({}));
@@ -127,6 +139,8 @@ async fn the_manifests_of_the_clouds_work() {
         ("gcp.md", "google", "shop.svc.id.goog", 2),
         ("azure.md", "azure", "api://AzureADTokenExchange", 2),
         ("gitlab.md", "google", "unused", 1),
+        ("doppler.md", "azure", "https://api.doppler.com", 2),
+        ("onepassword.md", "google", "unused", 1),
     ] {
         held.put_token("web", token(cloud, audience).into());
         let manifests = manifests(&folder.join(page));

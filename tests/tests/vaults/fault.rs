@@ -1,19 +1,23 @@
 //! What networks, proxies and tired servers do: never a wrong value, never an absence that was not proved, never a secret
-//! in an error, and recovery without a restart.
+//! in an error, and recovery without a restart. Every store with a server here goes through the same rounds; a webhook does not,
+//! because to it any answer is a value and any 404 an absence.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use sealwright_crypto::secret::SecretBytes;
+use sealwright_providers::credential::held::Held;
 use sealwright_providers::outcome::{Answer, Outcome, Trouble};
 use sealwright_providers::remote::RemoteRef;
 use sealwright_providers::settings::RetrySettings;
 use sealwright_providers::store::{Connection, Store};
+use sealwright_tests::harness::clouds::Clouds;
 use sealwright_tests::harness::fault_proxy::{FAULTS, Fault, FaultProxy};
 use sealwright_tests::harness::generated::{cases, seed};
-use serde_json::json;
+use sealwright_tests::harness::moto::{Moto, REGION};
+use serde_json::{Value, json};
 
-use super::support::{connect_with, connection, mount, openbao, vault};
+use super::support::{connect_with, in_clouds, mount, openbao, vault};
 
 const CANARY: &str = "canary-of-a-value";
 const TOKEN_CANARY: &str = "canary-of-a-password";
@@ -45,22 +49,76 @@ fn check<T>(outcome: &Outcome<T>, expected: impl Fn(&T) -> bool, is_there: bool,
     }
 }
 
-/// The store, bounded so that a fault costs a second at most.
-async fn store(proxy: &FaultProxy) -> Arc<dyn Store> {
-    let (connection, held) = connection("unused");
-    held.put("user", "password", TOKEN_CANARY.as_bytes());
-    let connection = Connection {
-        timeout: Some(Duration::from_millis(700)),
-        retry: Some(RetrySettings {
-            max_retries: Some(0),
-            retry_interval: None,
-        }),
-        ..connection
-    };
-    let mut manifest = vault(&proxy.address(), Some("faults"), "v2");
-    manifest["vault"]["auth"] = json!({"userPass": {"path": "faults", "username": "jo",
-        "secretRef": {"name": "user", "key": "password"}}});
-    connect_with(&manifest, &connection).await
+/// What the rounds are made with.
+struct Trial<'a> {
+    /// The manifest part of the store; its value lies under `there`, and nothing under `gone`.
+    manifest: Value,
+    held: Arc<Held>,
+    there: RemoteRef,
+    gone: RemoteRef,
+    /// Says what happens to the next answers.
+    spoil: &'a dyn Fn(&[Fault]),
+    seed: u64,
+}
+
+impl Trial<'_> {
+    /// The store, bounded so that a fault costs a second at most.
+    async fn store(&self) -> Arc<dyn Store> {
+        let connection = Connection {
+            credentials: Arc::clone(&self.held) as Arc<_>,
+            timeout: Some(Duration::from_millis(700)),
+            retry: Some(RetrySettings {
+                // To AWS this is one attempt, to the others one repetition.
+                max_retries: Some(1),
+                retry_interval: None,
+            }),
+            ..Connection::default()
+        };
+        connect_with(&self.manifest, &connection).await
+    }
+
+    async fn rounds(&self) {
+        let count = u64::try_from(cases(40, 500)).unwrap();
+        let seed = seed(self.seed);
+        let mut dice = Dice(seed | 1);
+        let mut current = self.store().await;
+        for round in 0..count {
+            // Every kind in turn once, and then by chance; sometimes in the middle of a login.
+            let fault = match FAULTS.get(usize::try_from(round).unwrap()) {
+                Some(fault) => *fault,
+                None => dice.pick(&FAULTS),
+            };
+            if dice.next().is_multiple_of(4) {
+                current = self.store().await;
+            }
+            let spared = usize::try_from(dice.next() % 3).unwrap();
+            let mut faults = vec![Fault::None; spared];
+            faults.push(fault);
+            let told = format!("seed {seed}, round {round}: {faults:?}");
+            (self.spoil)(&faults);
+            let both = async {
+                let value = current.get(&self.there).await;
+                check(
+                    &value,
+                    |value| value.expose() == CANARY.as_bytes(),
+                    true,
+                    &told,
+                );
+                let absent = current.get(&self.gone).await;
+                check(&absent, |_| false, false, &told);
+            };
+            let bounded = tokio::time::timeout(Duration::from_secs(60), both).await;
+            assert!(bounded.is_ok(), "it never ended: {told}");
+            (self.spoil)(&[]);
+            let recovered = recovered(&current, &self.there).await;
+            let recovered = recovered.unwrap_or_else(|error| panic!("{error} after {told}"));
+            assert_eq!(
+                recovered.found().unwrap().expose(),
+                CANARY.as_bytes(),
+                "{told}"
+            );
+        }
+    }
 }
 
 /// Reads without faults. A machine under load may take longer than the store waits, so it may ask more than once.
@@ -79,66 +137,251 @@ async fn recovered(store: &Arc<dyn Store>, at: &RemoteRef) -> Outcome<SecretByte
 async fn seeded_faults_never_give_a_wrong_answer() {
     let server = openbao();
     mount(server, "faults", 2);
-    server.api(
-        "POST",
-        "faults/data/k",
-        Some(&json!({"data": {"a": CANARY}})),
-    );
-    server.api(
-        "POST",
-        "sys/auth/faults",
-        Some(&json!({"type": "userpass"})),
-    );
+    let secret = json!({"data": {"a": CANARY}});
+    server.api("POST", "faults/data/k", Some(&secret));
+    let login = json!({"type": "userpass"});
+    server.api("POST", "sys/auth/faults", Some(&login));
     let rules = r#"path "faults/*" { capabilities = ["read", "list"] }"#;
-    server.api(
-        "PUT",
-        "sys/policies/acl/faults",
-        Some(&json!({"policy": rules})),
-    );
+    let policy = json!({"policy": rules});
+    server.api("PUT", "sys/policies/acl/faults", Some(&policy));
     let user = json!({"password": TOKEN_CANARY, "token_policies": "faults"});
     server.api("POST", "auth/faults/users/jo", Some(&user));
-    let count = u64::try_from(cases(60, 500)).unwrap();
-    let seed = seed(0x5ea1_0000_0001);
     let proxy = FaultProxy::start(server.port());
-    let mut dice = Dice(seed | 1);
-    let there = RemoteRef::new("k").property("a");
-    let gone = RemoteRef::new("nothing");
-    let mut current = store(&proxy).await;
-    for round in 0..count {
-        // Every kind in turn once, and then by chance; sometimes in the middle of a login.
-        let kinds = FAULTS.len() as u64;
-        let fault = match FAULTS.get(usize::try_from(round).unwrap()) {
-            Some(fault) => *fault,
-            None => dice.pick(&FAULTS),
-        };
-        if dice.next().is_multiple_of(4) {
-            current = store(&proxy).await;
+    let held = Held::default();
+    held.put("user", "password", TOKEN_CANARY.as_bytes());
+    let mut manifest = vault(&proxy.address(), Some("faults"), "v2");
+    manifest["vault"]["auth"] = json!({"userPass": {"path": "faults", "username": "jo",
+        "secretRef": {"name": "user", "key": "password"}}});
+    let trial = Trial {
+        manifest,
+        held: Arc::new(held),
+        there: RemoteRef::new("k").property("a"),
+        gone: RemoteRef::new("nothing"),
+        spoil: &|faults| proxy.next(faults),
+        seed: 0x5ea1_0000_0001,
+    };
+    trial.rounds().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seeded_faults_of_openbao_by_its_own_provider() {
+    let server = openbao();
+    mount(server, "faults-bao", 2);
+    let secret = json!({"data": {"a": CANARY}});
+    server.api("POST", "faults-bao/data/k", Some(&secret));
+    let proxy = FaultProxy::start(server.port());
+    let held = Held::default();
+    let root = sealwright_tests::harness::openbao::ROOT;
+    held.put("vault", "token", root.as_bytes());
+    let trial = Trial {
+        manifest: json!({"openBao": {"server": proxy.address(), "path": "faults-bao",
+            "auth": {"tokenSecretRef": {"name": "vault", "key": "token"}}}}),
+        held: Arc::new(held),
+        there: RemoteRef::new("k").property("a"),
+        gone: RemoteRef::new("nothing"),
+        spoil: &|faults| proxy.next(faults),
+        seed: 0x5ea1_0000_0002,
+    };
+    trial.rounds().await;
+}
+
+/// Runs the rounds on a service of AWS: in a process of its own, whose environment leads through a proxy.
+async fn of_aws(case: &str, service: &str, target: &str, body: Value, seed: u64) {
+    let variable = "SEALWRIGHT_FAULTS_OF_AWS";
+    let Ok(ports) = std::env::var(variable) else {
+        let moto = Moto::start().unwrap_or_else(|error| panic!("{error}"));
+        moto.call(target, &body);
+        let own = sealwright_tests::harness::server::free_port().unwrap();
+        let mut variables = moto.variables();
+        for (name, value) in &mut variables {
+            if name.ends_with("ENDPOINT") || name.starts_with("AWS_ENDPOINT_URL") {
+                *value = format!("http://127.0.0.1:{own}");
+            }
         }
-        let spared = usize::try_from(dice.next() % 3).unwrap();
-        let mut faults = vec![Fault::None; spared];
-        faults.push(fault);
-        let told = format!("seed {seed}, round {round} of {kinds} kinds: {faults:?}");
-        proxy.next(&faults);
-        let both = async {
-            let value = current.get(&there).await;
-            check(
-                &value,
-                |value| value.expose() == CANARY.as_bytes(),
-                true,
-                &told,
-            );
-            let absent = current.get(&gone).await;
-            check(&absent, |_| false, false, &told);
-        };
-        let bounded = tokio::time::timeout(Duration::from_secs(60), both).await;
-        assert!(bounded.is_ok(), "it never ended: {told}");
-        proxy.next(&[]);
-        let recovered = recovered(&current, &there).await;
-        let recovered = recovered.unwrap_or_else(|error| panic!("{error} after {told}"));
-        assert_eq!(
-            recovered.found().unwrap().expose(),
-            CANARY.as_bytes(),
-            "{told}"
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture", &format!("vaults::fault::{case}")])
+            .env(variable, format!("{own}:{}", moto.port()))
+            .envs(variables)
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            output.status.success() && told.contains("1 passed"),
+            "{told}{errors}"
         );
+        return;
+    };
+    let (own, port) = ports.split_once(':').unwrap();
+    let proxy = FaultProxy::start_on(own.parse().unwrap(), port.parse().unwrap());
+    let trial = Trial {
+        manifest: json!({"aws": {"service": service, "region": REGION}}),
+        held: Arc::default(),
+        there: RemoteRef::new("k"),
+        gone: RemoteRef::new("nothing"),
+        spoil: &|faults| proxy.next(faults),
+        seed,
+    };
+    trial.rounds().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seeded_faults_of_aws_secrets_manager() {
+    of_aws(
+        "seeded_faults_of_aws_secrets_manager",
+        "SecretsManager",
+        "secretsmanager.CreateSecret",
+        json!({"Name": "k", "SecretString": CANARY}),
+        0x5ea1_0000_0003,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seeded_faults_of_aws_parameter_store() {
+    of_aws(
+        "seeded_faults_of_aws_parameter_store",
+        "ParameterStore",
+        "AmazonSSM.PutParameter",
+        json!({"Name": "k", "Type": "SecureString", "Value": CANARY}),
+        0x5ea1_0000_0004,
+    )
+    .await;
+}
+
+/// Runs the rounds on a double behind TLS.
+async fn of_cloud(clouds: &Clouds, manifest: Value, held: Held, there: RemoteRef, seed: u64) {
+    let trial = Trial {
+        manifest,
+        held: Arc::new(held),
+        there,
+        gone: RemoteRef::new("nothing"),
+        spoil: &|faults| {
+            let names: Vec<String> = faults.iter().map(|fault| format!("{fault:?}")).collect();
+            clouds.control("spoil", &json!(names));
+        },
+        seed,
+    };
+    trial.rounds().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seeded_faults_of_google_secret_manager() {
+    let case = "fault::seeded_faults_of_google_secret_manager";
+    let Some(clouds) = in_clouds(case, &[]) else {
+        return;
+    };
+    let value = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, CANARY);
+    clouds.control("google/secret", &json!({"name": "k", "versions": [value]}));
+    let held = Held::default();
+    let account = clouds.control("google/account", &json!({}));
+    held.put("google", "key", account.to_string().as_bytes());
+    let manifest = json!({"gcpsm": {"projectID": "shop", "auth": {"secretRef": {
+        "secretAccessKeySecretRef": {"name": "google", "key": "key"}}}}});
+    of_cloud(
+        &clouds,
+        manifest,
+        held,
+        RemoteRef::new("k"),
+        0x5ea1_0000_0005,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seeded_faults_of_azure_key_vault() {
+    let case = "fault::seeded_faults_of_azure_key_vault";
+    let Some(clouds) = in_clouds(case, &[]) else {
+        return;
+    };
+    let secret = json!({"vault": "shop.vault.azure.net", "name": "k", "values": [CANARY]});
+    clouds.control("azure/secret", &secret);
+    let client = clouds.control("azure/client", &json!({}));
+    let held = Held::default();
+    for key in ["client", "secret"] {
+        held.put("azure", key, client[key].as_str().unwrap().as_bytes());
     }
+    let manifest = json!({"azurekv": {"vaultUrl": "https://shop.vault.azure.net", "tenantId": client["tenant"],
+        "authSecretRef": {"clientId": {"name": "azure", "key": "client"},
+            "clientSecret": {"name": "azure", "key": "secret"}}}});
+    of_cloud(
+        &clouds,
+        manifest,
+        held,
+        RemoteRef::new("k"),
+        0x5ea1_0000_0006,
+    )
+    .await;
+}
+
+/// A Secret with the token that a double of this name takes.
+fn holding(clouds: &Clouds, double: &str) -> Held {
+    let held = Held::default();
+    let known = clouds.control(&format!("{double}/token"), &json!({}));
+    held.put(
+        "secret",
+        "token",
+        known["token"].as_str().unwrap().as_bytes(),
+    );
+    held
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seeded_faults_of_gitlab() {
+    let Some(clouds) = in_clouds("fault::seeded_faults_of_gitlab", &[]) else {
+        return;
+    };
+    let variable = json!({"kind": "projects", "id": 7, "key": "k", "value": CANARY});
+    clouds.control("gitlab/variable", &variable);
+    let manifest = json!({"gitlab": {"url": "https://gitlab.example/", "projectID": "7",
+        "auth": {"SecretRef": {"accessToken": {"name": "secret", "key": "token"}}}}});
+    let held = holding(&clouds, "gitlab");
+    of_cloud(
+        &clouds,
+        manifest,
+        held,
+        RemoteRef::new("k"),
+        0x5ea1_0000_0007,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seeded_faults_of_doppler() {
+    let Some(clouds) = in_clouds("fault::seeded_faults_of_doppler", &[]) else {
+        return;
+    };
+    clouds.control("doppler/secret", &json!({"name": "k", "value": CANARY}));
+    let manifest = json!({"doppler": {"project": "shop", "config": "prd",
+        "auth": {"secretRef": {"dopplerToken": {"name": "secret", "key": "token"}}}}});
+    let held = holding(&clouds, "doppler");
+    of_cloud(
+        &clouds,
+        manifest,
+        held,
+        RemoteRef::new("k"),
+        0x5ea1_0000_0008,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seeded_faults_of_onepassword() {
+    let Some(clouds) = in_clouds("fault::seeded_faults_of_onepassword", &[]) else {
+        return;
+    };
+    let fields = json!([{"label": "password", "value": CANARY}]);
+    let item = json!({"vault": "shop", "item": {"title": "k", "fields": fields}});
+    clouds.control("connect/item", &item);
+    let manifest = json!({"onepassword": {"connectHost": "https://connect.example", "vaults": {"shop": 1},
+        "auth": {"secretRef": {"connectTokenSecretRef": {"name": "secret", "key": "token"}}}}});
+    let held = holding(&clouds, "connect");
+    of_cloud(
+        &clouds,
+        manifest,
+        held,
+        RemoteRef::new("k"),
+        0x5ea1_0000_0009,
+    )
+    .await;
 }

@@ -1,18 +1,14 @@
 //! Reading a real server: versions, paths, proofs of absence, and what is counted.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use sealwright_providers::fetch::{Fetcher, StoreIdentity};
 use sealwright_providers::outcome::{Answer, Proof, Trouble};
 use sealwright_providers::remote::{Find, NamePattern, RemoteRef};
 use sealwright_providers::store::Store;
-use sealwright_tests::harness::generated::cases;
-use sealwright_tests::harness::openbao::ROOT;
 use serde_json::json;
 
 use super::support::{
-    config, connect, connect_with, connection, failed, get, lines, mount, openbao, vault,
+    connect, connect_with, connection, failed, get, lines, mount, openbao, vault,
 };
 
 fn proof<T: std::fmt::Debug>(answer: &Answer<T>) -> Proof {
@@ -244,49 +240,6 @@ async fn find_reads_what_it_lists() {
             .found()
             .unwrap()
             .is_empty()
-    );
-}
-
-#[tokio::test]
-async fn ten_thousand_reads_of_five_hundred_keys_are_five_hundred_calls_by_the_servers_count() {
-    let server = openbao();
-    mount(server, "many", 2);
-    let keys = 500;
-    let reads = cases(2_000, 10_000);
-    for key in 0..keys {
-        let value = json!({"data": {"a": format!("a-{key}"), "b": format!("b-{key}")}});
-        server.api("POST", &format!("many/data/key-{key}"), Some(&value));
-    }
-    let fetcher = Fetcher::default();
-    let manifest = vault(&server.address(), Some("many"), "v2");
-    let identity = StoreIdentity::new("many", 1, None);
-    let (connection, _) = connection(ROOT);
-    let lane = fetcher
-        .lane(&identity, || async {
-            config(&manifest).connect(&connection).await
-        })
-        .await
-        .unwrap();
-    let readers: Vec<_> = (0..reads)
-        .map(|number| {
-            let lane = Arc::clone(&lane);
-            tokio::spawn(async move {
-                let (key, property) = (number % keys, if number % 2 == 0 { "a" } else { "b" });
-                let at = RemoteRef::new(format!("key-{key}")).property(property);
-                let value = lane.get(&at, Duration::from_secs(60)).await.unwrap();
-                let expected = format!("{property}-{key}");
-                assert_eq!(value.found().unwrap().expose(), expected.as_bytes());
-            })
-        })
-        .collect();
-    for reader in readers {
-        reader.await.unwrap();
-    }
-    let calls =
-        server.calls(|operation, path| operation == "read" && path.starts_with("many/data/"));
-    assert!(
-        calls <= keys,
-        "{calls} calls for {reads} reads of {keys} keys"
     );
 }
 

@@ -33,6 +33,8 @@ struct Permissions {
     list: &'static str,
     push: &'static [&'static str],
     delete: &'static [&'static str],
+    /// Whether what is not there is no proof of absence.
+    missing_is_an_error: bool,
 }
 
 impl Permissions {
@@ -95,6 +97,9 @@ async fn rounds(clouds: &Clouds, store: &Arc<dyn Store>, needed: &Permissions, o
         match store.get(&gone).await {
             Ok(Answer::Found(_)) => panic!("it is not there: {told}"),
             Ok(Answer::Absent(_)) => assert!(!is_denied(needed.read), "{told}"),
+            Err(error) if needed.missing_is_an_error && !is_denied(needed.read) => {
+                assert_eq!(error.trouble(), Trouble::Missing, "{error}: {told}");
+            }
             Err(error) => check_error(&error, is_denied(needed.read), &told),
         }
         let lists = is_denied(needed.list) || is_denied(needed.read);
@@ -105,7 +110,7 @@ async fn rounds(clouds: &Clouds, store: &Arc<dyn Store>, needed: &Permissions, o
             Ok(Answer::Absent(_)) => panic!("an absence that is none: {told}"),
             Err(error) => check_error(&error, lists, &told),
         }
-        let name = format!("pushed-{}", round % 5);
+        let name = format!("PUSHED{}", round % 5);
         let key = ["user", "other"][usize::try_from(dice.next(2)).unwrap()];
         let pushed = item(Some(key), &name, None);
         let refused = needed.push.iter().any(|one| is_denied(one));
@@ -166,6 +171,7 @@ async fn of_google_secret_manager() {
             "secretmanager.versions.add",
         ],
         delete: &["secretmanager.secrets.get", "secretmanager.secrets.delete"],
+        missing_is_an_error: false,
     };
     rounds(&clouds, &store, &needed, 0x5ea1_0000_0061).await;
 }
@@ -192,8 +198,57 @@ async fn of_azure_key_vault() {
         list: "secrets/list",
         push: &["secrets/get", "secrets/set"],
         delete: &["secrets/get", "secrets/delete"],
+        missing_is_an_error: false,
     };
     rounds(&clouds, &store, &needed, 0x5ea1_0000_0062).await;
+}
+
+/// A Secret with the token that a double of this name takes.
+fn holding(clouds: &Clouds, double: &str) -> Held {
+    let held = Held::default();
+    let known = clouds.control(&format!("{double}/token"), &json!({}));
+    held.put(
+        "secret",
+        "token",
+        known["token"].as_str().unwrap().as_bytes(),
+    );
+    held
+}
+
+/// What the token of a smaller vault may do.
+const READ_AND_WRITE: Permissions = Permissions {
+    read: "read",
+    list: "read",
+    push: &["read", "write"],
+    delete: &["read", "write"],
+    missing_is_an_error: true,
+};
+
+#[tokio::test]
+async fn of_doppler() {
+    let Some(clouds) = in_clouds("roles::of_doppler", &[]) else {
+        return;
+    };
+    clouds.control("doppler/secret", &json!({"name": "there", "value": CANARY}));
+    let manifest = json!({"doppler": {"project": "shop", "config": "prd",
+        "auth": {"secretRef": {"dopplerToken": {"name": "secret", "key": "token"}}}}});
+    let store = connected(&manifest, holding(&clouds, "doppler")).await;
+    rounds(&clouds, &store, &READ_AND_WRITE, 0x5ea1_0000_0063).await;
+}
+
+#[tokio::test]
+async fn of_onepassword() {
+    let Some(clouds) = in_clouds("roles::of_onepassword", &[]) else {
+        return;
+    };
+    // A value is read by its default field, and found by a label.
+    let fields = ["password", "there"].map(|label| json!({"label": label, "value": CANARY}));
+    let item = json!({"vault": "shop", "item": {"title": "there", "fields": fields}});
+    clouds.control("connect/item", &item);
+    let manifest = json!({"onepassword": {"connectHost": "https://connect.example", "vaults": {"shop": 1},
+        "auth": {"secretRef": {"connectTokenSecretRef": {"name": "secret", "key": "token"}}}}});
+    let store = connected(&manifest, holding(&clouds, "connect")).await;
+    rounds(&clouds, &store, &READ_AND_WRITE, 0x5ea1_0000_0064).await;
 }
 
 async fn connected(manifest: &Value, held: Held) -> Arc<dyn Store> {

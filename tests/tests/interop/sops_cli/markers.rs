@@ -459,30 +459,6 @@ fn d9_groups_add_does_not_pass_over_a_kind_of_key() {
 }
 
 #[test]
-fn d10_d11_nothing_is_published_rather_than_something_else() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let mut desk = Desk::with_rule();
-    desk.set("VAULT_TOKEN", "token");
-    desk.theirs_encrypts("a.yaml", "list:\n  - k_unencrypted: v\n", &[]);
-    let age = desk.recipients[1].clone();
-    for rule in [
-        format!(
-            "vault_path: p\n    vault_address: http://{}\n",
-            listener.local_addr().unwrap()
-        ),
-        format!(
-            "s3_bucket: b\n    recreation_rule:\n      encrypted_regex: ^k\n      age: {age}\n"
-        ),
-    ] {
-        desk.write(".sops.yaml", format!("destination_rules:\n  - {rule}"));
-        let err = desk.ours(["publish", "--yes", "a.yaml"]).fails(1);
-        assert!(err.contains("this build"), "{err}");
-    }
-    assert!(listener.accept().is_err(), "nobody is asked for anything");
-}
-
-#[test]
 fn a_last_line_break_that_an_editor_takes_away_does_no_harm() {
     let desk = Desk::with_rule();
     for text in [

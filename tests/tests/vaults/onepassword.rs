@@ -1,0 +1,237 @@
+//! 1Password Connect on a double that `onepasswordconnectsdk` has passed first.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sealwright_providers::credential::held::Held;
+use sealwright_providers::outcome::Trouble;
+use sealwright_providers::remote::{Find, NamePattern, RemoteRef};
+use sealwright_providers::store::{Connection, Deleted, Pushed, Store, Validation, WriteMode};
+use sealwright_tests::harness::clouds::Clouds;
+use serde_json::{Value, json};
+
+use super::support::{connect_with, failed, get, in_clouds, item, lines, source, with_metadata};
+
+async fn store(clouds: &Clouds, vaults: Value) -> Arc<dyn Store> {
+    let held = Held::default();
+    let token = clouds.control("connect/token", &json!({}));
+    held.put(
+        "connect",
+        "token",
+        token["token"].as_str().unwrap().as_bytes(),
+    );
+    let connection = Connection {
+        credentials: Arc::new(held),
+        ..Connection::default()
+    };
+    let settings = json!({"connectHost": "https://connect.example", "vaults": vaults,
+        "auth": {"secretRef": {"connectTokenSecretRef": {"name": "connect", "key": "token"}}}});
+    connect_with(&json!({ "onepassword": settings }), &connection).await
+}
+
+/// Puts an item into a vault, which is made if there is none of that name, and returns its id.
+fn put(clouds: &Clouds, vault: &str, item: &Value, files: &Value) -> String {
+    let body = json!({"vault": vault, "item": item, "files": files});
+    let put = clouds.control("connect/item", &body);
+    put["id"].as_str().unwrap().to_owned()
+}
+
+fn fields(pairs: &[(&str, &str)]) -> Value {
+    let one = |(label, value): &(&str, &str)| json!({"label": label, "value": value});
+    pairs.iter().map(one).collect()
+}
+
+#[test]
+fn the_vendors_own_client_agrees_with_the_double() {
+    let clouds = Clouds::start().unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(clouds.prove("prove_connect.py").trim(), "proved");
+}
+
+#[tokio::test]
+async fn items_are_found_by_title_and_id_in_the_order_of_vaults() {
+    let case = "onepassword::items_are_found_by_title_and_id_in_the_order_of_vaults";
+    let Some(clouds) = in_clouds(case, &[]) else {
+        return;
+    };
+    let db = json!({"title": "db \"a\\b\"", "tags": ["web", "prod"],
+        "fields": fields(&[("user", "u"), ("password", "p<&>\"ä\n"), ("a/b.c", "dotted")])});
+    let id = put(&clouds, "first", &db, &json!({}));
+    let second = json!({"title": "both", "fields": fields(&[("password", "second")])});
+    let far = put(&clouds, "second", &second, &json!({}));
+    let first = json!({"title": "both", "fields": fields(&[("password", "first")])});
+    put(&clouds, "first", &first, &json!({}));
+    let twice = json!({"title": "twice", "fields": fields(&[("x", "1"), ("x", "2"), ("y", "3")])});
+    put(&clouds, "second", &twice, &json!({}));
+    for _ in 0..2 {
+        let copy = json!({"title": "copies", "fields": fields(&[("password", "c")])});
+        put(&clouds, "second", &copy, &json!({}));
+    }
+    let document =
+        json!({"title": "paper", "category": "DOCUMENT", "fields": fields(&[("note", "n")])});
+    let files = json!({"key.pem": "content", "other": "o"});
+    put(&clouds, "second", &document, &files);
+    let plain = store(&clouds, json!({"second": 2, "first": 1})).await;
+    let at = |key: &str| RemoteRef::new(key);
+    let of = |key: &str, property: &str| at(key).property(property);
+    assert_eq!(plain.validate().await.unwrap(), Validation::Ready);
+    assert_eq!(get(&plain, &at("db \"a\\b\"")).await, "p<&>\"ä\n");
+    assert_eq!(get(&plain, &of("db \"a\\b\"", "user")).await, "u");
+    assert_eq!(
+        get(&plain, &of("db \"a\\b\"", "field/a/b.c")).await,
+        "dotted"
+    );
+    assert_eq!(get(&plain, &of(&id, "user")).await, "u");
+    assert_eq!(get(&plain, &at("both")).await, "first");
+    // An id is looked for in the first vault only, as upstream has it.
+    assert_eq!(get(&plain, &at(&far)).await, "(missing)");
+    assert_eq!(get(&plain, &at("none")).await, "(missing)");
+    assert_eq!(get(&plain, &at("copies")).await, "(conflict)");
+    assert_eq!(get(&plain, &of("twice", "x")).await, "(missing)");
+    assert_eq!(get(&plain, &of("twice", "y")).await, "3");
+    assert_eq!(get(&plain, &of("both", "none")).await, "(missing)");
+    assert_eq!(get(&plain, &at("both").version("1")).await, "(invalid)");
+    assert_eq!(get(&plain, &at("paper")).await, "content");
+    assert_eq!(get(&plain, &of("paper", "other")).await, "o");
+    assert_eq!(get(&plain, &of("paper", "file/key.pem")).await, "content");
+    assert_eq!(get(&plain, &of("paper", "field/note")).await, "n");
+    assert_eq!(get(&plain, &of("paper", "file/none")).await, "(missing)");
+    let map = async |at: &RemoteRef| plain.get_map(at).await.unwrap().found().unwrap();
+    assert_eq!(
+        lines(&map(&at("paper")).await),
+        ["key.pem=content", "other=o"]
+    );
+    assert_eq!(lines(&map(&of("paper", "file/other")).await), ["other=o"]);
+    assert_eq!(lines(&map(&of("db \"a\\b\"", "user")).await), ["user=u"]);
+    let error = failed(plain.get_map(&at("twice")).await);
+    assert_eq!(error.trouble(), Trouble::Missing);
+    let inspection = plain.inspect(Some(&at("both"))).await;
+    assert!(inspection.steps.iter().all(|step| step.result.is_ok()));
+    assert!(
+        plain
+            .neighbours(&at("bth"))
+            .await
+            .contains(&"both".to_owned())
+    );
+    // Two properties of one item are one read; a vault's id is asked for once.
+    clouds.control("forget-calls", &json!({}));
+    get(&plain, &at("both")).await;
+    assert_eq!(clouds.calls().len(), 2, "{:?}", clouds.calls());
+    let none = store(&clouds, json!({"nowhere": 1})).await;
+    let error = failed(none.get(&at("both")).await);
+    assert_eq!(error.trouble(), Trouble::Missing);
+    assert!(error.to_string().contains("nowhere"), "{error}");
+}
+
+#[tokio::test]
+async fn fields_are_found_by_label_title_and_tag() {
+    let case = "onepassword::fields_are_found_by_label_title_and_tag";
+    let Some(clouds) = in_clouds(case, &[]) else {
+        return;
+    };
+    let one =
+        json!({"title": "one", "tags": ["web"], "fields": fields(&[("user", "1"), ("key", "k")])});
+    put(&clouds, "first", &one, &json!({}));
+    let two = json!({"title": "two", "tags": ["web", "prod"], "fields": fields(&[("user", "2"), ("mail", "m")])});
+    put(&clouds, "second", &two, &json!({}));
+    let store = store(&clouds, json!({"first": 1, "second": 2})).await;
+    let find = async |find: Find| lines(&store.find(&find).await.unwrap().found().unwrap());
+    let named = |name: &str| Find {
+        name: Some(NamePattern::new(name).unwrap()),
+        ..Find::default()
+    };
+    assert_eq!(find(named("^(user|mail)$")).await, ["mail=m", "user=1"]);
+    let titled = Find {
+        path: Some("two".into()),
+        ..Find::default()
+    };
+    assert_eq!(find(titled).await, ["mail=m", "user=2"]);
+    let tagged = |tags: &[&str]| Find {
+        tags: Some(
+            tags.iter()
+                .map(|tag| ((*tag).to_owned(), String::new()))
+                .collect::<BTreeMap<_, _>>(),
+        ),
+        ..Find::default()
+    };
+    // With tags only the first vault is looked in.
+    assert_eq!(find(tagged(&["web"])).await, ["key=k", "user=1"]);
+    assert_eq!(find(tagged(&["web", "prod"])).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn fields_are_written_and_refusals_are_told() {
+    let case = "onepassword::fields_are_written_and_refusals_are_told";
+    let Some(clouds) = in_clouds(case, &[]) else {
+        return;
+    };
+    let section = json!({"title": "there", "tags": ["kept"], "sections": [{"id": "s", "label": "more"}],
+        "fields": [{"label": "user", "value": "u", "section": {"id": "s"}, "purpose": "USERNAME"}]});
+    put(&clouds, "first", &section, &json!({}));
+    clouds.control("connect/vault", &json!({"name": "second"}));
+    let store = store(&clouds, json!({"first": 1, "second": 2})).await;
+    let source = source(&[("a", "one"), ("b", "two")]);
+    let push = async |item, mode| store.push(&source, item, mode).await;
+    let new = item(Some("a"), "new", None);
+    assert_eq!(
+        push(&new, WriteMode::DryRun).await.unwrap(),
+        Pushed::Created
+    );
+    assert!(!store.exists(&new).await.unwrap());
+    // The server lists a new item only after some looks.
+    clouds.control("connect/late", &json!({"looks": 2}));
+    assert_eq!(push(&new, WriteMode::Apply).await.unwrap(), Pushed::Created);
+    clouds.control("connect/late", &json!({"looks": 0}));
+    assert_eq!(get(&store, &RemoteRef::new("new")).await, "one");
+    clouds.control("forget-calls", &json!({}));
+    assert_eq!(
+        push(&new, WriteMode::Apply).await.unwrap(),
+        Pushed::Unchanged
+    );
+    assert!(clouds.calls().iter().all(|call| call.starts_with("GET")));
+    let field = item(Some("b"), "there", Some("user"));
+    assert_eq!(
+        push(&field, WriteMode::Apply).await.unwrap(),
+        Pushed::Updated
+    );
+    let second = item(Some("a"), "there", Some("mail"));
+    assert_eq!(
+        push(&second, WriteMode::Apply).await.unwrap(),
+        Pushed::Updated
+    );
+    let map = store.get_map(&RemoteRef::new("there")).await;
+    assert_eq!(
+        lines(&map.unwrap().found().unwrap()),
+        ["mail=one", "user=two"]
+    );
+    let elsewhere = with_metadata(
+        &item(Some("a"), "elsewhere", None),
+        json!({"vault": "second", "tags": ["t"]}),
+    );
+    assert_eq!(
+        push(&elsewhere, WriteMode::Apply).await.unwrap(),
+        Pushed::Created
+    );
+    let nowhere = with_metadata(&item(Some("a"), "nowhere", None), json!({"vault": "third"}));
+    let refused = failed(push(&nowhere, WriteMode::Apply).await);
+    assert_eq!(refused.trouble(), Trouble::Invalid);
+    let delete = async |item| store.delete(item, WriteMode::Apply).await.unwrap();
+    assert_eq!(delete(&second).await, Deleted::Property);
+    assert_eq!(delete(&second).await, Deleted::Nothing);
+    // The last field takes the item with it, unless it has named sections.
+    assert_eq!(delete(&new).await, Deleted::Key);
+    assert_eq!(delete(&new).await, Deleted::Nothing);
+    assert_eq!(delete(&field).await, Deleted::Property);
+    clouds.control("deny", &json!(["write"]));
+    let refused = failed(push(&new, WriteMode::Apply).await);
+    assert_eq!(refused.trouble(), Trouble::Forbidden);
+    assert!(
+        refused.hint().unwrap().contains("write access"),
+        "{refused}"
+    );
+    clouds.control("deny", &json!(["read"]));
+    let refused = failed(store.get(&RemoteRef::new("there")).await);
+    assert_eq!(refused.trouble(), Trouble::Forbidden);
+    clouds.control("deny", &json!([]));
+    clouds.control("fault", &json!({"throttled": 2, "failing": 1}));
+    assert_eq!(get(&store, &RemoteRef::new("elsewhere")).await, "one");
+}

@@ -188,7 +188,7 @@ impl Inner {
                 .collect(),
         };
         let mut why = ConnectError::Resolve;
-        let each = self.patience / u32::try_from(addresses.len().clamp(1, 4)).unwrap_or(1);
+        let each = self.limits.connect / u32::try_from(addresses.len().clamp(1, 4)).unwrap_or(1);
         for address in addresses {
             if !guard.allows(address.ip()) {
                 why = ConnectError::RefusedAddress(address.ip());

@@ -1,8 +1,8 @@
 //! Random trouble, and an oracle that knows what may be in the Secrets while it lasts and what must be in them afterwards.
 //!
 //! Two values of one key always say the same, so a Secret that is made of two readings, or half written, is seen at once. The vault
-//! answers with everything that networks and middlemen do, values change, targets are deleted and edited, the controller is
-//! killed. `SEALWRIGHT_SEED` chooses other trouble, and `SEALWRIGHT_SOAK=1` makes it ten minutes.
+//! answers with everything that networks and middlemen do, values change, targets are deleted and edited, the store is deleted and
+//! made again, the controller is killed and another replica takes over. `SEALWRIGHT_SEED` chooses other trouble, and `SEALWRIGHT_SOAK=1` makes it ten minutes.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -118,12 +118,12 @@ async fn trouble_never_makes_half_a_secret_and_leaves_nothing_behind() {
     }
 
     let start = Instant::now();
-    let mut rounds = 0;
+    let (mut rounds, mut store_is_there) = (0, true);
     while start.elapsed() < length {
         rounds += 1;
         let object = dice.below(OBJECTS);
         let name = format!("es-{object}");
-        match dice.below(10) {
+        match dice.below(12) {
             0..4 => proxy.always(FAULTS[dice.below(FAULTS.len())]),
             4..6 => {
                 let key = dice.below(KEYS);
@@ -139,16 +139,26 @@ async fn trouble_never_makes_half_a_secret_and_leaves_nothing_behind() {
                 }
             }
             7 => scene.try_delete(0, "Secret", &name).await,
-            8 => {
+            // A store that is gone for a while is no proof that its values are.
+            8 if store_is_there => {
+                scene.delete(0, "SecretStore", "bao").await;
+                store_is_there = false;
+            }
+            8 | 9 => {
+                scene.apply(0, bao_store("bao", &proxy.address())).await;
+                store_is_there = true;
+            }
+            10 => {
                 let touched = json!({"metadata": {"annotations": {"touched": rounds.to_string()}}});
                 scene.patch(0, "ExternalSecret", &name, touched).await;
             }
-            _ => {
-                if dice.below(4) == 0 {
-                    scene.controller.take().unwrap().stop();
-                    scene.start_controller();
-                }
+            // Another replica takes over from one that is killed.
+            _ if dice.below(4) == 0 => {
+                let killed = scene.controller.take();
+                scene.start_replica();
+                drop(killed);
             }
+            _ => {}
         }
         for object in 0..OBJECTS {
             if let Some(secret) = scene.get(0, "Secret", &format!("es-{object}")).await {
@@ -159,6 +169,7 @@ async fn trouble_never_makes_half_a_secret_and_leaves_nothing_behind() {
     assert!(rounds > 0, "no round of trouble");
 
     proxy.always(Fault::None);
+    scene.apply(0, bao_store("bao", &proxy.address())).await;
     for object in 0..OBJECTS {
         let name = format!("es-{object}");
         eventually(&format!("{name} is what it must be"), async || {

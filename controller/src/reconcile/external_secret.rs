@@ -71,6 +71,8 @@ pub(crate) struct Rules {
 
 /// The reconciler of ExternalSecrets.
 pub(crate) struct ExternalSecrets {
+    /// When this controller was started.
+    started: Timestamp,
     frame: Frame<Self>,
     rules: Rules,
     stores: Arc<Stores>,
@@ -152,6 +154,7 @@ impl ExternalSecrets {
             .generic_targets
             .then(|| GenericTargets::new(Arc::clone(&shared.api)));
         Self {
+            started: Timestamp::now(),
             frame: Frame::new(shared, watching),
             rules,
             stores,

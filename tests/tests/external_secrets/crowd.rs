@@ -106,11 +106,11 @@ async fn many_expensive_templates_at_once_stay_below_the_memory_of_the_deploymen
     const LIMIT: u64 = 128 << 20;
     const COSTLY: usize = 60;
     let scene = Scene::start("costly", 1, "").await;
-    scene
-        .apply(0, fake("fake", &[("a".to_owned(), "one".to_owned())]))
-        .await;
+    let large = ("a".to_owned(), "0123456789".repeat(25_000));
+    scene.apply(0, fake("fake", &[large])).await;
     // Each holds some megabytes while it is rendered.
-    let template = "{{ $a := repeat 300000 .k }}{{ $b := upper $a }}{{ $c := lower $b }}{{ len (cat $a $b $c) }}";
+    let template =
+        "{{ $a := repeat 4 .k }}{{ $b := repeat 4 .k }}{{ $c := repeat 4 .k }}{{ len $c }}";
     scene
         .apply(0, secret("templates", json!({"t": template})))
         .await;

@@ -74,8 +74,8 @@ async fn objects_share_reads_and_so_they_do_when_their_store_is_back() {
             "{OBJECTS} objects are ready {after:?} after the vault is back, with {needed} reads"
         );
         assert_eq!(needed, KEYS, "reads after the vault was back ({fault:?})");
-        // Five seconds on a machine with nothing else to do.
-        assert!(after < Duration::from_secs(10), "{after:?}");
+        // Five seconds at most on a machine with nothing else to do; by their own back-off it would be a minute.
+        assert!(after < Duration::from_secs(20), "{after:?}");
     }
     let metrics = scene.metrics();
     let failed = "externalsecret_provider_api_calls_count{call=\"ReadSecretData\",provider=\"HashiCorp/Vault\",status=\"error\"}";

@@ -56,6 +56,14 @@ impl Snapshot {
         }
     }
 
+    /// Returns true if every store says what became of its validation.
+    pub(crate) fn is_validated(&self) -> bool {
+        let kinds = SHOWN.iter().zip(&self.objects);
+        let stores = kinds.filter(|(kind, _)| kind.ends_with("SecretStore"));
+        let mut all = stores.flat_map(|(_, (list, _))| list["items"].as_array().unwrap());
+        all.all(|store| store["status"]["conditions"].is_array())
+    }
+
     /// Returns true if nothing in it is older than this.
     pub(crate) fn is_after(&self, moment: Instant) -> bool {
         self.began >= moment

@@ -65,6 +65,7 @@ async fn recorded_cases_look_as_the_real_operator_left_them() {
         let begun = cases.iter().map(|case| case.begin(&stage));
         let plays: Vec<Play<'_>> = stream::iter(begun).buffered(8).collect().await;
         let controller = rig.controller(&flags);
+        validated(&stage.client).await;
         let (shown, pictures) = watch::channel(None);
         let outcomes = cases.iter().zip(plays).map(|(case, play)| {
             let expected = &answers["cases"][&case.name];
@@ -90,6 +91,16 @@ async fn recorded_cases_look_as_the_real_operator_left_them() {
         failures.len(),
         failures.join("\n\n")
     );
+}
+
+/// Waits until the stores that were there before the controller are validated: cases begin when everything is quiet.
+async fn validated(client: &Client) {
+    // Stores of another class never are.
+    const LONGEST: Duration = Duration::from_secs(20);
+    let start = Instant::now();
+    while start.elapsed() < LONGEST && !Snapshot::take(client).await.is_validated() {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 }
 
 /// Looks at the cluster again and again, for all cases.

@@ -280,7 +280,8 @@ impl ExternalSecrets {
         }
     }
 
-    /// A store that was made a moment ago has not been validated yet: that is no failure.
+    /// A store that was made a moment ago, or that was there before this controller, has not been validated yet: that is no
+    /// failure.
     pub(super) fn is_early(&self, object: &ExternalSecret) -> bool {
         const EARLY: SignedDuration = SignedDuration::from_secs(10);
         if !self.rules.flood_gate {
@@ -289,9 +290,8 @@ impl ExternalSecrets {
         object.stores().iter().any(|reference| {
             let id = StoreId::of(reference, object.namespace());
             self.stores.get(&id).is_some_and(|store| {
-                let age = store
-                    .created
-                    .map(|created| Timestamp::now().duration_since(created));
+                let since = store.created.map(|created| created.max(self.started));
+                let age = since.map(|since| Timestamp::now().duration_since(since));
                 status::condition(&store.status.conditions, status::READY).is_none()
                     && age.is_some_and(|age| age < EARLY)
             })

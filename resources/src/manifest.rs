@@ -333,7 +333,7 @@ pub fn read_text_pairs(text: &[u8]) -> Result<BTreeMap<String, SecretBytes>, Man
         field: String::new(),
         reason: reason.to_owned(),
     };
-    let Some((_, node)) = yaml::read(text)?.into_iter().next() else {
+    let Some(node) = yaml::first(text)? else {
         return Ok(BTreeMap::new());
     };
     let Node::Map(entries) = &node else {

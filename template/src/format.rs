@@ -130,12 +130,17 @@ fn with_exponent(digits: &str, exponent: i32) -> String {
 
 /// `strconv.Quote`.
 pub(crate) fn quote(out: &mut Sink<'_>, bytes: &[u8]) {
+    quote_as(out, bytes, false);
+}
+
+/// The same, or `strconv.QuoteToASCII`.
+fn quote_as(out: &mut Sink<'_>, bytes: &[u8], ascii: bool) {
     out.push(b'"');
     for (rune, raw) in runes(bytes) {
         match rune {
             None => out.extend_from_slice(format!("\\x{:02x}", raw[0]).as_bytes()),
             Some('"') => out.extend_from_slice(b"\\\""),
-            Some(rune) => push_escaped(out, rune),
+            Some(rune) => push_escaped(out, rune, ascii),
         }
         if out.is_full() {
             return;
@@ -144,7 +149,7 @@ pub(crate) fn quote(out: &mut Sink<'_>, bytes: &[u8]) {
     out.push(b'"');
 }
 
-fn push_escaped(out: &mut Sink<'_>, rune: char) {
+fn push_escaped(out: &mut Sink<'_>, rune: char, ascii: bool) {
     let escape: &[u8] = match rune {
         '\\' => b"\\\\",
         '\u{7}' => b"\\a",
@@ -154,7 +159,7 @@ fn push_escaped(out: &mut Sink<'_>, rune: char) {
         '\r' => b"\\r",
         '\t' => b"\\t",
         '\u{b}' => b"\\v",
-        _ if is_printable(rune) => {
+        _ if is_printable(rune) && (rune.is_ascii() || !ascii) => {
             out.push_char(rune);
             return;
         }

@@ -1,9 +1,11 @@
 //! YAML as Kubernetes' programs read and print it, wiped when dropped.
 
 mod read;
+mod refusal;
 mod write;
 
-pub use self::read::{SyntaxError, read};
+pub(crate) use self::read::is_control;
+pub use self::read::{SyntaxError, first, read};
 pub use self::write::{document, text};
 
 use std::borrow::Cow;

@@ -36,6 +36,7 @@ pub(super) fn read(text: &[u8]) -> Result<Vec<(usize, Node)>, ManifestError> {
                         "no valid JSON"
                     }
                     .to_owned(),
+                    known_as: None,
                 }));
             }
         }

@@ -12,6 +12,8 @@ struct Spec {
     plus: bool,
     minus: bool,
     sharp: bool,
+    /// `#` before `v`: Go's own syntax.
+    syntax: bool,
     space: bool,
     zero: bool,
     width: Option<usize>,
@@ -52,7 +54,9 @@ pub(crate) fn sprintf(
             }
             at += 1;
         }
-        reordered |= argument_number(format, &mut at, &mut next, arguments.len());
+        let mut argument = ArgumentNumber::read(format, &mut at, &mut next, arguments.len());
+        reordered |= argument.is_there;
+        let mut is_good = argument.is_good;
         if format.get(at) == Some(&b'*') {
             at += 1;
             match star(arguments.get(next)) {
@@ -64,12 +68,17 @@ pub(crate) fn sprintf(
                 None => out.extend_from_slice(b"%!(BADWIDTH)"),
             }
             next += 1;
+            argument.is_last = false;
         } else {
             spec.width = number(format, &mut at);
+            is_good &= !(argument.is_last && spec.width.is_some());
         }
         if format.get(at) == Some(&b'.') {
             at += 1;
-            reordered |= argument_number(format, &mut at, &mut next, arguments.len());
+            is_good &= !argument.is_last;
+            argument = ArgumentNumber::read(format, &mut at, &mut next, arguments.len());
+            reordered |= argument.is_there;
+            is_good &= argument.is_good;
             if format.get(at) == Some(&b'*') {
                 at += 1;
                 match star(arguments.get(next)) {
@@ -79,11 +88,16 @@ pub(crate) fn sprintf(
                     _ => out.extend_from_slice(b"%!(BADPREC)"),
                 }
                 next += 1;
+                argument.is_last = false;
             } else {
                 spec.precision = Some(number(format, &mut at).unwrap_or(0));
             }
         }
-        reordered |= argument_number(format, &mut at, &mut next, arguments.len());
+        if !argument.is_last {
+            argument = ArgumentNumber::read(format, &mut at, &mut next, arguments.len());
+            reordered |= argument.is_there;
+            is_good &= argument.is_good;
+        }
         let Some((rune, raw)) = runes(&format[at..]).next() else {
             out.extend_from_slice(b"%!(NOVERB)");
             break;
@@ -93,6 +107,16 @@ pub(crate) fn sprintf(
         if verb == '%' {
             out.push(b'%');
             continue;
+        }
+        if !is_good {
+            out.extend_from_slice(b"%!");
+            out.push_char(verb);
+            out.extend_from_slice(b"(BADINDEX)");
+            continue;
+        }
+        if verb == 'v' {
+            // With `%+v` only structures look different, and there are none.
+            (spec.plus, spec.syntax, spec.sharp) = (false, spec.sharp, false);
         }
         match arguments.get(next) {
             Some(argument) => one(&mut out, verb, spec, argument),
@@ -121,21 +145,42 @@ pub(crate) fn sprintf(
     out.finish()
 }
 
-/// Reads `[n]`, which chooses the argument.
-fn argument_number(format: &[u8], at: &mut usize, next: &mut usize, count: usize) -> bool {
-    if format.get(*at) != Some(&b'[') {
-        return false;
+/// `[n]`, which chooses the argument.
+struct ArgumentNumber {
+    /// Whether there is anything like it.
+    is_there: bool,
+    /// Whether it is in front of what is read next.
+    is_last: bool,
+    /// Whether there is such an argument.
+    is_good: bool,
+}
+
+impl ArgumentNumber {
+    fn read(format: &[u8], at: &mut usize, next: &mut usize, count: usize) -> Self {
+        let mut read = Self {
+            is_there: format.get(*at) == Some(&b'['),
+            is_last: false,
+            is_good: true,
+        };
+        if !read.is_there {
+            return read;
+        }
+        let Some(end) = format[*at..].iter().position(|&byte| byte == b']') else {
+            *at += 1;
+            read.is_good = false;
+            return read;
+        };
+        let digits = std::str::from_utf8(&format[*at + 1..*at + end]).unwrap_or_default();
+        let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let number = digits.parse().ok().filter(|&number| number <= MAX_NUMBER);
+        *at += end + 1;
+        read.is_last = is_number && number.is_some();
+        match number {
+            Some(number) if is_number && (1..=count).contains(&number) => *next = number - 1,
+            _ => read.is_good = false,
+        }
+        read
     }
-    let Some(end) = format[*at..].iter().position(|&byte| byte == b']') else {
-        return false;
-    };
-    let digits = std::str::from_utf8(&format[*at + 1..*at + end]).unwrap_or_default();
-    match digits.parse::<usize>() {
-        Ok(number) if (1..=count).contains(&number) => *next = number - 1,
-        _ => *next = count,
-    }
-    *at += end + 1;
-    true
 }
 
 fn number(format: &[u8], at: &mut usize) -> Option<usize> {
@@ -161,8 +206,8 @@ fn one(out: &mut Sink<'_>, verb: char, spec: Spec, argument: &Value) {
         _ if out.is_full() => {}
         ('T', _) => pad(out, spec, argument.type_name().as_bytes()),
         ('v', Value::Nil) => pad(out, spec, b"<nil>"),
-        (_, Value::Nil) => bad(out, verb, argument),
-        ('v', _) if spec.sharp => {
+        (_, Value::Nil) => bad(out, verb, spec, argument),
+        ('v', _) if spec.syntax => {
             let mut text = out.beside();
             go_syntax(&mut text, argument, 0);
             out.absorb(&text, |out, text| pad(out, spec, text));
@@ -197,7 +242,7 @@ fn one(out: &mut Sink<'_>, verb: char, spec: Spec, argument: &Value) {
         (_, Value::Duration(value)) => {
             integer(out, verb, spec, *value < 0, value.unsigned_abs(), argument);
         }
-        _ => bad(out, verb, argument),
+        _ => bad(out, verb, spec, argument),
     }
 }
 
@@ -234,15 +279,15 @@ fn entries(map: &Value) -> Vec<(Text, Value)> {
     }
 }
 
-/// `%!verb(type=value)`.
-fn bad(out: &mut Sink<'_>, verb: char, argument: &Value) {
+/// `%!verb(type=value)`, with the value as `%v` under the same flags.
+fn bad(out: &mut Sink<'_>, verb: char, spec: Spec, argument: &Value) {
     out.extend_from_slice(b"%!");
     out.push_char(verb);
     out.push(b'(');
     out.extend_from_slice(argument.type_name().as_bytes());
     if !matches!(argument, Value::Nil) {
         out.push(b'=');
-        super::push(out, argument, 0);
+        one(out, 'v', spec, argument);
     }
     out.push(b')');
 }
@@ -263,7 +308,7 @@ fn integer(
         'x' => (format!("{size:x}"), if spec.sharp { "0x" } else { "" }),
         'X' => (format!("{size:X}"), if spec.sharp { "0X" } else { "" }),
         'c' | 'q' | 'U' => return character(out, verb, spec, negative, size),
-        _ => return bad(out, verb, argument),
+        _ => return bad(out, verb, spec, argument),
     };
     let sign = sign(spec, negative);
     let mut digits = digits;
@@ -317,7 +362,7 @@ fn character(out: &mut Sink<'_>, verb: char, spec: Spec, negative: bool, size: u
             match rune {
                 '\'' => text.extend_from_slice(b"\\'"),
                 '"' => text.push(b'"'),
-                rune => super::push_escaped(&mut text, rune),
+                rune => super::push_escaped(&mut text, rune, spec.plus),
             }
             text.push(b'\'');
             out.absorb(&text, |out, text| pad(out, spec, text));
@@ -335,14 +380,21 @@ fn real(out: &mut Sink<'_>, verb: char, spec: Spec, value: f64, argument: &Value
         }
     } else {
         match (verb, spec.precision) {
-            ('v', None) => float(size, 6),
-            ('g' | 'G', None) => float(size, 6),
-            ('f' | 'F', precision) => format!("{size:.*}", precision.unwrap_or(6)),
-            ('e' | 'E', precision) => scientific(size, precision.unwrap_or(6)),
-            ('g' | 'G' | 'v', Some(precision)) => general(size, precision, spec.sharp),
+            ('v' | 'g' | 'G', None) if spec.sharp => with_zeros(&float(size, 6), 6),
+            ('v' | 'g' | 'G', None) => float(size, 6),
+            ('f' | 'F', precision) => {
+                with_point(format!("{size:.*}", precision.unwrap_or(6)), spec.sharp)
+            }
+            ('e' | 'E', precision) => {
+                with_point(scientific(size, precision.unwrap_or(6)), spec.sharp)
+            }
+            ('g' | 'G' | 'v', Some(precision)) if spec.sharp => {
+                with_zeros(&general(size, precision), precision)
+            }
+            ('g' | 'G' | 'v', Some(precision)) => general(size, precision),
             ('x' | 'X', precision) => hexadecimal(size, precision),
             ('b', _) => binary(size),
-            _ => return bad(out, verb, argument),
+            _ => return bad(out, verb, spec, argument),
         }
     };
     let body = if verb.is_ascii_uppercase() && value.is_finite() {
@@ -378,6 +430,32 @@ fn scientific(size: f64, precision: usize) -> String {
     let text = format!("{size:.precision$e}");
     let (digits, exponent) = text.split_once('e').expect("an exponent");
     super::with_exponent(digits, exponent.parse().expect("a small number"))
+}
+
+/// With `#` a number has a point, even with nothing behind it.
+fn with_point(text: String, sharp: bool) -> String {
+    if !sharp || text.contains('.') {
+        return text;
+    }
+    let at = text.find('e').unwrap_or(text.len());
+    format!("{}.{}", &text[..at], &text[at..])
+}
+
+/// With `#` a general number has a point, and zeros up to so many digits.
+fn with_zeros(text: &str, digits: usize) -> String {
+    let at = text.find('e').unwrap_or(text.len());
+    let (mantissa, exponent) = text.split_at(at);
+    let point = if mantissa.contains('.') { "" } else { "." };
+    let counted = mantissa.trim_start_matches(['0', '.']);
+    let known = counted.bytes().filter(u8::is_ascii_digit).count();
+    // A zero before the point counts when there is nothing else.
+    let known = if known == 0 {
+        usize::from(!mantissa.is_empty())
+    } else {
+        known
+    };
+    let zeros = "0".repeat(digits.saturating_sub(known));
+    format!("{mantissa}{point}{zeros}{exponent}")
 }
 
 /// The digits behind the binary point, with the leading one unless it is nothing at all, and the exponent of two.
@@ -432,12 +510,12 @@ fn binary(size: f64) -> String {
 }
 
 /// `%.3g`: so many digits in all, without zeros at the end.
-fn general(size: f64, precision: usize, sharp: bool) -> String {
+fn general(size: f64, precision: usize) -> String {
     let precision = precision.max(1);
     let text = format!("{size:.*e}", precision - 1);
     let (digits, exponent) = text.split_once('e').expect("an exponent");
     let exponent: i32 = exponent.parse().expect("a small number");
-    let trim = |text: &str| match text.contains('.') && !sharp {
+    let trim = |text: &str| match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
         false => text.to_owned(),
     };
@@ -463,7 +541,7 @@ fn string(out: &mut Sink<'_>, verb: char, spec: Spec, bytes: &[u8], argument: &V
         'q' if spec.sharp && can_backquote(cut) => pad(out, spec, &[b"`", cut, b"`"].concat()),
         'q' => {
             let mut text = out.beside();
-            quote(&mut text, cut);
+            super::quote_as(&mut text, cut, spec.plus);
             out.absorb(&text, |out, text| pad(out, spec, text));
         }
         'x' | 'X' => {
@@ -489,7 +567,7 @@ fn string(out: &mut Sink<'_>, verb: char, spec: Spec, bytes: &[u8], argument: &V
             }
             out.absorb(&text, |out, text| pad(out, spec, text));
         }
-        _ => bad(out, verb, argument),
+        _ => bad(out, verb, spec, argument),
     }
 }
 

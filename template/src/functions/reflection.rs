@@ -1,7 +1,7 @@
 //! Types, emptiness and choices.
 
 use crate::function::Parameter::{Any, Bool, Text};
-use crate::function::{Entry, boolean, bytes, fixed, variadic};
+use crate::function::{Entry, Environment, boolean, bytes, fixed, variadic};
 use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[Entry] = &[
@@ -42,11 +42,8 @@ pub(super) const FUNCTIONS: &[Entry] = &[
             Ok(Value::Bool(a[0].deep_equal(&a[1], &e.budget)?))
         }),
     ),
-    ("deepCopy", fixed(&[Any], |e, a| a[0].deep_copy(&e.budget))),
-    (
-        "mustDeepCopy",
-        fixed(&[Any], |e, a| a[0].deep_copy(&e.budget)),
-    ),
+    ("deepCopy", fixed(&[Any], deep_copy)),
+    ("mustDeepCopy", fixed(&[Any], deep_copy)),
     (
         "default",
         variadic(&[Any, Any], |_, a| {
@@ -89,6 +86,13 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ),
     ("hello", fixed(&[], |_, _| Ok(Value::text("Hello!")))),
 ];
+
+fn deep_copy(environment: &mut Environment, arguments: &[Value]) -> Result<Value, String> {
+    match &arguments[0] {
+        Value::Nil => Err("there is nothing to copy".to_owned()),
+        value => value.deep_copy(&environment.budget),
+    }
+}
 
 /// What sprig takes for not set: the same as what is not true.
 pub(super) fn is_empty(value: &Value) -> bool {

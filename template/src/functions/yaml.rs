@@ -63,7 +63,10 @@ fn node(
         Value::Uint64(value) => Node::Int(i128::from(*value)),
         Value::Float(value) if !value.is_finite() => return Ok(None),
         Value::Float(value) => float(*value),
-        Value::Text(value) => text(String::from_utf8_lossy(value.bytes()).into_owned()),
+        Value::Text(value) => match readable(value) {
+            Some(value) => text(value),
+            None => return Ok(None),
+        },
         Value::List(list) if list.is_nil() => Node::Null,
         Value::List(list) => {
             let mut items = Vec::with_capacity(list.items().len());
@@ -93,7 +96,10 @@ fn node(
                 let Some(node) = node(e, charge, &value, depth + 1)? else {
                     return Ok(None);
                 };
-                let key = text(String::from_utf8_lossy(key.bytes()).into_owned());
+                let Some(key) = readable(&key) else {
+                    return Ok(None);
+                };
+                let key = text(key);
                 pairs.push((Rc::new(key), Rc::new(node)));
             }
             Node::Map(pairs)
@@ -110,6 +116,14 @@ fn node(
                 .into(),
         ),
     }))
+}
+
+/// A text as a reader of YAML finds it in JSON; none if it takes a character for none of a text. Those below a blank are
+/// escaped in JSON.
+fn readable(text: &Text) -> Option<String> {
+    let text = String::from_utf8_lossy(text.bytes()).into_owned();
+    let is_unreadable = |letter: char| letter > '~' && yaml::is_control(letter);
+    (!text.contains(is_unreadable)).then_some(text)
 }
 
 /// A number as it is after a way through JSON: whole ones below 1e21 have no point there.
@@ -134,18 +148,18 @@ type Entries = BTreeMap<Text, Value>;
 /// Reads the first document, which must be a map; the inner error is what the result tells.
 fn from_yaml(e: &Environment, text: &[u8]) -> Result<Result<Entries, String>, Exceeded> {
     e.budget.tick(16 * text.len())?;
-    let documents = match yaml::read(text) {
-        Ok(documents) => documents,
+    let document = match yaml::first(text) {
+        Ok(document) => document,
         Err(error) => {
-            let place = error.line;
-            return Ok(Err(format!(
-                "error converting YAML to JSON: yaml: line {place}: {}",
-                error.reason
-            )));
+            let words = match error.known_as {
+                Some(words) => words,
+                None => format!("line {}: {}", error.line, error.reason),
+            };
+            return Ok(Err(format!("error converting YAML to JSON: yaml: {words}")));
         }
     };
     e.budget.tick(16 * text.len())?;
-    let Some((_, node)) = documents.into_iter().next() else {
+    let Some(node) = document else {
         return Ok(Ok(Entries::new()));
     };
     let mut charge = e.budget.charge(0)?;

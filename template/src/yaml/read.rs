@@ -7,7 +7,7 @@ use granit_parser::{Event, Parser, ScalarStyle};
 use thiserror::Error;
 use zeroize::Zeroize;
 
-use super::Node;
+use super::{Node, refusal};
 
 /// A text is no YAML. The reason quotes nothing of it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -19,6 +19,16 @@ pub struct SyntaxError {
     pub column: usize,
     /// What is wrong.
     pub reason: String,
+    /// What the reader of Kubernetes' programs says about it, where that is known and quotes nothing.
+    pub known_as: Option<String>,
+}
+
+/// What the reader of Kubernetes' programs takes for no character of a text.
+pub(crate) fn is_control(letter: char) -> bool {
+    !matches!(
+        letter,
+        '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..
+    )
 }
 
 /// How many nodes the aliases of one stream may stand for: far above any manifest, far below a bomb.
@@ -41,6 +51,20 @@ fn reason(text: &str, line: usize) -> String {
 ///
 /// Names the place of what is no YAML.
 pub fn read(text: &[u8]) -> Result<Vec<(usize, Node)>, SyntaxError> {
+    documents(text, false)
+}
+
+/// Reads the first document, and nothing behind it; none if it is empty.
+///
+/// # Errors
+///
+/// Names the place of what is no YAML.
+pub fn first(text: &[u8]) -> Result<Option<Node>, SyntaxError> {
+    let documents = documents(text, true)?;
+    Ok(documents.into_iter().next().map(|(_, node)| node))
+}
+
+fn documents(text: &[u8], only_first: bool) -> Result<Vec<(usize, Node)>, SyntaxError> {
     let text = std::str::from_utf8(text).map_err(|error| {
         let at = error.valid_up_to();
         let line = text[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -54,9 +78,20 @@ pub fn read(text: &[u8]) -> Result<Vec<(usize, Node)>, SyntaxError> {
             line,
             column,
             reason: "not UTF-8".to_owned(),
+            known_as: None,
         }
     })?;
+    if let Some(at) = text.find(is_control) {
+        let before = &text[..at];
+        return Err(SyntaxError {
+            line: before.matches('\n').count() + 1,
+            column: before.rsplit('\n').next().unwrap_or_default().len() + 1,
+            reason: "control characters are not allowed".to_owned(),
+            known_as: Some("control characters are not allowed".to_owned()),
+        });
+    }
     let mut builder = Builder::default();
+    let last = last_line(text);
     let mut documents = Vec::new();
     let mut start = 1;
     for step in Parser::new_from_str(text) {
@@ -64,6 +99,7 @@ pub fn read(text: &[u8]) -> Result<Vec<(usize, Node)>, SyntaxError> {
             line: error.marker().line(),
             column: error.marker().col() + 1,
             reason: reason(text, error.marker().line()),
+            known_as: refusal::words(error.kind(), error.marker().line(), text),
         })?;
         let line = span.start.line();
         match event {
@@ -75,6 +111,9 @@ pub fn read(text: &[u8]) -> Result<Vec<(usize, Node)>, SyntaxError> {
                 if let Some(node) = builder.root.take().filter(|node| !node.is_null()) {
                     documents.push((start, Rc::unwrap_or_clone(node)));
                 }
+                if only_first {
+                    break;
+                }
             }
             event => {
                 if start == 0
@@ -85,6 +124,11 @@ pub fn read(text: &[u8]) -> Result<Vec<(usize, Node)>, SyntaxError> {
                 {
                     start = line;
                 }
+                // Only a text that ends with the stream ends behind the last letter of its last line.
+                builder.ends = last.is_some_and(|(number, width)| {
+                    span.end.line() > number
+                        || (span.end.line() == number && span.end.col() >= width)
+                });
                 builder.take(event, line)?;
             }
         }
@@ -92,8 +136,17 @@ pub fn read(text: &[u8]) -> Result<Vec<(usize, Node)>, SyntaxError> {
     Ok(documents)
 }
 
+/// The number of the last line and how many letters it has, if no line break ends it and there is more than blanks on it.
+fn last_line(text: &str) -> Option<(usize, usize)> {
+    let line = text.rsplit('\n').next().unwrap_or_default();
+    let number = text.matches('\n').count() + 1;
+    (!line.trim().is_empty()).then(|| (number, line.chars().count()))
+}
+
 #[derive(Default)]
 struct Builder {
+    /// Whether the event ends with the stream, without a line break.
+    ends: bool,
     open: Vec<Open>,
     anchors: HashMap<usize, (Rc<Node>, usize)>,
     root: Option<Rc<Node>>,
@@ -114,12 +167,18 @@ impl Builder {
                 line,
                 column: 1,
                 reason: reason.to_owned(),
+                known_as: None,
             })
         };
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let tag = tag.as_deref().map(ToString::to_string).unwrap_or_default();
                 let mut text = text.into_owned();
+                let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                // The reader of Kubernetes' programs adds no line break that is not written.
+                if is_block && self.ends && text.ends_with('\n') {
+                    text.truncate(text.len() - 1);
+                }
                 let node = scalar(&text, style, &tag);
                 text.zeroize();
                 let Some(node) = node else {
@@ -143,13 +202,21 @@ impl Builder {
                 if open.is_map && open.children.iter().step_by(2).any(|key| key.is_null()) {
                     return refuse("a key is missing");
                 }
+                let is_nested = |key: &Rc<Node>| matches!(**key, Node::List(_) | Node::Map(_));
+                if open.is_map && open.children.iter().step_by(2).any(is_nested) {
+                    return refuse("a key is a list or a map");
+                }
                 let node = if open.is_map {
                     map(open.children)
                 } else {
                     Some(Node::List(open.children))
                 };
                 let Some(node) = node else {
-                    return refuse("a merge key needs a map");
+                    let known = "map merge requires map or sequence of maps as the value";
+                    return refuse("a merge key needs a map").map_err(|error| SyntaxError {
+                        known_as: Some(known.to_owned()),
+                        ..error
+                    });
                 };
                 let size = self.nodes - open.nodes_before + 1;
                 self.put(Rc::new(node), open.anchor, size);

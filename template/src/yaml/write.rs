@@ -90,13 +90,14 @@ impl Writer {
             }
             self.push(":");
             match value {
+                // Behind a key of its own lines they begin on the line of the colon.
                 Node::Map(entries) if !entries.is_empty() => {
-                    self.push("\n");
+                    self.push(if long { " " } else { "\n" });
                     self.map(entries, indent + 2);
                 }
                 Node::List(items) if !items.is_empty() => {
-                    self.push("\n");
-                    self.list(items, indent);
+                    self.push(if long { " " } else { "\n" });
+                    self.list(items, if long { indent + 2 } else { indent });
                 }
                 other => {
                     self.push(" ");
@@ -343,18 +344,20 @@ fn is_sexagesimal(text: &str) -> bool {
     let mut parts = unsigned.split(':');
     let first = parts.next().unwrap_or_default();
     let mut rest = 0;
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let digits_and_underscores = |text: &str| digits(&text.replace('_', ""));
+    let mut is_last = false;
     first.starts_with(|letter: char| letter.is_ascii_digit())
-        && first
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || byte == b'_')
+        && digits_and_underscores(first)
         && parts.all(|part| {
             rest += 1;
-            let whole = part.split_once('.').map_or(part, |(whole, _)| whole);
+            let (whole, fraction) = part.split_once('.').unwrap_or((part, ""));
             let tens = whole.len() == 1
                 || (whole.len() == 2 && whole.starts_with(['0', '1', '2', '3', '4', '5']));
-            tens && part
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b'_')
+            // Only the last part has a fraction.
+            let fits = tens && digits(whole) && digits_and_underscores(fraction) && !is_last;
+            is_last |= part.contains('.');
+            fits
         })
         && rest > 0
 }
@@ -458,10 +461,11 @@ fn natural(a: &str, b: &str) -> Ordering {
                 .rev()
                 .take_while(|letter| letter.is_ascii_digit())
                 .any(|digit| *digit != '0');
-        let start = u128::from(continued);
+        // A number beyond 64 bits wraps round, as in Go.
+        let start = i64::from(continued);
         let value = letters[at..at + len].iter().fold(start, |n, digit| {
-            n.saturating_mul(10)
-                .saturating_add(u128::from(digit.to_digit(10).unwrap_or(0)))
+            n.wrapping_mul(10)
+                .wrapping_add(i64::from(digit.to_digit(10).unwrap_or(0)))
         });
         (value, len)
     };

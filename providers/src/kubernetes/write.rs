@@ -153,27 +153,27 @@ impl KubernetesStore {
                     .or_insert_with(|| value.clone());
             }
         }
-        if let Some(old) = old {
-            match spec.target_merge_policy {
-                TargetMergePolicy::Merge => {
-                    for (name, value) in &old.labels {
-                        labels.entry(name.clone()).or_insert_with(|| value.clone());
-                    }
-                    for (name, value) in &old.annotations {
-                        annotations
-                            .entry(name.clone())
-                            .or_insert_with(|| value.clone());
-                    }
+        match (spec.target_merge_policy, old) {
+            (TargetMergePolicy::Merge, Some(old)) => {
+                for (name, value) in &old.labels {
+                    labels.entry(name.clone()).or_insert_with(|| value.clone());
                 }
-                TargetMergePolicy::Replace => {}
-                TargetMergePolicy::Ignore => {
-                    labels = old.labels.clone();
-                    annotations = old.annotations.clone();
+                for (name, value) in &old.annotations {
+                    annotations
+                        .entry(name.clone())
+                        .or_insert_with(|| value.clone());
                 }
             }
+            (TargetMergePolicy::Merge, None) | (TargetMergePolicy::Replace, _) => {}
+            // Without a target there is nothing to leave alone, and nothing is added.
+            (TargetMergePolicy::Ignore, old) => {
+                labels = old.map(|old| old.labels.clone()).unwrap_or_default();
+                annotations = old.map(|old| old.annotations.clone()).unwrap_or_default();
+            }
         }
-        // A source's own type is copied; a value alone has none, and leaves that of the target.
-        let of_source = source.secret_type.clone().filter(|_| whole);
+        // A new target has the type of its source. One that is there keeps its own: a value alone has none.
+        let of_source = source.secret_type.clone();
+        let of_source = of_source.filter(|kind| !kind.is_empty() && (whole || old.is_none()));
         Ok(Stored {
             data,
             labels,

@@ -3,12 +3,14 @@
 //! Their leases belong to the token that asked. So it is not revoked afterwards, unlike that of a store: its end, or that of
 //! the lease, takes the secret back.
 
-use sealwright_crypto::secret::SecretBytes;
+use std::collections::BTreeMap;
+
+use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use super::VaultStore;
 use super::client::{Call, Reply};
 use super::kv::converted;
-use crate::json::{Json, Kind, Numbers};
+use crate::json::{self, Json, Kind, Numbers};
 use crate::outcome::{StoreError, Trouble, shown};
 use crate::remote::SecretMap;
 use crate::settings::generators::{VaultDynamicSecretSettings, VaultResultType};
@@ -68,21 +70,90 @@ pub(crate) async fn dynamic_secret(
     part(&body, settings.result_type).map_err(placed)
 }
 
+/// The fields of an answer that upstream knows, and what stands for one that is missing. It passes on no others.
+const ANSWER: &[(&str, &str)] = &[
+    ("data", "null"),
+    ("lease_duration", "0"),
+    ("lease_id", r#""""#),
+    ("renewable", "false"),
+    ("request_id", r#""""#),
+    ("warnings", "null"),
+];
+/// Fields of an answer that are passed on only if there is something in them.
+const OPTIONAL: &[&str] = &["auth", "mount_type", "wrap_info"];
+/// The same of its part `auth`.
+const AUTH: &[(&str, &str)] = &[
+    ("accessor", r#""""#),
+    ("client_token", r#""""#),
+    ("entity_id", r#""""#),
+    ("identity_policies", "null"),
+    ("lease_duration", "0"),
+    ("metadata", "null"),
+    ("mfa_requirement", "null"),
+    ("orphan", "false"),
+    ("policies", "null"),
+    ("renewable", "false"),
+    ("token_policies", "null"),
+];
+
 /// The values of the wanted part of an answer.
 fn part(body: &SecretBytes, wanted: VaultResultType) -> Result<SecretMap, StoreError> {
     let whole = Json::parse(body.expose())
         .map_err(|_| StoreError::new(Trouble::Malformed, "the answer is no JSON"))?;
-    let name = match wanted {
-        VaultResultType::Raw => return Ok(values(whole)),
-        VaultResultType::Data => "data",
-        VaultResultType::Auth => "auth",
+    let auth = whole
+        .member("auth")
+        .filter(|auth| auth.kind() == Kind::Object)
+        .map(|auth| json::object_of_raw(&known(auth, AUTH)));
+    let object = match wanted {
+        VaultResultType::Data => {
+            let data = whole.member("data");
+            let data = data.filter(|data| data.kind() == Kind::Object);
+            // Vault has both parts in every answer, and null where there is nothing.
+            return Ok(data.map(values).unwrap_or_default());
+        }
+        VaultResultType::Auth => auth.ok_or_else(|| {
+            StoreError::new(Trouble::Missing, "the answer has no part `auth`").public()
+        })?,
+        VaultResultType::Raw => {
+            let mut fields = known(whole, ANSWER);
+            for name in OPTIONAL {
+                let value = whole.member(name).filter(|value| {
+                    value.kind() != Kind::Null && !matches!(value.raw(), b"\"\"" | b"{}")
+                });
+                if let Some(value) = value {
+                    fields.insert((*name).to_owned(), encoded(value));
+                }
+            }
+            if let Some(auth) = auth {
+                fields.insert("auth".to_owned(), auth);
+            }
+            json::object_of_raw(&fields)
+        }
     };
-    match whole.member(name) {
-        Some(part) if part.kind() == Kind::Object => Ok(values(part)),
-        // Vault has both parts in every answer, and null where there is nothing.
-        _ if wanted == VaultResultType::Data => Ok(SecretMap::new()),
-        _ => Err(StoreError::new(Trouble::Missing, "the answer has no part `auth`").public()),
-    }
+    let object = Json::parse(object.expose())
+        .map_err(|_| StoreError::new(Trouble::Malformed, "the answer is no JSON"))?;
+    Ok(values(object))
+}
+
+/// These fields of an object, as JSON.
+fn known(object: Json<'_>, fields: &[(&str, &str)]) -> BTreeMap<String, SecretBytes> {
+    let fields = fields.iter().map(|(name, missing)| {
+        let value = object
+            .member(name)
+            .filter(|value| value.kind() != Kind::Null);
+        let value = match value {
+            Some(value) => encoded(value),
+            None => SecretBytes::copy_of(missing.as_bytes()),
+        };
+        ((*name).to_owned(), value)
+    });
+    fields.collect()
+}
+
+fn encoded(value: Json<'_>) -> SecretBytes {
+    let mut out = SecretWriter::default();
+    json::encode(value, Numbers::Float, &mut out);
+    out.finish()
 }
 
 fn values(object: Json<'_>) -> SecretMap {
@@ -112,8 +183,26 @@ mod tests {
         assert_eq!(data["username"], "u");
         assert_eq!(data["ttl"], "60");
         assert_eq!(data["nested"], r#"{"a":[1]}"#);
-        assert_eq!(texts(VaultResultType::Raw)["request_id"], "r");
+        let raw = texts(VaultResultType::Raw);
+        assert_eq!(raw["request_id"], "r");
+        assert_eq!(raw["lease_duration"], "0");
+        assert_eq!(raw["renewable"], "false");
+        assert_eq!(raw["warnings"], "");
+        assert!(!raw.contains_key("auth"));
         assert!(part(&body, VaultResultType::Auth).is_err());
+        // What upstream does not know is not passed on.
+        let body = SecretBytes::copy_of(
+            br#"{"request_id": "r", "data": null, "auth": {"client_token": "t", "policies": ["a"], "token_type": "service", "num_uses": 0}}"#,
+        );
+        let auth = part(&body, VaultResultType::Auth).unwrap();
+        let auth: Vec<&str> = auth.keys().map(String::as_str).collect();
+        let known: Vec<&str> = AUTH.iter().map(|(name, _)| *name).collect();
+        assert_eq!(auth, known);
+        let raw = part(&body, VaultResultType::Raw).unwrap();
+        assert_eq!(
+            String::from_utf8(raw["auth"].expose().to_vec()).unwrap(),
+            r#"{"accessor":"","client_token":"t","entity_id":"","identity_policies":null,"lease_duration":0,"metadata":null,"mfa_requirement":null,"orphan":false,"policies":["a"],"renewable":false,"token_policies":null}"#
+        );
         let none = SecretBytes::copy_of(br#"{"data": null}"#);
         assert!(part(&none, VaultResultType::Data).unwrap().is_empty());
     }

@@ -331,15 +331,23 @@ impl VaultStore {
         let Some(mut names) = self.names(&mount, &inside).await? else {
             return Ok(Answer::Absent(Absent::proved(Proof::NothingListed)));
         };
+        // A name begins with the folder as it was asked for, with all of its slashes.
+        let shown = |name: &str| match what.path.as_deref() {
+            Some(path) if self.dialect == Dialect::Vault => {
+                let below = name.strip_prefix(inside.as_str()).unwrap_or(name);
+                format!("{path}/{}", below.trim_start_matches('/'))
+            }
+            _ => name.to_owned(),
+        };
         if let Some(pattern) = &what.name {
-            names.retain(|name| pattern.matches(name));
+            names.retain(|name| pattern.matches(&shown(name)));
         } else if let Some(tags) = what.tags.as_ref().filter(|tags| !tags.is_empty()) {
             names = self.with_tags(&mount, names, tags).await?;
         }
         let matches = names.into_iter().map(|name| {
             let key = ReadKey::value(self.engine.exact(&mount, &name), None);
             Match {
-                name,
+                name: shown(&name),
                 content: Content::At(key),
             }
         });
@@ -629,7 +637,13 @@ impl Store for VaultStore {
 
     fn neighbours<'a>(&'a self, at: &'a RemoteRef) -> BoxFuture<'a, Vec<String>> {
         Box::pin(async move {
-            let (folder, _) = at.key.rsplit_once('/').unwrap_or(("", &at.key));
+            // Without a mount path in the settings only the path of the value shows where the engine begins.
+            let path = match self.engine.mount {
+                Some(_) => Ok(at.key.clone()),
+                None => self.engine.data(&at.key),
+            };
+            let path = path.unwrap_or_default();
+            let (folder, _) = path.rsplit_once('/').unwrap_or(("", &path));
             let Ok((mount, inside)) = self.engine.folder(folder) else {
                 return Vec::new();
             };

@@ -16,7 +16,7 @@ impl Engine {
     /// The path of the value of a key.
     pub(super) fn data(&self, key: &str) -> Result<String, StoreError> {
         check(key)?;
-        Ok(match (&self.mount, self.version) {
+        Ok(clean(match (&self.mount, self.version) {
             (Some(mount), KvVersion::V2) => format!("{mount}/data/{}", self.inside(mount, key)),
             (Some(mount), KvVersion::V1) => format!("{mount}/{}", self.inside(mount, key)),
             (None, KvVersion::V1) => key.to_owned(),
@@ -30,7 +30,7 @@ impl Engine {
                     .public());
                 }
             },
-        })
+        }))
     }
 
     /// The path of what is known about a key.
@@ -60,20 +60,25 @@ impl Engine {
     pub(super) fn folder(&self, path: &str) -> Result<(String, String), StoreError> {
         check(path)?;
         let path = path.trim_matches('/');
-        let (mount, inside) = match &self.mount {
-            Some(mount) => (mount.as_str(), path),
-            None => match path.split_once('/') {
-                Some((mount, rest)) => (mount, rest.strip_prefix("data/").unwrap_or(rest)),
-                None if path.is_empty() => {
-                    return Err(StoreError::invalid(
-                        "`find.path` names no engine: without `path` in the store it begins with the mount path",
-                    )
-                    .public());
-                }
-                None => (path, ""),
-            },
+        if let Some(mount) = &self.mount {
+            return Ok((mount.clone(), path.to_owned()));
+        }
+        let whole = format!("{path}/");
+        let split = match self.version {
+            KvVersion::V1 => whole.split_once('/'),
+            // The mount path may have several parts, so it is known only by what follows it.
+            KvVersion::V2 => whole.split_once("/data/"),
         };
-        Ok((mount.to_owned(), inside.to_owned()))
+        match split {
+            Some((mount, inside)) if !mount.is_empty() => {
+                Ok((mount.to_owned(), inside.trim_end_matches('/').to_owned()))
+            }
+            _ => Err(StoreError::invalid(
+                "`find.path` names no engine: without `path` in the store it begins with the mount path, and `/data/` behind \
+                 it in version 2",
+            )
+            .public()),
+        }
     }
 
     /// The path under which a folder of a mount is listed.
@@ -114,6 +119,12 @@ impl Engine {
     }
 }
 
+/// Takes out slashes that stand for nothing, as upstream's client does with every path.
+fn clean(path: String) -> String {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    parts.join("/")
+}
+
 /// Refuses keys that would lead out of the engine.
 fn check(key: &str) -> Result<(), StoreError> {
     if key.split('/').any(|part| part == "." || part == "..") {
@@ -145,7 +156,8 @@ mod tests {
             (Some("secret"), V2, "secret/foo", "secret/data/foo"),
             (Some("secret"), V2, "secret/data/foo", "secret/data/foo"),
             (Some("secret"), V2, "data/foo", "secret/data/data/foo"),
-            (Some("secret"), V2, "/foo", "secret/data//foo"),
+            (Some("secret"), V2, "/foo", "secret/data/foo"),
+            (Some("secret"), V2, "foo//bar/", "secret/data/foo/bar"),
             (Some("a/b"), V2, "foo", "a/b/data/foo"),
             (Some("secret"), V1, "foo", "secret/foo"),
             (Some("secret"), V1, "secret/foo", "secret/foo"),
@@ -164,6 +176,19 @@ mod tests {
         for bad in ["../sys/seal", "a/../../b", "./a", "a/.."] {
             assert!(engine(Some("secret"), V2).data(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn folders_of_a_store_without_a_path_name_the_engine() {
+        use KvVersion::{V1, V2};
+        let folder = |mount, version, path| engine(mount, version).folder(path).ok();
+        let pair = |mount: &str, inside: &str| Some((mount.to_owned(), inside.to_owned()));
+        assert_eq!(folder(Some("secret"), V2, "a/b/"), pair("secret", "a/b"));
+        assert_eq!(folder(None, V2, "team/kv/data/a"), pair("team/kv", "a"));
+        assert_eq!(folder(None, V2, "secret/data"), pair("secret", ""));
+        assert_eq!(folder(None, V2, "secret/a"), None);
+        assert_eq!(folder(None, V1, "kv/a"), pair("kv", "a"));
+        assert_eq!(folder(None, V1, ""), None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::aws::{AwsJwtAuth, AwsStaticKeys};
 use super::azure::AzureEnvironment;
 use super::gcp::GcpAuth;
 use super::vault::VaultSettings;
-use super::{RetrySettings, SecretKeySelector, ServiceAccountSelector};
+use super::{KEY_PATTERN, NAME_PATTERN, RetrySettings, SecretKeySelector, ServiceAccountSelector};
 
 /// A secret that Vault or OpenBao makes for whoever asks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -302,9 +302,11 @@ pub struct GrafanaBasicAuth {
 pub struct GrafanaSecretRef {
     /// The name of the Secret.
     #[serde(default)]
+    #[schemars(regex(pattern = NAME_PATTERN), length(min = 1, max = 253))]
     pub name: String,
     /// The key in it.
     #[serde(default)]
+    #[schemars(regex(pattern = KEY_PATTERN), length(min = 1, max = 253))]
     pub key: String,
 }
 
@@ -343,11 +345,14 @@ pub struct GitlabDeployTokenSettings {
     pub url: Option<String>,
     /// The id or path of the project.
     #[serde(default, rename = "projectID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
     pub project_id: Option<String>,
     /// The id or path of the group.
     #[serde(default, rename = "groupID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
     pub group_id: Option<String>,
     /// The name of the token.
+    #[schemars(length(min = 1))]
     pub name: String,
     /// What the token may do.
     #[schemars(length(min = 1))]

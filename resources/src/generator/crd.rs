@@ -29,10 +29,12 @@ pub fn custom_resource_definitions() -> Vec<Value> {
         finished(Definition::of::<AcrAccessToken>()),
         other("BeyondtrustWorkloadCredentialsDynamicSecret"),
         other("CloudsmithAccessToken"),
-        finished(one_target(
+        finished(CHOICES.iter().fold(
             Definition::of::<ClusterGenerator>(),
-            "/properties/spec/properties/generator/properties/gitlabDeployTokenSpec",
-            "/properties/spec/properties/generator/properties/webhookSpec",
+            |definition, (choice, rules)| {
+                let choice = format!("/properties/spec/properties/generator/properties/{choice}");
+                with(definition, &choice, rules)
+            },
         )),
         finished(Definition::of::<EcrAuthorizationToken>()),
         finished(Definition::of::<Fake>()),
@@ -42,9 +44,10 @@ pub fn custom_resource_definitions() -> Vec<Value> {
             .status_subresource(false)
             .finish(),
         finished(Definition::of::<GithubAccessToken>()),
-        finished(Definition::of::<GitlabDeployToken>().put(
-            "/properties/spec/x-kubernetes-validations",
-            project_or_group(),
+        finished(with(
+            Definition::of::<GitlabDeployToken>(),
+            "/properties/spec",
+            GITLAB,
         )),
         finished(Definition::of::<Grafana>()),
         finished(Definition::of::<Mfa>()),
@@ -53,27 +56,57 @@ pub fn custom_resource_definitions() -> Vec<Value> {
         finished(Definition::of::<SshKey>()),
         finished(Definition::of::<StsSessionToken>()),
         finished(Definition::of::<Uuid>()),
-        finished(Definition::of::<VaultDynamicSecret>()),
-        finished(
-            Definition::of::<Webhook>().put("/properties/spec/required", json!(["result", "url"])),
-        ),
+        finished(with(
+            Definition::of::<VaultDynamicSecret>(),
+            "/properties/spec",
+            VAULT,
+        )),
+        finished(with(
+            Definition::of::<Webhook>(),
+            "/properties/spec",
+            WEBHOOK,
+        )),
     ]
 }
 
-fn one_target(definition: Definition, gitlab: &str, webhook: &str) -> Definition {
-    definition
-        .put(
-            &format!("{gitlab}/x-kubernetes-validations"),
-            project_or_group(),
-        )
-        .put(&format!("{webhook}/required"), json!(["result", "url"]))
-}
+/// By their places in the specification of a generator: parts of schemas.
+type Rules = &'static [(&'static str, &'static str)];
 
-fn project_or_group() -> Value {
-    json!([{
-        "message": "exactly one of projectID or groupID must be set",
-        "rule": "has(self.projectID) != has(self.groupID)",
-    }])
+const GITLAB: Rules = &[(
+    "x-kubernetes-validations",
+    r#"[{"message": "exactly one of projectID or groupID must be set", "rule": "has(self.projectID) != has(self.groupID)"}]"#,
+)];
+
+const VAULT: Rules = &[
+    (
+        "properties/provider/properties/caBundle/format",
+        r#""byte""#,
+    ),
+    (
+        "properties/provider/properties/auth/properties/cert/properties/path/default",
+        r#""cert""#,
+    ),
+];
+
+const WEBHOOK: Rules = &[
+    ("required", r#"["result", "url"]"#),
+    ("properties/auth/maxProperties", "1"),
+    ("properties/auth/minProperties", "1"),
+    ("properties/caBundle/format", r#""byte""#),
+];
+
+/// The generators that a ClusterGenerator can hold and that have rules.
+const CHOICES: &[(&str, Rules)] = &[
+    ("gitlabDeployTokenSpec", GITLAB),
+    ("vaultDynamicSecretSpec", VAULT),
+    ("webhookSpec", WEBHOOK),
+];
+
+fn with(definition: Definition, spec: &str, rules: Rules) -> Definition {
+    rules.iter().fold(definition, |definition, (place, value)| {
+        let value = serde_json::from_str(value).expect("the rules are JSON");
+        definition.put(&format!("{spec}/{place}"), value)
+    })
 }
 
 /// The definition of a kind that this build only knows by its name.

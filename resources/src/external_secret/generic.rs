@@ -9,14 +9,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
-use super::data::Values;
+use super::data::{self, Values};
 use super::refresh;
+use super::remote_ref::DecodingStrategy;
 use super::render::{self, Options, Part, RenderError, RenderProblem, Rendering, Sources};
 use super::target::owner_reference;
 use super::validate::{self, PrivilegeError};
 use super::{
     CreationPolicy, DATA_HASH_ANNOTATION, ExternalSecret, GROUP, KIND, MANAGED_LABEL, Manifest,
-    OWNER_LABEL, hash, status,
+    OWNER_LABEL, hash,
 };
 use crate::manifest;
 
@@ -72,16 +73,6 @@ pub enum GenericError {
 }
 
 impl GenericError {
-    /// The fixed text of the condition.
-    #[must_use]
-    pub fn fixed_text(&self) -> &'static str {
-        match self {
-            Self::OwnedByOther => status::OWNED_BY_OTHER,
-            Self::CannotOwn => status::NOT_OWNED,
-            _ => status::NOT_UPDATED,
-        }
-    }
-
     /// Returns true if trying again without a change of the objects can help.
     #[must_use]
     pub fn is_retried(&self) -> bool {
@@ -271,7 +262,8 @@ fn apply_templates(
         if let Some(literal) = from.literal.as_deref() {
             let place = place.as_ref().ok_or(fail(RenderProblem::Path))?;
             let rendered = rendering.text(literal).map_err(fail)?;
-            put_document(made, place, rendered.expose()).map_err(fail)?;
+            let decoding = from.values_decoding_strategy.unwrap_or_default();
+            put_document(made, place, rendered.expose(), decoding).map_err(fail)?;
         }
         if from.config_map.is_some() || from.secret.is_some() {
             if Part::of(from.target.as_deref()) != Some(Part::Data) {
@@ -380,12 +372,18 @@ fn put_value(
     Ok(())
 }
 
-/// Puts a rendered document where it belongs: pairs into a known part, anything at a path.
-fn put_document(made: &mut Value, place: &Place, yaml: &[u8]) -> Result<(), RenderProblem> {
+/// Puts a rendered document where it belongs: pairs into a known part, with their values decoded, and anything at a path.
+fn put_document(
+    made: &mut Value,
+    place: &Place,
+    yaml: &[u8],
+    decoding: DecodingStrategy,
+) -> Result<(), RenderProblem> {
     match place {
         Place::Metadata(_) | Place::Field("data") => {
             let pairs = manifest::read_text_pairs(yaml).map_err(|_| RenderProblem::Yaml)?;
             for (key, value) in pairs {
+                let value = data::decode(value, decoding).map_err(|_| RenderProblem::Decoding)?;
                 put_value(made, place, &key, value.expose())?;
             }
         }

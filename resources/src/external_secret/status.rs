@@ -114,6 +114,10 @@ pub const INVALID_GENERIC: &str = "invalid generic target";
 
 /// Message: the object of another kind cannot be read.
 pub const NO_RESOURCE: &str = "could not get target resource";
+/// Message: the object of another kind could not be made.
+pub const NOT_APPLIED: &str = "could not apply template to manifest";
+/// Message: the object of another kind could not be deleted.
+pub const RESOURCE_NOT_DELETED: &str = "could not delete resource";
 
 /// The longest message, in characters.
 const LONGEST_MESSAGE: usize = 256;

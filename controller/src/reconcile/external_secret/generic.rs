@@ -157,19 +157,23 @@ impl ExternalSecrets {
             (true, DeletionPolicy::Delete) => {
                 if object.spec.target.creation_policy != CreationPolicy::Owner {
                     let why = "deletionPolicy Delete needs creationPolicy Owner";
-                    actions.extend(plan::failure(
-                        object,
-                        status::NOT_DELETED,
-                        Some(why),
-                        started,
-                    ));
+                    let fixed = status::RESOURCE_NOT_DELETED;
+                    actions.extend(plan::failure(object, fixed, Some(why), started));
                     let again = Again::Never;
                     return Ok(Plan { actions, again });
                 }
-                if let Some(existing) = &existing
-                    && self.delete_generic(object, &served, existing).await?
-                {
-                    actions.push(told("Deleted", manifest, object));
+                if let Some(existing) = &existing {
+                    match self.delete_generic(object, &served, existing).await {
+                        Ok(true) => actions.push(told("Deleted", manifest, object)),
+                        Ok(false) => {}
+                        Err(error) => {
+                            let fixed = status::RESOURCE_NOT_DELETED;
+                            let why = Some(error.category());
+                            actions.extend(plan::failure(object, fixed, why, started));
+                            let again = Again::Retry;
+                            return Ok(Plan { actions, again });
+                        }
+                    }
                 }
                 return Ok(finished(actions, status::RESOURCE_DELETED, status::DELETED));
             }
@@ -209,9 +213,8 @@ impl ExternalSecrets {
             }
             Err(error) => {
                 let detail = error.to_string();
-                let detail = (!matches!(error, generic::GenericError::OwnedByOther))
-                    .then_some(detail.as_str());
-                actions.extend(plan::failure(object, error.fixed_text(), detail, started));
+                let fixed = status::NOT_APPLIED;
+                actions.extend(plan::failure(object, fixed, Some(&detail), started));
                 let again = match error.is_retried() {
                     true => Again::Retry,
                     false => Again::Never,

@@ -276,8 +276,24 @@ fn t28_only_the_policy_delete_takes_the_secret_of_a_deleted_object_away() {
 #[test]
 fn targets_of_other_kinds_have_a_reason_of_their_own() {
     let es = object(json!({"manifest": {"apiVersion": "v1", "kind": "ConfigMap"}}));
-    let actions = failure(&es, status::INVALID_GENERIC, Some("why"), now());
-    assert!(shown(&actions)[1].starts_with("False SecretSyncedError invalid generic target: why"));
+    for (fixed, text) in [
+        (
+            status::NO_RESOURCE,
+            "False ResourceSyncedError could not get target resource: why",
+        ),
+        (
+            status::NOT_APPLIED,
+            "False ResourceSyncedError could not apply template to manifest: why",
+        ),
+        // Before an object is looked at, the reason is that of a Secret.
+        (
+            status::INVALID_GENERIC,
+            "False SecretSyncedError invalid generic target: why",
+        ),
+    ] {
+        let actions = failure(&es, fixed, Some("why"), now());
+        assert!(shown(&actions)[1].starts_with(text), "{text}");
+    }
 }
 
 #[test]

@@ -13,11 +13,12 @@ use sealwright_resources::cluster_external_secret::{
     self, ClusterExternalSecret, ClusterExternalSecretStatus, FINALIZER, FailedNamespace, KIND,
     namespace_finalizer,
 };
-use sealwright_resources::external_secret::{API_VERSION, ExternalSecret, FORCE_SYNC_ANNOTATION};
-use sealwright_template::go_duration;
+use sealwright_resources::external_secret::{
+    API_VERSION, ExternalSecretSpec, FORCE_SYNC_ANNOTATION,
+};
 use serde_json::{Value, json};
 
-use super::children;
+use super::children::{self, Children, Kinds};
 use super::finalizer;
 use crate::action;
 use crate::api::{Api, ApiError};
@@ -28,6 +29,14 @@ use crate::frame::secrets::Neighbours;
 use crate::frame::tracked::{Digest, Tracked};
 use crate::frame::verdict::{self, Verdict};
 use crate::metrics::SyncedKind;
+
+const KINDS: Kinds = Kinds {
+    api_version: API_VERSION,
+    parent: KIND,
+    child: sealwright_resources::external_secret::KIND,
+    plural: "externalsecrets",
+    same_spec: children::same_spec::<ExternalSecretSpec>,
+};
 
 /// The reconciler of ClusterExternalSecrets.
 pub(crate) struct ClusterExternalSecrets {
@@ -83,6 +92,14 @@ impl ClusterExternalSecrets {
         self.frame.api()
     }
 
+    fn children<'a>(&'a self, object: &'a ClusterExternalSecret) -> Children<'a> {
+        Children {
+            api: self.api(),
+            kinds: &KINDS,
+            parent: &object.metadata,
+        }
+    }
+
     async fn work(&self, key: &Key, object: &ClusterExternalSecret) -> Attempt<Outcome> {
         let quiet = |again| Outcome {
             status: None,
@@ -112,15 +129,7 @@ impl ClusterExternalSecrets {
                 },
             };
         }
-        let interval = object
-            .spec
-            .refresh_time
-            .as_deref()
-            .and_then(go_duration::parse);
-        let interval = interval
-            .and_then(|interval| Duration::try_from(interval).ok())
-            .filter(|interval| !interval.is_zero())
-            .unwrap_or(Duration::from_secs(3600));
+        let interval = children::interval(object.spec.refresh_time.as_deref());
         let name = object.external_secret_name();
         let before = object.status.clone().unwrap_or_default();
         let mut failed = Vec::new();
@@ -176,10 +185,10 @@ impl ClusterExternalSecrets {
             let stays = wanted.contains(namespace.as_str());
             let cleaned = async {
                 if let Some(old_name) = old_name {
-                    self.delete_child(object, namespace, old_name).await?;
+                    self.children(object).delete(namespace, old_name).await?;
                 }
                 if !stays {
-                    self.delete_child(object, namespace, name).await?;
+                    self.children(object).delete(namespace, name).await?;
                     self.release(object, namespace).await?;
                 }
                 Ok::<(), ApiError>(())
@@ -260,27 +269,15 @@ impl ClusterExternalSecrets {
             };
         }
         let made = async {
-            let path = child_path(place, object.external_secret_name());
-            let existing: Option<Value> = match self.api().get(&path).await {
-                Ok(answer) => Some(action::read(&answer)?),
-                Err(error) if error.is_not_found() => None,
-                Err(error) => return Err(error),
-            };
-            if let Some(existing) = &existing
-                && !is_ours(existing, object)
-            {
+            let children = self.children(object);
+            let existing = children.get(place, object.external_secret_name()).await?;
+            let foreign = |existing: &Value| !children.is_ours(existing);
+            if existing.as_ref().is_some_and(foreign) {
                 return Ok(false);
             }
             self.hold(object, namespace).await?;
-            let wanted = child(object, place);
-            match existing {
-                None => action::create_object(self.api(), &child_path(place, ""), &wanted).await?,
-                Some(existing) => {
-                    if let Some(changed) = children::merged(&existing, &wanted, same_spec) {
-                        action::replace_object(self.api(), &path, &changed).await?;
-                    }
-                }
-            }
+            let wanted = child(&children, object, place);
+            children.write(existing.as_ref(), &wanted).await?;
             Ok(true)
         };
         match made.await {
@@ -288,26 +285,6 @@ impl ClusterExternalSecrets {
             Ok(false) => Made::No(Problem::Exists),
             Err(error) => Made::No(Problem::Api(error)),
         }
-    }
-
-    /// Deletes the ExternalSecret of a namespace, if it is one of ours.
-    async fn delete_child(
-        &self,
-        object: &ClusterExternalSecret,
-        namespace: &str,
-        name: &str,
-    ) -> Result<(), ApiError> {
-        let path = child_path(namespace, name);
-        let existing: Value = match self.api().get(&path).await {
-            Ok(answer) => action::read(&answer)?,
-            Err(error) if error.is_not_found() => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let uid = existing["metadata"]["uid"].as_str().unwrap_or_default();
-        if !is_ours(&existing, object) {
-            return Ok(());
-        }
-        action::delete_object(self.api(), &path, uid).await
     }
 
     /// Puts the finalizer on a namespace, so that its ExternalSecret can go before it.
@@ -365,28 +342,8 @@ impl ClusterExternalSecrets {
     }
 }
 
-fn child_path(namespace: &str, name: &str) -> String {
-    let all = format!("/apis/{API_VERSION}/namespaces/{namespace}/externalsecrets");
-    match name {
-        "" => all,
-        name => format!("{all}/{name}"),
-    }
-}
-
-fn is_ours(child: &Value, object: &ClusterExternalSecret) -> bool {
-    children::is_controlled_by(child, KIND, object.metadata.name.as_deref())
-}
-
-fn same_spec(existing: &Value, wanted: &Value) -> bool {
-    let read = |object: &Value| serde_json::from_value::<ExternalSecret>(object.clone()).ok();
-    match (read(existing), read(wanted)) {
-        (Some(existing), Some(wanted)) => existing.spec == wanted.spec,
-        _ => false,
-    }
-}
-
 /// The ExternalSecret of a namespace.
-fn child(object: &ClusterExternalSecret, namespace: &str) -> Value {
+fn child(children: &Children<'_>, object: &ClusterExternalSecret, namespace: &str) -> Value {
     let metadata = &object.spec.external_secret_metadata;
     let mut annotations = metadata.annotations.clone();
     let own = object.metadata.annotations.as_ref();
@@ -398,25 +355,9 @@ fn child(object: &ClusterExternalSecret, namespace: &str) -> Value {
             annotations.remove(FORCE_SYNC_ANNOTATION);
         }
     }
-    json!({
-        "apiVersion": API_VERSION,
-        "kind": sealwright_resources::external_secret::KIND,
-        "metadata": {
-            "name": object.external_secret_name(),
-            "namespace": namespace,
-            "labels": metadata.labels,
-            "annotations": annotations,
-            "ownerReferences": [{
-                "apiVersion": API_VERSION,
-                "kind": KIND,
-                "name": object.metadata.name,
-                "uid": object.metadata.uid,
-                "controller": true,
-                "blockOwnerDeletion": true,
-            }],
-        },
-        "spec": object.spec.external_secret_spec,
-    })
+    let spec = &object.spec.external_secret_spec;
+    let name = object.external_secret_name();
+    children.object(namespace, name, &metadata.labels, &annotations, spec)
 }
 
 impl Kind for ClusterExternalSecrets {
@@ -538,7 +479,7 @@ impl Kind for ClusterExternalSecrets {
             for namespace in &status.provisioned_namespaces {
                 self.release(object, namespace).await?;
                 for name in &names {
-                    self.delete_child(object, namespace, name).await?;
+                    self.children(object).delete(namespace, name).await?;
                 }
             }
             match finalizer::set::<ClusterExternalSecret>(

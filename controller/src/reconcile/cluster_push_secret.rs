@@ -13,13 +13,12 @@ use sealwright_resources::cluster_external_secret::{FailedNamespace, SOME_FAILED
 use sealwright_resources::external_secret::status::{Condition, READY};
 use sealwright_resources::label_selector;
 use sealwright_resources::push_secret::{
-    self, API_VERSION, CLUSTER_KIND as KIND, ClusterPushSecret, ClusterPushSecretStatus, PushSecret,
+    self, API_VERSION, CLUSTER_KIND as KIND, ClusterPushSecret, ClusterPushSecretStatus,
+    PushSecretSpec,
 };
-use sealwright_template::go_duration;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::children;
-use crate::action;
+use super::children::{self, Children, Kinds};
 use crate::api::{Api, ApiError};
 use crate::frame::dependents::Need;
 use crate::frame::event::Event;
@@ -35,6 +34,14 @@ const COMPONENT: &str = "external-secrets-controller";
 const NO_NAMESPACES: &str = "failed to get target Namespaces";
 /// Message: PushSecrets of an earlier name are left.
 const OLD_LEFT: &str = "failed to delete push secret";
+
+const KINDS: Kinds = Kinds {
+    api_version: API_VERSION,
+    parent: KIND,
+    child: push_secret::KIND,
+    plural: "pushsecrets",
+    same_spec: children::same_spec::<PushSecretSpec>,
+};
 
 /// The reconciler of ClusterPushSecrets.
 pub(crate) struct ClusterPushSecrets {
@@ -82,6 +89,14 @@ impl ClusterPushSecrets {
         self.frame.api()
     }
 
+    fn children<'a>(&'a self, object: &'a ClusterPushSecret) -> Children<'a> {
+        Children {
+            api: self.api(),
+            kinds: &KINDS,
+            parent: &object.metadata,
+        }
+    }
+
     async fn work(&self, object: &ClusterPushSecret) -> Outcome {
         let before = object.status.clone().unwrap_or_default();
         let name = object.push_secret_name();
@@ -89,7 +104,7 @@ impl ClusterPushSecrets {
         if let Some(old) = old.filter(|old| *old != name) {
             let mut found = Found::default();
             for namespace in &before.provisioned_namespaces {
-                if let Err(error) = self.delete_child(object, namespace, old).await {
+                if let Err(error) = self.children(object).delete(namespace, old).await {
                     found.fail(namespace, not_deleted(&error));
                 }
             }
@@ -102,7 +117,11 @@ impl ClusterPushSecrets {
             Err(error) => {
                 tracing::warn!(kind = KIND, name = object.metadata.name.as_deref().unwrap_or_default(), error = %error, "cannot list the namespaces");
                 let failed = before.failed_namespaces.clone();
-                return self.failed(before, NO_NAMESPACES, failed);
+                let status = ClusterPushSecretStatus {
+                    push_secret_name: Some(name.to_owned()),
+                    ..before
+                };
+                return self.failed(status, NO_NAMESPACES, failed);
             }
         };
         let mut found = Found::default();
@@ -110,7 +129,7 @@ impl ClusterPushSecrets {
             if selected.contains(namespace) {
                 continue;
             }
-            if let Err(error) = self.delete_child(object, namespace, name).await {
+            if let Err(error) = self.children(object).delete(namespace, name).await {
                 // It stays in the record, and is tried again.
                 found.provisioned.insert(namespace.clone());
                 found.fail(namespace, not_deleted(&error));
@@ -141,7 +160,7 @@ impl ClusterPushSecrets {
                 failed_namespaces: found.failed,
             }),
             warning: None,
-            again: Some(interval(object)),
+            again: Some(children::interval(object.spec.refresh_time.as_deref())),
         }
     }
 
@@ -181,45 +200,19 @@ impl ClusterPushSecrets {
         object: &ClusterPushSecret,
         namespace: &str,
     ) -> Result<bool, ApiError> {
-        let path = child_path(namespace, object.push_secret_name());
-        let existing: Option<Value> = match self.api().get(&path).await {
-            Ok(answer) => Some(action::read(&answer)?),
-            Err(error) if error.is_not_found() => None,
-            Err(error) => return Err(error),
-        };
-        let wanted = child(object, namespace);
-        match existing {
-            None => {
-                action::create_object(self.api(), &child_path(namespace, ""), &wanted).await?;
-            }
-            Some(existing) if !is_ours(&existing, object) => return Ok(false),
-            Some(existing) => {
-                if let Some(changed) = children::merged(&existing, &wanted, same_spec) {
-                    action::replace_object(self.api(), &path, &changed).await?;
-                }
-            }
+        let children = self.children(object);
+        let name = object.push_secret_name();
+        let existing = children.get(namespace, name).await?;
+        let foreign = |existing: &Value| !children.is_ours(existing);
+        if existing.as_ref().is_some_and(foreign) {
+            return Ok(false);
         }
+        let metadata = &object.spec.push_secret_metadata;
+        let (labels, annotations) = (&metadata.labels, &metadata.annotations);
+        let spec = &object.spec.push_secret_spec;
+        let wanted = children.object(namespace, name, labels, annotations, spec);
+        children.write(existing.as_ref(), &wanted).await?;
         Ok(true)
-    }
-
-    /// Deletes the PushSecret of a namespace, if it is one of ours.
-    async fn delete_child(
-        &self,
-        object: &ClusterPushSecret,
-        namespace: &str,
-        name: &str,
-    ) -> Result<(), ApiError> {
-        let path = child_path(namespace, name);
-        let existing: Value = match self.api().get(&path).await {
-            Ok(answer) => action::read(&answer)?,
-            Err(error) if error.is_not_found() => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        if !is_ours(&existing, object) {
-            return Ok(());
-        }
-        let uid = existing["metadata"]["uid"].as_str().unwrap_or_default();
-        action::delete_object(self.api(), &path, uid).await
     }
 }
 
@@ -244,59 +237,6 @@ fn ready(holds: bool, reason: Option<&str>, message: Option<&str>) -> Condition 
         message: message.map(str::to_owned),
         last_transition_time: None,
     }
-}
-
-fn interval(object: &ClusterPushSecret) -> Duration {
-    let interval = object.spec.refresh_time.as_deref();
-    interval
-        .and_then(go_duration::parse)
-        .and_then(|interval| Duration::try_from(interval).ok())
-        .filter(|interval| !interval.is_zero())
-        .unwrap_or(Duration::from_secs(3600))
-}
-
-fn child_path(namespace: &str, name: &str) -> String {
-    let all = format!("/apis/{API_VERSION}/namespaces/{namespace}/pushsecrets");
-    match name {
-        "" => all,
-        name => format!("{all}/{name}"),
-    }
-}
-
-fn is_ours(child: &Value, object: &ClusterPushSecret) -> bool {
-    children::is_controlled_by(child, KIND, object.metadata.name.as_deref())
-}
-
-fn same_spec(existing: &Value, wanted: &Value) -> bool {
-    let read = |object: &Value| serde_json::from_value::<PushSecret>(object.clone()).ok();
-    match (read(existing), read(wanted)) {
-        (Some(existing), Some(wanted)) => existing.spec == wanted.spec,
-        _ => false,
-    }
-}
-
-/// The PushSecret of a namespace.
-fn child(object: &ClusterPushSecret, namespace: &str) -> Value {
-    let metadata = &object.spec.push_secret_metadata;
-    json!({
-        "apiVersion": API_VERSION,
-        "kind": push_secret::KIND,
-        "metadata": {
-            "name": object.push_secret_name(),
-            "namespace": namespace,
-            "labels": metadata.labels,
-            "annotations": metadata.annotations,
-            "ownerReferences": [{
-                "apiVersion": API_VERSION,
-                "kind": KIND,
-                "name": object.metadata.name,
-                "uid": object.metadata.uid,
-                "controller": true,
-                "blockOwnerDeletion": true,
-            }],
-        },
-        "spec": object.spec.push_secret_spec,
-    })
 }
 
 impl Kind for ClusterPushSecrets {

@@ -278,7 +278,7 @@ impl PushSecrets {
         let labels = selector.and_then(|selector| selector.selector.as_ref());
         let labels = labels.ok_or(false)?;
         // An empty selector would push every Secret of the namespace.
-        if label_selector::is_empty(labels) {
+        if label_selector::is_empty(labels) || label_selector::matches(labels, None).is_err() {
             return Err(false);
         }
         let names = self.selected(namespace, labels).await.map_err(|_| false)?;
@@ -387,6 +387,8 @@ impl PushSecrets {
     ) -> Result<(), Failed> {
         let (values, mut about) = self.templated(object, source, budget).await?;
         for (id, store) in stores {
+            // A store that fails is in the record, too, with nothing in it.
+            let pushed = synced.entry(store_key(id.kind, &id.name)).or_default();
             let lane = self
                 .lane(object, id, store)
                 .await
@@ -395,7 +397,6 @@ impl PushSecrets {
                 entries::entries(&object.spec, &seen(id, store), &values, budget)
             })
             .map_err(|error| Failed::Condition(error.to_string()))?;
-            let pushed = synced.entry(store_key(id.kind, &id.name)).or_default();
             for entry in entries {
                 let item = item_of(&entry.data);
                 let keep = object.spec.update_policy == UpdatePolicy::IfNotExists;
@@ -538,7 +539,7 @@ impl PushSecrets {
         refresh::set_ready(&mut next, false, refresh::SOURCE_DELETED, message, now);
         done(Outcome {
             status: Some(next),
-            event: Some((true, refresh::SOURCE_DELETED, message.to_owned())),
+            event: Some((false, refresh::SOURCE_DELETED, message.to_owned())),
             again: None,
             retry: false,
         })

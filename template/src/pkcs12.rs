@@ -63,7 +63,6 @@ const DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01];
 const ENCRYPTED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x06];
 const OBJECT: u8 = 0x06;
 const CONTEXT_0: u8 = 0xa0;
-const NULL: &[u8] = &[0x05, 0x00];
 
 /// Reads a file with exactly one key.
 ///
@@ -253,7 +252,7 @@ fn finish(safes: &[u8], password: &Password) -> Result<Vec<u8>, Pkcs12Error> {
     let key = encryption::derive(hash, 3, password, &salt, ITERATIONS, hash.length());
     let tag = hmac::sign(&hmac::Key::new(hash.hmac(), &key), safes);
     let object = der::value(OBJECT, &[hash.object()]);
-    let algorithm = der::value(der::SEQUENCE, &[&object, NULL]);
+    let algorithm = der::value(der::SEQUENCE, &[&object]);
     let digest = der::value(der::OCTET_STRING, &[tag.as_ref()]);
     let info = der::value(der::SEQUENCE, &[&algorithm, &digest]);
     let salt = der::value(der::OCTET_STRING, &[&salt]);

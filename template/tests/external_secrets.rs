@@ -61,6 +61,30 @@ fn every_recorded_template_renders_as_in_the_operator() {
     );
 }
 
+#[test]
+fn key_stores_are_as_long_as_those_of_the_operator() {
+    let recorded: Value =
+        serde_json::from_str(include_str!("../../tests/fixtures/eso/templates.json")).unwrap();
+    let mut context = Context::default();
+    for (key, value) in recorded["inputs"].as_object().unwrap() {
+        context.insert(key, &decoded(value));
+    }
+    // Measured with the operator's own engine; salts and keys are random, lengths are not.
+    for (made, length) in [
+        ("pemToPkcs12 .leafcert .rsakey", "2613"),
+        ("fullPemToPkcs12 .chain .rsakey", "4261"),
+        ("pemToPkcs12 .eccert .eckey", "1058"),
+        ("pemTruststoreToPKCS12 .rootcert", "1143"),
+        ("pemTruststoreToPKCS12Pass .chain \"p\"", "2967"),
+    ] {
+        let source = format!("{{{{ {made} | b64dec | len }}}}");
+        let rendered = Template::parse("out", &source, &Options::of(Dialect::ExternalSecrets))
+            .and_then(|template| template.render(&context))
+            .unwrap_or_else(|error| panic!("{source}: {error}"));
+        assert_eq!(rendered.expose(), length.as_bytes(), "{made}");
+    }
+}
+
 fn decoded(text: &Value) -> Vec<u8> {
     base64::decode(text.as_str().unwrap().as_bytes()).unwrap()
 }

@@ -125,11 +125,7 @@ fn bag(kind: u8, content: &[u8], attributes: &[Zeroizing<Vec<u8>>]) -> Zeroizing
     let object = der::value(OBJECT, &[BAGS, &[kind]]);
     let explicit = der::value(CONTEXT_0, &[content]);
     let attributes: Vec<&[u8]> = attributes.iter().map(|one| one.as_slice()).collect();
-    match attributes.is_empty() {
-        true => der::value(der::SEQUENCE, &[&object, &explicit]),
-        false => {
-            let attributes = der::value(SET, &attributes);
-            der::value(der::SEQUENCE, &[&object, &explicit, &attributes])
-        }
-    }
+    // Upstream's library writes the set even if there is nothing in it.
+    let attributes = der::value(SET, &attributes);
+    der::value(der::SEQUENCE, &[&object, &explicit, &attributes])
 }

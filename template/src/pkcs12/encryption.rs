@@ -328,8 +328,7 @@ pub(super) fn encrypt(
         return Err(failed);
     };
     let object = |parts: &[&[u8]]| der::value(OBJECT, parts);
-    let null: &[u8] = super::NULL;
-    let prf = der::value(der::SEQUENCE, &[&object(&[HMACS, &[9]]), null]);
+    let prf = der::value(der::SEQUENCE, &[&object(&[HMACS, &[9]])]);
     let salt = der::value(der::OCTET_STRING, &[&salt]);
     let count = der::value(der::INTEGER, &[&[0x08, 0x00]]);
     let derivation = der::value(der::SEQUENCE, &[&salt, &count, &prf]);

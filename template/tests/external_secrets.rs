@@ -85,6 +85,30 @@ fn key_stores_are_as_long_as_those_of_the_operator() {
     }
 }
 
+#[test]
+fn blocks_begin_anywhere_and_keys_of_p256_are_of_sec_1() {
+    // Measured with the operator's own engine.
+    for (source, wanted) in [
+        (
+            r#"{{ "junk -----BEGIN X-----\nAQID\n-----END X-----\n" | filterPEM "X" }}"#,
+            "-----BEGIN X-----\nAQID\n-----END X-----\n",
+        ),
+        (
+            r#"{{ (genSelfSignedCertWithKey "x" (list) (list) 1 (genPrivateKey "ecdsa")).Key | trunc 30 }}"#,
+            "-----BEGIN EC PRIVATE KEY-----",
+        ),
+        (
+            r#"{{ (genSelfSignedCert "x" (list) (list "a.b") 1).Cert | printf "junk %s" | certSANs | toJson }}"#,
+            r#"["a.b"]"#,
+        ),
+    ] {
+        let rendered = Template::parse("out", source, &Options::of(Dialect::ExternalSecrets))
+            .and_then(|template| template.render(&Context::default()))
+            .unwrap_or_else(|error| panic!("{source}: {error}"));
+        assert_eq!(rendered.expose(), wanted.as_bytes(), "{source}");
+    }
+}
+
 fn decoded(text: &Value) -> Vec<u8> {
     base64::decode(text.as_str().unwrap().as_bytes()).unwrap()
 }

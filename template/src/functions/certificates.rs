@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber,
 };
 use sealwright_crypto::sealing::{PrivateKey, base64};
@@ -120,19 +120,21 @@ impl Key {
         Self::parse(key.to_pkcs1_pem().map_err(failed)?.expose())
     }
 
-    /// Reads a key; RSA is written as PKCS#1 again, other keys as they came.
+    /// Reads a key; RSA is written as PKCS#1 again, a key of P-256 as SEC 1, other keys as they came.
     fn parse(pem: &[u8]) -> Result<Self, String> {
         let invalid = |_| "error parsing private key".to_owned();
-        let written = match PrivateKey::from_pem(pem) {
-            Ok(key) => Text::from(key.to_pkcs1_pem().map_err(failed)?.expose()),
-            Err(_) => Text::from(pem),
-        };
         let text =
             Zeroizing::new(String::from_utf8(pem.to_vec()).map_err(|_| "no PEM data in input")?);
-        Ok(Self {
-            pair: KeyPair::from_pem(&text).map_err(invalid)?,
-            pem: written,
-        })
+        let pair = KeyPair::from_pem(&text).map_err(invalid)?;
+        let sec1 = (*pair.algorithm() == rcgen::PKCS_ECDSA_P256_SHA256)
+            .then(|| sec1_from_pkcs8(&Zeroizing::new(pair.serialize_der())))
+            .flatten();
+        let written = match (PrivateKey::from_pem(pem), sec1) {
+            (Ok(key), _) => Text::from(key.to_pkcs1_pem().map_err(failed)?.expose()),
+            (Err(_), Some(sec1)) => Text::from(pem_text("EC PRIVATE KEY", &sec1)),
+            (Err(_), None) => Text::from(pem),
+        };
+        Ok(Self { pair, pem: written })
     }
 }
 
@@ -231,9 +233,15 @@ fn not_made<T>(_: T) -> String {
 }
 
 fn leaf(e: &Environment, a: &[Value]) -> Result<CertificateParams, String> {
+    /// `id-ce-basicConstraints`
+    const BASIC_CONSTRAINTS: &[u64] = &[2, 5, 29, 19];
     let addresses = texts(list(a, 1), "error parsing ip")?;
     let names = texts(list(a, 2), "error processing alternate dns name")?;
-    params(e, text(a, 0).bytes(), int(a, 3), &addresses, &names)
+    let mut params = params(e, text(a, 0).bytes(), int(a, 3), &addresses, &names)?;
+    let mut no_authority = CustomExtension::from_oid_content(BASIC_CONSTRAINTS, vec![0x30, 0x00]);
+    no_authority.set_criticality(true);
+    params.custom_extensions.push(no_authority);
+    Ok(params)
 }
 
 fn texts(list: &List, complaint: &str) -> Result<Vec<String>, String> {
@@ -287,7 +295,8 @@ fn params(
             .map_err(|_| "error processing alternate dns name")?;
         params.subject_alt_names.push(SanType::DnsName(name));
     }
-    params.is_ca = IsCa::ExplicitNoCa;
+    // With `ExplicitNoCa` a certificate would get a key identifier, which sprig gives to authorities only.
+    params.is_ca = IsCa::NoCa;
     params.key_usages = vec![
         KeyUsagePurpose::DigitalSignature,
         KeyUsagePurpose::KeyEncipherment,

@@ -31,8 +31,14 @@ pub(super) const FUNCTIONS: &[Entry] = &[
 
 const CERTIFICATE: &str = "CERTIFICATE";
 
+/// The text from its first block on, which may begin in the middle of a line.
+fn from_first_block(text: &[u8]) -> &[u8] {
+    memchr::memmem::find(text, b"-----BEGIN").map_or(text, |at| &text[at..])
+}
+
 /// Keeps the blocks of one type.
 fn filter(kind: &[u8], text: &[u8]) -> Result<Value, String> {
+    let text = from_first_block(text);
     let blocks: Vec<_> = pem::read(text)
         .into_iter()
         .filter(|block| block.content.is_some())
@@ -188,7 +194,7 @@ fn part_of(chain: &[Link], kind: &[u8]) -> Vec<u8> {
 
 /// The alternative names of the first certificate: DNS names, addresses, e-mail addresses and URIs.
 fn names(text: &[u8]) -> Result<Value, String> {
-    let blocks = pem::read(text);
+    let blocks = pem::read(from_first_block(text));
     let first = blocks.iter().find_map(|block| block.content.as_ref());
     let der = first.ok_or("failed to decode PEM block")?;
     let (_, certificate) =

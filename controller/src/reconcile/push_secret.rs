@@ -175,6 +175,9 @@ impl PushSecrets {
         let mut synced = SyncedPushSecrets::new();
         let allowance = self.frame.allowance(key);
         let budget = Budget::new(allowance.limits);
+        // Labels that select nothing any more delete nothing: upstream
+        // deletes what a Secret no longer has, and there is none.
+        let deletes = deletes && !sources.is_empty();
         for source in sources {
             let pushed = self
                 .push_all(object, source, &stores, &mut synced, &budget)

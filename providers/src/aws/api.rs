@@ -518,6 +518,7 @@ pub(crate) struct Signer<'a> {
 
 impl Signer<'_> {
     /// Adds the headers of the signature to a request whose other headers are complete.
+    #[cfg(feature = "gcp")]
     pub(crate) fn sign(
         &self,
         request: &mut Request,
@@ -527,7 +528,7 @@ impl Signer<'_> {
         self.sign_by(request, credentials, body, SigningSettings::default())
     }
 
-    /// As [`sign`](Self::sign), by rules of the service's own.
+    /// Adds the headers of the signature, by rules of the service's own.
     pub(crate) fn sign_by(
         &self,
         request: &mut Request,

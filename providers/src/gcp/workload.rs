@@ -108,6 +108,10 @@ pub(super) enum Format {
 }
 
 /// Where the keys of AWS come from.
+#[cfg_attr(
+    not(feature = "aws"),
+    expect(dead_code, reason = "without AWS, its keys are refused")
+)]
 pub(super) enum AwsSubject {
     /// The program's surroundings.
     Surroundings { region: String },

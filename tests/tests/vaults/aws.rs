@@ -487,4 +487,14 @@ async fn certificates_are_exported_with_their_key_and_imported() {
     assert!(!store.exists(&whole).await.unwrap());
     assert_eq!(push(WriteMode::Apply).await.unwrap(), Pushed::Created);
     assert!(store.exists(&whole).await.unwrap());
+    let part = item(Some("tls.crt"), "web", None);
+    let refused = failed(store.push(&source, &part, WriteMode::Apply).await);
+    assert_eq!(refused.trouble(), Trouble::Invalid);
+    let delete = async || store.delete(&whole, WriteMode::Apply).await.unwrap();
+    assert_eq!(delete().await, Deleted::Key);
+    assert_eq!(delete().await, Deleted::Nothing);
+    assert_eq!(push(WriteMode::Apply).await.unwrap(), Pushed::Created);
+    // The double adds a root of its own to every chain, so to it nothing is ever the same; and what
+    // is imported again loses its tags there, so nothing comes after this.
+    assert_eq!(push(WriteMode::Apply).await.unwrap(), Pushed::Updated);
 }

@@ -12,7 +12,7 @@ use kube::client::Body;
 use kube::{Client, Config};
 
 use kubeconfig::kubeconfig;
-pub(crate) use objects::Lister;
+pub(crate) use objects::{Lister, Listing};
 use request_timeout::RequestTimeout;
 pub(crate) use secrets::KeySecrets;
 

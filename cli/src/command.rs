@@ -1,5 +1,6 @@
 //! What the program can do, one struct per command: no strings left to interpret, no front-end known.
 
+mod adopt;
 pub(crate) mod batch;
 mod cluster_status;
 pub(crate) mod config;
@@ -55,6 +56,7 @@ pub(crate) use crate::key_texts::KeyTexts;
 pub(crate) use crate::settings::Settings;
 pub(crate) use crate::tree_path::parse_tree_path;
 
+pub(crate) use adopt::Adopt;
 pub(crate) use cluster_status::ClusterStatus;
 pub(crate) use decrypt::Decrypt;
 pub(crate) use diff::{Diff, Textconv};

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cli {
+    mod adopt;
     mod desk;
     mod diff;
     mod doctor;
@@ -18,6 +19,7 @@ mod cli {
     mod json;
     mod keygen;
     mod recipients;
+    mod reference;
     #[allow(dead_code, reason = "the cases against a cluster use the rest")]
     pub(crate) mod schema;
     mod screen;

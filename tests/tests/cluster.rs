@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "cluster/adopt.rs"]
+mod adopt;
 #[path = "cluster/chart.rs"]
 mod chart;
 #[path = "cluster/command_line.rs"]
 mod command_line;
 #[path = "cluster/harness.rs"]
 mod harness;
+#[path = "cluster/kubelet.rs"]
+mod kubelet;
 #[path = "cluster/left_nothing.rs"]
 mod left_nothing;
 #[path = "cluster/personality.rs"]

@@ -1,5 +1,6 @@
 //! Our own verbs: consistent with each other, many files at once, JSON for scripts, nothing written with `--dry-run`.
 
+mod adopt;
 mod arguments;
 mod cert;
 mod config;

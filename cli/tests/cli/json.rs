@@ -20,6 +20,7 @@ const VERBS: [(&str, &[&str]); 51] = [
     ("setup", &["init", "--yes"]),
     ("setup", &["init", "--yes"]),
     ("health", &["doctor"]),
+    ("adoption", &["adopt", "."]),
     ("build", &["--version", "--verbose"]),
     ("status", &["status", "."]),
     ("by_recipient", &["status", "--by", "recipient", "."]),

@@ -261,7 +261,7 @@ fn sealing_keys_are_backed_up_encrypted() {
     let backup = desk.read("keys.yaml");
     assert!(backup.contains("name: sealed-secrets-keyabc"), "{backup}");
     assert!(
-        !backup.contains("PRIVATE KEY") && !backup.contains("uid"),
+        !backup.contains("PRIVATE KEY") && !backup.contains("uid:"),
         "{backup}"
     );
     let opened = desk.run(["get", "sealed.yaml", "password", "--key", "keys.yaml"]);

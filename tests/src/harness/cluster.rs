@@ -131,8 +131,13 @@ impl Cluster {
 
     /// Creates a namespace for one case; its name begins with `case`.
     pub async fn namespace(&self, case: &str) -> Namespace<'_> {
+        self.namespace_named(&format!("{case}-{}", number())).await
+    }
+
+    /// Creates a namespace of this very name, for what depends on it.
+    pub async fn namespace_named(&self, name: &str) -> Namespace<'_> {
         let client = self.client().await;
-        let name = format!("{case}-{}", number());
+        let name = name.to_owned();
         let mut object = NamespaceObject::default();
         object.metadata.name = Some(name.clone());
         let namespaces: Api<NamespaceObject> = Api::all(client.clone());

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Secret};
@@ -14,9 +16,11 @@ use sealwright_resources::plain_secret::PlainSecret;
 use sealwright_resources::scope::Scope;
 use sealwright_resources::sealed_secret::{SealedSecret, seal};
 use sealwright_tests::harness::cluster::{Account, Cluster, Namespace, eventually, run};
-use sealwright_tests::harness::server::{Server, free_port};
 use sealwright_tests::harness::{incumbents, programs};
 use serde_json::json;
+
+use super::kubelet::{Replica, get};
+use super::sealed_secrets::rig::sealed_for;
 
 /// Every optional part of the chart.
 const EVERYTHING: &str = "metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboards.create=true,networkPolicy.enabled=true,networkPolicy.egress.enabled=true,networkPolicy.egress.kubeapiCidr=10.0.0.1/32";
@@ -93,13 +97,60 @@ fn values_that_mean_nothing_are_refused() {
     }
 }
 
+/// What kustomize users apply for ExternalSecrets is what the chart makes, without what is Helm's.
+#[test]
+fn the_folder_for_kustomize_is_what_the_chart_renders() {
+    let values = "externalSecrets.enabled=true,sealedSecrets.enabled=false,crds.create=false";
+    let text = helm_ok(&[
+        "template",
+        "sealwright",
+        &chart(),
+        "--namespace=external-secrets",
+        "--kube-version=1.33.0",
+        "--set",
+        values,
+    ]);
+    let is_helms = |line: &&str| {
+        !line.trim_start().starts_with("helm.sh/chart:")
+            && !line.contains("app.kubernetes.io/managed-by: Helm")
+            && !line.starts_with("# Source")
+    };
+    let lines: Vec<&str> = text.lines().filter(is_helms).collect();
+    let head =
+        "# Written from the chart; a test compares the two. SEALWRIGHT_WRITE=1 writes it again.";
+    let wanted = format!("{head}\n{}\n", lines.join("\n"));
+    let folder = format!("{}/../deploy/external-secrets", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{folder}/controller.yaml");
+    if std::env::var_os("SEALWRIGHT_WRITE").is_some() {
+        std::fs::write(&path, &wanted).unwrap();
+    }
+    assert!(
+        std::fs::read_to_string(&path).unwrap() == wanted,
+        "{path} is not what the chart renders; SEALWRIGHT_WRITE=1 writes it again"
+    );
+    let output = run(
+        Command::new(incumbents::kubectl()).args(["kustomize", &folder]),
+        b"",
+    );
+    assert!(output.status.success());
+    let objects = String::from_utf8(output.stdout).unwrap();
+    let count = |text: &str| {
+        text.lines()
+            .filter(|line| line.starts_with("kind: "))
+            .count()
+    };
+    let definitions = include_str!("../../../deploy/external-secrets/crds.yaml");
+    assert_eq!(count(&objects), count(&wanted) + count(definitions));
+}
+
 #[tokio::test]
 async fn what_the_chart_renders_is_admitted_by_the_api_server() {
     let cluster = Cluster::start();
     cluster.apply(MONITORING);
     let namespace = cluster.namespace("chart-admitted").await;
     let here = format!("--namespace={}", namespace.name());
-    for (number, values) in ["replicaCount=1", EVERYTHING, NAMESPACED]
+    let announced = "externalSecrets.enabled=true,refresh.enabled=true,refresh.certificateSecret=c";
+    for (number, values) in ["replicaCount=1", EVERYTHING, NAMESPACED, announced]
         .iter()
         .enumerate()
     {
@@ -161,15 +212,17 @@ async fn what_the_chart_renders_is_admitted_by_the_api_server() {
 }
 
 /// A release of the chart, and its replicas, started from the Deployment as it is in the cluster.
-struct Release<'a> {
+pub(super) struct Release<'a> {
     namespace: &'a Namespace<'a>,
     account: Account,
-    replicas: Vec<(Server, u16, u16)>,
+    pub(super) replicas: Vec<Replica>,
+    /// How many replicas there have been.
+    started: usize,
 }
 
 impl<'a> Release<'a> {
     /// Installs or upgrades the release.
-    async fn install(namespace: &'a Namespace<'a>, values: &str) -> Self {
+    pub(super) async fn install(namespace: &'a Namespace<'a>, values: &str) -> Self {
         let kubeconfig = format!(
             "--kubeconfig={}",
             namespace.cluster().kubeconfig().display()
@@ -192,55 +245,16 @@ impl<'a> Release<'a> {
             namespace,
             account,
             replicas: Vec::new(),
+            started: 0,
         }
     }
 
-    /// Starts one replica with the command, arguments and environment of the Deployment; only its two ports are others.
-    async fn add_replica(&mut self) {
-        let deployments: Api<Deployment> = self.namespace.api();
-        let spec = deployments.get("sealwright").await.unwrap().spec.unwrap();
-        let pod = spec.template.spec.unwrap();
-        let container = pod.containers[0].clone();
-        assert_eq!(container.command.unwrap(), ["sealwright-controller"]);
-        assert_eq!(pod.service_account_name.as_deref(), Some("sealwright"));
-        let number = self.replicas.len();
-        let prepare = || {
-            let (api, metrics) = (free_port()?, free_port()?);
-            let mut command = self.account.in_pod(&programs::sealwright_controller());
-            command.env_remove("KUBECONFIG");
-            for variable in container.env.iter().flatten() {
-                let field = variable
-                    .value_from
-                    .as_ref()
-                    .and_then(|from| from.field_ref.as_ref());
-                let value = match field.map(|field| field.field_path.as_str()) {
-                    Some("metadata.name") => format!("sealwright-{number}"),
-                    Some("metadata.uid") => format!("uid-{number}"),
-                    Some("metadata.namespace") => self.namespace.name().to_owned(),
-                    other => panic!("{other:?} has no meaning here"),
-                };
-                command.env(&variable.name, value);
-            }
-            for argument in container.args.iter().flatten() {
-                command.arg(match argument.as_str() {
-                    "--listen-addr=:8080" => format!("--listen-addr=127.0.0.1:{api}"),
-                    "--listen-metrics-addr=:8081" => {
-                        format!("--listen-metrics-addr=127.0.0.1:{metrics}")
-                    }
-                    other => other.to_owned(),
-                });
-            }
-            Ok((command, (api, metrics)))
-        };
-        let ready = |(api, _): &(u16, u16)| match get(*api, "/readyz") {
-            Ok((200, _)) => Ok(()),
-            other => Err(format!("{other:?}")),
-        };
-        let sandbox = self.namespace.cluster().sandbox();
-        let name = format!("chart-{}-{number}", self.namespace.name());
-        let started = Server::start(sandbox, &name, prepare, ready);
-        let (server, (api, metrics)) = started.unwrap_or_else(|error| panic!("{error}"));
-        self.replicas.push((server, api, metrics));
+    /// Starts one replica as the Deployment says.
+    pub(super) async fn add_replica(&mut self) {
+        let number = self.started;
+        self.started += 1;
+        let replica = Replica::start(self.namespace, &self.account, "sealwright", number).await;
+        self.replicas.push(replica);
     }
 
     fn leaders(&self) -> usize {
@@ -249,13 +263,17 @@ impl<'a> Release<'a> {
         };
         self.replicas
             .iter()
-            .filter(|(_, _, metrics)| leads(*metrics))
+            .filter(|replica| leads(replica.metrics))
             .count()
     }
 
+    fn certificate(&self) -> Certificate {
+        let (_, pem) = get(self.replicas[0].api, "/v1/cert.pem").unwrap();
+        Certificate::from_pem(pem.as_bytes()).unwrap()
+    }
+
     fn sealed(&self, name: &str) -> SealedSecret {
-        let (_, pem) = get(self.replicas[0].1, "/v1/cert.pem").unwrap();
-        let certificate = Certificate::from_pem(pem.as_bytes()).unwrap();
+        let certificate = self.certificate();
         let mut secret = PlainSecret::named(self.namespace.name(), name);
         secret.insert("foo", SecretBytes::copy_of(b"bar"));
         seal(&secret, &certificate, Scope::Strict).unwrap()
@@ -267,26 +285,6 @@ impl<'a> Release<'a> {
             secrets.get_opt(name).await.unwrap()
         })
         .await
-    }
-}
-
-fn get(port: u16, path: &str) -> Result<(u16, String), String> {
-    let url = format!("http://127.0.0.1:{port}{path}");
-    let mut command = Command::new("curl");
-    command.args([
-        "--silent",
-        "--show-error",
-        "--max-time",
-        "10",
-        "--write-out",
-        "\n%{http_code}",
-    ]);
-    let output = run(command.arg(url), b"");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let (body, status) = text.rsplit_once('\n').unwrap_or_default();
-    match output.status.success() {
-        true => Ok((status.parse().unwrap(), body.to_owned())),
-        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
     }
 }
 
@@ -313,8 +311,8 @@ async fn a_release_unseals_is_upgraded_and_leaves_crds_and_secrets_when_it_goes(
         release.eventually_unsealed(name).await;
         let before = release.eventually_unsealed("before").await;
         assert_eq!(release.leaders(), 1);
-        for (server, _, _) in &mut release.replicas {
-            server.terminate(Duration::from_secs(20)).unwrap();
+        for replica in release.replicas.drain(..) {
+            replica.stop(&namespace).await;
         }
         // The upgrade to other values, and other replicas, changed no Secret.
         let again = release.eventually_unsealed("before").await;
@@ -342,6 +340,83 @@ async fn a_release_unseals_is_upgraded_and_leaves_crds_and_secrets_when_it_goes(
     let secrets: Api<Secret> = namespace.api();
     for name in ["before", "after"] {
         secrets.get(name).await.unwrap();
+    }
+}
+
+/// Replicas are replaced one by one, as a Deployment does it, while SealedSecrets keep coming.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upgrade_with_traffic_changes_no_secret_and_hands_the_lead_over() {
+    // The Lease that a replica takes over when another one has vanished without a word.
+    const LEASE: Duration = Duration::from_secs(15);
+    let cluster = Cluster::start();
+    let namespace = cluster.namespace("chart-upgrade").await;
+    let mut release = Release::install(&namespace, NAMESPACED).await;
+    release.add_replica().await;
+    release.add_replica().await;
+    let sealed: Api<SealedSecret> = namespace.api();
+    let secrets: Api<Secret> = namespace.api();
+    let stop = Arc::new(AtomicBool::new(false));
+    let traffic = {
+        let certificate = release.certificate();
+        let (sealed, secrets, stop) = (sealed.clone(), secrets.clone(), Arc::clone(&stop));
+        let here = namespace.name().to_owned();
+        tokio::spawn(async move {
+            let mut waits = Vec::new();
+            while !stop.load(Ordering::Relaxed) {
+                let name = format!("traffic-{}", waits.len());
+                let object = sealed_for(&certificate, Scope::Strict, &here, &name, &[("a", "b")]);
+                sealed
+                    .create(&PostParams::default(), &object)
+                    .await
+                    .unwrap();
+                let start = Instant::now();
+                while secrets.get_opt(&name).await.unwrap().is_none() {
+                    assert!(start.elapsed() < 4 * LEASE, "{name} is never unsealed");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                waits.push(start.elapsed());
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            waits
+        })
+    };
+    eventually("there are Secrets", async || {
+        secrets.get_opt("traffic-5").await.unwrap()
+    })
+    .await;
+    let before = secrets.get("traffic-0").await.unwrap().metadata;
+
+    Release::install(
+        &namespace,
+        "rbac.clusterRole=false,rbac.namespacedRoles=true,logLevel=DEBUG",
+    )
+    .await;
+    for _ in 0..2 {
+        release.add_replica().await;
+        assert!(release.leaders() <= 1);
+        release.replicas.remove(0).stop(&namespace).await;
+        assert!(release.leaders() <= 1);
+    }
+    eventually("a new replica leads", async || {
+        (release.leaders() == 1).then_some(())
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stop.store(true, Ordering::Relaxed);
+    let waits = traffic.await.unwrap();
+    let longest = waits.iter().max().unwrap();
+    eprintln!(
+        "{} SealedSecrets, the longest wait was {longest:?}",
+        waits.len()
+    );
+    assert!(*longest < LEASE, "{longest:?}");
+    let after = secrets.get("traffic-0").await.unwrap().metadata;
+    assert_eq!(
+        (after.uid, after.resource_version),
+        (before.uid, before.resource_version)
+    );
+    for replica in release.replicas.drain(..) {
+        replica.stop(&namespace).await;
     }
 }
 
@@ -432,7 +507,7 @@ fn alerts_fire_when_they_should_and_every_one_has_a_page() {
             "{alert}"
         );
     }
-    assert_eq!(number, 12);
+    assert_eq!(number, 13);
 }
 
 fn tempfile_folder() -> PathBuf {

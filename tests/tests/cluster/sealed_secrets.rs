@@ -25,11 +25,11 @@ mod leader;
 #[path = "sealed_secrets/oracle.rs"]
 mod oracle;
 #[path = "sealed_secrets/rig.rs"]
-mod rig;
+pub(crate) mod rig;
 #[path = "sealed_secrets/storms.rs"]
 mod storms;
 #[path = "sealed_secrets/takeover.rs"]
-mod takeover;
+pub(crate) mod takeover;
 #[path = "sealed_secrets/updates.rs"]
 mod updates;
 #[path = "sealed_secrets/wire.rs"]

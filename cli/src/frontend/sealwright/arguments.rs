@@ -13,6 +13,7 @@ use crate::command::Settings;
 use crate::error::Result;
 use crate::world::World;
 
+use super::adopt::Adopt;
 use super::cert::Cert;
 use super::config::ConfigVerb;
 use super::decrypt::Decrypt;
@@ -155,6 +156,7 @@ pub(super) enum Verb {
     },
     Init(Init),
     Doctor(Doctor),
+    Adopt(Adopt),
     /// Say who can open which files: add, remove and list recipients.
     Recipients {
         #[command(subcommand)]
@@ -236,6 +238,7 @@ impl Verb {
         }
         match self {
             Self::Init(verb) => verb.perform(world, everywhere),
+            Self::Adopt(verb) => verb.perform(world, everywhere),
             Self::Doctor(verb) => verb.perform(world, everywhere),
             Self::Encrypt(verb) => verb.perform(world, everywhere),
             Self::Decrypt(verb) => verb.perform(world, everywhere),

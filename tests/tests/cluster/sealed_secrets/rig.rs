@@ -434,7 +434,7 @@ fn ready(port: u16, probe: &str) -> Result<(), String> {
 }
 
 /// Seals values for a certificate.
-pub(super) fn sealed_for(
+pub(crate) fn sealed_for(
     certificate: &Certificate,
     scope: Scope,
     namespace: &str,
@@ -465,7 +465,7 @@ fn owned(values: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 /// One condition of a SealedSecret.
-pub(super) fn condition(
+pub(crate) fn condition(
     sealed: &SealedSecret,
     kind: &str,
 ) -> sealwright_resources::condition::Condition {

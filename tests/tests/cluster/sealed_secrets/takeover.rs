@@ -11,6 +11,17 @@ use sealwright_tests::harness::{incumbents, programs};
 
 use super::rig::{Rig, Variant, condition, sealed_for, version};
 
+/// Upstream's CustomResourceDefinition, which differs from ours in what it says of null.
+pub(crate) fn upstreams_definition() -> String {
+    let ours = include_str!("../../../../deploy/base/crd.yaml");
+    let theirs = ours.replace(
+        "                      nullable: true\n                      type: string\n",
+        "                      type: string\n",
+    );
+    assert_ne!(ours, theirs);
+    theirs
+}
+
 /// The rights that the incumbent's own manifests give.
 async fn incumbents_account(namespace: &Namespace<'_>) -> Account {
     let rules = [
@@ -61,14 +72,7 @@ async fn takeover_from_the_incumbent_and_back_changes_no_secret() {
     let cluster = Cluster::start();
     let mut rig = Rig::prepare(&cluster, "takeover", Variant::Namespaced).await;
     let account = incumbents_account(&rig.namespace).await;
-    // Its CRD differs from ours in what it says of null.
-    let crd = include_str!("../../../../deploy/base/crd.yaml");
-    let theirs = crd.replace(
-        "                      nullable: true\n                      type: string\n",
-        "                      type: string\n",
-    );
-    assert_ne!(crd, theirs);
-    cluster.apply(&theirs);
+    cluster.apply(&upstreams_definition());
 
     let (mut incumbent, port) = start_incumbent(&account, &rig.namespace, "incumbent-1");
     let pem = super::rig::Reply::to(port, "GET", "/v1/cert.pem", "", "").body;

@@ -1,0 +1,476 @@
+//! `adopt`: what upstream's programs have left in a cluster or a repository, and the steps from them to this one and back.
+//!
+//! Looking reads only: of Secrets nothing but their metadata. The steps are command lines of `kubectl`, `helm` and this
+//! program, which are printed, or run one after the other with `--run`. Each step that is run has a way back, which
+//! `adopt --back` works out from what the cluster says, so that no file of an earlier run is needed.
+
+mod cluster;
+mod judge;
+mod plan;
+mod program;
+mod repository;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use self::cluster::Seen;
+use self::plan::{Direction, Tools};
+use super::Settings;
+use super::seal::in_cluster;
+use crate::cluster::{ClusterOptions, Lister};
+use crate::error::{Error, Kind, Result};
+use crate::world::World;
+
+/// Looks at a cluster, or at files, and says how to move to this program or back.
+pub(crate) struct Adopt {
+    /// Files and folders; a cluster is looked at when there are none.
+    pub(crate) paths: Vec<PathBuf>,
+    pub(crate) cluster: ClusterOptions,
+    /// Only this namespace, for those who may not list all.
+    pub(crate) namespace: Option<String>,
+    /// Where the chart is.
+    pub(crate) chart: String,
+    /// The way back to upstream's programs.
+    pub(crate) back: bool,
+    /// Run the steps.
+    pub(crate) run: bool,
+    /// Ask no question before that.
+    pub(crate) yes: bool,
+    /// Fail when something would not work.
+    pub(crate) check: bool,
+    pub(crate) json: bool,
+    pub(crate) settings: Settings,
+}
+
+/// One of the programs that this one takes the place of, or this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Program {
+    SealedSecrets,
+    ExternalSecrets,
+    Sops,
+    Sealwright,
+}
+
+impl Program {
+    fn title(self) -> &'static str {
+        match self {
+            Self::SealedSecrets => "Sealed Secrets",
+            Self::ExternalSecrets => "External Secrets Operator",
+            Self::Sops => "sops",
+            Self::Sealwright => "sealwright",
+        }
+    }
+
+    /// Its name in JSON.
+    fn name(self) -> &'static str {
+        match self {
+            Self::SealedSecrets => "sealed-secrets",
+            Self::ExternalSecrets => "external-secrets",
+            Self::Sops => "sops",
+            Self::Sealwright => "sealwright",
+        }
+    }
+}
+
+/// Who does the work of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Nothing of it is there.
+    Absent,
+    /// Upstream's program works.
+    Upstream,
+    /// This program works in its place.
+    Adopted,
+    /// Both work on the same objects.
+    Both,
+    /// Its objects are there, and no program looks after them.
+    Idle,
+}
+
+impl State {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Upstream => "upstream",
+            Self::Adopted => "adopted",
+            Self::Both => "both",
+            Self::Idle => "idle",
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Absent => "not there",
+            Self::Upstream => "upstream's program works",
+            Self::Adopted => "sealwright works in its place",
+            Self::Both => "upstream's program and sealwright work on the same objects",
+            Self::Idle => "no program looks after its objects",
+        }
+    }
+}
+
+/// Something that was found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Item {
+    pub(super) program: Program,
+    /// What it is, in a word.
+    pub(super) kind: &'static str,
+    /// Its name, or how many there are.
+    pub(super) name: String,
+    pub(super) text: String,
+}
+
+/// Something that has to be known before a take-over.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) program: Program,
+    /// It would not work; otherwise it is only worth a word.
+    pub(super) blocks: bool,
+    /// What it is about.
+    pub(super) object: String,
+    pub(super) text: String,
+    /// What to do about it.
+    pub(super) remedy: String,
+}
+
+/// Who runs a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Runs {
+    /// `--run` does.
+    Here,
+    /// A person does, before the others.
+    First,
+    /// A person does, when all is as it should be; there is no way back from it.
+    Last,
+}
+
+/// A step of a take-over.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) program: Program,
+    pub(super) title: String,
+    pub(super) runs: Runs,
+    pub(super) commands: Vec<Vec<String>>,
+    /// What takes it back.
+    pub(super) back: Vec<Vec<String>>,
+}
+
+/// What was found, and what follows from it.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    pub(super) states: Vec<(Program, State)>,
+    pub(super) items: Vec<Item>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) steps: Vec<Step>,
+}
+
+impl Adopt {
+    /// Looks, tells, and runs the steps where that is asked for.
+    pub(crate) fn run(self, world: &World) -> Result<()> {
+        let mut report = match self.paths.is_empty() {
+            false => repository::look(world, &self.settings, &self.paths)?,
+            true => self.look_at_cluster()?,
+        };
+        report.items.sort_by_key(|item| item.program);
+        report.problems.sort_by_key(|problem| problem.program);
+        if !self.json {
+            report.tell(world, self.back, self.run)?;
+        }
+        let outcome = match self.run {
+            true => self.run_steps(world, &report),
+            false => Ok(0),
+        };
+        if self.json {
+            let done = *outcome.as_ref().unwrap_or_else(|(done, _)| done);
+            let failed = outcome.is_err();
+            world
+                .terminal
+                .say_json(&report.json(self.run, done, failed))?;
+        }
+        outcome.map_err(|(_, error)| error)?;
+        let blocking = report.problems.iter().filter(|problem| problem.blocks);
+        match (self.check, blocking.count()) {
+            (false, _) | (_, 0) => Ok(()),
+            (true, _) if self.json => Err(Error::new(Kind::Outdated, "")),
+            (true, count) => Err(Error::new(
+                Kind::Outdated,
+                count_of(count, "problem", "problems"),
+            )),
+        }
+    }
+
+    fn look_at_cluster(&self) -> Result<Report> {
+        let namespace = self.namespace.as_deref();
+        let seen = in_cluster(async {
+            let lister = Lister::connect(&self.cluster).await?;
+            Seen::look(&lister, namespace).await
+        })?;
+        let mut report = judge::judge(&seen);
+        let tools = Tools {
+            kubeconfig: self.cluster.kubeconfig.clone(),
+            context: self.cluster.context.clone(),
+            chart: self.chart.clone(),
+            has_controller: on_path("sealwright-controller"),
+        };
+        let direction = match self.back {
+            true => Direction::Back,
+            false => Direction::Forward,
+        };
+        report.steps = plan::steps(&seen, &report.states, direction, &tools);
+        Ok(report)
+    }
+
+    /// Runs the steps that are to be run here. Returns how many were done; with an error, how many before it.
+    fn run_steps(
+        &self,
+        world: &World,
+        report: &Report,
+    ) -> std::result::Result<usize, (usize, Error)> {
+        let steps: Vec<&Step> = report
+            .steps
+            .iter()
+            .filter(|step| step.runs == Runs::Here)
+            .collect();
+        if steps.is_empty() {
+            return Ok(0);
+        }
+        let blocking = report.problems.iter().filter(|problem| problem.blocks);
+        if !self.back && blocking.count() > 0 {
+            let error = Error::new(
+                Kind::Outdated,
+                "something would not work, so no step was run",
+            )
+            .hint("what is marked as a problem has to be settled first");
+            return Err((0, error));
+        }
+        if !self.yes {
+            let question = format!(
+                "Run {} of {}?",
+                count_of(steps.len(), "step", "steps"),
+                if self.back {
+                    "the way back"
+                } else {
+                    "the take-over"
+                }
+            );
+            let asked = match self.json || !world.terminal.reads_from_person() {
+                true => None,
+                false => world.terminal.ask_yes_no(&question),
+            };
+            if asked != Some(true) {
+                let error = Error::new(Kind::Interrupted, "no step was run");
+                let error = match asked {
+                    Some(_) => error,
+                    None => error.hint("with --yes they are run without a question"),
+                };
+                return Err((0, error));
+            }
+        }
+        for (number, step) in steps.iter().enumerate() {
+            world.terminal.tell(&step.title);
+            for words in &step.commands {
+                world.terminal.tell(&format!("    {}", shell_line(words)));
+                perform(words).map_err(|error| {
+                    let error = match step.back.is_empty() {
+                        true => error,
+                        false => error.hint("`sealwright adopt --back` tells the way back"),
+                    };
+                    (number, error)
+                })?;
+            }
+        }
+        Ok(steps.len())
+    }
+}
+
+impl Report {
+    fn tell(&self, world: &World, back: bool, run: bool) -> Result<()> {
+        let say = |line: &str| world.terminal.say(line);
+        for program in [
+            Program::SealedSecrets,
+            Program::ExternalSecrets,
+            Program::Sops,
+            Program::Sealwright,
+        ] {
+            let state = self.states.iter().find(|(known, _)| *known == program);
+            let has_more = self.items.iter().any(|item| item.program == program)
+                || self
+                    .problems
+                    .iter()
+                    .any(|problem| problem.program == program);
+            match state {
+                Some((_, state)) => say(&format!("{}: {}", program.title(), state.text()))?,
+                None if has_more => say(program.title())?,
+                None => {}
+            }
+            self.tell_program(world, program)?;
+        }
+        let shown: Vec<&Step> = self
+            .steps
+            .iter()
+            .filter(|step| !run || step.runs != Runs::Here)
+            .collect();
+        match (shown.is_empty(), back) {
+            (true, _) if run && !self.steps.is_empty() => return Ok(()),
+            (true, false) => return say("nothing to do"),
+            (true, true) => return say("there is nothing to go back from"),
+            (false, true) => say("steps of the way back:")?,
+            (false, false) => say("steps:")?,
+        }
+        for (number, step) in shown.iter().enumerate() {
+            let when = match step.runs {
+                Runs::Here => "",
+                Runs::First => " (first, by hand)",
+                Runs::Last => {
+                    " (last, by hand, when all is as it should be: there is no way back from it)"
+                }
+            };
+            say(&format!("  {}. {}{when}", number + 1, step.title))?;
+            for words in &step.commands {
+                say(&format!("       {}", shell_line(words)))?;
+            }
+            for words in &step.back {
+                say(&format!("     back: {}", shell_line(words)))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_program(&self, world: &World, program: Program) -> Result<()> {
+        for item in self.items.iter().filter(|item| item.program == program) {
+            let text = match item.text.as_str() {
+                "" => String::new(),
+                text => format!(": {text}"),
+            };
+            world
+                .terminal
+                .say(&format!("    {} {}{text}", item.kind, item.name))?;
+        }
+        for problem in self
+            .problems
+            .iter()
+            .filter(|problem| problem.program == program)
+        {
+            let mark = if problem.blocks { "problem" } else { "note" };
+            world.terminal.say(&format!(
+                "    {mark}: {}: {}; {}",
+                problem.object, problem.text, problem.remedy
+            ))?;
+        }
+        Ok(())
+    }
+
+    fn json(&self, run: bool, done: usize, failed: bool) -> Value {
+        let states = self.states.iter();
+        let items = self.items.iter();
+        let problems = self.problems.iter();
+        let mut here = 0;
+        let steps = self.steps.iter().map(|step| {
+            let number = here;
+            here += usize::from(step.runs == Runs::Here);
+            let status = match (run && step.runs == Runs::Here, number.cmp(&done)) {
+                (false, _) => "planned",
+                (true, std::cmp::Ordering::Less) => "done",
+                (true, std::cmp::Ordering::Equal) if failed => "failed",
+                (true, _) => "planned",
+            };
+            json!({
+                "program": step.program.name(),
+                "title": step.title,
+                "commands": step.commands.iter().map(|words| shell_line(words)).collect::<Vec<_>>(),
+                "back": step.back.iter().map(|words| shell_line(words)).collect::<Vec<_>>(),
+                "when": match step.runs {
+                    Runs::Here => "run",
+                    Runs::First => "first",
+                    Runs::Last => "last",
+                },
+                "status": status,
+            })
+        });
+        let steps: Vec<Value> = steps.collect();
+        json!({
+            "programs": states.map(|(program, state)| json!({
+                "program": program.name(),
+                "state": state.name(),
+            })).collect::<Vec<_>>(),
+            "found": items.map(|item| json!({
+                "program": item.program.name(),
+                "kind": item.kind,
+                "name": item.name,
+                "text": item.text,
+            })).collect::<Vec<_>>(),
+            "problems": problems.map(|problem| json!({
+                "program": problem.program.name(),
+                "object": problem.object,
+                "message": problem.text,
+                "remedy": problem.remedy,
+                "blocks": problem.blocks,
+            })).collect::<Vec<_>>(),
+            "steps": steps,
+        })
+    }
+}
+
+/// Runs one command line; what it prints goes to standard error.
+fn perform(words: &[String]) -> Result<()> {
+    let failed = |reason: String| Error::generic(format!("{}: {reason}", shell_line(words)));
+    let (name, arguments) = words
+        .split_first()
+        .expect("a command line begins with a program");
+    let program = match name.as_str() {
+        "sealwright" => std::env::current_exe()
+            .map(OsString::from)
+            .map_err(|error| failed(error.to_string()))?,
+        name => OsString::from(name),
+    };
+    let status = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::from(std::io::stderr()))
+        .status()
+        .map_err(|error| failed(error.to_string()))?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(failed(status.to_string())),
+    }
+}
+
+/// A command line as one types it.
+fn shell_line(words: &[String]) -> String {
+    let quoted = words.iter().map(|word| {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,@%+".contains(&byte);
+        match !word.is_empty() && word.bytes().all(is_plain) {
+            true => word.clone(),
+            false => format!("'{}'", word.replace('\'', r"'\''")),
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
+/// A number with its noun.
+pub(super) fn count_of(count: usize, one: &str, many: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        _ => format!("{count} {many}"),
+    }
+}
+
+/// Whether the shell would find a program of this name.
+fn on_path(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_can_be_pasted_into_a_shell() {
+        let words = ["kubectl", "--set", "a=b\\,c", "it's", ""].map(str::to_owned);
+        assert_eq!(shell_line(&words), r"kubectl --set 'a=b\,c' 'it'\''s' ''");
+    }
+}

@@ -1,0 +1,544 @@
+//! What was seen in a cluster, as findings and problems. Pure.
+
+use std::collections::BTreeMap;
+
+use sealwright_providers::store::OTHER_PROVIDERS;
+use sealwright_resources::generator::Generator;
+use serde_json::Value;
+
+use super::cluster::{Object, Seen};
+use super::program::{self, Becomes, Runs, Workload};
+use super::{Item, Problem, Program, Report, State, count_of};
+
+/// How many objects are named before "and N more".
+const NAMED: usize = 5;
+
+/// Says what there is and what would not work; the steps are left to the plan.
+pub(super) fn judge(seen: &Seen) -> Report {
+    let mut report = Report {
+        states: vec![
+            (Program::SealedSecrets, sealed_state(seen)),
+            (Program::ExternalSecrets, external_state(seen)),
+        ],
+        ..Report::default()
+    };
+    for workload in &seen.workloads {
+        add_workload(workload, &mut report);
+    }
+    add_sealed_secrets(seen, &mut report);
+    add_external_secrets(seen, &mut report);
+    if !seen.decrypting.is_empty() {
+        report.items.push(Item {
+            program: Program::Sops,
+            kind: "Kustomizations of Flux",
+            name: seen.decrypting.len().to_string(),
+            text: format!(
+                "{} decrypt with sops; they read what sealwright encrypts, and nothing changes for them",
+                some(&seen.decrypting)
+            ),
+        });
+    }
+    for (program, state) in &report.states {
+        if *state == State::Both {
+            report.problems.push(Problem {
+                program: *program,
+                blocks: true,
+                object: "controllers".to_owned(),
+                text: state.text().to_owned(),
+                remedy: "scale one of them to 0".to_owned(),
+            });
+        }
+    }
+    for (what, reason) in &seen.hidden {
+        report.problems.push(Problem {
+            program: Program::Sealwright,
+            blocks: false,
+            object: (*what).to_owned(),
+            text: reason.clone(),
+            remedy: "what is told here is without them".to_owned(),
+        });
+    }
+    report
+}
+
+fn state(seen: &Seen, works: impl Fn(&Workload) -> bool, has_objects: bool) -> State {
+    let active = |ours: bool| {
+        let mut workloads = seen.workloads.iter();
+        workloads.any(|one| works(one) && one.is_ours() == ours && one.replicas > 0)
+    };
+    match (active(false), active(true)) {
+        (true, true) => State::Both,
+        (true, false) => State::Upstream,
+        (false, true) => State::Adopted,
+        (false, false) if has_objects || seen.workloads.iter().any(works) => State::Idle,
+        (false, false) => State::Absent,
+    }
+}
+
+fn sealed_state(seen: &Seen) -> State {
+    let has_objects = !seen.keys.is_empty() || !seen.sealed_secrets.is_empty();
+    state(seen, Workload::unseals, has_objects)
+}
+
+fn external_state(seen: &Seen) -> State {
+    let has_objects = !seen.external_secrets.is_empty() || !seen.stores.is_empty();
+    state(seen, Workload::syncs, has_objects)
+}
+
+fn add_workload(workload: &Workload, report: &mut Report) {
+    let (program, kind) = match workload.runs {
+        Runs::SealedSecrets => (Program::SealedSecrets, "deployment"),
+        Runs::ExternalSecrets => (Program::ExternalSecrets, "deployment"),
+        Runs::Webhook => (Program::ExternalSecrets, "webhook"),
+        Runs::CertController => (Program::ExternalSecrets, "certcontroller"),
+        Runs::Sealwright { .. } => (Program::Sealwright, "deployment"),
+    };
+    let mut parts = vec![
+        format!("version {}", workload.version),
+        count_of(
+            usize::try_from(workload.replicas).unwrap_or_default(),
+            "replica",
+            "replicas",
+        ),
+    ];
+    if let Some(before) = workload.replicas_before {
+        parts.push(format!("had {before} before it was stopped by adopt"));
+    }
+    if let Some(release) = &workload.release {
+        parts.push(format!("of the Helm release {release}"));
+    }
+    if !workload.flags.is_empty() && !workload.is_ours() {
+        let flags: Vec<String> = workload
+            .flags
+            .iter()
+            .map(|(name, value)| format!("--{name}={value}"))
+            .collect();
+        parts.push(format!("flags {}", flags.join(" ")));
+    }
+    report.items.push(Item {
+        program,
+        kind,
+        name: workload.place(),
+        text: parts.join(", "),
+    });
+    if matches!(workload.runs, Runs::SealedSecrets | Runs::ExternalSecrets) {
+        for (flag, _) in &workload.flags {
+            match program::becomes(workload.runs, flag) {
+                None => report.problems.push(Problem {
+                    program,
+                    blocks: true,
+                    object: format!("deployment {}", workload.place()),
+                    text: format!("this program does not take the flag --{flag}"),
+                    remedy: "remove it first, and see that all still works".to_owned(),
+                }),
+                Some(Becomes::Nothing) => report.problems.push(Problem {
+                    program,
+                    blocks: false,
+                    object: format!("deployment {}", workload.place()),
+                    text: format!("the flag --{flag} has no effect here"),
+                    remedy: "nothing has to be done".to_owned(),
+                }),
+                Some(_) => {}
+            }
+        }
+        if let Some((manager, name)) = &workload.manager {
+            report.problems.push(Problem {
+                program,
+                blocks: false,
+                object: format!("deployment {}", workload.place()),
+                text: format!("{manager} looks after it ({name}) and would start it again"),
+                remedy: "make the same change in Git, or suspend that object meanwhile".to_owned(),
+            });
+        }
+    }
+}
+
+fn add_sealed_secrets(seen: &Seen, report: &mut Report) {
+    let program = Program::SealedSecrets;
+    let mut item = |kind, name: String, text: String| {
+        report.items.push(Item {
+            program,
+            kind,
+            name,
+            text,
+        });
+    };
+    for definition in seen.definitions.iter().filter(|one| one.is_sealed_secrets) {
+        let release = match &definition.release {
+            Some(release) => format!(", of the Helm release {release}"),
+            None => String::new(),
+        };
+        item(
+            "definition",
+            definition.name.clone(),
+            format!("serves {}{release}", definition.served.join(", ")),
+        );
+    }
+    let mut keys: BTreeMap<&str, Vec<&super::cluster::Key>> = BTreeMap::new();
+    for key in &seen.keys {
+        keys.entry(&key.namespace).or_default().push(key);
+    }
+    for (namespace, keys) in &keys {
+        let active = keys.iter().filter(|key| key.is_active).count();
+        let newest = keys.iter().max_by(|a, b| a.created.cmp(&b.created));
+        let newest = newest.map_or(String::new(), |key| {
+            format!(", the newest is {} of {}", key.name, key.created)
+        });
+        item(
+            "sealing keys in",
+            (*namespace).to_owned(),
+            format!("{} ({active} active){newest}", keys.len()),
+        );
+    }
+    if !seen.sealed_secrets.is_empty() {
+        let not: Vec<&Object> = seen
+            .sealed_secrets
+            .iter()
+            .filter(|object| object.is("Synced") != Some(true))
+            .collect();
+        item(
+            "SealedSecrets",
+            seen.sealed_secrets.len().to_string(),
+            ready_text(seen.sealed_secrets.len(), &not, "synced"),
+        );
+    }
+    for workload in seen
+        .workloads
+        .iter()
+        .filter(|one| one.runs == Runs::SealedSecrets)
+    {
+        let is_known = !seen.hidden.iter().any(|(what, _)| *what == "sealing keys");
+        if is_known && !keys.contains_key(workload.namespace.as_str()) {
+            report.problems.push(Problem {
+                program,
+                blocks: true,
+                object: format!("namespace {}", workload.namespace),
+                text: "it has no sealing key, so nothing that was sealed could be opened"
+                    .to_owned(),
+                remedy: "put the keys of a backup there: `sealwright sealing-key import`"
+                    .to_owned(),
+            });
+        }
+    }
+    let deprecated: Vec<String> = seen
+        .sealed_secrets
+        .iter()
+        .filter(|object| object.has_deprecated_data())
+        .map(Object::place)
+        .collect();
+    if !deprecated.is_empty() {
+        report.problems.push(Problem {
+            program,
+            blocks: false,
+            object: "SealedSecrets".to_owned(),
+            text: format!("{} have the old field spec.data", some(&deprecated)),
+            remedy: "it is read; seal them again when there is time".to_owned(),
+        });
+    }
+}
+
+fn add_external_secrets(seen: &Seen, report: &mut Report) {
+    let program = Program::ExternalSecrets;
+    let definitions: Vec<_> = seen
+        .definitions
+        .iter()
+        .filter(|one| !one.is_sealed_secrets)
+        .collect();
+    if !definitions.is_empty() {
+        let of_release = definitions.iter().find_map(|one| one.release.clone());
+        report.items.push(Item {
+            program,
+            kind: "definitions",
+            name: definitions.len().to_string(),
+            text: of_release.map_or(String::new(), |release| {
+                format!("of the Helm release {release}, which deletes them and all objects when it is uninstalled, unless it was installed to keep them")
+            }),
+        });
+    }
+    for definition in &definitions {
+        let is_main = definition.name == "externalsecrets.external-secrets.io";
+        if is_main && !definition.served.iter().any(|version| version == "v1") {
+            report.problems.push(Problem {
+                program,
+                blocks: true,
+                object: definition.name.clone(),
+                text: format!("it serves {} and not v1", definition.served.join(", ")),
+                remedy: "move to a release of the operator that serves v1 first".to_owned(),
+            });
+        }
+        if let Some(service) = &definition.converter
+            && !seen.answers(service)
+        {
+            report.problems.push(Problem {
+                program,
+                blocks: true,
+                object: definition.name.clone(),
+                text: format!(
+                    "its versions are converted by the Service {}/{}, which does not answer",
+                    service.0, service.1
+                ),
+                remedy: format!(
+                    "kubectl patch crd {} --type merge --patch '{{\"spec\":{{\"conversion\":{{\"strategy\":\"None\",\"webhook\":null}}}}}}'",
+                    definition.name
+                ),
+            });
+        }
+    }
+    for (kind, objects, condition) in [
+        ("ExternalSecrets", &seen.external_secrets, "Ready"),
+        (
+            "ClusterExternalSecrets",
+            &seen.cluster_external_secrets,
+            "Ready",
+        ),
+        ("PushSecrets", &seen.push_secrets, "Ready"),
+    ] {
+        if objects.is_empty() {
+            continue;
+        }
+        let not: Vec<&Object> = objects
+            .iter()
+            .filter(|object| object.is(condition) != Some(true))
+            .collect();
+        report.items.push(Item {
+            program,
+            kind,
+            name: objects.len().to_string(),
+            text: ready_text(objects.len(), &not, "ready"),
+        });
+    }
+    add_stores(seen, report);
+    add_webhooks(seen, report);
+    let all = [&seen.external_secrets, &seen.stores, &seen.push_secrets];
+    let mut old: BTreeMap<&str, usize> = BTreeMap::new();
+    for object in all.into_iter().flatten() {
+        if let Some(manager) = object.written_as_v1beta1() {
+            *old.entry(manager).or_default() += 1;
+        }
+    }
+    for (manager, count) in old {
+        report.problems.push(Problem {
+            program,
+            blocks: false,
+            object: count_of(count, "object", "objects"),
+            text: format!("written by {manager} as external-secrets.io/v1beta1"),
+            remedy: "change the manifests to external-secrets.io/v1, or install the chart with crds.unsafeServeV1Beta1=true later".to_owned(),
+        });
+    }
+}
+
+fn add_stores(seen: &Seen, report: &mut Report) {
+    let program = Program::ExternalSecrets;
+    let mut providers: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for store in &seen.stores {
+        providers
+            .entry(store.provider())
+            .or_default()
+            .push(store.place());
+    }
+    for (provider, stores) in providers {
+        report.items.push(Item {
+            program,
+            kind: "stores of",
+            name: provider.to_owned(),
+            text: some(&stores),
+        });
+        if OTHER_PROVIDERS.contains(&provider) {
+            report.problems.push(Problem {
+                program,
+                blocks: true,
+                object: some(&stores),
+                text: format!("this build has no provider {provider}"),
+                remedy: "give these stores a controller class of their own, and let the operator look after that class".to_owned(),
+            });
+        }
+    }
+    let mut kinds: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (kind, object) in &seen.generators {
+        kinds.entry(kind).or_default().push(object.place());
+    }
+    for (kind, objects) in kinds {
+        report.items.push(Item {
+            program,
+            kind: "generators",
+            name: kind.to_owned(),
+            text: some(&objects),
+        });
+        if matches!(Generator::parse(kind, Value::Null), Ok(Generator::Other(_))) {
+            report.problems.push(Problem {
+                program,
+                blocks: true,
+                object: some(&objects),
+                text: format!("this build has no generator {kind}"),
+                remedy: "take the values from a store, or keep the operator for now".to_owned(),
+            });
+        }
+    }
+}
+
+fn add_webhooks(seen: &Seen, report: &mut Report) {
+    let program = Program::ExternalSecrets;
+    for webhook in &seen.webhooks {
+        let (namespace, name) = &webhook.service;
+        let answers = seen.answers(&webhook.service);
+        report.items.push(Item {
+            program,
+            kind: "validating webhook",
+            name: webhook.name.clone(),
+            text: format!(
+                "asks the Service {namespace}/{name}, which {}",
+                if answers {
+                    "answers"
+                } else {
+                    "does not answer"
+                }
+            ),
+        });
+        if !answers && webhook.blocks {
+            // The plan removes it; whoever goes on without the plan has to know.
+            report.problems.push(Problem {
+                program,
+                blocks: false,
+                object: webhook.name.clone(),
+                text: "it is left over, and the API server refuses every change of what it checks"
+                    .to_owned(),
+                remedy: format!(
+                    "kubectl delete validatingwebhookconfiguration {}",
+                    webhook.name
+                ),
+            });
+        }
+    }
+}
+
+fn ready_text(all: usize, not: &[&Object], word: &str) -> String {
+    match not.len() {
+        0 => format!("all {word}"),
+        count => {
+            let places: Vec<String> = not.iter().map(|object| object.place()).collect();
+            format!("{} {word}, {count} not ({})", all - count, some(&places))
+        }
+    }
+}
+
+/// A few names of a list.
+fn some(names: &[String]) -> String {
+    let mut text = names[..names.len().min(NAMED)].join(", ");
+    if names.len() > NAMED {
+        text.push_str(&format!(" and {} more", names.len() - NAMED));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn workload(image: &str, replicas: i32, args: &[&str]) -> Workload {
+        let deployment = json!({
+            "metadata": {"name": "c", "namespace": "n"},
+            "spec": {"replicas": replicas, "selector": {}, "template": {"spec": {"containers": [
+                {"name": "c", "image": image, "args": args}]}}},
+        });
+        Workload::of(&serde_json::from_value(deployment).unwrap()).unwrap()
+    }
+
+    fn object(value: Value) -> Object {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn blocking(report: &Report) -> Vec<&str> {
+        let blocking = report.problems.iter().filter(|problem| problem.blocks);
+        blocking.map(|problem| problem.text.as_str()).collect()
+    }
+
+    #[test]
+    fn two_controllers_of_the_same_objects_are_a_problem() {
+        let mut seen = Seen::default();
+        assert_eq!(judge(&seen).states[0].1, State::Absent);
+        seen.keys.push(super::super::cluster::Key {
+            namespace: "n".into(),
+            name: "k".into(),
+            created: String::new(),
+            is_active: true,
+        });
+        assert_eq!(judge(&seen).states[0].1, State::Idle);
+        seen.workloads = vec![workload("x/sealed-secrets-controller:1", 1, &[])];
+        assert_eq!(judge(&seen).states[0].1, State::Upstream);
+        assert!(blocking(&judge(&seen)).is_empty());
+        seen.workloads
+            .push(workload("x/sealwright-controller:1", 2, &[]));
+        let report = judge(&seen);
+        assert_eq!(report.states[0].1, State::Both);
+        assert_eq!(blocking(&report).len(), 1);
+        seen.workloads[0].replicas = 0;
+        assert_eq!(judge(&seen).states[0].1, State::Adopted);
+    }
+
+    #[test]
+    fn what_would_not_work_is_told() {
+        let mut seen = Seen {
+            workloads: vec![workload(
+                "x/external-secrets:v2.9.0",
+                1,
+                &["--no-such-flag", "--enable-http2=true"],
+            )],
+            stores: vec![
+                object(
+                    json!({"metadata": {"name": "d", "namespace": "n"}, "spec": {"provider": {"doppler": {}}}}),
+                ),
+                object(json!({"metadata": {"name": "v"}, "spec": {"provider": {"vault": {}}}})),
+            ],
+            generators: vec![(
+                "GCRAccessToken".into(),
+                object(json!({"metadata": {"name": "g", "namespace": "n"}})),
+            )],
+            ..Seen::default()
+        };
+        let report = judge(&seen);
+        assert_eq!(
+            blocking(&report),
+            [
+                "this program does not take the flag --no-such-flag",
+                "this build has no provider doppler",
+                "this build has no generator GCRAccessToken",
+            ]
+        );
+        assert_eq!(report.problems.len(), 4);
+        seen.workloads = vec![workload("x/sealed-secrets-controller:1", 1, &[])];
+        let report = judge(&seen);
+        assert!(blocking(&report)[0].starts_with("it has no sealing key"));
+    }
+
+    #[test]
+    fn a_webhook_without_a_server_is_left_over() {
+        let webhook = super::super::cluster::Webhook {
+            name: "externalsecret-validate".into(),
+            blocks: true,
+            service: ("n".into(), "external-secrets-webhook".into()),
+        };
+        let mut seen = Seen {
+            webhooks: vec![webhook],
+            ..Seen::default()
+        };
+        assert_eq!(judge(&seen).problems.len(), 1);
+        seen.services = vec![
+            serde_json::from_value(
+                json!({"metadata": {"name": "external-secrets-webhook", "namespace": "n"}}),
+            )
+            .unwrap(),
+        ];
+        assert_eq!(judge(&seen).problems.len(), 1);
+        seen.workloads = vec![workload("x/external-secrets:v2.9.0", 1, &["webhook"])];
+        assert_eq!(judge(&seen).problems.len(), 0);
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let names: Vec<String> = (0..7).map(|number| number.to_string()).collect();
+        assert_eq!(some(&names), "0, 1, 2, 3, 4 and 2 more");
+        assert_eq!(some(&names[..2]), "0, 1");
+    }
+}

@@ -1,0 +1,568 @@
+//! The steps from upstream's programs to this one, and back. Pure.
+//!
+//! On the way there nothing that upstream needs is removed or changed beyond two numbers that are written down beside them:
+//! its Deployment is stopped, and its Service leads to our replicas. The definitions stay upstream's until the last step.
+
+use k8s_openapi::api::core::v1::Service;
+use serde_json::json;
+
+use super::cluster::Seen;
+use super::program::{self, REPLICAS, Runs as Runs_, Workload};
+use super::{Program, Runs, State, Step};
+
+/// Where to, and by which means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// To this program.
+    Forward,
+    /// To upstream's.
+    Back,
+}
+
+/// How the cluster is reached, and what is at hand.
+pub(super) struct Tools {
+    pub(super) kubeconfig: Option<String>,
+    pub(super) context: Option<String>,
+    pub(super) chart: String,
+    /// The controller's program is here, too; it has a command of its own that cleans statuses.
+    pub(super) has_controller: bool,
+}
+
+/// On a Service that leads to other pods than upstream's: what it selected.
+const SELECTOR: &str = "sealwright.dev/selector";
+
+/// The names of our releases.
+const SEALED_SECRETS_RELEASE: &str = "sealwright";
+const EXTERNAL_SECRETS_RELEASE: &str = "sealwright-external-secrets";
+
+impl Tools {
+    fn kubectl(&self, words: &[&str]) -> Vec<String> {
+        let mut line = vec!["kubectl".to_owned()];
+        line.extend(words.iter().map(|word| (*word).to_owned()));
+        self.reach(&mut line, "--context");
+        line
+    }
+
+    fn helm(&self, words: &[&str]) -> Vec<String> {
+        let mut line = vec!["helm".to_owned()];
+        line.extend(words.iter().map(|word| (*word).to_owned()));
+        self.reach(&mut line, "--kube-context");
+        line
+    }
+
+    fn sealwright(&self, words: &[&str]) -> Vec<String> {
+        let mut line = vec!["sealwright".to_owned()];
+        line.extend(words.iter().map(|word| (*word).to_owned()));
+        self.reach(&mut line, "--context");
+        line
+    }
+
+    fn reach(&self, line: &mut Vec<String>, context: &str) {
+        if let Some(kubeconfig) = &self.kubeconfig {
+            line.push(format!("--kubeconfig={kubeconfig}"));
+        }
+        if let Some(name) = &self.context {
+            line.push(format!("{context}={name}"));
+        }
+    }
+}
+
+/// Works out the steps for each program that upstream works for, or that we do when the way is back.
+pub(super) fn steps(
+    seen: &Seen,
+    states: &[(Program, State)],
+    direction: Direction,
+    tools: &Tools,
+) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for (program, state) in states {
+        let (is_of, upstream): (fn(&Workload) -> bool, Runs_) = match program {
+            Program::SealedSecrets => (Workload::unseals, Runs_::SealedSecrets),
+            Program::ExternalSecrets => (Workload::syncs, Runs_::ExternalSecrets),
+            Program::Sops | Program::Sealwright => continue,
+        };
+        let side = Side {
+            program: *program,
+            theirs: seen
+                .workloads
+                .iter()
+                .filter(|one| one.runs == upstream)
+                .collect(),
+            ours: seen
+                .workloads
+                .iter()
+                .filter(|one| one.is_ours() && is_of(one))
+                .collect(),
+            seen,
+            tools,
+        };
+        match (direction, state) {
+            (Direction::Forward, State::Absent) => {}
+            (Direction::Forward, State::Adopted) => side.finish(&mut steps),
+            (Direction::Forward, _) => side.forward(&mut steps),
+            (Direction::Back, _) => side.back(&mut steps),
+        }
+    }
+    if direction == Direction::Forward {
+        remove_left_over_webhooks(seen, tools, &mut steps);
+    }
+    steps
+}
+
+/// What there is of one program and of ours in its place.
+struct Side<'a> {
+    program: Program,
+    theirs: Vec<&'a Workload>,
+    ours: Vec<&'a Workload>,
+    seen: &'a Seen,
+    tools: &'a Tools,
+}
+
+impl Side<'_> {
+    fn step(&self, title: String, commands: Vec<Vec<String>>, back: Vec<Vec<String>>) -> Step {
+        Step {
+            program: self.program,
+            title,
+            runs: Runs::Here,
+            commands,
+            back,
+        }
+    }
+
+    fn release(&self) -> &'static str {
+        match self.program {
+            Program::ExternalSecrets => EXTERNAL_SECRETS_RELEASE,
+            _ => SEALED_SECRETS_RELEASE,
+        }
+    }
+
+    /// Where our release goes: sealing keys are looked for in the controller's own namespace.
+    fn namespace(&self) -> String {
+        let theirs = self.theirs.first().map(|one| one.namespace.clone());
+        let keys = self.seen.keys.first().map(|key| key.namespace.clone());
+        match self.program {
+            Program::SealedSecrets => theirs.or(keys).unwrap_or_else(|| "kube-system".to_owned()),
+            _ => theirs.unwrap_or_else(|| "external-secrets".to_owned()),
+        }
+    }
+
+    fn forward(&self, steps: &mut Vec<Step>) {
+        let tools = self.tools;
+        let namespace = self.namespace();
+        if self.program == Program::SealedSecrets && !self.seen.keys.is_empty() {
+            let out = format!("sealing-keys-{namespace}.yaml");
+            steps.push(Step {
+                program: self.program,
+                title: "back up the sealing keys, encrypted for whom .sops.yaml or --age names"
+                    .to_owned(),
+                runs: Runs::First,
+                commands: vec![tools.sealwright(&[
+                    "sealing-key",
+                    "export",
+                    "--controller-namespace",
+                    &namespace,
+                    "--out",
+                    &out,
+                ])],
+                back: Vec::new(),
+            });
+        }
+        for one in self.theirs.iter().filter(|one| one.replicas > 0) {
+            let replicas = format!("{REPLICAS}={}", one.replicas);
+            steps.push(self.step(
+                format!("stop {}", one.place()),
+                vec![
+                    tools.kubectl(&[
+                        "annotate",
+                        "--overwrite",
+                        "deployment",
+                        &one.name,
+                        "--namespace",
+                        &one.namespace,
+                        &replicas,
+                    ]),
+                    self.scale(one, 0),
+                    self.wait_for_end(one),
+                ],
+                vec![self.scale(one, one.replicas)],
+            ));
+        }
+        self.install(&namespace, steps);
+        for service in self.their_services() {
+            let (name, place) = names(service);
+            let selector = json!({
+                "app.kubernetes.io/name": "sealwright",
+                "app.kubernetes.io/instance": self.release(),
+            });
+            let old = selector_of(service);
+            steps.push(self.step(
+                format!("let the Service {place}/{name}, which kubeseal asks, lead to the new controller"),
+                vec![
+                    tools.kubectl(&[
+                        "annotate",
+                        "--overwrite",
+                        "service",
+                        &name,
+                        "--namespace",
+                        &place,
+                        &format!("{SELECTOR}={old}"),
+                    ]),
+                    self.select(&name, &place, &selector),
+                ],
+                vec![self.select(&name, &place, &old)],
+            ));
+        }
+        self.finish(steps);
+    }
+
+    fn install(&self, namespace: &str, steps: &mut Vec<Step>) {
+        let tools = self.tools;
+        let release = self.release();
+        let mut words = vec![
+            "upgrade",
+            "--install",
+            release,
+            &tools.chart,
+            "--namespace",
+            namespace,
+        ];
+        let (sealed, external) = match self.program {
+            Program::SealedSecrets => (
+                "sealedSecrets.enabled=true",
+                "externalSecrets.enabled=false",
+            ),
+            _ => (
+                "sealedSecrets.enabled=false",
+                "externalSecrets.enabled=true",
+            ),
+        };
+        let mut values = vec![
+            sealed.to_owned(),
+            external.to_owned(),
+            // Upstream's stay what they are, so that it finds them again.
+            "crds.create=false".to_owned(),
+            // Upstream's chart has one of the usual name.
+            "rbac.clusterRoleName=sealwright-unsealer".to_owned(),
+            "rbac.namespacedRolesName=sealwright-unsealer".to_owned(),
+        ];
+        for one in &self.theirs {
+            values.extend(program::values(one));
+        }
+        values.dedup();
+        for value in &values {
+            words.extend(["--set", value.as_str()]);
+        }
+        let rollout = tools.kubectl(&[
+            "rollout",
+            "status",
+            &format!("deployment/{release}"),
+            "--namespace",
+            namespace,
+            "--timeout=5m",
+        ]);
+        steps.push(self.step(
+            format!("install the release {release}"),
+            vec![tools.helm(&words), rollout],
+            vec![tools.helm(&["uninstall", release, "--namespace", namespace, "--wait"])],
+        ));
+    }
+
+    /// What remains to be done by hand when all is as it should be.
+    fn finish(&self, steps: &mut Vec<Step>) {
+        let tools = self.tools;
+        let theirs: Vec<&Workload> = self
+            .seen
+            .workloads
+            .iter()
+            .filter(|one| match self.program {
+                Program::SealedSecrets => one.runs == Runs_::SealedSecrets,
+                _ => matches!(
+                    one.runs,
+                    Runs_::ExternalSecrets | Runs_::Webhook | Runs_::CertController
+                ),
+            })
+            .collect();
+        if theirs.is_empty() {
+            return;
+        }
+        // What is webhook's first: the API server refuses changes as soon as it does not answer.
+        let mut commands: Vec<Vec<String>> = Vec::new();
+        if self.program == Program::ExternalSecrets {
+            for webhook in &self.seen.webhooks {
+                commands.push(tools.kubectl(&[
+                    "delete",
+                    "validatingwebhookconfiguration",
+                    &webhook.name,
+                ]));
+            }
+        }
+        let mut releases: Vec<(&str, &str)> = Vec::new();
+        for one in &theirs {
+            match &one.release {
+                Some(release) => releases.push((release, &one.namespace)),
+                None => commands.push(tools.kubectl(&[
+                    "delete",
+                    "deployment",
+                    &one.name,
+                    "--namespace",
+                    &one.namespace,
+                ])),
+            }
+        }
+        releases.sort_unstable();
+        releases.dedup();
+        for (release, namespace) in releases {
+            // Helm would delete the definitions of the release, and the API server all their objects.
+            let record = format!("owner=helm,name={release}");
+            commands.push(tools.kubectl(&[
+                "delete",
+                "secret",
+                "--namespace",
+                namespace,
+                "--selector",
+                &record,
+            ]));
+            let label = format!("app.kubernetes.io/instance={release}");
+            commands.push(tools.kubectl(&[
+                "delete",
+                "deployment,service,serviceaccount,role,rolebinding,poddisruptionbudget",
+                "--namespace",
+                namespace,
+                "--selector",
+                &label,
+            ]));
+            commands.push(tools.kubectl(&[
+                "delete",
+                "clusterrole,clusterrolebinding",
+                "--selector",
+                &label,
+            ]));
+        }
+        let release = self.release();
+        let namespace = self
+            .ours
+            .first()
+            .map_or_else(|| self.namespace(), |one| one.namespace.clone());
+        let mut words = vec![
+            "upgrade",
+            release,
+            &tools.chart,
+            "--namespace",
+            &namespace,
+            "--reuse-values",
+            "--take-ownership",
+            "--set",
+            "crds.create=true",
+        ];
+        // The name that kubeseal looks for, which is free now.
+        let service = self
+            .their_services()
+            .first()
+            .map(|service| names(service).0);
+        let name = service.map(|name| format!("fullnameOverride={name}"));
+        if let Some(name) = &name {
+            words.extend(["--set", name]);
+        }
+        commands.push(tools.helm(&words));
+        steps.push(Step {
+            program: self.program,
+            title: format!("remove what is left of the {}", self.program.title()),
+            runs: Runs::Last,
+            commands,
+            back: Vec::new(),
+        });
+    }
+
+    fn back(&self, steps: &mut Vec<Step>) {
+        let tools = self.tools;
+        let stopped: Vec<_> = self
+            .theirs
+            .iter()
+            .filter_map(|one| Some((one, one.replicas_before?)))
+            .collect();
+        if stopped.is_empty() {
+            return;
+        }
+        for one in &self.ours {
+            let mut commands = vec![self.scale(one, 0), self.wait_for_end(one)];
+            if let Some(release) = &one.release {
+                let words = [
+                    "uninstall",
+                    release,
+                    "--namespace",
+                    &one.namespace,
+                    "--wait",
+                ];
+                commands.push(tools.helm(&words));
+            }
+            steps.push(self.step(
+                format!(
+                    "stop {}; definitions, objects, keys and Secrets stay",
+                    one.place()
+                ),
+                commands,
+                Vec::new(),
+            ));
+        }
+        if self.program == Program::SealedSecrets {
+            let mut line = vec![
+                "sealwright-controller".to_owned(),
+                "clean-status".to_owned(),
+            ];
+            if let Some(kubeconfig) = &tools.kubeconfig {
+                line.push(format!("--kubeconfig={kubeconfig}"));
+            }
+            // It takes the kubeconfig's own context.
+            let runs = match tools.has_controller && tools.context.is_none() {
+                true => Runs::Here,
+                false => Runs::First,
+            };
+            steps.push(Step {
+                program: self.program,
+                title: "remove the conditions that upstream's controller does not know".to_owned(),
+                runs,
+                commands: vec![line],
+                back: Vec::new(),
+            });
+        }
+        for service in &self.seen.services {
+            let (name, place) = names(service);
+            let annotations = service.metadata.annotations.as_ref();
+            let Some(old) = annotations.and_then(|all| all.get(SELECTOR)) else {
+                continue;
+            };
+            let Ok(old) = serde_json::from_str::<serde_json::Value>(old) else {
+                continue;
+            };
+            if self.program != Program::SealedSecrets {
+                continue;
+            }
+            steps.push(self.step(
+                format!("let the Service {place}/{name} lead to upstream's controller"),
+                vec![
+                    self.select(&name, &place, &old),
+                    tools.kubectl(&[
+                        "annotate",
+                        "service",
+                        &name,
+                        "--namespace",
+                        &place,
+                        &format!("{SELECTOR}-"),
+                    ]),
+                ],
+                Vec::new(),
+            ));
+        }
+        for (one, replicas) in stopped {
+            steps.push(self.step(
+                format!("start {}", one.place()),
+                vec![
+                    self.scale(one, replicas),
+                    tools.kubectl(&[
+                        "annotate",
+                        "deployment",
+                        &one.name,
+                        "--namespace",
+                        &one.namespace,
+                        &format!("{REPLICAS}-"),
+                    ]),
+                ],
+                Vec::new(),
+            ));
+        }
+    }
+
+    /// Services in front of upstream's controller, but that of its metrics, which nothing but a scraper asks.
+    fn their_services(&self) -> Vec<&Service> {
+        if self.program != Program::SealedSecrets {
+            return Vec::new();
+        }
+        let services = self.seen.services.iter();
+        let found = services.filter(|service| {
+            let (name, namespace) = names(service);
+            let ports = service.spec.as_ref().and_then(|spec| spec.ports.as_ref());
+            let leads_to_api =
+                ports.is_some_and(|ports| ports.iter().any(|port| port.port == 8080));
+            let mut theirs = self.theirs.iter();
+            leads_to_api && theirs.any(|one| one.namespace == namespace && one.name == name)
+        });
+        found.collect()
+    }
+
+    fn scale(&self, one: &Workload, replicas: i32) -> Vec<String> {
+        self.tools.kubectl(&[
+            "scale",
+            "deployment",
+            &one.name,
+            "--namespace",
+            &one.namespace,
+            &format!("--replicas={replicas}"),
+        ])
+    }
+
+    /// Two programs must not work on the same objects, so the last pod has to be gone.
+    fn wait_for_end(&self, one: &Workload) -> Vec<String> {
+        self.tools.kubectl(&[
+            "wait",
+            "--for=delete",
+            "pod",
+            "--namespace",
+            &one.namespace,
+            "--selector",
+            &one.selector,
+            "--timeout=2m",
+        ])
+    }
+
+    fn select(&self, name: &str, namespace: &str, selector: &serde_json::Value) -> Vec<String> {
+        // A merge would leave the old labels beside the new ones; "add" replaces, too.
+        let patch = json!([{"op": "add", "path": "/spec/selector", "value": selector}]);
+        self.tools.kubectl(&[
+            "patch",
+            "service",
+            name,
+            "--namespace",
+            namespace,
+            "--type=json",
+            &format!("--patch={patch}"),
+        ])
+    }
+}
+
+fn names(service: &Service) -> (String, String) {
+    let metadata = &service.metadata;
+    (
+        metadata.name.clone().unwrap_or_default(),
+        metadata.namespace.clone().unwrap_or_default(),
+    )
+}
+
+fn selector_of(service: &Service) -> serde_json::Value {
+    let selector = service
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.selector.as_ref());
+    json!(selector.cloned().unwrap_or_default())
+}
+
+/// A webhook whose server has gone blocks every change. It is part of no way back: its server has gone, too.
+fn remove_left_over_webhooks(seen: &Seen, tools: &Tools, steps: &mut Vec<Step>) {
+    for webhook in &seen.webhooks {
+        if webhook.blocks && !seen.answers(&webhook.service) {
+            steps.push(Step {
+                program: Program::ExternalSecrets,
+                title: format!(
+                    "remove the webhook {}, whose server has gone and which blocks all changes",
+                    webhook.name
+                ),
+                runs: Runs::Here,
+                commands: vec![tools.kubectl(&[
+                    "delete",
+                    "validatingwebhookconfiguration",
+                    &webhook.name,
+                ])],
+                back: Vec::new(),
+            });
+        }
+    }
+}

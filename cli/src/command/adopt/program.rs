@@ -1,0 +1,446 @@
+//! What a Deployment runs, and which values of our chart mean what its flags mean.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Container;
+
+/// The programs that Deployments are recognised as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Runs {
+    /// The Sealed Secrets controller.
+    SealedSecrets,
+    /// The External Secrets Operator.
+    ExternalSecrets,
+    /// Its webhook.
+    Webhook,
+    /// What keeps the certificate of its webhook.
+    CertController,
+    /// This project's controller, and which sides of it are on.
+    Sealwright {
+        sealed_secrets: bool,
+        external_secrets: bool,
+    },
+}
+
+/// A Deployment of one of them.
+#[derive(Clone, Debug)]
+pub(super) struct Workload {
+    pub(super) runs: Runs,
+    pub(super) namespace: String,
+    pub(super) name: String,
+    /// The tag of its image, or what its label says.
+    pub(super) version: String,
+    pub(super) replicas: i32,
+    /// How many there were before `adopt` stopped it.
+    pub(super) replicas_before: Option<i32>,
+    /// Name and value of each flag.
+    pub(super) flags: Vec<(String, String)>,
+    /// The labels of its pods, as a selector of `kubectl`.
+    pub(super) selector: String,
+    /// The Helm release that it is of.
+    pub(super) release: Option<String>,
+    /// What would put it back when it is changed by hand: Flux or Argo CD, and its object.
+    pub(super) manager: Option<(&'static str, String)>,
+}
+
+/// On a Deployment that `adopt` stopped: how many replicas it had.
+pub(super) const REPLICAS: &str = "sealwright.dev/replicas";
+
+impl Workload {
+    /// Recognises a Deployment by its image and its command.
+    pub(super) fn of(deployment: &Deployment) -> Option<Self> {
+        let spec = deployment.spec.as_ref()?;
+        let pod = spec.template.spec.as_ref()?;
+        let (runs, container) = pod
+            .containers
+            .iter()
+            .find_map(|container| Some((runs(container)?, container)))?;
+        let metadata = &deployment.metadata;
+        let annotation = |name: &str| metadata.annotations.as_ref()?.get(name).cloned();
+        let label = |name: &str| metadata.labels.as_ref()?.get(name).cloned();
+        let manager = [
+            ("Flux", "helm.toolkit.fluxcd.io/name"),
+            ("Flux", "kustomize.toolkit.fluxcd.io/name"),
+            ("Argo CD", "argocd.argoproj.io/instance"),
+        ]
+        .into_iter()
+        .find_map(|(manager, name)| Some((manager, label(name)?)))
+        .or_else(|| {
+            let tracked = annotation("argocd.argoproj.io/tracking-id")?;
+            let application = tracked.split(':').next().unwrap_or_default().to_owned();
+            Some(("Argo CD", application))
+        });
+        Some(Self {
+            runs,
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            name: metadata.name.clone().unwrap_or_default(),
+            version: tag(container.image.as_deref().unwrap_or_default())
+                .map(str::to_owned)
+                .or_else(|| label("app.kubernetes.io/version"))
+                .unwrap_or_else(|| "unknown".to_owned()),
+            replicas: spec.replicas.unwrap_or(1),
+            replicas_before: annotation(REPLICAS).and_then(|text| text.parse().ok()),
+            flags: flags(container),
+            selector: spec
+                .selector
+                .match_labels
+                .iter()
+                .flatten()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect::<Vec<_>>()
+                .join(","),
+            release: annotation("meta.helm.sh/release-name"),
+            manager,
+        })
+    }
+
+    /// Returns true if it does the work of the Sealed Secrets controller.
+    pub(super) fn unseals(&self) -> bool {
+        match self.runs {
+            Runs::SealedSecrets => true,
+            Runs::Sealwright { sealed_secrets, .. } => sealed_secrets,
+            _ => false,
+        }
+    }
+
+    /// Returns true if it does the work of the External Secrets Operator.
+    pub(super) fn syncs(&self) -> bool {
+        match self.runs {
+            Runs::ExternalSecrets => true,
+            Runs::Sealwright {
+                external_secrets, ..
+            } => external_secrets,
+            _ => false,
+        }
+    }
+
+    /// Returns true if it is this project's.
+    pub(super) fn is_ours(&self) -> bool {
+        matches!(self.runs, Runs::Sealwright { .. })
+    }
+
+    pub(super) fn place(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}
+
+/// The last part of an image's path, without tag and digest.
+fn image_name(image: &str) -> &str {
+    let image = image.split('@').next().unwrap_or(image);
+    let last = image.rsplit('/').next().unwrap_or(image);
+    last.split(':').next().unwrap_or(last)
+}
+
+fn tag(image: &str) -> Option<&str> {
+    let image = image.split('@').next().unwrap_or(image);
+    let last = image.rsplit('/').next().unwrap_or(image);
+    let (_, tag) = last.split_once(':')?;
+    Some(tag.trim_start_matches('v'))
+}
+
+fn words(container: &Container) -> Vec<&str> {
+    let command = container.command.iter().flatten();
+    let words = command.chain(container.args.iter().flatten());
+    words.map(String::as_str).collect()
+}
+
+fn runs(container: &Container) -> Option<Runs> {
+    let words = words(container);
+    let program = words
+        .first()
+        .map(|word| word.rsplit('/').next().unwrap_or(word));
+    let image = image_name(container.image.as_deref().unwrap_or_default());
+    if image == "sealwright-controller" || program == Some("sealwright-controller") {
+        let flags = flags(container);
+        let on = |name: &str| {
+            let found = flags.iter().find(|(known, _)| known == name);
+            found.map(|(_, value)| value == "true")
+        };
+        let is_operator = words.contains(&"external-secrets");
+        return Some(Runs::Sealwright {
+            sealed_secrets: on("enable-sealed-secrets").unwrap_or(!is_operator),
+            external_secrets: on("enable-external-secrets").unwrap_or(is_operator),
+        });
+    }
+    match image {
+        "sealed-secrets-controller" | "sealed-secrets" => Some(Runs::SealedSecrets),
+        "external-secrets" if words.contains(&"webhook") => Some(Runs::Webhook),
+        "external-secrets" if words.contains(&"certcontroller") => Some(Runs::CertController),
+        "external-secrets" => Some(Runs::ExternalSecrets),
+        _ => None,
+    }
+}
+
+/// The flags as programs in Go read them: one or two dashes, a value behind `=` or in the next word, a switch without one.
+fn flags(container: &Container) -> Vec<(String, String)> {
+    let mut flags = Vec::new();
+    let words = words(container);
+    let mut words = words.iter().peekable();
+    while let Some(word) = words.next() {
+        let name = word.trim_start_matches('-');
+        if name.len() == word.len() || name.is_empty() {
+            continue;
+        }
+        let (name, value) = match name.split_once('=') {
+            Some((name, value)) => (name, value.to_owned()),
+            None => match words.next_if(|next| !next.starts_with('-')) {
+                Some(value) => (name, (*value).to_owned()),
+                None => (name, "true".to_owned()),
+            },
+        };
+        flags.push((name.to_owned(), value));
+    }
+    flags
+}
+
+/// What becomes of a flag of an upstream program under our chart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Becomes {
+    /// A value of the chart.
+    Value(&'static str),
+    /// A value of the chart that is a list or a map, written with braces.
+    List(&'static str),
+    /// A value of `extraArgs`.
+    Extra,
+    /// The chart sets it itself.
+    OfChart,
+    /// It is accepted and changes nothing.
+    Nothing,
+}
+
+/// The flags of the Sealed Secrets controller.
+pub(super) const SEALED_SECRETS: &[(&str, Becomes)] = &[
+    ("accept-deprecated-v1-data", Becomes::Extra),
+    (
+        "additional-namespaces",
+        Becomes::List("additionalNamespaces"),
+    ),
+    ("all-namespaces", Becomes::Value("rbac.clusterRole")),
+    ("key-cutoff-time", Becomes::Value("keycutofftime")),
+    ("key-order-priority", Becomes::Extra),
+    ("key-prefix", Becomes::Value("secretName")),
+    ("key-renew-period", Becomes::Value("keyrenewperiod")),
+    ("key-size", Becomes::Extra),
+    ("key-ttl", Becomes::Value("keyttl")),
+    ("kubeclient-burst", Becomes::Value("kubeClientBurst")),
+    ("kubeclient-qps", Becomes::Value("kubeClientQPS")),
+    ("label-selector", Becomes::Extra),
+    ("listen-addr", Becomes::OfChart),
+    ("listen-metrics-addr", Becomes::OfChart),
+    ("log-format", Becomes::Value("logFormat")),
+    ("log-info-stdout", Becomes::Value("logInfoStdout")),
+    ("log-level", Becomes::Value("logLevel")),
+    ("max-unseal-retries", Becomes::Value("maxRetries")),
+    ("my-cn", Becomes::Extra),
+    ("old-gc-behavior", Becomes::Extra),
+    ("privatekey-annotations", Becomes::Extra),
+    ("privatekey-labels", Becomes::Extra),
+    ("rate-limit", Becomes::Value("rateLimit")),
+    ("rate-limit-burst", Becomes::Value("rateLimitBurst")),
+    ("read-timeout", Becomes::Extra),
+    ("skip-recreate", Becomes::Value("skipRecreate")),
+    ("update-status", Becomes::Value("updateStatus")),
+    ("watch-for-secrets", Becomes::Nothing),
+    ("write-timeout", Becomes::Extra),
+];
+
+/// The flags of the External Secrets Operator.
+pub(super) const EXTERNAL_SECRETS: &[(&str, Becomes)] = &[
+    ("client-burst", Becomes::Extra),
+    ("client-qps", Becomes::Extra),
+    ("concurrent", Becomes::Value("concurrent")),
+    ("controller-class", Becomes::Value("controllerClass")),
+    (
+        "enable-cluster-external-secret-reconciler",
+        Becomes::Value("processClusterExternalSecret"),
+    ),
+    (
+        "enable-cluster-push-secret-reconciler",
+        Becomes::Value("processClusterPushSecret"),
+    ),
+    (
+        "enable-cluster-store-reconciler",
+        Becomes::Value("processClusterStore"),
+    ),
+    ("enable-configmaps-caching", Becomes::Nothing),
+    (
+        "enable-extended-metric-labels",
+        Becomes::Value("extendedMetricLabels"),
+    ),
+    ("enable-flood-gate", Becomes::Extra),
+    ("enable-generator-state", Becomes::Extra),
+    ("enable-http2", Becomes::Nothing),
+    ("enable-leader-election", Becomes::OfChart),
+    ("enable-managed-secrets-caching", Becomes::Nothing),
+    (
+        "enable-push-secret-reconciler",
+        Becomes::Value("processPushSecret"),
+    ),
+    ("enable-secret-api-read-on-cache-mismatch", Becomes::Nothing),
+    (
+        "enable-secret-store-reconciler",
+        Becomes::Value("processSecretStore"),
+    ),
+    ("enable-secrets-caching", Becomes::Nothing),
+    ("enable-vault-token-cache", Becomes::Nothing),
+    ("experimental-doppler-oidc-cache-size", Becomes::Nothing),
+    ("experimental-enable-doppler-oidc-cache", Becomes::Nothing),
+    ("experimental-enable-vault-token-cache", Becomes::Nothing),
+    ("experimental-vault-token-cache-size", Becomes::Nothing),
+    ("generator-gc-grace-period", Becomes::Extra),
+    ("leader-election-id", Becomes::OfChart),
+    ("leader-election-lease-duration", Becomes::OfChart),
+    ("leader-election-renew-deadline", Becomes::OfChart),
+    ("leader-election-retry-period", Becomes::OfChart),
+    ("live-addr", Becomes::OfChart),
+    ("loglevel", Becomes::Extra),
+    ("metrics-addr", Becomes::OfChart),
+    ("metrics-auth", Becomes::Extra),
+    ("metrics-cert-dir", Becomes::Extra),
+    ("metrics-cert-name", Becomes::Extra),
+    ("metrics-key-name", Becomes::Extra),
+    ("metrics-secure", Becomes::Extra),
+    ("namespace", Becomes::Value("scopedNamespace")),
+    (
+        "store-requeue-interval",
+        Becomes::Value("storeRequeueInterval"),
+    ),
+    ("template-left-delimiter", Becomes::Extra),
+    ("template-right-delimiter", Becomes::Extra),
+    ("tls-ciphers", Becomes::Extra),
+    ("tls-curve-preferences", Becomes::Extra),
+    ("tls-min-version", Becomes::Extra),
+    (
+        "unsafe-allow-generic-targets",
+        Becomes::Value("genericTargets.enabled"),
+    ),
+    ("vault-token-cache-size", Becomes::Nothing),
+    ("zap-time-encoding", Becomes::Extra),
+];
+
+/// What becomes of a flag; `None` when this program does not know it.
+pub(super) fn becomes(runs: Runs, flag: &str) -> Option<Becomes> {
+    let table = match runs {
+        Runs::SealedSecrets => SEALED_SECRETS,
+        _ => EXTERNAL_SECRETS,
+    };
+    table
+        .iter()
+        .find(|(name, _)| *name == flag)
+        .map(|(_, becomes)| *becomes)
+}
+
+/// The flags of a Deployment as words of `helm`'s `--set`.
+pub(super) fn values(workload: &Workload) -> Vec<String> {
+    let escaped = |value: &str| value.replace('\\', r"\\").replace(',', r"\,");
+    let mut values = Vec::new();
+    for (flag, value) in &workload.flags {
+        match becomes(workload.runs, flag) {
+            Some(Becomes::Value("rbac.clusterRole")) if value == "false" => {
+                values.push("rbac.clusterRole=false".to_owned());
+                values.push("rbac.namespacedRoles=true".to_owned());
+            }
+            Some(Becomes::Value("rbac.clusterRole")) => {}
+            Some(Becomes::Value(name)) => values.push(format!("{name}={}", escaped(value))),
+            Some(Becomes::List(name)) => values.push(format!("{name}={{{value}}}")),
+            Some(Becomes::Extra) => values.push(format!("extraArgs.{flag}={}", escaped(value))),
+            Some(Becomes::OfChart | Becomes::Nothing) | None => {}
+        }
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn workload(image: &str, command: &[&str], args: &[&str]) -> Option<Workload> {
+        let deployment = json!({
+            "metadata": {"name": "d", "namespace": "n"},
+            "spec": {"replicas": 2, "selector": {}, "template": {"spec": {"containers": [
+                {"name": "sidecar", "image": "example.com/proxy:1"},
+                {"name": "c", "image": image, "command": command, "args": args},
+            ]}}},
+        });
+        Workload::of(&serde_json::from_value(deployment).unwrap())
+    }
+
+    #[test]
+    fn programs_are_recognised_by_image_and_command() {
+        let runs = |image: &str, command: &[&str], args: &[&str]| {
+            workload(image, command, args).map(|workload| (workload.runs, workload.version))
+        };
+        let version = |text: &str| text.to_owned();
+        assert_eq!(
+            runs(
+                "docker.io/bitnami/sealed-secrets-controller:0.36.6",
+                &["controller"],
+                &[]
+            ),
+            Some((Runs::SealedSecrets, version("0.36.6")))
+        );
+        assert_eq!(
+            runs(
+                "localhost:5000/mirror/external-secrets:v2.9.0@sha256:00",
+                &[],
+                &["webhook", "--port=1"]
+            ),
+            Some((Runs::Webhook, version("2.9.0")))
+        );
+        assert_eq!(
+            runs(
+                "ghcr.io/external-secrets/external-secrets:v2.9.0",
+                &[],
+                &["--concurrent=1"]
+            ),
+            Some((Runs::ExternalSecrets, version("2.9.0")))
+        );
+        let ours = |sealed_secrets, external_secrets| Runs::Sealwright {
+            sealed_secrets,
+            external_secrets,
+        };
+        for (args, runs_it) in [
+            (&["--update-status=true"][..], ours(true, false)),
+            (&["--enable-external-secrets=true"][..], ours(true, true)),
+            (
+                &["--enable-sealed-secrets=false", "--enable-external-secrets"][..],
+                ours(false, true),
+            ),
+        ] {
+            let found = runs("mirror/image", &["/bin/sealwright-controller"], args);
+            assert_eq!(found.unwrap().0, runs_it, "{args:?}");
+        }
+        assert_eq!(runs("example.com/other:1", &["controller"], &[]), None);
+    }
+
+    #[test]
+    fn flags_become_values_of_the_chart() {
+        let of = |args: &[&str]| {
+            values(&workload("x/sealed-secrets-controller:0.40.0", &["controller"], args).unwrap())
+        };
+        assert_eq!(
+            of(&[
+                "--key-renew-period",
+                "0",
+                "-update-status",
+                "--my-cn=a,b",
+                "--listen-addr=:1"
+            ]),
+            [
+                "keyrenewperiod=0",
+                "updateStatus=true",
+                r"extraArgs.my-cn=a\,b"
+            ]
+        );
+        assert_eq!(
+            of(&["--all-namespaces=false", "--additional-namespaces=a,b"]),
+            [
+                "rbac.clusterRole=false",
+                "rbac.namespacedRoles=true",
+                "additionalNamespaces={a,b}"
+            ]
+        );
+        assert_eq!(becomes(Runs::ExternalSecrets, "no-such-flag"), None);
+    }
+}

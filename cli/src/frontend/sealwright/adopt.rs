@@ -1,0 +1,74 @@
+//! `sealwright adopt`, as clap reads it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::arguments::Everywhere;
+use crate::cluster::ClusterOptions;
+use crate::command;
+use crate::error::Result;
+use crate::world::World;
+
+/// Tell what sops, Sealed Secrets and the External Secrets Operator have left, and how to move to sealwright and back.
+///
+/// Without paths a cluster is looked at, otherwise files and folders. Looking reads only, and of Secrets nothing but their
+/// metadata. The steps are command lines of kubectl, helm and sealwright; --run runs those that have a way back, one after
+/// the other, and stops at the first that fails.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  sealwright adopt\n  sealwright adopt --run\n  sealwright adopt --back --run\n  \
+        sealwright --output json adopt --check .   # in CI"
+)]
+pub(super) struct Adopt {
+    /// Files and folders of a repository.
+    #[arg(conflicts_with_all = ["kubeconfig", "context", "namespace", "back", "run"])]
+    paths: Vec<PathBuf>,
+    /// The kubeconfig file.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<String>,
+    /// The context of the kubeconfig.
+    #[arg(long)]
+    context: Option<String>,
+    /// Look at this namespace only.
+    #[arg(long, short)]
+    namespace: Option<String>,
+    /// The chart that is installed: a folder, or what helm takes.
+    #[arg(long, value_name = "CHART", default_value = "deploy/chart")]
+    chart: String,
+    /// The way back to upstream's programs.
+    #[arg(long)]
+    back: bool,
+    /// Run the steps.
+    #[arg(long)]
+    run: bool,
+    /// Ask no question before the steps are run.
+    #[arg(long, requires = "run")]
+    yes: bool,
+    /// Fail when something would not work.
+    #[arg(long)]
+    check: bool,
+}
+
+impl Adopt {
+    /// Does what was asked.
+    pub(super) fn perform(self, world: &World, everywhere: &Everywhere) -> Result<()> {
+        command::Adopt {
+            paths: self.paths,
+            cluster: ClusterOptions {
+                kubeconfig: self.kubeconfig,
+                context: self.context,
+                ..ClusterOptions::default()
+            },
+            namespace: self.namespace,
+            chart: self.chart,
+            back: self.back,
+            run: self.run,
+            yes: self.yes,
+            check: self.check,
+            json: everywhere.json(),
+            settings: everywhere.settings(),
+        }
+        .run(world)
+    }
+}

@@ -204,7 +204,7 @@ async fn review(
     let Ok(token) = std::str::from_utf8(token.expose()) else {
         return Ok(Passage::Unknown);
     };
-    let reviewed = action::review_token(api, token, AUDIENCE).await?;
+    let reviewed = action::review_token(api, token, Some(AUDIENCE)).await?;
     let Some(user) = reviewed else {
         return Ok(Passage::Unknown);
     };
@@ -212,19 +212,17 @@ async fn review(
         Announcement::Object { name, .. } => Some(name),
         Announcement::Store { .. } => None,
     };
-    let attributes = json!({
+    let asked = json!({"resourceAttributes": {
         "group": sealwright_resources::external_secret::GROUP,
         "resource": "externalsecrets",
         "verb": "update",
         "namespace": announcement.namespace(),
         "name": name,
-    });
-    Ok(
-        match action::review_access(api, &user, &attributes).await? {
-            true => Passage::Granted,
-            false => Passage::Denied,
-        },
-    )
+    }});
+    Ok(match action::review_access(api, &user, asked).await? {
+        true => Passage::Granted,
+        false => Passage::Denied,
+    })
 }
 
 #[cfg(test)]

@@ -90,6 +90,8 @@ pub(crate) struct Flags {
     pub(crate) listen_metrics_addr: String,
     /// The metrics are served over HTTPS.
     pub(crate) metrics_tls: Option<TlsSettings>,
+    /// Only users of the cluster who may `get` them read the metrics.
+    pub(crate) metrics_auth: bool,
     /// Where the probes are answered beside `listen_addr`.
     pub(crate) live_addr: Option<String>,
     pub(crate) read_timeout: Duration,
@@ -698,7 +700,12 @@ mod tests {
             error(&["--metrics-auth"]),
             "--metrics-auth needs --metrics-secure"
         );
-        assert!(error(&["--metrics-auth", "--metrics-secure"]).contains("not available"));
+        let closed = ["--metrics-auth", "--metrics-secure"];
+        assert!(error(&closed).contains("--metrics-cert-dir"));
+        assert!(
+            operator_flags(&[closed[0], closed[1], "--metrics-cert-dir=/etc/tls"]).metrics_auth
+        );
+        assert!(!operator_flags(&[]).metrics_auth);
         assert!(error(&["--metrics-secure"]).contains("--metrics-cert-dir"));
         let folder = ["--metrics-secure", "--metrics-cert-dir=/etc/tls"];
         let tls = operator_flags(&folder).metrics_tls.unwrap();

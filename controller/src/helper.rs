@@ -44,7 +44,7 @@ pub(crate) async fn run(flags: HelperFlags) -> Result<(), StartError> {
         .await?,
         start(
             &flags.metrics_addr,
-            Handler::metrics(Arc::clone(&metrics)),
+            Handler::metrics(Arc::clone(&metrics), None),
             flags.metrics_tls.map(TlsServer::new).map(Arc::new),
             &stop,
         )

@@ -10,6 +10,7 @@ mod external_secret;
 mod http;
 mod objects;
 mod process;
+mod runtime;
 mod sealed_secret;
 mod sealing_key;
 pub(crate) mod watches;
@@ -17,7 +18,9 @@ pub(crate) mod watches;
 use std::sync::Arc;
 
 use prometheus::core::Collector;
-use prometheus::{IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+
+use sealwright_resources::drift::Drift;
 
 use self::collected::{Collected, Kind, family};
 pub(crate) use self::external_secret::{MetricObject, SyncedKind};
@@ -34,8 +37,10 @@ pub(crate) struct Metrics {
     sealed_secrets: sealed_secret::SealedSecretMetrics,
     external_secrets: external_secret::ExternalSecretMetrics,
     http: http::HttpMetrics,
+    runtime: runtime::RuntimeMetrics,
     leader: IntGauge,
     leftover_webhooks: IntGauge,
+    drift: IntCounterVec,
     /// Everything that goes with the lead.
     objects: Vec<ObjectSeries>,
     watches: Arc<Watches>,
@@ -74,6 +79,7 @@ impl Metrics {
         );
         let sealed_secrets = sealed_secret::SealedSecretMetrics::new(&registry, omit_secret_labels);
         let http = http::HttpMetrics::new(&registry);
+        let runtime = runtime::RuntimeMetrics::new(&registry);
         let build = IntGaugeVec::new(
             Opts::new("sealwright_build_info", "The version of this program."),
             &["version"],
@@ -87,6 +93,14 @@ impl Metrics {
                 "Whether this replica does the work (1) or stands by (0).",
             ),
         );
+        let drift = IntCounterVec::new(
+            Opts::new(
+                "sealwright_drift_total",
+                "Secrets that another writer had changed: put back (action revert) or only reported (action report).",
+            ),
+            &["kind", "namespace", "action"],
+        );
+        let drift = registered(&registry, drift);
         let watches = Arc::new(Watches::default());
         watches.register(&registry);
         register(&registry, process::collector());
@@ -96,8 +110,10 @@ impl Metrics {
             sealed_secrets,
             external_secrets,
             http,
+            runtime,
             leader,
             leftover_webhooks,
+            drift,
             watches,
         }
     }
@@ -116,6 +132,16 @@ impl Metrics {
         self.leftover_webhooks.set(count);
     }
 
+    /// Counts a Secret that another writer had changed, and what was done about it.
+    pub(crate) fn drifted(&self, kind: &str, namespace: &str, action: Drift) {
+        let action = match action {
+            Drift::Revert => "revert",
+            Drift::Report => "report",
+        };
+        let labels = [kind, namespace, action];
+        self.drift.with_label_values(&labels).inc();
+    }
+
     /// The watches of this process.
     pub(crate) fn watches(&self) -> &Arc<Watches> {
         &self.watches
@@ -132,8 +158,18 @@ impl Metrics {
         look: impl Fn() -> Vec<(&'static str, QueueDepth)> + Send + Sync + 'static,
     ) {
         const NAME: &str = "sealwright_queue_depth";
+        // The name that upstream's library has for the same.
+        const UPSTREAMS: &str = "workqueue_depth";
         let collect = move || {
-            let samples = look().into_iter().flat_map(|(kind, depth)| {
+            let depths = look();
+            let waiting = depths.iter().map(|(kind, depth)| {
+                let name = kind.to_ascii_lowercase();
+                let labels = vec![("controller", name.clone()), ("name", name)];
+                (labels, (depth.ready + depth.backlog + depth.slow) as f64)
+            });
+            let upstreams = "Current depth of workqueue by workqueue";
+            let upstreams = family(UPSTREAMS, Kind::Gauge, upstreams, waiting.collect());
+            let samples = depths.into_iter().flat_map(|(kind, depth)| {
                 [
                     ("ready", depth.ready),
                     ("due", depth.due),
@@ -148,7 +184,10 @@ impl Metrics {
                 })
             });
             let help = "Objects that wait to be reconciled or are being reconciled.";
-            vec![family(NAME, Kind::Gauge, help, samples.collect())]
+            vec![
+                family(NAME, Kind::Gauge, help, samples.collect()),
+                upstreams,
+            ]
         };
         register(&self.registry, Collected::new(NAME, collect));
     }

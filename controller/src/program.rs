@@ -26,7 +26,7 @@ use crate::leader::Candidate;
 use crate::leftover;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
-use crate::server::{self, Handler, RefreshHandler, ServerSettings};
+use crate::server::{self, Handler, MetricsGate, RefreshHandler, ServerSettings};
 use crate::tls::TlsServer;
 
 /// How often left-over webhooks are looked for.
@@ -122,6 +122,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), StartError> {
         refresh,
         &readiness,
         &metrics,
+        &api,
         &stop,
     )
     .await?;
@@ -286,6 +287,7 @@ async fn start_servers(
     refresh: Option<Port>,
     readiness: &Arc<Readiness>,
     metrics: &Arc<Metrics>,
+    api: &Arc<Api>,
     stop: &watch::Receiver<bool>,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let settings = |listen: &str| ServerSettings {
@@ -294,7 +296,10 @@ async fn start_servers(
         write_timeout: patience(flags.write_timeout),
     };
     let tls = flags.metrics_tls.clone().map(TlsServer::new).map(Arc::new);
-    let shown = Handler::metrics(Arc::clone(metrics));
+    let gate = flags
+        .metrics_auth
+        .then(|| MetricsGate::new(Arc::clone(api)));
+    let shown = Handler::metrics(Arc::clone(metrics), gate);
     let mut ports = Vec::new();
     if let Some(sealed) = sealed {
         let handler = Handler::api(

@@ -15,11 +15,13 @@
 
 mod admission;
 mod connections;
+mod metrics_gate;
 mod rate_limit;
 mod refresh;
 mod stream;
 mod trusted_proxies;
 
+pub(crate) use metrics_gate::MetricsGate;
 pub(crate) use refresh::RefreshHandler;
 pub(crate) use trusted_proxies::TrustedProxies;
 
@@ -104,6 +106,8 @@ pub(crate) enum Handler {
     Metrics {
         metrics: Arc<Metrics>,
         admission: Admission,
+        /// Who may read them; nothing means everyone.
+        gate: Option<MetricsGate>,
     },
     /// The probes alone.
     Probes(Arc<Readiness>),
@@ -140,10 +144,11 @@ impl Handler {
     }
 
     /// Serves the metrics.
-    pub(crate) fn metrics(metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn metrics(metrics: Arc<Metrics>, gate: Option<MetricsGate>) -> Self {
         Self::Metrics {
             metrics,
             admission: Admission::of_scrapes(),
+            gate,
         }
     }
 
@@ -369,11 +374,20 @@ async fn answer(
     body: &mut Incoming,
 ) -> Answer {
     match handler {
-        Handler::Metrics { metrics, admission } if head.uri.path() == "/metrics" => {
+        Handler::Metrics {
+            metrics,
+            admission,
+            gate,
+        } if head.uri.path() == "/metrics" => {
             let admitted = tokio::time::timeout(SLOT_TIMEOUT, admission.enter("", 0)).await;
             let Ok(slot) = admitted else {
                 return busy();
             };
+            if let Some(gate) = gate
+                && let Some(refusal) = gate.refuses(peer, head).await
+            {
+                return refusal;
+            }
             connection.enter(Stage::Admitted);
             text(
                 StatusCode::OK,

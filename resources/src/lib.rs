@@ -33,6 +33,7 @@ pub mod cluster_external_secret;
 pub mod condition;
 pub mod cron;
 mod definition;
+pub mod drift;
 pub mod external_secret;
 pub mod generator;
 pub mod json_value;

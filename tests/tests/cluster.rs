@@ -8,6 +8,8 @@ mod adopt;
 mod chart;
 #[path = "cluster/command_line.rs"]
 mod command_line;
+#[path = "cluster/drift.rs"]
+mod drift;
 #[path = "cluster/harness.rs"]
 mod harness;
 #[path = "cluster/kubelet.rs"]

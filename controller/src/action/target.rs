@@ -157,7 +157,7 @@ pub(crate) async fn request_token(
 pub(crate) async fn review_token(
     api: &Api,
     token: &str,
-    audience: &str,
+    audience: Option<&str>,
 ) -> Result<Option<Value>, ApiError> {
     #[derive(Deserialize)]
     struct Answer {
@@ -172,24 +172,32 @@ pub(crate) async fn review_token(
         #[serde(default)]
         user: Value,
     }
+    let mut spec = json!({"token": token});
+    if let Some(audience) = audience {
+        spec["audiences"] = json!([audience]);
+    }
     let body = bytes(&json!({
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenReview",
-        "spec": {"token": token, "audiences": [audience]},
+        "spec": spec,
     }));
     let path = "/apis/authentication.k8s.io/v1/tokenreviews";
     let answer: Answer = read(&api.call(Method::POST, path, JSON, Some(&body)).await?)?;
     let status = answer.status;
     // A server that does not know audiences says nothing about them.
-    let is_ours = status.authenticated && status.audiences.iter().any(|known| known == audience);
+    let is_meant = audience.is_none_or(|audience| {
+        let mut audiences = status.audiences.iter();
+        audiences.any(|known| known == audience)
+    });
+    let is_ours = status.authenticated && is_meant;
     Ok(is_ours.then_some(status.user))
 }
 
-/// Asks whether a user may do something.
+/// Asks whether a user may do something: `asked` has the attributes of a resource, or of a path.
 pub(crate) async fn review_access(
     api: &Api,
     user: &Value,
-    attributes: &Value,
+    mut asked: Value,
 ) -> Result<bool, ApiError> {
     #[derive(Deserialize)]
     struct Answer {
@@ -200,16 +208,18 @@ pub(crate) async fn review_access(
         #[serde(default)]
         allowed: bool,
     }
+    for (field, name) in [
+        ("user", "username"),
+        ("uid", "uid"),
+        ("groups", "groups"),
+        ("extra", "extra"),
+    ] {
+        asked[field] = user[name].clone();
+    }
     let body = bytes(&json!({
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
-        "spec": {
-            "user": user["username"],
-            "uid": user["uid"],
-            "groups": user["groups"],
-            "extra": user["extra"],
-            "resourceAttributes": attributes,
-        },
+        "spec": asked,
     }));
     let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
     let answer: Answer = read(&api.call(Method::POST, path, JSON, Some(&body)).await?)?;

@@ -313,13 +313,8 @@ impl Values {
 
     /// Settles how the metrics are served over HTTPS, if they are (E2 to E4).
     pub(super) fn metrics_tls(&self) -> Result<Option<TlsSettings>, FlagError> {
-        if self.switch("metrics-auth") {
-            return Err(unusable(match self.switch("metrics-secure") {
-                true => {
-                    "--metrics-auth is not available here: let a NetworkPolicy say who may connect to the metrics"
-                }
-                false => "--metrics-auth needs --metrics-secure",
-            }));
+        if self.switch("metrics-auth") && !self.switch("metrics-secure") {
+            return Err(unusable("--metrics-auth needs --metrics-secure"));
         }
         if !self.switch("metrics-secure") {
             return Ok(None);
@@ -395,7 +390,15 @@ impl Values {
     fn helper(&self, work: HelperWork) -> Result<HelperFlags, FlagError> {
         Ok(HelperFlags {
             metrics_addr: self.text("metrics-addr"),
-            metrics_tls: self.metrics_tls()?,
+            metrics_tls: match self.switch("metrics-auth") {
+                // The helpers have no rights in the cluster that they could ask with.
+                true => {
+                    return Err(unusable(
+                        "--metrics-auth is not available for the helpers: let a NetworkPolicy say who may connect to the metrics",
+                    ));
+                }
+                false => self.metrics_tls()?,
+            },
             healthz_addr: self.text("healthz-addr"),
             log: self.zap_log()?,
             kubeconfig: self.text("kubeconfig"),

@@ -221,6 +221,7 @@ impl Values {
                 false => self.text_of("metrics-addr", "listen-metrics-addr"),
             },
             metrics_tls: self.metrics_tls()?,
+            metrics_auth: self.switch("metrics-auth"),
             live_addr: Some(self.text("live-addr"))
                 .filter(|_| is_operator || self.is_given("live-addr")),
             read_timeout: self.time("read-timeout"),

@@ -23,6 +23,8 @@ pub(crate) enum Judgement<'a> {
     Replace(Box<PlainSecret>),
     /// It belongs to another writer.
     Refuse,
+    /// Another writer has changed it, and that is only reported.
+    Leave,
 }
 
 /// A Secret that is as it should be.
@@ -45,6 +47,8 @@ pub(crate) struct NotWritten {
 pub(crate) enum Cause {
     /// The judgement.
     Refused,
+    /// It was changed by another writer, and stays as it is.
+    Drifted,
     /// The API server.
     Api(ApiError),
 }
@@ -88,6 +92,7 @@ pub(crate) async fn write<'a>(
                 (written, new.metadata.clone(), true)
             }
             Judgement::Refuse => return fails(Cause::Refused),
+            Judgement::Leave => return fails(Cause::Drifted),
         };
         match written {
             Ok(version) => {

@@ -221,8 +221,9 @@ fn show<K: Kind>(
     succeeded: bool,
     took: Duration,
 ) {
-    let Some(synced) = K::METRICS else { return };
     let metrics = &kind.frame().shared.metrics;
+    metrics.reconciled(K::NAME, succeeded, took);
+    let Some(synced) = K::METRICS else { return };
     let object = MetricObject {
         namespace: metadata.namespace.as_deref().unwrap_or_default(),
         name: metadata.name.as_deref().unwrap_or_default(),

@@ -28,6 +28,8 @@ pub(crate) enum Failure {
     Update,
     /// The Secret has another owner.
     Unmanaged,
+    /// The Secret was changed, and that is only reported.
+    Drifted,
 }
 
 impl Failure {
@@ -39,6 +41,7 @@ impl Failure {
             Self::Unseal => "unseal",
             Self::Update => "update",
             Self::Unmanaged => "unmanaged",
+            Self::Drifted => "drifted",
         }
     }
 }

@@ -118,10 +118,28 @@ fn keys_and_queues_are_looked_at_when_they_are_asked_for() {
         "sealwright_sealing_key_created_timestamp_seconds 1700000000\n",
         "sealwright_queue_depth{kind=\"SealedSecret\",state=\"backlog\"} 7\n",
         "sealwright_queue_depth{kind=\"SealedSecret\",state=\"ready\"} 0\n",
+        "workqueue_depth{controller=\"sealedsecret\",name=\"sealedsecret\"} 7\n",
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
     assert!(!text.contains("expiry"));
+}
+
+#[test]
+fn e69_reconciles_have_the_names_of_upstreams_library() {
+    let metrics = leading(false);
+    metrics.reconciled("ExternalSecret", true, std::time::Duration::from_millis(7));
+    let text = metrics.text();
+    for line in [
+        "controller_runtime_reconcile_total{controller=\"externalsecret\",result=\"success\"} 1\n",
+        "controller_runtime_reconcile_errors_total{controller=\"externalsecret\"} 0\n",
+        "controller_runtime_reconcile_time_seconds_bucket{controller=\"externalsecret\",le=\"0.01\"} 1\n",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    metrics.reconciled("ExternalSecret", false, std::time::Duration::ZERO);
+    let text = metrics.text();
+    assert!(text.contains("reconcile_errors_total{controller=\"externalsecret\"} 1\n"));
 }
 
 fn object<'a>(
@@ -219,6 +237,7 @@ fn rules_and_dashboard_ask_for_metrics_that_exist() {
     metrics.sync_called(one, true);
     metrics.show_sync_conditions(SyncedKind::ExternalSecret, one, &[("Ready", true)]);
     metrics.provider_called("vault", Call::Read, true);
+    metrics.drifted("SealedSecret", "ns", Drift::Revert);
     let text = metrics.text();
     let mut checked = 0;
     for file in [

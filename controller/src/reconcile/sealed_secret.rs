@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use sealwright_crypto::sealing::Fingerprint;
+use sealwright_resources::drift::Drift;
 use sealwright_resources::plain_secret::PlainSecret;
 use sealwright_resources::sealed_secret::{
     KIND, SealedSecret, SealedSecretStatus, UnsealOptions, Unsealed, open,
@@ -32,7 +33,7 @@ use crate::frame::index::Key;
 use crate::frame::kind::{Attempt, Frame, Kind, LookedAt, SecretUse, Shared, Trouble, Watching};
 use crate::frame::queue::Urgency;
 use crate::frame::read::Read;
-use crate::frame::secret_target::{self, Cause};
+use crate::frame::secret_target::{self, Cause, Judgement};
 use crate::frame::tracked::{Compared, Digest, Target, Tracked, fingerprint};
 use crate::frame::verdict;
 use crate::keys::SealingKeys;
@@ -147,17 +148,27 @@ impl SealedSecrets {
             .map_err(|problem| (problem, LookedAt::default()))?;
         let uid = known.uid();
         let look = !matches!(known.target(), Target::Absent { .. });
-        let judge = |there: Option<&PlainSecret>| plan::plan(&wanted, uid, there, tolerated);
+        // What came from this very spec and is something else now was changed by another writer.
+        let only_reports = tolerated && Drift::of(&sealed.metadata) == Drift::Report;
+        let judge = |there: Option<&PlainSecret>| match plan::plan(&wanted, uid, there, tolerated) {
+            Judgement::Replace(_) if only_reports => Judgement::Leave,
+            judgement => judgement,
+        };
         let written = secret_target::write(self.frame.api(), key, look, judge)
             .await
             .map_err(|failed| {
                 let problem = match failed.cause {
                     Cause::Refused => Problem::unmanaged(&key.name),
+                    Cause::Drifted => {
+                        self.metrics.drifted(KIND, &key.namespace, Drift::Report);
+                        Problem::drifted()
+                    }
                     Cause::Api(error) => Problem::write(&key.to_string(), &error),
                 };
                 (problem, LookedAt(failed.looked_at))
             })?;
         if written.replaced && tolerated {
+            self.metrics.drifted(KIND, &key.namespace, Drift::Revert);
             self.frame
                 .index
                 .update(key, uid, |known| known.edits().put_back());

@@ -133,13 +133,15 @@ impl RefreshHandler {
     }
 }
 
-fn token_of(head: &Parts) -> Option<SecretBytes> {
+/// The bearer token of a request.
+pub(super) fn token_of(head: &Parts) -> Option<SecretBytes> {
     let header = head.headers.get(AUTHORIZATION)?.as_bytes();
     let token = header.strip_prefix(b"Bearer ")?.trim_ascii();
     (!token.is_empty()).then(|| SecretBytes::copy_of(token))
 }
 
-fn unknown() -> Answer {
+/// The answer for one without a token that anyone has.
+pub(super) fn unknown() -> Answer {
     let mut answer = plain(StatusCode::UNAUTHORIZED, "a bearer token is needed\n");
     let headers = answer.response.headers_mut();
     headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -13,7 +13,11 @@ use super::refresh::{self, Due};
 use super::render::Inputs;
 use super::status::{self, Status};
 use super::target::{self, TargetError, Write};
-use super::{CreationPolicy, DeletionPolicy, ExternalSecret, FINALIZER, hash, managed_fields};
+use super::{
+    CreationPolicy, DATA_HASH_ANNOTATION, DeletionPolicy, ExternalSecret, FINALIZER, hash,
+    managed_fields,
+};
+use crate::drift::Drift;
 use crate::plain_secret::PlainSecret;
 
 /// One thing to do.
@@ -499,6 +503,34 @@ pub fn failed(
         Attempt::DeleteOrphan => status::ORPHANS_LEFT,
     };
     failure_in(object, next, fixed, Some(category), now)
+}
+
+/// Returns true if another writer has changed the values of the target, and the object asks for a report only: they are not
+/// those that the target's own hash vouches for.
+#[must_use]
+pub fn is_only_reported(
+    object: &ExternalSecret,
+    target: &ObjectMeta,
+    data_hash: impl FnOnce() -> Option<String>,
+) -> bool {
+    let is_written = target
+        .annotations
+        .as_ref()
+        .is_some_and(|annotations| annotations.contains_key(DATA_HASH_ANNOTATION));
+    Drift::of(&object.metadata) == Drift::Report
+        // A Secret that is shared has other writers by design.
+        && object.spec.target.creation_policy == CreationPolicy::Owner
+        && object.metadata.deletion_timestamp.is_none()
+        && is_written
+        && refresh::is_managed(target)
+        && !refresh::is_target_valid(object, Some(target), data_hash)
+}
+
+/// What is reported of such a target.
+#[must_use]
+pub fn drifted(object: &ExternalSecret, now: Timestamp) -> Vec<Action> {
+    let detail = "another writer has changed it, and the annotation sealwright.dev/drift asks for a report only";
+    failure(object, status::NOT_UPDATED, Some(detail), now)
 }
 
 /// The status and the event of an object that cannot be read; the fault names a field and no value.

@@ -352,6 +352,71 @@ async fn e3_e4_metrics_over_https_with_a_certificate_that_is_renewed() {
 }
 
 #[tokio::test]
+async fn metrics_are_for_those_who_may_get_them() {
+    let namespace = cluster().namespace("metrics-auth").await;
+    let rules = [
+        rule("authentication.k8s.io", &["tokenreviews"], &["create"]),
+        rule(
+            "authorization.k8s.io",
+            &["subjectaccessreviews"],
+            &["create"],
+        ),
+    ];
+    let account = namespace.cluster_account("external-secrets", &rules).await;
+    let scraper = namespace.account("scraper", &[]).await;
+    let stranger = namespace.account("stranger", &[]).await;
+    let name = format!("{}-scraper", namespace.name());
+    cluster().apply(&format!(
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {{name: {name}}}\n\
+         rules: [{{nonResourceURLs: [/metrics], verbs: [get]}}]\n---\n\
+         apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {{name: {name}}}\n\
+         roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: {name}}}\n\
+         subjects: [{{kind: ServiceAccount, name: scraper, namespace: {}}}]\n",
+        namespace.name()
+    ));
+    let sandbox = namespace.cluster().sandbox();
+    let folder = sandbox.folder("metrics-auth-certs").unwrap();
+    write_certificate(&folder, "metrics.example.com");
+    let flags = [
+        "--metrics-secure".to_owned(),
+        "--metrics-auth".to_owned(),
+        format!("--metrics-cert-dir={}", folder.display()),
+    ];
+    let (server, port, _) = start(&namespace, &account, &[], "live-addr", &flags, is_ready);
+    let url = format!("https://127.0.0.1:{port}/metrics");
+    let scrape = |token: &str| {
+        let certificate = folder.join("tls.crt");
+        let header = format!("Authorization: Bearer {token}");
+        get(
+            &url,
+            &[
+                "--cacert",
+                certificate.to_str().unwrap(),
+                "--header",
+                &header,
+            ],
+        )
+    };
+    eventually("the scraper is let in", async || {
+        let (status, text) = scrape(&scraper.token).unwrap();
+        (status == 200 && text.contains("sealwright_build_info")).then_some(())
+    })
+    .await;
+    assert_eq!(scrape(&stranger.token).unwrap().0, 403);
+    assert_eq!(scrape("no.such.token").unwrap().0, 401);
+    let certificate = folder.join("tls.crt");
+    let without = get(&url, &["--cacert", certificate.to_str().unwrap()]);
+    assert_eq!(without.unwrap().0, 401);
+    // Who was let in is believed for a while, and who guesses is slowed down.
+    let refused = (0..60).find(|_| scrape("no.such.token").unwrap().0 == 429);
+    assert!(refused.is_some());
+    assert_eq!(scrape(&scraper.token).unwrap().0, 200);
+    for token in [&scraper.token, &stranger.token] {
+        assert!(!server.log_text().contains(token.as_str()));
+    }
+}
+
+#[tokio::test]
 async fn both_sides_share_one_process_and_one_metrics_endpoint() {
     let namespace = cluster().namespace("both-sides").await;
     cluster().apply(include_str!("../../../deploy/base/crd.yaml"));

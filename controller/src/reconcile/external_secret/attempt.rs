@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use sealwright_resources::drift::Drift;
 use sealwright_resources::external_secret::data::Assembled;
 use sealwright_resources::external_secret::plan::{
     Action, Again, Beginning, Plan, Seen, TargetSeen,
@@ -57,6 +59,13 @@ impl ExternalSecrets {
             false => None,
         };
         let foreign = self.is_foreign(object).await;
+        if let Some(there) = target.as_ref().filter(|_| !foreign)
+            && plan::is_only_reported(object, &there.metadata, || {
+                Some(hash::of_data(there.iter()))
+            })
+        {
+            return self.left_as_it_is(object, &there.metadata, started);
+        }
         let sources_key = match foreign {
             false => self.sources_versions(object).await,
             true => None,
@@ -196,6 +205,15 @@ impl ExternalSecrets {
                 .iter()
                 .any(|action| matches!(action, Action::Update(_)))
         {
+            // New values of a store are no drift.
+            let is_edited = target.as_ref().is_some_and(|target| {
+                let found = || Some(hash::of_data(target.iter()));
+                !refresh::is_target_valid(object, Some(&target.metadata), found)
+            });
+            if is_edited {
+                let metrics = &self.frame.shared.metrics;
+                metrics.drifted(Self::NAME, &key.namespace, Drift::Revert);
+            }
             self.frame
                 .index
                 .update(key, known.uid(), |known| known.edits().put_back());
@@ -247,6 +265,26 @@ impl ExternalSecrets {
         }
         let written = known.applied(self.digest(object))?;
         (known.compare_target(written) == Compared::Same).then(|| written.clone())
+    }
+
+    /// Leaves a Secret as it is that another writer has changed, and says so.
+    fn left_as_it_is(
+        &self,
+        object: &ExternalSecret,
+        there: &ObjectMeta,
+        now: Timestamp,
+    ) -> Attempt<Outcome> {
+        let metrics = &self.frame.shared.metrics;
+        metrics.drifted(Self::NAME, object.namespace(), Drift::Report);
+        let plan = Plan {
+            actions: plan::drifted(object, now),
+            // Nothing but a change of the object or of the Secret makes it another.
+            again: Again::Never,
+        };
+        Attempt {
+            ended: Err(LookedAt(Some(Some(Version::of(there))))),
+            outcome: Self::told(object, plan),
+        }
     }
 
     /// Returns true if a Secret may lose most of its values because the stores no longer have them.

@@ -17,6 +17,7 @@
 
 use sealwright_crypto::sealing::base64;
 use sealwright_resources::condition;
+use sealwright_resources::drift::Drift;
 use sealwright_resources::keyring::Keyring;
 use sealwright_resources::scope::Scope;
 use sealwright_resources::sealed_secret::{SealedSecret, SealedSecretStatus};
@@ -29,6 +30,8 @@ use crate::frame::tracked::Digest;
 pub(crate) const APPLIED: &str = "Applied";
 /// Its reason.
 pub(super) const REASON: &str = "SecretWritten";
+/// Why an object is not ready whose Secret another writer has changed.
+pub(super) const DRIFTED: &str = "Drifted";
 const FORMAT: &str = "v1";
 
 /// Digests all that decides what Secret comes out of an object; `accept_deprecated_data` is the flag, which also decides.
@@ -44,6 +47,10 @@ pub(super) fn digest(sealed: &SealedSecret, accept_deprecated_data: bool) -> Dig
     ] {
         hash.update(part.len().to_be_bytes());
         hash.update(part);
+    }
+    // Back from a report only, the object has something to do. Others keep the digest that they have always had.
+    if Drift::of(metadata) == Drift::Report {
+        hash.update(b"drift: report");
     }
     // Maps are sorted, so the same spec has the same text.
     hash.update(serde_json::to_vec(&sealed.spec).expect("a spec is JSON"));
@@ -77,7 +84,7 @@ impl Claim {
         })
     }
 
-    /// Reads the claim of a status that says that all is well with this generation.
+    /// Reads the claim of a status that says that all is well with this generation, or was.
     pub(super) fn read(
         status: Option<&SealedSecretStatus>,
         generation: Option<i64>,
@@ -89,8 +96,12 @@ impl Claim {
         if status.observed_generation != generation {
             return None;
         }
-        holds(condition::SYNCED)?;
-        holds(condition::READY)?;
+        // One whose Secret another writer has changed, and that is only reported, says what was written last.
+        let ready = condition::get(&status.conditions, condition::READY)?;
+        if ready.reason != DRIFTED {
+            holds(condition::SYNCED)?;
+            holds(condition::READY)?;
+        }
         let words: Vec<&str> = holds(APPLIED)?.message.split(' ').collect();
         let [FORMAT, uid, resource_version, key, proof] = words[..] else {
             return None;

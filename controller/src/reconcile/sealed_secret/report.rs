@@ -106,6 +106,19 @@ impl Problem {
         }
     }
 
+    /// Another writer has changed the Secret, and the object asks to be told only.
+    pub(super) fn drifted() -> Self {
+        let text = "another writer has changed the Secret, and the annotation sealwright.dev/drift asks for a report only";
+        Self {
+            failure: Failure::Drifted,
+            verdict: Verdict::Wait,
+            text: text.to_owned(),
+            reason: proof::DRIFTED,
+            event_reason: proof::DRIFTED,
+            event_text: text.to_owned(),
+        }
+    }
+
     /// A fault of this program.
     pub(super) fn internal(text: String) -> Self {
         Self {
@@ -164,6 +177,10 @@ pub(super) fn status(
             set(kind, Holds::True, problem.reason, &problem.text);
             match problem.verdict {
                 Verdict::TryAgain => &[condition::RECONCILING],
+                // What was written last is how drift is known after a restart.
+                Verdict::Wait if problem.reason == proof::DRIFTED => {
+                    &[condition::STALLED, proof::APPLIED]
+                }
                 Verdict::Wait => &[condition::STALLED],
             }
         }

@@ -18,7 +18,11 @@ mod kubelet;
 mod left_nothing;
 #[path = "cluster/personality.rs"]
 mod personality;
+#[path = "cluster/prometheus.rs"]
+mod prometheus;
 #[path = "../../cli/tests/cli/schema.rs"]
 mod schema;
 #[path = "cluster/sealed_secrets.rs"]
 mod sealed_secrets;
+#[path = "cluster/verdicts.rs"]
+mod verdicts;

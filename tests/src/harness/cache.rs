@@ -109,7 +109,7 @@ fn build(pin: &Pin, folder: &Path) -> Result<(), String> {
                     ("GOWORK", "off"),
                 ]))?;
         }
-        Recipe::Crate => {
+        Recipe::Crate { features } => {
             run(Command::new("cargo")
                 .args([
                     "install",
@@ -119,6 +119,7 @@ fn build(pin: &Pin, folder: &Path) -> Result<(), String> {
                     "--version",
                     pin.version,
                 ])
+                .args(*features)
                 .arg("--target-dir")
                 .arg(folder.join("target"))
                 .arg("--root")

@@ -67,11 +67,25 @@ pub fn helm() -> PathBuf {
     program("helm")
 }
 
+/// Says what Flux and Argo CD say of objects, by their own code.
+pub fn gitops_verdicts() -> PathBuf {
+    program("gitops-verdicts")
+}
+
 /// Tests alerting rules, from the system.
 pub fn promtool() -> PathBuf {
     system("promtool").unwrap_or_else(|| {
         panic!(
             "promtool is not installed: run `make servers` as root, or install Debian's prometheus"
+        )
+    })
+}
+
+/// Scrapes metrics, from the same package of the system.
+pub fn prometheus() -> PathBuf {
+    system("prometheus").unwrap_or_else(|| {
+        panic!(
+            "prometheus is not installed: run `make servers` as root, or install Debian's prometheus"
         )
     })
 }

@@ -25,7 +25,10 @@ pub enum Recipe {
         variables: &'static [(&'static str, &'static str)],
     },
     /// A crate with programs.
-    Crate,
+    Crate {
+        /// Which of its features, as words of `cargo install`.
+        features: &'static [&'static str],
+    },
     /// A folder with `package-lock.json` and `main.mjs`, which becomes a program of the pin's name.
     NodeScript,
     /// A folder with `requirements.txt`, which becomes a Python of the pin's name that has them.
@@ -90,6 +93,12 @@ pub const PINS: &[Pin] = &[
         name: "helm",
         version: "3.22.0",
         programs: &[("helm", "helm")],
+        recipe: Recipe::GoTools { variables: &[] },
+    },
+    Pin {
+        name: "gitops-verdicts",
+        version: "1",
+        programs: &[("gitops-verdicts", "gitops-verdicts")],
         recipe: Recipe::GoTools { variables: &[] },
     },
     Pin {
@@ -182,14 +191,23 @@ pub const PINS: &[Pin] = &[
         name: "rops-cli",
         version: "0.1.7",
         programs: &[("rops", "rops")],
-        recipe: Recipe::Crate,
+        recipe: Recipe::Crate { features: &[] },
     },
     // Not for a test: `make check` asks it about licences, bans and advisories.
     Pin {
         name: "cargo-deny",
         version: "0.20.2",
         programs: &[("cargo-deny", "cargo-deny")],
-        recipe: Recipe::Crate,
+        recipe: Recipe::Crate { features: &[] },
+    },
+    // `make check` builds the book with it.
+    Pin {
+        name: "mdbook",
+        version: "0.5.4",
+        programs: &[("mdbook", "mdbook")],
+        recipe: Recipe::Crate {
+            features: &["--no-default-features", "--features=search"],
+        },
     },
     // Likewise about dependencies that nothing uses.
     Pin {

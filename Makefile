@@ -32,11 +32,12 @@ soak: servers ## runs what is too long for `make test`: large seeded runs, chaos
 	SEALWRIGHT_SOAK=1 $(CARGO) test --workspace $(REAL) --test external_secrets -- --nocapture
 
 .PHONY: check
-check: ## checks format, lints, licences, bans, advisories, unused dependencies and documentation; warnings are errors
+check: ## checks format, lints, licences, bans, advisories, unused dependencies, documentation and the book; warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features -- --deny warnings
 	sh .ci/deny "$$($(SERVERS) cargo-deny)/cargo-deny"
 	"$$($(SERVERS) cargo-machete)/cargo-machete" --skip-target-dir
+	sh .ci/book "$$($(SERVERS) mdbook)/mdbook" "$${CARGO_TARGET_DIR:-target}/book"
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --workspace --no-deps --all-features
 
 .PHONY: bench
@@ -45,11 +46,12 @@ bench: servers ## measures sealwright beside the incumbents, in turn, and writes
 	$${CARGO_TARGET_DIR:-target}/release/bench
 
 .PHONY: dist
-dist: ## builds static programs and packs them into target/dist: .tar.gz, .deb, root filesystem (needs musl-tools)
+dist: ## builds static programs and packs them into target/dist: .tar.gz, .deb, root filesystem, SBOM (needs musl-tools)
 	@command -v musl-gcc >/dev/null || { echo 'make dist needs musl-gcc (Debian: apt install musl-tools)' >&2; exit 1; }
 	@rustup target list --installed | grep -qx $(STATIC) || rustup target add $(STATIC)
 	$(CARGO) build --locked --release --target $(STATIC) --package sealwright --package sealwright-controller --bins
-	deploy/dist "$${CARGO_TARGET_DIR:-target}/$(STATIC)/release" "$${CARGO_TARGET_DIR:-target}/dist"
+	$(CARGO) run --locked --quiet --package sealwright-tests --features sbom --bin sbom -- $(STATIC) sealwright sealwright-controller >"$${CARGO_TARGET_DIR:-target}/sealwright.cdx.json"
+	deploy/dist "$${CARGO_TARGET_DIR:-target}/$(STATIC)/release" "$${CARGO_TARGET_DIR:-target}/dist" "$${CARGO_TARGET_DIR:-target}/sealwright.cdx.json"
 
 .PHONY: install
 install: ## builds both programs and installs them below PREFIX (/usr/local), with LINKS="sops kubeseal" in their places

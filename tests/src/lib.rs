@@ -12,3 +12,5 @@ pub mod bench;
 pub mod harness;
 #[cfg(test)]
 mod parity;
+#[cfg(feature = "sbom")]
+pub mod sbom;

@@ -83,8 +83,62 @@ fn an_unknown_link_is_refused_before_anything_is_installed() {
 #[test]
 fn programs_that_need_a_loader_are_not_packed() {
     let out = tempfile::tempdir().unwrap();
-    let output = script("dist", &[&folder_of_programs(), out.path()], &[]);
+    let sbom = out.path().join("none.cdx.json");
+    let output = script("dist", &[&folder_of_programs(), out.path(), &sbom], &[]);
     assert!(!output.status.success());
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.contains("is not linked statically"), "{told}");
+}
+
+#[test]
+fn the_list_of_what_the_programs_are_built_of_is_whole_and_no_longer() {
+    let packages = ["sealwright", "sealwright-controller"].map(str::to_owned);
+    let sbom =
+        sealwright_tests::sbom::of_workspace("x86_64-unknown-linux-musl", &packages).unwrap();
+    assert_eq!(
+        (&sbom["bomFormat"], &sbom["specVersion"]),
+        (&"CycloneDX".into(), &"1.6".into())
+    );
+    let components = sbom["components"].as_array().unwrap();
+    let named = |name: &str| components.iter().find(|one| one["name"] == name);
+    for name in ["age", "aws-lc-rs", "kube", "rustls", "sealwright-crypto"] {
+        assert!(named(name).is_some(), "{name}");
+    }
+    // Of the compiler, of tests, of other systems.
+    for name in ["serde_derive", "insta", "cc", "windows-sys"] {
+        assert!(named(name).is_none(), "{name}");
+    }
+    let mut references = std::collections::BTreeSet::new();
+    for component in components {
+        assert!(
+            component["licenses"][0]["expression"].is_string(),
+            "{component}"
+        );
+        let is_ours = component["name"]
+            .as_str()
+            .unwrap()
+            .starts_with("sealwright");
+        assert!(is_ours || component["hashes"][0]["content"].as_str().unwrap().len() == 64);
+        assert!(
+            references.insert(component["bom-ref"].as_str().unwrap()),
+            "{component}"
+        );
+    }
+    for program in sbom["metadata"]["component"]["components"]
+        .as_array()
+        .unwrap()
+    {
+        references.insert(program["bom-ref"].as_str().unwrap());
+    }
+    references.insert("sealwright-release");
+    for edge in sbom["dependencies"].as_array().unwrap() {
+        assert!(references.contains(edge["ref"].as_str().unwrap()));
+        for below in edge["dependsOn"].as_array().unwrap() {
+            assert!(references.contains(below.as_str().unwrap()), "{below}");
+        }
+    }
+    assert_eq!(
+        sbom["dependencies"].as_array().unwrap().len(),
+        references.len()
+    );
 }

@@ -214,6 +214,6 @@ pub const PINS: &[Pin] = &[
         name: "cargo-machete",
         version: "0.9.2",
         programs: &[("cargo-machete", "cargo-machete")],
-        recipe: Recipe::Crate,
+        recipe: Recipe::Crate { features: &[] },
     },
 ];

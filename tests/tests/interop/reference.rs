@@ -1,0 +1,130 @@
+//! The pages of the book that the controller writes: its flags, and its custom resources. `SEALWRIGHT_WRITE=1` writes them again.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use sealwright_tests::harness::programs;
+use serde_json::Value;
+
+fn output(words: &[&str]) -> String {
+    programs::output(Command::new(programs::sealwright_controller()).args(words)).unwrap()
+}
+
+/// Compares a page with what it should be.
+fn compare(name: &str, page: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../docs/src/reference")
+        .join(name);
+    if std::env::var_os("SEALWRIGHT_WRITE").is_some() {
+        std::fs::write(&path, page).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == page,
+        "docs/src/reference/{name} is not what the program says; SEALWRIGHT_WRITE=1 writes it again"
+    );
+}
+
+#[test]
+fn the_reference_of_the_controller_is_what_it_says() {
+    let mut page = "# The controller\n\n\
+        One program with the flags of two: called plainly, or as `sealed-secrets`, its defaults are those of the Sealed Secrets controller; called as\n\
+        `external-secrets`, or with that as its first word, those of the External Secrets Operator. Both take all flags.\n"
+        .to_owned();
+    for (title, words) in [
+        ("As Sealed Secrets", &["--help"][..]),
+        ("As External Secrets", &["external-secrets", "--help"]),
+        (
+            "As the webhook of External Secrets",
+            &["external-secrets", "webhook", "--help"],
+        ),
+        (
+            "As its certcontroller",
+            &["external-secrets", "certcontroller", "--help"],
+        ),
+    ] {
+        // Programs in Go print it to standard error.
+        let output = Command::new(programs::sealwright_controller())
+            .args(words)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.lines().count() > 5, "{words:?} prints its flags");
+        write!(page, "\n## {title}\n\n```text\n{}\n```\n", text.trim_end()).unwrap();
+    }
+    compare("controller.md", &page);
+}
+
+/// Lists the fields of a schema down to a depth; further down are the fields of single providers.
+fn fields(schema: &Value, path: &str, page: &mut String) {
+    const DEPTH: usize = 5;
+    let required: Vec<&str> = schema["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let here = format!("{path}.{name}");
+        let kind = field["type"].as_str().unwrap_or_default();
+        let need = if required.contains(&name.as_str()) {
+            " (required)"
+        } else {
+            ""
+        };
+        let text = field["description"].as_str().unwrap_or_default();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = text
+            .replace('|', "\\|")
+            .replace('<', "&lt;")
+            .replace("{{", "&#123;{");
+        writeln!(
+            page,
+            "| `{}` | {kind}{need} | {text} |",
+            here.trim_start_matches('.')
+        )
+        .unwrap();
+        if here.matches('.').count() < DEPTH {
+            fields(field, &here, page);
+            fields(&field["items"], &format!("{here}[]"), page);
+        }
+    }
+}
+
+#[test]
+fn the_reference_of_the_resources_is_their_definitions() {
+    let mut page = "# Custom resources\n\n\
+        The fields of every kind, from the definitions that `sealwright-controller crd` and `sealwright-controller external-secrets crd` print. What single providers take is on\n\
+        the pages of the [stores](../stores/index.md).\n"
+        .to_owned();
+    for words in [&["crd"][..], &["external-secrets", "crd"]] {
+        let text = output(words);
+        let definitions = sealwright_resources::manifest::read_values(text.as_bytes()).unwrap();
+        assert!(!definitions.is_empty());
+        for definition in &definitions {
+            let spec = &definition["spec"];
+            let versions = spec["versions"].as_array().unwrap().iter();
+            let version = versions
+                .filter(|version| version["storage"] == true)
+                .next_back()
+                .unwrap();
+            let (group, kind) = (
+                spec["group"].as_str().unwrap(),
+                spec["names"]["kind"].as_str().unwrap(),
+            );
+            let name = version["name"].as_str().unwrap();
+            let scope = spec["scope"].as_str().unwrap().to_lowercase();
+            write!(
+                page,
+                "\n## {kind}\n\n`apiVersion: {group}/{name}`, {scope}.\n\n| field | type | meaning |\n|---|---|---|\n"
+            )
+            .unwrap();
+            let schema = &version["schema"]["openAPIV3Schema"];
+            for part in ["spec", "status"] {
+                fields(&schema["properties"][part], part, &mut page);
+            }
+        }
+    }
+    compare("resources.md", &page);
+}

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use super::kubelet::{self, Replica};
 use super::sealed_secrets::rig::{condition, sealed_for};
+use crate::schema::assert_is;
 
 /// How many objects of each kind there are; `make soak` takes 200.
 fn many() -> usize {
@@ -104,8 +105,9 @@ impl Desk {
 }
 
 fn json_of(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.stdout.is_empty(), "{error}");
+    assert_is("adoption", &String::from_utf8_lossy(&output.stdout))
 }
 
 /// Who does the work of a program.

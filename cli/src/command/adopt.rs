@@ -179,18 +179,17 @@ impl Adopt {
         if !self.json {
             report.tell(world, self.back, self.run)?;
         }
-        let outcome = match self.run {
+        let (done, failure) = match self.run {
             true => self.run_steps(world, &report),
-            false => Ok(0),
+            false => (0, None),
         };
         if self.json {
-            let done = *outcome.as_ref().unwrap_or_else(|(done, _)| done);
-            let failed = outcome.is_err();
-            world
-                .terminal
-                .say_json(&report.json(self.run, done, failed))?;
+            let value = report.json(self.run, done, failure.is_some());
+            world.terminal.say_json(&value)?;
         }
-        outcome.map_err(|(_, error)| error)?;
+        if let Some(error) = failure {
+            return Err(error);
+        }
         let blocking = report.problems.iter().filter(|problem| problem.blocks);
         match (self.check, blocking.count()) {
             (false, _) | (_, 0) => Ok(()),
@@ -223,19 +222,15 @@ impl Adopt {
         Ok(report)
     }
 
-    /// Runs the steps that are to be run here. Returns how many were done; with an error, how many before it.
-    fn run_steps(
-        &self,
-        world: &World,
-        report: &Report,
-    ) -> std::result::Result<usize, (usize, Error)> {
+    /// Runs the steps that are to be run here. Returns how many were done, and why the next one was not.
+    fn run_steps(&self, world: &World, report: &Report) -> (usize, Option<Error>) {
         let steps: Vec<&Step> = report
             .steps
             .iter()
             .filter(|step| step.runs == Runs::Here)
             .collect();
         if steps.is_empty() {
-            return Ok(0);
+            return (0, None);
         }
         let blocking = report.problems.iter().filter(|problem| problem.blocks);
         if !self.back && blocking.count() > 0 {
@@ -244,7 +239,7 @@ impl Adopt {
                 "something would not work, so no step was run",
             )
             .hint("what is marked as a problem has to be settled first");
-            return Err((0, error));
+            return (0, Some(error));
         }
         if !self.yes {
             let question = format!(
@@ -266,23 +261,23 @@ impl Adopt {
                     Some(_) => error,
                     None => error.hint("with --yes they are run without a question"),
                 };
-                return Err((0, error));
+                return (0, Some(error));
             }
         }
         for (number, step) in steps.iter().enumerate() {
             world.terminal.tell(&step.title);
             for words in &step.commands {
                 world.terminal.tell(&format!("    {}", shell_line(words)));
-                perform(words).map_err(|error| {
+                if let Err(error) = perform(words) {
                     let error = match step.back.is_empty() {
                         true => error,
                         false => error.hint("`sealwright adopt --back` tells the way back"),
                     };
-                    (number, error)
-                })?;
+                    return (number, Some(error));
+                }
             }
         }
-        Ok(steps.len())
+        (steps.len(), None)
     }
 }
 

@@ -72,8 +72,8 @@ fn a_repository_says_what_it_holds_and_what_would_not_work() {
     // What would not work, and what is only worth a word.
     desk.write(
         "apps/more.yaml",
-        "apiVersion: external-secrets.io/v1beta1\nkind: ClusterSecretStore\nmetadata: {name: d}\nspec: {provider: {doppler: {}}}\n---\n\
-         apiVersion: generators.external-secrets.io/v1alpha1\nkind: ClusterGenerator\nmetadata: {name: g}\nspec: {kind: GCRAccessToken}\n---\n\
+        "apiVersion: external-secrets.io/v1beta1\nkind: ClusterSecretStore\nmetadata: {name: d}\nspec: {provider: {akeyless: {}}}\n---\n\
+         apiVersion: generators.external-secrets.io/v1alpha1\nkind: ClusterGenerator\nmetadata: {name: g}\nspec: {kind: CloudsmithAccessToken}\n---\n\
          apiVersion: v1\nkind: Secret\nmetadata: {name: p}\nstringData: {password: hunter2}\n",
     );
     let encrypted = desk.read("secrets/db.yaml");
@@ -84,8 +84,8 @@ fn a_repository_says_what_it_holds_and_what_would_not_work() {
     let (value, code) = look(&desk, &["--check", "."]);
     assert_eq!(code, 1);
     for (text, blocks) in [
-        ("this build has no provider doppler", true),
-        ("this build has no generator GCRAccessToken", true),
+        ("this build has no provider akeyless", true),
+        ("this build has no generator CloudsmithAccessToken", true),
         (
             "external-secrets.io/v1beta1 is not served by default",
             false,

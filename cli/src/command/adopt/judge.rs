@@ -487,12 +487,12 @@ mod tests {
             )],
             stores: vec![
                 object(
-                    json!({"metadata": {"name": "d", "namespace": "n"}, "spec": {"provider": {"doppler": {}}}}),
+                    json!({"metadata": {"name": "d", "namespace": "n"}, "spec": {"provider": {"akeyless": {}}}}),
                 ),
                 object(json!({"metadata": {"name": "v"}, "spec": {"provider": {"vault": {}}}})),
             ],
             generators: vec![(
-                "GCRAccessToken".into(),
+                "CloudsmithAccessToken".into(),
                 object(json!({"metadata": {"name": "g", "namespace": "n"}})),
             )],
             ..Seen::default()
@@ -502,8 +502,8 @@ mod tests {
             blocking(&report),
             [
                 "this program does not take the flag --no-such-flag",
-                "this build has no provider doppler",
-                "this build has no generator GCRAccessToken",
+                "this build has no provider akeyless",
+                "this build has no generator CloudsmithAccessToken",
             ]
         );
         assert_eq!(report.problems.len(), 4);

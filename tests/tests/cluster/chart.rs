@@ -116,8 +116,7 @@ fn the_folder_for_kustomize_is_what_the_chart_renders() {
             && !line.starts_with("# Source")
     };
     let lines: Vec<&str> = text.lines().filter(is_helms).collect();
-    let head =
-        "# Written from the chart; a test compares the two. SEALWRIGHT_WRITE=1 writes it again.";
+    let head = "# Written from the chart with `helm template`, without what is Helm's own.";
     let wanted = format!("{head}\n{}\n", lines.join("\n"));
     let folder = format!("{}/../deploy/external-secrets", env!("CARGO_MANIFEST_DIR"));
     let path = format!("{folder}/controller.yaml");

@@ -16,7 +16,7 @@ const NEED_A_CLUSTER: [&str; 5] = [
 
 /// Each verb with the part of the schema that its standard output fits. What stands on standard error is a failure or a
 /// message.
-const VERBS: [(&str, &[&str]); 51] = [
+const VERBS: [(&str, &[&str]); 52] = [
     ("setup", &["init", "--yes"]),
     ("setup", &["init", "--yes"]),
     ("health", &["doctor"]),

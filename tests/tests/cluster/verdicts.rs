@@ -26,6 +26,9 @@ enum Truth {
     Failing,
     /// It is not, and only a change of it helps.
     Failed,
+    /// It is not, and it is tried again; the check of Argo CD for its kind knows only one condition, "Ready" with the status
+    /// True, and waits for it.
+    Waiting,
     /// It is being deleted.
     Deleting,
     /// It is another controller's.
@@ -39,6 +42,7 @@ impl Truth {
             Self::Good => ("Current", "Healthy"),
             // To Flux, what is tried again is on its way; it gives up when its own time is over.
             Self::Failing => ("InProgress", "Degraded"),
+            Self::Waiting => ("InProgress", "Progressing"),
             Self::Failed => ("Failed", "Degraded"),
             Self::Deleting => ("Terminating", "Progressing"),
             // kstatus takes an object without a status for one that needs none.
@@ -65,7 +69,7 @@ fn state(kind: &'static str, name: &'static str, text: &'static str, truth: Trut
     }
 }
 
-use Truth::{Deleting, Failed, Failing, Good, NotOurs};
+use Truth::{Deleting, Failed, Failing, Good, NotOurs, Waiting};
 
 /// All states, each with an object of this name that is in it in the end.
 fn states() -> Vec<State> {
@@ -144,7 +148,8 @@ fn states() -> Vec<State> {
             "its template cannot be parsed",
             Failing,
         ),
-        state(external, "merge", "there is no Secret to add to", Failing),
+        // Upstream's condition is Ready, with this as its message.
+        state(external, "merge", "there is no Secret to add to", Good),
         state(
             external,
             "taken",
@@ -183,7 +188,7 @@ fn states() -> Vec<State> {
             "ClusterExternalSecret",
             "in-the-way",
             "an ExternalSecret of another owner is in the way",
-            Failing,
+            Waiting,
         ),
         state(push, "good", "pushed", Good),
         state(push, "recovered", "its Secret came later", Good),

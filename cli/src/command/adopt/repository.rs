@@ -14,7 +14,7 @@ use sealwright_resources::manifest;
 use serde_json::Value;
 
 use super::{Item, Problem, Program, Report, Runs, Step, count_of};
-use crate::command::batch::shown;
+use crate::visible::shown;
 use crate::command::found::{What, what_is};
 use crate::command::{Settings, absolute, document, format_by_suffix};
 use crate::error::{Error, Kind, Result};

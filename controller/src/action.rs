@@ -23,6 +23,7 @@ use sealwright_crypto::secret::SecretBytes;
 use sealwright_resources::plain_secret::PlainSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use serde_json::value::RawValue;
 
 use crate::api::{Api, ApiError};
 use crate::frame::event::{Event, Recorder};
@@ -238,10 +239,13 @@ async fn written(
 /// Reads the metadata of an answer and nothing else of it.
 pub(crate) fn metadata_of(answer: &SecretBytes) -> Result<ObjectMeta, ApiError> {
     #[derive(Deserialize)]
-    struct Object {
-        metadata: ObjectMeta,
+    struct Object<'a> {
+        #[serde(borrow)]
+        metadata: &'a RawValue,
     }
-    read::<Object>(answer).map(|object| object.metadata)
+    let unreadable = |_| ApiError::Unreadable;
+    let object: Object<'_> = serde_json::from_slice(answer.expose()).map_err(unreadable)?;
+    crate::frame::read::metadata(object.metadata.get()).map_err(unreadable)
 }
 
 fn bytes(value: &serde_json::Value) -> SecretBytes {

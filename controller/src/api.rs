@@ -298,6 +298,54 @@ mod tests {
         assert_eq!(bytes.clone().as_ptr(), at);
     }
 
+    /// Looks at the middle of a canary in this process's memory, also when it lives no longer. Nothing of its size is allocated
+    /// on the way, which would be put in its place.
+    fn has_canary(at: usize) -> bool {
+        use std::os::unix::fs::FileExt;
+        let memory = std::fs::File::open("/proc/self/mem").unwrap();
+        let mut piece = [0; 1024];
+        // Memory that was given back to the system cannot be read.
+        let read = memory.read_at(&mut piece, at as u64 + 8192);
+        read.is_ok() && piece.windows(6).any(|window| window == b"canary")
+    }
+
+    /// Smaller than what the allocator gives back to the system.
+    fn canary() -> SecretBytes {
+        SecretBytes::from("canary-7f3a".repeat(2000).into_bytes())
+    }
+
+    #[tokio::test]
+    async fn the_body_of_a_request_is_wiped_when_it_has_been_sent() {
+        let seen = std::sync::Arc::new(Mutex::new((0, 0)));
+        let service = tower::service_fn({
+            let seen = std::sync::Arc::clone(&seen);
+            move |request: Request<Body>| {
+                let seen = std::sync::Arc::clone(&seen);
+                async move {
+                    let frame = request.into_body().frame().await.unwrap().unwrap();
+                    let bytes = frame.data_ref().unwrap();
+                    *seen.lock().unwrap() = (bytes.as_ptr() as usize, bytes.len());
+                    assert!(has_canary(bytes.as_ptr() as usize));
+                    let answer = hyper::Response::new(Body::from(b"{}".to_vec()));
+                    Ok::<_, std::convert::Infallible>(answer)
+                }
+            }
+        });
+        let api = Api::new(Client::new(service, "ns"), None, 1);
+        let body = canary();
+        let sent = api.call(Method::POST, "/", "application/json", Some(&body));
+        sent.await.unwrap();
+        let (at, length) = *seen.lock().unwrap();
+        assert_ne!(at, body.expose().as_ptr() as usize);
+        assert_eq!(length, body.len());
+        assert!(!has_canary(at));
+        // It would have been found there: a buffer that is not wiped keeps most of its content.
+        let plain = body.expose().to_vec();
+        let at = plain.as_ptr() as usize;
+        drop(plain);
+        assert!(has_canary(at));
+    }
+
     #[test]
     fn c24_c25_the_throttle_lets_a_burst_through_and_then_keeps_its_rate() {
         let throttle = Throttle::new(5.0, 10);

@@ -87,6 +87,8 @@ pub(crate) fn parts(settings: &Settings, shared: &Shared) -> Parts {
     ));
     let generators = Arc::new(Generators::new(
         Arc::clone(&shared.api),
+        Arc::clone(&shared.pool),
+        Arc::clone(&shared.slow_pool),
         GeneratorRules {
             class: settings.class.clone(),
             keeps_state: settings.generator_state,

@@ -10,8 +10,10 @@
 //! - Nothing is written when nothing has changed, and after a restart what is proved to be as it should be is not worked on.
 //! - An object that cannot be read costs the others nothing, and says so in its own status ([`read`]).
 //! - An object that waits for an answer from outside of the cluster makes no other wait ([`worker`]).
-//! - An object that is expensive to work on makes only others of that sort wait, in a slow lane with one worker; and namespaces
-//!   take turns, so that many objects at once make those of their own namespace wait ([`queue`]).
+//! - An object that is expensive to work on makes only others of that sort wait, in a slow lane with one worker and one thread
+//!   for all kinds, to which the system prefers every other ([`Frame::compute`](kind::Frame::compute)).
+//! - Namespaces take turns, and none of them has all workers, so many objects at once make those of their own namespace wait
+//!   ([`queue`]).
 //! - A target Secret that is deleted or edited comes back at once; only an edit war is slowed down. Another writer's change is
 //!   never overwritten unseen ([`secret_target`]).
 //! - A kind whose CustomResourceDefinition is not installed is left out, and joins when it appears ([`watch`]).
@@ -68,12 +70,14 @@ pub(crate) mod dependents;
 pub(crate) mod event;
 pub(crate) mod index;
 pub(crate) mod kind;
+pub(crate) mod pages;
 pub(crate) mod queue;
 pub(crate) mod read;
 pub(crate) mod secret_target;
 pub(crate) mod secrets;
 pub(crate) mod status;
 pub(crate) mod tracked;
+pub(crate) mod turns;
 pub(crate) mod verdict;
 pub(crate) mod watch;
 pub(crate) mod watch_log;
@@ -149,8 +153,10 @@ pub(crate) trait AnyKind: Wake + 'static {
 impl<K: Kind> Wake for K {
     fn wake(&self, key: &Key, urgency: Urgency) {
         let frame = self.frame();
-        if frame.index.disturb(key) {
-            frame.queue.add(key.clone(), urgency);
+        match frame.index.disturb(key, tokio::time::Instant::now()) {
+            Some(Duration::ZERO) => frame.queue.add(key.clone(), urgency),
+            Some(wait) => frame.queue.add_after(key.clone(), wait),
+            None => {}
         }
     }
 }

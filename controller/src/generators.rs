@@ -33,6 +33,10 @@ use crate::action;
 use crate::api::{Api, ApiError};
 use crate::credentials::ClusterCredentials;
 use crate::frame::index::Key;
+use crate::pool::Pool;
+
+/// Passwords of more characters are made in the slow lane.
+const MANY_CHARACTERS: u64 = 10_000;
 
 /// How generators are treated.
 #[derive(Debug, Clone)]
@@ -49,6 +53,8 @@ pub(crate) struct GeneratorRules {
 pub(crate) struct Generators {
     api: Arc<Api>,
     credentials: Arc<InNamespace>,
+    pool: Arc<Pool>,
+    slow_pool: Arc<Pool>,
     rules: GeneratorRules,
     /// The states that the watch has shown, by their owner keys: where there is none, nothing can be outdated.
     owners: Mutex<HashMap<String, HashSet<Key>>>,
@@ -95,10 +101,17 @@ impl Asker<'_> {
 }
 
 impl Generators {
-    pub(crate) fn new(api: Arc<Api>, rules: GeneratorRules) -> Self {
+    pub(crate) fn new(
+        api: Arc<Api>,
+        pool: Arc<Pool>,
+        slow_pool: Arc<Pool>,
+        rules: GeneratorRules,
+    ) -> Self {
         Self {
             credentials: Arc::new(InNamespace(ClusterCredentials::new(Arc::clone(&api)))),
             api,
+            pool,
+            slow_pool,
             rules,
             owners: Mutex::default(),
         }
@@ -212,14 +225,22 @@ impl Generators {
         };
         let given = |values: SecretMap| Answer::Found(Made::from(values));
         match generator {
-            Generator::Password(spec) => made(spec.generate()),
+            Generator::Password(spec) => {
+                let spec = spec.clone();
+                let length = spec.length.max(0).unsigned_abs();
+                let characters = length.saturating_mul(spec.secret_keys.len() as u64);
+                let pool = match characters > MANY_CHARACTERS {
+                    true => &self.slow_pool,
+                    false => &self.pool,
+                };
+                made(aside(pool, namespace, move || spec.generate()).await)
+            }
             Generator::Uuid(spec) => made(spec.generate()),
             Generator::Fake(spec) => made(Ok(spec.generate())),
             Generator::SshKey(spec) => {
                 let spec = spec.clone();
-                // A large RSA key takes seconds.
-                let generated = tokio::task::spawn_blocking(move || spec.generate()).await;
-                made(generated.unwrap_or(Err(GeneratorError::NoKey)))
+                // A large RSA key takes many seconds.
+                made(aside(&self.slow_pool, namespace, move || spec.generate()).await)
             }
             Generator::Mfa(spec) => {
                 let selector = SecretKeySelector {
@@ -447,6 +468,16 @@ impl Generators {
 
 fn states(namespace: &str) -> String {
     format!("/apis/{API_VERSION}/namespaces/{namespace}/generatorstates")
+}
+
+/// Makes values on a thread for what takes a processor.
+async fn aside(
+    pool: &Pool,
+    namespace: &str,
+    generate: impl FnOnce() -> Result<SecretMap, GeneratorError> + Send + 'static,
+) -> Result<SecretMap, GeneratorError> {
+    let made = pool.run_for(&namespace.into(), generate).await;
+    made.unwrap_or(Err(GeneratorError::NoKey))
 }
 
 fn missing(kind: &str) -> StoreError {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
+use kube::Resource as _;
 use kube::core::{ApiResource, DynamicObject, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt, watcher};
 use sealwright_resources::external_secret::{ExternalSecret, MANAGED_LABEL, Manifest};
@@ -20,6 +21,8 @@ use crate::api::{Api, ApiError};
 use crate::frame::dependents::{Dependents, Need};
 use crate::frame::index::Key;
 use crate::frame::kind::key_of;
+use crate::frame::pages::{self, Listed};
+use crate::frame::read::Read;
 
 /// What an ExternalSecret reads of its target of another kind.
 const TARGET: &str = "target of an ExternalSecret";
@@ -184,12 +187,12 @@ impl GenericTargets {
     async fn follow(&self, served: Served, dependents: &Dependents, scope: Option<&str>) {
         let client = self.api.client();
         let resource = &served.resource;
-        let api: kube::Api<PartialObjectMeta<DynamicObject>> = match scope {
+        let api: kube::Api<Read<PartialObjectMeta<DynamicObject>>> = match scope {
             Some(namespace) => kube::Api::namespaced_with(client, namespace, resource),
             None => kube::Api::all_with(client, resource),
         };
-        let config = watcher::Config::default().labels(&format!("{MANAGED_LABEL}=true"));
-        let mut events = watcher(api, config).default_backoff().boxed();
+        let ours = Listed::new(api, &format!("{MANAGED_LABEL}=true"));
+        let mut events = pages::follow(ours).default_backoff().boxed();
         let (mut listed, mut told) = (false, false);
         while let Some(event) = events.next().await {
             let object = match event {
@@ -208,7 +211,7 @@ impl GenericTargets {
                     continue;
                 }
             };
-            let key = key_of(&object.metadata);
+            let key = key_of(object.meta());
             let target = name_of(&resource.api_version, &resource.kind, &key.name);
             dependents.changed(TARGET, &Key::new(&key.namespace, &target));
         }

@@ -163,7 +163,7 @@ impl HttpApi {
         let keys = Arc::clone(&self.keys);
         let options = UnsealOptions {
             accept_deprecated_data: self.accept_deprecated_data,
-            remembered: None,
+            ..UnsealOptions::default()
         };
         pool.run(move || work(decode(&body)?, keys, options))
             .await?

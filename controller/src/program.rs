@@ -25,6 +25,7 @@ use crate::frame::{self, AnyKind};
 use crate::leader::Candidate;
 use crate::leftover;
 use crate::metrics::Metrics;
+use crate::pool::Pool;
 use crate::readiness::Readiness;
 use crate::server::{self, Handler, MetricsGate, RefreshHandler, ServerSettings};
 use crate::tls::TlsServer;
@@ -98,10 +99,13 @@ pub(crate) async fn run(flags: Flags) -> Result<(), StartError> {
         limits: flags.template_limits,
         rendering: Shared::rendering(),
         metrics: Arc::clone(&metrics),
+        pool: Arc::new(Pool::start()),
+        slow_pool: Arc::new(Pool::slow()),
+        ahead: Arc::default(),
     };
     let readiness = Arc::new(Readiness::new(Arc::clone(metrics.watches())));
     let sealed = match flags.sealed_secrets {
-        true => Some(SealedSide::new(&flags, &namespace, &readiness, &metrics)?),
+        true => Some(SealedSide::new(&flags, &namespace, &readiness, &shared)?),
         false => None,
     };
 
@@ -144,7 +148,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), StartError> {
     let mut tasks = Vec::new();
     if let Some(sealed) = sealed {
         tasks.extend(sealed.start(&shared, &leading));
-        kinds.push(sealed.kind(&flags, &namespace, shared.clone(), &metrics));
+        kinds.push(sealed.kind(&flags, &namespace, shared.clone()));
     }
     if let Some(parts) = parts {
         kinds.extend(parts.kinds);

@@ -19,6 +19,9 @@ use sealwright_template::yaml::{self, Node, SyntaxError};
 use crate::plain_secret::PlainSecret;
 use crate::sealed_secret::{API_VERSION, KIND, SealedSecret};
 
+/// Nodes of what templates make: no object of the API server has more, and each takes far more memory than its text.
+const MOST_NODES: usize = 100_000;
+
 /// How objects are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Output {
@@ -314,7 +317,7 @@ fn write_value(value: &serde_json::Value, output: Output) -> SecretBytes {
 ///
 /// Names the line of what is no YAML.
 pub fn read_values(text: &[u8]) -> Result<Vec<serde_json::Value>, ManifestError> {
-    let documents = yaml::read(text)?;
+    let documents = yaml::read_within(text, MOST_NODES)?;
     Ok(documents
         .iter()
         .map(|(_, node)| node::to_value(node))
@@ -333,7 +336,7 @@ pub fn read_text_pairs(text: &[u8]) -> Result<BTreeMap<String, SecretBytes>, Man
         field: String::new(),
         reason: reason.to_owned(),
     };
-    let Some(node) = yaml::first(text)? else {
+    let Some(node) = yaml::first_within(text, MOST_NODES)? else {
         return Ok(BTreeMap::new());
     };
     let Node::Map(entries) = &node else {

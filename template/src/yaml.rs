@@ -5,7 +5,7 @@ mod refusal;
 mod write;
 
 pub(crate) use self::read::is_control;
-pub use self::read::{SyntaxError, first, read};
+pub use self::read::{NODE_SIZE, SyntaxError, first_within, read, read_within};
 pub use self::write::{document, text};
 
 use std::borrow::Cow;

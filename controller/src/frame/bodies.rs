@@ -8,29 +8,48 @@
 //! in the end.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
 
 use kube::Resource;
-use kube::api::ListParams;
 use tokio::sync::Notify;
 
 use super::index::Key;
 use super::kind::{Kind, key_of};
+use super::pages::Pages;
 use super::queue::Urgency;
 use super::read::Read;
-use super::watch::{PAGE, api_of};
+use super::watch::listed;
 
 /// Fewer than these are read one by one.
 const MANY: usize = 50;
 /// So many are kept at a time.
-const MOST_KEPT: usize = 100;
-/// The bytes of all that are kept. An object may have 1.5 MiB, and one author may have many of those; what does not fit is
-/// read by its worker.
+const MOST_KEPT: usize = 200;
+/// The bytes of all that are kept, of all kinds together. An object may have 1.5 MiB, and one author may have many of those;
+/// what does not fit is read by its worker.
 const MOST_BYTES: usize = 4 << 20;
+
+/// The bytes that are kept of all kinds together.
+#[derive(Default)]
+pub(crate) struct Ahead(AtomicUsize);
+
+impl Ahead {
+    /// Counts so many more, if there is room for them.
+    fn take(&self, bytes: usize) -> bool {
+        let grown = |kept: usize| Some(kept + bytes).filter(|kept| *kept <= MOST_BYTES);
+        self.0.fetch_update(Relaxed, Relaxed, grown).is_ok()
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, Relaxed);
+    }
+}
 
 /// Objects that were read and wait to be worked on.
 pub(crate) struct Bodies<T> {
     kept: Mutex<Kept<T>>,
+    ahead: Arc<Ahead>,
     taken: Notify,
 }
 
@@ -48,23 +67,19 @@ impl<T> Default for Kept<T> {
     }
 }
 
-impl<T> Default for Bodies<T> {
-    fn default() -> Self {
+impl<T> Bodies<T> {
+    /// Keeps nothing yet; `ahead` counts what is kept of all kinds.
+    pub(super) fn new(ahead: Arc<Ahead>) -> Self {
         Self {
             kept: Mutex::default(),
+            ahead,
             taken: Notify::new(),
         }
     }
-}
 
-impl<T> Bodies<T> {
     /// Hands out the object of a key, if it was read.
     pub(super) fn take(&self, key: &Key) -> Option<Read<T>> {
-        let taken = self.with(|kept| {
-            let taken = kept.all.remove(key)?;
-            kept.bytes -= taken.size();
-            Some(taken)
-        })?;
+        let taken = self.with(|kept| self.drop_from(kept, key))?;
         self.taken.notify_one();
         Some(taken)
     }
@@ -72,18 +87,27 @@ impl<T> Bodies<T> {
     /// Keeps an object that was read, as long as there is room.
     pub(super) fn keep(&self, key: &Key, read: Read<T>) {
         self.with(|kept| {
-            let before = kept.all.remove(key).map_or(0, |before| before.size());
-            kept.bytes -= before;
-            if kept.all.len() < MOST_KEPT && kept.bytes + read.size() <= MOST_BYTES {
+            self.drop_from(kept, key);
+            if kept.all.len() < MOST_KEPT && self.ahead.take(read.size()) {
                 kept.bytes += read.size();
                 kept.all.insert(key.clone(), read);
             }
         });
     }
 
+    fn drop_from(&self, kept: &mut Kept<T>, key: &Key) -> Option<Read<T>> {
+        let dropped = kept.all.remove(key)?;
+        kept.bytes -= dropped.size();
+        self.ahead.give_back(dropped.size());
+        Some(dropped)
+    }
+
     /// Forgets all.
     pub(super) fn clear(&self) {
-        self.with(|kept| *kept = Kept::default());
+        self.with(|kept| {
+            self.ahead.give_back(kept.bytes);
+            *kept = Kept::default();
+        });
         self.taken.notify_one();
     }
 
@@ -111,30 +135,25 @@ pub(super) async fn feed<K: Kind>(kind: &K, namespace: Option<&str>, work: Vec<K
         return;
     }
     let mut waiting: HashSet<Key> = work.into_iter().collect();
-    let api = api_of::<Read<K::Object>>(frame.api(), namespace);
     let selector = &frame.watching.label_selector;
-    let mut params = ListParams {
-        label_selector: Some(selector.clone()).filter(|text| !text.is_empty()),
-        limit: Some(PAGE),
-        ..ListParams::default()
-    };
+    let mut pages = Pages::<Read<K::Object>>::new(listed(frame.api(), namespace, selector));
+    pages.have_at_most(MOST_KEPT / 2);
     loop {
-        let page = match api.list(&params).await {
+        let page = match pages.next().await {
             Ok(page) => page,
             Err(error) => {
-                tracing::debug!(error = %error, "cannot read ahead, the rest is read one by one");
+                tracing::debug!(error = %crate::error_text(&error), "cannot read ahead, the rest is read one by one");
                 break;
             }
         };
-        for read in page.items {
+        for read in page {
             let key = key_of(read.meta());
             if waiting.remove(&key) && frame.is_unsettled(&key) {
                 frame.bodies.keep(&key, read);
                 frame.queue.add(key, Urgency::Backlog);
             }
         }
-        params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
-        if params.continue_token.is_none() || waiting.is_empty() {
+        if pages.is_last() || waiting.is_empty() {
             break;
         }
         frame.bodies.wait_for_room().await;

@@ -12,6 +12,10 @@ use super::queue::Urgency;
 /// More dependents than these are a backlog, which goes behind single changes.
 const MANY: usize = 50;
 
+/// More of what one object reads does not wake it: it looks at the rest when it is refreshed. Each costs a hundred times what
+/// stands for it in the object.
+const MOST_NEEDS: usize = 256;
+
 /// A kind whose objects read others.
 pub(crate) trait Wake: Send + Sync {
     /// Enqueues an object because something that it reads has changed.
@@ -76,7 +80,10 @@ impl Dependents {
     }
 
     /// Says what an object reads, in place of what was said before.
-    pub(super) fn set(&self, kind: usize, key: &Key, needs: Vec<Need>) {
+    pub(super) fn set(&self, kind: usize, key: &Key, mut needs: Vec<Need>) {
+        let mut named = HashSet::new();
+        needs.retain(|need| named.len() < MOST_NEEDS && named.insert(need.clone()));
+        needs.shrink_to_fit();
         let dependent = (kind, key.clone());
         self.with(|inner| {
             if inner.needs.get(&dependent).map_or(&[][..], Vec::as_slice) == needs.as_slice() {
@@ -257,6 +264,18 @@ mod tests {
         assert_eq!(readers(&dependents), 1);
         dependents.clear(0);
         assert_eq!(readers(&dependents), 0);
+    }
+
+    #[test]
+    fn what_one_object_reads_has_a_bound() {
+        let dependents = Dependents::default();
+        let many = (0..5000).map(|number| Need::one("SecretStore", "ns", &format!("s{number}")));
+        dependents.set(0, &Key::new("ns", "one"), many.collect());
+        assert_eq!(readers(&dependents), MOST_NEEDS);
+        let same = (0..5000).map(|_| Need::one("SecretStore", "ns", "s"));
+        let other = std::iter::once(Need::one("SecretStore", "ns", "t"));
+        dependents.set(0, &Key::new("ns", "one"), same.chain(other).collect());
+        assert_eq!(readers(&dependents), 2);
     }
 
     /// A kind that notes which of its objects are woken.

@@ -3,6 +3,9 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::queue::Grouped;
 use super::tracked::{Seen, Target, TargetName, Tracked};
@@ -222,11 +225,11 @@ impl<E: Clone + Default> Index<E> {
         });
     }
 
-    /// Takes note that something that an object reads has changed; returns true if the object is known.
-    pub(crate) fn disturb(&self, key: &Key) -> bool {
+    /// Takes note that something that an object reads has changed; returns how long the object has to wait, if it is known.
+    pub(crate) fn disturb(&self, key: &Key, now: Instant) -> Option<Duration> {
         self.with(|inner| {
             let known = inner.objects.get_mut(key);
-            known.map(Tracked::disturb).is_some()
+            known.map(|known| known.disturb(now))
         })
     }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, watch};
 
-use super::bodies::Bodies;
+use super::bodies::{Ahead, Bodies};
 use super::dependents::{Dependents, Need};
 use super::event::{Event, Recorder};
 use super::index::{Index, Key};
@@ -24,6 +24,7 @@ use crate::action::Version;
 use crate::api::{Api, ApiError};
 use crate::metrics::watches::Watches;
 use crate::metrics::{Metrics, SyncedKind};
+use crate::pool::{self, Panicked, Pool};
 
 /// A kind of resource. [`frame`](super) shows how one joins.
 pub(crate) trait Kind: Sized + Send + Sync + 'static {
@@ -257,6 +258,11 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     /// What the templates of one object may use.
     pub(crate) limits: Limits,
+    /// The threads for what takes a processor, and the one for what takes long.
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) slow_pool: Arc<Pool>,
+    /// What is read ahead of all kinds together.
+    pub(crate) ahead: Arc<Ahead>,
     /// How many objects may be rendered at a time.
     pub(crate) rendering: Arc<Semaphore>,
 }
@@ -271,10 +277,14 @@ impl Shared {
         Arc::new(Semaphore::new(Self::RENDERED_AT_ONCE))
     }
 
-    /// Waits for a turn and renders; other tasks of the runtime do not wait for it.
-    pub(crate) async fn render<T>(&self, work: impl FnOnce() -> T) -> T {
+    /// Waits for a turn and renders, on a thread to which the system prefers those that serve everyone; other tasks of the
+    /// runtime do not wait for it. Without a template or a rewrite the work is `plain`, and not worth a thread.
+    pub(crate) async fn render<T: Send>(&self, plain: bool, work: impl FnOnce() -> T + Send) -> T {
+        if plain {
+            return work();
+        }
         let _turn = self.rendering.acquire().await;
-        tokio::task::block_in_place(work)
+        tokio::task::block_in_place(|| pool::aside(work))
     }
 }
 
@@ -289,7 +299,8 @@ pub(crate) struct Allowance {
 }
 
 impl Allowance {
-    /// What an attempt may use among others: ordinary templates take a hundredth of it.
+    /// What an attempt may use among others: ordinary templates take a hundredth of it. As many attempts at once as there are
+    /// threads in the pool fit in the memory of the process.
     const QUICK: Limits = Limits {
         time: Duration::from_millis(50),
         memory: 4 * 1024 * 1024,
@@ -359,10 +370,10 @@ impl<K: Kind> Frame<K> {
             .collect();
         Self {
             index: Index::new(watching.statuses),
+            queue: Queue::new(watching.workers),
+            bodies: Bodies::new(Arc::clone(&shared.ahead)),
             watching,
             shared,
-            queue: Queue::new(),
-            bodies: Bodies::default(),
             progress,
         }
     }
@@ -371,6 +382,21 @@ impl<K: Kind> Frame<K> {
     /// [slowed down](Queue::slow_down): the attempt counts for nothing then, and is made again in the slow lane.
     pub(crate) fn allowance(&self, key: &Key) -> Allowance {
         Allowance::new(self.shared.limits, self.queue.is_slow(key))
+    }
+
+    /// Runs what takes a processor, such as templates, beside the threads that serve everyone: on those for the work of an
+    /// instant, or in the slow lane on the only one for what takes long. Namespaces take turns there.
+    pub(crate) async fn compute<T: Send + 'static>(
+        &self,
+        key: &Key,
+        allowance: &Allowance,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Panicked> {
+        let pool = match allowance.is_slow {
+            true => &self.shared.slow_pool,
+            false => &self.shared.pool,
+        };
+        pool.run_for(&key.namespace, work).await
     }
 
     /// The API server.

@@ -2,7 +2,7 @@
 //! others.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::turns::Turns;
 use crate::metrics::QueueDepth;
 
 /// How soon a key is wanted.
@@ -47,7 +48,8 @@ pub(crate) trait Grouped {
 ///   piece of work.
 /// - Recent keys go before those that are due, and those before the backlog; but what is passed over seven times goes first
 ///   all the same.
-/// - Groups of recent and of due keys take turns, so a group that floods the queue makes itself wait.
+/// - Groups take turns, so a group that floods the queue makes itself wait; and one group never has all workers, so others
+///   need not wait until its keys are done.
 /// - Keys that have proved to be slow have a lane of their own, so they make each other wait.
 pub(crate) struct Queue<K: Grouped> {
     state: Mutex<State<K>>,
@@ -55,13 +57,17 @@ pub(crate) struct Queue<K: Grouped> {
 }
 
 struct State<K: Grouped> {
+    /// So many workers of the quick lane one group may have at a time.
+    share: usize,
     places: HashMap<K, Place>,
-    now: Turns<K>,
-    due: Turns<K>,
-    backlog: VecDeque<K>,
-    slow: Turns<K>,
-    /// The keys of the slow lane, wherever they are.
-    slowed: HashSet<K>,
+    now: Turns<K::Group, K>,
+    due: Turns<K::Group, K>,
+    backlog: Turns<K::Group, K>,
+    slow: Turns<K::Group, K>,
+    /// The keys of the slow lane, wherever they are, and whether work on them is to be continued there.
+    slowed: HashMap<K, bool>,
+    /// The workers of the quick lane that groups have.
+    busy: HashMap<K::Group, usize>,
     /// In the order in which they are due, and with which urgency they are.
     later: BTreeMap<(Instant, u64), (K, Urgency)>,
     sequence: u64,
@@ -78,8 +84,8 @@ const PATIENCE: u32 = 7;
 enum Place {
     Waiting(Urgency),
     Later((Instant, u64)),
-    /// With a worker, and what comes after.
-    Working(After),
+    /// With a worker of this lane, and what comes after.
+    Working(Lane, After),
 }
 
 /// What was wanted of a key while a worker had it.
@@ -89,60 +95,23 @@ struct After {
     at: Option<Instant>,
     /// The worker has found out that it is slow.
     slowed_down: bool,
-}
-
-/// Keys whose groups take turns.
-struct Turns<K: Grouped> {
-    groups: HashMap<K::Group, VecDeque<K>>,
-    order: VecDeque<K::Group>,
-}
-
-impl<K: Grouped> Turns<K> {
-    fn new() -> Self {
-        Self {
-            groups: HashMap::new(),
-            order: VecDeque::new(),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.order.is_empty()
-    }
-
-    fn push(&mut self, key: K) {
-        match self.groups.entry(key.group()) {
-            Entry::Occupied(mut group) => group.get_mut().push_back(key),
-            Entry::Vacant(group) => {
-                self.order.push_back(group.key().clone());
-                group.insert(VecDeque::from([key]));
-            }
-        }
-    }
-
-    fn pop(&mut self) -> Option<K> {
-        let group = self.order.pop_front()?;
-        let Entry::Occupied(mut keys) = self.groups.entry(group) else {
-            unreachable!("a group that waits for its turn has keys");
-        };
-        let key = keys.get_mut().pop_front();
-        match keys.get().is_empty() {
-            true => drop(keys.remove()),
-            false => self.order.push_back(keys.key().clone()),
-        }
-        key
-    }
+    /// It waits for an answer from outside, and occupies no worker meanwhile.
+    aside: bool,
 }
 
 impl<K: Grouped + Clone + Eq + Hash> Queue<K> {
-    pub(crate) fn new() -> Self {
+    /// A queue for so many workers of the quick lane.
+    pub(crate) fn new(workers: usize) -> Self {
         Self {
             state: Mutex::new(State {
+                share: workers.saturating_sub((workers / 4).max(1)).max(1),
                 places: HashMap::new(),
-                now: Turns::new(),
-                due: Turns::new(),
-                backlog: VecDeque::new(),
-                slow: Turns::new(),
-                slowed: HashSet::new(),
+                now: Turns::default(),
+                due: Turns::default(),
+                backlog: Turns::default(),
+                slow: Turns::default(),
+                slowed: HashMap::new(),
+                busy: HashMap::new(),
                 later: BTreeMap::new(),
                 sequence: 0,
                 passed_over: [0; 2],
@@ -202,7 +171,12 @@ impl<K: Grouped + Clone + Eq + Hash> Queue<K> {
     pub(crate) fn done(&self, key: &K, again: Option<Duration>) {
         let mut state = self.state.lock().expect("no holder panics");
         let after = match state.places.remove(key) {
-            Some(Place::Working(after)) => after,
+            Some(Place::Working(lane, after)) => {
+                if !after.aside {
+                    state.let_go(key, lane);
+                }
+                after
+            }
             Some(other) => {
                 state.places.insert(key.clone(), other);
                 return;
@@ -213,7 +187,26 @@ impl<K: Grouped + Clone + Eq + Hash> Queue<K> {
         match (after.urgency, [after.at, again].into_iter().flatten().min()) {
             (Some(urgency), _) => state.add(key.clone(), urgency),
             (None, Some(at)) => state.add_later(key.clone(), at),
-            (None, None) => return,
+            (None, None) => {}
+        }
+        drop(state);
+        // Another key of its group may have a worker now.
+        self.wake();
+    }
+
+    /// Notes that a key occupies no worker for a while, or does so again: then another key of its group may have one.
+    pub(crate) fn set_aside(&self, key: &K, aside: bool) {
+        let mut state = self.state.lock().expect("no holder panics");
+        let Some(Place::Working(lane, after)) = state.places.get_mut(key) else {
+            return;
+        };
+        if std::mem::replace(&mut after.aside, aside) == aside {
+            return;
+        }
+        let lane = *lane;
+        match aside {
+            true => state.let_go(key, lane),
+            false => state.occupy(key, lane),
         }
         drop(state);
         self.wake();
@@ -222,28 +215,34 @@ impl<K: Grouped + Clone + Eq + Hash> Queue<K> {
     /// Puts a key that a worker has into the slow lane, until it is [quickened](Self::quicken).
     pub(crate) fn slow_down(&self, key: &K) {
         let mut state = self.state.lock().expect("no holder panics");
-        state.slowed.insert(key.clone());
-        if let Some(Place::Working(after)) = state.places.get_mut(key) {
+        state.slowed.insert(key.clone(), true);
+        if let Some(Place::Working(_, after)) = state.places.get_mut(key) {
             after.slowed_down = true;
         }
+    }
+
+    /// Returns true, once, if the work on a key was begun before it was slowed down, and is continued now.
+    pub(crate) fn is_continued(&self, key: &K) -> bool {
+        let mut state = self.state.lock().expect("no holder panics");
+        state.slowed.get_mut(key).is_some_and(std::mem::take)
     }
 
     /// Returns true if a key was [slowed down](Self::slow_down) since its worker has had it.
     pub(crate) fn was_slowed_down(&self, key: &K) -> bool {
         let state = self.state.lock().expect("no holder panics");
-        matches!(state.places.get(key), Some(Place::Working(after)) if after.slowed_down)
+        matches!(state.places.get(key), Some(Place::Working(_, after)) if after.slowed_down)
     }
 
     /// Returns true if a key is in the slow lane.
     pub(crate) fn is_slow(&self, key: &K) -> bool {
         let state = self.state.lock().expect("no holder panics");
-        state.slowed.contains(key)
+        state.slowed.contains_key(key)
     }
 
     /// Takes a key out of the slow lane, because it is not what it was.
     pub(crate) fn quicken(&self, key: &K) {
         let mut state = self.state.lock().expect("no holder panics");
-        if !state.slowed.remove(key) {
+        if state.slowed.remove(key).is_none() {
             return;
         }
         // Its old entry in the slow lane is skipped when its turn comes.
@@ -261,12 +260,12 @@ impl<K: Grouped + Clone + Eq + Hash> Queue<K> {
         let mut depth = QueueDepth::default();
         for (key, place) in &state.places {
             match place {
-                Place::Waiting(_) if state.slowed.contains(key) => depth.slow += 1,
+                Place::Waiting(_) if state.slowed.contains_key(key) => depth.slow += 1,
                 Place::Waiting(Urgency::Now) => depth.ready += 1,
                 Place::Waiting(Urgency::Due) => depth.due += 1,
                 Place::Waiting(Urgency::Backlog) => depth.backlog += 1,
                 Place::Later(_) => depth.delayed += 1,
-                Place::Working(_) => depth.working += 1,
+                Place::Working(..) => depth.working += 1,
             }
         }
         depth
@@ -276,11 +275,12 @@ impl<K: Grouped + Clone + Eq + Hash> Queue<K> {
     pub(crate) fn clear(&self) {
         let mut state = self.state.lock().expect("no holder panics");
         state.places.clear();
-        state.now = Turns::new();
-        state.due = Turns::new();
-        state.backlog.clear();
-        state.slow = Turns::new();
+        state.now = Turns::default();
+        state.due = Turns::default();
+        state.backlog = Turns::default();
+        state.slow = Turns::default();
         state.slowed.clear();
+        state.busy.clear();
         state.later.clear();
     }
 }
@@ -292,7 +292,7 @@ impl<K: Grouped + Clone + Eq + Hash> State<K> {
                 place.insert(Place::Waiting(urgency));
             }
             Entry::Occupied(mut place) => match place.get_mut() {
-                Place::Working(after) => {
+                Place::Working(_, after) => {
                     after.urgency = after.urgency.max(Some(urgency));
                     return;
                 }
@@ -309,12 +309,13 @@ impl<K: Grouped + Clone + Eq + Hash> State<K> {
     }
 
     fn line_up(&mut self, key: K, urgency: Urgency) {
-        match urgency {
-            _ if self.slowed.contains(&key) => self.slow.push(key),
-            Urgency::Now => self.now.push(key),
-            Urgency::Due => self.due.push(key),
-            Urgency::Backlog => self.backlog.push_back(key),
-        }
+        let turns = match urgency {
+            _ if self.slowed.contains_key(&key) => &mut self.slow,
+            Urgency::Now => &mut self.now,
+            Urgency::Due => &mut self.due,
+            Urgency::Backlog => &mut self.backlog,
+        };
+        turns.push(key.group(), key);
     }
 
     fn add_later(&mut self, key: K, at: Instant) {
@@ -324,7 +325,7 @@ impl<K: Grouped + Clone + Eq + Hash> State<K> {
             Some(Place::Later(known)) if known.0 > at => {
                 self.later.remove(known);
             }
-            Some(Place::Working(after)) => {
+            Some(Place::Working(_, after)) => {
                 after.at = Some(after.at.map_or(at, |known| known.min(at)));
                 return;
             }
@@ -349,8 +350,8 @@ impl<K: Grouped + Clone + Eq + Hash> State<K> {
             self.line_up(key, urgency);
         }
         if lane == Lane::Slow {
-            while let Some(key) = self.slow.pop() {
-                if self.slowed.contains(&key) && self.hand_out(&key, |_| true) {
+            while let Some(key) = self.slow.pop(|_| true) {
+                if self.slowed.contains_key(&key) && self.hand_out(&key, lane, |_| true) {
                     return Some(key);
                 }
             }
@@ -365,12 +366,17 @@ impl<K: Grouped + Clone + Eq + Hash> State<K> {
             (false, false) => [Urgency::Now, Urgency::Due, Urgency::Backlog],
         };
         for urgency in order {
-            while let Some(key) = match urgency {
-                Urgency::Now => self.now.pop(),
-                Urgency::Due => self.due.pop(),
-                Urgency::Backlog => self.backlog.pop_front(),
-            } {
-                if !self.slowed.contains(&key) && self.hand_out(&key, |known| known == urgency) {
+            loop {
+                let (busy, share) = (&self.busy, self.share);
+                let may = |group: &K::Group| busy.get(group).is_none_or(|busy| *busy < share);
+                let turns = match urgency {
+                    Urgency::Now => &mut self.now,
+                    Urgency::Due => &mut self.due,
+                    Urgency::Backlog => &mut self.backlog,
+                };
+                let Some(key) = turns.pop(may) else { break };
+                let is_quick = !self.slowed.contains_key(&key);
+                if is_quick && self.hand_out(&key, lane, |known| known == urgency) {
                     self.pass_over(urgency, waits);
                     return Some(key);
                 }
@@ -392,13 +398,33 @@ impl<K: Grouped + Clone + Eq + Hash> State<K> {
     }
 
     /// Notes that a worker has a key that waits with a fitting urgency; returns false if none does.
-    fn hand_out(&mut self, key: &K, fits: impl Fn(Urgency) -> bool) -> bool {
+    fn hand_out(&mut self, key: &K, lane: Lane, fits: impl Fn(Urgency) -> bool) -> bool {
         let fits = matches!(self.places.get(key), Some(Place::Waiting(known)) if fits(*known));
         if fits {
-            let working = Place::Working(After::default());
+            let working = Place::Working(lane, After::default());
             self.places.insert(key.clone(), working);
+            self.occupy(key, lane);
         }
         fits
+    }
+
+    /// Notes that a key has a worker.
+    fn occupy(&mut self, key: &K, lane: Lane) {
+        if lane == Lane::Quick {
+            *self.busy.entry(key.group()).or_default() += 1;
+        }
+    }
+
+    /// Notes that a worker no longer has a key.
+    fn let_go(&mut self, key: &K, lane: Lane) {
+        if lane == Lane::Quick
+            && let Entry::Occupied(mut busy) = self.busy.entry(key.group())
+        {
+            *busy.get_mut() -= 1;
+            if *busy.get() == 0 {
+                busy.remove();
+            }
+        }
     }
 }
 
@@ -424,7 +450,7 @@ mod tests {
 
     #[tokio::test]
     async fn new_things_go_first_but_the_backlog_is_not_starved() {
-        let queue = Queue::new();
+        let queue = Queue::new(100);
         for key in ["b1", "b2", "b3"] {
             queue.add(key, Urgency::Backlog);
         }
@@ -439,7 +465,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_due_waits_for_changes_and_makes_the_backlog_wait() {
-        let queue = Queue::new();
+        let queue = Queue::new(100);
         for key in ["d1", "d2"] {
             queue.add_after(key, Duration::from_secs(5));
         }
@@ -471,7 +497,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_is_queued_once_and_never_on_two_workers() {
-        let queue = Queue::new();
+        let queue = Queue::new(100);
         queue.add("a", Urgency::Backlog);
         queue.add("a", Urgency::Now);
         queue.add("a", Urgency::Now);
@@ -488,7 +514,7 @@ mod tests {
 
     #[tokio::test]
     async fn retries_come_later_and_a_change_does_not_wait_for_them() {
-        let queue = Queue::new();
+        let queue = Queue::new(100);
         let minute = Duration::from_secs(60);
         let at = |later| {
             queue
@@ -509,7 +535,7 @@ mod tests {
 
     #[tokio::test]
     async fn keys_are_counted_by_where_they_are() {
-        let queue = Queue::new();
+        let queue = Queue::new(100);
         for key in ["a", "b", "c"] {
             queue.add(key, Urgency::Backlog);
         }
@@ -530,7 +556,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_earlier_of_two_delays_counts() {
-        let queue = Queue::new();
+        let queue = Queue::new(100);
         for seconds in [60, 5, 90] {
             queue.add_after("a", Duration::from_secs(seconds));
         }
@@ -546,7 +572,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_delay_that_is_wanted_while_a_worker_has_the_key_is_kept() {
-        let queue = Queue::new();
+        let queue = Queue::new(100);
         let at = |seconds| {
             let now = Instant::now() + Duration::from_secs(seconds);
             queue.state.lock().unwrap().take(Lane::Quick, now)
@@ -565,14 +591,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_worker_wakes_when_a_delay_is_over() {
-        let queue = Queue::new();
+        let queue = Queue::new(100);
         queue.add_after("a", Duration::from_millis(20));
         assert_eq!(queue.next(Lane::Quick).await, "a");
     }
 
     #[tokio::test]
     async fn a_group_that_floods_the_queue_makes_itself_wait() {
-        let queue = Queue::new();
+        let queue = Queue::new(100);
         for key in ["a/1", "a/2", "a/3", "a/4", "b/1", "b/2", "c/1"] {
             queue.add(key, Urgency::Now);
         }
@@ -581,8 +607,60 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn no_group_has_all_workers() {
+        let queue = Queue::new(4);
+        for key in ["a/1", "a/2", "a/3", "a/4", "a/5"] {
+            queue.add(key, Urgency::Now);
+            queue.add(key, Urgency::Backlog);
+        }
+        let order: Vec<_> = std::iter::from_fn(|| taken(&queue)).collect();
+        assert_eq!(order, ["a/1", "a/2", "a/3"]);
+        queue.add("b/1", Urgency::Backlog);
+        assert_eq!((taken(&queue), taken(&queue)), (Some("b/1"), None));
+        // A worker that waits for one of them is notified when another is done, whatever becomes of that.
+        let next = queue.next(Lane::Quick);
+        tokio::pin!(next);
+        assert!(futures::poll!(&mut next).is_pending());
+        queue.done(&"a/1", None);
+        assert_eq!(next.await, "a/4");
+        // As a key is slowed down, it no longer counts in the quick lane.
+        queue.slow_down(&"a/2");
+        queue.done(&"a/2", Some(Duration::ZERO));
+        assert_eq!(queue.next(Lane::Slow).await, "a/2");
+        assert_eq!((taken(&queue), taken(&queue)), (Some("a/5"), None));
+        // Nor does one that waits for an answer.
+        queue.add("a/6", Urgency::Now);
+        queue.add("a/7", Urgency::Now);
+        assert_eq!(taken(&queue), None);
+        queue.set_aside(&"a/3", true);
+        queue.set_aside(&"a/3", true);
+        assert_eq!((taken(&queue), taken(&queue)), (Some("a/6"), None));
+        queue.set_aside(&"a/3", false);
+        queue.done(&"a/4", None);
+        assert_eq!(taken(&queue), None);
+        queue.set_aside(&"a/3", true);
+        assert_eq!(taken(&queue), Some("a/7"));
+        queue.done(&"a/3", None);
+        assert_eq!(queue.depth().working, 5);
+    }
+
+    #[tokio::test]
+    async fn work_that_is_continued_in_the_slow_lane_is_continued_once() {
+        let queue = Queue::new(2);
+        queue.add("a", Urgency::Now);
+        assert!(taken(&queue).is_some() && !queue.is_continued(&"a"));
+        queue.slow_down(&"a");
+        queue.done(&"a", Some(Duration::ZERO));
+        queue.next(Lane::Slow).await;
+        assert!(queue.is_continued(&"a") && !queue.is_continued(&"a"));
+        queue.done(&"a", Some(Duration::ZERO));
+        queue.next(Lane::Slow).await;
+        assert!(!queue.is_continued(&"a"));
+    }
+
+    #[tokio::test]
     async fn slow_keys_wait_for_each_other_and_for_nothing_else() {
-        let queue = Queue::new();
+        let queue = Queue::new(100);
         let slow = || {
             let mut state = queue.state.lock().unwrap();
             state.take(Lane::Slow, Instant::now())
@@ -619,7 +697,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_worker_of_the_slow_lane_wakes_for_its_keys() {
-        let queue = Queue::new();
+        let queue = Queue::new(100);
         queue.slow_down(&"s");
         queue.add_after("s", Duration::from_millis(20));
         assert_eq!(queue.next(Lane::Slow).await, "s");

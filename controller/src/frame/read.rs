@@ -1,6 +1,7 @@
 //! Objects that are read one by one: one that cannot be read costs the others of a list or a watch nothing.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
@@ -58,35 +59,72 @@ impl<K: DeserializeOwned> Read<K> {
         }
     }
 
+    /// Reads an object that cannot be read at once: without its status, and without `managedFields`.
+    ///
+    /// Those follow the fields of the object, two levels for each of its own: a tenant who nests deeply enough in a part that is
+    /// kept as it is makes metadata that no reader with a limit of depth takes, and nothing here needs them. So the parts are
+    /// taken apart by their texts, which is no recursion.
     fn from_faulty(text: &str) -> Result<Self, serde_json::Error> {
-        #[derive(Deserialize)]
-        struct Object {
-            metadata: ObjectMeta,
+        let mut parts: BTreeMap<String, &RawValue> = serde_json::from_str(text)?;
+        let status = parts.remove("status");
+        let metadata = match parts.remove("metadata") {
+            Some(metadata) => without_managed_fields(metadata.get())?,
+            None => return Err(serde::de::Error::missing_field("metadata")),
+        };
+        let mut digest = Sha256::new();
+        for (name, part) in &parts {
+            digest.update(name.len().to_be_bytes());
+            digest.update(name);
+            digest.update(part.get().len().to_be_bytes());
+            digest.update(part.get());
         }
-        let mut value: Value = serde_json::from_str(text)?;
-        let status = value.as_object_mut().and_then(|all| all.remove("status"));
-        let fault = match serde_path_to_error::deserialize(&value) {
+        let digest = Digest(digest.finalize().into());
+        parts.insert("metadata".to_owned(), &metadata);
+        let rest = serde_json::to_string(&parts)?;
+        let mut reader = serde_json::Deserializer::from_str(&rest);
+        let fault = match serde_path_to_error::deserialize(&mut reader) {
             Ok(object) => return Ok(Self(Ok(object), text.len())),
             Err(error) => fault(&error),
         };
-        let Object { metadata } = serde_json::from_str(text)?;
-        if let Some(all) = value.as_object_mut() {
-            all.remove("metadata");
-        }
         let unreadable = Unreadable {
-            metadata,
+            metadata: serde_json::from_str(metadata.get())?,
             fault,
-            digest: Digest(Sha256::digest(value.to_string()).into()),
-            status,
+            digest,
+            status: status.and_then(|status| serde_json::from_str(status.get()).ok()),
         };
         Ok(Self(Err(Box::new(unreadable)), text.len()))
     }
 }
 
+/// Reads metadata without `managedFields`.
+pub(crate) fn metadata(text: &str) -> Result<ObjectMeta, serde_json::Error> {
+    serde_json::from_str(without_managed_fields(text)?.get())
+}
+
+fn without_managed_fields(metadata: &str) -> Result<Box<RawValue>, serde_json::Error> {
+    let mut fields: BTreeMap<String, &RawValue> = serde_json::from_str(metadata)?;
+    fields.remove("managedFields");
+    serde_json::value::to_raw_value(&fields)
+}
+
+/// The keys on the way to a field are its author's, and may be long and many.
+fn shortened(mut path: String) -> String {
+    const LONGEST: usize = 200;
+    if path.len() > LONGEST {
+        path.truncate(path.floor_char_boundary(LONGEST));
+        path.push('…');
+    }
+    path
+}
+
 /// Names the field and what was expected; the library's own text quotes the value, which may be a secret.
 pub(crate) fn fault(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
-    let path = error.path().to_string();
+    let path = shortened(error.path().to_string());
     let text = error.inner().to_string();
+    // Where it stands in a text that no one sees.
+    let text = text
+        .rsplit_once(" at line ")
+        .map_or(&*text, |(text, _)| text);
     let expected = text
         .rsplit_once(", expected ")
         .map(|(_, expected)| expected);
@@ -213,6 +251,51 @@ mod tests {
         };
         assert!(!format!("{read:?}").contains("topsecret"));
         assert_eq!(read.meta().resource_version.as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn an_object_that_is_nested_deeper_than_readers_go_costs_a_list_nothing() {
+        // As the API server stores it: it takes 10,000 levels, and notes who owns each.
+        let deep = |depth: usize, key: &str| {
+            format!(
+                "{}1{}",
+                format!("{{\"{key}\":").repeat(depth),
+                "}".repeat(depth)
+            )
+        };
+        let managed = format!(
+            r#"[{{"manager":"t","operation":"Update","apiVersion":"v1","time":"2026-01-01T00:00:00Z","fieldsType":"FieldsV1","fieldsV1":{}}}]"#,
+            deep(4000, "f:a").replace(":1}", ":{}}")
+        );
+        let object = |template: &str, data: &str| {
+            format!(
+                r#"{{"apiVersion":"bitnami.com/v1alpha1","kind":"SealedSecret","metadata":{{"name":"a","namespace":"ns","uid":"u","resourceVersion":"7","managedFields":{managed}}},"spec":{{"encryptedData":{data},"template":{template}}},"status":{}}}"#,
+                deep(4000, "x")
+            )
+        };
+        // A field that no one reads does no harm.
+        let template = format!(r#"{{"metadata":{{"x":{}}}}}"#, deep(4000, "a"));
+        let readable = object(&template, r#"{"k":"v"}"#);
+        let read = Read::<SealedSecret>::from_json(&readable)
+            .unwrap()
+            .0
+            .unwrap();
+        assert_eq!(read.metadata.name.as_deref(), Some("a"));
+        assert_eq!(read.spec.encrypted_data["k"], "v");
+        // One that is read is a fault of its object.
+        let faulty = object("{}", &format!(r#"{{"k":{}}}"#, deep(4000, "a")));
+        let list = format!(
+            r#"{{"apiVersion":"bitnami.com/v1alpha1","kind":"SealedSecretList","metadata":{{"resourceVersion":"9"}},"items":[{faulty},{readable}]}}"#
+        );
+        let list: kube::core::ObjectList<Read<SealedSecret>> = serde_json::from_str(&list).unwrap();
+        let fault = list.items[0].0.as_ref().unwrap_err();
+        let text = fault.to_string();
+        assert!(text.starts_with("spec.encryptedData.k.a.a.a."), "{text}");
+        assert!(text.ends_with("… cannot be read"), "{text}");
+        assert_eq!(fault.metadata.resource_version.as_deref(), Some("7"));
+        assert!(list.items[1].0.is_ok());
+        let event = format!(r#"{{"type":"ADDED","object":{faulty}}}"#);
+        assert!(serde_json::from_str::<kube::core::WatchEvent<Read<SealedSecret>>>(&event).is_ok());
     }
 
     #[test]

@@ -26,8 +26,6 @@ use super::watch_log::WatchLog;
 use crate::api::Api;
 use crate::metrics::watches::Watches;
 
-const PAGE: u32 = 500;
-
 /// A kind whose objects are not listed by then is late, as one that joins later is.
 const LATE: Duration = Duration::from_secs(30);
 
@@ -45,8 +43,7 @@ pub(super) async fn watch(
     let _ = tokio::time::timeout(LATE, join_all(all)).await;
     // As long as no kind is installed that uses them, Secrets are nothing to watch, and may not be permitted.
     select_all(kinds.iter().map(|kind| kind.listed(scope))).await;
-    let config = watcher::Config::default().page_size(PAGE);
-    let mut events = stream::<Read<PartialObjectMeta<Secret>>>(&api, scope, config);
+    let mut events = stream::<Read<PartialObjectMeta<Secret>>>(&api, scope, "");
     let mut log = WatchLog::new("Secrets", &watches);
     let mut listings: Vec<Option<u64>> = vec![None; kinds.len()];
     let (mut listed, mut began) = (false, 0);
@@ -156,8 +153,7 @@ async fn watch_neighbours<T>(
 ) where
     T: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
 {
-    let config = watcher::Config::default().page_size(PAGE);
-    let mut events = stream::<Read<PartialObjectMeta<T>>>(api, scope, config);
+    let mut events = stream::<Read<PartialObjectMeta<T>>>(api, scope, "");
     let mut log = WatchLog::new(kind, watches);
     let (mut listed, mut began) = (false, 0);
     while let Some(event) = events.next().await {

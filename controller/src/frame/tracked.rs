@@ -17,6 +17,9 @@ use tokio::time::Instant;
 
 use crate::action::Version;
 
+/// So many changes of what an object reads wake it without a pause.
+const FREE_WAKES: u32 = 20;
+
 /// A digest of everything that decides what an object asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Digest(pub(crate) [u8; 32]);
@@ -164,6 +167,8 @@ pub(crate) struct Tracked<E> {
     /// Which version of the target came from which digest, through failures in between.
     applied: Option<(Digest, Version)>,
     edits: Edits,
+    /// The brake on changes of what it reads, which may be of its own making.
+    wakes: Edits,
     /// How often it could not be read from the API server, in a row.
     unread: u32,
     pub(super) target_name: TargetName,
@@ -183,6 +188,7 @@ impl<E> Tracked<E> {
             done: None,
             applied: None,
             edits: Edits::default(),
+            wakes: Edits::default(),
             unread: 0,
             target_name: TargetName::None,
             listing: 0,
@@ -303,9 +309,26 @@ impl<E> Tracked<E> {
         self.state_beside_worker(statuses).is_work()
     }
 
-    /// Takes note that something that the object reads has changed.
-    pub(super) fn disturb(&mut self) {
+    /// Takes note that something that the object reads has changed; returns how long it has to wait because of how often that
+    /// was so. An object may read what it writes itself, or two may read each other's Secrets, and a template may make something
+    /// else each time.
+    pub(super) fn disturb(&mut self, now: Instant) -> Duration {
         self.observed.surroundings = self.observed.surroundings.wrapping_add(1);
+        let wait = self.wakes.wait_after(FREE_WAKES, now);
+        if wait.is_zero() {
+            self.wakes.note(now);
+        }
+        wait
+    }
+
+    /// How long an object with something left to do has to wait, because only what it reads has changed, and too often.
+    pub(super) fn pause(&self, now: Instant) -> Duration {
+        let asks = |seen: &Seen| (seen.digest, seen.generation);
+        let done = self.done.as_ref();
+        match done.is_some_and(|done| asks(&done.seen) == asks(&self.observed)) {
+            true => self.wakes.wait_after(FREE_WAKES, now),
+            false => Duration::ZERO,
+        }
     }
 
     /// Takes note of which Secret the object writes now.
@@ -503,10 +526,15 @@ impl Edits {
 
     /// How long an edit that is seen `now` has to wait.
     pub(crate) fn wait(&self, now: Instant) -> Duration {
+        self.wait_after(Self::FREE, now)
+    }
+
+    /// The same with another number of those that need not wait.
+    fn wait_after(&self, free: u32, now: Instant) -> Duration {
         let Some(last) = self.last else {
             return Duration::ZERO;
         };
-        let pause = match self.count.checked_sub(Self::FREE) {
+        let pause = match self.count.checked_sub(free) {
             None => Duration::ZERO,
             Some(over) => (Duration::from_secs(1) * 2u32.pow(over.min(16))).min(Self::LONGEST),
         };

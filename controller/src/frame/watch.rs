@@ -13,7 +13,7 @@ use futures::{Stream, StreamExt};
 use kube::Resource;
 use kube::core::DynamicResourceScope;
 use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, watcher};
+use kube::runtime::watcher;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
@@ -21,16 +21,13 @@ use tokio::sync::mpsc;
 use super::bodies;
 use super::index::Key;
 use super::kind::{Kind, Listing, Progress, SecretUse, Targets, key_of, seen};
+use super::pages::{self, Listed};
 use super::queue::Urgency;
 use super::read::Read;
 use super::tracked::State;
 use super::watch_log::WatchLog;
 use crate::action;
 use crate::api::Api;
-
-/// A page of a listing lies in memory twice, as text and as objects, and an object may have 1.5 MiB: a hundred of those would be
-/// more than a pod has.
-pub(super) const PAGE: u32 = 8;
 
 /// How often the API server is asked whether it serves a kind by now: soon at first, then more and more seldom.
 const NOT_INSTALLED: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(30)];
@@ -198,11 +195,7 @@ async fn watch_objects<K: Kind>(kind: &K, progress: &Progress, number: usize) {
     let scope = progress.scope.as_deref();
     let name: &'static str = K::NAME;
     let selector = &frame.watching.label_selector;
-    let config = watcher::Config {
-        label_selector: Some(selector.clone()).filter(|text| !text.is_empty()),
-        ..watcher::Config::default().page_size(PAGE)
-    };
-    let mut events = stream::<Read<K::Object>>(frame.api(), scope, config);
+    let mut events = stream::<Read<K::Object>>(frame.api(), scope, selector);
     let mut log = WatchLog::new(K::PLURAL, &frame.shared.watches);
     let dependents = &frame.shared.dependents;
     let note = |read: &Read<K::Object>| {
@@ -317,7 +310,7 @@ fn is_not_found(error: &watcher::Error) -> bool {
 pub(super) fn stream<T>(
     api: &Api,
     namespace: Option<&str>,
-    config: watcher::Config,
+    label_selector: &str,
 ) -> impl Stream<Item = watcher::Result<watcher::Event<T>>> + Send + Unpin + use<T>
 where
     T: Resource<Scope = DynamicResourceScope, DynamicType = ()>
@@ -327,16 +320,18 @@ where
         + Send
         + 'static,
 {
-    Box::pin(watcher(api_of::<T>(api, namespace), config).default_backoff())
+    let listed = listed::<T>(api, namespace, label_selector);
+    Box::pin(pages::follow(listed).default_backoff())
 }
 
 /// The objects of one namespace, or all.
-pub(super) fn api_of<T>(api: &Api, namespace: Option<&str>) -> kube::Api<T>
+pub(super) fn listed<T>(api: &Api, namespace: Option<&str>, label_selector: &str) -> Listed<T>
 where
     T: Resource<Scope = DynamicResourceScope, DynamicType = ()>,
 {
-    match namespace {
+    let api = match namespace {
         Some(namespace) => kube::Api::namespaced_with(api.client(), namespace, &()),
         None => kube::Api::all_with(api.client(), &()),
-    }
+    };
+    Listed::new(api, label_selector)
 }

@@ -29,6 +29,9 @@ const UNTOLD: Duration = Duration::from_secs(10);
 /// When an object is worked on again that has changed under the worker's hands. The watch usually says so before.
 const OVERTAKEN: Duration = Duration::from_millis(100);
 
+/// An object that is as it should be is not worked on sooner again.
+const SOONEST: Duration = Duration::from_secs(1);
+
 /// When an object is worked on again whose work has panicked.
 const PANICKED: Duration = Duration::from_secs(60);
 
@@ -67,6 +70,10 @@ pub(super) async fn work<K: Kind>(kind: Arc<K>, lane: Lane, mut halt: watch::Rec
             next = next => next,
         };
         while working.try_join_next().is_some() {}
+        let worker = worker.telling({
+            let (kind, key) = (Arc::clone(&kind), key.clone());
+            move |aside| kind.frame().queue.set_aside(&key, aside)
+        });
         let kind = Arc::clone(&kind);
         working.spawn(worker.does(async move {
             let again = AssertUnwindSafe(reconcile(&*kind, &key))
@@ -120,7 +127,9 @@ async fn reconcile<K: Kind>(kind: &K, key: &Key) -> Option<Duration> {
         }
         State::Failed | State::Changed | State::TargetGone => {}
     }
-    kind.begins(key);
+    if !frame.queue.is_continued(key) {
+        kind.begins(key);
+    }
     let subject = match read(kind, key, &known, body).await {
         Ok(Some(subject)) => subject,
         Ok(None) => return None,
@@ -207,10 +216,19 @@ async fn reconcile<K: Kind>(kind: &K, key: &Key) -> Option<Duration> {
         Told::Overtaken => return Some(OVERTAKEN),
         Told::No if succeeded => return Some(UNTOLD + jitter(UNTOLD)),
         // What came meanwhile has queued the key too; this makes sure.
-        Told::Yes if frame.is_unsettled(key) => return Some(Duration::ZERO),
+        Told::Yes if frame.is_unsettled(key) => {
+            let known = frame.index.get(key);
+            return known.map(|known| known.pause(tokio::time::Instant::now()));
+        }
         Told::Yes | Told::No => {}
     }
-    contested.or_else(|| kind.again(key, &outcome, failures))
+    let again = kind.again(key, &outcome, failures);
+    // An interval of a millisecond is no reason to do nothing else.
+    let again = again.map(|again| match succeeded {
+        true => again.max(SOONEST),
+        false => again,
+    });
+    contested.or(again)
 }
 
 /// Shows in upstream's metrics what came of the work on an object.

@@ -23,6 +23,8 @@ tokio::task_local! {
 struct Place {
     worker: Option<OwnedSemaphorePermit>,
     aside: Arc<Semaphore>,
+    /// Is told when the attempt is set aside, and when it has a worker again.
+    told: Box<dyn Fn(bool) + Send>,
 }
 
 /// The workers of one lane.
@@ -45,6 +47,7 @@ impl Workers {
         Worker(Place {
             worker: Some(free.expect("it is never closed")),
             aside: Arc::clone(&self.aside),
+            told: Box::new(|_| {}),
         })
     }
 }
@@ -53,6 +56,12 @@ impl Workers {
 pub(super) struct Worker(Place);
 
 impl Worker {
+    /// Tells `told` when its work is set aside, and when that has a worker again.
+    pub(super) fn telling(mut self, told: impl Fn(bool) + Send + 'static) -> Self {
+        self.0.told = Box::new(told);
+        self
+    }
+
     /// Does a piece of work, parts of which may be set [`aside`].
     pub(super) async fn does<T>(self, work: impl Future<Output = T>) -> T {
         PLACE.scope(RefCell::new(self.0), work).await
@@ -71,6 +80,7 @@ pub(crate) async fn aside<T>(waiting: impl Future<Output = T>) -> T {
         let mut place = place.borrow_mut();
         let aside = Arc::clone(&place.aside).try_acquire_owned().ok()?;
         let worker = place.worker.take()?;
+        (place.told)(true);
         Some((aside, Arc::clone(worker.semaphore())))
     });
     let Ok(Some((_aside, free))) = freed else {
@@ -78,7 +88,11 @@ pub(crate) async fn aside<T>(waiting: impl Future<Output = T>) -> T {
     };
     let answer = waiting.await;
     let worker = free.acquire_owned().await.ok();
-    let _ = PLACE.try_with(|place| place.borrow_mut().worker = worker);
+    let _ = PLACE.try_with(|place| {
+        let mut place = place.borrow_mut();
+        place.worker = worker;
+        (place.told)(false);
+    });
     answer
 }
 

@@ -13,14 +13,14 @@ use crate::frame::kind::Shared;
 use crate::http_api::HttpApi;
 use crate::keys::SealingKeys;
 use crate::log::Form;
-use crate::metrics::{KeyMetrics, Metrics};
+use crate::metrics::KeyMetrics;
 use crate::pool::Pool;
 use crate::readiness::Readiness;
 use crate::reconcile::sealed_secret::{self, SealedSecrets};
 use crate::reconcile::sealing_key;
 
 /// Objects worked on at a time; most of that time is waiting for the API server.
-const WORKERS: usize = 12;
+const WORKERS: usize = 16;
 /// What readiness waits for.
 const KEY: &str = "a sealing key";
 
@@ -29,7 +29,6 @@ pub(super) struct SealedSide {
     pub(super) http_api: Arc<HttpApi>,
     keys: Arc<SealingKeys>,
     pool: Arc<Pool>,
-    slow_pool: Pool,
     key_settings: Arc<sealing_key::Settings>,
     additional_namespaces: Vec<String>,
     readiness: Arc<Readiness>,
@@ -42,17 +41,17 @@ impl SealedSide {
         flags: &Flags,
         namespace: &str,
         readiness: &Arc<Readiness>,
-        metrics: &Metrics,
+        shared: &Shared,
     ) -> Result<Self, std::io::Error> {
         let keys = Arc::new(SealingKeys::new());
-        let pool = Arc::new(Pool::start());
+        let pool = Arc::clone(&shared.pool);
         let http_api = Arc::new(HttpApi::new(
             Arc::clone(&keys),
             Arc::clone(&pool),
             Arc::clone(readiness),
             flags.accept_deprecated_v1_data,
         ));
-        metrics.show_keys({
+        shared.metrics.show_keys({
             let (keys, renew_period) = (Arc::clone(&keys), flags.key_renew_period.as_secs_f64());
             move || key_metrics(&keys, renew_period)
         });
@@ -61,7 +60,6 @@ impl SealedSide {
             http_api,
             keys,
             pool,
-            slow_pool: Pool::slow(),
             key_settings: Arc::new(key_settings(flags, namespace)),
             additional_namespaces: flags.additional_namespaces.clone(),
             readiness: Arc::clone(readiness),
@@ -102,13 +100,7 @@ impl SealedSide {
     }
 
     /// The reconciler.
-    pub(super) fn kind(
-        self,
-        flags: &Flags,
-        namespace: &str,
-        shared: Shared,
-        metrics: &Arc<Metrics>,
-    ) -> Arc<dyn AnyKind> {
+    pub(super) fn kind(self, flags: &Flags, namespace: &str, shared: Shared) -> Arc<dyn AnyKind> {
         Arc::new(SealedSecrets::new(
             sealed_secret::Settings {
                 namespaces: namespaces(flags, namespace),
@@ -122,9 +114,6 @@ impl SealedSide {
             },
             shared,
             self.keys,
-            self.pool,
-            self.slow_pool,
-            Arc::clone(metrics),
         ))
     }
 }

@@ -39,7 +39,9 @@ use crate::frame::AnyKind;
 use crate::frame::dependents::Need;
 use crate::frame::event::Event;
 use crate::frame::index::Key;
-use crate::frame::kind::{Attempt, Frame, Kind, LookedAt, Shared, Trouble, Watching, key_of};
+use crate::frame::kind::{
+    Allowance, Attempt, Frame, Kind, LookedAt, Shared, Trouble, Watching, key_of,
+};
 use crate::frame::read::Read;
 use crate::frame::secret_target;
 use crate::frame::tracked::{Digest, Tracked};
@@ -84,6 +86,13 @@ impl Outcome {
     }
 }
 
+/// A Secret to push.
+enum Source {
+    Here(PlainSecret),
+    /// One of many: together they may be larger than the memory, so each is read when it is its turn.
+    Named(String),
+}
+
 /// A push that failed. Its text is public.
 enum Failed {
     /// With this condition.
@@ -114,7 +123,7 @@ impl PushSecrets {
         self.frame.api()
     }
 
-    async fn work(&self, key: &Key, object: &PushSecret) -> Attempt<Outcome> {
+    async fn work(&self, key: &Key, object: &Arc<PushSecret>) -> Attempt<Outcome> {
         let now = Timestamp::now();
         let deletes = object.spec.deletion_policy == PushDeletionPolicy::Delete;
         if deletes != finalizer::is_set(&object.metadata, FINALIZER) {
@@ -179,8 +188,23 @@ impl PushSecrets {
         // deletes what a Secret no longer has, and there is none.
         let deletes = deletes && !sources.is_empty();
         for source in sources {
+            let source = match source {
+                Source::Here(secret) => secret,
+                Source::Named(name) => {
+                    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+                    match secret_target::read(self.api(), &Key::new(namespace, &name)).await {
+                        Ok(Some(secret)) => secret,
+                        Ok(None) => continue,
+                        Err(_) => {
+                            let both = recorded(&before, synced);
+                            return self.failed(both, refresh::NO_SOURCE.to_owned(), now);
+                        }
+                    }
+                }
+            };
+            let within = (&allowance, &budget);
             let pushed = self
-                .push_all(object, source, &stores, &mut synced, &budget)
+                .push_all((key, object), source, &stores, &mut synced, within)
                 .await;
             if allowance.is_partial && budget.is_exceeded() {
                 // What came of it counts for nothing then.
@@ -198,14 +222,7 @@ impl PushSecrets {
                     };
                 }
                 Err(Failed::Condition(text)) => {
-                    let mut both = before.clone();
-                    // What is known already stays as it was recorded.
-                    for (store, all) in synced {
-                        let known = both.synced_push_secrets.entry(store).or_default();
-                        for (place, data) in all {
-                            known.entry(place).or_insert(data);
-                        }
-                    }
+                    let both = recorded(&before, synced);
                     let text = status::message(refresh::NOT_PUSHED, Some(&text));
                     return self.failed(both, text, now);
                 }
@@ -263,19 +280,20 @@ impl PushSecrets {
     }
 
     /// The Secrets to push; an error says whether the Secret is gone for certain.
-    async fn sources(&self, object: &PushSecret) -> Result<Vec<PlainSecret>, bool> {
+    async fn sources(&self, object: &PushSecret) -> Result<Vec<Source>, bool> {
         let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
         let named = object.spec.selector.secret.as_ref();
         let named = named.and_then(|selector| selector.name.as_deref());
         if let Some(name) = named.filter(|name| !name.is_empty()) {
             return match secret_target::read(self.api(), &Key::new(namespace, name)).await {
-                Ok(Some(secret)) => Ok(vec![secret]),
+                Ok(Some(secret)) => Ok(vec![Source::Here(secret)]),
                 Ok(None) => Err(true),
                 Err(_) => Err(false),
             };
         }
         if let Some(reference) = &object.spec.selector.generator_ref {
-            return self.generated(object, reference).await.ok_or(false);
+            let generated = self.generated(object, reference).await.ok_or(false)?;
+            return Ok(vec![Source::Here(generated)]);
         }
         let selector = object.spec.selector.secret.as_ref();
         let labels = selector.and_then(|selector| selector.selector.as_ref());
@@ -285,14 +303,7 @@ impl PushSecrets {
             return Err(false);
         }
         let names = self.selected(namespace, labels).await.map_err(|_| false)?;
-        let mut secrets = Vec::new();
-        for name in names {
-            match secret_target::read(self.api(), &Key::new(namespace, &name)).await {
-                Ok(secret) => secrets.extend(secret),
-                Err(_) => return Err(false),
-            }
-        }
-        Ok(secrets)
+        Ok(names.into_iter().map(Source::Named).collect())
     }
 
     /// The values of a generator, in the place of a Secret.
@@ -300,7 +311,7 @@ impl PushSecrets {
         &self,
         object: &PushSecret,
         reference: &GeneratorRef,
-    ) -> Option<Vec<PlainSecret>> {
+    ) -> Option<PlainSecret> {
         let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
         let name = object.metadata.name.as_deref().unwrap_or_default();
         let generated = match self.generators.generate(reference, namespace).await {
@@ -324,7 +335,7 @@ impl PushSecrets {
         for (key, value) in generated.values {
             secret.insert(&key, value);
         }
-        Some(vec![secret])
+        Some(secret)
     }
 
     async fn selected(
@@ -382,13 +393,15 @@ impl PushSecrets {
 
     async fn push_all(
         &self,
-        object: &PushSecret,
+        (key, object): (&Key, &Arc<PushSecret>),
         source: PlainSecret,
         stores: &[(StoreId, Arc<Store>)],
         synced: &mut SyncedPushSecrets,
-        budget: &Budget,
+        (allowance, budget): (&Allowance, &Budget),
     ) -> Result<(), Failed> {
-        let (values, mut about) = self.templated(object, source, budget).await?;
+        let within = (allowance, budget);
+        let (values, mut about) = self.templated((key, object), source, within).await?;
+        let values = Arc::new(values);
         for (id, store) in stores {
             // A store that fails is in the record, too, with nothing in it.
             let pushed = synced.entry(store_key(id.kind, &id.name)).or_default();
@@ -396,10 +409,15 @@ impl PushSecrets {
                 .lane(object, id, store)
                 .await
                 .map_err(Failed::Condition)?;
-            let entries = tokio::task::block_in_place(|| {
-                entries::entries(&object.spec, &seen(id, store), &values, budget)
-            })
-            .map_err(|error| Failed::Condition(error.to_string()))?;
+            let list = {
+                let (object, budget) = (Arc::clone(object), budget.clone());
+                let (id, store) = (id.clone(), Arc::clone(store));
+                let values = Arc::clone(&values);
+                move || entries::entries(&object.spec, &seen(&id, &store), &values, &budget)
+            };
+            let entries = self.frame.compute(key, allowance, list).await;
+            let entries = entries.expect("the worker catches panics");
+            let entries = entries.map_err(|error| Failed::Condition(error.to_string()))?;
             for entry in entries {
                 let item = item_of(&entry.data);
                 let keep = object.spec.update_policy == UpdatePolicy::IfNotExists;
@@ -436,9 +454,9 @@ impl PushSecrets {
     /// The values of the Secret, with those of the template, and what stores may want to know of it.
     async fn templated(
         &self,
-        object: &PushSecret,
+        (key, object): (&Key, &Arc<PushSecret>),
         mut source: PlainSecret,
-        budget: &Budget,
+        (allowance, budget): (&Allowance, &Budget),
     ) -> Result<(Values, PushSource), Failed> {
         let mut about = PushSource {
             secret_type: source.kind.take(),
@@ -465,16 +483,28 @@ impl PushSecrets {
                         .insert(name.to_owned(), secret.into_values());
                 }
             }
-            let inputs = Inputs {
-                sources: &sources,
-                options: &self.options,
-                budget,
+            let render = {
+                let (object, budget) = (Arc::clone(object), budget.clone());
+                let options = self.options.clone();
+                move || {
+                    let inputs = Inputs {
+                        sources: &sources,
+                        options: &options,
+                        budget: &budget,
+                    };
+                    let template = object.spec.template.as_ref();
+                    let output = template.map(|template| render::render(template, &values, inputs));
+                    (output.transpose(), values)
+                }
             };
-            let output = tokio::task::block_in_place(|| render::render(template, &values, inputs));
+            let rendered = self.frame.compute(key, allowance, render).await;
+            let (output, read) = rendered.expect("the worker catches panics");
             let output = output.map_err(|error| {
                 tracing::warn!(namespace = %namespace, name = object.metadata.name.as_deref().unwrap_or_default(), error = %error, "a template of a PushSecret fails");
                 Failed::Silent
             })?;
+            let output = output.unwrap_or_default();
+            values = read;
             values.extend(output.data);
             about.secret_type = template.kind.clone();
             about.labels.extend(output.labels);
@@ -686,6 +716,18 @@ fn limited(entry: &PushEntry, values: &Values) -> Result<Values, String> {
     Ok(kept
         .map(|(key, original)| (key, SecretBytes::copy_of(values[&original].expose())))
         .collect())
+}
+
+/// What was recorded before, with what was pushed meanwhile. What is known already stays as it was recorded.
+fn recorded(before: &PushSecretStatus, synced: SyncedPushSecrets) -> PushSecretStatus {
+    let mut both = before.clone();
+    for (store, all) in synced {
+        let known = both.synced_push_secrets.entry(store).or_default();
+        for (place, data) in all {
+            known.entry(place).or_insert(data);
+        }
+    }
+    both
 }
 
 /// What was pushed before and is not any more.

@@ -38,7 +38,6 @@ use crate::frame::tracked::{Compared, Digest, Target, Tracked, fingerprint};
 use crate::frame::verdict;
 use crate::keys::SealingKeys;
 use crate::metrics::{Failure, Metrics};
-use crate::pool::Pool;
 
 /// What decides how SealedSecrets are treated.
 #[derive(Debug, Clone)]
@@ -59,15 +58,12 @@ pub(crate) struct SealedSecrets {
     settings: Settings,
     frame: Frame<Self>,
     keys: Arc<SealingKeys>,
-    pool: Arc<Pool>,
-    /// The thread of the slow lane.
-    slow_pool: Pool,
     metrics: Arc<Metrics>,
 }
 
-/// An object with more values than this is opened in the slow lane: each costs an operation with every private key that it
-/// does not open with.
-const MANY_VALUES: usize = 64;
+/// An object that needs more private-key operations than this is opened in the slow lane: each value costs one with every key
+/// that it does not open with.
+const MANY_OPERATIONS: usize = 64;
 
 /// What is remembered of a SealedSecret beside what is remembered of every object.
 #[derive(Clone, Default)]
@@ -91,14 +87,8 @@ pub(crate) struct Outcome {
 }
 
 impl SealedSecrets {
-    pub(crate) fn new(
-        settings: Settings,
-        shared: Shared,
-        keys: Arc<SealingKeys>,
-        pool: Arc<Pool>,
-        slow_pool: Pool,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    pub(crate) fn new(settings: Settings, shared: Shared, keys: Arc<SealingKeys>) -> Self {
+        let metrics = Arc::clone(&shared.metrics);
         let scopes = match &settings.namespaces {
             None => vec![None],
             Some(names) => names.iter().cloned().map(Some).collect(),
@@ -117,8 +107,6 @@ impl SealedSecrets {
             settings,
             frame: Frame::new(shared, watching),
             keys,
-            pool,
-            slow_pool,
             metrics,
         }
     }
@@ -215,18 +203,17 @@ impl SealedSecrets {
             return Err(Problem::unseal(text.clone()));
         }
         let allowance = self.frame.allowance(key);
-        if !allowance.is_slow && sealed.spec.encrypted_data.len() > MANY_VALUES {
+        let operations = (!allowance.is_slow).then_some(MANY_OPERATIONS);
+        // What cannot do with so many need not try.
+        if operations.is_some_and(|most| sealed.spec.encrypted_data.len() > most) {
             return Err(self.too_slow(key));
         }
-        let pool = match allowance.is_slow {
-            true => &self.slow_pool,
-            false => &*self.pool,
-        };
         let (keys, object) = (Arc::clone(&self.keys), Arc::clone(sealed));
         let accept_deprecated_data = self.settings.accept_deprecated_data;
         let remembered = known.extra.opened_by.clone();
-        let opened = pool
-            .run(move || {
+        let opened = self
+            .frame
+            .compute(key, &allowance, move || {
                 let opened = keys.with(|ring| {
                     let remembered: Option<&Fingerprint> = remembered
                         .and_then(|fingerprint| ring.find(&fingerprint))
@@ -234,6 +221,7 @@ impl SealedSecrets {
                     let options = UnsealOptions {
                         accept_deprecated_data,
                         remembered,
+                        operations,
                     };
                     open(&object, ring, &options)
                 });
@@ -250,7 +238,7 @@ impl SealedSecrets {
                 strip(&mut secret.metadata);
                 Ok((secret, opened_by.map(|key| key.as_str().to_owned())))
             }
-            Ok(Err((true, _))) if allowance.is_partial => Err(self.too_slow(key)),
+            Ok(Err((true, _))) if !allowance.is_slow => Err(self.too_slow(key)),
             Ok(Err((exceeds_budget, text))) => {
                 // A template may say something else another time, but one that needs too much does not get better.
                 if exceeds_budget || sealed.spec.template.data.is_empty() {

@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use sealwright_template::Budget;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use super::data::{self, Values};
 use super::refresh;
 use super::remote_ref::DecodingStrategy;
-use super::render::{self, Options, Part, RenderError, RenderProblem, Rendering, Sources};
+use super::render::{self, Inputs, Part, RenderError, RenderProblem, Rendering};
 use super::target::owner_reference;
 use super::validate::{self, PrivilegeError};
 use super::{
@@ -23,6 +24,8 @@ use crate::manifest;
 
 /// The greatest index in a path: a list is filled up to it.
 const MOST_ITEMS: usize = 10_000;
+/// The steps of a path.
+const MOST_STEPS: usize = 100;
 
 /// What to do to the object.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,8 +125,7 @@ pub fn build(
     manifest: &Manifest,
     existing: Option<&Value>,
     values: &Values,
-    sources: &Sources,
-    options: &Options,
+    inputs: Inputs<'_>,
 ) -> Result<Write, GenericError> {
     let policy = object.spec.target.creation_policy;
     match (policy, existing) {
@@ -138,7 +140,7 @@ pub fn build(
     set_metadata(object, &mut made);
     match &object.spec.target.template {
         None => put_values(manifest, &mut made, values),
-        Some(_) => apply_templates(object, &mut made, values, sources, options)?,
+        Some(_) => apply_templates(object, &mut made, values, inputs)?,
     }
     let same_place = made["apiVersion"] == manifest.api_version.as_str()
         && made["kind"] == manifest.kind.as_str()
@@ -246,13 +248,13 @@ fn apply_templates(
     object: &ExternalSecret,
     made: &mut Value,
     values: &Values,
-    sources: &Sources,
-    options: &Options,
+    inputs: Inputs<'_>,
 ) -> Result<(), GenericError> {
     let Some(template) = &object.spec.target.template else {
         return Ok(());
     };
-    let mut rendering = Rendering::new(values, options);
+    let mut rendering = Rendering::new(values, inputs);
+    let budget = inputs.budget;
     for (index, from) in template.template_from.iter().enumerate() {
         let place = Place::of(from.target.as_deref());
         let fail = |problem| RenderError {
@@ -263,18 +265,19 @@ fn apply_templates(
             let place = place.as_ref().ok_or(fail(RenderProblem::Path))?;
             let rendered = rendering.text(literal).map_err(fail)?;
             let decoding = from.values_decoding_strategy.unwrap_or_default();
-            put_document(made, place, rendered.expose(), decoding).map_err(fail)?;
+            put_document(made, place, rendered.expose(), decoding, budget).map_err(fail)?;
         }
         if from.config_map.is_some() || from.secret.is_some() {
             if Part::of(from.target.as_deref()) != Some(Part::Data) {
                 continue;
             }
-            for (key, once) in rendering.objects(index, from, sources)? {
+            for (key, once) in rendering.objects(index, from, inputs.sources)? {
                 let source = text(once.expose());
                 let place = render::Place::Data;
                 let twice = rendering.text(&source);
                 let twice = twice.map_err(|problem| RenderError { place, problem })?;
-                put_value(made, &Place::Field("data"), &key, twice.expose()).map_err(fail)?;
+                let data = &Place::Field("data");
+                put_value(made, data, &key, twice.expose(), budget).map_err(fail)?;
             }
         }
     }
@@ -284,7 +287,8 @@ fn apply_templates(
             problem,
         };
         let rendered = rendering.text(source).map_err(fail)?;
-        put_value(made, &Place::Field("data"), key, rendered.expose()).map_err(fail)?;
+        let data = &Place::Field("data");
+        put_value(made, data, key, rendered.expose(), budget).map_err(fail)?;
     }
     Ok(())
 }
@@ -346,6 +350,9 @@ impl Place {
                 steps.push(Step::Item(item));
                 items = rest;
             }
+            if steps.len() > MOST_STEPS {
+                return None;
+            }
         }
         Some(Self::Path(steps))
     }
@@ -357,6 +364,7 @@ fn put_value(
     place: &Place,
     key: &str,
     value: &[u8],
+    budget: &Budget,
 ) -> Result<(), RenderProblem> {
     match place {
         Place::Metadata(field) => put_text(made, field, key, &text(value)),
@@ -367,7 +375,7 @@ fn put_value(
             let fields = made[*field].as_object_mut().ok_or(RenderProblem::Path)?;
             fields.insert(key.to_owned(), text(value).into());
         }
-        Place::Path(steps) => *at(made, steps)? = document(value)?,
+        Place::Path(steps) => *at(made, steps, budget)? = document(value, budget)?,
     }
     Ok(())
 }
@@ -378,19 +386,20 @@ fn put_document(
     place: &Place,
     yaml: &[u8],
     decoding: DecodingStrategy,
+    budget: &Budget,
 ) -> Result<(), RenderProblem> {
     match place {
         Place::Metadata(_) | Place::Field("data") => {
             let pairs = manifest::read_text_pairs(yaml).map_err(|_| RenderProblem::Yaml)?;
             for (key, value) in pairs {
                 let value = data::decode(value, decoding).map_err(|_| RenderProblem::Decoding)?;
-                put_value(made, place, &key, value.expose())?;
+                put_value(made, place, &key, value.expose(), budget)?;
             }
         }
-        Place::Field(field) => made[*field] = document(yaml)?,
+        Place::Field(field) => made[*field] = document(yaml, budget)?,
         Place::Path(steps) => {
-            let document = document(yaml)?;
-            let place = at(made, steps)?;
+            let document = document(yaml, budget)?;
+            let place = at(made, steps, budget)?;
             // A path of one step replaces what is there; a longer one adds to a map.
             match (place, document) {
                 (Value::Object(there), Value::Object(fields)) if steps.len() > 1 => {
@@ -403,14 +412,26 @@ fn put_document(
     Ok(())
 }
 
-/// Reads the first document of a text.
-fn document(yaml: &[u8]) -> Result<Value, RenderProblem> {
+/// Reads the first document of a text, which lives as long as the object that it becomes a part of.
+fn document(yaml: &[u8], budget: &Budget) -> Result<Value, RenderProblem> {
+    take(budget, yaml.len())?;
     let documents = manifest::read_values(yaml).map_err(|_| RenderProblem::Document)?;
     Ok(documents.into_iter().next().unwrap_or(Value::Null))
 }
 
+/// Takes memory for a part of the object.
+fn take(budget: &Budget, bytes: usize) -> Result<(), RenderProblem> {
+    budget
+        .take(bytes)
+        .ok_or(RenderProblem::Budget { line: None })
+}
+
 /// Walks to a place, and makes what is missing on the way.
-fn at<'a>(made: &'a mut Value, steps: &[Step]) -> Result<&'a mut Value, RenderProblem> {
+fn at<'a>(
+    made: &'a mut Value,
+    steps: &[Step],
+    budget: &Budget,
+) -> Result<&'a mut Value, RenderProblem> {
     let mut place = made;
     for step in steps {
         match step {
@@ -426,8 +447,9 @@ fn at<'a>(made: &'a mut Value, steps: &[Step]) -> Result<&'a mut Value, RenderPr
                     *place = json!([]);
                 }
                 let items = place.as_array_mut().ok_or(RenderProblem::Path)?;
-                while items.len() <= *item {
-                    items.push(Value::Null);
+                if let Some(more) = (item + 1).checked_sub(items.len()) {
+                    take(budget, more * size_of::<Value>())?;
+                    items.resize(item + 1, Value::Null);
                 }
                 place = &mut items[*item];
             }
@@ -483,6 +505,7 @@ fn set_owner(
 mod tests {
     use sealwright_crypto::secret::SecretBytes;
 
+    use super::super::render::{Options, Sources};
     use super::*;
 
     fn object(target: Value) -> ExternalSecret {
@@ -504,14 +527,12 @@ mod tests {
         let map = [("t".to_owned(), "x{{ .evil }}".to_owned())].into();
         sources.config_maps.insert("cm".to_owned(), map);
         let manifest = object.spec.target.manifest.clone().unwrap();
-        build(
-            object,
-            &manifest,
-            existing,
-            &values(),
-            &sources,
-            &Options::default(),
-        )
+        let inputs = Inputs {
+            sources: &sources,
+            options: &Options::default(),
+            budget: &Budget::default(),
+        };
+        build(object, &manifest, existing, &values(), inputs)
     }
 
     fn created(object: &ExternalSecret) -> Value {
@@ -662,5 +683,42 @@ mod tests {
         assert!(may_delete(&object, &ours));
         let other = labels(&[(MANAGED_LABEL, "true"), (OWNER_LABEL, "other")]);
         assert!(!may_delete(&object, &other));
+    }
+
+    #[test]
+    fn a_path_that_makes_far_more_than_it_says_is_refused() {
+        let at = |target: &str, times: usize| {
+            let one = json!({"target": target, "literal": "x"});
+            map(json!({"template": {"templateFrom": vec![one; times]}}))
+        };
+        assert!(built(&at("spec.a[2].b", 1), None).is_ok());
+        // It would be dropped level by level.
+        let deep = at(&format!("spec{}", ".a".repeat(200_000)), 1);
+        assert!(built(&deep, None).is_err());
+        // Two thousand lists of ten thousand nulls.
+        let steps: Vec<Value> = (0..2000)
+            .map(|number| json!({"target": format!("spec.a{number}[9999]"), "literal": "x"}))
+            .collect();
+        let many = built(&map(json!({"template": {"templateFrom": steps}})), None);
+        let Err(GenericError::Template(error)) = many else {
+            panic!("another outcome");
+        };
+        assert_eq!(error.problem, RenderProblem::Budget { line: None });
+    }
+
+    #[test]
+    fn documents_that_take_far_more_than_their_text_are_refused() {
+        let at = |target: &str, literal: &str| {
+            let one = json!({"target": target, "literal": literal});
+            built(&map(json!({"template": {"templateFrom": [one]}})), None)
+        };
+        for (target, literal) in [
+            ("spec.a", "{{ repeat 4000000 \"- a\\n\" }}"),
+            ("data", "{{ range until 400000 }}k{{ . }}: a\n{{ end }}"),
+            ("spec.a", "{{ repeat 1000000 \"- \" }}a"),
+        ] {
+            assert!(at(target, literal).is_err(), "{literal}");
+        }
+        assert!(at("spec.a", "{{ repeat 100 \"- \" }}a").is_ok());
     }
 }

@@ -239,8 +239,8 @@ pub fn render(
 pub(super) struct Rendering(Work);
 
 impl Rendering {
-    pub(super) fn new(values: &Values, options: &Options) -> Self {
-        Self(Work::new(values, options, Budget::default()))
+    pub(super) fn new(values: &Values, inputs: Inputs<'_>) -> Self {
+        Self(Work::new(values, inputs.options, inputs.budget.clone()))
     }
 
     /// Renders one template.

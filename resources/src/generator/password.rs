@@ -90,6 +90,8 @@ const DIGITS: &str = "0123456789";
 const SYMBOLS: &str = "~!@#$%^&*()_+`-={}|[]\\:\"<>?,./";
 /// Longer passwords are refused; a Secret holds at most 1 MiB.
 const MAX_LENGTH: usize = 65_536;
+/// What all passwords of one generator may need together, in characters: those that they have and those that are chosen from.
+const MOST_CHARACTERS: usize = 1 << 20;
 
 impl PasswordSpec {
     /// Makes the passwords.
@@ -113,6 +115,13 @@ impl PasswordSpec {
             [] => vec!["password".to_owned()],
             keys => keys.to_vec(),
         };
+        let symbol_characters = self.symbol_characters.as_deref().unwrap_or_default();
+        let each = length.saturating_add(symbol_characters.len());
+        if each.saturating_mul(keys.len()) > MOST_CHARACTERS {
+            return Err(GeneratorError::Invalid(
+                "the passwords are together longer than a Secret can be",
+            ));
+        }
         let mut values = Values::new();
         for key in keys {
             if key.is_empty() {
@@ -166,6 +175,7 @@ impl PasswordSpec {
             Some(characters) => characters,
         };
         let mut password: Zeroizing<Vec<char>> = Zeroizing::new(Vec::with_capacity(length));
+        let mut used: Zeroizing<Vec<char>> = Zeroizing::default();
         for (characters, count) in [
             (alphabet.as_str(), letters),
             (DIGITS, digits),
@@ -174,9 +184,12 @@ impl PasswordSpec {
             let mut choice: Vec<char> = characters.chars().collect();
             if !self.allow_repeat {
                 // What came in another part cannot come again either.
+                used.clear();
+                used.extend_from_slice(&password);
+                used.sort_unstable();
                 choice.sort_unstable();
                 choice.dedup();
-                choice.retain(|character| !password.contains(character));
+                choice.retain(|character| used.binary_search(character).is_err());
                 if count > choice.len() {
                     return Err(GeneratorError::Invalid(
                         "there are too few characters for a password without repetition",
@@ -189,9 +202,13 @@ impl PasswordSpec {
                     true => choice[at],
                     false => choice.swap_remove(at),
                 };
-                let place = below(password.len() + 1)?;
-                password.insert(place, character);
+                password.push(character);
             }
+        }
+        // Every order is as likely as the others.
+        for end in (1..password.len()).rev() {
+            let place = below(end + 1)?;
+            password.swap(place, end);
         }
         let mut text = SecretWriter::with_capacity(length * 4);
         for character in password.iter() {
@@ -274,7 +291,23 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_password_takes_an_instant() {
+        let symbols: String = (0x4e00..0x4e00 + 20_000u32)
+            .filter_map(char::from_u32)
+            .collect();
+        let began = std::time::Instant::now();
+        let unique = one(serde_json::json!({
+            "length": 15_000, "digits": 0, "symbols": 15_000, "symbolCharacters": symbols,
+        }));
+        assert_eq!(unique.unwrap().chars().count(), 15_000);
+        let long = one(serde_json::json!({"length": 65_536, "allowRepeat": true}));
+        assert_eq!(long.unwrap().chars().count(), 65_536);
+        assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+    }
+
+    #[test]
     fn what_cannot_be_is_refused() {
+        let many: Vec<String> = (0..50_000).map(|number| format!("k{number}")).collect();
         for spec in [
             serde_json::json!({"length": 5, "digits": 3, "symbols": 3}),
             serde_json::json!({"length": 60, "digits": 0, "symbols": 0}),
@@ -283,6 +316,8 @@ mod tests {
             serde_json::json!({"secretKeys": [""]}),
             serde_json::json!({"secretKeys": ["a", "a"]}),
             serde_json::json!({"length": 100_000_000, "allowRepeat": true}),
+            serde_json::json!({"length": 60_000, "allowRepeat": true, "secretKeys": many}),
+            serde_json::json!({"symbolCharacters": "x".repeat(1_000_000), "allowRepeat": true, "secretKeys": many}),
         ] {
             let spec: PasswordSpec = serde_json::from_value(spec).unwrap();
             assert!(spec.generate().is_err());

@@ -38,6 +38,9 @@ pub enum UnsealError {
     /// Some items failed.
     #[error(transparent)]
     Items(ItemErrors),
+    /// More private-key operations are needed than may be made.
+    #[error("more private-key operations are needed than may be made")]
+    ManyOperations,
     /// Both formats at once.
     #[error(
         "cannot use the field 'encryptedData' and the deprecated field 'data' at the same time"
@@ -58,10 +61,15 @@ pub enum UnsealError {
 }
 
 impl UnsealError {
-    /// Returns true if a template needed more time, memory or depth than it may have. It will not do better next time.
+    /// Returns true if more was needed than the caller permits: time, memory or depth of templates, or private-key operations.
+    /// It will not do better next time.
     #[must_use]
     pub fn exceeds_budget(&self) -> bool {
-        matches!(self, Self::Items(errors) if errors.exceeds_budget)
+        match self {
+            Self::Items(errors) => errors.exceeds_budget,
+            Self::ManyOperations => true,
+            _ => false,
+        }
     }
 }
 
@@ -74,6 +82,8 @@ impl UnsealError {
 pub struct ItemErrors {
     groups: Vec<(String, BTreeSet<String>)>,
     exceeds_budget: bool,
+    /// The others were not tried.
+    pub(super) stops: bool,
 }
 
 impl ItemErrors {

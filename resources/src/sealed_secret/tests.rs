@@ -574,6 +574,30 @@ fn the_key_that_opened_is_reported() {
 }
 
 #[test]
+fn opening_ends_where_it_needs_more_operations_than_permitted() {
+    let keys: Vec<String> = (0..7).map(|number| format!("k{number}")).collect();
+    let values: Vec<(&str, &[u8])> = keys.iter().map(|key| (key.as_str(), &b"v"[..])).collect();
+    let attempt = |sealed: &SealedSecret, operations| {
+        let options = UnsealOptions {
+            operations: Some(operations),
+            ..UnsealOptions::default()
+        };
+        unseal(sealed, &KEYS.ring, &options).map(drop)
+    };
+    // The first value finds the key, and the others need one operation each.
+    let mut sealed = seal(&secret(&values), &KEYS.old, Scope::Strict).unwrap();
+    assert!(attempt(&sealed, 8).is_ok());
+    let error = attempt(&sealed, 4).unwrap_err();
+    assert!(error.exceeds_budget(), "{error}");
+    // What opens with no key costs one with each.
+    sealed.metadata.name = Some("other".to_owned());
+    let error = attempt(&sealed, 8).unwrap_err();
+    assert!(error.exceeds_budget(), "{error}");
+    let error = attempt(&sealed, 14).unwrap_err();
+    assert!(!error.exceeds_budget(), "{error}");
+}
+
+#[test]
 fn several_threads_open_the_same_and_fail_the_same() {
     let keys: Vec<String> = (0..7).map(|number| format!("k{number}")).collect();
     let values: Vec<(&str, &[u8])> = keys

@@ -10,7 +10,7 @@ use sealwright_template::{Budget, Context, Dialect, Limits, Options, Template};
 use super::{
     API_VERSION, ItemErrors, KIND, SKIP_OWNER_ANNOTATION, SealedSecret, SecretTemplate, UnsealError,
 };
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, SealingKey};
 use crate::plain_secret::PlainSecret;
 use crate::scope::Scope;
 
@@ -21,6 +21,8 @@ pub struct UnsealOptions<'a> {
     pub accept_deprecated_data: bool,
     /// The key that opened this object last time; it is tried first.
     pub remembered: Option<&'a Fingerprint>,
+    /// About how many private-key operations may be made; a value costs one with every key that it does not open with.
+    pub operations: Option<usize>,
 }
 
 impl Default for UnsealOptions<'_> {
@@ -28,6 +30,7 @@ impl Default for UnsealOptions<'_> {
         Self {
             accept_deprecated_data: true,
             remembered: None,
+            operations: None,
         }
     }
 }
@@ -109,6 +112,9 @@ fn open_on(
         Some((secret, opened_by)) => Content::Deprecated(Box::new(secret), opened_by),
         None => {
             let (items, errors) = try_items(threads, sealed, keys, options);
+            if errors.stops {
+                return Err(UnsealError::ManyOperations);
+            }
             Content::Items(items, errors)
         }
     }))
@@ -251,7 +257,12 @@ fn try_share(
     let mut items = Vec::with_capacity(share.len());
     let mut errors = ItemErrors::default();
     let mut remembered = options.remembered.cloned();
+    let mut operations = 0;
     for &(key, text) in share {
+        if options.operations.is_some_and(|most| operations >= most) {
+            errors.stops = true;
+            break;
+        }
         let bytes = match base64::decode(text.as_bytes()) {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -262,7 +273,10 @@ fn try_share(
         match keys.unseal(&bytes, label, remembered.as_ref()) {
             Ok((plaintext, opened_by)) => {
                 // The other items of an object were most likely sealed for the same key.
+                operations += 1;
                 if remembered.as_ref() != Some(opened_by) {
+                    let others = |key: &&SealingKey| key.fingerprint() != opened_by;
+                    operations += keys.iter().take_while(others).count();
                     remembered = Some(opened_by.clone());
                 }
                 items.push(Item {
@@ -271,7 +285,10 @@ fn try_share(
                     opened_by: Some(opened_by.clone()),
                 });
             }
-            Err(error) => errors.push(key, &error),
+            Err(error) => {
+                operations += keys.len();
+                errors.push(key, &error);
+            }
         }
     }
     (items, errors)

@@ -148,7 +148,9 @@ type Entries = BTreeMap<Text, Value>;
 /// Reads the first document, which must be a map; the inner error is what the result tells.
 fn from_yaml(e: &Environment, text: &[u8]) -> Result<Result<Entries, String>, Exceeded> {
     e.budget.tick(16 * text.len())?;
-    let document = match yaml::first(text) {
+    // A text of two bytes for each node takes eighty times as much as nodes.
+    let most_nodes = e.budget.room() / yaml::NODE_SIZE;
+    let document = match yaml::first_within(text, most_nodes) {
         Ok(document) => document,
         Err(error) => {
             let words = match error.known_as {

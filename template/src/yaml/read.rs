@@ -31,8 +31,14 @@ pub(crate) fn is_control(letter: char) -> bool {
     )
 }
 
+/// About what a node takes in memory, with the text of a short scalar and its place in a list.
+pub const NODE_SIZE: usize = 160;
+
 /// How many nodes the aliases of one stream may stand for: far above any manifest, far below a bomb.
 const MOST_NODES: usize = 1_000_000;
+
+/// How deeply nodes may nest: far above any manifest, and what is below is dropped level by level.
+const MOST_LEVELS: usize = 500;
 
 /// Why a line is no YAML, without a word of it: the parser's own reason may quote.
 fn reason(text: &str, line: usize) -> String {
@@ -51,20 +57,34 @@ fn reason(text: &str, line: usize) -> String {
 ///
 /// Names the place of what is no YAML.
 pub fn read(text: &[u8]) -> Result<Vec<(usize, Node)>, SyntaxError> {
-    documents(text, false)
+    read_within(text, usize::MAX)
 }
 
-/// Reads the first document, and nothing behind it; none if it is empty.
+/// Does what [`read`] does as long as there are no more than so many nodes, each of which takes up to [`NODE_SIZE`] bytes: a
+/// hundred times what stands for it in the text.
 ///
 /// # Errors
 ///
-/// Names the place of what is no YAML.
-pub fn first(text: &[u8]) -> Result<Option<Node>, SyntaxError> {
-    let documents = documents(text, true)?;
+/// As [`read`]; a stream with more nodes is refused.
+pub fn read_within(text: &[u8], most_nodes: usize) -> Result<Vec<(usize, Node)>, SyntaxError> {
+    documents(text, false, most_nodes)
+}
+
+/// Reads the first document, and nothing behind it; none if it is empty. Its nodes are bounded as in [`read_within`].
+///
+/// # Errors
+///
+/// As [`read_within`].
+pub fn first_within(text: &[u8], most_nodes: usize) -> Result<Option<Node>, SyntaxError> {
+    let documents = documents(text, true, most_nodes)?;
     Ok(documents.into_iter().next().map(|(_, node)| node))
 }
 
-fn documents(text: &[u8], only_first: bool) -> Result<Vec<(usize, Node)>, SyntaxError> {
+fn documents(
+    text: &[u8],
+    only_first: bool,
+    most_nodes: usize,
+) -> Result<Vec<(usize, Node)>, SyntaxError> {
     let text = std::str::from_utf8(text).map_err(|error| {
         let at = error.valid_up_to();
         let line = text[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -90,7 +110,10 @@ fn documents(text: &[u8], only_first: bool) -> Result<Vec<(usize, Node)>, Syntax
             known_as: Some("control characters are not allowed".to_owned()),
         });
     }
-    let mut builder = Builder::default();
+    let mut builder = Builder {
+        most_nodes,
+        ..Builder::default()
+    };
     let last = last_line(text);
     let mut documents = Vec::new();
     let mut start = 1;
@@ -151,6 +174,7 @@ struct Builder {
     anchors: HashMap<usize, (Rc<Node>, usize)>,
     root: Option<Rc<Node>>,
     nodes: usize,
+    most_nodes: usize,
 }
 
 struct Open {
@@ -190,6 +214,9 @@ impl Builder {
             Event::SequenceStart(_, anchor, _) | Event::MappingStart(_, anchor, _) => {
                 let is_map = matches!(event, Event::MappingStart(..));
                 self.nodes += 1;
+                if self.open.len() >= MOST_LEVELS {
+                    return refuse("the nodes nest too deeply");
+                }
                 self.open.push(Open {
                     anchor,
                     is_map,
@@ -237,7 +264,10 @@ impl Builder {
             }
             _ => {}
         }
-        Ok(())
+        match self.nodes > self.most_nodes {
+            true => refuse("there are too many nodes"),
+            false => Ok(()),
+        }
     }
 
     fn put(&mut self, node: Rc<Node>, anchor: usize, size: usize) {

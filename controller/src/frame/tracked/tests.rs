@@ -104,7 +104,7 @@ fn a_generation_that_the_status_does_not_know_is_work() {
 fn a_change_of_what_the_object_reads_is_work_until_it_was_worked_on() {
     let mut object = settled();
     let before = object.observed().clone();
-    object.disturb();
+    assert!(object.disturb(Instant::now()).is_zero());
     assert_eq!(object.state(true), State::Changed);
     // A worker that began before does not cover it.
     object.finish(before, applied("5"));
@@ -115,6 +115,31 @@ fn a_change_of_what_the_object_reads_is_work_until_it_was_worked_on() {
     object.state_written(STATUS, "6");
     assert_eq!(object.state(true), State::Settled);
     assert!(!object.observe(seen("6", 1, 1, STATUS), true));
+}
+
+#[test]
+fn an_object_that_keeps_waking_itself_is_slowed_down() {
+    let mut object = settled();
+    let start = Instant::now();
+    let mut now = start;
+    let mut wakes = 0;
+    // Each time it is worked on it changes what it reads.
+    while now < start + Duration::from_secs(600) {
+        let wait = object.disturb(now);
+        assert_eq!(object.pause(now), wait.max(object.pause(now)));
+        now += wait.max(Duration::from_millis(10));
+        wakes += 1;
+    }
+    assert!(wakes < 80, "{wakes}");
+    // What it asks for itself is never slowed down.
+    object.disturb(now);
+    assert!(!object.pause(now).is_zero());
+    object.observe(seen("99", 2, 2, STATUS), true);
+    assert!(object.pause(now).is_zero());
+    // After a calm minute it is as if nothing had been.
+    now += Duration::from_secs(120);
+    assert!(object.disturb(now).is_zero());
+    assert!(object.disturb(now).is_zero());
 }
 
 #[test]

@@ -188,7 +188,8 @@ impl ExternalSecrets {
                 mass_deletion: self.may_lose_most(object),
             };
             let finish = || plan::finish(object, &seen, data);
-            self.frame.shared.render(finish).await
+            let plain = object.spec.target.template.is_none();
+            self.frame.shared.render(plain, finish).await
         };
         plan.again = turn::of(object, plan.again, &self.rules.zone);
         if allowance.is_partial && budget.is_exceeded() {

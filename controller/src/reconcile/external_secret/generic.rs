@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sealwright_resources::external_secret::generic::{self, State, Write};
 use sealwright_resources::external_secret::plan::{self, Action, Again, Plan};
+use sealwright_resources::external_secret::render::Inputs;
 use sealwright_resources::external_secret::{
     CreationPolicy, DeletionPolicy, ExternalSecret, Manifest, refresh, status,
 };
@@ -131,10 +132,24 @@ impl ExternalSecrets {
                 again: again.map_or(Again::Retry, Again::At),
             });
         }
-        let budget = Budget::new(self.frame.shared.limits);
+        let allowance = self.frame.allowance(key);
+        let budget = Budget::new(allowance.limits);
+        let continued = || {
+            let slow = allowance.is_partial && budget.is_exceeded();
+            slow.then(|| {
+                self.frame.queue.slow_down(key);
+                Plan {
+                    actions: Vec::new(),
+                    again: Again::Now,
+                }
+            })
+        };
         let data = self
             .read(key, known, object, existing.is_some(), news, &budget)
             .await;
+        if let Some(plan) = continued() {
+            return Ok(plan);
+        }
         let mut actions: Vec<Action> = data.missing.into_iter().map(plan::missing).collect();
         let values = match data.values {
             Ok(values) => values,
@@ -187,15 +202,17 @@ impl ExternalSecrets {
                 "what templates of ConfigMaps and Secrets make is rendered once more for this kind of target: a value with an action in it is executed"
             );
         }
-        let options = &self.rules.options;
-        let written = generic::build(
-            object,
-            manifest,
-            existing.as_ref(),
-            &values,
-            &sources,
-            options,
-        );
+        let inputs = Inputs {
+            sources: &sources,
+            options: &self.rules.options,
+            budget: &budget,
+        };
+        let build = || generic::build(object, manifest, existing.as_ref(), &values, inputs);
+        let plain = object.spec.target.template.is_none();
+        let written = self.frame.shared.render(plain, build).await;
+        if let Some(plan) = continued() {
+            return Ok(plan);
+        }
         match written {
             Ok(Write::Nothing) => {}
             Ok(Write::Missing) => {

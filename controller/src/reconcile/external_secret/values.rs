@@ -138,7 +138,12 @@ impl ExternalSecrets {
             })
             .collect();
         let assemble = || data::assemble(&object.spec, answers, budget);
-        let assembled = self.frame.shared.render(assemble).await;
+        let plain = object
+            .spec
+            .data_from
+            .iter()
+            .all(|entry| entry.rewrite.is_empty());
+        let assembled = self.frame.shared.render(plain, assemble).await;
         (self.settle(object, assembled, entries).await, silent)
     }
 
@@ -158,24 +163,22 @@ impl ExternalSecrets {
                 }
             }
         }
-        let mut asked = Vec::with_capacity(requests.len());
-        for request in requests {
-            asked.push(self.ask(object, request, &stores, max_age).boxed());
-        }
         let mut bytes = 0;
-        let asked: Vec<Asked> = stream::iter(asked)
-            .buffered(AT_ONCE)
-            .then(|asked| async move {
+        let mut asked: Vec<Asked> = Vec::new();
+        // A question takes far more memory than the entry that asks it, and there may be ten thousands of those.
+        for some in requests.chunks(4 * AT_ONCE) {
+            let mut asking = Vec::with_capacity(some.len());
+            for request in some {
+                asking.push(self.ask(object, request, &stores, max_age).boxed());
+            }
+            let mut asking = stream::iter(asking).buffered(AT_ONCE);
+            while let Some(Asked { answer, left }) = asking.next().await {
                 // Paths into answers take processor time, and other tasks want some too.
                 tokio::task::yield_now().await;
-                asked
-            })
-            .map(|asked| Asked {
-                answer: within(asked.answer, &mut bytes),
-                ..asked
-            })
-            .collect()
-            .await;
+                let answer = within(answer, &mut bytes);
+                asked.push(Asked { answer, left });
+            }
+        }
         let (mut answers, mut left): (Vec<Answer>, Vec<Option<Left>>) = asked
             .into_iter()
             .map(|asked| (asked.answer, asked.left))

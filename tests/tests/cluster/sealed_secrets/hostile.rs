@@ -25,7 +25,7 @@ use super::http_clients::{LIMIT, peak_memory};
 use super::rig::{Rig, Variant, sealed_for};
 
 /// Objects that each need all the time that there is for one. Together they take longer than what is done meanwhile.
-const BUSY: usize = 16;
+const BUSY: usize = 5;
 /// Objects of another author, each of which is waited for before the next one is made.
 const BYSTANDERS: usize = 5;
 
@@ -124,8 +124,6 @@ async fn hostile_templates_cost_their_author_only() {
     let mut rig = Rig::prepare(cluster, "hostile-bystander", Variant::Namespaced).await;
     rig.permit_in(&author);
     rig.flag(&format!("--additional-namespaces={}", author.name()));
-    // A part of the usual budget, so that the test takes a part of its time.
-    rig.flag("--template-time-limit=500ms");
     rig.add_replica();
     let pid = rig.pid(0);
     let objects = untyped(&author);
@@ -166,8 +164,15 @@ async fn hostile_templates_cost_their_author_only() {
     assert!(waiting > 0, "the bystanders were the last to be served");
 
     for (name, _, expected) in hostile() {
-        let what = format!("{name} is told of");
-        let message = eventually(&what, async || told(&objects, name).await).await;
+        let began = Instant::now();
+        // Its thread gets what others leave.
+        let message = loop {
+            if let Some(message) = told(&objects, name).await {
+                break message;
+            }
+            assert!(began.elapsed() < Duration::from_secs(300), "{name}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        };
         assert!(message.contains(expected), "{name}: {message:?}");
     }
     assert_eq!(rig.pid(0), pid, "it was never restarted");
@@ -203,6 +208,34 @@ async fn many_objects_of_the_largest_size_fit_into_the_memory_limit() {
     assert!(peak < LIMIT, "{} MiB", peak >> 20);
 }
 
+#[tokio::test]
+async fn an_object_that_is_nested_deeply_hides_no_other() {
+    let mut rig = Rig::start(cluster(), "deep-objects", &[]).await;
+    for (name, levels) in [("deep", 300), ("deeper", 2000)] {
+        let mut object = serde_json::to_value(rig.sealed(name, &[("foo", "bar")])).unwrap();
+        // The API server keeps what it does not know there, and notes who owns each level of it.
+        object["spec"]["template"]["metadata"]["unknown"] = "DEEP".into();
+        let deep = format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
+        let text = object.to_string().replace("\"DEEP\"", &deep);
+        rig.namespace.cluster().apply(&text);
+    }
+    for restart in [false, true] {
+        // As the watch shows them, and as a listing does.
+        if restart {
+            rig.kill_and_restart(0);
+        }
+        let name = format!("ordinary-{restart}");
+        rig.create(&rig.sealed(&name, &[("foo", "bar")])).await;
+        rig.eventually_synced(&name, "True").await;
+        for name in ["deep", "deeper"] {
+            rig.eventually_data(name, &[("foo", "bar")]).await;
+            rig.delete_secret(name).await;
+            rig.eventually_data(name, &[("foo", "bar")]).await;
+        }
+    }
+    assert!(!rig.logs().contains("cannot watch"), "{}", rig.logs());
+}
+
 /// A percentile of some durations.
 fn percentile(sorted: &[Duration], hundredths: usize) -> Duration {
     sorted[(sorted.len() * hundredths).div_ceil(100) - 1]
@@ -233,78 +266,83 @@ async fn bystanders(
     took
 }
 
-/// `SEALWRIGHT_SOAK=1` makes it 1,000 templates, and compares times: in a short run on a busy machine they say nothing.
+/// Sixty bystanders beside sixty generated templates, under the shipped limits. `SEALWRIGHT_SOAK=1` makes it 1,000 templates, waits
+/// until the last of them has ended, and makes bystanders until then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn generated_hostile_templates_end_and_a_bystander_keeps_its_p99() {
+    const BYSTANDERS: usize = 60;
     let seed = generated::seed(1);
-    let count = generated::cases(12, 1000);
+    let count = generated::cases(60, 1000);
     let cluster = cluster();
     let author = cluster.namespace("generated-author").await;
     let mut rig = Rig::prepare(cluster, "generated-bystander", Variant::Namespaced).await;
     rig.permit_in(&author);
     rig.flag(&format!("--additional-namespaces={}", author.name()));
-    // A part of the usual budget, so that all of them end within minutes.
-    rig.flag("--template-time-limit=500ms");
     rig.add_replica();
     let pid = rig.pid(0);
     let certificate = rig.certificate();
-    let alone = bystanders(&rig, &certificate, "alone", |count| count == 100).await;
+    let alone = bystanders(&rig, &certificate, "alone", |count| count == BYSTANDERS).await;
 
     let objects = untyped(&author);
+    let mut generator = Hostile::new(seed);
+    let mut names = Vec::new();
+    for number in 0..count {
+        let name = format!("h{number}");
+        let object = manifest(&name, json!({"data": {"out": generator.template()}}));
+        match objects.create(&PostParams::default(), &object).await {
+            Ok(_) => names.push(name),
+            // Larger than the API server stores.
+            Err(kube::Error::Api(status)) if matches!(status.code, 413 | 500) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(
+        names.len() * 10 >= count * 8,
+        "{} of {count} were stored",
+        names.len()
+    );
     let all_told = Arc::new(AtomicBool::new(false));
-    let hostile = tokio::spawn({
-        let (objects, all_told) = (objects.clone(), Arc::clone(&all_told));
+    let telling = tokio::spawn({
+        let (objects, all_told, names) = (objects.clone(), Arc::clone(&all_told), names.clone());
         async move {
-            let mut generator = Hostile::new(seed);
-            let mut names = Vec::new();
-            for number in 0..count {
-                let source = generator.template();
-                let object = manifest(&format!("h{number}"), json!({"data": {"out": source}}));
-                match objects.create(&PostParams::default(), &object).await {
-                    Ok(_) => names.push(format!("h{number}")),
-                    // Larger than the API server stores.
-                    Err(kube::Error::Api(status)) if matches!(status.code, 413 | 500) => {}
-                    Err(error) => panic!("{error}"),
-                }
-            }
             for name in &names {
-                // Some of them render, and some ends are slow to come: all wait for each other.
-                loop {
-                    let object = objects.get(name).await.unwrap();
-                    if object.data["status"]["conditions"].is_array() {
-                        break;
-                    }
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                while told(&objects, name).await.is_none() {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
                 }
             }
             all_told.store(true, Ordering::Relaxed);
-            names.len()
         }
     });
-    let beside = bystanders(&rig, &certificate, "beside", |_| {
-        assert!(!hostile.is_finished() || all_told.load(Ordering::Relaxed));
-        all_told.load(Ordering::Relaxed)
+    let beside = bystanders(&rig, &certificate, "beside", |count| {
+        assert!(!telling.is_finished() || all_told.load(Ordering::Relaxed));
+        match generated::is_soak() {
+            true => all_told.load(Ordering::Relaxed) && count >= BYSTANDERS,
+            false => count == BYSTANDERS,
+        }
     })
     .await;
-    let created = hostile.await.unwrap();
-    assert!(
-        created * 10 >= count * 8,
-        "{created} of {count} were stored"
-    );
+    let ended = all_told.load(Ordering::Relaxed);
+    telling.abort();
     assert_eq!(rig.pid(0), pid, "it was never restarted");
     assert_eq!(rig.http("GET", "/healthz", "", "").status, 200);
     let peak = peak_memory(pid);
     let [before, after] = [&alone, &beside].map(|times| percentile(times, 99));
     println!(
-        "{created} hostile templates; p99 {before:?} alone, {after:?} beside them ({} samples); {} MiB",
+        "{} hostile templates, all ended: {ended}; p99 {before:?} alone, {after:?} beside them ({} samples), medians {:?} and {:?}; {} MiB",
+        names.len(),
         beside.len(),
+        percentile(&alone, 50),
+        percentile(&beside, 50),
         peak >> 20
     );
     assert!(peak < LIMIT, "{} MiB", peak >> 20);
-    if generated::is_soak() {
-        assert!(
-            after < before * 2,
-            "{before:?} alone, {after:?} beside them"
-        );
-    }
+    // The machine that runs the short test is shared with other tests.
+    let slack = match generated::is_soak() {
+        true => Duration::ZERO,
+        false => Duration::from_millis(500),
+    };
+    assert!(
+        after < before * 2 + slack,
+        "{before:?} alone, {after:?} beside them"
+    );
 }

@@ -242,7 +242,7 @@ fn gone<T>(result: kube::Result<T>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_cluster_becomes_what_was_written_last_whatever_happened_in_between() {
     let seed = generated::seed(any_seed());
-    let bursts = generated::cases(2, 200);
+    let bursts = generated::cases(4, 200);
     let mut rig = Rig::start(cluster(), "oracle", &[]).await;
     let certificate = Arc::new(rig.certificate());
     let mut dice = Dice(seed);

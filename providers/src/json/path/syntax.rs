@@ -1,0 +1,214 @@
+//! The words of a path: where its parts, queries, lists and modifiers end.
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    End,
+    Dot,
+    Pipe,
+}
+
+/// The first part of a path, what follows it, and the rest.
+pub(super) fn part(path: &str) -> (&str, Next, &str) {
+    let mut escaped = false;
+    for (at, character) in path.char_indices() {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '.' => return (&path[..at], Next::Dot, &path[at + 1..]),
+            '|' => return (&path[..at], Next::Pipe, &path[at + 1..]),
+            _ => {}
+        }
+    }
+    (path, Next::End, "")
+}
+
+pub(super) fn is_pattern(name: &str) -> bool {
+    let mut escaped = false;
+    name.chars().any(|character| {
+        let pattern = !escaped && matches!(character, '*' | '?');
+        escaped = !escaped && character == '\\';
+        pattern
+    })
+}
+
+pub(super) fn literal(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    let mut escaped = false;
+    for character in name.chars() {
+        if character == '\\' && !escaped {
+            escaped = true;
+        } else {
+            escaped = false;
+            out.push(character);
+        }
+    }
+    out
+}
+
+/// A query at the beginning of a path: its inside, whether all are wanted, what follows, and the rest.
+pub(super) fn query(path: &str) -> Option<(&str, bool, Next, &str)> {
+    let open = path.strip_prefix('#')?;
+    if !open.starts_with(['(', '[']) {
+        return None;
+    }
+    let close = closing(open)?;
+    let inside = open[1..close].trim();
+    let mut rest = &open[close + 1..];
+    let all = rest.starts_with('#');
+    if all {
+        rest = &rest[1..];
+    }
+    let (next, rest) = match rest.chars().next() {
+        None => (Next::End, ""),
+        Some('.') => (Next::Dot, &rest[1..]),
+        Some('|') => (Next::Pipe, &rest[1..]),
+        Some(_) => return None,
+    };
+    Some((inside, all, next, rest))
+}
+
+/// Where the bracket that a text begins with is closed.
+pub(super) fn closing(text: &str) -> Option<usize> {
+    let mut depth = 0usize;
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, character) in text.char_indices() {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return Some(at);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Left side, operator and right side of a query.
+pub(super) fn split_query(query: &str) -> (&str, &str, &str) {
+    let mut depth = 0usize;
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, character) in query.char_indices() {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            '=' | '!' | '<' | '>' | '%' if depth == 0 => {
+                let rest = &query[at..];
+                let operator = ["==", "!=", "!%", "<=", ">=", "=", "<", ">", "%"]
+                    .into_iter()
+                    .find(|operator| rest.starts_with(operator))
+                    .unwrap_or_default();
+                if operator.is_empty() {
+                    continue;
+                }
+                return (query[..at].trim(), operator, rest[operator.len()..].trim());
+            }
+            _ => {}
+        }
+    }
+    (query.trim(), "", "")
+}
+
+pub(super) fn top_level_pipe(path: &str) -> Option<usize> {
+    let mut depth = 0usize;
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, character) in path.char_indices() {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            '|' if depth == 0 => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The items of a list of paths.
+pub(super) fn split_list(inside: &str) -> Vec<&str> {
+    let mut items = Vec::new();
+    let mut depth = 0usize;
+    let (mut quoted, mut escaped, mut start) = (false, false, 0);
+    for (at, character) in inside.char_indices() {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                items.push(inside[start..at].trim());
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    items.push(inside[start..].trim());
+    items.retain(|item| !item.is_empty());
+    items
+}
+
+/// The name that an item of a list gives to what it finds: `"name":path`.
+pub(super) fn named(item: &str) -> (Option<String>, &str) {
+    let Some(rest) = item.strip_prefix('"') else {
+        return (None, item);
+    };
+    let Some((name, path)) = rest.split_once("\":") else {
+        return (None, item);
+    };
+    (Some(name.to_owned()), path)
+}
+
+pub(super) fn last_name(path: &str) -> String {
+    let name = path.rsplit(['.', '|']).next().unwrap_or_default();
+    if name.is_empty() || name.starts_with(['#', '@', '{', '[']) {
+        "_".to_owned()
+    } else {
+        literal(name)
+    }
+}
+
+pub(super) const MODIFIERS: [&str; 9] = [
+    "this", "reverse", "keys", "values", "valid", "ugly", "flatten", "tostr", "fromstr",
+];
+
+/// A modifier at the beginning of a path: its name, its argument, what follows, and the rest.
+pub(super) fn modifier(path: &str) -> Option<(&str, &str, Next, &str)> {
+    let text = path.strip_prefix('@')?;
+    let end = text.find(['.', '|', ':']).unwrap_or(text.len());
+    let name = &text[..end];
+    if !MODIFIERS.contains(&name) {
+        return None;
+    }
+    let (argument, rest) = match text[end..].strip_prefix(':') {
+        None => ("", &text[end..]),
+        Some(argument) if argument.starts_with(['{', '[', '"']) => {
+            let close = match argument.strip_prefix('"') {
+                Some(inside) => inside.find('"')? + 1,
+                None => closing(argument)?,
+            };
+            argument.split_at(close + 1)
+        }
+        Some(argument) => argument.split_at(argument.find(['.', '|']).unwrap_or(argument.len())),
+    };
+    match rest.chars().next() {
+        None => Some((name, argument, Next::End, "")),
+        Some('.') => Some((name, argument, Next::Dot, &rest[1..])),
+        Some('|') => Some((name, argument, Next::Pipe, &rest[1..])),
+        Some(_) => None,
+    }
+}

@@ -334,6 +334,15 @@ mod tests {
             ("a:\n# c\n- x\n", "map a:list # c x"),
             ("a: | # c\n x\nb: 2\n", "map # c a:| # c\n x b:2"),
             ("a: !!str # c\n x\nb: 2\n", "map # c a:!!str # c\n x b:2"),
+            // The first comment belongs to the list, the second one still to the map in it.
+            (
+                "q:\n-\n a: !!null # c\n # d\n- x\n",
+                "map q:list # c map a:!!null # d x",
+            ),
+            (
+                "a:\n- >+\n  text\n\n# c\n# d\nb: 1\n",
+                "map a:list >+\n  text\n # c # d b:1",
+            ),
         ] {
             if !order.is_empty() {
                 assert_eq!(visits("yaml", text), order, "{text}");

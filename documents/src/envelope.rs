@@ -15,6 +15,7 @@ mod decrypt;
 mod encrypt;
 mod error;
 mod memory;
+mod ready;
 mod relocation;
 #[cfg(test)]
 mod tests;

@@ -74,18 +74,23 @@ pub struct Prepared {
 impl Prepared {
     /// Goes on with a tree of another text; the former text is kept as a whole.
     pub fn with_tree(self, tree: Tree) -> Self {
-        let former_text = self.former_text.unwrap_or_else(|| {
-            let edits = self.former.into_iter().map(|(node, text)| Edit {
-                span: self.tree.nodes[node].site,
-                text,
-            });
-            apply(self.tree.text.expose(), &edits.collect::<Vec<_>>())
-        });
         Self {
+            former_text: Some(self.original_text()),
             tree,
             former: Vec::new(),
-            former_text: Some(former_text),
         }
+    }
+
+    /// The text as it was before.
+    pub fn original_text(&self) -> SecretBytes {
+        if let Some(text) = &self.former_text {
+            return SecretBytes::copy_of(text.expose());
+        }
+        let edits = self.former.iter().map(|(node, text)| Edit {
+            span: self.tree.nodes[*node].site,
+            text: SecretBytes::copy_of(text.expose()),
+        });
+        apply(self.tree.text.expose(), &edits.collect::<Vec<_>>())
     }
 }
 

@@ -8,8 +8,9 @@ use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 use super::ahead::Ahead;
 use super::error::{EncryptError, Place};
 use super::memory::Memory;
+use super::ready::make_ready;
 use super::relocation::Relocation;
-use super::walk::{KeyIsNotText, Leaf, Walk, secret_values};
+use super::walk::{KeyIsNotText, Leaf, Walk};
 use super::{Document, Encrypted, decrypt, position_in};
 use crate::data::Data;
 use crate::error::ParseError;
@@ -19,7 +20,7 @@ use crate::presentation::{AAD, Hints, HintsWriter};
 use crate::scalar::Scalar;
 use crate::selection::Selector;
 use crate::splice::{Edit, Splicer, apply};
-use crate::tree::{Block, Node, Span, Tree, Value};
+use crate::tree::{Block, Span, Tree};
 
 /// The text of an encrypted document.
 #[derive(Debug)]
@@ -61,7 +62,7 @@ pub fn encrypt(
     let format = document.format;
     let is_intricate = format.is_intricate(document.text().expose());
     let selector = metadata.selection().compile()?;
-    let prepared = prepare(format, document.tree, &selector)?;
+    let prepared = make_ready(format, document.tree, &selector)?;
     let cipher = ValueCipher::new(key);
     let mut nonces = Nonces::default();
     let work = Work {
@@ -128,75 +129,6 @@ pub fn encrypt(
         changed: true,
         left_plain,
     })
-}
-
-/// Makes a document ready to be encrypted in place. A rule about comments selects in it what it selects in the document as
-/// it was: where comments cannot stay beside the values that they decide about, the document is written anew, and refused
-/// when that does not help either.
-fn prepare(
-    format: &'static dyn Format,
-    tree: Tree,
-    selector: &Selector,
-) -> Result<Prepared, EncryptError> {
-    let is_on_comments = selector.is_on_comments();
-    let wanted = is_on_comments.then(|| secret_values(&tree, selector));
-    let text = is_on_comments.then(|| SecretBytes::copy_of(tree.text.expose()));
-    let finish = |prepared| without_empty_comments(format, prepared, selector);
-    let prepared = finish(format.prepare(tree)?)?;
-    let (Some(wanted), Some(text)) = (wanted, text) else {
-        return Ok(prepared);
-    };
-    // The first value about which a prepared document and the plain one disagree.
-    let astray = |prepared: &Prepared| {
-        let got = secret_values(&prepared.tree, selector);
-        let mut pairs = wanted.iter().zip(&got);
-        let differs = pairs.find(|(wanted, got)| wanted.1 != got.1);
-        differs.map(|(wanted, _)| wanted.0)
-    };
-    if astray(&prepared).is_none() {
-        return Ok(prepared);
-    }
-    let read = || format.parse(SecretBytes::copy_of(text.expose()));
-    let Some(listed) = format.prepare_listed(read()?)? else {
-        return Ok(prepared);
-    };
-    let listed = finish(listed)?;
-    match astray(&listed) {
-        None => Ok(listed),
-        Some(value) => Err(EncryptError::Selection(Place::of(&read()?, value))),
-    }
-}
-
-/// Takes empty comments out of encrypted lists. They have no encrypted form, and upstream would read them as elements; the
-/// former text brings them back.
-fn without_empty_comments(
-    format: &'static dyn Format,
-    prepared: Prepared,
-    selector: &Selector,
-) -> Result<Prepared, EncryptError> {
-    let tree = &prepared.tree;
-    let is_empty = |node: &Node| {
-        let Value::Comment { text, .. } = node.value else {
-            return false;
-        };
-        tree.content(text).is_empty()
-    };
-    if !tree.nodes.iter().any(is_empty) {
-        return Ok(prepared);
-    }
-    let mut edits = Vec::new();
-    let mut walk = Walk::new(tree, selector, false);
-    while let Some(Ok(leaf)) = walk.next() {
-        if leaf.in_list && leaf.is_secret && is_empty(&tree.nodes[leaf.node]) {
-            let removed = format.remove(tree, leaf.node);
-            edits.extend(removed.map_err(|_| ParseError::layout(tree.text.expose()))?);
-        }
-    }
-    if edits.is_empty() {
-        return Ok(prepared);
-    }
-    let text = apply(tree.text.expose(), &edits);
-    Ok(prepared.with_tree(format.parse(text)?))
 }
 
 /// Tells whether what was written can be read again. It may be about to take the place of the only plain copy.

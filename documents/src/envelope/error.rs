@@ -82,6 +82,11 @@ pub enum EncryptError {
         "{0}: a comment decides whether this value is encrypted, and the encrypted file has no place for it; write the comment on a line of its own above the value"
     )]
     Selection(Place),
+    /// A comment is secret, and the encrypted file has no place for it where it would be encrypted.
+    #[error(
+        "{0}: this comment is in an encrypted collection, and the encrypted file has no place for it there; write it on a line of its own above a value"
+    )]
+    CommentUncovered(Place),
     /// The document cannot be laid out so that it can be encrypted in place.
     #[error(transparent)]
     Prepare(#[from] ParseError),

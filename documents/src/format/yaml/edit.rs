@@ -2,7 +2,7 @@
 //!
 //! Every change is carried out on the text, read again, and compared with what it ought to say. Where the first way does
 //! not (an anchor that others name, a block at the end of a file without a line break), another one is tried: the value
-//! on one line, then the same with all aliases written out.
+//! on one line, then with what stands around it, then the same with all aliases written out.
 
 mod place_of_change;
 mod wanted;
@@ -26,6 +26,17 @@ use super::read;
 use super::spell::{self, next_level};
 
 use place_of_change::Surroundings;
+
+/// How much is written for a change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Values as lines where they have some.
+    Lines,
+    /// Values on one line, which fits where blocks do not.
+    OneLine,
+    /// The whole collection in brackets around a value, or the blank lines behind an entry that goes.
+    Around,
+}
 
 /// One change of a tree.
 enum Change {
@@ -161,12 +172,13 @@ fn carry_out(
         let Ok(composition) = compose::compose(text) else {
             return Ok(None);
         };
-        for on_one_line in [false, true] {
+        for way in [Way::Lines, Way::OneLine, Way::Around] {
             let editor = Editor {
                 around: Surroundings::new(&composition),
                 tree: &composition.tree,
                 unit,
-                on_one_line,
+                way,
+                on_one_line: way == Way::OneLine,
             };
             let Some(mut edits) = editor.edits(change)? else {
                 continue;
@@ -232,7 +244,8 @@ struct Editor<'a> {
     tree: &'a Tree,
     around: Surroundings<'a>,
     unit: usize,
-    /// Whether new values are written on one line, which fits where blocks do not.
+    way: Way,
+    /// Whether new values are written on one line.
     on_one_line: bool,
 }
 
@@ -260,10 +273,57 @@ impl Editor<'_> {
         if Place::of(self.tree.nodes[node].place).is_copy() {
             return Ok(None);
         }
+        if self.way == Way::Around {
+            return self.with_surroundings(change);
+        }
         match change {
             Change::Replace(node, value) => self.replace(*node, value),
             Change::Append(node, key, value) => self.append(*node, key.as_ref(), value),
             Change::Remove(node) => self.remove(*node),
+        }
+    }
+
+    /// Writes the outermost collection in brackets that a change is about, unless comments in it would be lost; or removes
+    /// an entry with the blank lines behind it, which would become part of a text before it.
+    fn with_surroundings(&self, change: &Change) -> Result<Option<Vec<Edit>>, EmitError> {
+        let tree = self.tree;
+        let node = change.node();
+        let has = |at: NodeId| (at..tree.nodes[at].end as usize).contains(&node);
+        let in_brackets = (0..=node).find(|at| {
+            let is_changed = *at < node || matches!(change, Change::Append(..));
+            is_changed && has(*at) && Place::of(tree.nodes[*at].place).is_flow()
+        });
+        let Some(root) = in_brackets else {
+            let Change::Remove(at) = change else {
+                return Ok(None);
+            };
+            let start = self.around.sign_of(*at);
+            let Some(line) = start.and_then(|start| self.around.line_of(start)) else {
+                return Ok(None);
+            };
+            let mut end = self.around.next_line(self.around.end_of_value(*at));
+            while end < tree.text.len() && self.around.rest_is_blank(end) {
+                end = self.around.next_line(end);
+            }
+            return Ok(Some(vec![self.cut(line..end)]));
+        };
+        let goes = match change {
+            Change::Remove(at) | Change::Replace(at, _) => *at..tree.nodes[*at].end as usize,
+            Change::Append(..) => 0..0,
+        };
+        let keeps_comment = (root..tree.nodes[root].end as usize)
+            .filter(|at| !goes.contains(at))
+            .map(|at| tree.nodes[at])
+            .filter(|node| {
+                tree.nodes[root]
+                    .site
+                    .range()
+                    .contains(&(node.site.start as usize))
+            })
+            .any(|node| matches!(node.value, Value::Comment { .. }));
+        match wanted::value(tree, root, change) {
+            Some(value) if !keeps_comment => self.flow_at(tree.nodes[root].site, &value).map(Some),
+            _ => Ok(None),
         }
     }
 
@@ -535,6 +595,9 @@ impl Editor<'_> {
         let Some(mut edits) = self.remove_value(at, &inside)? else {
             return Ok(None);
         };
+        for edit in &mut edits {
+            self.keep_comments(at, &inside, edit);
+        }
         for comment in inside {
             let cut = Span::new(self.around.comment(comment));
             let is_apart = |edit: &Edit| edit.span.end <= cut.start || edit.span.start >= cut.end;
@@ -543,6 +606,30 @@ impl Editor<'_> {
             }
         }
         Ok(Some(edits))
+    }
+
+    /// Puts back the comments that whole lines of an entry take with them, though upstream lists them beside the entry.
+    fn keep_comments(&self, at: NodeId, inside: &[NodeId], edit: &mut Edit) {
+        let tree = self.tree;
+        let cut = edit.span.range();
+        if !edit.text.expose().is_empty() || self.around.line_of(cut.start) != Some(cut.start) {
+            return;
+        }
+        let mut lines = SecretWriter::default();
+        for (comment, node) in tree.nodes.iter().enumerate() {
+            let Value::Comment { text, .. } = node.value else {
+                continue;
+            };
+            let is_cut = cut.contains(&(node.site.start as usize));
+            if !is_cut || Place::of(node.place).is_copy() || inside.contains(&comment) {
+                continue;
+            }
+            (0..self.column(at)).for_each(|_| lines.push_byte(b' '));
+            lines.push_byte(b'#');
+            lines.push(tree.content(text));
+            lines.push(block::line_break(tree));
+        }
+        edit.text = lines.finish();
     }
 
     /// The comments that upstream lists in a value.

@@ -1,22 +1,33 @@
 //! Makes a plain file ready to be encrypted in place, and keeps what it looked like.
 
+mod alias;
+mod before_block;
+mod last_line;
+mod rewrite;
+
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
-use crate::attachment::Visits;
 use crate::data::Data;
 use crate::error::ParseError;
-use crate::format::{Layout, Prepared};
+use crate::format::Prepared;
 use crate::scalar::Scalar;
 use crate::splice::{Edit, apply};
 use crate::tree::{Key, Node, NodeId, Span, Tree, Value};
 
 use super::characters::{at_line_start, break_len, ends_in_wide_break};
 use super::compose::{self, Composition};
-use super::emit::{self, Emitter};
+use super::emit;
 use super::place::Place;
-use super::read;
 use super::spell;
 use super::token::Style;
+
+pub(super) use alias::alias_has_comments;
+pub(super) use rewrite::is_too_deep;
+
+use alias::{as_block, comment_above, has_comments_in_flow, starts_of_value};
+use before_block::ready_for_a_block;
+use last_line::end_last_line;
+use rewrite::{rewrite, too_deep};
 
 /// Prepares a tree; most come back as they are.
 pub(super) fn prepare(tree: Tree) -> Result<Prepared, ParseError> {
@@ -47,107 +58,6 @@ fn read_again(tree: &Tree, edits: &[Edit]) -> Result<Tree, ParseError> {
         Some(Ok(Composition { tree: read, .. })) if is_same(tree, &read) => Ok(read),
         _ => Err(ParseError::layout(tree.text.expose())),
     }
-}
-
-fn too_deep(tree: &Tree) -> ParseError {
-    let reason = format!("aliases and flow documents may be {MAX_DEPTH} levels deep");
-    ParseError::at(tree.text.expose(), 0, reason)
-}
-
-fn ready_for_a_block(mut prepared: Prepared) -> Prepared {
-    if has_comments_at_the_end(&prepared.tree) {
-        let spaced = spaced_from_the_block(&prepared.tree);
-        if let Some(spaced) = spaced {
-            prepared = prepared.with_tree(spaced);
-        }
-        prepared.tree = with_comments_before_a_block(prepared.tree);
-    }
-    prepared
-}
-
-/// The tree with a blank line at its end, when that keeps the last comments with the list that they belong to: right before
-/// the key of the block they would belong to that key.
-fn spaced_from_the_block(tree: &Tree) -> Option<Tree> {
-    let text = tree.text.expose();
-    if tree.documents.len() != 1 || !at_line_start(text) {
-        return None;
-    }
-    let before_a_block = |tree: &Tree| -> Option<Vec<Option<NodeId>>> {
-        let block = Data::Map(vec![(Data::key("mac"), Data::Null)]);
-        let edits = super::block::write_block(tree, &block, Layout::default()).ok()?;
-        let read = compose::compose(apply(tree.text.expose(), &edits))
-            .ok()?
-            .tree;
-        Some(owners(&read))
-    };
-    let wanted = owners(tree);
-    if before_a_block(tree)? == wanted {
-        return None;
-    }
-    let end = Edit {
-        span: Span::new(text.len()..text.len()),
-        text: SecretBytes::copy_of(super::block::line_break(tree)),
-    };
-    let spaced = compose::compose(apply(text, &[end])).ok()?.tree;
-    (before_a_block(&spaced)? == wanted).then_some(spaced)
-}
-
-/// For each comment, which of the values the collection is that it belongs to.
-fn owners(tree: &Tree) -> Vec<Option<NodeId>> {
-    let Visits { parents, .. } = Visits::of(tree);
-    let is_comment = |node: &NodeId| matches!(tree.nodes[*node].value, Value::Comment { .. });
-    let mut values = 0;
-    let numbers: Vec<usize> = (0..tree.nodes.len())
-        .map(|node| {
-            values += usize::from(!is_comment(&node));
-            values
-        })
-        .collect();
-    let comments = (0..tree.nodes.len()).filter(is_comment);
-    comments
-        .map(|comment| numbers.get(parents[comment] as usize).copied())
-        .collect()
-}
-
-/// Whether a comment comes last in some document.
-fn has_comments_at_the_end(tree: &Tree) -> bool {
-    tree.documents.iter().any(|root| {
-        let end = tree.nodes[*root as usize].end as usize;
-        matches!(tree.nodes[end - 1].value, Value::Comment { .. })
-    })
-}
-
-/// Gives the comments at the end of a document to the collection to which they belong when the `sops` block follows, as
-/// it will: readers of the encrypted file bind them to their place there.
-fn with_comments_before_a_block(tree: Tree) -> Tree {
-    let block = Data::Map(vec![(Data::key("mac"), Data::Null)]);
-    let Ok(edits) = super::block::write_block(&tree, &block, Layout::default()) else {
-        return tree;
-    };
-    let text = apply(tree.text.expose(), &edits);
-    let Ok(Composition { tree: read, .. }) = compose::compose(text) else {
-        return tree;
-    };
-    if read.nodes.len() != tree.nodes.len() || read.documents != tree.documents {
-        return tree;
-    }
-    let nodes = tree.nodes.iter().zip(&read.nodes);
-    let is_same = |(old, new): (&Node, &Node)| old.site.len() == new.site.len();
-    let is_leaf = |(old, _): &(&Node, &Node)| !matches!(old.value, Value::Map | Value::List);
-    if !nodes.filter(is_leaf).all(is_same) {
-        return tree;
-    }
-    let mut tree = tree;
-    for (node, read) in tree.nodes.iter_mut().zip(read.nodes) {
-        node.end = read.end;
-        if let (Value::Comment { above, .. }, Value::Comment { above: new, .. }) =
-            (&mut node.value, read.value)
-        {
-            *above = new;
-        }
-    }
-    tree.attachments = read.attachments;
-    tree
 }
 
 fn make_ready(tree: Tree) -> Result<Prepared, ParseError> {
@@ -199,6 +109,7 @@ fn make_ready(tree: Tree) -> Result<Prepared, ParseError> {
         || needs.final_break
         || needs.comment_in_header
         || needs.glued
+        || needs.blank_lines
         || needs.wide_end
         || has_written_comments
         // Comments inside of what an alias stands for are gone, and the nodes have other numbers.
@@ -249,26 +160,6 @@ pub(super) fn expand_encrypted(tree: Tree) -> Result<Tree, ParseError> {
     prepare(tree).map(|prepared| prepared.tree)
 }
 
-/// More levels than this are not written anew: that takes a stack frame for each.
-const MAX_DEPTH: usize = 1_000;
-
-/// Whether a tree has more levels than can be written anew.
-pub(super) fn is_too_deep(tree: &Tree) -> bool {
-    let mut open: Vec<u32> = Vec::new();
-    for (at, node) in tree.nodes.iter().enumerate() {
-        while open.last().is_some_and(|end| *end as usize <= at) {
-            open.pop();
-        }
-        if matches!(node.value, Value::Map | Value::List) {
-            open.push(node.end);
-        }
-        if open.len() > MAX_DEPTH {
-            return true;
-        }
-    }
-    false
-}
-
 /// What stands in the way of encrypting in place.
 #[derive(Default)]
 struct Needs {
@@ -277,6 +168,8 @@ struct Needs {
     comment_in_header: bool,
     /// A value begins right behind the name of its anchor, which ends at a colon.
     glued: bool,
+    /// A text keeps the blank lines before a comment.
+    blank_lines: bool,
     /// A document ends in a line break that is not ASCII.
     wide_end: bool,
     final_break: bool,
@@ -298,6 +191,7 @@ impl Needs {
             needs.aliases |= place.is_alias() || place.has_alias_key();
             needs.comment_in_header |= place.holds_comment();
             needs.glued |= is_glued(tree, node);
+            needs.blank_lines |= blank_lines_before_a_comment(tree, node).is_some();
         }
         needs
     }
@@ -307,6 +201,7 @@ impl Needs {
             || self.aliases
             || self.comment_in_header
             || self.glued
+            || self.blank_lines
             || self.wide_end
             || self.final_break
     }
@@ -330,71 +225,23 @@ fn is_glued(tree: &Tree, node: &Node) -> bool {
             .is_some_and(|byte| super::characters::is_word(*byte))
 }
 
-/// Writes a document anew whose root is no block map at the first column.
-fn rewrite(tree: &Tree, root: NodeId, is_first: bool) -> Result<Edit, ParseError> {
-    let site = tree.nodes[root].site;
+/// The blank lines at the end of a block scalar that keeps them, where a comment follows. On one line the scalar would lose
+/// them, and upstream would take the comment for one about the entry before it.
+fn blank_lines_before_a_comment<'a>(tree: &'a Tree, node: &Node) -> Option<&'a [u8]> {
+    let place = Place::of(node.place);
+    let is_block = matches!(place.style(), Style::Literal | Style::Folded);
+    if !is_block || place.is_copy() || place.holds_comment() {
+        return None;
+    }
     let text = tree.text.expose();
-    let refuse = |reason: &str| ParseError::at(text, site.start as usize, reason);
-    let range = root..tree.nodes[root].end as usize;
-    let is_lossy = tree.nodes[range].iter().any(|node| {
-        matches!(node.key, Key::NotText(_)) || matches!(node.value, Value::Unsupported(_))
-    });
-    if is_lossy {
-        return Err(refuse(
-            "keys that are no text, and unsigned numbers, are not supported",
-        ));
-    }
-    let mut emitter = Emitter::exact(read::unit(tree));
-    let before = &text[..site.start as usize];
-    let line = before
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |at| at + 1);
-    let is_blank = before[line..].iter().all(|byte| *byte == b' ');
-    if !is_blank && before != b"\xef\xbb\xbf" {
-        emitter.out.push_byte(b'\n');
-    }
-    let start = if is_blank { line } else { site.start as usize };
-    if tree.nodes[root].value != Value::Map {
-        return Err(refuse("a document must be a map"));
-    }
-    // Comments around what is written stay in the text.
-    let visits = Visits::of(tree);
-    let is_around = |child: &NodeId| {
-        let Some(node) = tree.nodes.get(*child) else {
-            return false;
-        };
-        matches!(node.value, Value::Comment { .. })
-            && !Place::of(node.place).is_copy()
-            && !(start as u32..site.end).contains(&node.site.start)
-    };
-    let entries: Vec<(SecretBytes, Data)> = visits
-        .children(root)
-        .filter(|child| !is_around(child))
-        .map(|child| {
-            let key = match tree.nodes.get(child) {
-                Some(_) => tree.key(child).unwrap_or_default(),
-                None => b"",
-            };
-            (
-                SecretBytes::copy_of(key),
-                Data::listed_by(tree, child, &visits),
-            )
-        })
-        .collect();
-    let has_marker = before.windows(3).any(|window| window == b"---");
-    let is_value = |child: NodeId| !matches!(tree.nodes[child].value, Value::Comment { .. });
-    if !tree.children(root).any(is_value) && is_first && !has_marker {
-        // An empty text would be no document at all.
-        emitter.out.push(b"---\n");
-    }
-    emitter
-        .map(&entries, 0, false)
-        .map_err(|error| refuse(&error.reason))?;
-    Ok(Edit {
-        span: Span::new(start..site.end as usize),
-        text: emitter.out.finish(),
-    })
+    let site = &text[node.site.range()];
+    let content = site.trim_ascii_end();
+    let line = content.len()
+        + site[content.len()..]
+            .iter()
+            .position(|byte| *byte == b'\n')?;
+    let rest = text[node.site.end as usize..].trim_ascii_start();
+    rest.starts_with(b"#").then(|| &site[line..])
 }
 
 /// Replaces what cannot stay at one node.
@@ -464,6 +311,18 @@ fn replace(
             text: deeper,
         });
     }
+    if let (Some(blank_lines), Some(Scalar::Str(content))) =
+        (blank_lines_before_a_comment(tree, &node), tree.scalar(at))
+        && std::str::from_utf8(content).is_ok()
+    {
+        let mut out = SecretWriter::default();
+        spell::write_double(content, &mut out);
+        out.push(blank_lines);
+        edits.push(Edit {
+            span: node.site,
+            text: out.finish(),
+        });
+    }
     if place.holds_comment() {
         // In double quotes, and the comment behind them.
         let mut out = SecretWriter::default();
@@ -494,191 +353,6 @@ fn replace(
         });
     }
     Ok(())
-}
-
-/// Whether a node is an alias of a collection with values and comments in it. Rules about comments look at the comments, so
-/// they are written.
-pub(super) fn alias_has_comments(tree: &Tree, at: NodeId) -> bool {
-    let node = &tree.nodes[at];
-    let place = Place::of(node.place);
-    let is_comment = |node: &Node| matches!(node.value, Value::Comment { .. });
-    let inside = || tree.nodes[at + 1..node.end as usize].iter();
-    matches!(node.value, Value::Map | Value::List)
-        && place.is_alias()
-        && !place.is_copy()
-        && inside().any(is_comment)
-        && !inside().all(is_comment)
-}
-
-/// Whether comments would have to be written between brackets.
-fn has_comments_in_flow(tree: &Tree, root: NodeId) -> bool {
-    (root + 1..tree.nodes[root].end as usize)
-        .any(|at| Place::of(tree.nodes[at].place).in_flow() && alias_has_comments(tree, at))
-}
-
-/// Replaces an alias by lines with what it stands for, comments included.
-fn as_block(
-    tree: &Tree,
-    starts: &[u32],
-    at: NodeId,
-    edits: &mut Vec<Edit>,
-) -> Result<(), ParseError> {
-    let node = tree.nodes[at];
-    let text = tree.text.expose();
-    let site = node.site.range();
-    let refuse = |error: crate::error::EmitError| ParseError::at(text, site.start, error.reason);
-    let column = usize::try_from(Place::of(node.place).indent()).unwrap_or(0);
-    let is_element = matches!(node.key, Key::None);
-    let deeper = match is_element {
-        true => column + 2,
-        false => spell::next_level(column, read::unit(tree)),
-    };
-    let mut emitter = Emitter::exact(read::unit(tree));
-    match &Data::listed(tree, at) {
-        Data::Map(entries) => emitter.map(entries, deeper, false).map_err(refuse)?,
-        Data::List(items) => emitter.list(items, deeper, false).map_err(refuse)?,
-        _ => return Ok(()),
-    }
-    let lines = super::block::with_line_breaks(tree, emitter.out.finish());
-    let line_end = (site.end..text.len())
-        .find(|at| break_len(&text[*at..]) > 0)
-        .unwrap_or(text.len());
-    let line_break = super::block::line_break(tree);
-    let mut out = SecretWriter::default();
-    // A comment beside the alias goes above its entry, or stays beside the key.
-    let mut beside = &text[site.end..line_end];
-    if let Some([above, _]) = comment_above(tree, starts, at) {
-        edits.push(above);
-        beside = b"";
-    }
-    out.push(beside);
-    out.push(line_break);
-    let lines = lines.expose();
-    out.push(lines.strip_suffix(line_break).unwrap_or(lines));
-    edits.push(Edit {
-        span: Span::new(site.start..line_end),
-        text: out.finish(),
-    });
-    Ok(())
-}
-
-/// The edits that move a comment beside an alias of a collection to a line above its entry: beside the collection, it would
-/// belong into it. `None` when there is none, or no such line.
-fn comment_above(tree: &Tree, starts: &[u32], at: NodeId) -> Option<[Edit; 2]> {
-    let node = tree.nodes[at];
-    let place = Place::of(node.place);
-    let is_alias = place.is_alias() && !place.is_copy() && !place.in_flow();
-    if !is_alias || !matches!(node.value, Value::Map | Value::List) {
-        return None;
-    }
-    let text = tree.text.expose();
-    let site = node.site.range();
-    let rest = &text[site.end..];
-    let len = (0..rest.len()).find(|at| break_len(&rest[*at..]) > 0);
-    let beside = rest[..len.unwrap_or(rest.len())].trim_ascii();
-    if !beside.starts_with(b"#") {
-        return None;
-    }
-    let line = starts_of_value(tree, at) as usize;
-    let before = &text[line..site.start];
-    let indent = before.iter().take_while(|byte| **byte == b' ').count();
-    let opens_line = match node.key {
-        Key::None => {
-            let dash = before[indent..].strip_prefix(b"-");
-            dash.is_some_and(|rest| rest.trim_ascii().is_empty())
-        }
-        _ => starts[at] as usize == line + indent,
-    };
-    opens_line.then(|| {
-        let mut above = SecretWriter::default();
-        above.push(&before[..indent]);
-        above.push(beside);
-        above.push(super::block::line_break(tree));
-        let end = site.end + len.unwrap_or(rest.len());
-        [
-            Edit {
-                span: Span::new(line..line),
-                text: above.finish(),
-            },
-            Edit {
-                span: Span::new(site.end..end),
-                text: SecretBytes::default(),
-            },
-        ]
-    })
-}
-
-/// Where the anchor of a value stands, or the value itself.
-fn starts_of_value(tree: &Tree, at: NodeId) -> u32 {
-    let start = tree.nodes[at].site.start;
-    let text = &tree.text.expose()[..start as usize];
-    let line = (0..text.len())
-        .rev()
-        .find(|at| break_len(&text[*at..]) > 0)
-        .map_or(0, |at| at + break_len(&text[at..]));
-    line as u32
-}
-
-/// Ends a file in a line break; a block at its end that has none must not gain one.
-fn end_last_line(tree: &Tree, edits: &mut Vec<Edit>) {
-    let text = tree.text.expose();
-    let len = text.len();
-    if edits
-        .iter()
-        .any(|edit| edit.span.end as usize == len && edit.text.expose().ends_with(b"\n"))
-    {
-        return;
-    }
-    let blanks = text.iter().rev().take_while(|byte| **byte == b' ').count();
-    if matches!(text[..len - blanks].last(), Some(b'\n' | b'\r')) && !reaches_end(tree) {
-        edits.push(Edit {
-            span: Span::new(len - blanks..len),
-            text: SecretBytes::default(),
-        });
-        return;
-    }
-    let last = tree.nodes.iter().rev().find(|node| {
-        matches!(
-            Place::of(node.place).style(),
-            Style::Literal | Style::Folded
-        ) && node.site.end as usize == len
-            && !Place::of(node.place).holds_comment()
-    });
-    if let Some(last) = last {
-        let start = last.site.start as usize;
-        let site = &text[last.site.range()];
-        let header_end = (0..site.len())
-            .find(|at| break_len(&site[*at..]) > 0)
-            .unwrap_or(site.len());
-        let header = &site[..header_end];
-        let mark = header.iter().position(|byte| matches!(byte, b'|' | b'>'));
-        if let (Some(mark), true) = (mark, header_end < site.len()) {
-            let signs = header[mark + 1..]
-                .iter()
-                .take_while(|byte| matches!(byte, b'+' | b'-' | b'0'..=b'9'));
-            let end = mark + 1 + signs.clone().count();
-            let mut new = SecretWriter::default();
-            new.push_byte(b'-');
-            signs
-                .filter(|byte| byte.is_ascii_digit())
-                .for_each(|digit| new.push_byte(*digit));
-            edits.push(Edit {
-                span: Span::new(start + mark + 1..start + end),
-                text: new.finish(),
-            });
-        }
-    }
-    edits.push(Edit {
-        span: Span::new(len..len),
-        text: SecretBytes::copy_of(super::block::line_break(tree)),
-    });
-}
-
-fn reaches_end(tree: &Tree) -> bool {
-    let len = tree.text.len();
-    tree.nodes.iter().rev().any(|node| {
-        !matches!(node.value, Value::Map | Value::List) && node.site.end as usize == len
-    })
 }
 
 /// Whether two trees hold the same, comments aside.

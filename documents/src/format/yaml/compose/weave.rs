@@ -48,6 +48,8 @@ pub(super) fn weave(
     }
     found.sort_by_key(|comment| comment.text.start);
     let room = nodes.len() + found.len();
+    let last_of = found.iter().enumerate();
+    let last_of = last_of.map(|(at, comment)| (comment.parent, at)).collect();
     let mut weaver = Weaver {
         out: Vec::with_capacity(room),
         starts: Vec::with_capacity(room),
@@ -55,6 +57,7 @@ pub(super) fn weave(
         open: Vec::new(),
         found: &found,
         next: 0,
+        last_of,
         targets: copies.iter().map(|copy| (copy.target, u32::MAX)).collect(),
         new_of: vec![u32::MAX; nodes.len() + 1],
         hidden: HashMap::new(),
@@ -74,16 +77,11 @@ pub(super) fn weave(
         let is_root = document.next_if_eq(&index).is_some();
         if is_root {
             // All that belongs to the documents before comes first.
-            weaver.take_before(u32::MAX, index, index..u32::MAX);
+            weaver.take_before(u32::MAX, index);
             weaver.close_to(0);
             roots.push(weaver.out.len() as u32);
         } else {
-            // A comment of a collection that opens here or further down waits for it.
-            let coming = match node.value {
-                Value::Map | Value::List => index..node.end,
-                _ => index..index,
-            };
-            weaver.take_before(node.site.start, index, coming);
+            weaver.take_before(node.site.start, index);
             let depth = weaver
                 .open
                 .iter()
@@ -97,7 +95,7 @@ pub(super) fn weave(
             copied_to = node.end;
         }
     }
-    weaver.take_before(u32::MAX, u32::MAX, u32::MAX..u32::MAX);
+    weaver.take_before(u32::MAX, u32::MAX);
     weaver.close_to(0);
     weaver.hide_before(u32::MAX);
     let mut hidden: Vec<_> = weaver.hidden.into_values().flatten().collect();
@@ -132,6 +130,8 @@ struct Weaver<'a> {
     open: Vec<Open>,
     found: &'a [Found],
     next: usize,
+    /// The last comment of each collection that has some.
+    last_of: HashMap<u32, usize>,
     /// Where the targets of aliases are now.
     targets: HashMap<u32, u32>,
     /// The new numbers of nodes.
@@ -171,19 +171,24 @@ impl Weaver<'_> {
         }
     }
 
-    /// Puts in the comments that stand before an offset, but those that belong to what is coming.
-    fn take_before(&mut self, offset: u32, next_node: u32, coming: std::ops::Range<u32>) {
+    /// Puts in the comments that stand before an offset. One of a collection that is not open yet waits for it: only
+    /// collections and absent values can stand between, because any other value takes the comments before it.
+    fn take_before(&mut self, offset: u32, next_node: u32) {
         while let Some(comment) = self.found.get(self.next) {
-            if comment.text.start > offset || coming.contains(&comment.parent) {
+            if comment.text.start > offset || comment.parent >= next_node {
                 return;
             }
             let wanted = self
                 .open
                 .iter()
                 .rposition(|open| open.old == comment.parent);
-            // Collections with nodes to come stay open, and so does the root.
-            let has_more = |open: &&Open| open.old_end > next_node;
-            let least = self.open.iter().take_while(has_more).count().max(1);
+            // Collections with nodes or comments to come stay open, and so does the root.
+            let has_more = |open: &Open| {
+                let last = self.last_of.get(&open.old);
+                open.old_end > next_node || last.is_some_and(|last| *last > self.next)
+            };
+            let least = self.open.iter().rposition(has_more);
+            let least = least.map_or(1, |index| index + 1);
             let wanted = wanted.map_or(least, |index| index + 1);
             let depth = wanted.max(least);
             let above = u16::try_from(depth - wanted).unwrap_or(0);

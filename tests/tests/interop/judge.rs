@@ -9,6 +9,8 @@
 //! `sealwright` that is judged in the place of our packages, that of another commit for one. Deliberate differences are the list in
 //! [`decisions`], and each is counted.
 
+#[path = "judge/classes.rs"]
+mod classes;
 #[path = "judge/decisions.rs"]
 mod decisions;
 #[path = "judge/ours.rs"]
@@ -40,38 +42,43 @@ const SHOWN: usize = 5;
 
 #[test]
 fn yaml_is_to_both_the_same() {
-    judge("yaml", |dice| match dice.roll(4) {
-        0 => super::yaml::generator::yaml(dice, super::yaml::generator::Scope::Plain),
-        _ => write_yaml::yaml(dice),
-    });
+    judge("yaml");
 }
 
 #[test]
 fn json_is_to_both_the_same() {
-    judge("json", |dice| match dice.roll(2) {
-        0 => documents::json(dice),
-        _ => lines(
+    judge("json");
+}
+
+#[test]
+fn dotenv_is_to_both_the_same() {
+    judge("dotenv");
+}
+
+#[test]
+fn ini_is_to_both_the_same() {
+    judge("ini");
+}
+
+/// A document of a format.
+fn document(format: &str, dice: &mut Dice) -> Case {
+    match (
+        format,
+        format != "ini" && dice.roll(if format == "yaml" { 4 } else { 2 }) == 0,
+    ) {
+        ("yaml", true) => super::yaml::generator::yaml(dice, super::yaml::generator::Scope::Plain),
+        ("yaml", false) => write_yaml::yaml(dice),
+        ("json", true) => documents::json(dice),
+        ("json", false) => lines(
             flat::json(&mut flat_dice(dice)),
             b"{\n  ",
             b",\n  ",
             b"\n}\n",
         ),
-    });
-}
-
-#[test]
-fn dotenv_is_to_both_the_same() {
-    judge("dotenv", |dice| match dice.roll(2) {
-        0 => documents::dotenv(dice),
-        _ => lines(flat::dotenv(&mut flat_dice(dice)), b"", b"\n", b"\n"),
-    });
-}
-
-#[test]
-fn ini_is_to_both_the_same() {
-    judge("ini", |dice| {
-        lines(flat::ini(&mut flat_dice(dice)), b"", b"", b"")
-    });
+        ("dotenv", true) => documents::dotenv(dice),
+        ("dotenv", false) => lines(flat::dotenv(&mut flat_dice(dice)), b"", b"\n", b"\n"),
+        _ => lines(flat::ini(&mut flat_dice(dice)), b"", b"", b""),
+    }
 }
 
 fn flat_dice(dice: &mut Dice) -> flat::Dice {
@@ -91,7 +98,7 @@ fn lines(chunks: Vec<String>, head: &[u8], between: &[u8], tail: &[u8]) -> Case 
     clippy::print_stdout,
     reason = "seeds and decisions are shown, so that a run can be repeated and judged"
 )]
-fn judge(format: &'static str, make: impl Fn(&mut Dice) -> Case) {
+fn judge(format: &'static str) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let soaks = std::env::var_os("SEALWRIGHT_SOAK").is_some_and(|value| value == "1");
     let cases = number("SEALWRIGHT_CASES").unwrap_or(if soaks { SOAK } else { CASES });
@@ -101,7 +108,7 @@ fn judge(format: &'static str, make: impl Fn(&mut Dice) -> Case) {
     let mut failures: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
     for seed in first..first + cases {
         let mut dice = Dice::new(seed);
-        let mut case = make(&mut dice);
+        let mut case = document(format, &mut dice);
         let settings = Settings::roll(&mut dice);
         let Err(mut fault) = judged(&mut upstream, format, &case, &settings, seed, &mut counts)
         else {
@@ -228,8 +235,13 @@ impl Judgement<'_> {
                 self.counts.refused += 1;
                 return Ok(());
             }
-            (_, Ok(_), Err(ours)) => match refusal(Decision::we_refuse) {
+            (_, Ok(theirs), Err(ours)) => match refusal(Decision::we_refuse) {
                 Some(decision) => return self.decided(decision),
+                // What upstream makes of it is lost: it does not decrypt it.
+                None if self.is_own_affair(&theirs.text) => {
+                    self.counts.own_affair += 1;
+                    return Ok(());
+                }
                 None => return fault("upstream encrypts it and we do not", ours),
             },
             (_, Err(theirs), Ok(_)) => match refusal(Decision::they_refuse) {
@@ -244,9 +256,13 @@ impl Judgement<'_> {
         }
         let allowed = Allowed {
             at_the_end: decisions.contains(&Decision::CommentAtTheEnd),
-            anywhere: decisions.contains(&Decision::WrittenAnew),
+            anywhere: decisions.contains(&Decision::WrittenAnew)
+                || decisions.contains(&Decision::AliasWrittenOut),
             empty_texts: decisions.contains(&Decision::EmptyComment),
             unplaced: decisions.contains(&Decision::CommentBehindNothing),
+            written_out: decisions.contains(&Decision::AliasWrittenOut),
+            of_nothing: decisions.contains(&Decision::AliasOfNothing),
+            lost: ours::comments(format, text).saturating_sub(plain.iter().map(comments_in).sum()),
         };
 
         // Our file: what is encrypted in it, what upstream reads, what we read.
@@ -258,7 +274,12 @@ impl Judgement<'_> {
         if let Some(difference) = difference_of_values(&theirs.listing, &in_ours, &allowed) {
             return fault("other leaves are encrypted", difference + "\n" + &shown());
         }
-        if let Some(difference) = difference(&theirs.listing, &in_ours, &allowed) {
+        if let Some(difference) = difference(&theirs.listing, &in_ours, &allowed)
+            && !self.is_as_in_another(text, |this, text| {
+                let theirs = this.upstream.encrypt(format, text, settings).ok()?;
+                Some(difference_without_key(&theirs.listing, &in_ours, &allowed).is_none())
+            })
+        {
             return fault(
                 "comments are encrypted otherwise",
                 difference + "\n" + &shown(),
@@ -273,7 +294,12 @@ impl Judgement<'_> {
                 );
             }
             Ok(read) => {
-                if let Some(difference) = difference(&plain, &read.listing, &allowed) {
+                if let Some(difference) = difference(&plain, &read.listing, &allowed)
+                    && !self.is_as_in_another(text, |this, text| {
+                        let plain = this.upstream.list(format, text).ok()?;
+                        Some(difference_without_key(&plain, &read.listing, &allowed).is_none())
+                    })
+                {
                     return fault(
                         "upstream reads our file otherwise",
                         difference + "\n" + &shown(),
@@ -324,7 +350,30 @@ impl Judgement<'_> {
             0 => ours,
             _ => theirs.text,
         };
+        if decisions.contains(&Decision::TextWithTab) {
+            // Upstream writes the text as something else whenever it changes the file.
+            return Ok(());
+        }
         self.chain(start, &allowed)
+    }
+
+    /// Whether a question is answered with yes for the plain text with a key where the block will be, without the comments that
+    /// have no encrypted form, or both: what upstream finds there, it finds in our file.
+    fn is_as_in_another(
+        &mut self,
+        text: &[u8],
+        is_as: impl Fn(&mut Self, &[u8]) -> Option<bool>,
+    ) -> bool {
+        if self.format != "yaml" {
+            return false;
+        }
+        let without_empty = without_empty_comments(text);
+        let others = [
+            text_with_key(text),
+            text_with_key(&without_empty),
+            without_empty,
+        ];
+        others.iter().any(|other| is_as(self, other) == Some(true))
     }
 
     fn decided(&mut self, decision: Decision) -> Result<(), Fault> {
@@ -368,10 +417,15 @@ impl Judgement<'_> {
             // A value behind an index.
             let theirs = self.upstream.extract(format, &file, path);
             let ours = self.ours.extract(&file, path);
+            let values = |listing: &Value| {
+                let mut values = normal(&without_comments(listing));
+                if allowed.empty_texts {
+                    take_empty_texts(&mut values);
+                }
+                values
+            };
             match (theirs, ours) {
-                (Ok(theirs), Some(Ok(ours)))
-                    if normal(&without_comments(&theirs)) != normal(&without_comments(&ours)) =>
-                {
+                (Ok(theirs), Some(Ok(ours))) if values(&theirs) != values(&ours) => {
                     let both = format!("{theirs} and ours {ours} at {}", shown(&file));
                     return fault("another value is extracted", both);
                 }
@@ -411,6 +465,11 @@ impl Judgement<'_> {
             let Ok(their_data) = their_data else {
                 return Ok(());
             };
+            if their_data.listing.iter().any(has_ciphertext) {
+                // Upstream has written what it does not decrypt itself.
+                self.counts.own_affair += 1;
+                return Ok(());
+            }
             let our_data = match our_data {
                 Ok(data) => data,
                 Err(error) => {
@@ -437,11 +496,14 @@ impl Judgement<'_> {
                 let values =
                     |listing: Vec<Value>| normal(&without_comments(&Value::Array(listing)));
                 let by_comments = self.settings.is_on_comments();
-                if !by_comments || !hides_no_less(&values(of_theirs), &values(of_ours)) {
+                if by_comments && allowed.unplaced {
+                    self.decided(Decision::CommentBehindNothing)?;
+                } else if !by_comments || !hides_no_less(&values(of_theirs), &values(of_ours)) {
                     let both = difference + &shown(&file) + "\n" + &String::from_utf8_lossy(&ours);
                     return fault("a change leaves other values encrypted", both);
+                } else {
+                    self.decided(Decision::ChangeCovers)?;
                 }
-                self.decided(Decision::ChangeCovers)?;
             }
             match self.ours.decrypt(&ours) {
                 Err(error) => return fault("we do not read our change", error + &shown(&file)),
@@ -468,7 +530,7 @@ impl Judgement<'_> {
 }
 
 /// In what two listings of one document may differ, by the decisions about its plain text.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Allowed {
     /// In which collection the comments behind its last value stand.
     at_the_end: bool,
@@ -478,9 +540,32 @@ struct Allowed {
     empty_texts: bool,
     /// In comments altogether.
     unplaced: bool,
+    /// An alias is written out, and a comment may be encrypted with the collection that it comes to belong to.
+    written_out: bool,
+    /// In the comments of collections without values.
+    of_nothing: bool,
+    /// How many comments of the plain text upstream's reader loses. With the block behind them it may find those at the end.
+    lost: usize,
 }
 
 impl Allowed {
+    /// Whether our comments are those of upstream and at most those that its reader loses; where an alias is written out,
+    /// more of them may be encrypted.
+    fn are_no_fewer(&self, theirs: &[String], ours: &[String]) -> bool {
+        let more = ours.len().wrapping_sub(theirs.len());
+        let mut left = ours.to_vec();
+        let mut missing = 0;
+        for comment in theirs {
+            match left.iter().position(|other| other == comment) {
+                Some(at) => drop(left.remove(at)),
+                None => missing += 1,
+            }
+        }
+        let hidden = left.iter().filter(|it| it.contains("enc")).count();
+        let is_hidden_instead = self.written_out && missing <= hidden;
+        more <= self.lost && (missing == 0 || is_hidden_instead) && (more > 0 || self.written_out)
+    }
+
     /// A listing as it is compared: without what may differ, and the comments that may stand elsewhere by themselves.
     fn compared(&self, listing: &[Value]) -> (Value, Vec<String>) {
         let mut apart = Vec::new();
@@ -489,6 +574,9 @@ impl Allowed {
             .cloned()
             .unwrap_or_default();
         for document in &mut documents {
+            if self.of_nothing {
+                take_lone_comments(document);
+            }
             if self.anywhere {
                 take_comments(document, &mut apart);
             } else if self.at_the_end {
@@ -537,6 +625,82 @@ fn take_last_comments(value: &mut Value, out: &mut Vec<String>) {
     }
 }
 
+/// Takes the comments of collections that have nothing else.
+fn take_lone_comments(value: &mut Value) {
+    let Value::Array(items) = value else {
+        return;
+    };
+    let is_collection =
+        matches!(items.first(), Some(Value::String(kind)) if kind == "m" || kind == "l");
+    let is_any_comment = |item: &Value| is_comment(item) || is_hidden_comment(item);
+    if is_collection && items[1..].iter().all(is_any_comment) {
+        items.truncate(1);
+    }
+    items.iter_mut().for_each(take_lone_comments);
+}
+
+/// The key that stands for the block.
+const KEY_OF_BLOCK: &str = "zzz";
+
+/// A YAML text with one key more at the end of each document.
+fn text_with_key(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + 32);
+    let mut has_content = false;
+    let add = |out: &mut Vec<u8>, has_content: &mut bool| {
+        if std::mem::take(has_content) {
+            if !out.ends_with(b"\n") {
+                out.push(b'\n');
+            }
+            out.extend_from_slice(format!("{KEY_OF_BLOCK}: 1\n").as_bytes());
+        }
+    };
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let is_marker = line.starts_with(b"---") || line.starts_with(b"...");
+        if is_marker {
+            add(&mut out, &mut has_content);
+        }
+        out.extend_from_slice(line);
+        let content = line.trim_ascii();
+        has_content |= !is_marker && !content.is_empty() && !matches!(content[0], b'#' | b'%');
+    }
+    add(&mut out, &mut has_content);
+    out
+}
+
+/// A YAML text without comments that have no text.
+fn without_empty_comments(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let content = line.trim_ascii_end();
+        match content.strip_suffix(b"#") {
+            Some(before) if before.trim_ascii().is_empty() => {}
+            Some(before) if before.ends_with(b" ") => {
+                out.extend_from_slice(before.trim_ascii_end());
+                out.extend_from_slice(&line[content.len()..]);
+            }
+            _ => out.extend_from_slice(line),
+        }
+    }
+    out
+}
+
+/// As [`difference`], with the key that stands for the block taken from the first one.
+fn difference_without_key(theirs: &[Value], ours: &[Value], allowed: &Allowed) -> Option<String> {
+    difference(&without_key(theirs), ours, allowed)
+}
+
+/// A listing without that key.
+fn without_key(listing: &[Value]) -> Vec<Value> {
+    let key = format!("string {}", upstream::hex(KEY_OF_BLOCK.as_bytes()));
+    let mut documents = listing.to_vec();
+    for document in &mut documents {
+        if let Value::Array(items) = document {
+            items.retain(|item| item.get(0) != Some(&Value::from(key.as_str())));
+        }
+    }
+    documents
+}
+
 fn take_empty_texts(value: &mut Value) {
     let Value::Array(items) = value else {
         return;
@@ -549,6 +713,17 @@ fn take_empty_texts(value: &mut Value) {
 
 /// Where two listings differ. Empty comments have no encrypted form, and upstream does not keep them apart from empty texts.
 fn difference(theirs: &[Value], ours: &[Value], allowed: &Allowed) -> Option<String> {
+    if allowed.lost > 0 || allowed.written_out {
+        // By themselves, wherever they stand.
+        let apart = Allowed {
+            anywhere: true,
+            ..*allowed
+        };
+        let (theirs, ours) = (apart.compared(theirs), apart.compared(ours));
+        if theirs.0 == ours.0 && allowed.are_no_fewer(&theirs.1, &ours.1) {
+            return None;
+        }
+    }
     let (theirs, ours) = (allowed.compared(theirs), allowed.compared(ours));
     (theirs != ours).then(|| {
         let show =
@@ -619,6 +794,25 @@ fn normal(listing: &Value) -> Value {
 
 fn is_comment(item: &Value) -> bool {
     item.get(0) == Some(&Value::from("#"))
+}
+
+/// How many comments with a text a listing has.
+fn comments_in(listing: &Value) -> usize {
+    match listing {
+        _ if is_comment(listing) => usize::from(listing[1] != ""),
+        Value::Array(items) => items.iter().map(comments_in).sum(),
+        _ => 0,
+    }
+}
+
+/// Whether a ciphertext stands in a decrypted listing as a text. `ENC[AES256_GCM,`
+fn has_ciphertext(listing: &Value) -> bool {
+    const START: &str = "454e435b4145533235365f47434d2c";
+    match listing {
+        Value::Array(items) => items.iter().any(has_ciphertext),
+        Value::String(text) => text.starts_with(START),
+        _ => false,
+    }
 }
 
 /// Whether a listing of an encrypted file has the same values as another, and all of those encrypted that the other has.

@@ -26,6 +26,11 @@ pub(super) enum Decision {
     /// A comment behind a tag or an anchor without a value: upstream attaches it to whatever comes next, and where that is an
     /// alias or the end of the document, our file has something else there. Its place is not compared.
     CommentBehindNothing,
+    /// An alias of a collection is written out where it stands. Comments beside it may belong to the collection then, or those
+    /// in it to one around it.
+    AliasWrittenOut,
+    /// An alias of a collection that has comments and nothing else: upstream repeats the comments, and we do not.
+    AliasOfNothing,
     /// Comments that upstream's own layout attaches elsewhere when it is read again: indices of that file are not asked for.
     CommentMovedByLayout,
     /// A comment stays on its line when the entry beside it goes; upstream keeps it in its collection, and in INI puts it over
@@ -50,6 +55,14 @@ impl Decision {
                 (Self::TextWithTab, of_any(has_text_with_tab)),
                 (Self::CommentAtTheEnd, of_any(ends_in_comment)),
                 (Self::WrittenAnew, has_odd_root(text)),
+                (
+                    Self::AliasWrittenOut,
+                    text.contains(&b'#') && super::ours::has_alias_of_collection(text),
+                ),
+                (
+                    Self::AliasOfNothing,
+                    text.contains(&b'*') && of_any(has_lone_comments),
+                ),
                 (Self::CommentBehindNothing, has_comment_behind_nothing(text)),
             ],
             _ => Vec::new(),
@@ -142,6 +155,15 @@ fn ends_in_comment(listing: &Value) -> bool {
         Some(last) => ends_in_comment(last),
         None => false,
     }
+}
+
+/// Whether a collection has comments and nothing else.
+fn has_lone_comments(listing: &Value) -> bool {
+    let items = listing.as_array().map_or(&[][..], Vec::as_slice);
+    let is_collection = matches!(items.first().and_then(Value::as_str), Some("m" | "l"));
+    let is_comment = |item: &Value| item.get(0) == Some(&json!("#"));
+    (is_collection && items.len() > 1 && items[1..].iter().all(is_comment))
+        || items.iter().any(has_lone_comments)
 }
 
 fn has_empty_comment(listing: &Value) -> bool {

@@ -187,6 +187,31 @@ impl Packages {
     }
 }
 
+/// How many comments with a text our reader finds in a plain text, those that aliases repeat among them.
+pub(super) fn comments(format: &str, text: &[u8]) -> usize {
+    let format = format::by_name(format).unwrap();
+    let Ok(tree) = format.parse(SecretBytes::copy_of(text)) else {
+        return 0;
+    };
+    let of_nodes = tree.nodes.iter().filter(|node| match node.value {
+        sealwright_documents::tree::Value::Comment { text, .. } => !tree.content(text).is_empty(),
+        _ => false,
+    });
+    of_nodes.count() + tree.hidden.iter().filter(|it| !it.text.is_empty()).count()
+}
+
+/// Whether a YAML text has an alias of a map or a list.
+pub(super) fn has_alias_of_collection(text: &[u8]) -> bool {
+    use sealwright_documents::tree::Value;
+    let yaml = format::by_name("yaml").unwrap();
+    yaml.parse(SecretBytes::copy_of(text)).is_ok_and(|tree| {
+        (0..tree.nodes.len()).any(|node| {
+            matches!(tree.nodes[node].value, Value::Map | Value::List)
+                && tree.spelling(node).starts_with(b"*")
+        })
+    })
+}
+
 fn find(tree: &Tree, path: &[Step]) -> Option<NodeId> {
     let root = tree.documents[0] as usize;
     path.iter()

@@ -1,11 +1,11 @@
 //! The faults that the judge was made for, each with the document that shows it.
 
 use super::upstream::{Settings, Upstream};
-use super::{Case, Counts, Ours, judged};
+use super::{Case, Counts, Dice, Ours, document, judged};
 use crate::judge::ours::Step;
 
 /// Everything the judge asks about one document holds.
-fn holds(format: &'static str, text: &str, settings: &Settings) {
+pub(super) fn holds(format: &'static str, text: &str, settings: &Settings) {
     let case = Case {
         head: text.as_bytes().to_vec(),
         pieces: Vec::new(),
@@ -177,5 +177,76 @@ fn an_empty_comment_of_a_list_is_no_element() {
         let read = String::from_utf8(read.text).unwrap();
         assert!(!read.contains("\"\""), "{read}");
         assert_eq!(decrypted("yaml", file.as_bytes()), text);
+    }
+}
+
+/// A document that shows a fault, as the generator has to make it: by its text and the rule.
+type Shows = fn(&str, &Settings) -> bool;
+
+#[test]
+fn the_generators_make_what_shows_each_fault() {
+    const WITHIN: u64 = 5_000;
+    let faults: [(&str, &str, Shows); 9] = [
+        (
+            "1: a comment behind brackets under a rule",
+            "yaml",
+            |text, rule| rule.is_on_comments() && text.contains("] # note"),
+        ),
+        (
+            "1: a comment behind an absent value under a rule",
+            "yaml",
+            |text, rule| rule.is_on_comments() && text.contains(": # note"),
+        ),
+        (
+            "2: a comment in a list below an explicit key",
+            "yaml",
+            |text, _| text.contains("? \"a\\nb") && text.contains("\n:\n") && text.contains("- "),
+        ),
+        (
+            "3: a comment behind an empty list in a list",
+            "yaml",
+            |text, _| {
+                text.lines()
+                    .any(|line| line.trim_start().starts_with("- []") && line.contains('#'))
+            },
+        ),
+        ("4: null in clear, dotenv", "dotenv", |text, rule| {
+            rule.rule
+                .is_some_and(|(field, _)| field.starts_with("encrypted"))
+                && text.contains("=<nil>\n")
+        }),
+        ("4: null in clear, INI", "ini", |text, rule| {
+            rule.rule
+                .is_some_and(|(field, _)| field.starts_with("encrypted"))
+                && text.contains("<nil>\n")
+        }),
+        (
+            "7: an empty document before another one",
+            "yaml",
+            |text, _| text.starts_with("{}\n---\n"),
+        ),
+        (
+            "8: an alias with a comment at the end of a document",
+            "yaml",
+            |text, _| {
+                text.lines()
+                    .last()
+                    .is_some_and(|line| line.contains(": *x") && line.contains('#'))
+            },
+        ),
+        (
+            "9: a comment behind a list in brackets",
+            "yaml",
+            |text, _| text.contains("] # c"),
+        ),
+    ];
+    for (name, format, shows) in faults {
+        let found = (0..WITHIN).find(|seed| {
+            let mut dice = Dice::new(*seed);
+            let case = document(format, &mut dice);
+            let settings = Settings::roll(&mut dice);
+            shows(&String::from_utf8_lossy(&case.text()), &settings)
+        });
+        assert!(found.is_some(), "{name}: no document of {WITHIN}");
     }
 }

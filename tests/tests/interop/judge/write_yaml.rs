@@ -48,6 +48,9 @@ pub(super) fn yaml(dice: &mut Dice) -> Case {
         let empty = writer.empty_document() + &writer.between_documents();
         pieces.insert(0, empty);
     }
+    if writer.dice.roll(5) == 0 {
+        pieces.extend(writer.alias_of_a_collection());
+    }
     if writer.dice.roll(6) == 0 {
         let blank = writer.dice.pick(&["", "\n"]).to_owned();
         let comment = writer.comment();
@@ -218,6 +221,19 @@ impl Writer<'_> {
             }
             _ => self.block(column, depth, in_list, String::new()),
         }
+    }
+
+    /// A collection and, as the last entry of the document, its alias with a comment: upstream finds it on the line of the block.
+    fn alias_of_a_collection(&mut self) -> Option<String> {
+        let of_collections = self
+            .anchors
+            .iter()
+            .filter(|(_, is_collection)| *is_collection);
+        let name = of_collections.last()?.0.clone();
+        let key = self.key();
+        let end = self.line_end(1);
+        key.ends_with(|c: char| c != '\n')
+            .then(|| format!("{key}: *{name}{end}"))
     }
 
     fn anchor(&mut self, is_collection: bool) -> String {

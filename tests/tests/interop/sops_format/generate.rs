@@ -45,8 +45,9 @@ const KEYS: [&str; 16] = [
     "public",
 ];
 
-const TEXTS: [&str; 22] = [
+const TEXTS: [&str; 23] = [
     "x",
+    "<nil>",
     "hello world",
     "s3cr3t!",
     "päßwörd",
@@ -213,6 +214,7 @@ pub(crate) fn ini(dice: &mut Dice) -> Vec<String> {
                 }
                 let value = dice.one(&[
                     "x",
+                    "<nil>",
                     "hello world",
                     "päßwörd",
                     "\"quoted\"",

@@ -12,6 +12,8 @@ pub mod generated;
 pub mod incumbents;
 #[cfg(feature = "kubernetes")]
 pub mod load;
+#[cfg(feature = "measure")]
+pub mod measure;
 #[cfg(feature = "vaults")]
 pub mod moto;
 #[cfg(feature = "kubernetes")]

@@ -1,70 +1,36 @@
 //! One run of one side.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::Side;
-use crate::harness::programs::program_beside_this;
-
-/// What one run took.
-pub(super) struct Sample {
-    pub(super) milliseconds: f64,
-    pub(super) processor_milliseconds: f64,
-    pub(super) peak_mib: f64,
-}
+pub(super) use crate::harness::measure::Sample;
+use crate::harness::measure::measure;
 
 /// Runs the side once, under the small program that measures.
 pub(super) fn sample(side: &Side, folder: &Path) -> Result<Sample, String> {
     let output = folder.join(format!("{}.out", side.name));
     let input = side.input.as_deref().unwrap_or(Path::new("/dev/null"));
-    let mut command = Command::new(program_beside_this(
-        "measured",
-        "sealwright-tests --features bench",
-    )?);
+    let mut command = Command::new(side.command.get_program());
+    // An empty home: neither side reads the settings of the user who runs the benchmark.
     command
-        .arg(input)
-        .arg(&output)
-        .arg(side.command.get_program())
-        .args(side.command.get_args());
-    // An empty home: neither side reads the settings of whoever runs the benchmark.
-    command
-        .env_clear()
+        .args(side.command.get_args())
         .env("PATH", "/usr/bin:/bin")
         .env("HOME", folder)
         .current_dir(folder);
-    command.envs(
-        side.command
-            .get_envs()
-            .filter_map(|(name, value)| Some((name, value?)))
-            .collect::<Vec<(&OsStr, &OsStr)>>(),
-    );
+    for (name, value) in side.command.get_envs() {
+        if let Some(value) = value {
+            command.env(name, value);
+        }
+    }
     let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", side.name);
-    let measured = command
-        .stderr(Stdio::piped())
-        .output()
-        .map_err(|error| failed(&error))?;
-    let told = String::from_utf8_lossy(&measured.stdout).into_owned();
-    let numbers: Vec<f64> = told
-        .split_whitespace()
-        .filter_map(|word| word.parse().ok())
-        .collect();
-    let [wall, processor, peak, code] = numbers[..] else {
-        return Err(failed(&String::from_utf8_lossy(&measured.stderr)));
-    };
-    if code != 0.0 {
-        return Err(failed(&format!(
-            "exit code {code}: {}",
-            String::from_utf8_lossy(&measured.stderr)
-        )));
+    let (taken, errors) = measure(&command, input, &output).map_err(|error| failed(&error))?;
+    if taken.code != 0 {
+        return Err(failed(&format!("exit code {}: {errors}", taken.code)));
     }
     if !(side.check)(&fs::read(&output).map_err(|error| failed(&error))?) {
         return Err(failed(&"printed something else than it has to"));
     }
-    Ok(Sample {
-        milliseconds: wall / 1e6,
-        processor_milliseconds: processor / 1e3,
-        peak_mib: peak / 1024.0,
-    })
+    Ok(taken)
 }

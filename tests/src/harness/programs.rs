@@ -32,6 +32,11 @@ pub(crate) fn program_beside_this(name: &str, package: &str) -> Result<PathBuf, 
             false => Err(format!("SEALWRIGHT_PROGRAMS has no {}", path.display())),
         };
     }
+    beside_this(name, package)
+}
+
+/// Finds a program of this workspace where cargo puts the programs of the profile of the one that runs now.
+pub(crate) fn beside_this(name: &str, package: &str) -> Result<PathBuf, String> {
     let this = std::env::current_exe()
         .map_err(|error| format!("cannot tell where this program is: {error}"))?;
     let folders = this.ancestors().skip(1).take(2);

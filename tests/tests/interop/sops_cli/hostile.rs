@@ -1,32 +1,19 @@
 //! Files that are made to take time and memory: they cost no more than their size explains.
 //!
-//! The limits are the system's: a process that exceeds them is killed, and the exit code tells.
+//! The measure is an ordinary file of the same format, worked on by the same verb: a hostile one may take [`FACTOR`] times
+//! as much for each of its bytes, beside what every run takes. `SEALWRIGHT_SOAK=1` tries every verb on larger files.
+
+#[path = "hostile/attacks.rs"]
+mod attacks;
+#[path = "hostile/blocks.rs"]
+mod blocks;
+#[path = "hostile/cost.rs"]
+mod cost;
 
 use std::fmt::Write as _;
 
-use super::{Desk, Ran, Whose, run};
-
-/// Seconds of processor time, and address space in kilobytes: the program itself, and many times the file.
-fn bounded(desk: &Desk, words: &[&str], file: &str) -> Ran {
-    let kilobytes = desk.bytes(file).len() / 1024;
-    let (seconds, space) = (10 + kilobytes / 100, 600_000 + 200 * kilobytes);
-    let mut command = desk.command(Whose::Ours);
-    let program = command.get_program().to_owned();
-    command = {
-        let mut shell = std::process::Command::new("sh");
-        desk.furnish(&mut shell);
-        shell
-    };
-    command
-        .arg("-c")
-        .arg(format!(
-            "ulimit -t {seconds}; ulimit -v {space}; exec \"$0\" \"$@\""
-        ))
-        .arg(program)
-        .args(words)
-        .arg(file);
-    run(&mut command, b"")
-}
+use super::{Desk, run};
+use cost::Scale;
 
 /// An encrypted file, and its block.
 fn encrypted(desk: &Desk) -> (String, String) {
@@ -74,8 +61,8 @@ fn an_age_header_of_thousands_of_stanzas_is_read_once() {
     let end = file.find("            -----END").unwrap();
     let file = format!("{}{armor}{}", &file[..begin], &file[end..]);
     desk.write("hostile.yaml", file);
-    let ran = bounded(&desk, &["decrypt"], "hostile.yaml");
-    assert_eq!(ran.code, 128, "{}", ran.err);
+    let (ran, errors) = Scale::new().within(&desk, "sops decrypt", "hostile.yaml");
+    assert_eq!(ran.code, 128, "{errors}");
 }
 
 #[test]
@@ -88,22 +75,119 @@ fn many_aliases_of_a_long_text_are_refused_early() {
         "hostile.yaml",
         format!("a: &x {long}\nb: [{aliases}]\n{block}"),
     );
-    let ran = bounded(&desk, &["decrypt"], "hostile.yaml");
-    assert!(
-        ran.code > 0 && ran.err.contains("aliases"),
-        "{} {}",
-        ran.code,
-        ran.err
-    );
+    let mut scale = Scale::new();
+    let (ran, errors) = scale.within(&desk, "sops decrypt", "hostile.yaml");
+    assert!(ran.code > 0 && errors.contains("aliases"), "{errors}");
     desk.write(
         "hostile.yaml",
         format!("a: &x {long}\nb: [{}]\n", "*x, ".repeat(4_000)),
     );
-    let ran = bounded(&desk, &["encrypt"], "hostile.yaml");
-    assert!(
-        ran.code > 0 && ran.err.contains("aliases"),
-        "{} {}",
-        ran.code,
-        ran.err
-    );
+    let (ran, errors) = scale.within(&desk, "sops encrypt", "hostile.yaml");
+    assert!(ran.code > 0 && errors.contains("aliases"), "{errors}");
+}
+
+/// The size of the files that are made, and whether every verb is tried on each.
+fn extent() -> (usize, bool) {
+    let soaks = std::env::var_os("SEALWRIGHT_SOAK").is_some_and(|value| value == "1");
+    if soaks {
+        (400_000, true)
+    } else {
+        (50_000, false)
+    }
+}
+
+/// A desk in a repository whose last commit has a small encrypted file of each format under the name that is worked on.
+fn repository() -> Desk {
+    let desk = Desk::with_rule();
+    for suffix in ["yaml", "json", "env", "ini", "bin"] {
+        let file = format!("copy.{suffix}");
+        desk.write(&file, attacks::ordinary(suffix, 10));
+        desk.ours(["encrypt", "-i", &file]).good();
+        desk.write(&format!("real.{suffix}"), desk.bytes(&file));
+    }
+    for words in [
+        &["init", "-q"][..],
+        &["add", "."],
+        &[
+            "-c",
+            "user.name=n",
+            "-c",
+            "user.email=e",
+            "commit",
+            "-q",
+            "-m",
+            "m",
+        ],
+    ] {
+        let mut git = std::process::Command::new("git");
+        desk.furnish(&mut git);
+        run(git.args(words), b"").good();
+    }
+    desk
+}
+
+#[test]
+fn no_plain_file_costs_more_than_its_size_explains() {
+    let (size, every) = extent();
+    let desk = repository();
+    let mut scale = Scale::new();
+    let mut faults = Vec::new();
+    let mut tried = 0;
+    for (number, attack) in attacks::all(size).into_iter().enumerate() {
+        let suffix = attack.suffix;
+        let file = format!("hostile.{suffix}");
+        let real = desk.read(&format!("real.{suffix}"));
+        let mut judge = |what: &str, verbs: &[&str]| {
+            for (at, verb) in verbs.iter().enumerate() {
+                // Of the others one a file, another one for each.
+                if every || *verb == "sops encrypt" || at == number % verbs.len() {
+                    tried += 1;
+                    let judged = scale.judge(&desk, verb, &file);
+                    faults.extend(
+                        judged
+                            .err()
+                            .map(|fault| format!("{suffix}, {}{what}: {fault}", attack.name)),
+                    );
+                }
+            }
+        };
+        desk.write(&file, &attack.text);
+        judge("", &cost::PLAIN);
+        if let Some(text) = blocks::spliced(suffix, &attack.text, &real) {
+            desk.write(&file, text);
+            judge(" with a block", &cost::ENCRYPTED);
+        }
+        desk.write(&file, &attack.text);
+        if desk.ours(["encrypt", "-i", &file]).code == 0 {
+            judge(", encrypted", &cost::ENCRYPTED);
+        }
+    }
+    let list = faults.join("\n");
+    assert!(faults.is_empty(), "{} of {tried}:\n{list}", faults.len());
+}
+
+#[test]
+fn no_block_costs_more_than_its_size_explains() {
+    let (size, every) = extent();
+    let desk = repository();
+    let mut scale = Scale::new();
+    let mut faults = Vec::new();
+    for (number, (name, text)) in blocks::blocks(&desk.read("real.json"), size)
+        .into_iter()
+        .enumerate()
+    {
+        for (at, verb) in cost::ENCRYPTED.iter().enumerate() {
+            if !every && at != 0 && at != number % cost::ENCRYPTED.len() {
+                continue;
+            }
+            // JSON is YAML, too.
+            for file in ["hostile.json", "hostile.yaml"] {
+                desk.write(file, &text);
+                let judged = scale.judge(&desk, verb, file);
+                faults.extend(judged.err().map(|fault| format!("{file}, {name}: {fault}")));
+            }
+        }
+    }
+    let list = faults.join("\n");
+    assert!(faults.is_empty(), "{}:\n{list}", faults.len());
 }

@@ -5,14 +5,13 @@ use sealwright_documents::format::Step;
 /// Reads a path into a document, such as `["a"][0]['b']` (S91).
 pub(crate) fn parse_tree_path(text: &str) -> std::result::Result<Vec<Step>, String> {
     let mut steps = Vec::new();
-    let mut parts = text.split('[');
+    let mut parts = text.trim_end().split('[');
     let before = parts.next().unwrap_or_default();
     if !before.trim().is_empty() {
         return Err(format!("{text:?} does not begin with ["));
     }
     for part in parts {
         let inner = part
-            .trim_end()
             .strip_suffix(']')
             .ok_or_else(|| format!("a step of {text:?} does not end with ]"))?;
         let quoted = inner.starts_with(['"', '\'']);
@@ -51,7 +50,16 @@ mod tests {
             ]
         );
         assert_eq!(parse_tree_path("").unwrap(), []);
-        for wrong in ["a", r#"["a""#, "[x]", r#"["]"#, "[-1]", "[1", "[]"] {
+        for wrong in [
+            "a",
+            r#"["a""#,
+            "[x]",
+            r#"["]"#,
+            r#"["a"] ["b"]"#,
+            "[-1]",
+            "[1",
+            "[]",
+        ] {
             assert!(parse_tree_path(wrong).is_err(), "{wrong}");
         }
     }

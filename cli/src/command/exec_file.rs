@@ -16,6 +16,8 @@ pub(crate) struct ExecFile {
     pub(crate) how: ExecHow,
     pub(crate) no_fifo: bool,
     pub(crate) filename: Option<String>,
+    /// Whether a format of one document gets the first of several, as upstream does, instead of an error.
+    pub(crate) first_of_several: bool,
     pub(crate) settings: Settings,
 }
 
@@ -31,7 +33,10 @@ impl ExecFile {
         let file = document::parse_encrypted(input, original.into_bytes())?;
         let plain = document::open(world, &self.settings, &from, &file)?;
         let layout = document::layout(&self.settings, config.as_deref(), output)?;
-        let content = document::text_in(plain, output, layout)?;
+        let content = match self.first_of_several {
+            true => document::text_as_upstream(world, plain, output, layout)?,
+            false => document::text_in(plain, output, layout)?,
+        };
         let options = FileOptions {
             no_fifo: self.no_fifo,
             name: self.filename,

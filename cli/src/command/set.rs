@@ -106,8 +106,32 @@ fn parse_json(text: SecretBytes) -> Result<Data> {
     let root = tree.documents.first().map_or(0, |root| *root as usize);
     let children: Vec<_> = tree.children(root).collect();
     match &children[..] {
-        [only] => Ok(Data::of(&tree, *only)),
+        [only] => Ok(last_of_each_key(Data::of(&tree, *only))),
         _ => Err(wrong("it is more than one value".into())),
+    }
+}
+
+/// The last of several equal keys counts, as in upstream's JSON.
+fn last_of_each_key(value: Data) -> Data {
+    match value {
+        Data::Map(entries) => {
+            let keys = entries.iter().enumerate();
+            let last: std::collections::HashMap<&[u8], usize> =
+                keys.map(|(at, (key, _))| (key.expose(), at)).collect();
+            let keys = entries.iter().enumerate();
+            let counts: Vec<bool> = keys
+                .map(|(at, (key, _))| last.get(key.expose()) == Some(&at))
+                .collect();
+            let entries = entries.into_iter().zip(counts);
+            let counted = entries.filter(|(_, counts)| *counts);
+            Data::Map(
+                counted
+                    .map(|((key, value), _)| (key, last_of_each_key(value)))
+                    .collect(),
+            )
+        }
+        Data::List(items) => Data::List(items.into_iter().map(last_of_each_key).collect()),
+        other => other,
     }
 }
 
@@ -265,6 +289,10 @@ mod tests {
         assert_eq!(json("5.5").unwrap(), Data::Float(5.5));
         assert_eq!(json("\"x\"").unwrap(), Data::str("x"));
         assert_eq!(json("null").unwrap(), Data::Null);
+        assert_eq!(
+            json("{\"a\": 1, \"a\": [{\"b\": 1, \"b\": 2}]}").unwrap(),
+            json("{\"a\": [{\"b\": 2}]}").unwrap()
+        );
         assert_eq!(
             json("[1, true]").unwrap(),
             Data::List(vec![Data::Int(1), Data::Bool(true)])

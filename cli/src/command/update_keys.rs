@@ -28,6 +28,7 @@ impl UpdateKeys {
         let file = &self.file;
         // As the incumbent: progress on standard error with the local time before it, the difference on standard output.
         let now = Zoned::now().strftime("%Y/%m/%d %H:%M:%S");
+        check_is_file(file)?;
         world
             .terminal
             .tell(&format!("{now} Syncing keys for file {}", file.display()));
@@ -104,17 +105,18 @@ struct Plan {
     layout: sealwright_documents::format::Layout,
 }
 
+fn check_is_file(file: &Path) -> Result<()> {
+    match std::fs::metadata(file) {
+        Err(error) => Err(Error::generic(format!("stat {}", file.display())).because(error)),
+        Ok(found) if found.is_dir() => Err(Error::generic("can't operate on a directory")
+            .hint(format!("{} is one; name its files", file.display()))),
+        Ok(_) => Ok(()),
+    }
+}
+
 /// Compares a file with its rule; `None` when there is nothing to do (S131).
 fn plan(world: &World, file: &Path, settings: &Settings) -> Result<Option<Plan>> {
-    if file.is_dir() {
-        return Err(Error::generic(format!(
-            "{} is a folder: files are updated",
-            file.display()
-        )));
-    }
-    if !file.exists() {
-        return Err(Error::generic(format!("{} does not exist", file.display())));
-    }
+    check_is_file(file)?;
     let config = world.configuration(settings)?;
     let from = Input::File(file.to_owned());
     let mut original = document::read(&from, false)?;
@@ -154,18 +156,27 @@ impl Target {
     ) -> Result<Self> {
         let mut rule =
             super::rule_for(world, settings, file, &Default::default())?.ok_or_else(|| {
-                Error::generic("the configuration does not contain any creation rule")
+                let config = world.configuration(settings).ok().flatten();
+                let config = config.map_or_else(
+                    || ".sops.yaml".to_owned(),
+                    |config| crate::visible::shown(config.path()),
+                );
+                Error::generic(format!(
+                    "The config file {config} does not contain any creation rule"
+                ))
             })?;
         world.keys.complete(rule.groups.iter_mut().flatten())?;
         let count = u32::try_from(rule.groups.len()).unwrap_or(u32::MAX);
-        let threshold = match metadata.shamir_threshold.min(count) {
+        let kept = metadata.shamir_threshold.min(count);
+        // Without a threshold all groups are needed, which is not told as a change.
+        let threshold = match kept {
             0 if count > 1 => count,
             kept => kept,
         };
         let mut difference = difference(&metadata.groups, &rule.groups);
-        let changed = threshold != metadata.shamir_threshold
+        let changed = kept != metadata.shamir_threshold
             || difference.iter().any(|line| line.starts_with(['+', '-']));
-        if threshold != metadata.shamir_threshold {
+        if kept != metadata.shamir_threshold {
             difference.push(format!(
                 "--- shamir_threshold: {}",
                 metadata.shamir_threshold

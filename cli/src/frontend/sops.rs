@@ -130,7 +130,11 @@ fn run_command(
     words: &[OsString],
 ) -> Result<()> {
     let terminal = &*world.terminal;
-    let ordered = parser::reorder(command, words);
+    let ordered = match command.commands {
+        [] => parser::reorder(command, words),
+        // The flags behind a command in it are those of that command.
+        _ => words.to_vec(),
+    };
     let parsed = parser::parse(command, &ordered, &variable);
     let (mut values, operands) = match parsed {
         Ok(parsed) => parsed,

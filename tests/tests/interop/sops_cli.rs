@@ -50,6 +50,10 @@ mod own_verbs;
 mod pseudo_terminal;
 #[path = "sops_cli/rules.rs"]
 mod rules;
+#[path = "sops_cli/sentences.rs"]
+mod sentences;
+#[path = "sops_cli/stdin_forms.rs"]
+mod stdin_forms;
 
 /// Whose program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -48,6 +48,7 @@ impl ExecFile {
             },
             no_fifo: self.no_fifo,
             filename: self.filename,
+            first_of_several: false,
             settings: everywhere.settings(),
         }
         .run(world)

@@ -8,7 +8,10 @@ pub(super) fn theirs(mut error: Error) -> Error {
         return error;
     };
     error.text = match fault {
-        Fault::ReadFile(path) => format!("Error reading file {}", path.display()),
+        Fault::ReadFile(path) => {
+            let call = if path.is_dir() { "read" } else { "open" };
+            format!("Error reading file: {call} {}", path.display())
+        }
         Fault::ReadStdin => "Error reading standard input".to_owned(),
         Fault::ParseEncrypted(format) => format!("Error unmarshalling input {format}"),
         Fault::ParsePlain(format) => format!("Error unmarshalling file: {format}"),
@@ -27,10 +30,11 @@ pub(super) fn theirs(mut error: Error) -> Error {
         Fault::Unchanged => "File has not changed, exiting.".to_owned(),
         Fault::NoJson => "Value should be JSON".to_owned(),
         Fault::Configuration(path) => format!("error loading config: {}", path.display()),
-        Fault::NoRule(path) => format!(
-            "error loading config: {}: no matching creation rules found",
-            path.display()
-        ),
+        Fault::NoRule(path) => {
+            let hint = format!("the rules are in {}", path.display());
+            error.hints.insert(0, hint);
+            "error loading config: no matching creation rules found".to_owned()
+        }
         Fault::NoKeys => "config file not found, or has no creation rules, and no keys provided through command line options".to_owned(),
         Fault::ManySelections => "Error: cannot use more than one of encrypted_suffix, unencrypted_suffix, encrypted_regex, unencrypted_regex, encrypted_comment_regex, or unencrypted_comment_regex in the same file".to_owned(),
         // `groups` reports it as a failure of its own.

@@ -27,6 +27,7 @@ impl Call<'_> {
             how: self.how(),
             no_fifo: self.values.on("no-fifo"),
             filename: self.values.some_text("filename"),
+            first_of_several: true,
             settings: self.settings_to_decrypt()?,
         }
         .run(self.world)

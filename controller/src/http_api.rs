@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use hyper::body::Bytes;
+use sealwright_resources::manifest;
 use sealwright_resources::sealed_secret::{
     API_VERSION, KIND, Refresh, SealError, SealedSecret, UnsealError, UnsealOptions, reseal, verify,
 };
@@ -225,8 +226,7 @@ impl Type {
 }
 
 fn yaml(text: &str) -> Result<serde_json::Value, HttpApiError> {
-    let documents: Vec<serde_json::Value> =
-        serde_saphyr::from_multiple(text).map_err(|_| HttpApiError::Unreadable)?;
+    let documents = manifest::read_values(text.as_bytes()).map_err(|_| HttpApiError::Unreadable)?;
     let mut documents = documents.into_iter().filter(|document| !document.is_null());
     let first = documents.next().ok_or(HttpApiError::Unreadable)?;
     match documents.next() {

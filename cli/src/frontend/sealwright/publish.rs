@@ -13,7 +13,7 @@ use crate::world::World;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  sealwright publish --dry-run secrets/app.yaml\n  \
-    sealwright publish --yes --recursive secrets/"
+    sealwright publish --dry-run --recursive secrets/"
 )]
 pub(super) struct Publish {
     /// The encrypted files; the rules match these paths as they are typed.

@@ -86,6 +86,9 @@ fn many_aliases_of_a_long_text_are_refused_early() {
     assert!(ran.code > 0 && errors.contains("aliases"), "{errors}");
 }
 
+/// Without `SEALWRIGHT_SOAK=1` one file of so many is tried.
+const SLICE: usize = 10;
+
 /// The size of the files that are made, and whether every verb is tried on each.
 fn extent() -> (usize, bool) {
     let soaks = std::env::var_os("SEALWRIGHT_SOAK").is_some_and(|value| value == "1");
@@ -134,6 +137,9 @@ fn no_plain_file_costs_more_than_its_size_explains() {
     let mut faults = Vec::new();
     let mut tried = 0;
     for (number, attack) in attacks::all(size).into_iter().enumerate() {
+        if !every && number % SLICE != 0 {
+            continue;
+        }
         let suffix = attack.suffix;
         let file = format!("hostile.{suffix}");
         let real = desk.read(&format!("real.{suffix}"));
@@ -176,6 +182,11 @@ fn no_block_costs_more_than_its_size_explains() {
         .into_iter()
         .enumerate()
     {
+        if !every && number % SLICE != 0 {
+            continue;
+        }
+        // What an expression takes has a limit of its own, that of the library: it is not the size of the file that counts.
+        scale.allow_expression(name.contains("_regex"));
         for (at, verb) in cost::ENCRYPTED.iter().enumerate() {
             if !every && at != 0 && at != number % cost::ENCRYPTED.len() {
                 continue;

@@ -13,7 +13,7 @@ use super::attacks;
 const FACTOR: f64 = 4.0;
 /// What may come on top of that: other work on the machine, a first page of memory.
 const MILLISECONDS: f64 = 400.0;
-const MIB: f64 = 16.0;
+const MIB: f64 = 32.0;
 /// The size of the ordinary files.
 const SIZE: usize = 100_000;
 
@@ -134,6 +134,8 @@ impl Verb {
 /// What verbs take for ordinary files, found out when it is asked for.
 pub(super) struct Scale {
     of: BTreeMap<(&'static str, String), Price>,
+    allowed_milliseconds: f64,
+    allowed_mib: f64,
 }
 
 /// What any run takes, and what each byte adds.
@@ -149,7 +151,17 @@ impl Scale {
     pub(super) fn new() -> Self {
         Self {
             of: BTreeMap::new(),
+            allowed_milliseconds: MILLISECONDS,
+            allowed_mib: MIB,
         }
+    }
+
+    /// Allows what compiling one regular expression may take, or no longer.
+    pub(super) fn allow_expression(&mut self, is_expression: bool) {
+        (self.allowed_milliseconds, self.allowed_mib) = match is_expression {
+            true => (5_000.0, 96.0),
+            false => (MILLISECONDS, MIB),
+        };
     }
 
     /// Runs a verb on a file and fails when it takes more than the size of the file explains, dies or panics.
@@ -173,8 +185,8 @@ impl Scale {
         desk.write(&copy, desk.bytes(file));
         let (taken, errors) = verb.run(desk, &copy);
         let times = FACTOR * bytes as f64;
-        let time = price.milliseconds + MILLISECONDS + times * price.milliseconds_a_byte;
-        let memory = price.mib + MIB + times * price.mib_a_byte;
+        let time = price.milliseconds + self.allowed_milliseconds + times * price.milliseconds_a_byte;
+        let memory = price.mib + self.allowed_mib + times * price.mib_a_byte;
         if taken.processor_milliseconds > time || taken.peak_mib > memory {
             return Err(format!(
                 "{name} of {bytes} bytes: {:.0} of {time:.0} ms, {:.0} of {memory:.0} MiB",

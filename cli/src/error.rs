@@ -22,7 +22,7 @@ pub(crate) struct Error {
     /// What to do about it.
     pub(crate) hints: Vec<String>,
     /// What failed, where the front-ends have words of their own for it.
-    pub(crate) fault: Option<Fault>,
+    pub(crate) fault: Option<Box<Fault>>,
 }
 
 impl Error {
@@ -46,7 +46,7 @@ impl Error {
     /// A failure that every front-end has words of its own for.
     pub(crate) fn of(fault: Fault) -> Self {
         let mut error = Self::new(fault.kind(), fault.text());
-        error.fault = Some(fault);
+        error.fault = Some(Box::new(fault));
         error
     }
 

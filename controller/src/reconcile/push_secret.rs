@@ -88,7 +88,7 @@ impl Outcome {
 
 /// A Secret to push.
 enum Source {
-    Here(PlainSecret),
+    Here(Box<PlainSecret>),
     /// One of many: together they may be larger than the memory, so each is read when it is its turn.
     Named(String),
 }
@@ -189,7 +189,7 @@ impl PushSecrets {
         let deletes = deletes && !sources.is_empty();
         for source in sources {
             let source = match source {
-                Source::Here(secret) => secret,
+                Source::Here(secret) => *secret,
                 Source::Named(name) => {
                     let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
                     match secret_target::read(self.api(), &Key::new(namespace, &name)).await {
@@ -286,14 +286,14 @@ impl PushSecrets {
         let named = named.and_then(|selector| selector.name.as_deref());
         if let Some(name) = named.filter(|name| !name.is_empty()) {
             return match secret_target::read(self.api(), &Key::new(namespace, name)).await {
-                Ok(Some(secret)) => Ok(vec![Source::Here(secret)]),
+                Ok(Some(secret)) => Ok(vec![Source::Here(Box::new(secret))]),
                 Ok(None) => Err(true),
                 Err(_) => Err(false),
             };
         }
         if let Some(reference) = &object.spec.selector.generator_ref {
             let generated = self.generated(object, reference).await.ok_or(false)?;
-            return Ok(vec![Source::Here(generated)]);
+            return Ok(vec![Source::Here(Box::new(generated))]);
         }
         let selector = object.spec.selector.secret.as_ref();
         let labels = selector.and_then(|selector| selector.selector.as_ref());

@@ -8,6 +8,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use sealwright_crypto::sealing::Certificate;
 use sealwright_resources::scope::Scope;
 use sealwright_tests::harness::cluster::{Cluster, Namespace, eventually, run};
+use sealwright_tests::harness::generated;
 use sealwright_tests::harness::incumbents;
 use sealwright_tests::harness::server::{Server, free_port};
 use serde_json::{Value, json};
@@ -160,6 +161,10 @@ fn queries() -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn every_panel_has_data_and_alerts_fire_and_end() {
+    if !generated::is_soak() {
+        println!("NOT RUN: it takes minutes, see `make soak`");
+        return;
+    }
     let cluster = Cluster::start();
     let namespace = cluster.namespace("prometheus").await;
     let values = "externalSecrets.enabled=true,replicaCount=1,leaderElect=false";

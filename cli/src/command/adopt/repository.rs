@@ -14,11 +14,11 @@ use sealwright_resources::manifest;
 use serde_json::Value;
 
 use super::{Item, Problem, Program, Report, Runs, Step, count_of};
-use crate::visible::shown;
 use crate::command::found::{What, what_is};
 use crate::command::{Settings, absolute, document, format_by_suffix};
 use crate::error::{Error, Kind, Result};
 use crate::keys::can_use;
+use crate::visible::shown;
 use crate::world::World;
 
 /// Larger files are no manifests and no scripts.
@@ -404,10 +404,8 @@ fn charts(object: &Value) -> Vec<&'static str> {
         &object["spec"]["chart"]["spec"]["chart"],
         &object["spec"]["source"]["chart"],
     ];
-    for (list, field) in [("sources", "chart")] {
-        let sources = object["spec"][list].as_array().into_iter().flatten();
-        names.extend(sources.map(|source| &source[field]));
-    }
+    let sources = object["spec"]["sources"].as_array().into_iter().flatten();
+    names.extend(sources.map(|source| &source["chart"]));
     // Kustomize, and a chart that depends on others.
     for list in ["helmCharts", "dependencies"] {
         let entries = object[list].as_array().into_iter().flatten();

@@ -4,7 +4,7 @@ use crate::error::{Error, Fault};
 
 /// Puts an error into the words of kubeseal.
 pub(super) fn theirs(mut error: Error) -> Error {
-    error.text = match &error.fault {
+    error.text = match error.fault.as_deref() {
         Some(Fault::NoValues) => "secret.data is empty in input Secret, assuming this is an error and aborting. To work with empty data, --allow-empty-data can be used".to_owned(),
         Some(Fault::NoName) => "missing metadata.name in input Secret".to_owned(),
         Some(Fault::OtherNamespace(own, wished)) => {

@@ -25,7 +25,7 @@ pub(super) fn ours(mut error: Error, file: Option<&Path>) -> Error {
                 ));
             }
         }
-        Kind::NoFile if matches!(error.fault, Some(Fault::ReadFile(_))) => {
+        Kind::NoFile if matches!(error.fault.as_deref(), Some(Fault::ReadFile(_))) => {
             error.text = format!("cannot read {name}");
         }
         Kind::Read if !file.as_os_str().is_empty() => {
@@ -34,14 +34,14 @@ pub(super) fn ours(mut error: Error, file: Option<&Path>) -> Error {
         }
         Kind::Parse => error.text = format!("cannot read {name}"),
         Kind::NoDocument => error.text = format!("{name} is {}", error.text),
-        Kind::AlreadyEncrypted if matches!(error.fault, Some(Fault::Reserved(_))) => {
+        Kind::AlreadyEncrypted if matches!(error.fault.as_deref(), Some(Fault::Reserved(_))) => {
             error.text = format!("{name} is {}", error.text);
             error = error.hint(format!("`sealwright edit {name}` changes it"));
         }
         Kind::NoDataKey => error.text = format!("cannot decrypt {name}: no key here opens it"),
         Kind::Unchanged => error.text = format!("{name} is {}", error.text),
-        Kind::Generic if matches!(error.fault, Some(Fault::Configuration(_))) => {}
-        Kind::Generic if matches!(error.fault, Some(Fault::NoRule(_))) => {
+        Kind::Generic if matches!(error.fault.as_deref(), Some(Fault::Configuration(_))) => {}
+        Kind::Generic if matches!(error.fault.as_deref(), Some(Fault::NoRule(_))) => {
             error.text = error
                 .text
                 .replacen("covers it", &format!("covers {name}"), 1);

@@ -7,7 +7,7 @@ pub(super) fn theirs(mut error: Error) -> Error {
     let Some(fault) = &error.fault else {
         return error;
     };
-    error.text = match fault {
+    error.text = match &**fault {
         Fault::ReadFile(path) => {
             let call = if path.is_dir() { "read" } else { "open" };
             format!("Error reading file: {call} {}", path.display())

@@ -185,7 +185,8 @@ impl Scale {
         desk.write(&copy, desk.bytes(file));
         let (taken, errors) = verb.run(desk, &copy);
         let times = FACTOR * bytes as f64;
-        let time = price.milliseconds + self.allowed_milliseconds + times * price.milliseconds_a_byte;
+        let time =
+            price.milliseconds + self.allowed_milliseconds + times * price.milliseconds_a_byte;
         let memory = price.mib + self.allowed_mib + times * price.mib_a_byte;
         if taken.processor_milliseconds > time || taken.peak_mib > memory {
             return Err(format!(

@@ -344,6 +344,7 @@ async fn a_release_unseals_is_upgraded_and_leaves_crds_and_secrets_when_it_goes(
 
 /// Replicas are replaced one by one, as a Deployment does it, while SealedSecrets keep coming.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::print_stderr, reason = "a measurement is for reading")]
 async fn an_upgrade_with_traffic_changes_no_secret_and_hands_the_lead_over() {
     // The Lease that a replica takes over when another one has vanished without a word.
     const LEASE: Duration = Duration::from_secs(15);

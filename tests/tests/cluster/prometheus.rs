@@ -160,6 +160,11 @@ fn queries() -> Vec<(String, String)> {
 }
 
 #[tokio::test]
+#[allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what is not run, and what is waited for, is told"
+)]
 async fn every_panel_has_data_and_alerts_fire_and_end() {
     if !generated::is_soak() {
         println!("NOT RUN: it takes minutes, see `make soak`");

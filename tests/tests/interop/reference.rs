@@ -104,10 +104,9 @@ fn the_reference_of_the_resources_is_their_definitions() {
         assert!(!definitions.is_empty());
         for definition in &definitions {
             let spec = &definition["spec"];
-            let versions = spec["versions"].as_array().unwrap().iter();
+            let mut versions = spec["versions"].as_array().unwrap().iter();
             let version = versions
-                .filter(|version| version["storage"] == true)
-                .next_back()
+                .rfind(|version| version["storage"] == true)
                 .unwrap();
             let (group, kind) = (
                 spec["group"].as_str().unwrap(),

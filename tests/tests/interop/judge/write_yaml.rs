@@ -225,11 +225,11 @@ impl Writer<'_> {
 
     /// A collection and, as the last entry of the document, its alias with a comment: upstream finds it on the line of the block.
     fn alias_of_a_collection(&mut self) -> Option<String> {
-        let of_collections = self
+        let mut of_collections = self
             .anchors
             .iter()
             .filter(|(_, is_collection)| *is_collection);
-        let name = of_collections.last()?.0.clone();
+        let name = of_collections.next_back()?.0.clone();
         let key = self.key();
         let end = self.line_end(1);
         key.ends_with(|c: char| c != '\n')

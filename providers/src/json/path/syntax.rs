@@ -67,94 +67,69 @@ pub(super) fn query(path: &str) -> Option<(&str, bool, Next, &str)> {
     Some((inside, all, next, rest))
 }
 
-/// Where the bracket that a text begins with is closed.
-pub(super) fn closing(text: &str) -> Option<usize> {
+/// The characters of a text outside of its quotes, each with its place and with how many brackets are open behind it.
+fn unquoted(text: &str) -> impl Iterator<Item = (usize, char, usize)> {
     let mut depth = 0usize;
     let (mut quoted, mut escaped) = (false, false);
-    for (at, character) in text.char_indices() {
+    text.char_indices().filter_map(move |(at, character)| {
         match character {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => quoted = !quoted,
-            _ if quoted => {}
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => {
-                depth = depth.checked_sub(1)?;
-                if depth == 0 {
-                    return Some(at);
-                }
+            _ if escaped => {
+                escaped = false;
+                return None;
             }
+            '\\' => {
+                escaped = true;
+                return None;
+            }
+            '"' => {
+                quoted = !quoted;
+                return None;
+            }
+            _ if quoted => return None,
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
             _ => {}
         }
-    }
-    None
+        Some((at, character, depth))
+    })
+}
+
+/// Where the bracket that a text begins with is closed.
+pub(super) fn closing(text: &str) -> Option<usize> {
+    let closes = |(_, character, depth): &(usize, char, usize)| {
+        *depth == 0 && matches!(character, ')' | ']' | '}')
+    };
+    unquoted(text).find(closes).map(|(at, ..)| at)
 }
 
 /// Left side, operator and right side of a query.
 pub(super) fn split_query(query: &str) -> (&str, &str, &str) {
-    let mut depth = 0usize;
-    let (mut quoted, mut escaped) = (false, false);
-    for (at, character) in query.char_indices() {
-        match character {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => quoted = !quoted,
-            _ if quoted => {}
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            '=' | '!' | '<' | '>' | '%' if depth == 0 => {
-                let rest = &query[at..];
-                let operator = ["==", "!=", "!%", "<=", ">=", "=", "<", ">", "%"]
-                    .into_iter()
-                    .find(|operator| rest.starts_with(operator))
-                    .unwrap_or_default();
-                if operator.is_empty() {
-                    continue;
-                }
-                return (query[..at].trim(), operator, rest[operator.len()..].trim());
-            }
-            _ => {}
+    const OPERATORS: [&str; 9] = ["==", "!=", "!%", "<=", ">=", "=", "<", ">", "%"];
+    for (at, _, depth) in unquoted(query) {
+        let rest = &query[at..];
+        let operator = OPERATORS
+            .into_iter()
+            .find(|operator| depth == 0 && rest.starts_with(operator));
+        if let Some(operator) = operator {
+            return (query[..at].trim(), operator, rest[operator.len()..].trim());
         }
     }
     (query.trim(), "", "")
 }
 
 pub(super) fn top_level_pipe(path: &str) -> Option<usize> {
-    let mut depth = 0usize;
-    let (mut quoted, mut escaped) = (false, false);
-    for (at, character) in path.char_indices() {
-        match character {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => quoted = !quoted,
-            _ if quoted => {}
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            '|' if depth == 0 => return Some(at),
-            _ => {}
-        }
-    }
-    None
+    let is_pipe = |(_, character, depth): &(usize, char, usize)| *character == '|' && *depth == 0;
+    unquoted(path).find(is_pipe).map(|(at, ..)| at)
 }
 
 /// The items of a list of paths.
 pub(super) fn split_list(inside: &str) -> Vec<&str> {
     let mut items = Vec::new();
-    let mut depth = 0usize;
-    let (mut quoted, mut escaped, mut start) = (false, false, 0);
-    for (at, character) in inside.char_indices() {
-        match character {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => quoted = !quoted,
-            _ if quoted => {}
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            ',' if depth == 0 => {
-                items.push(inside[start..at].trim());
-                start = at + 1;
-            }
-            _ => {}
+    let mut start = 0;
+    for (at, character, depth) in unquoted(inside) {
+        if character == ',' && depth == 0 {
+            items.push(inside[start..at].trim());
+            start = at + 1;
         }
     }
     items.push(inside[start..].trim());

@@ -11,7 +11,6 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::Uri;
-use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
@@ -156,7 +155,7 @@ impl Inner {
             }
             let io = self.to_proxy(&proxy).await?;
             if !https {
-                return Ok(Stream::new(io, true, self.limits));
+                return Ok(Bounded::stream(io, true, self.limits));
             }
             let io = tunnel(io, host, port, &proxy).await?;
             return self.encrypt(io, host).await;
@@ -165,7 +164,7 @@ impl Inner {
         if https {
             self.encrypt(io, host).await
         } else {
-            Ok(Stream::new(io, false, self.limits))
+            Ok(Bounded::stream(io, false, self.limits))
         }
     }
 
@@ -240,7 +239,7 @@ impl Inner {
             .connect(name, io)
             .await
             .map_err(|error| tls_reason(&error))?;
-        Ok(Stream::new(Box::new(stream), false, self.limits))
+        Ok(Bounded::stream(Box::new(stream), false, self.limits))
     }
 }
 
@@ -372,10 +371,14 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 /// How many bytes the head of an answer, and what stands between the parts of its body, may have beside the body.
 const AROUND_THE_BODY: usize = 1 << 20;
 
+pub(super) type Stream = TokioIo<Bounded>;
+
 /// A connection that ends when the other side goes on for too long after a request: hyper reads on when no one waits
 /// for the answer any more, and a peer that sends interim answers without an end would keep it busy for ever.
-struct Bounded {
+pub(super) struct Bounded {
     io: Box<dyn Io>,
+    /// Whether requests on it are for a proxy.
+    proxied: bool,
     limits: Limits,
     /// Until when an answer to what was written last may come.
     until: Option<Instant>,
@@ -384,6 +387,17 @@ struct Bounded {
 }
 
 impl Bounded {
+    /// A connection as hyper wants it.
+    fn stream(io: Box<dyn Io>, proxied: bool, limits: Limits) -> Stream {
+        TokioIo::new(Self {
+            io,
+            proxied,
+            limits,
+            until: None,
+            came: 0,
+        })
+    }
+
     fn wrote<T>(&mut self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if let Poll::Ready(Ok(_)) = &written {
             self.until = Some(Instant::now() + self.limits.total);
@@ -442,68 +456,8 @@ impl AsyncWrite for Bounded {
     }
 }
 
-/// A connection as hyper wants it.
-pub(super) struct Stream {
-    io: TokioIo<Bounded>,
-    proxied: bool,
-}
-
-impl Stream {
-    fn new(io: Box<dyn Io>, proxied: bool, limits: Limits) -> Self {
-        Self {
-            io: TokioIo::new(Bounded {
-                io,
-                limits,
-                until: None,
-                came: 0,
-            }),
-            proxied,
-        }
-    }
-}
-
-impl Connection for Stream {
+impl Connection for Bounded {
     fn connected(&self) -> Connected {
         Connected::new().proxy(self.proxied)
-    }
-}
-
-impl Read for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(context, buffer)
-    }
-}
-
-impl Write for Stream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(context, parts)
     }
 }

@@ -13,6 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use sealwright_crypto::master_key::KeyError;
@@ -216,11 +217,20 @@ impl Rest {
         inspection
     }
 
-    /// Says what a write was about, and which service it was sent to.
-    pub(crate) fn placed_at(&self, error: StoreError, verb: &str, key: &str) -> StoreError {
-        error
-            .while_trying(format!("{verb} {}", shown(key)))
-            .at_store(&self.describe)
+    /// Does a write. Its error says what the write was about, and which service it was sent to.
+    pub(crate) fn writing<'a, T: 'a>(
+        &'a self,
+        verb: &'static str,
+        key: &'a str,
+        write: impl Future<Output = Result<T, StoreError>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, StoreError>> {
+        Box::pin(async move {
+            write.await.map_err(|error| {
+                error
+                    .while_trying(format!("{verb} {}", shown(key)))
+                    .at_store(&self.describe)
+            })
+        })
     }
 
     /// Makes a call.

@@ -497,10 +497,8 @@ impl Store for OnePassword {
         item: &'a PushItem,
         mode: WriteMode,
     ) -> BoxFuture<'a, Result<Pushed, StoreError>> {
-        Box::pin(async move {
-            let pushed = self.push_item(source, item, mode).await;
-            pushed.map_err(|error| self.rest.placed_at(error, "push to", &item.remote_key))
-        })
+        let push = self.push_item(source, item, mode);
+        self.rest.writing("push to", &item.remote_key, push)
     }
 
     fn delete<'a>(
@@ -508,10 +506,8 @@ impl Store for OnePassword {
         item: &'a PushItem,
         mode: WriteMode,
     ) -> BoxFuture<'a, Result<Deleted, StoreError>> {
-        Box::pin(async move {
-            let deleted = self.delete_item(item, mode).await;
-            deleted.map_err(|error| self.rest.placed_at(error, "delete", &item.remote_key))
-        })
+        let delete = self.delete_item(item, mode);
+        self.rest.writing("delete", &item.remote_key, delete)
     }
 
     fn exists<'a>(&'a self, item: &'a PushItem) -> BoxFuture<'a, Result<bool, StoreError>> {

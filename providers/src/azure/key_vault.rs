@@ -416,7 +416,8 @@ impl Store for KeyVault {
         item: &'a PushItem,
         mode: WriteMode,
     ) -> BoxFuture<'a, Result<Pushed, StoreError>> {
-        Box::pin(self.push_item(source, item, mode))
+        let push = self.push_item(source, item, mode);
+        self.rest.writing("push to", &item.remote_key, push)
     }
 
     fn delete<'a>(
@@ -424,7 +425,8 @@ impl Store for KeyVault {
         item: &'a PushItem,
         mode: WriteMode,
     ) -> BoxFuture<'a, Result<Deleted, StoreError>> {
-        Box::pin(self.delete_item(item, mode))
+        let delete = self.delete_item(item, mode);
+        self.rest.writing("delete", &item.remote_key, delete)
     }
 
     fn exists<'a>(&'a self, item: &'a PushItem) -> BoxFuture<'a, Result<bool, StoreError>> {

@@ -94,16 +94,6 @@ impl KeyVault {
         item: &PushItem,
         mode: WriteMode,
     ) -> Result<Pushed, StoreError> {
-        let pushed = self.push_to(source, item, mode).await;
-        pushed.map_err(|error| self.rest.placed_at(error, "push to", &item.remote_key))
-    }
-
-    async fn push_to(
-        &self,
-        source: &PushSource,
-        item: &PushItem,
-        mode: WriteMode,
-    ) -> Result<Pushed, StoreError> {
         let (object, name) = Object::of(&item.remote_key)?;
         let metadata: Metadata = item.metadata_spec()?;
         let value = source.value(item)?;
@@ -255,11 +245,6 @@ impl KeyVault {
         item: &PushItem,
         mode: WriteMode,
     ) -> Result<Deleted, StoreError> {
-        let deleted = self.delete_at(item, mode).await;
-        deleted.map_err(|error| self.rest.placed_at(error, "delete", &item.remote_key))
-    }
-
-    async fn delete_at(&self, item: &PushItem, mode: WriteMode) -> Result<Deleted, StoreError> {
         let (object, name) = Object::of(&item.remote_key)?;
         let Answer::Found(there) = self.get_object(object, name, None).await? else {
             return Ok(Deleted::Nothing);

@@ -102,16 +102,6 @@ impl SecretManager {
         item: &PushItem,
         mode: WriteMode,
     ) -> Result<Pushed, StoreError> {
-        let pushed = self.push_to(source, item, mode).await;
-        pushed.map_err(|error| self.rest.placed_at(error, "push to", &item.remote_key))
-    }
-
-    async fn push_to(
-        &self,
-        source: &PushSource,
-        item: &PushItem,
-        mode: WriteMode,
-    ) -> Result<Pushed, StoreError> {
         let has_metadata = item.metadata.as_ref().is_some_and(|value| !value.is_null());
         if item.wanted_property().is_some() && has_metadata {
             return Err(StoreError::invalid(
@@ -271,11 +261,6 @@ impl SecretManager {
         item: &PushItem,
         mode: WriteMode,
     ) -> Result<Deleted, StoreError> {
-        let deleted = self.delete_at(item, mode).await;
-        deleted.map_err(|error| self.rest.placed_at(error, "delete", &item.remote_key))
-    }
-
-    async fn delete_at(&self, item: &PushItem, mode: WriteMode) -> Result<Deleted, StoreError> {
         let key = &item.remote_key;
         let Some(there) = self.there(key).await? else {
             return Ok(Deleted::Nothing);

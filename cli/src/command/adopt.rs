@@ -14,6 +14,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use sealwright_resources::generator::Generator;
 use serde_json::{Value, json};
 
 use self::cluster::Seen;
@@ -165,6 +166,44 @@ pub(super) struct Report {
     pub(super) items: Vec<Item>,
     pub(super) problems: Vec<Problem>,
     pub(super) steps: Vec<Step>,
+}
+
+impl Report {
+    /// Adds the generators of a kind, and that this build lacks the kind where it does.
+    fn add_generators(&mut self, kind: &str, places: &[String]) {
+        let program = Program::ExternalSecrets;
+        self.items.push(Item {
+            program,
+            kind: "generators",
+            name: kind.to_owned(),
+            text: some(places),
+        });
+        if matches!(Generator::parse(kind, Value::Null), Ok(Generator::Other(_))) {
+            self.problems.push(Problem {
+                program,
+                blocks: true,
+                object: some(places),
+                text: format!("this build has no generator {kind}"),
+                remedy: "take the values from a store, or keep the operator for now".to_owned(),
+            });
+        }
+    }
+}
+
+/// The first of some places, each named once, and how many more there are.
+fn some(places: &[String]) -> String {
+    const NAMED: usize = 5;
+    let mut each: Vec<&str> = Vec::new();
+    for place in places {
+        if each.last() != Some(&place.as_str()) {
+            each.push(place);
+        }
+    }
+    let mut text = each[..each.len().min(NAMED)].join(", ");
+    if each.len() > NAMED {
+        text.push_str(&format!(" and {} more", each.len() - NAMED));
+    }
+    text
 }
 
 impl Adopt {

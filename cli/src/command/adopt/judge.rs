@@ -3,15 +3,10 @@
 use std::collections::BTreeMap;
 
 use sealwright_providers::store::OTHER_PROVIDERS;
-use sealwright_resources::generator::Generator;
-use serde_json::Value;
 
 use super::cluster::{Object, Seen};
 use super::program::{self, Becomes, Runs, Workload};
-use super::{Item, Problem, Program, Report, State, count_of};
-
-/// How many objects are named before "and N more".
-const NAMED: usize = 5;
+use super::{Item, Problem, Program, Report, State, count_of, some};
 
 /// Says what there is and what would not work; the steps are left to the plan.
 pub(super) fn judge(seen: &Seen) -> Report {
@@ -55,7 +50,7 @@ pub(super) fn judge(seen: &Seen) -> Report {
             blocks: false,
             object: (*what).to_owned(),
             text: reason.clone(),
-            remedy: "what is told here is without them".to_owned(),
+            remedy: "this report leaves them out".to_owned(),
         });
     }
     report
@@ -358,21 +353,7 @@ fn add_stores(seen: &Seen, report: &mut Report) {
         kinds.entry(kind).or_default().push(object.place());
     }
     for (kind, objects) in kinds {
-        report.items.push(Item {
-            program,
-            kind: "generators",
-            name: kind.to_owned(),
-            text: some(&objects),
-        });
-        if matches!(Generator::parse(kind, Value::Null), Ok(Generator::Other(_))) {
-            report.problems.push(Problem {
-                program,
-                blocks: true,
-                object: some(&objects),
-                text: format!("this build has no generator {kind}"),
-                remedy: "take the values from a store, or keep the operator for now".to_owned(),
-            });
-        }
+        report.add_generators(kind, &objects);
     }
 }
 
@@ -395,7 +376,7 @@ fn add_webhooks(seen: &Seen, report: &mut Report) {
             ),
         });
         if !answers && webhook.blocks {
-            // The plan removes it; whoever goes on without the plan has to know.
+            // The plan removes it; a reader who goes on without the plan has to know.
             report.problems.push(Problem {
                 program,
                 blocks: false,
@@ -421,18 +402,9 @@ fn ready_text(all: usize, not: &[&Object], word: &str) -> String {
     }
 }
 
-/// A few names of a list.
-fn some(names: &[String]) -> String {
-    let mut text = names[..names.len().min(NAMED)].join(", ");
-    if names.len() > NAMED {
-        text.push_str(&format!(" and {} more", names.len() - NAMED));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

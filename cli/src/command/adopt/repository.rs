@@ -9,11 +9,11 @@ use sealwright_crypto::key_kind;
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_documents::envelope::Encrypted;
 use sealwright_providers::store::OTHER_PROVIDERS;
-use sealwright_resources::generator::{self, Generator};
+use sealwright_resources::generator;
 use sealwright_resources::manifest;
 use serde_json::Value;
 
-use super::{Item, Problem, Program, Report, Runs, Step, count_of};
+use super::{Item, Problem, Program, Report, Runs, Step, count_of, some};
 use crate::command::found::{What, what_is};
 use crate::command::{Settings, absolute, document, format_by_suffix};
 use crate::error::{Error, Kind, Result};
@@ -324,21 +324,7 @@ impl Repository {
             }
         }
         for (kind, files) in &self.generators {
-            report.items.push(Item {
-                program,
-                kind: "generators",
-                name: kind.clone(),
-                text: some(files),
-            });
-            if matches!(Generator::parse(kind, Value::Null), Ok(Generator::Other(_))) {
-                report.problems.push(Problem {
-                    program,
-                    blocks: true,
-                    object: some(files),
-                    text: format!("this build has no generator {kind}"),
-                    remedy: "take the values from a store, or keep the operator for now".to_owned(),
-                });
-            }
+            report.add_generators(kind, files);
         }
         if !self.v1beta1.is_empty() {
             report.problems.push(Problem {
@@ -359,22 +345,6 @@ impl Repository {
             });
         }
     }
-}
-
-/// A few places of a list, each once.
-fn some(places: &[String]) -> String {
-    const NAMED: usize = 5;
-    let mut each: Vec<&str> = Vec::new();
-    for place in places {
-        if each.last() != Some(&place.as_str()) {
-            each.push(place);
-        }
-    }
-    let mut text = each[..each.len().min(NAMED)].join(", ");
-    if each.len() > NAMED {
-        text.push_str(&format!(" and {} more", each.len() - NAMED));
-    }
-    text
 }
 
 /// Reads a file, and touches nothing beside it.

@@ -14,10 +14,10 @@ use sealwright_providers::store::{Connection, Store};
 use sealwright_tests::harness::clouds::Clouds;
 use sealwright_tests::harness::fault_proxy::{FAULTS, Fault, FaultProxy};
 use sealwright_tests::harness::generated::{cases, seed};
-use sealwright_tests::harness::moto::{Moto, REGION};
+use sealwright_tests::harness::moto::REGION;
 use serde_json::{Value, json};
 
-use super::support::{connect_with, in_clouds, mount, openbao, vault};
+use super::support::{behind_proxy, connect_with, holding, in_clouds, mount, openbao, vault};
 
 const CANARY: &str = "canary-of-a-value";
 const TOKEN_CANARY: &str = "canary-of-a-password";
@@ -187,33 +187,11 @@ async fn seeded_faults_of_openbao_by_its_own_provider() {
 
 /// Runs the rounds on a service of AWS: in a process of its own, whose environment leads through a proxy.
 async fn of_aws(case: &str, service: &str, target: &str, body: Value, seed: u64) {
-    let variable = "SEALWRIGHT_FAULTS_OF_AWS";
-    let Ok(ports) = std::env::var(variable) else {
-        let moto = Moto::start().unwrap_or_else(|error| panic!("{error}"));
+    let Some(proxy) = behind_proxy(&format!("fault::{case}"), |moto| {
         moto.call(target, &body);
-        let own = sealwright_tests::harness::server::free_port().unwrap();
-        let mut variables = moto.variables();
-        for (name, value) in &mut variables {
-            if name.ends_with("ENDPOINT") || name.starts_with("AWS_ENDPOINT_URL") {
-                *value = format!("http://127.0.0.1:{own}");
-            }
-        }
-        let output = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "--nocapture", &format!("vaults::fault::{case}")])
-            .env(variable, format!("{own}:{}", moto.port()))
-            .envs(variables)
-            .output()
-            .unwrap();
-        let told = String::from_utf8_lossy(&output.stdout).into_owned();
-        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(
-            output.status.success() && told.contains("1 passed"),
-            "{told}{errors}"
-        );
+    }) else {
         return;
     };
-    let (own, port) = ports.split_once(':').unwrap();
-    let proxy = FaultProxy::start_on(own.parse().unwrap(), port.parse().unwrap());
     let trial = Trial {
         manifest: json!({"aws": {"service": service, "region": REGION}}),
         held: Arc::default(),
@@ -312,18 +290,6 @@ async fn seeded_faults_of_azure_key_vault() {
         0x5ea1_0000_0006,
     )
     .await;
-}
-
-/// A Secret with the token that a double of this name takes.
-fn holding(clouds: &Clouds, double: &str) -> Held {
-    let held = Held::default();
-    let known = clouds.control(&format!("{double}/token"), &json!({}));
-    held.put(
-        "secret",
-        "token",
-        known["token"].as_str().unwrap().as_bytes(),
-    );
-    held
 }
 
 #[tokio::test(flavor = "multi_thread")]

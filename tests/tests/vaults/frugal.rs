@@ -9,13 +9,12 @@ use sealwright_providers::fetch::{Fetcher, StoreIdentity};
 use sealwright_providers::remote::RemoteRef;
 use sealwright_providers::store::Connection;
 use sealwright_tests::harness::clouds::Clouds;
-use sealwright_tests::harness::fault_proxy::FaultProxy;
 use sealwright_tests::harness::generated::cases;
 use sealwright_tests::harness::moto::{Moto, REGION};
 use sealwright_tests::harness::openbao::ROOT;
 use serde_json::{Value, json};
 
-use super::support::{config, in_clouds, mount, openbao, vault};
+use super::support::{behind_proxy, config, holding, in_clouds, mount, openbao, vault};
 
 const KEYS: usize = 500;
 
@@ -113,34 +112,9 @@ async fn ten_thousand_reads_of_five_hundred_keys_are_five_hundred_calls_by_the_s
 
 /// Reads from a service of AWS, in a process whose environment leads through a proxy that counts.
 async fn of_aws(case: &str, service: &str, most: usize, fill: impl Fn(&Moto)) {
-    let variable = "SEALWRIGHT_FRUGAL_AWS";
-    let Ok(ports) = std::env::var(variable) else {
-        let moto = Moto::start().unwrap_or_else(|error| panic!("{error}"));
-        fill(&moto);
-        let own = sealwright_tests::harness::server::free_port().unwrap();
-        let mut variables = moto.variables();
-        for (name, value) in &mut variables {
-            if name.ends_with("ENDPOINT") || name.starts_with("AWS_ENDPOINT_URL") {
-                *value = format!("http://127.0.0.1:{own}");
-            }
-        }
-        let output = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "--nocapture", &format!("vaults::frugal::{case}")])
-            .env(variable, format!("{own}:{}", moto.port()))
-            .envs(variables)
-            .output()
-            .unwrap();
-        let told = String::from_utf8_lossy(&output.stdout).into_owned();
-        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(
-            output.status.success() && told.contains("1 passed"),
-            "{told}{errors}"
-        );
-        println!("{told}");
+    let Some(proxy) = behind_proxy(&format!("frugal::{case}"), fill) else {
         return;
     };
-    let (own, port) = ports.split_once(':').unwrap();
-    let proxy = FaultProxy::start_on(own.parse().unwrap(), port.parse().unwrap());
     let manifest = json!({"aws": {"service": service, "region": REGION}});
     read_all(service, &manifest, Held::default(), named, true).await;
     within(service, usize::try_from(proxy.requests()).unwrap(), most);
@@ -236,18 +210,6 @@ async fn azure_is_asked_once_for_each_key() {
         counted(&clouds, "login.microsoftonline.com"),
         1,
     );
-}
-
-/// A Secret with the token that a double of this name takes.
-fn holding(clouds: &Clouds, double: &str) -> Held {
-    let held = Held::default();
-    let known = clouds.control(&format!("{double}/token"), &json!({}));
-    held.put(
-        "secret",
-        "token",
-        known["token"].as_str().unwrap().as_bytes(),
-    );
-    held
 }
 
 #[tokio::test(flavor = "multi_thread")]

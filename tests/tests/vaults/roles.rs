@@ -11,7 +11,7 @@ use sealwright_tests::harness::clouds::Clouds;
 use sealwright_tests::harness::generated::{cases, seed};
 use serde_json::{Value, json};
 
-use super::support::{connect_with, in_clouds, item, source};
+use super::support::{connect_with, holding, in_clouds, item, source};
 
 const CANARY: &str = "canary-of-a-value";
 
@@ -201,18 +201,6 @@ async fn of_azure_key_vault() {
         missing_is_an_error: false,
     };
     rounds(&clouds, &store, &needed, 0x5ea1_0000_0062).await;
-}
-
-/// A Secret with the token that a double of this name takes.
-fn holding(clouds: &Clouds, double: &str) -> Held {
-    let held = Held::default();
-    let known = clouds.control(&format!("{double}/token"), &json!({}));
-    held.put(
-        "secret",
-        "token",
-        known["token"].as_str().unwrap().as_bytes(),
-    );
-    held
 }
 
 /// What the token of a smaller vault may do.

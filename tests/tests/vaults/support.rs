@@ -10,8 +10,59 @@ use sealwright_providers::outcome::{Answer, Outcome, Proof, StoreError};
 use sealwright_providers::remote::{PushItem, PushSource, RemoteRef, SecretMap};
 use sealwright_providers::store::{Connection, Store, StoreConfig};
 use sealwright_tests::harness::clouds::Clouds;
+use sealwright_tests::harness::fault_proxy::FaultProxy;
+use sealwright_tests::harness::moto::Moto;
 use sealwright_tests::harness::openbao::{OpenBao, ROOT};
+use sealwright_tests::harness::server::free_port;
 use serde_json::{Value, json};
+
+/// Runs one case of AWS in a process whose environment leads through a proxy to moto: stores find it through it, and no test
+/// may change its own. `fill` puts values there first. Nothing comes out in the process that only waits for that one.
+pub(crate) fn behind_proxy(case: &str, fill: impl FnOnce(&Moto)) -> Option<FaultProxy> {
+    let variable = "SEALWRIGHT_BEHIND_PROXY";
+    if let Ok(ports) = std::env::var(variable) {
+        let (own, port) = ports.split_once(':').unwrap();
+        return Some(FaultProxy::start_on(
+            own.parse().unwrap(),
+            port.parse().unwrap(),
+        ));
+    }
+    let moto = Moto::start().unwrap_or_else(|error| panic!("{error}"));
+    fill(&moto);
+    let own = free_port().unwrap();
+    let mut variables = moto.variables();
+    for (name, value) in &mut variables {
+        if name.ends_with("ENDPOINT") || name.starts_with("AWS_ENDPOINT_URL") {
+            *value = format!("http://127.0.0.1:{own}");
+        }
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture", &format!("vaults::{case}")])
+        .env(variable, format!("{own}:{}", moto.port()))
+        .envs(variables)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.success() && told.contains("1 passed"),
+        "{told}{errors}"
+    );
+    println!("{told}");
+    None
+}
+
+/// A Secret with the token that a double of this name takes.
+pub(crate) fn holding(clouds: &Clouds, double: &str) -> Held {
+    let held = Held::default();
+    let known = clouds.control(&format!("{double}/token"), &json!({}));
+    held.put(
+        "secret",
+        "token",
+        known["token"].as_str().unwrap().as_bytes(),
+    );
+    held
+}
 
 /// Runs one case in a process whose environment leads to doubles of Azure and Google: stores find them through it, and no
 /// test may change its own. Nothing comes out in the process that only waits for that one.

@@ -18,6 +18,7 @@ mod cli {
     mod init;
     mod json;
     mod keygen;
+    mod page;
     mod recipients;
     mod reference;
     #[allow(dead_code, reason = "the cases against a cluster use the rest")]

@@ -18,6 +18,8 @@ mod judge;
 mod keys;
 #[path = "interop/kubeseal.rs"]
 mod kubeseal;
+#[path = "../../cli/tests/cli/page.rs"]
+mod page;
 #[path = "interop/reference.rs"]
 mod reference;
 #[path = "../../cli/tests/cli/schema.rs"]

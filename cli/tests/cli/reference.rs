@@ -1,27 +1,11 @@
 //! The pages of the book that the program writes: the reference of the command line and of the configuration.
 //! `SEALWRIGHT_WRITE=1` writes them again.
 
-use std::fmt::Write as _;
-use std::path::Path;
-
 use serde_json::Value;
+use std::fmt::Write as _;
 
 use super::desk::Desk;
-
-/// Compares a page with what it should be.
-fn compare(name: &str, page: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../docs/src/reference")
-        .join(name);
-    if std::env::var_os("SEALWRIGHT_WRITE").is_some() {
-        std::fs::write(&path, page).unwrap();
-    }
-    let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        written == page,
-        "docs/src/reference/{name} is not what the program says; SEALWRIGHT_WRITE=1 writes it again"
-    );
-}
+use super::page::compare;
 
 /// The help of a verb, and of those below it.
 fn help(desk: &Desk, words: &[&str], page: &mut String) {

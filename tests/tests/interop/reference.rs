@@ -1,29 +1,15 @@
 //! The pages of the book that the controller writes: its flags, and its custom resources. `SEALWRIGHT_WRITE=1` writes them again.
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::process::Command;
 
 use sealwright_tests::harness::programs;
 use serde_json::Value;
 
+use crate::page::compare;
+
 fn output(words: &[&str]) -> String {
     programs::output(Command::new(programs::sealwright_controller()).args(words)).unwrap()
-}
-
-/// Compares a page with what it should be.
-fn compare(name: &str, page: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../docs/src/reference")
-        .join(name);
-    if std::env::var_os("SEALWRIGHT_WRITE").is_some() {
-        std::fs::write(&path, page).unwrap();
-    }
-    let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        written == page,
-        "docs/src/reference/{name} is not what the program says; SEALWRIGHT_WRITE=1 writes it again"
-    );
 }
 
 #[test]

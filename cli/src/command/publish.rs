@@ -122,7 +122,7 @@ impl Publish {
         }
     }
 
-    /// What is sent: the file as it is, encrypted anew where the rule says for whom, or decrypted for Vault.
+    /// What is sent: the file as it is, re-encrypted where the rule says for whom, or decrypted for Vault.
     fn content(&self, world: &World, path: &Path, rule: &DestinationRule) -> Result<SecretBytes> {
         let settings = &self.settings;
         let from = Input::File(path.to_owned());
@@ -273,7 +273,7 @@ impl Target {
     }
 }
 
-/// What a file is encrypted anew with; nothing when the rule names no keys. All options of the rule count, where upstream
+/// What a file is re-encrypted with; nothing when the rule names no keys. All options of the rule count, where upstream
 /// drops most of them (D10).
 fn recipe(world: &World, rule: &DestinationRule, file: &Encrypted) -> Result<Option<Recipe>> {
     let Some(recreation) = &rule.recreation_rule else {

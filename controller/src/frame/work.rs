@@ -86,7 +86,7 @@ pub(super) async fn work<K: Kind>(kind: Arc<K>, lane: Lane, mut halt: watch::Rec
             kind.frame().queue.done(&key, again);
         }));
     }
-    // What has begun is ended, unless whoever waits for that drops it.
+    // What has begun is ended, unless the caller that waits for it drops it.
     while working.join_next().await.is_some() {}
 }
 

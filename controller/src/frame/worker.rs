@@ -23,7 +23,7 @@ tokio::task_local! {
 struct Place {
     worker: Option<OwnedSemaphorePermit>,
     aside: Arc<Semaphore>,
-    /// Is told when the attempt is set aside, and when it has a worker again.
+    /// Is notified when the attempt is set aside, and when it has a worker again.
     told: Box<dyn Fn(bool) + Send>,
 }
 

@@ -12,7 +12,7 @@ pub struct DestinationRule {
     pub path_regex: PathPattern,
     /// Where they go; an error when nothing or more than one place is named.
     pub destination: Result<Destination, ConfigError>,
-    /// The rule by which they are encrypted anew.
+    /// The rule by which they are re-encrypted.
     pub recreation_rule: Option<CreationRule>,
     /// Whether they lose the end of their name.
     pub omit_extensions: bool,

@@ -102,7 +102,7 @@ impl Kind for ExternalSecrets {
     }
 
     fn is_watched(&self, secret: &ObjectMeta) -> bool {
-        // Whoever takes the label away is left alone until the next refresh, as upstream does.
+        // Removing the label is respected until the next refresh, as upstream does.
         refresh::is_managed(secret)
     }
 

@@ -31,6 +31,10 @@ fn the_demo_ends_well_and_leaves_nothing() {
     assert!(shown.contains("user:   ENC[AES256_GCM,"), "{shown}");
     assert!(shown.contains("\n      password: AQ"), "{shown}");
     assert!(shown.contains("\n  which is: correct horse\n"), "{shown}");
+    assert!(
+        shown.contains("manifests of kind SecretStore: 1, in store.yaml\n"),
+        "{shown}"
+    );
     assert!(shown.ends_with("nothing is left behind.\n"), "{shown}");
     assert_eq!(std::fs::read_dir(empty.path()).unwrap().count(), 0);
 }

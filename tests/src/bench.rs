@@ -79,8 +79,8 @@ pub fn run(names: &[String], tell: &mut dyn FnMut(&str)) -> Result<(), String> {
             results.push(measured);
         }
     }
-    if chosen("F7") {
-        for measured in external_secrets::measure().map_err(|error| format!("F7: {error}"))? {
+    if names.is_empty() || names.iter().any(|name| name.starts_with("F7")) {
+        for measured in external_secrets::measure(names).map_err(|error| format!("F7: {error}"))? {
             report::table(&measured).iter().for_each(|line| tell(line));
             results.push(measured);
         }

@@ -6,6 +6,11 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use futures::{StreamExt, stream};
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use serde_json::json;
+
 use super::controller::{metrics, taken};
 use super::{Measured, Taken};
 use crate::harness::cluster::{Cluster, Namespace};
@@ -14,16 +19,57 @@ use crate::harness::openbao::OpenBao;
 use crate::harness::programs;
 use crate::harness::server::{Server, free_port};
 
-const LOAD: Load = Load {
+/// What every run measures.
+const USUAL: &[Size] = &[Size {
+    cold: "F7-cold",
+    refresh: "F7-refresh",
+    new: "F7-new",
     objects: 1000,
     keys: 50,
-    interval: "1h",
-};
+}];
+/// What is measured when it is asked for by name.
+const LARGE: &[Size] = &[
+    Size {
+        cold: "F7-10000-cold",
+        refresh: "F7-10000-refresh",
+        new: "F7-10000-new",
+        objects: 10_000,
+        keys: 500,
+    },
+    Size {
+        cold: "F7-20000-cold",
+        refresh: "F7-20000-refresh",
+        new: "F7-20000-new",
+        objects: 20_000,
+        keys: 1000,
+    },
+];
 /// Nothing takes longer.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(900);
+/// A time at which nothing was refreshed: an object whose status says it is due.
+const LONG_AGO: &str = "2020-01-01T00:00:00Z";
+/// A new object is created so often while all others are refreshed.
+const PAUSE: Duration = Duration::from_millis(100);
 
-/// Measures all that F7 is made of.
-pub(super) fn measure() -> Result<Vec<Measured>, String> {
+/// A load, and the names of its rows.
+struct Size {
+    cold: &'static str,
+    refresh: &'static str,
+    new: &'static str,
+    objects: usize,
+    keys: usize,
+}
+
+/// Measures the rows of F7 that are chosen: the large ones only by a name of theirs.
+pub(super) fn measure(names: &[String]) -> Result<Vec<Measured>, String> {
+    let large = |size: &&Size| {
+        let prefix = size.cold.trim_end_matches("-cold");
+        names.iter().any(|name| name.starts_with(prefix))
+    };
+    let mut sizes: Vec<&Size> = LARGE.iter().filter(large).collect();
+    if sizes.is_empty() {
+        sizes.extend(USUAL);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
@@ -34,51 +80,207 @@ pub(super) fn measure() -> Result<Vec<Measured>, String> {
         let all: Vec<String> = definitions.iter().map(ToString::to_string).collect();
         cluster.apply(&all.join("\n---\n"));
         let bao = OpenBao::start()?;
-        let namespace = cluster.namespace("f7").await;
-        LOAD.create(&namespace, &bao, &bao.address()).await?;
-        let (cold, calls) = cold_start(&cluster, &namespace, &bao).await?;
-        let title = format!(
-            "cold start with {} ExternalSecrets x 2 values over {} keys, sealwright alone: {calls} reads of the vault",
-            LOAD.objects, LOAD.keys
-        );
-        Ok(vec![Measured {
-            name: "F7-cold",
-            title,
-            sides: vec![cold],
-        }])
+        let mut measured = Vec::new();
+        for size in sizes {
+            measured.extend(size.measure(&cluster, &bao).await?);
+        }
+        Ok(measured)
     })
 }
 
-/// From the start of the controller until every object is synced; with the number of reads.
-async fn cold_start(
-    cluster: &Cluster,
-    namespace: &Namespace<'_>,
-    bao: &OpenBao,
-) -> Result<(Taken, usize), String> {
-    let prepare = || {
-        let (live, port) = (free_port()?, free_port()?);
-        let mut command = Command::new(programs::sealwright_controller());
-        command.arg("external-secrets");
-        command.env("KUBECONFIG", cluster.kubeconfig());
-        command.arg(format!("--namespace={}", namespace.name()));
-        command.arg(format!("--live-addr=127.0.0.1:{live}"));
-        command.arg(format!("--metrics-addr=127.0.0.1:{port}"));
-        Ok((command, port))
-    };
-    let ready = |port: &u16| metrics(*port).map(drop);
-    let start = Instant::now();
-    let (server, port) = Server::start(cluster.sandbox(), "f7", prepare, ready)?;
-    loop {
-        let text = metrics(port)?;
-        let synced = Load::ready(&text);
-        if synced >= LOAD.objects {
-            break;
+impl Size {
+    async fn measure(&self, cluster: &Cluster, bao: &OpenBao) -> Result<Vec<Measured>, String> {
+        let load = Load {
+            objects: self.objects,
+            keys: self.keys,
+            interval: "1h",
+        };
+        let namespace = cluster.namespace(&format!("f7-{}", self.objects)).await;
+        load.create(&namespace, bao, &bao.address()).await?;
+        let (objects, keys) = (self.objects, self.keys);
+
+        let mut controller = Controller::start(cluster, &namespace)?;
+        controller.wait(|text| Load::ready(text) >= objects).await?;
+        let cold = controller.taken()?;
+        let cold_reads = Load::reads(&namespace, bao);
+        let settled = controller.resident()?;
+        controller.server.stop();
+
+        make_due(&namespace, objects).await?;
+        let mut controller = Controller::start(cluster, &namespace)?;
+        controller.wait(|text| refreshed(text) > 0).await?;
+        let mut new = Vec::new();
+        let mut busy = true;
+        while busy {
+            let created = Instant::now();
+            let number = objects + new.len();
+            load.create_one(&namespace, number).await?;
+            wait_for_one(&namespace, &format!("es-{number}")).await?;
+            new.push(created.elapsed());
+            tokio::time::sleep(PAUSE).await;
+            busy = refreshed(&metrics(controller.port)?) < objects + new.len();
         }
-        if start.elapsed() > PATIENCE {
-            return Err(format!("{synced} of {} objects are synced", LOAD.objects));
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        let refresh = controller.taken()?;
+        let refresh_reads = Load::reads(&namespace, bao) - cold_reads;
+        check(&namespace).await?;
+        controller.server.stop();
+
+        new.sort();
+        let worst = new[new.len() * 99 / 100].as_secs_f64() * 1000.0;
+        let new_ones = Taken {
+            milliseconds: new[new.len() / 2].as_secs_f64() * 1000.0,
+            all_milliseconds: new.iter().map(|took| took.as_secs_f64() * 1000.0).collect(),
+            ..refresh.clone()
+        };
+        let row = |name, title, side| Measured {
+            name,
+            title,
+            sides: vec![side],
+        };
+        Ok(vec![
+            row(
+                self.cold,
+                format!(
+                    "cold start with {objects} ExternalSecrets x 2 values over {keys} keys, sealwright alone: {cold_reads} reads of the vault, \
+                     {settled:.1} MiB afterwards"
+                ),
+                cold,
+            ),
+            row(
+                self.refresh,
+                format!("all {objects} are due at once: {refresh_reads} reads of the vault"),
+                refresh,
+            ),
+            row(
+                self.new,
+                format!(
+                    "a new one meanwhile, until it is ready: the median of {}; 99 of 100 within {worst:.0} ms",
+                    new.len()
+                ),
+                new_ones,
+            ),
+        ])
     }
-    let cold = taken("sealwright-controller", start.elapsed(), server.pid())?;
-    Ok((cold, Load::reads(namespace, bao)))
+}
+
+/// The controller of a namespace.
+struct Controller {
+    server: Server,
+    port: u16,
+    start: Instant,
+}
+
+impl Controller {
+    fn start(cluster: &Cluster, namespace: &Namespace<'_>) -> Result<Self, String> {
+        let prepare = || {
+            let (live, port) = (free_port()?, free_port()?);
+            let mut command = Command::new(programs::sealwright_controller());
+            command.arg("external-secrets");
+            command.env("KUBECONFIG", cluster.kubeconfig());
+            command.arg(format!("--namespace={}", namespace.name()));
+            command.arg(format!("--live-addr=127.0.0.1:{live}"));
+            command.arg(format!("--metrics-addr=127.0.0.1:{port}"));
+            Ok((command, port))
+        };
+        let ready = |port: &u16| metrics(*port).map(drop);
+        let start = Instant::now();
+        let (server, port) = Server::start(cluster.sandbox(), "f7", prepare, ready)?;
+        Ok(Self {
+            server,
+            port,
+            start,
+        })
+    }
+
+    /// Waits until its metrics say so. They are large: to ask for them takes at most a tenth of the time.
+    async fn wait(&self, done: impl Fn(&str) -> bool) -> Result<(), String> {
+        loop {
+            let asked = Instant::now();
+            if done(&metrics(self.port)?) {
+                return Ok(());
+            }
+            if self.start.elapsed() > PATIENCE {
+                return Err(format!("not done after {} s", PATIENCE.as_secs()));
+            }
+            tokio::time::sleep((asked.elapsed() * 9).max(Duration::from_millis(50))).await;
+        }
+    }
+
+    fn taken(&self) -> Result<Taken, String> {
+        taken(
+            "sealwright-controller",
+            self.start.elapsed(),
+            self.server.pid(),
+        )
+    }
+
+    /// What it holds now, in MiB.
+    fn resident(&self) -> Result<f64, String> {
+        let pid = self.server.pid().ok_or("the controller does not run")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))
+            .map_err(|error| error.to_string())?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+        Ok(kib.ok_or("no VmRSS in its status")? / 1024.0)
+    }
+}
+
+/// How many objects the controller has handled since it was started.
+fn refreshed(metrics: &str) -> usize {
+    let series = metrics.lines();
+    series
+        .filter(|line| line.starts_with("externalsecret_sync_calls_total{"))
+        .count()
+}
+
+fn external_secrets(namespace: &Namespace<'_>) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk("external-secrets.io", "v1", "ExternalSecret");
+    let resource = ApiResource::from_gvk(&kind);
+    Api::namespaced_with(namespace.client().clone(), namespace.name(), &resource)
+}
+
+/// Lets the status of every object say that it was refreshed long ago.
+async fn make_due(namespace: &Namespace<'_>, objects: usize) -> Result<(), String> {
+    let api = external_secrets(namespace);
+    let status = Patch::Merge(json!({"status": {"refreshTime": LONG_AGO}}));
+    let patch = |number: usize| {
+        let (api, status) = (&api, &status);
+        async move {
+            let name = format!("es-{number}");
+            let patched = api.patch_status(&name, &PatchParams::default(), status);
+            patched.await.map(drop).map_err(|error| error.to_string())
+        }
+    };
+    let mut all = stream::iter((0..objects).map(patch)).buffer_unordered(20);
+    while let Some(patched) = all.next().await {
+        patched?;
+    }
+    Ok(())
+}
+
+async fn wait_for_one(namespace: &Namespace<'_>, name: &str) -> Result<(), String> {
+    let api = external_secrets(namespace);
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        let object = api.get(name).await.map_err(|error| error.to_string())?;
+        if object.data["status"]["conditions"][0]["status"] == "True" {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Err(format!("{name} is never ready"))
+}
+
+/// A program that does nothing is not fast.
+async fn check(namespace: &Namespace<'_>) -> Result<(), String> {
+    let all = external_secrets(namespace).list(&ListParams::default());
+    let all = all.await.map_err(|error| error.to_string())?;
+    let old = all.iter().filter(|object| {
+        let time = object.data["status"]["refreshTime"].as_str();
+        time.is_none_or(|time| time <= LONG_AGO)
+    });
+    match old.count() {
+        0 => Ok(()),
+        old => Err(format!("{old} objects were not refreshed")),
+    }
 }

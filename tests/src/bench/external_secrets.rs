@@ -247,8 +247,9 @@ async fn make_due(namespace: &Namespace<'_>, objects: usize) -> Result<(), Strin
         let (api, status) = (&api, &status);
         async move {
             let name = format!("es-{number}");
-            let patched = api.patch_status(&name, &PatchParams::default(), status);
-            patched.await.map(drop).map_err(|error| error.to_string())
+            let parameters = PatchParams::default();
+            let patched = api.patch_status(&name, &parameters, status).await;
+            patched.map(drop).map_err(|error| error.to_string())
         }
     };
     let mut all = stream::iter((0..objects).map(patch)).buffer_unordered(20);
@@ -273,8 +274,9 @@ async fn wait_for_one(namespace: &Namespace<'_>, name: &str) -> Result<(), Strin
 
 /// A program that does nothing is not fast.
 async fn check(namespace: &Namespace<'_>) -> Result<(), String> {
-    let all = external_secrets(namespace).list(&ListParams::default());
-    let all = all.await.map_err(|error| error.to_string())?;
+    let (api, parameters) = (external_secrets(namespace), ListParams::default());
+    let all = api.list(&parameters).await;
+    let all = all.map_err(|error| error.to_string())?;
     let old = all.iter().filter(|object| {
         let time = object.data["status"]["refreshTime"].as_str();
         time.is_none_or(|time| time <= LONG_AGO)

@@ -101,30 +101,23 @@ impl NamePattern {
     ///
     /// Says that it is none, without repeating the library's text.
     pub fn new(pattern: &str) -> Result<Self, StoreError> {
-        regex::RegexBuilder::new(pattern)
-            .size_limit(1 << 20)
-            .build()
-            .map(Self)
-            .map_err(|_| {
-                StoreError::invalid("`find.name.regexp` is no regular expression of Go (RE2)")
-                    .public()
-            })
+        let translated = sealwright_re2::translate(pattern).ok();
+        let build = |text: String| regex::RegexBuilder::new(&text).size_limit(1 << 20).build();
+        let built = translated.and_then(|text| build(text).ok());
+        built.map(Self).ok_or_else(|| {
+            StoreError::invalid("`find.name.regexp` is no regular expression of Go (RE2)").public()
+        })
     }
 
     /// Returns true if the pattern occurs in `name`.
     pub fn matches(&self, name: &str) -> bool {
         self.0.is_match(name)
     }
-
-    /// The pattern as it was given.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
 }
 
 impl PartialEq for NamePattern {
     fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
+        self.0.as_str() == other.0.as_str()
     }
 }
 
@@ -291,6 +284,8 @@ mod tests {
         let pattern = NamePattern::new("prod").unwrap();
         assert!(pattern.matches("nonprod"));
         assert!(NamePattern::new("(?=x)").is_err());
+        // Classes are those of Go.
+        assert!(!NamePattern::new(r"^\d$").unwrap().matches("٣"));
     }
 
     #[test]

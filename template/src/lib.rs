@@ -50,7 +50,6 @@ pub mod yaml;
 pub use budget::{Budget, Limits};
 pub use dialect::{Delimiters, Dialect, MissingKey, Options};
 pub use error::{Cause, TemplateError};
-pub use functions::regexes::translate as translate_regex;
 
 use std::collections::BTreeMap;
 

@@ -92,7 +92,7 @@ impl Find {
     pub fn asked(&self) -> Result<remote::Find, StoreError> {
         let pattern = self.name.as_ref().map(|name| {
             let pattern = name.regexp.as_deref().unwrap_or_default();
-            remote::NamePattern::new(&sealwright_template::translate_regex(pattern))
+            remote::NamePattern::new(pattern)
         });
         Ok(remote::Find {
             path: self.path.clone(),

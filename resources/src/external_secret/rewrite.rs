@@ -221,7 +221,7 @@ fn replaced(regexp: &Regex, key: &str, target: &str, index: usize) -> Result<Str
 
 /// Compiles a regular expression as Go does, within bounds.
 pub(crate) fn go_regexp(source: &str) -> Option<Regex> {
-    regex::RegexBuilder::new(&sealwright_template::translate_regex(source))
+    regex::RegexBuilder::new(&sealwright_re2::translate(source).ok()?)
         .size_limit(1 << 20)
         .dfa_size_limit(1 << 20)
         .nest_limit(100)

@@ -204,8 +204,9 @@ fn compile(expression: &[u8], subject: &Subject<'_>) -> Result<Regex, String> {
         return Err("the text is too long to be searched".to_owned());
     }
     let expression = std::str::from_utf8(expression).map_err(|_| invalid())?;
+    let translated = sealwright_re2::translate(expression).map_err(|_| invalid())?;
     let size = MAX_PRODUCT / (1 + subject.seen.len());
-    RegexBuilder::new(&translate(expression))
+    RegexBuilder::new(&translated)
         .size_limit(size.clamp(32 * 1024, 2 * 1024 * 1024))
         .dfa_size_limit(1024 * 1024)
         .build()
@@ -215,100 +216,6 @@ fn compile(expression: &[u8], subject: &Subject<'_>) -> Result<Regex, String> {
             }
             _ => invalid(),
         })
-}
-
-/// Translates a regular expression of Go for the `regex` crate, which understands these differently: `\d`, `\s`, `\w` and
-/// `\b` are ASCII in RE2, `\Q…\E` quotes, and a class knows no nesting and no operators.
-pub fn translate(expression: &str) -> String {
-    let mut out = String::with_capacity(expression.len() + 16);
-    let mut rest = expression.chars().peekable();
-    let mut class_depth = 0;
-    let mut class_start = false;
-    while let Some(rune) = rest.next() {
-        let at_class_start = std::mem::take(&mut class_start);
-        match rune {
-            '\\' => match rest.next() {
-                Some('Q') => {
-                    let mut quoted = String::new();
-                    while let Some(rune) = rest.next() {
-                        if rune == '\\' && rest.peek() == Some(&'E') {
-                            rest.next();
-                            break;
-                        }
-                        quoted.push(rune);
-                    }
-                    out.push_str(&regex::escape(&quoted));
-                }
-                Some('b') if class_depth == 0 => out.push_str("(?-u:\\b)"),
-                Some('B') if class_depth == 0 => out.push_str("(?-u:\\B)"),
-                Some('d') => out.push_str("[0-9]"),
-                Some('D') => out.push_str("[^0-9]"),
-                Some('s') => out.push_str("[\\t\\n\\f\\r ]"),
-                Some('S') => out.push_str("[^\\t\\n\\f\\r ]"),
-                Some('w') => out.push_str("[0-9A-Za-z_]"),
-                Some('W') => out.push_str("[^0-9A-Za-z_]"),
-                Some(other) => {
-                    out.push('\\');
-                    out.push(other);
-                    if matches!(other, 'p' | 'P' | 'x') && rest.peek() == Some(&'{') {
-                        for rune in rest.by_ref() {
-                            out.push(rune);
-                            if rune == '}' {
-                                break;
-                            }
-                        }
-                    }
-                }
-                None => out.push('\\'),
-            },
-            '[' if class_depth == 0 => {
-                class_depth = 1;
-                class_start = true;
-                out.push('[');
-                if rest.peek() == Some(&'^') {
-                    rest.next();
-                    out.push('^');
-                }
-                if rest.peek() == Some(&']') {
-                    rest.next();
-                    out.push_str("\\]");
-                    class_start = false;
-                }
-            }
-            '[' if rest.peek() == Some(&':') => {
-                out.push('[');
-                for rune in rest.by_ref() {
-                    out.push(rune);
-                    if rune == ']' {
-                        break;
-                    }
-                }
-            }
-            '[' => out.push_str("\\["),
-            ']' if class_depth == 1 => {
-                class_depth = 0;
-                out.push(']');
-            }
-            '&' | '~' if class_depth == 1 => {
-                out.push('\\');
-                out.push(rune);
-            }
-            '{' if class_depth == 0 && !is_repetition(rest.clone()) => out.push_str("\\{"),
-            '-' if class_depth == 1 && (at_class_start || rest.peek() == Some(&']')) => {
-                out.push_str("\\-");
-            }
-            other => out.push(other),
-        }
-    }
-    out
-}
-
-/// `{2}`, `{2,}`, `{2,5}`: any other brace stands for itself in RE2.
-fn is_repetition(rest: impl Iterator<Item = char>) -> bool {
-    let inside: String = rest.take_while(|&rune| rune != '}').take(10).collect();
-    let (least, most) = inside.split_once(',').unwrap_or((&inside, ""));
-    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    !least.is_empty() && is_number(least) && is_number(most)
 }
 
 /// `regexp.Split`.

@@ -27,8 +27,7 @@ use serde_json::value::RawValue;
 
 use crate::api::{Api, ApiError};
 use crate::frame::event::{Event, Recorder};
-use crate::frame::index::Key;
-use crate::frame::kind::key_of;
+use crate::frame::object::{Key, Version, key_of};
 
 /// Who we are in `managedFields`. What we write has only fields that we know, so the server need not look for others,
 /// which costs it another reading of each body.
@@ -38,23 +37,6 @@ const JSON: &str = "application/json";
 /// server that cannot leave the rest out may send it.
 const METADATA: &str =
     "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
-
-/// A version of an object that was written or seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Version {
-    pub(crate) uid: String,
-    pub(crate) resource_version: String,
-}
-
-impl Version {
-    /// The version of the object with this metadata.
-    pub(crate) fn of(metadata: &ObjectMeta) -> Self {
-        Self {
-            uid: metadata.uid.clone().unwrap_or_default(),
-            resource_version: metadata.resource_version.clone().unwrap_or_default(),
-        }
-    }
-}
 
 /// Creates a Secret; its plaintext becomes JSON here.
 pub(crate) async fn create_secret(api: &Api, secret: &PlainSecret) -> Result<Version, ApiError> {

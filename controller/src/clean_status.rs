@@ -13,8 +13,7 @@ use thiserror::Error;
 
 use crate::action;
 use crate::api::{Api, ApiError};
-use crate::frame::index::Key;
-use crate::frame::kind::key_of;
+use crate::frame::object::{Key, key_of};
 use crate::frame::read::Read;
 use crate::program::{self, StartError};
 use crate::reconcile::sealed_secret::APPLIED;

@@ -65,11 +65,13 @@
 //! An object that has not changed is worked on only if [`Kind::due`] says so: a kind with refreshes keeps the time of the next
 //! one in its `Extra` (the worker writes it with `frame.index.update`) and answers from that.
 
+pub(crate) mod backlog;
 pub(crate) mod bodies;
 pub(crate) mod dependents;
 pub(crate) mod event;
 pub(crate) mod index;
 pub(crate) mod kind;
+pub(crate) mod object;
 pub(crate) mod pages;
 pub(crate) mod queue;
 pub(crate) mod read;
@@ -95,11 +97,9 @@ use tokio::sync::watch as signal;
 use tokio::task::JoinSet;
 
 use self::dependents::Wake;
-use self::index::Key;
-use self::kind::{Kind, Listing, Progress, SecretUse, Shared, Targets, key_of};
+use self::kind::{Kind, Listing, Neighbours, Progress, SecretUse, Shared, Targets};
+use self::object::{Key, Version, key_of};
 use self::queue::{Lane, Urgency};
-use self::secrets::Neighbours;
-use crate::action::Version;
 use crate::metrics::QueueDepth;
 
 /// Running work gets this long to end when the process stops.

@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 use crate::action;
 use crate::api::{Api, ApiError};
 use crate::credentials::ClusterCredentials;
-use crate::frame::index::Key;
+use crate::frame::object::Key;
 use crate::pool::Pool;
 
 /// Passwords of more characters are made in the slow lane.

@@ -19,8 +19,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::action;
 use crate::api::{Api, ApiError};
 use crate::frame::dependents::{Dependents, Need};
-use crate::frame::index::Key;
-use crate::frame::kind::key_of;
+use crate::frame::object::{Key, key_of};
 use crate::frame::pages::{self, Listed};
 use crate::frame::read::Read;
 

@@ -23,7 +23,7 @@ use sealwright_resources::secret_store::Store;
 use crate::action;
 use crate::api::Api;
 use crate::credentials::ClusterCredentials;
-use crate::frame::index::Key;
+use crate::frame::object::Key;
 use crate::metrics::Metrics;
 
 /// What names a store.

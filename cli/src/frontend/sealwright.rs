@@ -9,6 +9,7 @@ mod diff;
 mod doctor;
 mod edit;
 mod encrypt;
+mod everywhere;
 mod exec_env;
 mod exec_file;
 mod fetch;
@@ -50,7 +51,8 @@ use crate::error::{Error, Kind, Result};
 use crate::terminal::{Terminal, Voice};
 use crate::world::World;
 
-use arguments::{Arguments, When};
+use arguments::Arguments;
+use everywhere::When;
 
 /// Runs the front-end; `words` are those after the program's name. Gives the exit code.
 pub(crate) fn run(words: Vec<OsString>) -> u8 {

@@ -11,9 +11,9 @@ use sealwright_resources::plain_secret::PlainSecret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{JSON, MANAGER, METADATA, Version, bytes, read, secrets, written};
+use super::{JSON, MANAGER, METADATA, bytes, read, secrets, written};
 use crate::api::{Api, ApiError};
-use crate::frame::index::Key;
+use crate::frame::object::{Key, Version};
 
 /// Creates a Secret as this field manager.
 pub(crate) async fn create_secret_as(

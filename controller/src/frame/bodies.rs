@@ -1,31 +1,24 @@
 //! The objects of a great backlog, read in pages: one by one each would cost a request of its own.
 //!
-//! Flow: [`feed`] reads a page, keeps its objects here and puts their keys in the queue; the worker that has a key
+//! Flow: [`feed`](super::backlog::feed) reads a page, keeps its objects here and puts their keys in the queue; the worker that has a key
 //! [takes](Bodies::take) its object, and reads it itself if there is none, or if it is not what the watch showed last.
 //! The next page is read when most of what was read is taken, so that memory does not grow with the backlog.
 //!
 //! Every object that is kept has its key in the queue, and work on a key begins with taking its object; so all are taken
 //! in the end.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
-use kube::Resource;
 use tokio::sync::Notify;
 
-use super::index::Key;
-use super::kind::{Kind, key_of};
-use super::pages::Pages;
-use super::queue::Urgency;
+use super::object::Key;
 use super::read::Read;
-use super::watch::listed;
 
-/// Fewer than these are read one by one.
-const MANY: usize = 50;
 /// So many are kept at a time.
-const MOST_KEPT: usize = 200;
+pub(super) const MOST_KEPT: usize = 200;
 /// The bytes of all that are kept, of all kinds together. An object may have 1.5 MiB, and one author may have many of those;
 /// what does not fit is read by its worker.
 const MOST_BYTES: usize = 4 << 20;
@@ -112,7 +105,7 @@ impl<T> Bodies<T> {
     }
 
     /// Waits until half of the room is free.
-    async fn wait_for_room(&self) {
+    pub(super) async fn wait_for_room(&self) {
         while self.with(|kept| kept.all.len() >= MOST_KEPT / 2 || kept.bytes >= MOST_BYTES / 2) {
             self.taken.notified().await;
         }
@@ -122,44 +115,5 @@ impl<T> Bodies<T> {
 
     fn with<R>(&self, change: impl FnOnce(&mut Kept<T>) -> R) -> R {
         change(&mut self.kept.lock().expect("no holder panics"))
-    }
-}
-
-/// Puts the keys in the queue, with their objects where there are many.
-pub(super) async fn feed<K: Kind>(kind: &K, namespace: Option<&str>, work: Vec<Key>) {
-    let frame = kind.frame();
-    if work.len() < MANY {
-        for key in work {
-            frame.queue.add(key, Urgency::Backlog);
-        }
-        return;
-    }
-    let mut waiting: HashSet<Key> = work.into_iter().collect();
-    let selector = &frame.watching.label_selector;
-    let mut pages = Pages::<Read<K::Object>>::new(listed(frame.api(), namespace, selector));
-    pages.have_at_most(MOST_KEPT / 2);
-    loop {
-        let page = match pages.next().await {
-            Ok(page) => page,
-            Err(error) => {
-                tracing::debug!(error = %crate::error_text(&error), "cannot read ahead, the rest is read one by one");
-                break;
-            }
-        };
-        for read in page {
-            let key = key_of(read.meta());
-            if waiting.remove(&key) && frame.is_unsettled(&key) {
-                frame.bodies.keep(&key, read);
-                frame.queue.add(key, Urgency::Backlog);
-            }
-        }
-        if pages.is_last() || waiting.is_empty() {
-            break;
-        }
-        frame.bodies.wait_for_room().await;
-    }
-    // What was not listed any more, or never could be.
-    for key in waiting {
-        frame.queue.add(key, Urgency::Backlog);
     }
 }

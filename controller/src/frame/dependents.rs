@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, Weak};
 
-use super::index::Key;
+use super::object::Key;
 use super::queue::Urgency;
 
 /// More dependents than these are a backlog, which goes behind single changes.

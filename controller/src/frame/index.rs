@@ -1,50 +1,13 @@
 //! All objects of one kind that are known.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::queue::Grouped;
+use super::object::{Key, Version};
 use super::tracked::{Seen, Target, TargetName, Tracked};
-use crate::action::Version;
-
-/// Namespace and name of an object; an object without a namespace has an empty one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Key {
-    pub(crate) namespace: Arc<str>,
-    pub(crate) name: Arc<str>,
-}
-
-impl Key {
-    /// The key of an object.
-    pub(crate) fn new(namespace: &str, name: &str) -> Self {
-        Self {
-            namespace: namespace.into(),
-            name: name.into(),
-        }
-    }
-}
-
-/// Namespaces take turns.
-impl Grouped for Key {
-    type Group = Arc<str>;
-
-    fn group(&self) -> Arc<str> {
-        Arc::clone(&self.namespace)
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.namespace {
-            "" => f.write_str(&self.name),
-            namespace => write!(f, "{namespace}/{}", self.name),
-        }
-    }
-}
 
 /// All objects of one kind, and what is known of each.
 ///

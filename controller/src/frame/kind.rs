@@ -15,12 +15,12 @@ use tokio::sync::{Semaphore, watch};
 use super::bodies::{Ahead, Bodies};
 use super::dependents::{Dependents, Need};
 use super::event::{Event, Recorder};
-use super::index::{Index, Key};
+use super::index::Index;
+use super::object::{Key, Version};
 use super::queue::Queue;
 use super::read::Read;
-use super::secrets::Neighbours;
 use super::tracked::{Digest, Seen, Tracked, fingerprint};
-use crate::action::Version;
+use crate::action;
 use crate::api::{Api, ApiError};
 use crate::metrics::watches::Watches;
 use crate::metrics::{Metrics, SyncedKind};
@@ -320,6 +320,24 @@ impl Allowance {
     }
 }
 
+/// What objects may read beside Secrets and objects of kinds of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Neighbours {
+    ConfigMaps,
+    /// All of them, whatever the scope.
+    Namespaces,
+}
+
+impl Neighbours {
+    /// The kind, as [`Need`] has it.
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Self::ConfigMaps => "ConfigMap",
+            Self::Namespaces => "Namespace",
+        }
+    }
+}
+
 /// What the frame keeps for one kind.
 pub(crate) struct Frame<K: Kind> {
     pub(crate) watching: Watching,
@@ -445,12 +463,9 @@ pub(super) fn seen<K: Kind>(kind: &K, read: &Read<K::Object>) -> Seen {
     }
 }
 
-/// The key of the object with this metadata.
-pub(crate) fn key_of(metadata: &ObjectMeta) -> Key {
-    Key::new(
-        metadata.namespace.as_deref().unwrap_or_default(),
-        metadata.name.as_deref().unwrap_or_default(),
-    )
+/// Reads one object.
+pub(super) async fn fetch<K: Kind>(api: &Api, key: &Key) -> Result<Read<K::Object>, ApiError> {
+    action::read(&api.get(&action::path_of::<K::Object>(key)).await?)
 }
 
 #[cfg(test)]

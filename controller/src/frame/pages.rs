@@ -17,12 +17,14 @@ use hyper::Response;
 use hyper::header::{ACCEPT, HeaderValue};
 use kube::api::{ListParams, WatchParams};
 use kube::client::Body;
-use kube::core::{ListMeta, Request, Status, WatchEvent};
+use kube::core::{DynamicResourceScope, ListMeta, Request, Status, WatchEvent};
 use kube::runtime::watcher::{Error, Event};
 use kube::{Client, Resource};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
+
+use crate::api::Api;
 
 /// The first page of a listing.
 const FIRST: usize = 50;
@@ -291,6 +293,18 @@ where
             (Some(Ok(event)), State::Watching(version, events))
         }
     }
+}
+
+/// The objects of one namespace, or all.
+pub(super) fn listed<T>(api: &Api, namespace: Option<&str>, label_selector: &str) -> Listed<T>
+where
+    T: Resource<Scope = DynamicResourceScope, DynamicType = ()>,
+{
+    let api = match namespace {
+        Some(namespace) => kube::Api::namespaced_with(api.client(), namespace, &()),
+        None => kube::Api::all_with(api.client(), &()),
+    };
+    Listed::new(api, label_selector)
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sealwright_resources::plain_secret::PlainSecret;
 
-use super::index::Key;
-use crate::action::{self, Version};
+use super::object::{Key, Version};
+use crate::action;
 use crate::api::{Api, ApiError};
 
 /// How often the Secret is looked at again because another writer was faster.

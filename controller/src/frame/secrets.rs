@@ -19,7 +19,8 @@ use serde::de::DeserializeOwned;
 
 use super::AnyKind;
 use super::dependents::Dependents;
-use super::kind::key_of;
+use super::kind::Neighbours;
+use super::object::key_of;
 use super::read::Read;
 use super::watch::stream;
 use super::watch_log::WatchLog;
@@ -101,23 +102,7 @@ pub(super) async fn watch(
 /// A kind whose objects of a scope read others.
 pub(super) type Reader = (Arc<dyn AnyKind>, Option<String>);
 
-/// What objects may read beside Secrets and objects of kinds of ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Neighbours {
-    ConfigMaps,
-    /// All of them, whatever the scope.
-    Namespaces,
-}
-
 impl Neighbours {
-    /// The kind, as [`Need`](super::dependents::Need) has it.
-    pub(crate) fn kind(self) -> &'static str {
-        match self {
-            Self::ConfigMaps => "ConfigMap",
-            Self::Namespaces => "Namespace",
-        }
-    }
-
     /// Watches them in one scope, and wakes what reads them; begins when one of the kinds that do is installed.
     pub(super) async fn watch(
         self,

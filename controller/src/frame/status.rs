@@ -4,10 +4,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 
-use super::index::Key;
-use super::kind::{Kind, Trouble, seen};
+use super::kind::{Kind, Trouble, fetch, seen};
+use super::object::Key;
 use super::tracked::Digest;
-use super::work::fetch;
 use crate::action;
 
 /// How often one attempt looks again because another writer was faster.

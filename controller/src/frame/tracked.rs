@@ -15,7 +15,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use crate::action::Version;
+use super::object::Version;
 
 /// So many changes of what an object reads wake it without a pause.
 const FREE_WAKES: u32 = 20;

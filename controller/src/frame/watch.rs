@@ -18,10 +18,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
-use super::bodies;
-use super::index::Key;
-use super::kind::{Kind, Listing, Progress, SecretUse, Targets, key_of, seen};
-use super::pages::{self, Listed};
+use super::backlog;
+use super::kind::{Kind, Listing, Progress, SecretUse, Targets, seen};
+use super::object::{Key, key_of};
+use super::pages::{self, Listed, listed};
 use super::queue::Urgency;
 use super::read::Read;
 use super::tracked::State;
@@ -97,7 +97,7 @@ async fn watch_scope<K: Kind>(kind: &K, progress: &Progress, number: usize) {
     // Beside the watch: what it shows is seen while a backlog is worked on.
     let feed = async {
         while let Some(work) = started.recv().await {
-            bodies::feed(kind, scope, work).await;
+            backlog::feed(kind, scope, work).await;
         }
     };
     tokio::join!(objects, begin, feed);
@@ -322,16 +322,4 @@ where
 {
     let listed = listed::<T>(api, namespace, label_selector);
     Box::pin(pages::follow(listed).default_backoff())
-}
-
-/// The objects of one namespace, or all.
-pub(super) fn listed<T>(api: &Api, namespace: Option<&str>, label_selector: &str) -> Listed<T>
-where
-    T: Resource<Scope = DynamicResourceScope, DynamicType = ()>,
-{
-    let api = match namespace {
-        Some(namespace) => kube::Api::namespaced_with(api.client(), namespace, &()),
-        None => kube::Api::all_with(api.client(), &()),
-    };
-    Listed::new(api, label_selector)
 }

@@ -11,8 +11,8 @@ use kube::Resource;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::index::Key;
-use super::kind::{Attempt, Kind, LookedAt, Trouble, seen};
+use super::kind::{Attempt, Kind, LookedAt, Trouble, fetch, seen};
+use super::object::Key;
 use super::queue::Lane;
 use super::read::Read;
 use super::status::{Told, tell};
@@ -306,9 +306,4 @@ async fn read<K: Kind>(
             }),
         },
     }))
-}
-
-/// Reads one object.
-pub(super) async fn fetch<K: Kind>(api: &Api, key: &Key) -> Result<Read<K::Object>, ApiError> {
-    action::read(&api.get(&action::path_of::<K::Object>(key)).await?)
 }

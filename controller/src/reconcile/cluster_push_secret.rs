@@ -22,9 +22,9 @@ use super::children::{self, Children, Kinds};
 use crate::api::{Api, ApiError};
 use crate::frame::dependents::Need;
 use crate::frame::event::Event;
-use crate::frame::index::Key;
+use crate::frame::kind::Neighbours;
 use crate::frame::kind::{Attempt, Frame, Kind, LookedAt, Shared, Trouble, Watching};
-use crate::frame::secrets::Neighbours;
+use crate::frame::object::Key;
 use crate::frame::tracked::{Digest, Tracked};
 use crate::frame::verdict::{self, Verdict};
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::action;
 use crate::api::{Api, ApiError};
-use crate::frame::index::Key;
+use crate::frame::object::Key;
 
 /// Returns true if the object has this finalizer.
 pub(super) fn is_set(metadata: &ObjectMeta, finalizer: &str) -> bool {

@@ -15,8 +15,8 @@ use sealwright_resources::generator::state::{
 use super::finalizer;
 use crate::action;
 use crate::api::{Api, ApiError};
-use crate::frame::index::Key;
-use crate::frame::kind::{Attempt, Frame, Kind, LookedAt, Shared, Trouble, Watching, key_of};
+use crate::frame::kind::{Attempt, Frame, Kind, LookedAt, Shared, Trouble, Watching};
+use crate::frame::object::{Key, key_of};
 use crate::frame::read::Read;
 use crate::frame::tracked::{Digest, Tracked};
 use crate::frame::verdict::{self, Verdict};

@@ -38,10 +38,10 @@ use crate::api::{Api, ApiError};
 use crate::frame::AnyKind;
 use crate::frame::dependents::Need;
 use crate::frame::event::Event;
-use crate::frame::index::Key;
 use crate::frame::kind::{
     Allowance, Attempt, Frame, Kind, LookedAt, Shared, Trouble, Watching, key_of,
 };
+use crate::frame::object::Key;
 use crate::frame::read::Read;
 use crate::frame::secret_target;
 use crate::frame::tracked::{Digest, Tracked};

@@ -26,11 +26,11 @@ use sealwright_resources::sealed_secret::{
 
 use self::proof::Claim;
 use self::report::Problem;
-use crate::action::{self, Version};
+use crate::action;
 use crate::api::ApiError;
 use crate::frame::event::Event;
-use crate::frame::index::Key;
 use crate::frame::kind::{Attempt, Frame, Kind, LookedAt, SecretUse, Shared, Trouble, Watching};
+use crate::frame::object::{Key, Version};
 use crate::frame::queue::Urgency;
 use crate::frame::read::Read;
 use crate::frame::secret_target::{self, Cause, Judgement};

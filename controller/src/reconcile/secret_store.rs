@@ -25,10 +25,10 @@ use super::finalizer;
 use crate::api::ApiError;
 use crate::frame::dependents::Need;
 use crate::frame::event::Event;
-use crate::frame::index::Key;
 use crate::frame::kind::{
     Attempt, Frame, Kind, LookedAt, Shared, Trouble as FrameTrouble, Watching,
 };
+use crate::frame::object::Key;
 use crate::frame::read::Read;
 use crate::frame::tracked::{Digest, Tracked};
 use crate::frame::verdict::{self, Verdict};

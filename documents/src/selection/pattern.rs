@@ -23,7 +23,8 @@ impl Pattern {
             pattern: text.to_owned(),
             reason,
         };
-        let translated = sealwright_re2::translate(text).map_err(|reason| invalid(reason.to_string()))?;
+        let translated =
+            sealwright_re2::translate(text).map_err(|reason| invalid(reason.to_string()))?;
         let regex = RegexBuilder::new(&translated).build().map_err(|error| {
             let reason = match &error {
                 regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),

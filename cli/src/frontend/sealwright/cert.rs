@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::arguments::Everywhere;
+use super::everywhere::Everywhere;
 use super::sealed::{CertificateOptions, ClusterArguments};
 use crate::error::Result;
 use crate::world::World;

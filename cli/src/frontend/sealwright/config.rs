@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::arguments::Everywhere;
+use super::everywhere::Everywhere;
 use crate::command::config;
 use crate::error::Result;
 use crate::world::World;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::arguments::Everywhere;
+use super::everywhere::Everywhere;
 use crate::command;
 use crate::error::Result;
 use crate::world::World;

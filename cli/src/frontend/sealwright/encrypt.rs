@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::arguments::Everywhere;
+use super::everywhere::Everywhere;
 use super::files::{Files, Formats, SelectionOptions};
 use super::key_options::{KeyOptions, Use};
 use super::words;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::arguments::Everywhere;
+use super::everywhere::Everywhere;
 use super::quote::quote_words;
 use crate::command::{self, absolute};
 use crate::error::Result;

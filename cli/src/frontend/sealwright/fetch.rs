@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::arguments::Everywhere;
+use super::everywhere::Everywhere;
 use super::place::{Place, settings};
 use super::template::{form, spelling};
 use crate::command::{self, FetchForm, Resolve, ResolvedForm, absolute};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::arguments::Everywhere;
+use super::everywhere::Everywhere;
 use crate::command::batch::{Batch, Outcome, Report};
 use crate::command::found::Wanted;
 use crate::command::{

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use sealwright_documents::data::Data;
 
-use super::arguments::Everywhere;
+use super::everywhere::Everywhere;
 use super::files::Formats;
 use super::sealed::SealedOptions;
 use super::value_path;

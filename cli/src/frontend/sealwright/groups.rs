@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::arguments::Everywhere;
+use super::everywhere::Everywhere;
 use super::files::{Acceptance, Consent};
 use super::key_options::{Group, KeyOptions};
 use crate::command::{GroupsAdd, GroupsDelete, absolute};

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::arguments::Everywhere;
+use super::everywhere::Everywhere;
 use crate::command::{self, KeyOrName};
 use crate::error::Result;
 use crate::world::World;

@@ -3,11 +3,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use clap::CommandFactory as _;
 use clap_mangen::Man;
 use sealwright_crypto::secret::SecretBytes;
 
-use super::arguments::Arguments;
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Content};
 use crate::world::World;
@@ -78,9 +76,12 @@ const CODES: [(&str, &str); 10] = [
     ("203", "The file is encrypted already."),
 ];
 
-/// Prints the manual of the program, or writes one page for each verb into a folder.
-pub(super) fn write(world: &World, folder: Option<&Path>) -> Result<()> {
-    let mut command = Arguments::command();
+/// Prints the manual of the program, or writes one page for each verb of it into a folder.
+pub(super) fn write(
+    world: &World,
+    mut command: clap::Command,
+    folder: Option<&Path>,
+) -> Result<()> {
     command.build();
     let Some(folder) = folder else {
         return world.terminal.out(&page(command)?);
@@ -187,6 +188,9 @@ fn roff(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
+    use super::super::arguments::Arguments;
     use super::*;
 
     #[test]

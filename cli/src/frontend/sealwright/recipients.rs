@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::arguments::Everywhere;
+use super::everywhere::Everywhere;
 use crate::command::{KeyOrName, RecipientsAdd, RecipientsList, RecipientsRemove, RecipientsScope};
 use crate::error::Result;
 use crate::world::World;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use sealwright_resources::sealed_secret::Refresh;
 
-use super::arguments::Everywhere;
+use super::everywhere::Everywhere;
 use super::files::Caution;
 use super::sealed::{CertificateOptions, ClusterArguments, change_file};
 use crate::command::found::Wanted;

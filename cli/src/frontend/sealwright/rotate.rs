@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::arguments::Everywhere;
+use super::everywhere::Everywhere;
 use super::files::{Acceptance, Caution, Consent};
 use super::key_options::{Add, KeyOptions, Remove};
 use super::words;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use sealwright_crypto::secret::SecretBytes;
 
-use super::arguments::Everywhere;
+use super::everywhere::Everywhere;
 use super::files::one_change;
 use super::sealed::{
     CertificateOptions, ClusterArguments, ManifestFormat, ScopeName, change_file, read_input,

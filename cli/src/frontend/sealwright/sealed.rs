@@ -8,7 +8,7 @@ use sealwright_resources::keyring::Keyring;
 use sealwright_resources::manifest;
 use sealwright_resources::scope::Scope;
 
-use super::arguments::Everywhere;
+use super::everywhere::Everywhere;
 use crate::cluster::{ClusterOptions, ControllerService};
 use crate::command::seal::{self, CertificateSource};
 use crate::command::{Change, Input, Output, absolute};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::arguments::Everywhere;
+use super::everywhere::Everywhere;
 use super::key_options::{KeyOptions, Use};
 use super::sealed::ClusterArguments;
 use crate::command::seal::{self, ExportKeys, ImportKeys};

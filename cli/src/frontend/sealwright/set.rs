@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use sealwright_crypto::secret::SecretBytes;
 
-use super::arguments::Everywhere;
+use super::everywhere::Everywhere;
 use super::files::one_change;
 use super::sealed::SealedOptions;
 use super::value_path;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::arguments::Everywhere;
+use super::everywhere::Everywhere;
 use super::sealed::ClusterArguments;
 use crate::command::{self, StatusBy};
 use crate::error::Result;

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::arguments::Everywhere;
+use super::everywhere::Everywhere;
 use super::place::{Place, settings};
 use crate::command::{StoreCheck, StoreList};
 use crate::error::Result;

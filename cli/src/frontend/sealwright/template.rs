@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use sealwright_resources::manifest::Output;
 
-use super::arguments::Everywhere;
+use super::everywhere::Everywhere;
 use super::place::settings;
 use crate::command::{self, Spelling, absolute};
 use crate::error::Result;

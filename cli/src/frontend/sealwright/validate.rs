@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::arguments::Everywhere;
+use super::everywhere::Everywhere;
 use super::sealed::{ClusterArguments, read_input};
 use crate::command::seal;
 use crate::error::Result;

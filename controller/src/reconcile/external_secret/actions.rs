@@ -9,10 +9,10 @@ use sealwright_resources::external_secret::{DeletionPolicy, ExternalSecret, FINA
 
 use super::super::finalizer;
 use super::{ExternalSecrets, Outcome};
-use crate::action::{self, Version};
+use crate::action;
 use crate::api::{Api, ApiError};
-use crate::frame::index::Key;
 use crate::frame::kind::{Attempt, LookedAt};
+use crate::frame::object::{Key, Version};
 
 impl ExternalSecrets {
     /// Does what the plan says. An action that fails replaces all that come after it.

@@ -18,10 +18,10 @@ use sealwright_template::Budget;
 
 use super::super::finalizer;
 use super::{ExternalSecrets, Extra, Outcome, turn};
-use crate::action::{self, Version};
+use crate::action;
 use crate::api::ApiError;
-use crate::frame::index::Key;
 use crate::frame::kind::{Attempt, Kind, LookedAt, Trouble};
+use crate::frame::object::{Key, Version};
 use crate::frame::secret_target;
 use crate::frame::tracked::{Compared, Target, Tracked};
 use crate::stores::StoreId;

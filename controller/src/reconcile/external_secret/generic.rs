@@ -15,8 +15,8 @@ use super::attempt::at;
 use super::{ExternalSecrets, Outcome};
 use crate::action;
 use crate::api::ApiError;
-use crate::frame::index::Key;
 use crate::frame::kind::{Attempt, LookedAt};
+use crate::frame::object::Key;
 use crate::frame::tracked::Tracked;
 use crate::generic_targets::{GenericTargets, Served};
 

@@ -6,7 +6,7 @@ use sealwright_resources::external_secret::{ExternalSecret, render};
 use super::ExternalSecrets;
 use crate::action;
 use crate::api::ApiError;
-use crate::frame::index::Key;
+use crate::frame::object::Key;
 use crate::frame::secret_target;
 
 impl ExternalSecrets {

@@ -23,7 +23,7 @@ use sealwright_resources::scope::Scope;
 use sealwright_resources::sealed_secret::{SealedSecret, SealedSecretStatus};
 use sha2::{Digest as _, Sha256};
 
-use crate::action::Version;
+use crate::frame::object::Version;
 use crate::frame::tracked::Digest;
 
 /// Condition that carries the proof.

@@ -76,7 +76,7 @@ pub(crate) enum ClusterError {
     )]
     Timeout(String),
     /// No credentials are configured.
-    #[error("the kubeconfig says nothing of who asks, and no {0} was given at the terminal")]
+    #[error("the kubeconfig names no user, and no {0} was given at the terminal")]
     SignIn(&'static str),
     /// The Service was not found or may not be read.
     #[error("cannot get sealed secret service: {0}.")]

@@ -161,7 +161,7 @@ pub(crate) enum Passage {
 
 /// Decides who may announce what.
 pub(crate) enum Gate {
-    /// Whoever has the token in this file.
+    /// Anyone who has the token in this file.
     Token(PathBuf),
     /// Users of the cluster who may update ExternalSecrets.
     Cluster(Arc<Api>),

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 /// The keyring of the process.
 ///
-/// Whoever looks at the keys has a snapshot of them: an object of thousands of values is opened for seconds, and a key that
+/// Readers get a snapshot of the keys: an object of thousands of values is opened for seconds, and a key that
 /// comes meanwhile must not wait for that, nor hold up those who come after it.
 pub(crate) struct SealingKeys {
     ring: RwLock<Arc<Keyring>>,

@@ -88,7 +88,7 @@ impl Pool {
     ) -> Result<T, Panicked> {
         let (sender, receiver) = oneshot::channel();
         let job = Box::new(move || {
-            // Whoever asked may be gone.
+            // The caller may be gone.
             if !sender.is_closed() {
                 let _ = sender.send(catch_unwind(AssertUnwindSafe(work)));
             }

@@ -367,7 +367,7 @@ mod tests {
         let shipped = include_str!("../../deploy/base/crd.yaml");
         assert!(
             shipped == custom_resource_definitions(),
-            "write it anew: sealwright-controller crd > deploy/base/crd.yaml"
+            "rewrite it with: sealwright-controller crd > deploy/base/crd.yaml"
         );
     }
 }

@@ -19,7 +19,7 @@ use crate::scalar::Scalar;
 use crate::splice::{Edit, apply};
 use crate::tree::{NodeId, Tree, Value};
 
-/// How a format lays out what it writes anew.
+/// How a format lays out what it writes afresh.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
     /// Columns per level; `None` for the format's own default (YAML 4, JSON one tab), `Some(-1)` for JSON's tab.
@@ -96,7 +96,7 @@ impl Prepared {
 
 /// One document format.
 ///
-/// Formats splice: `spell…` writes the new bytes of one node's site, everything else is copied. What is written anew as
+/// Formats splice: `spell…` writes the new bytes of one node's site, everything else is copied. What is rewritten as
 /// a whole goes through [`Format::render`].
 pub trait Format: Sync {
     /// Its name, as flags have it: `yaml`, `json`, `dotenv`, `ini`, `binary`.
@@ -114,7 +114,7 @@ pub trait Format: Sync {
     /// another reader of the format refuses or reads otherwise. Most trees come back as they are.
     fn prepare(&self, tree: Tree) -> Result<Prepared, ParseError>;
 
-    /// The same with the documents written anew, so that upstream lists each comment in the prepared tree where it lists it
+    /// The same with the documents rewritten, so that upstream lists each comment in the prepared tree where it lists it
     /// in the plain one. For rules about comments, which go by that order. `None` in a format whose comments keep their
     /// order when a tree is prepared.
     fn prepare_listed(&self, tree: Tree) -> Result<Option<Prepared>, ParseError> {
@@ -141,7 +141,7 @@ pub trait Format: Sync {
         None
     }
 
-    /// Writes a scalar at a node's place, as this format spells it when nobody wished otherwise.
+    /// Writes a scalar at a node's place, as this format spells it by default.
     fn spell(
         &self,
         tree: &Tree,
@@ -196,7 +196,7 @@ pub trait Format: Sync {
         layout: Layout,
     ) -> Result<Vec<Edit>, EmitError>;
 
-    /// Writes documents anew, in the reference's own spelling.
+    /// Rewrites documents in upstream's own spelling.
     fn render(&self, documents: &[Data], layout: Layout) -> Result<SecretBytes, EmitError>;
 
     /// Writes one extracted value that is no document: text as it is, others as the reference prints them.

@@ -12,7 +12,7 @@
 //!   them works, and no clock runs.
 //! - A far key that is silent does not hold up the others: after [`FAR_SILENCE`] the next far key of the group is asked as
 //!   well, after [`NEAR_SILENCE`] the next key of this machine. Each far key has the time of
-//!   [`MasterKey::patience`]; whoever opens first wins, and the calls of the others are dropped.
+//!   [`MasterKey::patience`]; the first that opens wins, and the calls of the others are dropped.
 //! - What was asked and what came of it is a [`Report`].
 //!
 //! Futures are polled by the thread that waits, so keys that work in their `poll` (a prompt, gpg) keep to these rules; far
@@ -34,7 +34,7 @@ mod tests;
 /// Completes after a time: a library does not know the clock.
 pub type Timer<'a> = &'a (dyn Fn(Duration) -> Pending<'static, ()> + Send + Sync);
 
-/// The kinds of keys that are tried first when nobody says otherwise.
+/// The kinds of keys that are tried first by default.
 pub const DEFAULT_ORDER: [&str; 2] = ["age", "pgp"];
 
 /// How long far keys may be silent before the next far key is asked as well. Most answer sooner, and a call that is not

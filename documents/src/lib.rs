@@ -1,6 +1,6 @@
 //! Documents that come back byte for byte, which leaves in them are secret, and the `sops` block.
 //!
-//! A parsed document is a [`Tree`](tree::Tree): nodes over one secret buffer. Nothing is ever printed anew: encrypting,
+//! A parsed document is a [`Tree`](tree::Tree): nodes over one secret buffer. Nothing is ever printed from the tree: encrypting,
 //! decrypting and editing splice the bytes that must change and copy all others. Formats know their syntax and where
 //! their `sops` block lies; the envelope knows keys and ciphers; neither knows the other.
 

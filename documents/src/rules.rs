@@ -1,7 +1,7 @@
 //! The configuration of a repository, `.sops.yaml`: which keys and which selection rule a new file gets, where files are
 //! published, how formats are laid out.
 //!
-//! Reading is strict where the reference is silent: a field that nobody knows is a warning with its line and the name
+//! Reading is strict where the reference is silent: an unknown field is a warning with its line and the name
 //! that was probably meant. Wrong types are errors. What is wrong within one rule is an error when that rule is used, so
 //! that it does not stop work on files of other rules; [`Config::problems`] has them all.
 
@@ -139,7 +139,7 @@ pub struct ExplanationStep {
     pub line: usize,
     /// Its pattern; empty matches everything.
     pub path_regex: String,
-    /// Whether it matches, or why nobody can tell.
+    /// Whether it matches, or why that cannot be told.
     pub outcome: Result<bool, ConfigError>,
 }
 

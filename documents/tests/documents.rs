@@ -25,7 +25,7 @@ use sealwright_documents::format::{
     Format, binary::Binary, dotenv::Dotenv, ini::Ini, json::Json, yaml::Yaml,
 };
 
-/// How many documents per format when nobody asks for more.
+/// How many documents per format by default.
 const CASES: u64 = 2_500;
 
 #[test]
@@ -67,7 +67,7 @@ fn binary_comes_back_byte_for_byte() {
     run(&Binary, generate::binary);
 }
 
-/// Such documents are written anew to be encrypted, as the block needs a place beside their keys.
+/// Such documents are rewritten to be encrypted, as the block needs a place beside their keys.
 #[test]
 fn yaml_that_is_indented_or_in_braces_comes_back_byte_for_byte() {
     for text in [

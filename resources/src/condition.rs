@@ -44,7 +44,7 @@ pub enum Holds {
     True,
     /// It does not.
     False,
-    /// Nobody knows.
+    /// It is not known.
     Unknown,
 }
 

@@ -219,7 +219,7 @@ fn mark(schema: &mut Value) {
     }
 }
 
-/// A selector belongs as a whole to whoever applied it last, wherever it stands.
+/// A selector belongs as a whole to the last one to apply it, wherever it stands.
 fn join_selectors(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {

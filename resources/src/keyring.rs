@@ -95,7 +95,7 @@ impl SealingKey {
     }
 
     /// Tells whether the certificate is there and belongs to the key. A pair that does not match
-    /// would seal values that nobody can open, so it never becomes the sealing key.
+    /// would seal values that no one can open, so it never becomes the sealing key.
     #[must_use]
     pub fn can_seal(&self) -> bool {
         self.certificate

@@ -502,7 +502,7 @@ fn drop_empty_fields(metadata: &mut ObjectMeta) {
         .take_if(|owners| owners.is_empty());
 }
 
-/// The reason without the place in a JSON text that nobody wrote.
+/// The reason without the place in a JSON text that no one wrote.
 fn shortened(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.rfind(" at line ")

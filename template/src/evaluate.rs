@@ -443,7 +443,7 @@ impl<'a> State<'a> {
         }
     }
 
-    /// Goes a level deeper; whoever calls this comes back up.
+    /// Goes a level deeper; the caller comes back up.
     fn enter(&mut self, position: Position) -> Walk<()> {
         self.step(position)?;
         if self.depth == MAX_DEPTH {

@@ -25,7 +25,7 @@ pub struct Side {
     pub command: Command,
     /// A file for its standard input.
     pub input: Option<PathBuf>,
-    /// What its output has to be, so that nobody is fast by doing nothing.
+    /// What its output has to be, so that doing nothing is not fast.
     pub check: fn(&[u8]) -> bool,
     /// How often it is run: what takes seconds is run less often.
     pub runs: usize,

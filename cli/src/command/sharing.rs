@@ -1,6 +1,6 @@
 //! Who a file is encrypted for, beside who it should be for: the `sops` block against the creation rule.
 //!
-//! Nothing authenticates the block, so whoever can write a file can add a recipient to it. Commands that wrap a data key
+//! Nothing authenticates the block, so anyone who can write a file can add a recipient to it. Commands that wrap a data key
 //! for the recipients of a file would hand them the next key; in our own front-end they compare first.
 
 use std::collections::BTreeSet;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// The incumbent's store holds this many buckets.
 const MOST_BUCKETS: usize = 65_536;
-/// A header longer than this is one bucket with all others that begin the same, so that nobody
+/// A header longer than this is one bucket with all others that begin the same, so that no one
 /// fills the memory with keys.
 const LONGEST_CALLER: usize = 128;
 

@@ -60,7 +60,7 @@ impl RefreshHandler {
         if head.method != Method::POST {
             return plain(StatusCode::METHOD_NOT_ALLOWED, "announcements are posted\n");
         }
-        // Before anything is believed: whoever guesses tokens is slowed down, too.
+        // Before anything is believed, so that guessing tokens is slowed down as well.
         let verdict = self.limit.check(PATH, &peer.to_string(), Instant::now());
         let mut answer = match verdict.retry_after {
             Some(_) => plain(StatusCode::TOO_MANY_REQUESTS, "limit exceeded\n"),

@@ -49,7 +49,7 @@ pub(super) struct Results<T> {
     current: Batch<T>,
 }
 
-/// Nobody asks any more.
+/// The caller is gone.
 pub(super) struct Unwanted;
 
 impl<T: Copy + Send> Ahead<T> {
@@ -73,7 +73,7 @@ impl<T: Copy + Send> Ahead<T> {
         };
         let run = move || {
             if work(&mut results).is_ok() {
-                // Nobody may want the rest.
+                // The rest may not be wanted.
                 let _ = results.send();
             }
         };

@@ -367,7 +367,7 @@ impl<'w, 'm> Work<'w, 'm> {
         if kind == Kind::Comment && !was_comment && leaf.in_list {
             return self.list_comment(node, plain, content);
         }
-        // Nobody writes a comment as the value of a key; what it says is kept as text.
+        // A comment is never the value of a key; its text is kept.
         let scalar = match scalar {
             Scalar::Comment(text) if !was_comment => Scalar::Str(text),
             other => other,

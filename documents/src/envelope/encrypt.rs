@@ -348,7 +348,7 @@ impl Assembly<'_> {
         let end = self.values.len();
         let is_behind = |edit: &Edit| edit.span.start as usize == end;
         if self.memory.is_none() && moved.iter().all(is_behind) {
-            // Nobody asks for the values again, and a block at the end needs no copy of them.
+            // The values are not needed again, and a block at the end needs no copy of them.
             let mut text = SecretWriter::from(std::mem::take(&mut self.values));
             moved.iter().for_each(|edit| text.push(edit.text.expose()));
             return Ok(text.finish());

@@ -15,7 +15,7 @@ use crate::tree::{NodeId, Value};
 /// Returns the place of a value that was secret before a change and would be in clear after it, without being what was
 /// changed. A comment that decides about a value can come to stand beside another one when an entry between them goes.
 ///
-/// Whoever edits a file may say so by a comment; a command that sets or removes one value must not.
+/// A person who edits a file may say so by a comment; a command that sets or removes one value must not.
 pub fn uncovered(before: &Document, after: &Document, metadata: &Metadata) -> Option<Place> {
     let selector = metadata.selection().compile().ok()?;
     if !selector.is_on_comments() {

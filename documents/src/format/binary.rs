@@ -100,7 +100,7 @@ impl Format for Binary {
         let object = object.expose();
         let value = memchr::memmem::find(object, b"\"\"").expect("the value is empty");
         let end = tree.text.len();
-        // An empty value is never encrypted, and so nobody else writes it.
+        // An empty value is never encrypted, so no other program writes it.
         let head = if end == 0 { value + 2 } else { value };
         let insert = |at: usize, text: &[u8]| Edit {
             span: Span::new(at..at),

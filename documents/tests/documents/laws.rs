@@ -59,7 +59,7 @@ fn check(
 
     let encrypted = match encrypt(document, metadata, &key, None, now, layout) {
         Ok(encrypted) => encrypted.text,
-        // YAML has keys and numbers that it reads and that nobody can encrypt.
+        // YAML has keys and numbers that it reads and that cannot be encrypted.
         Err(EncryptError::Key(_) | EncryptError::Unsupported(_)) => return Ok(false),
         Err(error) if error.to_string().contains("not supported") => return Ok(false),
         // Among any bytes there are layouts that are refused aloud; generated documents have none.

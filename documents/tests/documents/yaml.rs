@@ -36,7 +36,7 @@ pub(crate) fn yaml(dice: &mut Dice, scope: Scope) -> Case {
         4 => head.push_str("--- # on the line\n"),
         _ => {}
     }
-    // Documents that stand further in, or in braces, are written anew to be encrypted.
+    // Documents that stand further in, or in braces, are rewritten to be encrypted.
     let (indent, in_braces) = match maker.dice.roll(20) {
         0 | 1 => (1 + maker.dice.roll(4), false),
         2 => (0, true),

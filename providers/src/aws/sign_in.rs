@@ -160,7 +160,7 @@ impl SignIn {
         Ok(shown(answer.arn().unwrap_or("a principal without a name")))
     }
 
-    /// Asks STS for temporary credentials of whoever this is.
+    /// Asks STS for temporary credentials of the current identity.
     pub(crate) async fn session_token(
         &self,
         wanted: &StsRequestParameters,

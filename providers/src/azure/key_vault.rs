@@ -127,7 +127,7 @@ impl KeyVault {
     ) -> Result<Self, StoreError> {
         let base = Url::parse(&settings.vault_url).map_err(|error| error.at_field("vaultUrl"))?;
         let cloud = Cloud::of_store(settings);
-        // Whoever writes the manifest names the host, and the token may be the program's own.
+        // The author of the manifest names the host, and the token may be the program's own.
         if !cloud.has(&base) {
             return Err(StoreError::invalid(format!(
                 "`vaultUrl`: {} is no vault of this cloud, and tokens are sent to no other host",

@@ -189,7 +189,7 @@ async fn a_read_that_was_just_sent_is_joined_by_those_who_may_have_such_an_answe
     let first = ask(Duration::ZERO);
     sent(1).await;
     let joins = ask(minute);
-    // Whoever wants an answer that is newer than the question, or comes after a write, reads again.
+    // A caller that wants an answer newer than its question, or comes after a write, reads again.
     let newer = ask(Duration::ZERO);
     sent(2).await;
     let (source, item) = (PushSource::default(), PushItem::default());

@@ -600,7 +600,7 @@ impl TokenSource for Exchanged {
     }
 }
 
-/// A request to AWS's token service, signed and not sent: whoever sends it learns whose the keys are.
+/// A request to AWS's token service, signed and not sent: the recipient sends it and learns whose the keys are.
 #[cfg(feature = "aws")]
 async fn signed_request(aws: &AwsSubject, audience: &str) -> Result<SecretText, StoreError> {
     use sealwright_crypto::secret::SecretWriter;

@@ -379,7 +379,7 @@ async fn from_settings(
     })
 }
 
-/// What of a kubeconfig counts. Programs and files in it would be run and read by this process for whoever wrote the Secret,
+/// What of a kubeconfig counts. Programs and files in it would be run and read by this process for the author of the Secret,
 /// so they are refused.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]

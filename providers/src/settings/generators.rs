@@ -12,7 +12,7 @@ use super::gcp::GcpAuth;
 use super::vault::VaultSettings;
 use super::{KEY_PATTERN, NAME_PATTERN, RetrySettings, SecretKeySelector, ServiceAccountSelector};
 
-/// A secret that Vault or OpenBao makes for whoever asks.
+/// A secret that Vault or OpenBao makes on request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VaultDynamicSecretSettings {

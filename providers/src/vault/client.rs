@@ -262,7 +262,7 @@ impl VaultClient {
                     if !token.own {
                         return Err(error);
                     }
-                    // The token has ended before its time. Whoever comes first signs in again for all.
+                    // The token has ended before its time. The first call that notices signs in again for all.
                     let fresh = self.replace(&token).await?;
                     let body = call.body.as_ref().map(copy);
                     if let Some(reply) = self.call_with(Some(&fresh), &call, body).await? {

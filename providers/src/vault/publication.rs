@@ -63,7 +63,7 @@ impl KvPlace {
 pub struct Published {
     /// Whether it was written.
     pub pushed: Pushed,
-    /// Why nobody could tell whether the same was there already.
+    /// Why it could not be told whether the same was there already.
     pub unseen: Option<StoreError>,
 }
 

@@ -419,7 +419,7 @@ mod tests {
         };
         let one = |more| json!({"dataTo": [entry(more)]});
         assert_eq!(listed(one(json!({})), &keys).unwrap().len(), 1000);
-        // Metadata goes with each key, every entry stands for all of them, and each is compiled, matched and rewritten anew.
+        // Metadata goes with each key, every entry stands for all of them, and each is compiled, matched and rewritten on its own.
         let metadata = json!({"metadata": {"note": "x".repeat(100_000)}});
         let template = "{{ range until 100000 }}{{ end }}{{ .value }}";
         let transform = json!({"rewrite": [{"transform": {"template": template}}]});

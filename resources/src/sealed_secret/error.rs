@@ -25,7 +25,7 @@ pub enum SealError {
         /// What the cipher says.
         source: sealwright_crypto::sealing::SealError,
     },
-    /// The values to be sealed anew cannot be opened.
+    /// The values to be resealed cannot be opened.
     #[error(transparent)]
     Unseal(#[from] UnsealError),
 }

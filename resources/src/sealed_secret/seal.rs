@@ -87,7 +87,7 @@ pub fn seal_each(
     })
 }
 
-/// Which values are sealed anew.
+/// Which values are resealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refresh {
     /// All of them.
@@ -96,7 +96,7 @@ pub enum Refresh {
     Outdated,
 }
 
-/// A SealedSecret sealed anew.
+/// A resealed SealedSecret.
 #[derive(Debug)]
 pub struct Resealed {
     /// The new object.
@@ -174,7 +174,7 @@ pub fn reseal(
 }
 
 /// Whether a template says something else of its Secret than the object around it. Labels and other annotations are the
-/// template's own, and a name that it leaves out contradicts nobody.
+/// template's own, and a name that it leaves out contradicts nothing.
 fn contradicts(template: &ObjectMeta, outer: &ObjectMeta) -> bool {
     let differs = |inner: &Option<String>, outer: &Option<String>| {
         inner

@@ -47,7 +47,7 @@ static_assertions::assert_not_impl_any!(Unsealed: Clone, std::fmt::Debug, std::f
 
 /// Opens a SealedSecret and fills its template.
 ///
-/// Scope, namespace and name come from the outer metadata only: whoever can write a template must
+/// Scope, namespace and name come from the outer metadata only: anyone who can write a template must
 /// not be able to choose the label. All items are tried, and any failure fails the whole object.
 ///
 /// # Errors

@@ -328,7 +328,7 @@ async fn create_and_wait(
     Err("the new object was never unsealed".to_owned())
 }
 
-/// Nobody is fast by doing nothing.
+/// A program that does nothing is not fast.
 async fn check(namespace: &Namespace<'_>, count: usize) -> Result<(), String> {
     let secrets: Api<Secret> = namespace.api();
     let made = secrets

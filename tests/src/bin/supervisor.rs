@@ -104,7 +104,7 @@ fn leaf(parent: &OsString, program: &OsString, arguments: &[OsString]) -> io::Er
 
 fn wait_for_the_end() {
     let mut rest = Vec::new();
-    // An error is an end as well: there is nobody left to obey.
+    // An error is an end as well: there is no parent left.
     drop(io::stdin().read_to_end(&mut rest));
 }
 

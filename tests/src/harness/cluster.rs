@@ -187,7 +187,7 @@ impl Cluster {
         String::from_utf8(output.stdout).expect("kubectl prints UTF-8")
     }
 
-    /// Every request so far, oldest first. The API server writes a request down right after it has answered it, so whoever
+    /// Every request so far, oldest first. The API server writes a request down right after it has answered it, so a caller that
     /// waits for one looks again with [`eventually`].
     pub fn requests(&self) -> Vec<Request> {
         requests::read(&self.sandbox.path().join("audit.log"), "")

@@ -165,7 +165,7 @@ async fn a_change_is_put_back_or_only_reported_as_the_object_asks() {
         eventually_ready(&namespace, kind, name, "False").await;
         assert_eq!(counted(release.replicas[0].metrics, kind, "revert"), 0);
     }
-    // Whoever puts it back themselves ends the report, and so does the other mode.
+    // Putting it back by hand ends the report, and so does the other mode.
     edit(&namespace, "sealed", "own").await;
     eventually_ready(&namespace, "SealedSecret", "sealed", "True").await;
     annotate(&namespace, "ExternalSecret", "external", "revert").await;

@@ -90,7 +90,7 @@ async fn objects_of_stores_that_do_not_answer_hold_up_no_other() {
             "{beside:?} beside stuck objects, {alone:?} alone"
         );
     }
-    // Whoever is stuck says so in the end.
+    // Those that are stuck say so in the end.
     eventually("all that are stuck say so", async || {
         let objects = scene.list(0, "ExternalSecret").await;
         let failed = objects

@@ -83,7 +83,7 @@ async fn announced_values_are_read_at_once_by_those_with_the_token() {
     let object = json!({"namespace": place.name(), "name": "es"});
     assert_eq!(announce(port, token, &object).0, 202);
     value_is(&place, "three").await;
-    // Whoever asks all the time is slowed down.
+    // A caller that asks all the time is slowed down.
     let answers = (0..200).map(|_| announce(port, Some("guess"), &object).0);
     assert!(answers.collect::<Vec<_>>().contains(&429));
 }

@@ -1,6 +1,6 @@
 //! The program called `sops`, beside the real one: command lines, exit codes, outside clients, terminals, kills.
 //!
-//! Every case works in a folder of its own with a home of its own, so neither the keys nor the configuration of whoever
+//! Every case works in a folder of its own with a home of its own, so neither the keys nor the configuration of the person who
 //! runs the tests has a part in it.
 
 use std::collections::BTreeMap;

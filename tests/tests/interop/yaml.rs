@@ -20,7 +20,7 @@ mod suite;
 use generate::{Case, Dice};
 use oracle::{Difference, Oracle, ours};
 
-/// How many documents when nobody asks for more.
+/// How many documents by default.
 const CASES: u64 = 6_000;
 
 #[test]

@@ -1,4 +1,4 @@
-//! Peers that mean no good: whoever writes a store chooses who answers. Every answer comes to a typed outcome in bounded time
+//! Hostile peers: the author of a store chooses who answers. Every answer comes to a typed outcome in bounded time
 //! and memory, never to a value, never to an absence, and never to text that hides something.
 
 use std::io::{Read, Write};

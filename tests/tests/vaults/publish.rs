@@ -259,7 +259,7 @@ fn s137_s138_files_are_put_into_buckets_of_s3_as_the_real_program_does() {
         let put = object(&format!("{whose}/p+q/app file.yaml"));
         assert_eq!(put, desk.read("app file.yaml"), "{whose}");
     }
-    // Encrypted anew for others: all options of the rule count in ours (D10), and the real program reads it.
+    // Encrypted again for others: all options of the rule count in ours (D10), and the real program reads it.
     let other = &desk.recipients[1];
     desk.write(
         ".sops.yaml",

@@ -48,7 +48,7 @@ impl Permissions {
     }
 }
 
-/// Judges an error: of the right kind, and without a word that is nobody's business.
+/// Judges an error: of the right kind, and without a word that others must not see.
 fn check_error(error: &StoreError, denied: bool, told: &str) {
     let shown = format!("{error} {error:?} {:?}", error.hint());
     assert!(!shown.contains("canary"), "{shown} leaks: {told}");

@@ -28,7 +28,7 @@ pub(super) fn plan<'a>(
     };
     let managed = is_true(&target.metadata, MANAGED_ANNOTATION);
     let patched = is_true(&target.metadata, PATCH_ANNOTATION);
-    // Refused even if the Secret happens to be equal: the answer would tell whoever may write
+    // Refused even if the Secret happens to be equal: the answer would tell anyone who may write
     // SealedSecrets but not read Secrets whether a guess is right.
     if !managed && !patched && !is_controlled_by(&target.metadata, uid) {
         return Judgement::Refuse;

@@ -177,7 +177,7 @@ fn d2_an_invalid_rule_encrypts_nothing() {
 fn d14_list_comments_of_others_go() {
     let plain = "{\"l\": [\"x\", \"COMMENT\", \"COMMENT\", \"y\"], \"m\": [\"COMMENT\"]}";
     let text = encrypted(&Json, plain, metadata(None));
-    // The same ciphertexts as comments: the type is not part of what is authenticated, the MAC is made anew.
+    // The same ciphertexts as comments: the type is not part of what is authenticated, the MAC is made again.
     let as_comments = text.clone();
     let file = parsed(&Json, &as_comments);
     let tree = file.tree();

@@ -1,4 +1,4 @@
-//! Writes a whole INI file anew, laid out as the reference's library does it: equals signs in one column per section, a
+//! Rewrites a whole INI file, laid out as upstream's library does it: equals signs in one column per section, a
 //! blank line between sections.
 
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};

@@ -1,4 +1,4 @@
-//! Writes values anew, in the reference's layout: blocks, one entry per line.
+//! Writes values afresh, in upstream's layout: blocks, one entry per line.
 
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 

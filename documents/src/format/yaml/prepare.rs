@@ -34,7 +34,7 @@ pub(super) fn prepare(tree: Tree) -> Result<Prepared, ParseError> {
     make_ready(tree).map(ready_for_a_block)
 }
 
-/// Prepares a tree by writing all documents anew, with comments in the order in which upstream lists them.
+/// Prepares a tree by rewriting all documents, with comments in the order in which upstream lists them.
 pub(super) fn prepare_listed(tree: Tree) -> Result<Prepared, ParseError> {
     if is_too_deep(&tree) {
         return Err(too_deep(&tree));

@@ -287,7 +287,7 @@ impl<'a> Scanner<'a> {
             .last()
             .is_some_and(|last| last.kind == Kind::StreamEnd)
         {
-            // Lookahead past the end: the end again, which nobody takes.
+            // Lookahead past the end gives the end again, which is never taken.
             let end = self.token(Kind::StreamEnd, self.pos, self.pos);
             self.push(end);
             return Ok(());

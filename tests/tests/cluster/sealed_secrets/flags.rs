@@ -79,7 +79,7 @@ async fn c16_c19_deleting_ourselves_and_not_watching_secrets() {
         rig.secret("a").await.is_none().then_some(())
     })
     .await;
-    assert!(rig.secret("b").await.is_none(), "nobody watches Secrets");
+    assert!(rig.secret("b").await.is_none(), "no watch of Secrets");
 }
 
 #[tokio::test]

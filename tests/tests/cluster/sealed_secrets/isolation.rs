@@ -176,7 +176,7 @@ async fn tenants_do_not_get_at_each_others_values() {
     let rig = Rig::start(cluster(), "tenants", &[]).await;
     let victim = rig.sealed_in(Scope::NamespaceWide, "victim", &[("foo", "bar")]);
     // T23, rotate: scope and place are those of the outer metadata; a claim in the template that
-    // the value may go anywhere does not come back in what is sealed anew.
+    // the value may go anywhere does not come back in what is resealed.
     for wide in [
         "sealedsecrets.bitnami.com/cluster-wide",
         "sealedsecrets.bitnami.com/namespace-wide",

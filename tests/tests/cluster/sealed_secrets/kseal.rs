@@ -167,7 +167,7 @@ async fn kseal_works_with_our_kubeseal_and_our_controller() {
             .contains("s3cr3t")
     );
 
-    // Edited: opened, changed and sealed anew, and the cluster follows.
+    // Edited: opened, changed and resealed, and the cluster follows.
     desk.write("editor.sh", "#!/bin/sh\nsed -i s/s3cr3t/ch4nged/ \"$1\"\n");
     let editor = desk.path("editor.sh");
     std::fs::set_permissions(&editor, std::fs::Permissions::from_mode(0o755)).unwrap();

@@ -148,7 +148,7 @@ async fn work(namespace: &Namespace<'_>, kubeseal: &Kubeseal, renew: impl Fn()) 
     namespace.cluster().apply(&blob.to_string());
     unsealed(namespace, "blob", "bar").await;
 
-    // A second key: what the first one sealed is valid, and sealed anew for the second.
+    // A second key: what the first one sealed is valid, and resealed for the second.
     renew();
     eventually("the new certificate is served", async || {
         (kubeseal.ok(&["--fetch-cert"], "") != old).then_some(())

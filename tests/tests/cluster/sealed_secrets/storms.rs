@@ -220,7 +220,7 @@ async fn two_replicas_make_one_key_and_the_second_takes_over() {
     let held = rig.lease().await;
     rig.kill(0);
     eventually("the other one leads", async || rig.leads(1).then_some(())).await;
-    // Nobody gave the Lease up, so it was taken, once, and not before its time was over.
+    // The Lease was not given up, so it was taken, once, and not before its time was over.
     let taken = rig.lease().await;
     let [old, new] = [&held, &taken].map(|lease| lease.spec.clone().unwrap());
     assert_ne!(old.holder_identity, new.holder_identity);
@@ -283,7 +283,7 @@ async fn an_expired_watch_is_listed_again_and_misses_nothing() {
     create_many(&rig, 5).await;
     eventually_all_synced(&rig, 5).await;
     let late = rig.sealed("late", &[("foo", "bar")]);
-    // Everything moves on, so that an API server that starts anew does not know the versions of the watches any more.
+    // Everything moves on, so that a restarted API server does not know the versions of the watches any more.
     for number in 0..20 {
         let name = json!({"metadata": {"name": format!("filler-{number}")}});
         let filler: k8s_openapi::api::core::v1::ConfigMap = serde_json::from_value(name).unwrap();

@@ -20,7 +20,7 @@ pub(super) enum Decision {
     /// Comments behind the last value of a document: in our file the block follows them, and upstream may find them in another
     /// collection. Several documents share this.
     CommentAtTheEnd,
-    /// A document that is no block at the first column cannot take a block: we write it anew, and upstream may find its comments
+    /// A document that is no block at the first column cannot take a block: we rewrite it, and upstream may find its comments
     /// in another collection.
     WrittenAnew,
     /// A comment behind a tag or an anchor without a value: upstream attaches it to whatever comes next, and where that is an

@@ -13,7 +13,7 @@ use sealwright_tests::harness::incumbents;
 
 /// The data key of all files.
 pub(super) const KEY: [u8; 32] = *b"0123456789abcdef0123456789ABCDEF";
-/// Who is named in them, and what stands for the wrapped key: nobody asks for it.
+/// Who is named in them, and what stands for the wrapped key: it is never asked for.
 pub(super) const RECIPIENT: &str = "age1lzd99uklcjnc0e7d860axevet2cz99ce9pq6tzuzd05l5nr28ams36nvun";
 pub(super) const WRAPPED: &str = "not needed here";
 

@@ -145,7 +145,7 @@ fn k22_to_k40_k81_who_asks_and_where() {
             "b,c",
         ],
         &["--server", &server],
-        // Nobody shows a credential over plain HTTP.
+        // No credential is shown over plain HTTP.
         &["--server", &plain],
         &[
             "--server",
@@ -499,7 +499,7 @@ fn k40_a_server_that_says_nothing_is_waited_for_as_long_as_was_asked() {
             );
         }
     }
-    // A limit that is none only matters to whoever asks a cluster.
+    // A limit that is none only matters when a cluster is asked.
     let args = ["--cert", "cert.pem", "--request-timeout", "soon"];
     let codes = BOTH.map(|program| bench.run(program, &args, SECRET).status.code());
     assert_eq!(codes, [Some(0), Some(0)]);

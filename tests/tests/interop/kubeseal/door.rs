@@ -1,6 +1,6 @@
 //! What `kubeseal` sees of a cluster: an API server with the controller's Service behind its proxy. It writes down what
 //! it was asked, so that two programs can be compared by what they ask. It speaks TLS, as programs show their credentials
-//! to nobody else; over plain HTTP it is a proxy and a file server.
+//! to no one else; over plain HTTP it is a proxy and a file server.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -61,7 +61,7 @@ fn k45_who_sits_before_a_terminal_is_told_that_input_is_awaited() {
         assert_eq!(code, 0, "{screen}");
         assert!(!screen.contains(hint(program, false)), "{screen}");
 
-        // Whoever names a file, or wants nothing read, is not told.
+        // With a file, or nothing to read, there is no such note.
         for script in [
             "kubeseal --cert cert.pem -f in.json",
             "kubeseal --cert cert.pem < in.json",
@@ -125,12 +125,12 @@ fn k38_k39_k81_a_name_and_a_password_are_asked_for_at_the_terminal() {
     }
     assert!(!bench.read("out.json").contains("Please"));
 
-    // Whoever has told who he is, is not asked.
+    // Credentials that were given are not asked for.
     bench.write("config", &door.kubeconfig(&json!({ "token": "t" })));
     let (code, screen) = bench.at_terminal(Program::Ours, script).finish();
     assert_eq!(code, 0, "{screen}");
     assert!(!screen.contains("Please"), "{screen}");
-    // Nobody is asked where nobody is: it ends, and prints the certificate alone.
+    // Without a terminal there is no question: it ends, and prints the certificate alone.
     bench.write("config", &door.kubeconfig(&json!({})));
     let args = ["--kubeconfig", "config", "--fetch-cert"];
     assert_eq!(bench.ok(Program::Ours, &args, ""), bench.read("cert.pem"));

@@ -489,7 +489,7 @@ fn s178_s179_a_connection_lost_while_an_editor_is_open() {
             .desk
             .set("EDITOR", format!("sh {}", script.display()));
     };
-    // The server throws everybody out, as one that is started anew does.
+    // The server drops all connections, as a restart does.
     let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'sops'";
     let kick = statement(others);
     editor(&mut machine, &kick);

@@ -121,7 +121,7 @@ fn excuse(line: &Line, theirs: &Deed, ours: &Deed) -> Option<&'static str> {
             .then_some("D7: a panic of the reference is an error here");
     }
     if (they.code, we.code) == (201, 1) && we.err.contains("no one is there to correct it") {
-        return Some("D4: a spoiled edit ends where nobody answers");
+        return Some("D4: a spoiled edit ends without a person to answer");
     }
     if (they.code, we.code) == (0, 0) && words.contains("set ") && ours.written.is_empty() {
         return Some("S101: a set that changes nothing writes nothing");
@@ -147,7 +147,7 @@ fn excuse(line: &Line, theirs: &Deed, ours: &Deed) -> Option<&'static str> {
         return Some("D2: a broken pattern is refused before anything else");
     }
     if (they.code, we.code) == (4, 1) && we.err.contains("no one is there to correct it") {
-        return Some("D4: a spoiled edit ends where nobody answers");
+        return Some("D4: a spoiled edit ends without a person to answer");
     }
     if we.code == 4 && they.code == 0 {
         return Some("D12, D13, D21: what a format cannot hold is refused");

@@ -152,7 +152,7 @@ fn s106_a_killed_or_terminated_edit_leaves_the_file_and_nothing_on_a_disk() {
     desk.set("XDG_RUNTIME_DIR", memory.path().to_str().unwrap());
     let before = desk.bytes("a.yaml");
     for signal in ["TERM", "INT", "KILL"] {
-        // Without a terminal, which whoever runs the tests may have: a SIGINT from its keyboard would be the editor's.
+        // Without a terminal, which the tests may have been started with: a SIGINT from its keyboard would be the editor's.
         let mut command = std::process::Command::new("setsid");
         desk.furnish(&mut command);
         let mut child = command
@@ -177,7 +177,7 @@ fn s106_a_killed_or_terminated_edit_leaves_the_file_and_nothing_on_a_disk() {
         );
         let left = std::fs::read_dir(memory.path()).unwrap().count();
         if signal == "KILL" {
-            // Nobody was left to wipe it: it is in memory, and its owner's alone, and the next edit does.
+            // No process was left to wipe it: it is in memory, and its owner's alone, and the next edit does.
             assert_eq!(left, 1);
         } else {
             assert_eq!(status.code(), Some(1), "SIG{signal}");

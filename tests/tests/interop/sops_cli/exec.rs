@@ -183,7 +183,7 @@ fn s118_s119_s121_a_pipe_or_a_file_of_the_wished_name() {
         shown.starts_with("tmp-file") && shown.trim().len() > "tmp-file".len(),
         "{shown}"
     );
-    // The pipe serves a reader; one that never comes holds nobody up.
+    // The pipe serves a reader; one that never comes holds nothing up.
     assert!(same(&desk, &["exec-file", "a.env", "cat {}"]).starts_with("FOO=bar\n"));
     same(&desk, &["exec-file", "a.env", "true"]);
     assert_eq!(
@@ -260,7 +260,7 @@ fn a_signal_to_us_reaches_the_command_and_the_code_is_that_of_the_real_program()
         (Whose::Theirs, ["exec-file", "a.env"]),
     ] {
         for (signal, number) in [("TERM", 15), ("HUP", 1)] {
-            // Whoever started the tests may have had it ignored.
+            // The parent of the tests may have had it ignored.
             let mut command = std::process::Command::new("env");
             desk.furnish(&mut command);
             let mut child = command

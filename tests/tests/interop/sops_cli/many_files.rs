@@ -60,7 +60,7 @@ fn names_links_and_folders_of_any_kind_are_told_apart() {
     .unwrap();
     symlink("..", desk.path("in/round")).unwrap();
     symlink("nowhere.yaml", desk.path("in/dangling.yaml")).unwrap();
-    // Deeper than a path may be long: a folder that nobody can look into, not even root.
+    // Deeper than a path may be long: a folder that cannot be read, not even by root.
     let mut perl = Command::new("perl");
     perl.current_dir(desk.path("in")).args([
         "-e",

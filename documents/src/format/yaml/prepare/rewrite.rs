@@ -12,7 +12,7 @@ use super::super::emit::Emitter;
 use super::super::place::Place;
 use super::super::read;
 
-/// Writes a document anew whose root is no block map at the first column.
+/// Rewrites a document whose root is not a block map at the first column.
 pub(super) fn rewrite(tree: &Tree, root: NodeId, is_first: bool) -> Result<Edit, ParseError> {
     let site = tree.nodes[root].site;
     let text = tree.text.expose();
@@ -79,7 +79,7 @@ pub(super) fn rewrite(tree: &Tree, root: NodeId, is_first: bool) -> Result<Edit,
     })
 }
 
-/// Whether a tree has more levels than can be written anew.
+/// Whether a tree has more levels than can be rewritten.
 pub(in super::super) fn is_too_deep(tree: &Tree) -> bool {
     let mut open: Vec<u32> = Vec::new();
     for (at, node) in tree.nodes.iter().enumerate() {
@@ -101,5 +101,5 @@ pub(super) fn too_deep(tree: &Tree) -> ParseError {
     ParseError::at(tree.text.expose(), 0, reason)
 }
 
-/// More levels than this are not written anew: that takes a stack frame for each.
+/// More levels than this are not rewritten, because each takes a stack frame.
 const MAX_DEPTH: usize = 1_000;

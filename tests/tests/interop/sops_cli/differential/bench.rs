@@ -40,7 +40,7 @@ impl Bench {
         desk.write("multi.yaml", "a: 1\n---\nb: two\n");
         desk.write("value.json", "{\"from\": \"file\"}");
         desk.write("change.sh", "echo '# more' >> \"$1\"\n");
-        // The reference opens a spoiled text again and again where nobody answers (D4), so the second time fails.
+        // The reference opens a spoiled text again and again without a person to answer (D4), so the second time fails.
         desk.write(
             "spoil.sh",
             "test -e spoiled && exit 1; touch spoiled; echo '{[' >> \"$1\"\n",

@@ -1,0 +1,333 @@
+//! Values that are written to stores and deleted from them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sealwright_crypto::secret::SecretBytes;
+use sealwright_providers::fetch::Lane;
+use sealwright_providers::outcome::StoreError;
+use sealwright_providers::remote::{PushItem, PushSource};
+use sealwright_providers::store::WriteMode;
+use sealwright_resources::external_secret::access::{NamespaceSeen, StoreSeen};
+use sealwright_resources::external_secret::data::Values;
+use sealwright_resources::external_secret::render::{Inputs, Sources};
+use sealwright_resources::external_secret::{StoreKind, access, render};
+use sealwright_resources::plain_secret::PlainSecret;
+use sealwright_resources::push_secret::entries::{
+    PushEntry, PushStore, converted_keys, entry_key, store_key,
+};
+use sealwright_resources::push_secret::{
+    PushData, PushSecret, PushSecretStatus, SyncedPushSecrets, UpdatePolicy, entries,
+};
+use sealwright_resources::secret_store::Store;
+use sealwright_template::Budget;
+
+use super::PushSecrets;
+use crate::action;
+use crate::frame::kind::Allowance;
+use crate::frame::object::Key;
+use crate::frame::secret_target;
+use crate::frame::worker::aside;
+use crate::stores::StoreId;
+
+/// A push that failed. Its text is public.
+pub(super) enum Failed {
+    /// With this condition.
+    Condition(String),
+    /// Without one, as upstream does it for templates.
+    Silent,
+}
+
+impl PushSecrets {
+    pub(super) async fn push_all(
+        &self,
+        (key, object): (&Key, &Arc<PushSecret>),
+        source: PlainSecret,
+        stores: &[(StoreId, Arc<Store>)],
+        synced: &mut SyncedPushSecrets,
+        (allowance, budget): (&Allowance, &Budget),
+    ) -> Result<(), Failed> {
+        let within = (allowance, budget);
+        let (values, mut about) = self.templated((key, object), source, within).await?;
+        let size: usize = values.values().map(|value| value.expose().len()).sum();
+        let values = Arc::new(values);
+        for (id, store) in stores {
+            // A store that fails is in the record, too, with nothing in it.
+            let pushed = synced.entry(store_key(id.kind, &id.name)).or_default();
+            let lane = self
+                .lane(object, id, store)
+                .await
+                .map_err(Failed::Condition)?;
+            let list = {
+                let (object, budget) = (Arc::clone(object), budget.clone());
+                let (id, store) = (id.clone(), Arc::clone(store));
+                let values = Arc::clone(&values);
+                move || entries::entries(&object.spec, &seen(&id, &store), &values, &budget)
+            };
+            let entries = self.frame.compute(key, allowance, list).await;
+            let entries = entries.expect("the worker catches panics");
+            let entries = entries.map_err(|error| Failed::Condition(error.to_string()))?;
+            for entry in entries {
+                let item = item_of(&entry.data);
+                let keep = object.spec.update_policy == UpdatePolicy::IfNotExists;
+                let unreached = |error: &StoreError| {
+                    tracing::warn!(
+                        namespace = object.metadata.namespace.as_deref().unwrap_or_default(),
+                        name = object.metadata.name.as_deref().unwrap_or_default(),
+                        error = %error,
+                        "cannot push a value"
+                    );
+                    let detail = error.public_detail();
+                    Failed::Condition(
+                        detail
+                            .unwrap_or("the store did not take a value")
+                            .to_owned(),
+                    )
+                };
+                let exists = keep
+                    && wait(size, lane.exists(&item))
+                        .await
+                        .map_err(|error| unreached(&error))?;
+                if !exists {
+                    about.data = limited(&entry, &values).map_err(Failed::Condition)?;
+                    let written = wait(size, lane.push(&about, &item, WriteMode::Apply)).await;
+                    written.map_err(|error| unreached(&error))?;
+                }
+                pushed.insert(entry_key(&entry.data), entry.data);
+            }
+        }
+        Ok(())
+    }
+
+    /// The values of the Secret, with those of the template, and what stores may want to know of it.
+    async fn templated(
+        &self,
+        (key, object): (&Key, &Arc<PushSecret>),
+        mut source: PlainSecret,
+        (allowance, budget): (&Allowance, &Budget),
+    ) -> Result<(Values, PushSource), Failed> {
+        let mut about = PushSource {
+            secret_type: source.kind.take(),
+            labels: source.metadata.labels.take().unwrap_or_default(),
+            annotations: source.metadata.annotations.take().unwrap_or_default(),
+            ..PushSource::default()
+        };
+        let namespace = source.namespace().to_owned();
+        let mut values = source.into_values();
+        if let Some(template) = &object.spec.template {
+            let mut sources = Sources::default();
+            let (config_maps, secrets) = render::sources_of(template);
+            for name in config_maps {
+                let read = action::read_config_map(self.api(), &namespace, name).await;
+                if let Some(data) = read.map_err(|_| Failed::Silent)? {
+                    sources.config_maps.insert(name.to_owned(), data);
+                }
+            }
+            for name in secrets {
+                let read = secret_target::read(self.api(), &Key::new(&namespace, name)).await;
+                if let Some(secret) = read.map_err(|_| Failed::Silent)? {
+                    sources
+                        .secrets
+                        .insert(name.to_owned(), secret.into_values());
+                }
+            }
+            let render = {
+                let (object, budget) = (Arc::clone(object), budget.clone());
+                let options = self.options.clone();
+                move || {
+                    let inputs = Inputs {
+                        sources: &sources,
+                        options: &options,
+                        budget: &budget,
+                    };
+                    let template = object.spec.template.as_ref();
+                    let output = template.map(|template| render::render(template, &values, inputs));
+                    (output.transpose(), values)
+                }
+            };
+            let rendered = self.frame.compute(key, allowance, render).await;
+            let (output, read) = rendered.expect("the worker catches panics");
+            let output = output.map_err(|error| {
+                tracing::warn!(namespace = %namespace, name = object.metadata.name.as_deref().unwrap_or_default(), error = %error, "a template of a PushSecret fails");
+                Failed::Silent
+            })?;
+            let output = output.unwrap_or_default();
+            values = read;
+            values.extend(output.data);
+            about.secret_type = template.kind.clone();
+            about.labels.extend(output.labels);
+            about.annotations.extend(output.annotations);
+        }
+        Ok((values, about))
+    }
+
+    /// Opens a store for a PushSecret; readiness does not matter.
+    async fn lane(
+        &self,
+        object: &PushSecret,
+        id: &StoreId,
+        store: &Store,
+    ) -> Result<Arc<Lane>, String> {
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        let mut labels = None;
+        if id.kind == StoreKind::ClusterSecretStore && !store.spec.conditions.is_empty() {
+            let path = format!("/api/v1/namespaces/{namespace}");
+            let metadata = self.api().get_metadata(&path).await;
+            let metadata = metadata.and_then(|answer| action::metadata_of(&answer));
+            labels = metadata
+                .map_err(|error| error.category().to_owned())?
+                .labels;
+        }
+        let store_seen = StoreSeen {
+            kind: id.kind,
+            spec: &store.spec,
+            conditions: &store.status.conditions,
+        };
+        let namespace_seen = NamespaceSeen {
+            name: namespace,
+            labels: labels.as_ref(),
+        };
+        let rules = access::Rules {
+            class: &self.class,
+            flood_gate: false,
+        };
+        access::check(&store_seen, &namespace_seen, &rules).map_err(|error| error.to_string())?;
+        let config = store.spec.provider.config();
+        let config = config.map_err(|_| "the settings of the store cannot be read".to_owned())?;
+        let opened = self.stores.open(id, store, &config, Some(namespace)).await;
+        opened.map_err(|error| {
+            let detail = error.public_detail();
+            detail.unwrap_or("the store cannot be opened").to_owned()
+        })
+    }
+
+    /// Deletes these entries from their stores; returns those that could not be deleted.
+    pub(super) async fn delete_all(
+        &self,
+        object: &PushSecret,
+        all: &SyncedPushSecrets,
+    ) -> SyncedPushSecrets {
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        let mut left = SyncedPushSecrets::new();
+        for (key, entries) in all {
+            if entries.is_empty() {
+                continue;
+            }
+            let (kind, name) = key.split_once('/').unwrap_or(("SecretStore", key));
+            let id = match kind {
+                "ClusterSecretStore" => StoreId {
+                    kind: StoreKind::ClusterSecretStore,
+                    namespace: String::new(),
+                    name: name.to_owned(),
+                },
+                _ => StoreId {
+                    kind: StoreKind::SecretStore,
+                    namespace: namespace.to_owned(),
+                    name: name.to_owned(),
+                },
+            };
+            let lane = match self.stores.get(&id) {
+                Some(store) => self.lane(object, &id, &store).await,
+                None => Err("the store is gone".to_owned()),
+            };
+            for (place, data) in entries {
+                let deleted = match &lane {
+                    Ok(lane) => {
+                        let item = item_of(data);
+                        aside(lane.delete(&item, WriteMode::Apply)).await.is_ok()
+                    }
+                    Err(_) => false,
+                };
+                if !deleted {
+                    left.entry(key.clone())
+                        .or_default()
+                        .insert(place.clone(), data.clone());
+                }
+            }
+        }
+        left
+    }
+}
+
+pub(super) fn seen<'a>(id: &'a StoreId, store: &'a Store) -> PushStore<'a> {
+    PushStore {
+        kind: id.kind,
+        name: &id.name,
+        labels: &store.labels,
+    }
+}
+
+/// The values of an object that waits aside are held meanwhile, and many may wait.
+const SMALL: usize = 16 * 1024;
+
+/// Waits for a store, which may take long; while the values of an object are few, without a worker.
+async fn wait<T>(size: usize, answer: impl Future<Output = T>) -> T {
+    match size <= SMALL {
+        true => aside(answer).await,
+        false => answer.await,
+    }
+}
+
+fn item_of(data: &PushData) -> PushItem {
+    PushItem {
+        secret_key: data.matching.secret_key.clone(),
+        remote_key: data.matching.remote_ref.remote_key.clone(),
+        property: data.matching.remote_ref.property.clone(),
+        metadata: data.metadata.clone(),
+    }
+}
+
+/// The values that an entry may push, by the keys that it sees.
+fn limited(entry: &PushEntry, values: &Values) -> Result<Values, String> {
+    let keys = converted_keys(values, entry.data.conversion_strategy);
+    let wanted = entry
+        .data
+        .matching
+        .secret_key
+        .as_deref()
+        .filter(|key| !key.is_empty());
+    if let Some(wanted) = wanted
+        && !keys.contains_key(wanted)
+    {
+        return Err(format!("secret key {wanted} does not exist"));
+    }
+    let kept = keys.into_iter().filter(|(_, original)| {
+        entry
+            .keys
+            .as_ref()
+            .is_none_or(|keys| keys.contains(original))
+    });
+    Ok(kept
+        .map(|(key, original)| (key, SecretBytes::copy_of(values[&original].expose())))
+        .collect())
+}
+
+/// What was recorded before, with what was pushed meanwhile. What is known already stays as it was recorded.
+pub(super) fn recorded(before: &PushSecretStatus, synced: SyncedPushSecrets) -> PushSecretStatus {
+    let mut both = before.clone();
+    for (store, all) in synced {
+        let known = both.synced_push_secrets.entry(store).or_default();
+        for (place, data) in all {
+            known.entry(place).or_insert(data);
+        }
+    }
+    both
+}
+
+/// What was pushed before and is not any more.
+pub(super) fn difference(before: &SyncedPushSecrets, now: &SyncedPushSecrets) -> SyncedPushSecrets {
+    let nothing = BTreeMap::new();
+    let mut stale = SyncedPushSecrets::new();
+    for (store, entries) in before {
+        let kept = now.get(store).unwrap_or(&nothing);
+        let gone: BTreeMap<String, PushData> = entries
+            .iter()
+            .filter(|(place, _)| !kept.contains_key(*place))
+            .map(|(place, data)| (place.clone(), data.clone()))
+            .collect();
+        if !gone.is_empty() {
+            stale.insert(store.clone(), gone);
+        }
+    }
+    stale
+}

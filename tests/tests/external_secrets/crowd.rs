@@ -102,6 +102,56 @@ async fn objects_of_stores_that_do_not_answer_hold_up_no_other() {
 }
 
 #[tokio::test]
+async fn pushes_to_a_store_that_does_not_answer_hold_up_no_other() {
+    const QUICK: usize = 20;
+    let scene = Scene::start("crowd-push", 2, "").await;
+    let push = |name: String, store: &str| {
+        json!({"apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret", "metadata": {"name": name},
+            "spec": {"refreshInterval": "1h", "secretStoreRefs": [{"name": store, "kind": "SecretStore"}],
+                "selector": {"secret": {"name": "source"}},
+                "data": [{"match": {"secretKey": "k", "remoteRef": {"remoteKey": "a"}}}]}})
+    };
+    for place in 0..2 {
+        scene
+            .apply(place, fake("fake", &[("b".to_owned(), "one".to_owned())]))
+            .await;
+        scene
+            .apply(place, secret("source", json!({"k": "value"})))
+            .await;
+    }
+    let pushed = async |place: usize, name: &str| {
+        let start = Instant::now();
+        let objects = (0..QUICK).map(|number| push(format!("{name}-{number}"), "fake"));
+        create_all(&scene, place, objects.collect()).await;
+        eventually("all are pushed", async || {
+            let objects = scene.list(place, "PushSecret").await;
+            let ready = objects.iter().filter(|object| {
+                let own = object["metadata"]["name"].as_str().unwrap();
+                own.starts_with(name) && condition(object)["status"] == "True"
+            });
+            (ready.count() == QUICK).then_some(())
+        })
+        .await;
+        start.elapsed()
+    };
+    let alone = pushed(0, "alone").await;
+    let provider = json!({"vault": {"server": silence(), "path": "secret", "version": "v2",
+        "auth": {"tokenSecretRef": {"name": "source", "key": "k"}}}});
+    scene.apply(0, store("dead", provider)).await;
+    let stuck = (0..MANY).map(|number| push(format!("stuck-{number}"), "dead"));
+    create_all(&scene, 0, stuck.collect()).await;
+    // They are in the same namespace and in another.
+    for place in 0..2 {
+        let beside = pushed(place, "beside").await;
+        let bound = 3 * alone + Duration::from_secs(5);
+        assert!(
+            beside <= bound,
+            "{beside:?} beside stuck pushes, {alone:?} alone"
+        );
+    }
+}
+
+#[tokio::test]
 async fn many_expensive_templates_at_once_stay_below_the_memory_of_the_deployment() {
     const LIMIT: u64 = 128 << 20;
     const COSTLY: usize = 60;

@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use super::backlog;
 use super::kind::{Kind, Listing, Progress, SecretUse, Targets, seen};
 use super::object::{Key, key_of};
-use super::pages::{self, Listed, listed};
+use super::pages::{self, listed};
 use super::queue::Urgency;
 use super::read::Read;
 use super::tracked::State;

@@ -20,7 +20,7 @@ use super::tracked::{Ended, Seen, State, Target, Tracked};
 use super::verdict::{self, Verdict};
 use super::worker::Workers;
 use crate::action;
-use crate::api::{Api, ApiError, jitter};
+use crate::api::{ApiError, jitter};
 use crate::metrics::{MetricObject, SyncedKind};
 
 /// When a status that could not be written is tried again.

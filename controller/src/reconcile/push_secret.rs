@@ -27,7 +27,7 @@ use super::finalizer;
 use crate::action;
 use crate::api::Api;
 use crate::frame::event::Event;
-use crate::frame::kind::{Attempt, Frame, LookedAt, Shared, Trouble, Watching};
+use crate::frame::kind::{Attempt, Frame, Kind, LookedAt, Shared, Trouble, Watching};
 use crate::frame::object::{Key, key_of};
 use crate::frame::secret_target;
 use crate::generators::Generators;

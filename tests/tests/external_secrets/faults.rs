@@ -2,7 +2,8 @@
 //!
 //! Two values of one key always say the same, so a Secret that is made of two readings, or half written, is seen at once. The vault
 //! answers with everything that networks and middlemen do, values change, targets are deleted and edited, the store is deleted and
-//! made again, the controller is killed and another replica takes over. `SEALWRIGHT_SEED` chooses other trouble, and `SEALWRIGHT_SOAK=1` makes it ten minutes.
+//! made again, the controller is killed and another replica takes over. The same goes for PushSecrets and what they leave in the
+//! vault: a remote value is one that its Secret has had, is gone when its PushSecret is, and is left alone when another owner wrote it. `SEALWRIGHT_SEED` chooses other trouble, and `SEALWRIGHT_SOAK=1` makes it ten minutes.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,14 +11,17 @@ use std::time::{Duration, Instant};
 use sealwright_tests::harness::cluster::eventually;
 use sealwright_tests::harness::fault_proxy::{FAULTS, Fault, FaultProxy};
 use sealwright_tests::harness::generated;
-use sealwright_tests::harness::openbao::OpenBao;
+use sealwright_tests::harness::openbao::{OpenBao, ROOT};
 use serde_json::{Value, json};
 
 use super::rig;
-use super::scene::{Scene, bao_store, bao_token, condition, external_secret, put};
+use super::scene::{Scene, bao_store, bao_token, condition, external_secret, put, secret};
 
 const OBJECTS: usize = 8;
 const KEYS: usize = 4;
+const PUSHES: usize = 3;
+/// A value of the vault that another owner wrote, and a PushSecret that would overwrite it.
+const FOREIGN: &str = "faults-foreign";
 
 /// A generator of numbers that is the same for the same seed everywhere (SplitMix64).
 struct Dice(u64);
@@ -77,6 +81,92 @@ impl Oracle {
     }
 }
 
+/// What the Secrets of PushSecrets hold, and which PushSecrets there are to be.
+#[derive(Default)]
+struct Pushes {
+    versions: [usize; PUSHES],
+    wanted: [bool; PUSHES],
+}
+
+impl Pushes {
+    fn value(push: usize, version: usize) -> String {
+        format!("push-{push} version-{version}")
+    }
+
+    async fn write(&mut self, scene: &Scene, push: usize) {
+        self.versions[push] += 1;
+        let value = Self::value(push, self.versions[push]);
+        scene
+            .apply(0, secret(&format!("source-{push}"), json!({"v": value})))
+            .await;
+    }
+
+    /// Makes a PushSecret, unless one is still on its way out.
+    async fn make(&mut self, scene: &Scene, push: usize) {
+        if scene
+            .get(0, "PushSecret", &format!("ps-{push}"))
+            .await
+            .is_none()
+        {
+            let object = push_secret(
+                &format!("ps-{push}"),
+                &format!("source-{push}"),
+                &format!("faults-pushed-{push}"),
+            );
+            scene.apply(0, object).await;
+            self.wanted[push] = true;
+        }
+    }
+
+    async fn remove(&mut self, scene: &Scene, push: usize) {
+        scene
+            .try_delete(0, "PushSecret", &format!("ps-{push}"))
+            .await;
+        self.wanted[push] = false;
+    }
+
+    /// Judges what is in the vault while there is trouble.
+    fn judge(&self, bao: &OpenBao) {
+        for push in 0..PUSHES {
+            if let Some(value) = remote(bao, &format!("faults-pushed-{push}")) {
+                let known =
+                    (1..=self.versions[push]).any(|version| value == Self::value(push, version));
+                assert!(known, "the vault has {value:?} of push {push}");
+            }
+        }
+        let foreign = remote(bao, FOREIGN);
+        assert_eq!(foreign.as_deref(), Some("of another version-owner"));
+    }
+
+    /// Says whether a remote value is what it must be when there is no more trouble.
+    async fn is_right(&self, scene: &Scene, bao: &OpenBao, push: usize) -> bool {
+        let there = scene.get(0, "PushSecret", &format!("ps-{push}")).await;
+        let remote = remote(bao, &format!("faults-pushed-{push}"));
+        match self.wanted[push] {
+            true => {
+                let ready = there.is_some_and(|object| condition(&object)["status"] == "True");
+                ready && remote == Some(Self::value(push, self.versions[push]))
+            }
+            false => there.is_none() && remote.is_none(),
+        }
+    }
+}
+
+fn push_secret(name: &str, source: &str, key: &str) -> Value {
+    json!({"apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret", "metadata": {"name": name},
+        "spec": {"refreshInterval": "1s", "deletionPolicy": "Delete",
+            "secretStoreRefs": [{"name": "bao-push", "kind": "SecretStore"}],
+            "selector": {"secret": {"name": source}},
+            "data": [{"match": {"secretKey": "v", "remoteRef": {"remoteKey": key, "property": "v"}}}]}})
+}
+
+/// The value of a key of the vault now, which is asked without the proxy.
+fn remote(bao: &OpenBao, key: &str) -> Option<String> {
+    let (status, answer) = bao.try_api(ROOT, "GET", &format!("secret/data/{key}"), None);
+    let value = answer["data"]["data"]["v"].as_str()?;
+    (status == 200).then(|| value.to_owned())
+}
+
 fn write(bao: &OpenBao, key: usize, version: usize) {
     let values = json!({
         "left": Oracle::value(key, version, "left"),
@@ -117,13 +207,26 @@ async fn trouble_never_makes_half_a_secret_and_leaves_nothing_behind() {
             .await;
     }
 
+    // A store of their own: one that PushSecrets hold is not gone when it is deleted.
+    scene
+        .apply(0, bao_store("bao-push", &proxy.address()))
+        .await;
+    put(bao, FOREIGN, &json!({"v": "of another version-owner"}));
+    let mut pushes = Pushes::default();
+    for push in 0..PUSHES {
+        pushes.write(&scene, push).await;
+        pushes.make(&scene, push).await;
+    }
+    let over = push_secret("ps-over", "source-0", FOREIGN);
+    scene.apply(0, over).await;
+
     let start = Instant::now();
     let (mut rounds, mut store_is_there) = (0, true);
     while start.elapsed() < length {
         rounds += 1;
         let object = dice.below(OBJECTS);
         let name = format!("es-{object}");
-        match dice.below(12) {
+        match dice.below(15) {
             0..4 => proxy.always(FAULTS[dice.below(FAULTS.len())]),
             4..6 => {
                 let key = dice.below(KEYS);
@@ -152,6 +255,9 @@ async fn trouble_never_makes_half_a_secret_and_leaves_nothing_behind() {
                 let touched = json!({"metadata": {"annotations": {"touched": rounds.to_string()}}});
                 scene.patch(0, "ExternalSecret", &name, touched).await;
             }
+            11 => pushes.write(&scene, dice.below(PUSHES)).await,
+            12 => pushes.remove(&scene, dice.below(PUSHES)).await,
+            13 => pushes.make(&scene, dice.below(PUSHES)).await,
             // Another replica takes over from one that is killed.
             _ if dice.below(4) == 0 => {
                 let killed = scene.controller.take();
@@ -165,6 +271,7 @@ async fn trouble_never_makes_half_a_secret_and_leaves_nothing_behind() {
                 oracle.judge(object, &secret);
             }
         }
+        pushes.judge(bao);
     }
     assert!(rounds > 0, "no round of trouble");
 
@@ -180,6 +287,15 @@ async fn trouble_never_makes_half_a_secret_and_leaves_nothing_behind() {
         })
         .await;
     }
+    for push in 0..PUSHES {
+        eventually(&format!("push {push} is what it must be"), async || {
+            pushes.is_right(&scene, bao, push).await.then_some(())
+        })
+        .await;
+    }
+    pushes.judge(bao);
+    let over = scene.get(0, "PushSecret", "ps-over").await.unwrap();
+    assert_eq!(condition(&over)["status"], "False", "{over}");
     let log = scene.controller.as_ref().unwrap().log_text();
     assert!(!log.contains("version-"), "a value is in the log");
     assert!(!log.contains("panicked"));

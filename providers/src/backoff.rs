@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::outcome::{StoreError, Trouble};
+
 /// How often a call is repeated, and how long is waited in between.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
@@ -52,6 +54,58 @@ impl Backoff {
     }
 }
 
+/// The attempts of one call: how many were made, and how long was waited between them.
+#[derive(Debug)]
+pub(crate) struct Attempts {
+    backoff: Backoff,
+    interval: Option<Duration>,
+    made: u32,
+    waited: Duration,
+}
+
+impl Attempts {
+    pub(crate) fn new(backoff: Backoff) -> Self {
+        Self {
+            backoff,
+            interval: None,
+            made: 0,
+            waited: Duration::ZERO,
+        }
+    }
+
+    /// Waits for this long after every failure, instead of longer each time. What the server asks for still counts.
+    #[cfg(any(test, feature = "aws"))]
+    pub(crate) fn every(self, interval: Option<Duration>) -> Self {
+        Self { interval, ..self }
+    }
+
+    /// Waits until the next attempt after an error that may pass. Returns false if there is to be none.
+    pub(crate) async fn again_after(&mut self, error: &StoreError) -> bool {
+        let asked = match error.trouble() {
+            Trouble::Throttled { retry_after } => retry_after,
+            trouble if trouble.is_passing() => None,
+            _ => return false,
+        };
+        self.again(asked).await
+    }
+
+    /// Waits until the next attempt, for as long as the server asked for if it did. Returns false if there is to be none.
+    pub(crate) async fn again(&mut self, asked: Option<Duration>) -> bool {
+        let backoff = self.backoff;
+        let pause = backoff.pause(self.made + 1, asked, self.waited, chance());
+        let Some(mut pause) = pause else {
+            return false;
+        };
+        if let (None, Some(interval)) = (asked, self.interval) {
+            pause = interval.min(backoff.budget);
+        }
+        tokio::time::sleep(pause).await;
+        self.waited += pause;
+        self.made += 1;
+        true
+    }
+}
+
 /// A number from 0 up to 1, for jitter.
 pub(crate) fn chance() -> f64 {
     let mut bytes = [0; 4];
@@ -94,6 +148,29 @@ mod tests {
         );
         let hour = Some(Duration::from_secs(3600));
         assert_eq!(BACKOFF.pause(1, hour, Duration::ZERO, 0.0), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_end_with_the_retries_and_with_what_does_not_pass() {
+        let unavailable = StoreError::new(Trouble::Unavailable, "down");
+        let mut attempts = Attempts::new(BACKOFF);
+        let mut made = 1;
+        while attempts.again_after(&unavailable).await {
+            made += 1;
+        }
+        assert_eq!(made, 5);
+        let forbidden = StoreError::new(Trouble::Forbidden, "no");
+        assert!(!Attempts::new(BACKOFF).again_after(&forbidden).await);
+        let start = tokio::time::Instant::now();
+        let interval = Some(Duration::from_millis(10));
+        let mut attempts = Attempts::new(BACKOFF).every(interval);
+        while attempts.again_after(&unavailable).await {}
+        assert_eq!(start.elapsed(), Duration::from_millis(40));
+        let retry_after = Some(Duration::from_millis(500));
+        let throttled = StoreError::new(Trouble::Throttled { retry_after }, "slow down");
+        let mut attempts = Attempts::new(BACKOFF).every(interval);
+        assert!(attempts.again_after(&throttled).await);
+        assert!(start.elapsed() >= Duration::from_millis(540));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use sealwright_crypto::master_key::KeyError;
 use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
 
 use self::token::{AccessToken, Tokens};
-use crate::backoff::{Backoff, chance};
+use crate::backoff::{Attempts, Backoff};
 use crate::http::url::Url;
 use crate::http::{HttpClient, Request, Response, secret_header};
 use crate::json::{Json, Kind};
@@ -235,7 +235,7 @@ impl Rest {
 
     /// Makes a call.
     pub(crate) async fn call(&self, call: Call<'_>) -> Result<Reply, CallError> {
-        let (mut attempt, mut spent, mut renewed) = (1, Duration::ZERO, false);
+        let (mut attempts, mut renewed) = (Attempts::new(self.backoff), false);
         loop {
             let token = self.tokens.current().await;
             let token = token.map_err(|error| CallError::of(self.placed(error, &call)))?;
@@ -248,18 +248,9 @@ impl Rest {
                 self.tokens.discard(&token).await;
                 continue;
             }
-            let asked = match error.error.trouble() {
-                Trouble::Throttled { retry_after } => retry_after,
-                _ => None,
-            };
-            let passing = error.error.trouble().is_passing();
-            let pause = self.backoff.pause(attempt, asked, spent, chance());
-            let Some(pause) = pause.filter(|_| passing) else {
+            if !attempts.again_after(&error.error).await {
                 return Err(error);
-            };
-            tokio::time::sleep(pause).await;
-            spent += pause;
-            attempt += 1;
+            }
         }
     }
 
@@ -304,24 +295,19 @@ impl Rest {
                 None => Err(CallError::of(self.foreign(call, status))),
             };
         }
-        let retry_after = answer.retry_after();
         let refusal = object.and_then(|object| self.dialect.refusal(status, object, call));
         let Some(refusal) = refusal else {
-            let error = match status {
-                429 => StoreError::new(Trouble::Throttled { retry_after }, "too many requests"),
-                500.. => StoreError::new(
-                    Trouble::Unavailable,
-                    format!("the service failed with HTTP status {status}"),
-                ),
-                _ => return Err(CallError::of(self.foreign(call, status))),
+            let Some(error) = answer.failure() else {
+                return Err(CallError::of(self.foreign(call, status)));
             };
             return Err(CallError::of(self.placed(error, call)));
         };
         let error = match refusal.error.trouble() {
-            Trouble::Throttled { .. } => StoreError::new(
-                Trouble::Throttled { retry_after },
-                refusal.error.reason().to_owned(),
-            ),
+            Trouble::Throttled { .. } => {
+                let retry_after = answer.retry_after();
+                let reason = refusal.error.reason().to_owned();
+                StoreError::new(Trouble::Throttled { retry_after }, reason)
+            }
             Trouble::Forbidden | Trouble::Unauthenticated => {
                 refusal.error.as_principal(self.tokens.principal())
             }

@@ -191,6 +191,22 @@ impl Response {
         })
     }
 
+    /// The error that a status stands for by itself, whatever the body says: too many requests, or a server that fails.
+    pub(crate) fn failure(&self) -> Option<StoreError> {
+        match self.status.as_u16() {
+            429 => {
+                let retry_after = self.retry_after();
+                let trouble = Trouble::Throttled { retry_after };
+                Some(StoreError::new(trouble, "too many requests"))
+            }
+            status @ 500.. => Some(StoreError::new(
+                Trouble::Unavailable,
+                format!("the service failed with HTTP status {status}"),
+            )),
+            _ => None,
+        }
+    }
+
     /// When the server wants to be asked again, if it said so in seconds; at most an hour.
     pub fn retry_after(&self) -> Option<Duration> {
         let seconds: u64 = self.header(RETRY_AFTER.as_str())?.trim().parse().ok()?;

@@ -16,7 +16,7 @@ use aws_sigv4::sign::v4;
 use sealwright_crypto::secret::SecretBytes;
 
 use super::sign_in::SignIn;
-use crate::backoff::{Backoff, chance};
+use crate::backoff::{Attempts, Backoff};
 use crate::http::url::Url;
 use crate::http::{HttpClient, HttpSettings, Limits, Request, Response, secret_header};
 use crate::json::{Json, Kind};
@@ -310,7 +310,7 @@ impl Api {
     /// Makes a call, and makes it again as the store's settings allow.
     async fn repeated(&self, call: &Call<'_>) -> Result<Reply, CallError> {
         let operation = call.operation;
-        let (mut attempt, mut spent) = (1, Duration::ZERO);
+        let mut attempts = Attempts::new(self.backoff).every(self.interval);
         let (mut renewed, mut set_clock) = (false, false);
         loop {
             let credentials = self.credentials(operation).await?;
@@ -330,27 +330,10 @@ impl Api {
                     continue;
                 }
             }
-            let pause = self.pause(attempt, &error.error, spent);
-            let Some(pause) = pause.filter(|_| error.error.trouble().is_passing()) else {
+            if !attempts.again_after(&error.error).await {
                 return Err(error);
-            };
-            tokio::time::sleep(pause).await;
-            spent += pause;
-            attempt += 1;
+            }
         }
-    }
-
-    /// How long to wait before the next attempt, if there is one.
-    fn pause(&self, attempt: u32, error: &StoreError, spent: Duration) -> Option<Duration> {
-        let asked = match error.trouble() {
-            Trouble::Throttled { retry_after } => retry_after,
-            _ => None,
-        };
-        let pause = self.backoff.pause(attempt, asked, spent, chance())?;
-        Some(match (asked, self.interval) {
-            (None, Some(interval)) => interval.min(self.backoff.budget),
-            _ => pause,
-        })
     }
 
     async fn credentials(&self, operation: &str) -> Result<Credentials, CallError> {
@@ -438,13 +421,8 @@ impl Api {
         let clock_skew = answer.header("date").and_then(skew_of);
         let retry_after = answer.retry_after();
         let Some(named) = named else {
-            let error = match status {
-                429 => StoreError::new(Trouble::Throttled { retry_after }, "too many requests"),
-                500.. => StoreError::new(
-                    Trouble::Unavailable,
-                    format!("the service failed with HTTP status {status}"),
-                ),
-                _ => return Err(CallError::of(self.foreign(call, status))),
+            let Some(error) = answer.failure() else {
+                return Err(CallError::of(self.foreign(call, status)));
             };
             return Err(CallError::of(self.placed(error, call)));
         };

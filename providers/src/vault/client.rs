@@ -15,7 +15,7 @@ use sealwright_crypto::secret::SecretBytes;
 
 use super::answer::{Verdict, judge};
 use super::auth::Login;
-use crate::backoff::{Backoff, chance};
+use crate::backoff::{Attempts, Backoff};
 use crate::credential::{Credentials, Scope};
 use crate::http::url::Url;
 use crate::http::{HttpClient, HttpError, Request, Response, secret_header};
@@ -304,7 +304,7 @@ impl VaultClient {
         mut body: Option<SecretBytes>,
     ) -> Result<Option<Reply>, StoreError> {
         let reveals = call.body.is_none();
-        let (mut attempt, mut spent) = (0, Duration::ZERO);
+        let mut attempts = Attempts::new(self.backoff);
         loop {
             let sent = body.take().or_else(|| call.body.as_ref().map(copy));
             let answer = self
@@ -351,12 +351,9 @@ impl VaultClient {
                     (error, None)
                 }
             };
-            attempt += 1;
-            let Some(pause) = self.backoff.pause(attempt, asked, spent, chance()) else {
+            if !attempts.again(asked).await {
                 return Err(error);
-            };
-            spent += pause;
-            tokio::time::sleep(pause).await;
+            }
         }
     }
 
@@ -515,7 +512,7 @@ impl VaultClient {
     /// Sends a login, again when the server cannot answer now.
     async fn ask_for_token(&self, path: &str, body: SecretBytes) -> Result<Token, StoreError> {
         let call = Call::put(path, body);
-        let (mut attempt, mut spent) = (0, Duration::ZERO);
+        let mut attempts = Attempts::new(self.backoff);
         loop {
             let sent = call.body.as_ref().map(copy);
             let answer = self
@@ -561,12 +558,9 @@ impl VaultClient {
                     error
                 }
             };
-            attempt += 1;
-            let Some(pause) = self.backoff.pause(attempt, None, spent, chance()) else {
+            if !attempts.again_after(&error).await {
                 return Err(error);
-            };
-            spent += pause;
-            tokio::time::sleep(pause).await;
+            }
         }
     }
 

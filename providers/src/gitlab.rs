@@ -13,6 +13,7 @@ use crate::http::tls::TlsSettings;
 use crate::http::url::Url;
 use crate::http::{HttpClient, HttpSettings, Limits};
 use crate::json::{self, Json, Kind};
+use crate::listing::Listing;
 use crate::message::name_in;
 use crate::outcome::{Absent, Answer, Outcome, Proof, StoreError, Trouble, shown};
 use crate::remote::{Find, RemoteRef, SecretMap};
@@ -134,9 +135,13 @@ impl Gitlab {
             if self.inherits {
                 let url = self.base.with_segments(["projects", project, "groups"]);
                 let mut found = Vec::new();
-                self.pages(&url, "list the groups of the project", |group| {
+                self.pages(&url, "list the groups of the project", |group, listing| {
                     let id = group.member("id").and_then(Json::integer);
-                    found.extend(id.map(|id| id.to_string()));
+                    for id in id.map(|id| id.to_string()) {
+                        listing.name(&id)?;
+                        found.push(id);
+                    }
+                    Ok(())
                 })
                 .await?;
                 groups = found;
@@ -150,9 +155,12 @@ impl Gitlab {
         &self,
         url: &Url,
         what: &str,
-        mut each: impl FnMut(Json<'_>),
+        mut each: impl FnMut(Json<'_>, &mut Listing) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        for page in 1..=MOST_PAGES {
+        let placed = |error: StoreError| error.while_trying(what).at_store(self.rest.describe());
+        let mut listing = Listing::of_pages(MOST_PAGES);
+        for page in 1_usize.. {
+            listing.page().map_err(placed)?;
             let (number, size) = (page.to_string(), PAGE.to_string());
             let url = url.with_query([("per_page", &*size), ("page", &*number)]);
             let reply = self.rest.call(Call::get(url, what, "read_api")).await?;
@@ -162,15 +170,13 @@ impl Gitlab {
             let mut count = 0;
             for entry in reply.json().elements() {
                 count += 1;
-                each(entry);
+                each(entry, &mut listing).map_err(placed)?;
             }
             if count < PAGE {
-                return Ok(());
+                break;
             }
         }
-        Err(StoreError::new(Trouble::TooLarge, "the list has no end")
-            .while_trying(what)
-            .at_store(self.rest.describe()))
+        Ok(())
     }
 
     fn malformed(&self, text: &str, what: &str) -> StoreError {
@@ -234,23 +240,25 @@ impl Gitlab {
         // The farthest first: what is nearer and what is for just this environment wins.
         let mut found: BTreeMap<String, (usize, bool, SecretBytes)> = BTreeMap::new();
         for (rank, place) in self.places().await?.into_iter().rev().enumerate() {
-            self.pages(&place, "list variables", |variable| {
+            self.pages(&place, "list variables", |variable, listing| {
                 let key = name_in(variable, "key").unwrap_or_default();
                 let scope = name_in(variable, "environment_scope");
                 let scope = scope.as_deref().unwrap_or(EVERYWHERE);
                 let exact = environment.as_deref().is_some_and(|it| it == scope);
                 let counts = environment.is_none() || exact || scope == EVERYWHERE;
                 if !counts || !wanted.matches(&key) {
-                    return;
+                    return Ok(());
                 }
                 let value = variable.member("value").and_then(Json::string);
                 let better = found
                     .get(&key)
                     .is_none_or(|(there, was_exact, _)| rank > *there || exact >= *was_exact);
                 if better {
-                    let value = value.unwrap_or_default().into();
+                    let value: SecretBytes = value.unwrap_or_default().into();
+                    listing.taken(key.len() + value.len())?;
                     found.insert(key, (rank, exact, value));
                 }
+                Ok(())
             })
             .await?;
         }

@@ -18,6 +18,7 @@ use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use self::connection::{ApiServer, Reply};
 use crate::json::{self, Html, Json, Kind, Numbers, write_text};
+use crate::listing::Listing;
 use crate::outcome::{Absent, Answer, Outcome, Proof, StoreError, Trouble, shown};
 use crate::remote::{Find, MetadataPolicy, PushItem, PushSource, RemoteRef, SecretMap};
 use crate::settings::kubernetes::KubernetesSettings;
@@ -30,6 +31,8 @@ use crate::store::{
 const NAMESPACE_TRUSTED: Duration = Duration::from_secs(60);
 /// How many Secrets one search may list.
 const MOST_SECRETS: usize = 50_000;
+/// How many pages a listing may have.
+const MOST_PAGES: usize = 1_000;
 /// What stands before the names of data in a payload; the others are metadata.
 const DATA: &str = "data/";
 
@@ -202,9 +205,10 @@ impl KubernetesStore {
             let labels = tags.iter().map(|(name, value)| format!("{name}={value}"));
             labels.collect::<Vec<_>>().join(",")
         });
-        let mut matches = Vec::new();
+        let (mut matches, mut listing) = (Vec::new(), Listing::of_pages(MOST_PAGES));
         let mut from: Option<String> = None;
         loop {
+            listing.page()?;
             let mut query = vec![("limit", "500")];
             if let Some(selector) = selector.as_deref().filter(|selector| !selector.is_empty()) {
                 query.push(("labelSelector", selector));
@@ -242,10 +246,12 @@ impl KubernetesStore {
                     ));
                 }
                 let payload = payload_of(item)?;
-                matches.push(Match {
+                let found = Match {
                     name: what.conversion.convert(name.expose()),
                     content: Content::Here(data_as_json(&payload)),
-                });
+                };
+                listing.found(&found)?;
+                matches.push(found);
             }
             from = page
                 .member("metadata")

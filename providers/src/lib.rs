@@ -81,6 +81,8 @@ pub mod http;
 pub mod json;
 #[cfg(feature = "clients")]
 pub mod kubernetes;
+#[cfg(feature = "clients")]
+mod listing;
 #[cfg(any(feature = "aws", feature = "bearer"))]
 #[cfg_attr(
     not(all(

@@ -19,6 +19,7 @@ use crate::credential::{Need, Scope};
 use crate::http::url::Url;
 use crate::http::{HttpClient, HttpSettings, Limits};
 use crate::json::{Json, Kind};
+use crate::listing::Listing;
 use crate::message::{Reply, name_in};
 use crate::outcome::{Answer, Outcome, StoreError, Trouble, shown};
 use crate::remote::{Find, PushItem, PushSource, RemoteRef, SecretMap};
@@ -376,6 +377,7 @@ impl OnePassword {
 
     async fn list_matches(&self, what: &Find) -> Result<Vec<Match>, StoreError> {
         let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
+        let mut listing = Listing::of_pages(self.vaults.len());
         for vault in &self.vaults {
             let vault = self.id_of(vault).await?;
             let trying = "list items";
@@ -399,10 +401,13 @@ impl OnePassword {
                     let matches = what.name.as_ref().is_none_or(|name| name.matches(&label));
                     // The first of a label counts.
                     if matches && seen.insert(label.clone()) {
-                        found.push(Match {
+                        let one = Match {
                             name: label,
                             content: Content::Here(value),
-                        });
+                        };
+                        let counted = listing.found(&one);
+                        counted.map_err(|error| error.at_store(self.rest.describe()))?;
+                        found.push(one);
                     }
                 }
             }

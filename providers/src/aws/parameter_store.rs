@@ -12,6 +12,7 @@ use super::api::{Api, CallError};
 use super::secrets_manager::property_of;
 use super::tags::{self, Tags};
 use crate::json::{self, Json};
+use crate::listing::Listing;
 use crate::message::{Body, name_in};
 use crate::outcome::{Absent, Answer, Outcome, Proof, StoreError, Trouble, shown};
 use crate::remote::{Find, MetadataPolicy, PushItem, PushSource, RemoteRef, SecretMap};
@@ -138,9 +139,10 @@ impl ParameterStore {
 
     /// Lists what lies below a path, with values.
     async fn list_by_path(&self, what: &Find, path: &str) -> Result<Vec<Match>, CallError> {
-        let mut matches = Vec::new();
+        let (mut matches, mut listing) = (Vec::new(), Listing::of_pages(MOST_PAGES));
         let mut token = None;
-        for _ in 0..MOST_PAGES {
+        loop {
+            self.counted(listing.page())?;
             let body = Body::new()
                 .text("Path", path)
                 .value("Recursive", &json!(true))
@@ -156,10 +158,12 @@ impl ParameterStore {
                     .is_none_or(|pattern| pattern.matches(&name))
                 {
                     let value = value_of(parameter).map_err(CallError::from)?;
-                    matches.push(Match {
+                    let found = Match {
                         name,
                         content: Content::Here(value),
-                    });
+                    };
+                    self.counted(listing.found(&found))?;
+                    matches.push(found);
                 }
             }
             token = reply.name("NextToken");
@@ -167,7 +171,6 @@ impl ParameterStore {
                 return Ok(matches);
             }
         }
-        Err(self.endless().into())
     }
 
     /// Lists names by filters and reads each value.
@@ -176,12 +179,10 @@ impl ParameterStore {
         what: &Find,
         filters: &[serde_json::Value],
     ) -> Result<Vec<Match>, StoreError> {
-        let mut names = Vec::new();
+        let (mut names, mut listing) = (Vec::new(), Listing::of_pages(MOST_PAGES));
         let mut token = None;
-        for page in 0.. {
-            if page == MOST_PAGES {
-                return Err(self.endless());
-            }
+        loop {
+            self.counted(listing.page())?;
             let body = Body::new()
                 .value("ParameterFilters", &json!(filters))
                 .optional("NextToken", token.as_deref());
@@ -195,7 +196,10 @@ impl ParameterStore {
                     .as_ref()
                     .is_none_or(|pattern| pattern.matches(name))
             };
-            names.extend(listed.filter(wanted));
+            for name in listed.filter(wanted) {
+                self.counted(listing.name(&name))?;
+                names.push(name);
+            }
             token = reply.name("NextToken");
             if token.is_none() {
                 break;
@@ -210,20 +214,24 @@ impl ParameterStore {
             for (key, outcome) in chunk.iter().zip(self.read_several(chunk).await) {
                 // What vanished since it was listed is left out.
                 if let Answer::Found(payload) = outcome? {
-                    matches.push(Match {
+                    let found = Match {
                         name: key.key.clone(),
                         content: Content::Here(SecretBytes::copy_of(payload.bytes())),
-                    });
+                    };
+                    self.counted(listing.found(&found))?;
+                    matches.push(found);
                 }
             }
         }
         Ok(matches)
     }
 
-    fn endless(&self) -> StoreError {
-        StoreError::new(Trouble::TooLarge, "the list of parameters has no end")
-            .at_store(self.api.describe())
-            .with_hint("narrow the search with `path` or `tags`")
+    fn counted(&self, counted: Result<(), StoreError>) -> Result<(), StoreError> {
+        counted.map_err(|error| {
+            error
+                .while_trying("list parameters")
+                .at_store(self.api.describe())
+        })
     }
 }
 

@@ -17,6 +17,7 @@ use super::api::{Api, CallError};
 use super::tags;
 use crate::credential::{Credentials, Scope};
 use crate::json::{self, Json};
+use crate::listing::Listing;
 use crate::message::{Body, Reply, name_in, optional_bytes_in};
 use crate::outcome::{Absent, Answer, Outcome, Proof, StoreError, Trouble, shown};
 use crate::remote::{Find, MetadataPolicy, PushItem, PushSource, RemoteRef, SecretMap};
@@ -153,9 +154,10 @@ impl SecretsManager {
 
     /// Lists with a filter of the service, with values where the identity may have them together.
     async fn list_filtered(&self, what: &Find, filters: &Value) -> Result<Vec<Match>, StoreError> {
-        let mut matches = Vec::new();
+        let (mut matches, mut listing) = (Vec::new(), Listing::of_pages(MOST_PAGES));
         let mut token = None;
-        for _ in 0..MOST_PAGES {
+        loop {
+            self.counted(listing.page())?;
             let body = Body::new()
                 .value("Filters", filters)
                 .optional("NextToken", token.as_deref());
@@ -179,10 +181,12 @@ impl SecretsManager {
                 let name = name_in(value, "Name").unwrap_or_default();
                 if is_wanted(what, &name) {
                     let value = preferred(&payload_of(value)?, [TEXT, BINARY]);
-                    matches.push(Match {
+                    let found = Match {
                         name,
                         content: Content::Here(value),
-                    });
+                    };
+                    self.counted(listing.found(&found))?;
+                    matches.push(found);
                 }
             }
             token = reply.name("NextToken");
@@ -190,7 +194,6 @@ impl SecretsManager {
                 return Ok(matches);
             }
         }
-        Err(self.endless())
     }
 
     /// Lists names and reads the values of those that are wanted.
@@ -199,12 +202,10 @@ impl SecretsManager {
         what: &Find,
         filters: Option<&Value>,
     ) -> Result<Vec<Match>, StoreError> {
-        let mut names = Vec::new();
+        let (mut names, mut listing) = (Vec::new(), Listing::of_pages(MOST_PAGES));
         let mut token = None;
-        for page in 0.. {
-            if page == MOST_PAGES {
-                return Err(self.endless());
-            }
+        loop {
+            self.counted(listing.page())?;
             let mut body = Body::new().optional("NextToken", token.as_deref());
             if let Some(filters) = filters {
                 body = body.value("Filters", filters);
@@ -214,7 +215,10 @@ impl SecretsManager {
             let listed = listed
                 .flat_map(Json::elements)
                 .filter_map(|entry| name_in(entry, "Name"));
-            names.extend(listed.filter(|name| is_wanted(what, name)));
+            for name in listed.filter(|name| is_wanted(what, name)) {
+                self.counted(listing.name(&name))?;
+                names.push(name);
+            }
             token = reply.name("NextToken");
             if token.is_none() {
                 break;
@@ -229,10 +233,12 @@ impl SecretsManager {
             for (key, outcome) in chunk.iter().zip(self.read_several(chunk).await) {
                 // What vanished since it was listed is left out.
                 if let Answer::Found(payload) = outcome? {
-                    matches.push(Match {
+                    let found = Match {
                         name: key.key.clone(),
                         content: Content::Here(preferred(&payload, [TEXT, BINARY])),
-                    });
+                    };
+                    self.counted(listing.found(&found))?;
+                    matches.push(found);
                 }
             }
         }
@@ -276,10 +282,12 @@ impl SecretsManager {
             .at_store(self.api.describe())
     }
 
-    fn endless(&self) -> StoreError {
-        StoreError::new(Trouble::TooLarge, "the list of secrets has no end")
-            .at_store(self.api.describe())
-            .with_hint("narrow the search with `path` or `tags`")
+    fn counted(&self, counted: Result<(), StoreError>) -> Result<(), StoreError> {
+        counted.map_err(|error| {
+            error
+                .while_trying("list secrets")
+                .at_store(self.api.describe())
+        })
     }
 }
 

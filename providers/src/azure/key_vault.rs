@@ -22,6 +22,7 @@ use crate::credential::Scope;
 use crate::http::url::Url;
 use crate::http::{HttpClient, HttpSettings, Limits};
 use crate::json::{self, Html, Json, Kind, write_text};
+use crate::listing::Listing;
 use crate::message::{Reply, bytes_in, decoded, name_in};
 use crate::outcome::{Absent, Answer, Outcome, Proof, StoreError, Trouble, shown};
 use crate::remote::{Find, MetadataPolicy, PushItem, PushSource, RemoteRef, SecretMap};
@@ -277,10 +278,18 @@ impl KeyVault {
     }
 
     async fn list_matches(&self, what: &Find) -> Result<Vec<Match>, StoreError> {
-        let mut matches = Vec::new();
+        let (mut matches, mut listing) = (Vec::new(), Listing::of_pages(MOST_PAGES));
+        let counted = |counted: Result<(), StoreError>| {
+            counted.map_err(|error| {
+                error
+                    .while_trying("list secrets")
+                    .at_store(self.rest.describe())
+            })
+        };
         let first = self.base.with_segments(["secrets"]);
         let mut url = first.with_query([VERSION, PAGE]);
-        for _ in 0..MOST_PAGES {
+        loop {
+            counted(listing.page())?;
             let call = Call::get(url.clone(), "list secrets", "secrets/list");
             let reply = self.rest.call(call).await?;
             let listed = reply.json().member("value");
@@ -296,10 +305,12 @@ impl KeyVault {
                 if enabled.is_none_or(Json::is_true) && has_tags && has_name {
                     let mut key = ReadKey::value(name, None);
                     key.operation = Object::Secret.word();
-                    matches.push(Match {
+                    let found = Match {
                         name: name.to_owned(),
                         content: Content::At(key),
-                    });
+                    };
+                    counted(listing.found(&found))?;
+                    matches.push(found);
                 }
             }
             let Some(next) = reply.name("nextLink") else {
@@ -318,10 +329,6 @@ impl KeyVault {
                 }
             };
         }
-        Err(
-            StoreError::new(Trouble::TooLarge, "the list of secrets has no end")
-                .at_store(self.rest.describe()),
-        )
     }
 }
 

@@ -19,6 +19,7 @@ use crate::credential::Scope;
 use crate::http::url::Url;
 use crate::http::{HttpClient, HttpSettings, Limits};
 use crate::json::{self, Html, Json, write_text};
+use crate::listing::Listing;
 use crate::message::{Reply, bytes_in, name_in};
 use crate::outcome::{Absent, Answer, Outcome, Proof, StoreError, Trouble, shown};
 use crate::remote::{Find, MetadataPolicy, PushItem, PushSource, RemoteRef, SecretMap};
@@ -184,7 +185,7 @@ impl SecretManager {
             Some("state:ENABLED"),
             &what,
             "secretmanager.versions.list",
-            |page| {
+            |page, _| {
                 for version in page.member("versions").into_iter().flat_map(Json::elements) {
                     let name = name_in(version, "name").unwrap_or_default();
                     let number = name.rsplit('/').next().unwrap_or_default();
@@ -197,6 +198,7 @@ impl SecretManager {
                         newest = Some((made, number.to_owned()));
                     }
                 }
+                Ok(())
             },
         )
         .await?;
@@ -210,25 +212,23 @@ impl SecretManager {
         filter: Option<&str>,
         what: &str,
         permission: &str,
-        mut page: impl FnMut(Json<'_>),
+        mut page: impl FnMut(Json<'_>, &mut Listing) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let mut token: Option<String> = None;
-        for _ in 0..MOST_PAGES {
+        let placed = |error: StoreError| error.while_trying(what).at_store(self.rest.describe());
+        let (mut token, mut listing) = (None::<String>, Listing::of_pages(MOST_PAGES));
+        loop {
+            listing.page().map_err(placed)?;
             let mut query = vec![("pageSize", PAGE)];
             query.extend(filter.map(|filter| ("filter", filter)));
             query.extend(token.as_deref().map(|token| ("pageToken", token)));
             let call = Call::get(url.with_query(query), what, permission);
             let reply = self.rest.call(call).await?;
-            page(reply.json());
+            page(reply.json(), &mut listing).map_err(placed)?;
             token = reply.name("nextPageToken");
             if token.is_none() {
                 return Ok(());
             }
         }
-        Err(StoreError::new(Trouble::TooLarge, "the list has no end")
-            .while_trying(what)
-            .at_store(self.rest.describe())
-            .with_hint("narrow the search with `path` or `tags`"))
     }
 
     /// The secret without its value, if there is one.
@@ -277,7 +277,7 @@ impl SecretManager {
             filter.as_deref(),
             "list secrets",
             permission,
-            |page| {
+            |page, listing| {
                 for secret in page.member("secrets").into_iter().flat_map(Json::elements) {
                     let full = name_in(secret, "name").unwrap_or_default();
                     let name = full.rsplit('/').next().unwrap_or_default();
@@ -291,12 +291,15 @@ impl SecretManager {
                     let mut tags = what.tags.iter().flatten();
                     let has_tags = tags.all(|(key, value)| labels.get(key) == Some(value));
                     if has_path && has_name && has_tags {
-                        matches.push(Match {
+                        let found = Match {
                             content: Content::At(ReadKey::value(name, None)),
                             name: what.conversion.convert(name),
-                        });
+                        };
+                        listing.found(&found)?;
+                        matches.push(found);
                     }
                 }
+                Ok(())
             },
         )
         .await?;

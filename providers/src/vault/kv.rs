@@ -13,6 +13,7 @@ use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 use super::client::{Call, Reply};
 use super::{Dialect, VaultStore};
 use crate::json::{self, Json, Kind, Numbers};
+use crate::listing::Listing;
 use crate::outcome::{Absent, Answer, Outcome, Proof, StoreError, Trouble, shown};
 use crate::remote::{Find, MetadataPolicy, PushItem, PushSource, RemoteRef, SecretMap};
 use crate::settings::vault::KvVersion;
@@ -244,21 +245,21 @@ impl VaultStore {
 
     /// Lists the names below a folder. Folders that vanish meanwhile count as empty; the first one must be there.
     async fn names(&self, mount: &str, inside: &str) -> Result<Option<Vec<String>>, StoreError> {
-        let mut names = Vec::new();
+        let (mut names, mut listing) = (Vec::new(), Listing::of_pages(MOST_NAMES));
         let mut folders = vec![inside.trim_end_matches('/').to_owned()];
         let mut first = true;
         while !folders.is_empty() {
-            let listings: Vec<_> = stream::iter(folders.drain(..))
+            // Counted as they come: those of a whole level may be more than the memory there is.
+            let mut answers = stream::iter(std::mem::take(&mut folders))
                 .map(|folder| async move {
                     let path = self.engine.listed(mount, &folder);
                     let listed = self.list_folder(&path).await?;
                     Ok::<_, StoreError>((folder, listed))
                 })
-                .buffered(LISTINGS)
-                .collect()
-                .await;
-            for listing in listings {
-                let (folder, listed) = listing?;
+                .buffered(LISTINGS);
+            while let Some(answer) = answers.next().await {
+                listing.page()?;
+                let (folder, listed) = answer?;
                 let Some(listed) = listed else {
                     if first {
                         return Ok(None);
@@ -266,6 +267,7 @@ impl VaultStore {
                     continue;
                 };
                 for name in listed {
+                    listing.taken(name.len() + folder.len())?;
                     let whole = match folder.as_str() {
                         "" => name,
                         folder => format!("{folder}/{name}"),

@@ -1,11 +1,17 @@
 //! The layer over a store that is all in its test's hands.
 
-use futures::future::BoxFuture;
-use tokio::sync::Notify;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures::future::BoxFuture;
+use sealwright_crypto::secret::SecretBytes;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::lane::{JOINED, UNWANTED};
 use super::*;
-use crate::outcome::Proof;
-use crate::store::{Capabilities, Validation};
+use crate::outcome::{Absent, Answer, Outcome, Proof, Trouble};
+use crate::remote::{PushItem, PushSource, RemoteRef, SecretMap};
+use crate::store::{Capabilities, Payload, Pushed, ReadKey, SignIns, Validation, WriteMode};
 
 /// Answers each read with its key and the number of the call, once it is let through.
 #[derive(Default)]

@@ -8,8 +8,10 @@
 //! question, so it is joined, or its answer shared, only if the caller says that an answer may be so old. Reads that
 //! wait together are sent as batches where the store has them. How many calls are under way at once, and how many are made a
 //! second, is bounded for each lane, so that a slow vault holds up its own readers only. When a vault asks for fewer
-//! calls, the whole lane waits. A write drops what was kept.
+//! calls, the whole lane waits. A write drops what was kept. How many bytes are kept is bounded for each lane and for all
+//! lanes together.
 
+mod answers;
 mod identity;
 mod lane;
 
@@ -21,6 +23,7 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt};
 use tokio::sync::OnceCell;
 
+use self::answers::Answers;
 pub use self::identity::StoreIdentity;
 pub use self::lane::Lane;
 use crate::backoff::Backoff;
@@ -40,8 +43,10 @@ pub struct Policy {
     pub patience: Duration,
     /// How long an answer is kept at most, whatever callers allow.
     pub keep: Duration,
-    /// How many bytes of answers are kept at most.
+    /// How many bytes of answers are kept of one store at most.
     pub keep_bytes: usize,
+    /// How many bytes of answers are kept of all stores together.
+    pub keep_bytes_of_all: usize,
     /// After which time without a question a lane is closed.
     pub idle: Duration,
 }
@@ -60,6 +65,7 @@ impl Default for Policy {
             patience: Duration::from_secs(120),
             keep: Duration::from_secs(60),
             keep_bytes: 8 << 20,
+            keep_bytes_of_all: 32 << 20,
             idle: Duration::from_secs(600),
         }
     }
@@ -89,6 +95,7 @@ pub type Observer = Arc<dyn Fn(&str, Call, bool) + Send + Sync>;
 pub struct Fetcher {
     policy: Policy,
     observer: Option<Observer>,
+    answers: Arc<Answers>,
     lanes: Mutex<HashMap<StoreIdentity, Arc<OnceCell<Arc<Lane>>>>>,
 }
 
@@ -102,6 +109,7 @@ impl Fetcher {
     /// Makes a fetcher whose lanes may do what the policy says.
     pub fn new(policy: Policy) -> Self {
         Self {
+            answers: Answers::new(&policy),
             policy,
             observer: None,
             lanes: Mutex::default(),
@@ -147,7 +155,8 @@ impl Fetcher {
         close_later(old);
         let lane = cell
             .get_or_try_init(|| async {
-                let lane = Lane::new(connect().await?, self.policy);
+                let answers = self.answers.of_store();
+                let lane = Lane::new(connect().await?, self.policy, answers);
                 Ok::<_, StoreError>(Arc::new(Lane {
                     uid: identity.uid.clone(),
                     observer: self.observer.clone(),

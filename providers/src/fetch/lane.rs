@@ -1,6 +1,6 @@
 //! All reads and writes of one store.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,20 +11,15 @@ use sealwright_crypto::secret::SecretBytes;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
+use super::answers::{Shared, StoreAnswers};
 use super::{Call, Counts, Observer, Policy, lock};
 use crate::backoff::chance;
-use crate::outcome::{Absent, Answer, Outcome, StoreError, Trouble};
+use crate::listing::Listing;
+use crate::outcome::{Answer, Outcome, StoreError, Trouble};
 use crate::remote::{Find, PushItem, PushSource, RemoteRef, SecretMap, add_found};
 use crate::store::{
     Content, Deleted, Match, Payload, Purpose, Pushed, ReadKey, SignIns, Store, WriteMode,
 };
-
-/// An answer that several readers share.
-#[derive(Clone)]
-pub(super) enum Shared {
-    Found(Arc<Payload>),
-    Absent(Absent),
-}
 
 type SharedOutcome = Result<Shared, StoreError>;
 
@@ -35,6 +30,7 @@ pub struct Lane {
     pub(super) store: Arc<dyn Store>,
     policy: Policy,
     pub(super) state: Mutex<State>,
+    answers: StoreAnswers,
     /// For calls that are not reads of one key.
     others: Semaphore,
     born: Instant,
@@ -59,8 +55,6 @@ pub(super) struct State {
     /// The number of the newest read of a key that is under way.
     pub(super) newest: HashMap<ReadKey, Sent>,
     numbers: u64,
-    pub(super) kept: HashMap<ReadKey, Kept>,
-    pub(super) kept_bytes: usize,
     /// How many senders there are.
     senders: usize,
     /// How often was written.
@@ -86,24 +80,20 @@ pub(super) struct Sent {
     writes: u64,
 }
 
-pub(super) struct Kept {
-    at: Instant,
-    pub(super) answer: Shared,
-}
-
 /// How soon a call is given up that no one waits for any more. It would keep others from being made.
 pub(super) const UNWANTED: Duration = Duration::from_secs(1);
 /// A read that has been under way for longer is not joined: it may hang although the store answers by now.
 pub(super) const JOINED: Duration = Duration::from_secs(1);
 
 impl Lane {
-    pub(super) fn new(store: Arc<dyn Store>, policy: Policy) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>, policy: Policy, answers: StoreAnswers) -> Self {
         Self {
             uid: String::new(),
             observer: None,
             store,
             policy,
             state: Mutex::default(),
+            answers,
             others: Semaphore::new(policy.concurrency.max(1)),
             born: Instant::now(),
             touched: AtomicU64::new(0),
@@ -183,7 +173,7 @@ impl Lane {
             Answer::Found(matches) => matches,
             Answer::Absent(absent) => return Ok(Answer::Absent(absent)),
         };
-        let mut found = SecretMap::new();
+        let (mut found, mut listing) = (SecretMap::new(), Listing::of_pages(0));
         let mut reads = stream::iter(matches)
             .map(|Match { name, content }| async move {
                 let value = match content {
@@ -202,6 +192,8 @@ impl Lane {
         while let Some(read) = reads.next().await {
             let (name, value) = read?;
             if let Some(value) = value {
+                let counted = listing.taken(name.len() + value.len());
+                counted.map_err(|error| error.at_store(self.store.describe()))?;
                 add_found(&mut found, name, value)?;
             }
         }
@@ -303,8 +295,7 @@ impl Lane {
     fn wrote(&self) {
         let mut state = lock(&self.state);
         state.writes += 1;
-        state.kept.clear();
-        state.kept_bytes = 0;
+        self.answers.clear();
     }
 
     async fn read(self: &Arc<Self>, key: ReadKey, max_age: Duration) -> SharedOutcome {
@@ -312,12 +303,9 @@ impl Lane {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let answer = {
             let mut state = lock(&self.state);
-            if let Some(kept) = state.kept.get(&key)
-                && kept.at.elapsed() <= max_age
-                && !max_age.is_zero()
-            {
+            if let Some(answer) = self.answers.get(&key, max_age) {
                 self.kept.fetch_add(1, Ordering::Relaxed);
-                return Ok(kept.answer.clone());
+                return Ok(answer);
             }
             let (sender, answer) = oneshot::channel();
             if let Some(number) = state.joinable(&key, max_age)
@@ -478,8 +466,9 @@ impl Lane {
         });
         if let Ok(answer) = &shared
             && state.writes == sent.writes
+            && !self.policy.keep.is_zero()
         {
-            state.keep(key, answer.clone(), sent.at, &self.policy);
+            self.answers.keep(key, answer.clone(), sent.at);
         }
         drop(state);
         for reader in waiting.readers {
@@ -489,10 +478,7 @@ impl Lane {
     }
 
     pub(super) fn drop_old(&self) {
-        let keep = self.policy.keep;
-        let mut state = lock(&self.state);
-        state.kept.retain(|_, kept| kept.at.elapsed() <= keep);
-        state.kept_bytes = state.kept.values().map(|kept| kept.answer.size()).sum();
+        self.answers.drop_older_than(self.policy.keep);
     }
 
     pub(super) fn touch(&self) {
@@ -510,15 +496,6 @@ enum Taken {
     Nothing,
     Later(Instant),
     Reads(Vec<(ReadKey, Sent)>),
-}
-
-impl Shared {
-    pub(super) fn size(&self) -> usize {
-        match self {
-            Self::Found(payload) => payload.size() + 64,
-            Self::Absent(_) => 64,
-        }
-    }
 }
 
 impl State {
@@ -551,31 +528,5 @@ impl State {
             && !max_age.is_zero()
             && sent.at.elapsed() <= max_age.min(JOINED);
         joins.then_some(sent.number)
-    }
-
-    fn keep(&mut self, key: ReadKey, answer: Shared, at: Instant, policy: &Policy) {
-        let size = answer.size();
-        if size > policy.keep_bytes || policy.keep.is_zero() {
-            return;
-        }
-        if self.kept_bytes + size > policy.keep_bytes {
-            // The oldest half goes, so that this happens rarely.
-            let mut ages: BTreeMap<Instant, Vec<ReadKey>> = BTreeMap::new();
-            for (key, kept) in &self.kept {
-                ages.entry(kept.at).or_default().push(key.clone());
-            }
-            for key in ages.into_values().flatten() {
-                if self.kept_bytes + size <= policy.keep_bytes / 2 {
-                    break;
-                }
-                if let Some(old) = self.kept.remove(&key) {
-                    self.kept_bytes -= old.answer.size();
-                }
-            }
-        }
-        if let Some(old) = self.kept.insert(key, Kept { at, answer }) {
-            self.kept_bytes -= old.answer.size();
-        }
-        self.kept_bytes += size;
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::lane::{JOINED, UNWANTED};
 use super::*;
 use crate::outcome::{Absent, Answer, Outcome, Proof, Trouble};
-use crate::remote::{PushItem, PushSource, RemoteRef, SecretMap};
+use crate::remote::{Find, PushItem, PushSource, RemoteRef, SecretMap};
 use crate::store::{Capabilities, Payload, Pushed, ReadKey, SignIns, Validation, WriteMode};
 
 /// Answers each read with its key and the number of the call, once it is let through.
@@ -125,7 +125,8 @@ impl Store for Slow {
 fn lane(store: Slow, policy: Policy) -> (Arc<Lane>, Arc<Slow>) {
     let store = Arc::new(store);
     let dynamic: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
-    (Arc::new(Lane::new(dynamic, policy)), store)
+    let answers = Answers::new(&policy).of_store();
+    (Arc::new(Lane::new(dynamic, policy, answers)), store)
 }
 
 async fn text(lane: &Arc<Lane>, key: &str, max_age: Duration) -> String {
@@ -245,7 +246,9 @@ async fn a_call_that_no_one_waits_for_any_more_makes_room_for_others() {
 #[tokio::test]
 async fn sign_ins_are_told_once() {
     let told: Arc<Mutex<Vec<(Call, bool)>>> = Arc::default();
-    let mut lane = Lane::new(Arc::new(Slow::default()), Policy::default());
+    let policy = Policy::default();
+    let answers = Answers::new(&policy).of_store();
+    let mut lane = Lane::new(Arc::new(Slow::default()), policy, answers);
     let kept = Arc::clone(&told);
     lane.observer = Some(Arc::new(move |_, call, failed| {
         lock(&kept).push((call, failed));
@@ -359,18 +362,125 @@ async fn a_new_generation_closes_the_old_one() {
     assert_eq!(store.closed.load(Ordering::SeqCst), 3);
 }
 
+/// Lanes of a fetcher, over stores that answer at once.
+async fn lanes(fetcher: &Fetcher, count: usize) -> Vec<(Arc<Lane>, Arc<Slow>)> {
+    let mut lanes = Vec::new();
+    for number in 0..count {
+        let store = Arc::new(Slow::default());
+        let dynamic: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
+        let identity = StoreIdentity::new(format!("store-{number}"), 1, None);
+        let lane = fetcher.lane(&identity, || async { Ok(dynamic) }).await;
+        lanes.push((lane.unwrap(), store));
+    }
+    lanes
+}
+
 #[tokio::test]
-async fn kept_bytes_are_bounded() {
-    let policy = Policy {
+async fn kept_bytes_are_bounded_for_each_store() {
+    let fetcher = Fetcher::new(Policy {
         keep_bytes: 4096,
         ..Policy::default()
-    };
-    let (lane, _) = lane(Slow::default(), policy);
+    });
+    let lanes = lanes(&fetcher, 2).await;
+    let minute = Duration::from_secs(60);
+    text(&lanes[1].0, "other", minute).await;
     for number in 0..500 {
-        text(&lane, &format!("k{number}"), Duration::from_secs(60)).await;
+        text(&lanes[0].0, &format!("k{number}"), minute).await;
     }
-    let state = lock(&lane.state);
-    let real: usize = state.kept.values().map(|kept| kept.answer.size()).sum();
-    assert_eq!(state.kept_bytes, real);
-    assert!(real <= 4096, "{real}");
+    let kept = fetcher.answers.bytes();
+    assert!((2048..=2 * 4096).contains(&kept), "{kept}");
+    // The store that said much has not pushed out what the other one said.
+    assert_eq!(text(&lanes[1].0, "other", minute).await, "other 0");
+}
+
+#[tokio::test]
+async fn kept_bytes_are_bounded_over_all_stores_and_what_was_used_least_recently_goes() {
+    let fetcher = Fetcher::new(Policy {
+        keep_bytes: 4096,
+        keep_bytes_of_all: 16_384,
+        ..Policy::default()
+    });
+    let lanes = lanes(&fetcher, 40).await;
+    let minute = Duration::from_secs(60);
+    for number in 0..20 {
+        for (lane, _) in &lanes {
+            text(lane, &format!("k{number}"), minute).await;
+            // This one is used again and again, so it stays.
+            assert_eq!(text(&lanes[0].0, "used", minute).await, "used 1");
+        }
+        let kept = fetcher.answers.bytes();
+        assert!(kept <= 16_384, "{kept}");
+    }
+    assert!(fetcher.answers.bytes() > 8192);
+    // The first ones were used least recently: they are read again.
+    let (lane, store) = &lanes[20];
+    let before = store.calls.load(Ordering::SeqCst);
+    text(lane, "k0", minute).await;
+    assert_eq!(store.calls.load(Ordering::SeqCst), before + 1);
+    // A write drops what was kept of its store, and nothing else.
+    let (source, item) = (PushSource::default(), PushItem::default());
+    lane.push(&source, &item, WriteMode::Apply).await.unwrap();
+    assert_eq!(text(&lanes[0].0, "used", minute).await, "used 1");
+    // What was kept of a store goes with it.
+    for number in 0..lanes.len() {
+        fetcher.forget(&format!("store-{number}"));
+    }
+    drop(lanes);
+    while fetcher.answers.bytes() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Lists more than a search may hold, in values that come with the list.
+struct Endless;
+
+impl Store for Endless {
+    fn describe(&self) -> &str {
+        "endless"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::ReadOnly
+    }
+
+    fn locate(&self, at: &RemoteRef) -> Result<ReadKey, StoreError> {
+        Ok(ReadKey::value(at.key.as_str(), None))
+    }
+
+    fn read<'a>(&'a self, _: &'a ReadKey) -> BoxFuture<'a, Outcome<Payload>> {
+        let value = SecretBytes::copy_of(&vec![b'x'; 1 << 20]);
+        Box::pin(async move { Ok(Answer::Found(Payload::whole(value))) })
+    }
+
+    fn value(&self, _: &RemoteRef, payload: &Payload) -> Outcome<SecretBytes> {
+        Ok(Answer::Found(SecretBytes::copy_of(payload.bytes())))
+    }
+
+    fn map(&self, _: &RemoteRef, _: &Payload) -> Outcome<SecretMap> {
+        Ok(Answer::Found(SecretMap::new()))
+    }
+
+    fn list<'a>(&'a self, _: &'a Find) -> BoxFuture<'a, Outcome<Vec<Match>>> {
+        let listed = (0..100).map(|number| Match {
+            name: format!("k{number}"),
+            content: Content::At(ReadKey::value(format!("k{number}"), None)),
+        });
+        Box::pin(async move { Ok(Answer::Found(listed.collect())) })
+    }
+
+    fn validate(&self) -> BoxFuture<'_, Result<Validation, StoreError>> {
+        Box::pin(async { Ok(Validation::Ready) })
+    }
+}
+
+#[tokio::test]
+async fn a_search_holds_a_bounded_number_of_bytes() {
+    let fetcher = Fetcher::default();
+    let identity = StoreIdentity::new("endless", 1, None);
+    let connect = || async { Ok(Arc::new(Endless) as Arc<dyn Store>) };
+    let lane = fetcher.lane(&identity, connect).await.unwrap();
+    let error = lane.find(&Find::default(), Duration::ZERO).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.trouble(), Trouble::TooLarge, "{error}");
+    assert!(error.to_string().contains("32 MiB"), "{error}");
 }

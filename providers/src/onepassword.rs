@@ -4,15 +4,17 @@
 
 mod item;
 mod push;
+mod titles;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use sealwright_crypto::secret::SecretBytes;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use self::item::{DOCUMENT, Fields, field_of, fields_of, files_of};
+use self::titles::{AT_ONCE, LastList};
 use crate::bearer::token::{OfSecret, Tokens};
 use crate::bearer::{Call, Dialect, Expects, Refusal, Rest};
 use crate::credential::{Need, Scope};
@@ -35,6 +37,8 @@ const READ: &str = "read access to the vault";
 const ITEM: &str = "item";
 /// Reads of files of an item.
 const FILE: &str = "file";
+/// How many items are looked up together.
+const BATCH: usize = 50;
 /// What parts of a payload that are files are called before their names.
 const FILE_PART: &str = "file/";
 
@@ -45,12 +49,15 @@ pub(crate) struct OnePassword {
     vaults: Vec<Vault>,
     scope: Scope,
     depends_on_consumer: bool,
+    /// Those who read an item, of those that were asked for together.
+    turns: Semaphore,
 }
 
 /// A vault by the name or id that the manifest has for it; its id is looked up once.
 struct Vault {
     named: String,
     id: OnceCell<String>,
+    list: LastList,
 }
 
 /// How a Connect server refuses: `{"status": 401, "message": "Invalid token signature"}`.
@@ -156,6 +163,7 @@ impl OnePassword {
         let vault = |named| Vault {
             named,
             id: OnceCell::new(),
+            list: LastList::default(),
         };
         Ok(Self {
             rest: Rest::new(http, tokens, &ConnectErrors, describe),
@@ -163,6 +171,7 @@ impl OnePassword {
             vaults: settings.ordered().into_iter().map(vault).collect(),
             scope: connection.scope.clone(),
             depends_on_consumer: needs.iter().any(Need::depends_on_consumer),
+            turns: Semaphore::new(AT_ONCE),
         })
     }
 
@@ -257,18 +266,17 @@ impl OnePassword {
                 [] => {}
                 [Some(id)] => return self.item(vault_id, id, what).await.map(Some),
                 [None] => return Err(self.malformed("an item has no `id`", what)),
-                several => {
-                    let reason = format!(
-                        "{} items of the vault {} have that title",
-                        several.len(),
-                        shown(&vault.named)
-                    );
-                    let error = self.error(Trouble::Conflict, reason, what);
-                    return Err(error.with_hint("name the id of the item"));
-                }
+                several => return Err(self.ambiguous(vault, several.len(), what)),
             }
         }
         Ok(None)
+    }
+
+    fn ambiguous(&self, vault: &Vault, count: usize, what: &str) -> StoreError {
+        let vault = shown(&vault.named);
+        let reason = format!("{count} items of the vault {vault} have that title");
+        let error = self.error(Trouble::Conflict, reason, what);
+        error.with_hint("name the id of the item")
     }
 
     async fn item(&self, vault: &str, id: &str, what: &str) -> Result<Reply, StoreError> {
@@ -281,12 +289,12 @@ impl OnePassword {
         }
     }
 
-    async fn read_item(&self, key: &ReadKey) -> Outcome<Payload> {
-        let what = reading(&key.key);
-        let Some(item) = self.find_item(&key.key, &what).await? else {
+    /// What a read comes to that has found this item.
+    async fn payload_of(&self, key: &ReadKey, item: Option<Reply>, what: &str) -> Outcome<Payload> {
+        let Some(item) = item else {
             // Upstream takes this for an error, so nothing is deleted for it.
             let reason = "no vault of the store has an item of that title";
-            return Err(self.error(Trouble::Missing, reason, &what));
+            return Err(self.error(Trouble::Missing, reason, what));
         };
         let mut parts = SecretMap::new();
         let document = name_in(item.json(), "category").as_deref() == Some(DOCUMENT);
@@ -297,7 +305,7 @@ impl OnePassword {
                 if wanted.is_some_and(|wanted| wanted != file.name) {
                     continue;
                 }
-                let content = self.content_of(item.json(), &file.id, &what).await?;
+                let content = self.content_of(item.json(), &file.id, what).await?;
                 parts.insert(format!("{FILE_PART}{}", file.name), content);
             }
         }
@@ -461,7 +469,18 @@ impl Store for OnePassword {
     }
 
     fn read<'a>(&'a self, key: &'a ReadKey) -> BoxFuture<'a, Outcome<Payload>> {
-        Box::pin(self.read_item(key))
+        Box::pin(async move {
+            let mut outcomes = self.read_several(std::slice::from_ref(key)).await;
+            outcomes.pop().expect("there is one outcome for each key")
+        })
+    }
+
+    fn batch_size(&self) -> usize {
+        BATCH
+    }
+
+    fn read_many<'a>(&'a self, keys: &'a [ReadKey]) -> BoxFuture<'a, Vec<Outcome<Payload>>> {
+        Box::pin(self.read_several(keys))
     }
 
     fn value(&self, at: &RemoteRef, payload: &Payload) -> Outcome<SecretBytes> {

@@ -35,6 +35,10 @@ class Connect:
             if what == "item":
                 vault = self.vault(body["vault"])
                 return {"id": self.put(vault, None, body["item"], body.get("files", {}))["id"]}
+            if what == "rename":
+                for vault in self.vaults.values():
+                    if body["id"] in vault["items"]:
+                        vault["items"][body["id"]]["title"] = body["title"]
             if what == "late":
                 self.late = body["looks"]
         return {"token": TOKEN}

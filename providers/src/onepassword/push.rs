@@ -92,6 +92,7 @@ impl OnePassword {
         let url = self.base.with_segments(["vaults", vault, "items"]);
         let call = Call::of(Method::POST, url, "create the item", WRITE).with(&body);
         self.rest.call(call).await?;
+        self.forget_titles().await;
         self.seen(&item.remote_key, None).await
     }
 
@@ -183,6 +184,7 @@ impl OnePassword {
             .with_segments(self.path_of(there.json())?.iter().map(String::as_str));
         let call = Call::of(Method::DELETE, url, "delete the item", WRITE);
         self.rest.call(call.expecting(Expects::Nothing)).await?;
+        self.forget_titles().await;
         Ok(Deleted::Key)
     }
 }

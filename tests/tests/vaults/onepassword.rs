@@ -122,6 +122,57 @@ async fn items_are_found_by_title_and_id_in_the_order_of_vaults() {
     assert!(error.to_string().contains("nowhere"), "{error}");
 }
 
+/// Items that are wanted together are looked up by one list, which says nothing that is not true any more.
+#[tokio::test]
+async fn items_that_are_wanted_together_are_found_by_one_list() {
+    let case = "onepassword::items_that_are_wanted_together_are_found_by_one_list";
+    let Some(clouds) = in_clouds(case, &[]) else {
+        return;
+    };
+    let titled = |vault: &str, title: &str, value: &str| {
+        let item = json!({"title": title, "fields": fields(&[("password", value)])});
+        put(&clouds, vault, &item, &json!({}))
+    };
+    let a = titled("first", "a", "1");
+    titled("second", "a", "not this one");
+    titled("second", "b", "2");
+    titled("second", "twice", "3");
+    titled("second", "twice", "3");
+    let store = store(&clouds, json!({"first": 1, "second": 2})).await;
+    let read = async |titles: &[&str]| {
+        let keys: Vec<_> = titles
+            .iter()
+            .map(|title| store.locate(&RemoteRef::new(*title)).unwrap())
+            .collect();
+        let mut told = Vec::new();
+        for (title, outcome) in titles.iter().zip(store.read_many(&keys).await) {
+            let at = RemoteRef::new(*title);
+            let value = match outcome {
+                Ok(answer) => store.value(&at, &answer.found().unwrap()),
+                Err(error) => Err(error),
+            };
+            told.push(super::support::told(&value));
+        }
+        told
+    };
+    let told = read(&["a", "b", &a, "twice", "none"]).await;
+    assert_eq!(told, ["1", "2", "1", "(conflict)", "(missing)"]);
+    // The lists are shared by those who come a little later.
+    clouds.control("forget-calls", &json!({}));
+    assert_eq!(read(&["a", "b"]).await, ["1", "2"]);
+    assert_eq!(get(&store, &RemoteRef::new("b")).await, "2");
+    assert_eq!(clouds.calls().len(), 3, "{:?}", clouds.calls());
+    // An item that was renamed or deleted meanwhile is not what it was.
+    clouds.control("connect/rename", &json!({"id": a, "title": "c"}));
+    let told = read(&["a", "b", "c"]).await;
+    assert_eq!(told, ["not this one", "2", "1"]);
+    titled("first", "d", "4");
+    assert_eq!(read(&["b", "d"]).await, ["2", "4"]);
+    let delete = item(None, "b", None);
+    store.delete(&delete, WriteMode::Apply).await.unwrap();
+    assert_eq!(read(&["b", "d"]).await, ["(missing)", "4"]);
+}
+
 #[tokio::test]
 async fn fields_are_found_by_label_title_and_tag() {
     let case = "onepassword::fields_are_found_by_label_title_and_tag";

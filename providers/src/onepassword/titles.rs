@@ -83,13 +83,13 @@ impl OnePassword {
     pub(super) async fn read_several(&self, keys: &[ReadKey]) -> Vec<Outcome<Payload>> {
         let asked = Instant::now();
         let titles: Vec<&str> = keys.iter().map(|key| key.key.as_str()).collect();
-        let lists = match titles.len() {
-            0 | 1 => self.trusted_lists(&titles).await,
-            _ => match self.lists(&titles, asked).await {
+        let mut lists = self.trusted_lists(&titles).await;
+        if lists.is_none() && titles.len() > 1 {
+            lists = match self.lists(&titles, asked).await {
                 Ok(lists) => lists,
                 Err(error) => return keys.iter().map(|_| Err(error.clone())).collect(),
-            },
-        };
+            };
+        }
         let lists = lists.as_deref();
         let reads = stream::iter(keys).map(|key| async move {
             let _turn = self.turns.acquire().await;
@@ -103,19 +103,22 @@ impl OnePassword {
         reads.buffered(AT_ONCE).collect().await
     }
 
-    /// The lists that are there and know the titles, without any call.
+    /// The lists that are there already, if they know all of the titles.
     async fn trusted_lists(&self, titles: &[&str]) -> Option<Vec<Arc<Titles>>> {
+        let mut wanted: Vec<&str> = titles.iter().copied().filter(|key| !is_id(key)).collect();
         let mut lists = Vec::new();
-        let mut wanted: Vec<&str> = titles.to_vec();
         for vault in &self.vaults {
-            let list = vault.list.trusted().await?;
-            wanted.retain(|title| list.ids(title).len() != 1);
-            lists.push(list);
             if wanted.is_empty() {
-                return Some(lists);
+                break;
             }
+            let list = vault.list.trusted().await?;
+            if wanted.iter().any(|title| list.ids(title).len() > 1) {
+                return None;
+            }
+            wanted.retain(|title| list.ids(title).is_empty());
+            lists.push(list);
         }
-        None
+        wanted.is_empty().then_some(lists)
     }
 
     /// The lists of as many vaults as it takes to find the titles. Nothing where a vault is too large to be listed.
@@ -130,7 +133,7 @@ impl OnePassword {
             if wanted.is_empty() {
                 break;
             }
-            let Some(list) = self.list_for(vault, &wanted, asked).await? else {
+            let Some(list) = self.list_since(vault, asked).await? else {
                 return Ok(None);
             };
             wanted.retain(|title| list.ids(title).is_empty());
@@ -139,24 +142,18 @@ impl OnePassword {
         Ok(Some(lists))
     }
 
-    /// The list of a vault: one that was asked for since then, or an older one that knows all of the titles.
-    async fn list_for(
+    /// The list of a vault, no older than that. Nothing where the vault is too large to be listed.
+    async fn list_since(
         &self,
         vault: &Vault,
-        titles: &[&str],
         asked: Instant,
     ) -> Result<Option<Arc<Titles>>, StoreError> {
         // Those who come while it is fetched wait for it.
         let mut listed = vault.list.0.lock().await;
         match &*listed {
             Listed::TooLarge => return Ok(None),
-            Listed::Titles(list) => {
-                let knows_all = || titles.iter().all(|title| list.ids(title).len() == 1);
-                if list.at >= asked || list.is_trusted() && knows_all() {
-                    return Ok(Some(Arc::clone(list)));
-                }
-            }
-            Listed::Not => {}
+            Listed::Titles(list) if list.at >= asked => return Ok(Some(Arc::clone(list))),
+            Listed::Titles(_) | Listed::Not => {}
         }
         let at = Instant::now();
         match self.titles_of(vault, at).await {

@@ -23,6 +23,7 @@ mod vaults {
     mod generators;
     mod gitlab;
     mod hostile;
+    mod hostile_clouds;
     mod kubernetes;
     mod onepassword;
     mod openbao;

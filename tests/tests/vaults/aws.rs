@@ -16,7 +16,7 @@ use sealwright_providers::store::{Connection, Deleted, Pushed, Store, WriteMode}
 use sealwright_tests::harness::moto::{Moto, REGION};
 use serde_json::{Value, json};
 
-use super::cases::{content, every_case};
+use super::cases::{Traits, content, every_case};
 use super::support::{connect_with, failed, get, item, lines, proof, source};
 
 /// Runs one case of this file in a process whose environment leads to a double of AWS.
@@ -70,7 +70,7 @@ async fn secrets_manager_passes_every_case() {
         secret(&moto(), key, json!({"SecretString": value.to_string()}));
     }
     let store = store("SecretsManager", json!({})).await;
-    every_case(&store, "(absent)", "(missing)").await;
+    every_case(&store, Traits::default()).await;
     let dotted = RemoteRef::new("app-db").property("dotted.name");
     assert_eq!(get(&store, &dotted).await, "literal");
 }
@@ -85,7 +85,7 @@ async fn parameter_store_passes_every_case() {
         moto().call("AmazonSSM.PutParameter", &body);
     }
     let store = store("ParameterStore", json!({})).await;
-    every_case(&store, "(absent)", "(missing)").await;
+    every_case(&store, Traits::default()).await;
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use sealwright_providers::store::{Connection, Deleted, Pushed, Store, WriteMode}
 use sealwright_tests::harness::clouds::Clouds;
 use serde_json::{Value, json};
 
-use super::cases::{content, every_case};
+use super::cases::{Traits, content, every_case};
 use super::support::{
     config, connect_with, failed, get, in_clouds, item, lines, proof, source, with_metadata,
 };
@@ -83,7 +83,7 @@ async fn it_passes_every_case() {
     }
     for dialect in [false, true] {
         let store = store(&clouds, json!({ "useAzureSDK": dialect })).await;
-        every_case(&store, "(absent)", "(missing)").await;
+        every_case(&store, Traits::default()).await;
         let dotted = RemoteRef::new("app-db").property("dotted.name");
         assert_eq!(get(&store, &dotted).await, "literal");
     }

@@ -254,7 +254,10 @@ async fn doppler_reads_fifty_in_a_call() {
 /// The vault is looked up and listed once, and each item is read once.
 #[tokio::test(flavor = "multi_thread")]
 async fn onepassword_lists_the_vault_once_and_reads_each_item_once() {
-    let Some(clouds) = in_clouds("frugal::onepassword_lists_the_vault_once_and_reads_each_item_once", &[]) else {
+    let Some(clouds) = in_clouds(
+        "frugal::onepassword_lists_the_vault_once_and_reads_each_item_once",
+        &[],
+    ) else {
         return;
     };
     for key in 0..KEYS {
@@ -275,9 +278,5 @@ async fn onepassword_lists_the_vault_once_and_reads_each_item_once() {
         true,
     )
     .await;
-    within(
-        "1Password",
-        counted(&clouds, "connect.example"),
-        KEYS + 2,
-    );
+    within("1Password", counted(&clouds, "connect.example"), KEYS + 2);
 }

@@ -10,6 +10,7 @@ use sealwright_providers::store::{Connection, Store, Validation};
 use sealwright_tests::harness::clouds::Clouds;
 use serde_json::{Value, json};
 
+use super::cases::{Traits, content, every_case};
 use super::support::{connect_with, failed, get, in_clouds, lines};
 
 fn variable(clouds: &Clouds, place: (&str, u32), key: &str, value: &str, scope: &str) {
@@ -36,6 +37,27 @@ async fn store(clouds: &Clouds, more: Value) -> Arc<dyn Store> {
         settings[name] = value.clone();
     }
     connect_with(&json!({ "gitlab": settings }), &connection).await
+}
+
+#[tokio::test]
+async fn it_passes_every_case() {
+    let Some(clouds) = in_clouds("gitlab::it_passes_every_case", &[]) else {
+        return;
+    };
+    let spelled = |key: &str| key.replace('-', "_");
+    for (key, value) in content() {
+        let project = ("projects", 7);
+        variable(&clouds, project, &spelled(key), &value.to_string(), "*");
+    }
+    // What is missing is no proof of absence here, and a map is one of texts.
+    let traits = Traits {
+        absent: "(missing)",
+        absent_map: "(missing)",
+        maps_of_anything: false,
+        spelled,
+        ..Traits::default()
+    };
+    every_case(&store(&clouds, json!({})).await, traits).await;
 }
 
 #[test]

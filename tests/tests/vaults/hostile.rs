@@ -9,27 +9,27 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use futures::future::join_all;
 use sealwright_providers::credential::held::Held;
-use sealwright_providers::outcome::{Answer, Trouble};
-use sealwright_providers::remote::RemoteRef;
+use sealwright_providers::outcome::{Answer, StoreError, Trouble};
+use sealwright_providers::remote::{Find, NamePattern, RemoteRef};
 use sealwright_providers::settings::RetrySettings;
 use sealwright_providers::store::{Connection, Store};
 use sealwright_tests::harness::moto::REGION;
 use sealwright_tests::harness::peer::{Peer, reply};
 use serde_json::{Value, json};
 
-use super::support::connect_with;
+use super::support::{connect_with, failed};
 
 /// How long one call of a store may take here.
 const PATIENCE: Duration = Duration::from_millis(700);
 /// How long everything that a read does may take: five calls with the pauses between them.
 const BOUND: Duration = Duration::from_secs(40);
 /// How many peers there are at once.
-const AT_ONCE: usize = 6;
+pub(super) const AT_ONCE: usize = 6;
 
-type Answering = fn(&mut TcpStream);
+pub(super) type Answering = fn(&mut TcpStream);
 
 /// What a peer does, by name.
-const PEERS: &[(&str, Answering)] = &[
+pub(super) const PEERS: &[(&str, Answering)] = &[
     ("a body without an end", |stream| {
         head(stream, "200 x", "Content-Type: application/json\r\n");
         flood(stream, &[b'1'; 65_536]);
@@ -240,9 +240,15 @@ fn drip(stream: &mut TcpStream, byte: u8) {
     }
 }
 
+/// A connection whose Secret `secret` holds a token.
 fn connection() -> Connection {
     let held = Held::default();
     held.put("secret", "token", b"canary-of-a-token");
+    with(held)
+}
+
+/// A connection for stores that wait only a little.
+pub(super) fn with(held: Held) -> Connection {
     Connection {
         credentials: Arc::new(held),
         timeout: Some(PATIENCE),
@@ -255,10 +261,10 @@ fn connection() -> Connection {
 }
 
 /// Reads through one store from one peer.
-async fn read(name: &str, manifest: &Value) {
+pub(super) async fn read(name: &str, manifest: &Value, connection: &Connection) {
     let kind = manifest.as_object().unwrap().keys().next().unwrap();
     let told = format!("{kind}: {name}");
-    let store = connect_with(manifest, &connection()).await;
+    let store = connect_with(manifest, connection).await;
     let started = Instant::now();
     let outcome =
         tokio::time::timeout(BOUND, store.get(&RemoteRef::new("key").property("a"))).await;
@@ -280,6 +286,11 @@ async fn read(name: &str, manifest: &Value) {
     let trouble = error.trouble();
     let throttled = matches!(trouble, Trouble::Throttled { .. });
     assert!(throttled || typed.contains(&trouble), "{told}: {error:?}");
+    is_fit_to_be_shown(&error, &told);
+}
+
+/// An error says nothing that is secret, hides nothing, and has an end.
+pub(super) fn is_fit_to_be_shown(error: &StoreError, told: &str) {
     let shown = format!(
         "{error} {error:?} {:?} {:?}",
         error.hint(),
@@ -296,7 +307,7 @@ async fn all(manifest: impl Fn(&str) -> Value) {
     let reads = PEERS.iter().map(|(name, answer)| {
         let peer = Peer::start(move |_, stream| answer(stream));
         let manifest = manifest(&peer.address());
-        async move { read(name, &manifest).await }
+        async move { read(name, &manifest, &connection()).await }
     });
     let reads = futures::stream::iter(reads).buffer_unordered(AT_ONCE);
     reads.collect::<()>().await;
@@ -331,6 +342,60 @@ async fn they_get_nothing_out_of_a_connect_server() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn they_get_nothing_out_of_kubernetes() {
+    all(|address| {
+        json!({"kubernetes": {"server": {"url": address}, "auth": {"token": {"bearerToken": token()}}}})
+    })
+    .await;
+}
+
+/// Lists that go on and on, by stores whose lists have several pages.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_without_an_end_is_too_large_for_every_store() {
+    let long = "x".repeat(200_000);
+    let variable = json!({"key": long, "value": "canary", "environment_scope": "*"});
+    let variables = Value::from(vec![variable; 100]);
+    let encoded = "eHh4".repeat(50_000);
+    let item = json!({"metadata": {"name": "x"}, "data": {"a": encoded}});
+    let secrets = json!({"kind": "SecretList", "items": [item], "metadata": {"continue": "again"}});
+    let folders = json!({"data": {"keys": [format!("{long}/"), "canary"]}});
+    let vault = |address: &str| json!({"vault": {"server": address, "path": "kv", "version": "v2", "auth": {"tokenSecretRef": token()}}});
+    type Manifest<'a> = &'a dyn Fn(&str) -> Value;
+    let gitlab: Manifest<'_> = &|address| json!({"gitlab": {"url": address, "projectID": "7", "auth": {"SecretRef": {"accessToken": token()}}}});
+    let kubernetes: Manifest<'_> = &|address| json!({"kubernetes": {"server": {"url": address}, "auth": {"token": {"bearerToken": token()}}}});
+    for (answer, manifest) in [
+        (variables, gitlab),
+        (secrets, kubernetes),
+        (folders, &vault),
+    ] {
+        let body = answer.to_string();
+        let peer = Peer::start(move |_, stream| {
+            reply(
+                stream,
+                200,
+                &[("Content-Type", "application/json")],
+                body.as_bytes(),
+            );
+        });
+        let manifest = manifest(&peer.address());
+        // The server is quick; this is about how much it says.
+        let connection = Connection {
+            timeout: None,
+            ..connection()
+        };
+        let store = connect_with(&manifest, &connection).await;
+        let find = Find {
+            name: Some(NamePattern::new("x").unwrap()),
+            ..Find::default()
+        };
+        let found = tokio::time::timeout(BOUND, store.find(&find)).await;
+        let error = failed(found.expect("it ends"));
+        assert_eq!(error.trouble(), Trouble::TooLarge, "{error:?}");
+        is_fit_to_be_shown(&error, "a list without an end");
+    }
+}
+
 /// Stores whose address only the environment changes: a process of its own, whose environment leads to one peer that
 /// does one thing after another.
 #[test]
@@ -349,7 +414,11 @@ fn they_get_nothing_out_of_aws_and_doppler() {
             };
             let doppler = json!({"doppler": {"auth": {"secretRef": {"dopplerToken": token()}}}});
             let manifests = [aws("SecretsManager"), aws("ParameterStore"), doppler];
-            join_all(manifests.iter().map(|manifest| read(name, manifest))).await;
+            let connection = connection();
+            let reads = manifests
+                .iter()
+                .map(|manifest| read(name, manifest, &connection));
+            join_all(reads).await;
         });
         assert!(peak() < 300 << 20, "{name}: {} MiB", peak() >> 20);
         return;
@@ -380,7 +449,7 @@ fn they_get_nothing_out_of_aws_and_doppler() {
 }
 
 /// The most memory that this process ever had, in bytes.
-fn peak() -> u64 {
+pub(super) fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));

@@ -13,6 +13,7 @@ use sealwright_tests::harness::cluster::{Namespace, rule};
 use sealwright_tests::harness::incumbents::kubectl;
 use serde_json::{Value, json};
 
+use super::cases::{Traits, content, every_case};
 use super::support::{connect_with, connection, failed, get, lines};
 
 fn secret(name: &str, data: &Value, metadata: &Value) -> Value {
@@ -53,6 +54,32 @@ async fn store(namespace: &str, token: &str) -> Arc<dyn Store> {
         "server": {"url": cluster().url(), "caProvider": {"type": "Secret", "name": "ca", "key": "ca.crt"}},
         "auth": {"token": {"bearerToken": {"name": "reader", "key": "token"}}}}});
     connect_with(&manifest, &connection).await
+}
+
+#[tokio::test]
+async fn it_passes_every_case() {
+    let namespace = cluster().namespace("store-cases").await;
+    for (key, value) in content() {
+        let text = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            other => other.to_string(),
+        };
+        let data = value.as_object().unwrap().iter();
+        let data: Value = data
+            .map(|(key, value)| (key.clone(), text(value)))
+            .collect();
+        let object = secret(key, &data, &json!({"namespace": namespace.name()}));
+        namespace.cluster().apply(&object.to_string());
+    }
+    let rules = [rule("", &["secrets"], &["get", "list"])];
+    let account = namespace.account("reader", &rules).await;
+    // Of a single value upstream reports an error, of a map an absence.
+    let traits = Traits {
+        absent: "(missing)",
+        ..Traits::default()
+    };
+    every_case(&store(namespace.name(), &account.token).await, traits).await;
 }
 
 #[tokio::test]

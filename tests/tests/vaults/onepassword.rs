@@ -10,6 +10,7 @@ use sealwright_providers::store::{Connection, Deleted, Pushed, Store, Validation
 use sealwright_tests::harness::clouds::Clouds;
 use serde_json::{Value, json};
 
+use super::cases::{Finds, Property, Traits, content, every_case};
 use super::support::{connect_with, failed, get, in_clouds, item, lines, source, with_metadata};
 
 async fn store(clouds: &Clouds, vaults: Value) -> Arc<dyn Store> {
@@ -39,6 +40,41 @@ fn put(clouds: &Clouds, vault: &str, item: &Value, files: &Value) -> String {
 fn fields(pairs: &[(&str, &str)]) -> Value {
     let one = |(label, value): &(&str, &str)| json!({"label": label, "value": value});
     pairs.iter().map(one).collect()
+}
+
+#[tokio::test]
+async fn it_passes_every_case() {
+    let Some(clouds) = in_clouds("onepassword::it_passes_every_case", &[]) else {
+        return;
+    };
+    for (key, value) in content() {
+        let field = |(label, value): (&String, &Value)| {
+            let text = match value {
+                Value::String(text) => text.clone(),
+                Value::Null => String::new(),
+                other => other.to_string(),
+            };
+            json!({"label": label, "value": text})
+        };
+        let fields: Value = value.as_object().unwrap().iter().map(field).collect();
+        put(
+            &clouds,
+            "first",
+            &json!({"title": key, "fields": fields}),
+            &json!({}),
+        );
+    }
+    // What is missing is no proof of absence here. An item has fields: one that is called `password` stands for it, and
+    // `find` looks for fields.
+    let traits = Traits {
+        absent: "(missing)",
+        absent_map: "(missing)",
+        property: Property::Field,
+        has_wholes: false,
+        finds: Finds::Fields,
+        ..Traits::default()
+    };
+    every_case(&store(&clouds, json!({"first": 1})).await, traits).await;
 }
 
 #[test]

@@ -11,8 +11,10 @@ use sealwright_providers::credential::WholeSecret;
 use sealwright_providers::outcome::Trouble;
 use sealwright_providers::remote::{Find, PushItem, PushSource, RemoteRef};
 use sealwright_providers::store::{Deleted, Validation, WriteMode};
+use sealwright_tests::harness::double::Double;
 use serde_json::json;
 
+use super::cases::{Finds, Property, Traits, content, every_case};
 use super::support::{connect_with, connection, failed, get};
 
 /// An endpoint that answers by the path of the request, and keeps what it was asked.
@@ -84,6 +86,31 @@ impl Endpoint {
     fn last(&self) -> String {
         self.seen.lock().unwrap().pop().unwrap()
     }
+}
+
+#[tokio::test]
+async fn it_passes_every_case() {
+    let double = Double::start(|asked| {
+        let content = content();
+        let named = content
+            .into_iter()
+            .find(|(key, _)| asked.path == format!("/secrets/{key}"));
+        match named {
+            Some((_, value)) => (200, value),
+            None => (404, json!({"error": "no such secret"})),
+        }
+    });
+    let url = format!("{}/secrets/{{{{ .remoteRef.key }}}}", double.address());
+    let path = "${{ with .remoteRef.property }}.{{ . }}{{ end }}";
+    let manifest = json!({"webhook": {"url": url, "result": {"jsonPath": path}}});
+    let (connection, _) = connection("unused");
+    // The manifest says what a property means. There is no way to ask an endpoint what it has.
+    let traits = Traits {
+        property: Property::JsonPath,
+        finds: Finds::Nothing,
+        ..Traits::default()
+    };
+    every_case(&connect_with(&manifest, &connection).await, traits).await;
 }
 
 #[tokio::test]

@@ -15,8 +15,11 @@ pub(crate) mod federation;
 pub(crate) mod generators;
 mod http_client;
 mod parameter_store;
+mod refusal;
 mod secrets_manager;
+mod service;
 mod sign_in;
+mod signature;
 mod tags;
 
 pub mod bucket;
@@ -51,18 +54,18 @@ pub(crate) fn connect(
     let api = |service| Api::new(service, &settings.region, sign_in.clone(), bounds);
     Ok(match settings.service {
         AwsService::SecretsManager => Arc::new(SecretsManager::new(
-            api(api::SECRETS_MANAGER)?,
+            api(service::SECRETS_MANAGER)?,
             settings,
             connection,
         )),
         AwsService::ParameterStore => Arc::new(ParameterStore::new(
-            api(api::SYSTEMS_MANAGER)?,
+            api(service::SYSTEMS_MANAGER)?,
             settings,
             connection,
         )),
         AwsService::CertificateManager => Arc::new(CertificateManager::new(
-            api(api::CERTIFICATE_MANAGER)?,
-            api(api::TAGGING)?,
+            api(service::CERTIFICATE_MANAGER)?,
+            api(service::TAGGING)?,
             settings,
             connection,
         )),

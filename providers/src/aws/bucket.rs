@@ -5,7 +5,8 @@ use aws_config::meta::region::ProvideRegion;
 use aws_config::profile::ProfileFileRegionProvider;
 use sealwright_crypto::secret::SecretBytes;
 
-use super::api::{Api, Bounds, STORAGE, endpoint, endpoint_override};
+use super::api::{Api, Bounds};
+use super::service::{STORAGE, endpoint, endpoint_override};
 use super::sign_in::SignIn;
 use crate::http::url::Url;
 use crate::outcome::{StoreError, Trouble, shown};

@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
 
-use super::api::Signer;
 use super::sign_in::SignIn;
+use super::signature::Signer;
 use crate::credential::Scope;
 use crate::http::Request;
 use crate::outcome::StoreError;

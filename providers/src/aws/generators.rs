@@ -3,7 +3,8 @@
 use base64::engine::general_purpose::STANDARD;
 use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
 
-use super::api::{self, Api, Bounds};
+use super::api::{Api, Bounds};
+use super::service;
 use super::sign_in::SignIn;
 use crate::json::{Json, Kind};
 use crate::message::{Body, bytes_in};
@@ -34,8 +35,8 @@ pub(crate) async fn ecr_authorization_token(
         Some(_) => return Err(StoreError::invalid("`scope` is private or public").public()),
     };
     let (service, region) = match is_public {
-        true => (api::PUBLIC_REGISTRY, PUBLIC_REGION),
-        false => (api::REGISTRY, settings.region.as_str()),
+        true => (service::PUBLIC_REGISTRY, PUBLIC_REGION),
+        false => (service::REGISTRY, settings.region.as_str()),
     };
     let sign_in = sign_in(
         &settings.region,

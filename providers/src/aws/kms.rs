@@ -10,7 +10,8 @@ use sealwright_crypto::key_kind::{AWS_KMS, KeyFields, KeyKind};
 use sealwright_crypto::master_key::{KeyError, MasterKey, Opener, Pending, Wrapped};
 use sealwright_crypto::secret::SecretBytes;
 
-use super::api::{Api, Bounds, KEY_SERVICE};
+use super::api::{Api, Bounds};
+use super::service::KEY_SERVICE;
 use super::sign_in::{Role, SignIn};
 use crate::message::{Body, Reply, bytes_in};
 use crate::outcome::{StoreError, Trouble, shown};

@@ -277,7 +277,7 @@ impl SecretsManager {
     fn unreadable(&self, error: Json<'_>) -> StoreError {
         let id = name_in(error, "SecretId").unwrap_or_default();
         let code = name_in(error, "ErrorCode").unwrap_or_default();
-        super::api::classified(&code, 400, "", None, "secretsmanager:GetSecretValue")
+        super::refusal::classified(&code, 400, "", None, "secretsmanager:GetSecretValue")
             .while_trying(format!("read {}, which the search has found,", shown(&id)))
             .at_store(self.api.describe())
     }

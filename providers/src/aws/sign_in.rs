@@ -400,7 +400,7 @@ impl Inner {
             config = config.credentials_provider(SharedCredentialsProvider::new(credentials));
         }
         let mut config = aws_sdk_sts::config::Builder::from(&config.build());
-        if let Some(endpoint) = super::api::endpoint_override("AWS_STS_ENDPOINT", "STS") {
+        if let Some(endpoint) = super::service::endpoint_override("AWS_STS_ENDPOINT", "STS") {
             config = config.endpoint_url(endpoint);
         }
         aws_sdk_sts::Client::from_conf(config.build())
@@ -518,9 +518,9 @@ where
         SdkError::ServiceError(service) => {
             let metadata = service.err().meta();
             let code = metadata.code().unwrap_or("no code");
-            let text = super::api::without_request_ids(metadata.message().unwrap_or_default());
+            let text = super::refusal::without_request_ids(metadata.message().unwrap_or_default());
             let status = service.raw().status().as_u16();
-            let error = super::api::classified(code, status, &text, None, permission);
+            let error = super::refusal::classified(code, status, &text, None, permission);
             error.while_trying(attempt)
         }
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => StoreError::new(

@@ -10,6 +10,7 @@
 
 mod vaults {
     mod aws;
+    mod aws_rows;
     mod aws_sign_in;
     mod azure;
     mod cases;
@@ -29,6 +30,7 @@ mod vaults {
     mod openbao;
     mod openbao_auth;
     mod openbao_push;
+    mod openbao_raft;
     mod publish;
     mod registries;
     mod roles;

@@ -1,4 +1,5 @@
-//! An OpenBao server in development mode: KV engines, transit, sign-in methods, and an audit log that counts calls.
+//! An OpenBao server in development mode: KV engines, transit, sign-in methods, and an audit log that counts calls. Or one
+//! with storage of its own (raft), which can be sealed and restarted.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -24,6 +25,8 @@ pub struct OpenBao {
     port: u16,
     audit: PathBuf,
     certificates: Option<PathBuf>,
+    /// What opens a server that was sealed.
+    unseal_key: Option<String>,
     // After the server: it goes first.
     _sandbox: Sandbox,
 }
@@ -101,8 +104,104 @@ impl OpenBao {
             port,
             audit,
             certificates: tls.then_some(certificates),
+            unseal_key: None,
             _sandbox: sandbox,
         })
+    }
+
+    /// Starts a server over plain HTTP with raft storage and a KV engine of version 2 at `secret/`. It can be sealed,
+    /// unsealed and restarted.
+    ///
+    /// # Errors
+    ///
+    /// As [`OpenBao::start`].
+    pub fn start_raft() -> Result<Self, String> {
+        let sandbox = Sandbox::new()?;
+        let audit = sandbox.path().join("audit.log");
+        let config = sandbox.path().join("config.hcl");
+        let storage = sandbox.folder("raft")?;
+        let prepare = || {
+            let (port, cluster) = (free_port()?, free_port()?);
+            let text = format!(
+                "storage \"raft\" {{\n  path = {:?}\n  node_id = \"one\"\n}}\n\
+                 listener \"tcp\" {{\n  address = \"127.0.0.1:{port}\"\n  tls_disable = true\n}}\n\
+                 audit \"file\" \"calls\" {{\n  options {{\n    file_path = {:?}\n  }}\n}}\n\
+                 api_addr = \"http://127.0.0.1:{port}\"\ncluster_addr = \"http://127.0.0.1:{cluster}\"\n",
+                storage.display().to_string(),
+                audit.display().to_string()
+            );
+            fs::write(&config, text)
+                .map_err(|error| format!("cannot write {}: {error}", config.display()))?;
+            let mut command = Command::new(incumbents::bao());
+            command
+                .arg("server")
+                .arg(format!("-config={}", config.display()))
+                .env("HOME", sandbox.path());
+            Ok((command, port))
+        };
+        let ready = |port: &u16| answers(*port);
+        let (server, port) = Server::start(&sandbox, "openbao-raft", prepare, ready)?;
+        let shares = serde_json::json!({"secret_shares": 1, "secret_threshold": 1});
+        let (_, made) = request(port, "PUT", "sys/init", None, "", Some(&shares))?;
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let key = text(&made["keys"][0]).ok_or("the server gives no key to unseal it with")?;
+        let first = text(&made["root_token"]).ok_or("the server gives no root token")?;
+        let raft = Self {
+            server: Mutex::new(server),
+            port,
+            audit,
+            certificates: None,
+            unseal_key: Some(key),
+            _sandbox: sandbox,
+        };
+        raft.unseal();
+        let root = serde_json::json!({"id": ROOT, "policies": ["root"]});
+        raft.eventually(&first, "POST", "auth/token/create", &root)?;
+        let engine = serde_json::json!({"type": "kv", "options": {"version": "2"}});
+        raft.eventually(ROOT, "POST", "sys/mounts/secret", &engine)?;
+        Ok(raft)
+    }
+
+    /// Makes a call that a server which has just been unsealed may not take yet.
+    fn eventually(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> Result<Value, String> {
+        let mut last = String::new();
+        for _ in 0..500 {
+            match request(self.port, method, path, Some(token), "", Some(body)) {
+                Ok((200..=204, answer)) => return Ok(answer),
+                Ok((status, answer)) => last = format!("{status} {answer}"),
+                Err(error) => last = error,
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Err(format!("{method} {path}: {last}"))
+    }
+
+    /// Seals the server: it keeps its data and answers no one.
+    pub fn seal(&self) {
+        let (status, answer) = self.try_api(ROOT, "PUT", "sys/seal", None);
+        assert_eq!(status, 204, "{answer}");
+    }
+
+    /// Opens a server that was sealed or restarted.
+    pub fn unseal(&self) {
+        let body = serde_json::json!({"key": self.unseal_key});
+        let (status, answer) = self.try_api("", "PUT", "sys/unseal", Some(&body));
+        assert_eq!((status, &answer["sealed"]), (200, &Value::Bool(false)));
+    }
+
+    /// Starts the server again that was stopped. One with storage of its own is sealed then.
+    pub fn start_again(&self) {
+        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        let ready = || answers(self.port);
+        server
+            .start_again(ready)
+            .unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// The port on the loopback address.
@@ -209,6 +308,11 @@ impl OpenBao {
             .unwrap_or_else(PoisonError::into_inner)
             .stop();
     }
+}
+
+/// Agrees once a server answers at all, sealed or not.
+fn answers(port: u16) -> Result<(), String> {
+    request(port, "GET", "sys/health", None, "", None).map(drop)
 }
 
 fn request(

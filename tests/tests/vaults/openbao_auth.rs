@@ -9,6 +9,8 @@ use sealwright_crypto::secret::SecretBytes;
 use sealwright_providers::outcome::Trouble;
 use sealwright_providers::remote::RemoteRef;
 use sealwright_providers::store::{Connection, Validation};
+use sealwright_tests::harness::cluster;
+use sealwright_tests::harness::cluster::rule;
 use sealwright_tests::harness::openbao::{OpenBao, ROOT};
 use serde_json::{Value, json};
 
@@ -258,6 +260,43 @@ async fn json_web_tokens_sign_in() {
     ] {
         let store = connect_with(&signs_in_with(&server, auth.clone()), &connection).await;
         assert_eq!(get(&store, &key()).await, expected, "{auth}");
+    }
+}
+
+#[tokio::test]
+async fn p39_service_accounts_sign_in_and_the_server_reviews_their_tokens() {
+    let server = server();
+    let namespace = cluster().namespace("bao-login").await;
+    let review = rule("authentication.k8s.io", &["tokenreviews"], &["create"]);
+    let reviewer = namespace.cluster_account("reviewer", &[review]).await;
+    let app = namespace.account("app", &[]).await;
+    enable(&server, "kubernetes", "kubernetes");
+    let authority = std::fs::read_to_string(cluster().authority()).unwrap();
+    let config = json!({"kubernetes_host": cluster().url(), "kubernetes_ca_cert": authority,
+        "token_reviewer_jwt": reviewer.token, "disable_local_ca_jwt": true});
+    server.api("POST", "auth/kubernetes/config", Some(&config));
+    let role = json!({"bound_service_account_names": "app", "token_policies": "reader",
+        "bound_service_account_namespaces": namespace.name()});
+    server.api("POST", "auth/kubernetes/role/web", Some(&role));
+    let (connection, held) = connection(ROOT);
+    held.put_token("app", SecretBytes::copy_of(app.token.as_bytes()));
+    held.put_token("other", SecretBytes::copy_of(reviewer.token.as_bytes()));
+    held.put("jwt", "token", app.token.as_bytes());
+    let account = |name: &str| json!({"role": "web", "serviceAccountRef": {"name": name}});
+    for (auth, expected) in [
+        (account("app"), "value"),
+        (
+            json!({"role": "web", "secretRef": {"name": "jwt"}}),
+            "value",
+        ),
+        (account("other"), "(unauthenticated)"),
+    ] {
+        for provider in ["vault", "openBao"] {
+            let manifest = json!({provider: {"server": server.address(), "path": "secret",
+                "auth": {"kubernetes": auth}}});
+            let store = connect_with(&manifest, &connection).await;
+            assert_eq!(get(&store, &key()).await, expected, "{manifest}");
+        }
     }
 }
 

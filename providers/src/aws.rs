@@ -21,6 +21,7 @@ mod service;
 mod sign_in;
 mod signature;
 mod tags;
+pub(crate) mod vault_login;
 
 pub mod bucket;
 pub mod kms;

@@ -13,6 +13,7 @@ mod credential_file;
 mod registry;
 mod secret_manager;
 mod sign_in;
+pub(crate) mod vault_login;
 mod workload;
 
 pub mod bucket;

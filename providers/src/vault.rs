@@ -26,6 +26,7 @@ pub mod publication;
 mod transit;
 mod user;
 
+pub(crate) use self::auth::Identity;
 pub(crate) use self::client::VaultClient;
 pub(crate) use self::dynamic::dynamic_secret;
 pub use self::transit::VaultTransit;
@@ -141,7 +142,7 @@ impl VaultStore {
                     namespace: settings.namespace.clone(),
                     login_namespace: auth.and_then(|auth| auth.namespace.clone()),
                     headers,
-                    login: Login::of_vault(auth)?,
+                    login: Login::of_vault(auth, &settings.server, connection)?,
                     credentials: Arc::clone(&connection.credentials),
                     scope: connection.scope.clone(),
                     backoff: backoff(connection)?,

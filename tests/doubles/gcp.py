@@ -244,6 +244,9 @@ class Google:
             answer = self.access_token(email)
             answer.headers.update(flavor)
             return answer
+        if path == accounts + "default/identity":
+            claims = {"aud": request.query["audience"], "email": email, "format": request.query["format"]}
+            return self.answer(200, tokens.sign(self.outside_key, claims), {**flavor, "Content-Type": "text/html"})
         if path.startswith(accounts):
             account = {"aliases": ["default"], "email": email, "scopes": [SCOPE]}
             return self.answer(200, account, flavor)

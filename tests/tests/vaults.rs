@@ -36,5 +36,6 @@ mod vaults {
     mod roles;
     mod support;
     mod transit;
+    mod vault_clouds;
     mod webhook;
 }

@@ -277,6 +277,29 @@ impl Metadata {
     }
 }
 
+impl Metadata {
+    /// Gets a token by which the machine proves to others who it is.
+    pub(super) async fn identity(&self, audience: &str) -> Result<SecretText, StoreError> {
+        let mut request = self.request(["instance", "service-accounts", "default", "identity"]);
+        let query = [("audience", audience), ("format", "full")];
+        request.url = request.url.with_query(query);
+        let answer = self.http.call(request).await;
+        let answer = answer.map_err(|error| absent("key", &StoreError::from(error)))?;
+        let text = answer.body.expose();
+        let of_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.=".contains(byte);
+        let is_token = answer.status.is_success() && !text.is_empty() && text.len() < 16_384;
+        match is_token && text.iter().all(of_token) {
+            true => Ok(SecretText::copy_of(
+                std::str::from_utf8(text).unwrap_or_default(),
+            )),
+            false => Err(StoreError::new(
+                Trouble::Malformed,
+                "the metadata service of this machine gives no token of its identity",
+            )),
+        }
+    }
+}
+
 fn absent(what: &str, error: &StoreError) -> StoreError {
     StoreError::new(
         Trouble::Unauthenticated,

@@ -3,16 +3,26 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
 
 use crate::credential::{Credentials, Scope, TokenRequest};
 use crate::json::{Html, write_text};
 use crate::outcome::{StoreError, Trouble};
-use crate::settings::vault::{OpenBaoAuth, VaultAppRole, VaultAuth, VaultUserPassAuth};
+use crate::settings::vault::{
+    OpenBaoAuth, VaultAppRole, VaultAuth, VaultGcpAuth, VaultIamAuth, VaultUserPassAuth,
+};
 use crate::settings::{SecretKeySelector, ServiceAccountSelector};
+use crate::store::Connection;
 
 /// How long tokens of service accounts live that are only used to sign in.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(600);
+
+/// Writes the body of a login that an identity of a cloud proves.
+pub(crate) trait Identity: Send + Sync {
+    /// The body; it is good for one login, soon.
+    fn body(&self) -> BoxFuture<'_, Result<SecretBytes, StoreError>>;
+}
 
 /// A way to sign in.
 pub(crate) enum Login {
@@ -38,7 +48,21 @@ pub(crate) enum Login {
     },
     /// The client certificate of the connection.
     Certificate { path: String, role: Option<String> },
+    /// An identity of a cloud.
+    #[cfg_attr(
+        not(any(feature = "aws", feature = "gcp")),
+        allow(dead_code, reason = "a build without clouds has none")
+    )]
+    Identity {
+        method: &'static str,
+        path: String,
+        identity: Box<dyn Identity>,
+    },
     /// A method that this build does not have.
+    #[cfg_attr(
+        all(feature = "aws", feature = "gcp"),
+        allow(dead_code, reason = "a build with both clouds has all")
+    )]
     Missing(&'static str),
 }
 
@@ -62,7 +86,11 @@ pub(crate) enum Attempt {
 
 impl Login {
     /// Picks the method that counts: the first in upstream's order.
-    pub(crate) fn of_vault(auth: Option<&VaultAuth>) -> Result<Self, StoreError> {
+    pub(crate) fn of_vault(
+        auth: Option<&VaultAuth>,
+        server: &str,
+        connection: &Connection,
+    ) -> Result<Self, StoreError> {
         let Some(auth) = auth else {
             return Ok(Self::None);
         };
@@ -130,11 +158,11 @@ impl Login {
                 role: cert.vault_role.clone(),
             });
         }
-        if auth.iam.is_some() {
-            return Ok(Self::Missing("iam"));
+        if let Some(iam) = &auth.iam {
+            return of_iam(iam, connection);
         }
-        if auth.gcp.is_some() {
-            return Ok(Self::Missing("gcp"));
+        if let Some(gcp) = &auth.gcp {
+            return Ok(of_gcp(gcp, server, connection));
         }
         Ok(Self::None)
     }
@@ -183,7 +211,10 @@ impl Login {
             Self::None => "no credentials",
             Self::Token(_) => "a token",
             Self::AppRole(_) => "an AppRole",
-            Self::User { method, .. } | Self::Jwt { method, .. } | Self::Missing(method) => method,
+            Self::User { method, .. }
+            | Self::Jwt { method, .. }
+            | Self::Identity { method, .. }
+            | Self::Missing(method) => method,
             Self::Certificate { .. } => "a client certificate",
         }
     }
@@ -280,6 +311,10 @@ impl Login {
                     body,
                 })
             }
+            Self::Identity { path, identity, .. } => Ok(Attempt::Login {
+                path: login_path(path, None)?,
+                body: identity.body().await?,
+            }),
             Self::Missing(method) => Err(StoreError::new(
                 Trouble::Unsupported,
                 format!("this build cannot sign in with the method `{method}`"),
@@ -288,6 +323,37 @@ impl Login {
             .with_hint("use kubernetes, jwt, appRole, cert, userPass, ldap or a token")),
         }
     }
+}
+
+#[cfg(feature = "aws")]
+fn of_iam(auth: &VaultIamAuth, connection: &Connection) -> Result<Login, StoreError> {
+    let path = auth.path.clone().filter(|path| !path.is_empty());
+    Ok(Login::Identity {
+        method: "iam",
+        path: path.unwrap_or_else(|| "aws".to_owned()),
+        identity: Box::new(crate::aws::vault_login::VaultLogin::new(auth, connection)?),
+    })
+}
+
+#[cfg(not(feature = "aws"))]
+fn of_iam(_: &VaultIamAuth, _: &Connection) -> Result<Login, StoreError> {
+    Ok(Login::Missing("iam"))
+}
+
+#[cfg(feature = "gcp")]
+fn of_gcp(auth: &VaultGcpAuth, server: &str, connection: &Connection) -> Login {
+    Login::Identity {
+        method: "gcp",
+        path: auth.path.clone(),
+        identity: Box::new(crate::gcp::vault_login::VaultLogin::new(
+            auth, server, connection,
+        )),
+    }
+}
+
+#[cfg(not(feature = "gcp"))]
+fn of_gcp(_: &VaultGcpAuth, _: &str, _: &Connection) -> Login {
+    Login::Missing("gcp")
 }
 
 fn kubernetes_token(
@@ -364,11 +430,12 @@ mod tests {
                 "ldap": {"username": "l"}}"#,
         )
         .unwrap();
-        let login = Login::of_vault(Some(&auth)).unwrap();
+        let of_vault = |auth| Login::of_vault(auth, "https://v", &Connection::default());
+        let login = of_vault(Some(&auth)).unwrap();
         assert!(matches!(login, Login::User { method: "ldap", .. }));
-        assert!(matches!(Login::of_vault(None).unwrap(), Login::None));
+        assert!(matches!(of_vault(None).unwrap(), Login::None));
         assert!(matches!(
-            Login::of_vault(Some(&VaultAuth::default())).unwrap(),
+            of_vault(Some(&VaultAuth::default())).unwrap(),
             Login::None
         ));
     }

@@ -1,0 +1,115 @@
+//! Signing in to Vault with an identity of Google: a token that says who asks, and for which role.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use sealwright_crypto::secret::{SecretBytes, SecretText};
+use sealwright_crypto::surroundings::SystemSurroundings;
+use serde_json::json;
+
+use super::sign_in::Metadata;
+use crate::bearer::assertion::{Signer, now};
+use crate::credential::{Credentials, Scope};
+use crate::json::{Json, Kind};
+use crate::message::{Body, name_in};
+use crate::outcome::{StoreError, Trouble};
+use crate::settings::SecretKeySelector;
+use crate::settings::vault::VaultGcpAuth;
+use crate::store::Connection;
+use crate::vault::Identity;
+
+/// For how long a token is good that is only used to sign in.
+const LIFETIME: u64 = 600;
+
+/// An identity of Google.
+pub(crate) struct VaultLogin {
+    role: String,
+    server: String,
+    source: Source,
+    credentials: Arc<dyn Credentials>,
+    scope: Scope,
+}
+
+enum Source {
+    /// The key of a service account, which signs the token itself.
+    Key(SecretKeySelector),
+    /// The machine or pod that the program runs in.
+    Machine,
+    /// What is not done here.
+    Workload,
+}
+
+impl VaultLogin {
+    /// Signs in at a Vault with what the settings name: the key of a service account, or the machine.
+    pub(crate) fn new(auth: &VaultGcpAuth, server: &str, connection: &Connection) -> Self {
+        let key = auth.secret_ref.as_ref();
+        let source = match (key, &auth.workload_identity) {
+            (Some(key), _) => {
+                Source::Key(key.secret_access_key_secret_ref.clone().unwrap_or_default())
+            }
+            (None, Some(_)) => Source::Workload,
+            (None, None) => Source::Machine,
+        };
+        Self {
+            role: auth.role.clone(),
+            server: server.trim_end_matches('/').to_owned(),
+            source,
+            credentials: Arc::clone(&connection.credentials),
+            scope: connection.scope.clone(),
+        }
+    }
+
+    async fn by_key(&self, at: &SecretKeySelector) -> Result<SecretText, StoreError> {
+        const FIELD: &str = "auth.gcp.secretRef.secretAccessKeySecretRef";
+        let text = self.credentials.secret(&self.scope, at).await;
+        let text = text.map_err(|error| error.at_field(FIELD))?;
+        let wrong = || {
+            let text = format!("`{FIELD}` refers to something that is no key of a service account");
+            StoreError::invalid(text).public()
+        };
+        let file = Json::parse(text.expose()).map_err(|_| wrong())?;
+        if file.kind() != Kind::Object {
+            return Err(wrong());
+        }
+        let email = name_in(file, "client_email").ok_or_else(wrong)?;
+        let key = file.member("private_key").and_then(Json::string);
+        let key = key.ok_or_else(wrong)?;
+        let signer = Signer::from_pem(key.expose().as_bytes()).ok_or_else(wrong)?;
+        let mut header = json!({"alg": "RS256", "typ": "JWT"});
+        if let Some(id) = name_in(file, "private_key_id") {
+            header["kid"] = id.into();
+        }
+        let claims = json!({"aud": format!("vault/{}", self.role), "sub": email,
+            "exp": now() + LIFETIME});
+        signer.sign(&header, &claims)
+    }
+}
+
+impl Identity for VaultLogin {
+    fn body(&self) -> BoxFuture<'_, Result<SecretBytes, StoreError>> {
+        Box::pin(async {
+            let token = match &self.source {
+                Source::Key(at) => self.by_key(at).await?,
+                Source::Machine => {
+                    let audience = format!("{}/vault/{}", self.server, self.role);
+                    Metadata::new(&SystemSurroundings)?
+                        .identity(&audience)
+                        .await?
+                }
+                Source::Workload => {
+                    return Err(StoreError::new(
+                        Trouble::Unsupported,
+                        "this build cannot sign in with `auth.gcp.workloadIdentity`",
+                    )
+                    .public()
+                    .with_hint("use auth.gcp.secretRef, or the service account of the pod"));
+                }
+            };
+            let (body, _) = Body::new()
+                .text("role", &self.role)
+                .secret_text("jwt", token.expose().as_bytes())
+                .finish();
+            Ok(body)
+        })
+    }
+}

@@ -25,6 +25,7 @@ mod vaults {
     mod gitlab;
     mod hostile;
     mod hostile_clouds;
+    mod json_paths;
     mod kubernetes;
     mod onepassword;
     mod openbao;

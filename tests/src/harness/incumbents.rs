@@ -37,6 +37,11 @@ pub fn template_oracle() -> PathBuf {
     program("template-oracle")
 }
 
+/// The library with which upstream's stores follow paths into JSON, as a program of ours.
+pub fn json_path_oracle() -> PathBuf {
+    program("json-path-oracle")
+}
+
 /// The reference's own YAML reader, as a program of ours.
 pub fn yaml_oracle() -> PathBuf {
     program("yaml-oracle")

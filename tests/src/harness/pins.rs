@@ -78,6 +78,12 @@ pub const PINS: &[Pin] = &[
         recipe: Recipe::GoTools { variables: &[] },
     },
     Pin {
+        name: "json-path-oracle",
+        version: "1.18.0",
+        programs: &[("json-path-oracle", "json-path-oracle")],
+        recipe: Recipe::GoTools { variables: &[] },
+    },
+    Pin {
         name: "sops-oracle",
         version: "3.13.3",
         programs: &[("sops-oracle", "sops-oracle")],

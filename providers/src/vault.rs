@@ -18,11 +18,13 @@
 
 mod answer;
 mod auth;
+mod call;
 mod client;
 mod dynamic;
 mod kv;
 mod path;
 pub mod publication;
+mod token;
 mod transit;
 mod user;
 

@@ -15,6 +15,8 @@ use sealwright_crypto::secret::SecretBytes;
 
 use super::answer::{Verdict, judge};
 use super::auth::Login;
+use super::call::{Call, Reply};
+use super::token::{Token, TokenFacts, read_token, token_facts};
 use crate::backoff::{Attempts, Backoff};
 use crate::credential::{Credentials, Scope};
 use crate::http::url::Url;
@@ -28,11 +30,6 @@ const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
 const INDEX: HeaderName = HeaderName::from_static("x-vault-index");
 const INCONSISTENT: HeaderName = HeaderName::from_static("x-vault-inconsistent");
-
-/// How long before its end a token counts as ended; of short-lived tokens a third of their life.
-const MARGIN: Duration = Duration::from_secs(60);
-/// For how long the server's word about a token is believed.
-const TRUSTED: Duration = Duration::from_secs(10);
 
 /// A server of Vault or OpenBao.
 pub(crate) struct VaultClient {
@@ -79,107 +76,6 @@ pub(crate) struct ClientParts {
 struct Consistency {
     seen: Mutex<Option<HeaderValue>>,
     forward: bool,
-}
-
-/// A token, and what is known about it.
-pub(super) struct Token {
-    header: HeaderValue,
-    /// `None` for one that never ends, or of which that is not known.
-    ends: Option<Instant>,
-    lease: Duration,
-    renewable: bool,
-    /// Whether it was signed in for, and so is this store's to renew, replace and revoke.
-    own: bool,
-    batch: bool,
-    principal: Option<String>,
-    /// When the server last said that the token is good.
-    known_good: Mutex<Option<Instant>>,
-}
-
-impl Token {
-    fn is_usable(&self) -> bool {
-        let margin = MARGIN.min(self.lease / 3);
-        self.ends
-            .is_none_or(|ends| ends.saturating_duration_since(Instant::now()) > margin)
-    }
-
-    fn is_known_good(&self) -> bool {
-        let known = *self
-            .known_good
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        known.is_some_and(|at| at.elapsed() < TRUSTED)
-    }
-
-    fn mark_good(&self) {
-        *self
-            .known_good
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-    }
-}
-
-/// A call to the server.
-pub(crate) struct Call<'a> {
-    pub(crate) method: &'static str,
-    /// Segments of the path behind `/v1`.
-    pub(crate) path: &'a str,
-    pub(crate) query: &'a [(&'a str, &'a str)],
-    pub(crate) body: Option<SecretBytes>,
-}
-
-impl<'a> Call<'a> {
-    pub(crate) fn get(path: &'a str) -> Self {
-        Self {
-            method: "GET",
-            path,
-            query: &[],
-            body: None,
-        }
-    }
-
-    pub(crate) fn list(path: &'a str) -> Self {
-        Self {
-            method: "LIST",
-            ..Self::get(path)
-        }
-    }
-
-    pub(crate) fn put(path: &'a str, body: SecretBytes) -> Self {
-        Self {
-            method: "PUT",
-            body: Some(body),
-            ..Self::get(path)
-        }
-    }
-
-    pub(crate) fn delete(path: &'a str) -> Self {
-        Self {
-            method: "DELETE",
-            ..Self::get(path)
-        }
-    }
-}
-
-/// What a call came to.
-pub(crate) enum Reply {
-    /// A body, which is a JSON object.
-    Data(SecretBytes),
-    /// Done, without a body.
-    Done,
-    /// A version that was deleted or destroyed: the body says so.
-    Gone(SecretBytes),
-    /// Nothing there, if there is an engine.
-    Nothing,
-}
-
-/// What `lookup-self` says about a token.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct TokenFacts {
-    pub(crate) principal: String,
-    pub(crate) lease: Option<Duration>,
-    pub(crate) renewable: bool,
-    pub(crate) batch: bool,
 }
 
 impl VaultClient {
@@ -687,72 +583,6 @@ impl VaultClient {
             _ => Ok(()),
         }
     }
-}
-
-/// Reads the token of a login or a renewal.
-fn read_token(body: Json<'_>) -> Result<Token, StoreError> {
-    let missing = || StoreError::new(Trouble::Malformed, "the answer to the login holds no token");
-    let auth = body.member("auth").ok_or_else(missing)?;
-    let secret = auth
-        .member("client_token")
-        .and_then(Json::string)
-        .filter(|token| !token.expose().is_empty())
-        .ok_or_else(missing)?;
-    let seconds = auth.member("lease_duration").and_then(Json::integer);
-    let lease = Duration::from_secs(seconds.and_then(|s| u64::try_from(s).ok()).unwrap_or(0));
-    let text = |name| auth.member(name).and_then(Json::string);
-    let metadata = auth.member("metadata").into_iter().flat_map(Json::members);
-    let named = metadata
-        .filter(|(name, _)| matches!(name.expose(), "role_name" | "role" | "username"))
-        .find_map(|(_, value)| value.string());
-    let policies = names(auth.member("token_policies").or(auth.member("policies")));
-    let principal = match named {
-        Some(name) => format!(
-            "{} with the policies {}",
-            shown(name.expose()),
-            policies.join(", ")
-        ),
-        None => format!("a token with the policies {}", policies.join(", ")),
-    };
-    Ok(Token {
-        header: secret_header(secret.into())?,
-        ends: (!lease.is_zero()).then(|| Instant::now() + lease),
-        lease,
-        renewable: auth.member("renewable").is_some_and(Json::is_true),
-        own: true,
-        batch: text("token_type").is_some_and(|kind| kind.expose() == "batch"),
-        principal: Some(principal),
-        known_good: Mutex::new(None),
-    })
-}
-
-fn token_facts(data: Json<'_>) -> TokenFacts {
-    let text = |name| {
-        data.member(name)
-            .and_then(Json::string)
-            .map(|text| shown(text.expose()))
-    };
-    let policies = names(data.member("policies"));
-    let name = text("display_name").unwrap_or_else(|| "token".to_owned());
-    TokenFacts {
-        principal: format!("{name} with the policies {}", policies.join(", ")),
-        lease: data
-            .member("ttl")
-            .and_then(Json::integer)
-            .and_then(|seconds| u64::try_from(seconds).ok())
-            .filter(|seconds| *seconds > 0)
-            .map(Duration::from_secs),
-        renewable: data.member("renewable").is_some_and(Json::is_true),
-        batch: text("type").as_deref() == Some("batch"),
-    }
-}
-
-fn names(list: Option<Json<'_>>) -> Vec<String> {
-    list.into_iter()
-        .flat_map(Json::elements)
-        .filter_map(Json::string)
-        .map(|name| shown(name.expose()))
-        .collect()
 }
 
 fn copy(bytes: &SecretBytes) -> SecretBytes {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use super::VaultStore;
-use super::client::{Call, Reply};
+use super::call::{Call, Reply};
 use super::kv::converted;
 use crate::json::{self, Json, Kind, Numbers};
 use crate::outcome::{StoreError, Trouble, shown};

@@ -1,34 +1,27 @@
 //! The values of a KV engine: read, found and looked at.
 
+mod find;
 mod push;
 
-use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
-use futures::stream::{self, StreamExt};
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
-use super::client::{Call, Reply};
+use super::call::{Call, Reply};
 use super::{Dialect, VaultStore};
 use crate::json::{self, Json, Kind, Numbers};
-use crate::listing::Listing;
 use crate::outcome::{Absent, Answer, Outcome, Proof, StoreError, Trouble, shown};
 use crate::remote::{Find, MetadataPolicy, PushItem, PushSource, RemoteRef, SecretMap};
 use crate::settings::vault::KvVersion;
 use crate::store::{
-    Capabilities, Content, Deleted, Inspection, Match, Payload, Pushed, ReadKey, SignIns, Step,
-    Store, Validation, WriteMode,
+    Capabilities, Deleted, Inspection, Match, Payload, Pushed, ReadKey, SignIns, Step, Store,
+    Validation, WriteMode,
 };
 
 /// For how long an engine that was seen counts as being there.
 const ENGINE_TRUSTED: Duration = Duration::from_secs(60);
-/// How many names one search may list.
-const MOST_NAMES: usize = 100_000;
-/// How many folders are listed at once.
-const LISTINGS: usize = 8;
-
 impl VaultStore {
     fn version(&self, at: &RemoteRef) -> Result<Option<String>, StoreError> {
         let Some(version) = at.wanted_version() else {
@@ -241,154 +234,6 @@ impl VaultStore {
         }
         self.saw_engine();
         Ok(())
-    }
-
-    /// Lists the names below a folder. Folders that vanish meanwhile count as empty; the first one must be there.
-    async fn names(&self, mount: &str, inside: &str) -> Result<Option<Vec<String>>, StoreError> {
-        let (mut names, mut listing) = (Vec::new(), Listing::of_pages(MOST_NAMES));
-        let mut folders = vec![inside.trim_end_matches('/').to_owned()];
-        let mut first = true;
-        while !folders.is_empty() {
-            // Counted as they come: those of a whole level may be more than the memory there is.
-            let mut answers = stream::iter(std::mem::take(&mut folders))
-                .map(|folder| async move {
-                    let path = self.engine.listed(mount, &folder);
-                    let listed = self.list_folder(&path).await?;
-                    Ok::<_, StoreError>((folder, listed))
-                })
-                .buffered(LISTINGS);
-            while let Some(answer) = answers.next().await {
-                listing.page()?;
-                let (folder, listed) = answer?;
-                let Some(listed) = listed else {
-                    if first {
-                        return Ok(None);
-                    }
-                    continue;
-                };
-                for name in listed {
-                    listing.taken(name.len() + folder.len())?;
-                    let whole = match folder.as_str() {
-                        "" => name,
-                        folder => format!("{folder}/{name}"),
-                    };
-                    match whole.strip_suffix('/') {
-                        Some(folder) => folders.push(folder.to_owned()),
-                        None => names.push(whole),
-                    }
-                }
-                if names.len() + folders.len() > MOST_NAMES {
-                    return Err(StoreError::new(
-                        Trouble::TooLarge,
-                        format!("there are more than {MOST_NAMES} names below that path"),
-                    )
-                    .with_hint("narrow it down with `find.path`"));
-                }
-            }
-            first = false;
-        }
-        names.sort_unstable();
-        Ok(Some(names))
-    }
-
-    async fn list_folder(&self, path: &str) -> Result<Option<Vec<String>>, StoreError> {
-        let body = match self.client.call(Call::list(path)).await? {
-            Reply::Data(body) => body,
-            Reply::Nothing => {
-                self.prove_engine(path).await?;
-                return Ok(None);
-            }
-            Reply::Done | Reply::Gone(_) => return Err(self.malformed("it has no body")),
-        };
-        let root = Json::parse(body.expose()).map_err(|_| self.malformed("it is no JSON"))?;
-        let keys = root
-            .member("data")
-            .and_then(|data| data.member("keys"))
-            .filter(|keys| keys.kind() == Kind::Array)
-            .ok_or_else(|| self.malformed("it lists nothing"))?;
-        let names = keys.elements().filter_map(Json::string);
-        Ok(Some(names.map(|name| name.expose().to_owned()).collect()))
-    }
-
-    async fn find_names(&self, what: &Find) -> Outcome<Vec<Match>> {
-        if what.tags.is_some() && what.name.is_none() {
-            if self.dialect == Dialect::OpenBao {
-                return Err(StoreError::new(
-                    Trouble::Unsupported,
-                    "tag based search is not implemented",
-                )
-                .public());
-            }
-            if self.engine.version == KvVersion::V1 {
-                return Err(StoreError::new(
-                    Trouble::Unsupported,
-                    "cannot perform find by tag operations with kv version v1",
-                )
-                .public());
-            }
-        }
-        let (mount, inside) = self
-            .engine
-            .folder(what.path.as_deref().unwrap_or_default())?;
-        let Some(mut names) = self.names(&mount, &inside).await? else {
-            return Ok(Answer::Absent(Absent::proved(Proof::NothingListed)));
-        };
-        // A name begins with the folder as it was asked for, with all of its slashes.
-        let shown = |name: &str| match what.path.as_deref() {
-            Some(path) if self.dialect == Dialect::Vault => {
-                let below = name.strip_prefix(inside.as_str()).unwrap_or(name);
-                format!("{path}/{}", below.trim_start_matches('/'))
-            }
-            _ => name.to_owned(),
-        };
-        if let Some(pattern) = &what.name {
-            names.retain(|name| pattern.matches(&shown(name)));
-        } else if let Some(tags) = what.tags.as_ref().filter(|tags| !tags.is_empty()) {
-            names = self.with_tags(&mount, names, tags).await?;
-        }
-        let matches = names.into_iter().map(|name| {
-            let key = ReadKey::value(self.engine.exact(&mount, &name), None);
-            Match {
-                name: shown(&name),
-                content: Content::At(key),
-            }
-        });
-        Ok(Answer::Found(matches.collect()))
-    }
-
-    async fn with_tags(
-        &self,
-        mount: &str,
-        names: Vec<String>,
-        tags: &BTreeMap<String, String>,
-    ) -> Result<Vec<String>, StoreError> {
-        let judged: Vec<Result<Option<String>, StoreError>> = stream::iter(names)
-            .map(|name| async move {
-                let path = self.engine.listed(mount, &name);
-                let Some(body) = self.metadata_of(&path).await? else {
-                    return Ok(None);
-                };
-                let root = Json::parse(body.expose());
-                let root = root.map_err(|_| self.malformed("it is no JSON"))?;
-                let custom = root
-                    .member("data")
-                    .and_then(|data| data.member("custom_metadata"));
-                let agrees = tags.iter().all(|(tag, wanted)| {
-                    custom
-                        .and_then(|custom| custom.member(tag))
-                        .and_then(Json::string)
-                        .is_some_and(|value| value.expose() == wanted)
-                });
-                Ok(agrees.then_some(name))
-            })
-            .buffered(LISTINGS)
-            .collect()
-            .await;
-        let mut kept = Vec::new();
-        for judged in judged {
-            kept.extend(judged?);
-        }
-        Ok(kept)
     }
 
     fn placed<T>(

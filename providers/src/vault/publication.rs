@@ -5,7 +5,8 @@ use std::sync::Arc;
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 use sealwright_crypto::surroundings::Surroundings;
 
-use super::client::{Call, Reply, VaultClient};
+use super::call::{Call, Reply};
+use super::client::VaultClient;
 use super::user::{connect, variable};
 use crate::json::{Json, Kind, Numbers, encode};
 use crate::outcome::{StoreError, Trouble};

@@ -14,7 +14,8 @@ use sealwright_crypto::master_key::{KeyError, MasterKey, Opener, Pending, Wrappe
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 use sealwright_crypto::surroundings::Surroundings;
 
-use super::client::{Call, Reply, VaultClient};
+use super::call::{Call, Reply};
+use super::client::VaultClient;
 use super::user::{connect, variable};
 use crate::json::{Html, Json, write_text};
 use crate::outcome::{StoreError, shown};

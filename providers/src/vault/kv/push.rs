@@ -10,7 +10,7 @@ use crate::remote::{PushItem, PushSource, SecretMap};
 use crate::settings::vault::KvVersion;
 use crate::store::{Deleted, Payload, Pushed, ReadKey, WriteMode};
 use crate::vault::VaultStore;
-use crate::vault::client::Call;
+use crate::vault::call::Call;
 
 /// The mark of what was pushed from here.
 const MANAGER: (&str, &str) = ("managed-by", "external-secrets");

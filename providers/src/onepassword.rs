@@ -4,6 +4,7 @@
 
 mod item;
 mod push;
+mod refusal;
 mod titles;
 
 use std::collections::BTreeSet;
@@ -14,9 +15,10 @@ use sealwright_crypto::secret::SecretBytes;
 use tokio::sync::{OnceCell, Semaphore};
 
 use self::item::{DOCUMENT, Fields, field_of, fields_of, files_of};
+use self::refusal::ConnectErrors;
 use self::titles::{AT_ONCE, LastList};
 use crate::bearer::token::{OfSecret, Tokens};
-use crate::bearer::{Call, Dialect, Expects, Refusal, Rest};
+use crate::bearer::{Call, Expects, Rest};
 use crate::credential::{Need, Scope};
 use crate::http::url::Url;
 use crate::http::{HttpClient, HttpSettings, Limits};
@@ -58,47 +60,6 @@ struct Vault {
     named: String,
     id: OnceCell<String>,
     list: LastList,
-}
-
-/// How a Connect server refuses: `{"status": 401, "message": "Invalid token signature"}`.
-struct ConnectErrors;
-
-impl Dialect for ConnectErrors {
-    fn lists(&self) -> bool {
-        true
-    }
-
-    fn refusal(&self, status: u16, body: Json<'_>, call: &Call<'_>) -> Option<Refusal> {
-        let text = name_in(body, "message")?;
-        if body.member("status")?.integer()? != i64::from(status) {
-            return None;
-        }
-        let trouble = match status {
-            401 => Trouble::Unauthenticated,
-            403 => Trouble::Forbidden,
-            404 => Trouble::Missing,
-            409 => Trouble::Conflict,
-            413 => Trouble::TooLarge,
-            429 => Trouble::Throttled { retry_after: None },
-            500.. => Trouble::Unavailable,
-            _ => Trouble::Invalid,
-        };
-        // The text about a request that carries a secret may repeat it.
-        let reason = match call.carries_secret {
-            true => format!("the Connect server refused with HTTP status {status}"),
-            false => shown(&text),
-        };
-        let mut error = StoreError::new(trouble, reason);
-        if trouble == Trouble::Forbidden {
-            let hint = format!("give the Connect token {}", call.permission);
-            error = error.lacking(call.permission).with_hint(hint);
-        }
-        Some(Refusal {
-            code: status.to_string(),
-            message: text,
-            error,
-        })
-    }
 }
 
 /// Returns true for what 1Password has as an id of a vault or an item.
@@ -604,22 +565,5 @@ mod tests {
         assert!(!is_id("abcdefghijklmnopqrstuvwx1"));
         assert!(!is_id("Abcdefghijklmnopqrstuvwx12"));
         assert_eq!(titled(r#"a" or \"#), r#"title eq "a\" or \\""#);
-    }
-
-    #[test]
-    fn only_refusals_of_the_server_count() {
-        let url = Url::parse("https://connect").unwrap();
-        let call = Call::get(url, "read x", READ);
-        let refusal =
-            |text: &str| ConnectErrors.refusal(404, Json::parse(text.as_bytes()).unwrap(), &call);
-        let told = refusal(r#"{"status": 404, "message": "vault not found"}"#).unwrap();
-        assert_eq!(told.error.trouble(), Trouble::Missing);
-        for foreign in [
-            r#"{"status": 403, "message": "no"}"#,
-            r#"{"message": "Not Found"}"#,
-            r#"{"status": "404"}"#,
-        ] {
-            assert!(refusal(foreign).is_none(), "{foreign}");
-        }
     }
 }

@@ -22,6 +22,7 @@ use crate::store::{
 
 /// For how long an engine that was seen counts as being there.
 const ENGINE_TRUSTED: Duration = Duration::from_secs(60);
+
 impl VaultStore {
     fn version(&self, at: &RemoteRef) -> Result<Option<String>, StoreError> {
         let Some(version) = at.wanted_version() else {

@@ -198,6 +198,47 @@ async fn a_missing_right_a_wrong_token_and_a_wrong_namespace_are_no_absence() {
 }
 
 #[tokio::test]
+async fn p63_service_accounts_and_client_certificates_sign_in() {
+    let namespace = cluster().namespace("store-auth").await;
+    fill(&namespace).await;
+    let account = namespace
+        .account("reader", &[rule("", &["secrets"], &["get"])])
+        .await;
+    let flat = Command::new(kubectl())
+        .arg("--kubeconfig")
+        .arg(cluster().kubeconfig())
+        .args(["config", "view", "--raw", "--flatten", "-o", "json"])
+        .output()
+        .unwrap();
+    let admin: Value = serde_json::from_slice(&flat.stdout).unwrap();
+    let part = |name: &str| {
+        let text = admin["users"][0]["user"][name].as_str().unwrap();
+        base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text).unwrap()
+    };
+    let (connection, held) = connection("unused");
+    held.put_token("reader", SecretBytes::copy_of(account.token.as_bytes()));
+    held.put("admin", "tls.crt", &part("client-certificate-data"));
+    held.put("admin", "tls.key", &part("client-key-data"));
+    let authority = std::fs::read(cluster().authority()).unwrap();
+    held.put("ca", "ca.crt", &authority);
+    let by_account = json!({"serviceAccount": {"name": "reader"}});
+    let by_certificate = json!({"cert": {"clientCert": {"name": "admin", "key": "tls.crt"},
+        "clientKey": {"name": "admin", "key": "tls.key"}}});
+    for (auth, principal) in [
+        (by_account, account.user()),
+        (by_certificate, "admin".to_owned()),
+    ] {
+        let manifest = json!({"kubernetes": {"remoteNamespace": namespace.name(), "auth": auth,
+            "server": {"url": cluster().url(), "caProvider": {"type": "Secret", "name": "ca", "key": "ca.crt"}}}});
+        let store = connect_with(&manifest, &connection).await;
+        let at = RemoteRef::new("db").property("user");
+        assert_eq!(get(&store, &at).await, "admin", "{manifest}");
+        let asked_as = store.inspect(None).await.principal.unwrap_or_default();
+        assert!(asked_as.contains(&principal), "{asked_as}");
+    }
+}
+
+#[tokio::test]
 async fn secrets_are_written_and_deleted() {
     let namespace = cluster().namespace("store-write").await;
     let verbs = ["get", "create", "update", "delete"];

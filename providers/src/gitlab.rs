@@ -1,6 +1,6 @@
 //! Variables of CI/CD in GitLab: of a project, and of its groups.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -16,7 +16,7 @@ use crate::json::{self, Json, Kind};
 use crate::listing::Listing;
 use crate::message::name_in;
 use crate::outcome::{Absent, Answer, Outcome, Proof, StoreError, Trouble, shown};
-use crate::remote::{Find, RemoteRef, SecretMap};
+use crate::remote::{Find, NamePattern, RemoteRef, SecretMap};
 use crate::settings::gitlab::{GitlabSettings, TOKEN_FIELD};
 use crate::store::{
     Capabilities, Connection, Content, Inspection, Match, Payload, ReadKey, Store, Validation,
@@ -125,30 +125,35 @@ impl Gitlab {
         })
     }
 
-    /// Where variables are looked for, the nearest first: the project, then the groups from the last to the first.
-    async fn places(&self) -> Result<Vec<Url>, StoreError> {
-        let of = |kind: &str, id: &str| self.base.with_segments([kind, id, "variables"]);
-        let mut groups = self.groups.clone();
-        let mut places = Vec::new();
-        if let Some(project) = &self.project {
-            places.push(of("projects", project));
-            if self.inherits {
-                let url = self.base.with_segments(["projects", project, "groups"]);
-                let mut found = Vec::new();
-                self.pages(&url, "list the groups of the project", |group, listing| {
-                    let id = group.member("id").and_then(Json::integer);
-                    for id in id.map(|id| id.to_string()) {
-                        listing.name(&id)?;
-                        found.push(id);
-                    }
-                    Ok(())
-                })
-                .await?;
-                groups = found;
+    /// Where the variables of the project are, if the store has one.
+    fn of_project(&self) -> Option<Url> {
+        let project = self.project.as_ref()?;
+        Some(self.base.with_segments(["projects", project, "variables"]))
+    }
+
+    /// Where the variables of groups are, the farthest first: as the store lists them, or those of the project by the length
+    /// of their paths.
+    async fn of_groups(&self) -> Result<Vec<Url>, StoreError> {
+        let of_group = |id: &str| self.base.with_segments(["groups", id, "variables"]);
+        let project = self.project.as_ref().filter(|_| self.inherits);
+        let Some(project) = project else {
+            return Ok(self.groups.iter().map(|id| of_group(id)).collect());
+        };
+        let url = self.base.with_segments(["projects", project, "groups"]);
+        let mut found = Vec::new();
+        self.pages(&url, "list the groups of the project", |group, listing| {
+            let id = group.member("id").and_then(Json::integer);
+            let path = name_in(group, "full_path").unwrap_or_default();
+            for id in id.map(|id| id.to_string()) {
+                listing.name(&id)?;
+                found.push((path.len(), id));
             }
-        }
-        places.extend(groups.iter().rev().map(|id| of("groups", id)));
-        Ok(places)
+            Ok(())
+        })
+        .await?;
+        // GitLab promises no order.
+        found.sort_by_key(|(length, _)| *length);
+        Ok(found.iter().map(|(_, id)| of_group(id)).collect())
     }
 
     async fn pages(
@@ -187,23 +192,46 @@ impl Gitlab {
 
     async fn variable(&self, key: &str) -> Result<SecretBytes, StoreError> {
         let what = format!("read the variable {}", shown(key));
-        let mut last = None;
-        for place in self.places().await? {
-            let scopes = match &self.environment {
-                Some(environment) => vec![Some(environment.as_str()), Some(EVERYWHERE)],
-                None => vec![None],
-            };
-            for scope in scopes {
-                let url = place.with_segments([key]);
-                let url = url.with_query(scope.map(|it| ("filter[environment_scope]", it)));
-                match self.rest.call(Call::get(url, &what, "read_api")).await {
-                    Ok(reply) => return self.value_of(reply.json(), &what),
-                    Err(error) if is_missing(&error) => last = Some(error.error),
-                    Err(error) => return Err(error.into()),
-                }
+        let mut missing = None;
+        if let Some(project) = self.of_project() {
+            match self.variable_at(&project, key, &what).await? {
+                Ok(value) => return Ok(value),
+                Err(error) => missing = Some(error),
             }
         }
-        Err(last.unwrap_or_else(|| self.malformed("there is no place to look", &what)))
+        // The groups are asked only for what the project does not have.
+        for group in self.of_groups().await?.iter().rev() {
+            match self.variable_at(group, key, &what).await? {
+                Ok(value) => return Ok(value),
+                Err(error) => missing = missing.or(Some(error)),
+            }
+        }
+        Err(missing.unwrap_or_else(|| self.malformed("there is no place to look", &what)))
+    }
+
+    /// Reads a variable at one place, or says that it is not there.
+    async fn variable_at(
+        &self,
+        place: &Url,
+        key: &str,
+        what: &str,
+    ) -> Result<Result<SecretBytes, StoreError>, StoreError> {
+        let scopes = match self.environment.as_deref() {
+            None => vec![None],
+            Some(EVERYWHERE) => vec![Some(EVERYWHERE)],
+            Some(environment) => vec![Some(environment), Some(EVERYWHERE)],
+        };
+        let mut missing = self.malformed("there is no place to look", what);
+        for scope in scopes {
+            let url = place.with_segments([key]);
+            let url = url.with_query(scope.map(|it| ("filter[environment_scope]", it)));
+            match self.rest.call(Call::get(url, what, "read_api")).await {
+                Ok(reply) => return self.value_of(reply.json(), what).map(Ok),
+                Err(error) if is_missing(&error) => missing = error.error,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Err(missing))
     }
 
     fn value_of(&self, variable: Json<'_>, what: &str) -> Result<SecretBytes, StoreError> {
@@ -230,45 +258,74 @@ impl Gitlab {
         let Some(wanted) = &what.name else {
             return invalid("`find.name` is required for GitLab");
         };
-        let mut environment = self.environment.clone();
+        let narrow = |scope: &&str| !scope.is_empty() && *scope != EVERYWHERE;
+        let mut environment = self.environment.as_deref().filter(narrow);
         for (tag, value) in what.tags.iter().flatten() {
             if tag != "environment_scope" {
                 return invalid("`find.tags` of GitLab may hold environment_scope only");
             }
-            environment = Some(value.clone());
+            let wanted = Some(value.as_str()).filter(narrow);
+            // Who may use the store may not leave the environment that it is for.
+            if environment.is_some() && wanted.is_some() {
+                return invalid("'find.tags' is constrained by 'environment_scope' of the store");
+            }
+            environment = environment.or(wanted);
         }
-        // The farthest first: what is nearer and what is for just this environment wins.
-        let mut found: BTreeMap<String, (usize, bool, SecretBytes)> = BTreeMap::new();
-        for (rank, place) in self.places().await?.into_iter().rev().enumerate() {
-            self.pages(&place, "list variables", |variable, listing| {
-                let key = name_in(variable, "key").unwrap_or_default();
-                let scope = name_in(variable, "environment_scope");
-                let scope = scope.as_deref().unwrap_or(EVERYWHERE);
-                let exact = environment.as_deref().is_some_and(|it| it == scope);
-                let counts = environment.is_none() || exact || scope == EVERYWHERE;
-                if !counts || !wanted.matches(&key) {
-                    return Ok(());
+        let mut found: BTreeMap<String, SecretBytes> = BTreeMap::new();
+        for group in self.of_groups().await? {
+            self.matching(&group, wanted, environment, |key, everywhere, value| {
+                // What is for one environment wins; else the first of the groups does.
+                if !everywhere || !found.contains_key(&key) {
+                    found.insert(key, value);
                 }
-                let value = variable.member("value").and_then(Json::string);
-                let better = found
-                    .get(&key)
-                    .is_none_or(|(there, was_exact, _)| rank > *there || exact >= *was_exact);
-                if better {
-                    let value: SecretBytes = value.unwrap_or_default().into();
-                    listing.taken(key.len() + value.len())?;
-                    found.insert(key, (rank, exact, value));
+            })
+            .await?;
+        }
+        if let Some(project) = self.of_project() {
+            let mut exact = BTreeSet::new();
+            self.matching(&project, wanted, environment, |key, everywhere, value| {
+                if !everywhere {
+                    exact.insert(key.clone());
+                } else if exact.contains(&key) {
+                    return;
                 }
-                Ok(())
+                found.insert(key, value);
             })
             .await?;
         }
         let found = found.into_iter();
         Ok(found
-            .map(|(name, (_, _, value))| Match {
+            .map(|(name, value)| Match {
                 name,
                 content: Content::Here(value),
             })
             .collect())
+    }
+
+    /// Lists the variables of a place that match by their names and are for the environment, or for everything: without an
+    /// environment all of them are.
+    async fn matching(
+        &self,
+        place: &Url,
+        wanted: &NamePattern,
+        environment: Option<&str>,
+        mut each: impl FnMut(String, bool, SecretBytes),
+    ) -> Result<(), StoreError> {
+        self.pages(place, "list variables", |variable, listing| {
+            let key = name_in(variable, "key").unwrap_or_default();
+            let scope = name_in(variable, "environment_scope");
+            let scope = scope.as_deref().unwrap_or(EVERYWHERE);
+            let everywhere = scope == EVERYWHERE;
+            let counts = everywhere || environment.is_none_or(|environment| environment == scope);
+            if counts && !key.is_empty() && wanted.matches(&key) {
+                let value = variable.member("value").and_then(Json::string);
+                let value: SecretBytes = value.unwrap_or_default().into();
+                listing.taken(key.len() + value.len())?;
+                each(key, everywhere, value);
+            }
+            Ok(())
+        })
+        .await
     }
 }
 
@@ -358,7 +415,8 @@ impl Store for Gitlab {
             if self.depends_on_consumer && self.scope.is_unbound() {
                 return Ok(Validation::Unknown);
             }
-            for place in self.places().await? {
+            let groups = self.of_groups().await?;
+            for place in self.of_project().into_iter().chain(groups) {
                 let url = place.with_query([("per_page", "1")]);
                 let call = Call::get(url, "list variables", "read_api");
                 self.rest.call(call).await?;

@@ -22,7 +22,8 @@ class Gitlab:
             if what == "variable":
                 self.put(body["kind"], str(body["id"]), body)
             if what == "groups":
-                self.groups[str(body["project"])] = body["groups"]
+                groups = [one if isinstance(one, dict) else {"id": one} for one in body["groups"]]
+                self.groups[str(body["project"])] = groups
         return {"token": TOKEN}
 
     def put(self, kind, id, body):
@@ -64,7 +65,8 @@ class Gitlab:
         if kind not in ("projects", "groups") or not rest:
             raise self.answer(404, {"error": "404 Not Found"})
         if kind == "projects" and rest == ["groups"]:
-            return self.page(request, [{"id": one, "name": f"group {one}"} for one in self.groups.get(id, [])])
+            groups = [{"name": f"group {one['id']}", "full_path": "group", **one} for one in self.groups.get(id, [])]
+            return self.page(request, groups)
         if rest[0] != "variables":
             raise self.answer(404, {"error": "404 Not Found"})
         held = self.variables.get((kind, id), {})

@@ -89,7 +89,9 @@ async fn variables_are_read_where_they_are_nearest() {
         variable(&clouds, ("groups", group), "OF_GROUP", value, "*");
         variable(&clouds, ("groups", group), "SCOPED", value, "*");
     }
-    clouds.control("gitlab/groups", &json!({"project": 7, "groups": [3, 4]}));
+    // The one with the longer path is nearer, in whatever order they come.
+    let groups = json!([{"id": 4, "full_path": "shop/web"}, {"id": 3, "full_path": "shop"}]);
+    clouds.control("gitlab/groups", &json!({"project": 7, "groups": groups}));
     let plain = store(&clouds, json!({})).await;
     let production = store(&clouds, json!({"environment": "production"})).await;
     let inherits = json!({"environment": "staging", "inheritFromGroups": true});
@@ -103,6 +105,10 @@ async fn variables_are_read_where_they_are_nearest() {
     assert_eq!(get(&production, &at("DB").property("port")).await, "1");
     assert_eq!(get(&inherits, &at("SCOPED")).await, "everywhere");
     assert_eq!(get(&inherits, &at("OF_GROUP")).await, "four");
+    // Groups are asked for only when the project does not have the variable.
+    clouds.control("forget-calls", &json!({}));
+    assert_eq!(get(&inherits, &at("SCOPED")).await, "everywhere");
+    assert!(clouds.calls().iter().all(|call| !call.contains("groups")));
     // What is missing is no proof of absence here, as upstream has it; so nothing is deleted for it.
     assert_eq!(get(&plain, &at("NONE")).await, "(missing)");
     assert_eq!(get(&plain, &at("EMPTY")).await, "(missing)");
@@ -149,8 +155,17 @@ async fn variables_are_found_over_many_pages_and_refusals_are_told() {
     assert_eq!(found[0], "MANY_000=exact");
     assert_eq!(found[1], "MANY_001=p");
     assert!(found.contains(&"MANY_GROUP=group".to_owned()));
-    let other = store_of_project.find(&find("OTHER", Some("other"))).await;
+    // A store that is for one environment is not led to another one by who uses it.
+    let error = failed(store_of_project.find(&find("OTHER", Some("other"))).await);
+    assert_eq!(error.trouble(), Trouble::Invalid);
+    assert!(error.to_string().contains("constrained"), "{error}");
+    let of_all = store(&clouds, json!({})).await;
+    let other = of_all.find(&find("OTHER", Some("other"))).await;
     assert_eq!(lines(&other.unwrap().found().unwrap()), ["MANY_OTHER=x"]);
+    // Without an environment every scope counts, and the exact one wins.
+    let every = of_all.find(&find("MANY_(000|OTHER)", None)).await;
+    let every = lines(&every.unwrap().found().unwrap());
+    assert_eq!(every, ["MANY_000=exact", "MANY_OTHER=x"]);
     let error = failed(store_of_project.find(&Find::default()).await);
     assert_eq!(error.trouble(), Trouble::Invalid);
     clouds.control("deny", &json!(["read_api"]));

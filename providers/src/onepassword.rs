@@ -500,8 +500,11 @@ impl Store for OnePassword {
             let found = self
                 .find_item(&item.remote_key, &reading(&item.remote_key))
                 .await?;
-            let label = field_of(item.wanted_property().unwrap_or_default());
-            Ok(found.is_some_and(|item| !Fields::of(item.json()).labelled(label).is_empty()))
+            // Without a property the item itself is meant, as upstream has it.
+            Ok(found.is_some_and(|found| match item.wanted_property() {
+                Some(label) => !Fields::of(found.json()).labelled(label).is_empty(),
+                None => true,
+            }))
         })
     }
 

@@ -275,6 +275,11 @@ async fn fields_are_written_and_refusals_are_told() {
         Pushed::Unchanged
     );
     assert!(clouds.calls().iter().all(|call| call.starts_with("GET")));
+    // An item without a field `password` is there, and a field of it may not be.
+    for (property, there) in [(None, true), (Some("user"), true), (Some("none"), false)] {
+        let asked = item(Some("a"), "there", property);
+        assert_eq!(store.exists(&asked).await.unwrap(), there, "{property:?}");
+    }
     let field = item(Some("b"), "there", Some("user"));
     assert_eq!(
         push(&field, WriteMode::Apply).await.unwrap(),

@@ -201,6 +201,15 @@ impl KubernetesStore {
             )
             .public());
         }
+        for (name, value) in what.tags.iter().flatten() {
+            let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            let named = name.bytes().all(|byte| valid(byte) || byte == b'/') && !name.is_empty();
+            // What is no label would be read as more than one condition.
+            if !named || !value.bytes().all(valid) {
+                let text = format!("`find.tags` holds {:?}, which is no label", shown(name));
+                return Err(StoreError::invalid(text).public());
+            }
+        }
         let selector = what.tags.as_ref().map(|tags| {
             let labels = tags.iter().map(|(name, value)| format!("{name}={value}"));
             labels.collect::<Vec<_>>().join(",")

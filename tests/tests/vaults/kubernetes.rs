@@ -133,6 +133,18 @@ async fn secrets_are_read_listed_and_proved_absent() {
     };
     let found = store.find(&tagged).await.unwrap().found().unwrap();
     assert_eq!(found.keys().collect::<Vec<_>>(), ["db", "web"]);
+    for (name, value) in [
+        ("app", "shop,team=x"),
+        ("app in (shop),x", "y"),
+        ("!app", ""),
+    ] {
+        let odd = Find {
+            tags: Some(BTreeMap::from([(name.to_owned(), value.to_owned())])),
+            ..Find::default()
+        };
+        let error = failed(store.find(&odd).await);
+        assert_eq!(error.trouble(), Trouble::Invalid, "{error}");
+    }
     for bad in ["../db", "a/b", "A", ""] {
         assert_eq!(
             get(&store, &RemoteRef::new(bad)).await,

@@ -257,13 +257,15 @@ impl SecretManager {
 
     async fn list_matches(&self, what: &Find) -> Result<Vec<Match>, StoreError> {
         let path = what.path.as_deref().filter(|path| !path.is_empty());
-        let tags = what.tags.iter().flatten();
+        // A name wins over tags, as upstream has it.
+        let tags = what.tags.as_ref().filter(|_| what.name.is_none());
         let mut filters: Vec<String> = path
             .map(|path| format!("name:{path}"))
             .into_iter()
             .collect();
-        filters.extend(tags.map(|(key, value)| format!("labels.{key}={value}")));
-        if what.name.is_none() && what.tags.is_none() {
+        let wanted = tags.into_iter().flatten();
+        filters.extend(wanted.map(|(key, value)| format!("labels.{key}={value}")));
+        if what.name.is_none() && tags.is_none_or(BTreeMap::is_empty) {
             return Err(StoreError::invalid("`find` needs `name` or `tags`")
                 .public()
                 .at_store(self.rest.describe()));
@@ -288,8 +290,8 @@ impl SecretManager {
                         .is_none_or(|name_of| name_of.matches(name));
                     // The service's filter is looser than an equality.
                     let labels = texts_of(secret.member(LABELS));
-                    let mut tags = what.tags.iter().flatten();
-                    let has_tags = tags.all(|(key, value)| labels.get(key) == Some(value));
+                    let mut wanted = tags.into_iter().flatten();
+                    let has_tags = wanted.all(|(key, value)| labels.get(key) == Some(value));
                     if has_path && has_name && has_tags {
                         let found = Match {
                             content: Content::At(ReadKey::value(name, None)),

@@ -172,8 +172,17 @@ async fn secrets_are_found_by_name_path_and_label_over_many_pages_and_in_a_regio
     assert_eq!(below.len(), 10, "{below:?}");
     assert_eq!(below[3], "many_13=many_13");
     assert_eq!(found(&global, find(None, None, Some("1"))).await.len(), 12);
-    let error = failed(global.find(&Find::default()).await);
-    assert_eq!(error.trouble(), Trouble::Invalid);
+    // A name wins over tags, as upstream has it, and no tags at all are no search.
+    let named = found(&global, find(Some("^many_0"), None, Some("1"))).await;
+    assert_eq!(named.len(), 10, "{named:?}");
+    let untagged = Find {
+        tags: Some(BTreeMap::new()),
+        ..Find::default()
+    };
+    for nothing in [Find::default(), untagged] {
+        let error = failed(global.find(&nothing).await);
+        assert_eq!(error.trouble(), Trouble::Invalid);
+    }
     let regional = store(&clouds, json!({"location": "europe-west1"})).await;
     assert_eq!(get(&regional, &RemoteRef::new("here")).await, "regional");
     assert_eq!(get(&regional, &RemoteRef::new("many_01")).await, "(absent)");

@@ -192,6 +192,7 @@ impl Response {
     }
 
     /// The error that a status stands for by itself, whatever the body says: too many requests, or a server that fails.
+    #[cfg(any(feature = "aws", feature = "bearer"))]
     pub(crate) fn failure(&self) -> Option<StoreError> {
         match self.status.as_u16() {
             429 => {

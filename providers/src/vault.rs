@@ -28,6 +28,7 @@ mod token;
 mod transit;
 mod user;
 
+#[cfg(any(feature = "aws", feature = "gcp"))]
 pub(crate) use self::auth::Identity;
 pub(crate) use self::client::VaultClient;
 pub(crate) use self::dynamic::dynamic_secret;

@@ -361,7 +361,7 @@ impl Store for SecretsManager {
                 filters.push(json!({"Key": "tag-key", "Values": [key]}));
                 filters.push(json!({"Key": "tag-value", "Values": [value]}));
             }
-            let has_tags = what.tags.is_some();
+            let has_tags = what.tags.as_ref().is_some_and(|tags| !tags.is_empty());
             let filters = Value::Array(filters);
             let matches = match (what.name.is_some(), has_path, has_tags) {
                 (true, false, false) => self.list_names(what, None).await?,

@@ -369,7 +369,7 @@ async fn lanes(fetcher: &Fetcher, count: usize) -> Vec<(Arc<Lane>, Arc<Slow>)> {
         let store = Arc::new(Slow::default());
         let dynamic: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
         let identity = StoreIdentity::new(format!("store-{number}"), 1, None);
-        let lane = fetcher.lane(&identity, || async { Ok(dynamic) }).await;
+        let lane = fetcher.lane(&identity, || async move { Ok(dynamic) }).await;
         lanes.push((lane.unwrap(), store));
     }
     lanes

@@ -30,7 +30,7 @@ pub(super) struct Titles {
 
 impl Titles {
     fn ids(&self, title: &str) -> &[String] {
-        self.ids.get(title).map_or(&[], Vec::as_slice)
+        self.ids.get(title).map(Vec::as_slice).unwrap_or_default()
     }
 
     fn is_trusted(&self) -> bool {

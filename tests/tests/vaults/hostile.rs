@@ -353,22 +353,19 @@ async fn they_get_nothing_out_of_kubernetes() {
 /// Lists that go on and on, by stores whose lists have several pages.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_without_an_end_is_too_large_for_every_store() {
-    let long = "x".repeat(200_000);
+    type Manifest<'a> = &'a dyn Fn(&str) -> Value;
+    let long = "x".repeat(100_000);
     let variable = json!({"key": long, "value": "canary", "environment_scope": "*"});
     let variables = Value::from(vec![variable; 100]);
-    let encoded = "eHh4".repeat(50_000);
-    let item = json!({"metadata": {"name": "x"}, "data": {"a": encoded}});
+    let item = json!({"metadata": {"name": "x"}, "data": {"a": "eHh4".repeat(50_000)}});
     let secrets = json!({"kind": "SecretList", "items": [item], "metadata": {"continue": "again"}});
-    let folders = json!({"data": {"keys": [format!("{long}/"), "canary"]}});
-    let vault = |address: &str| json!({"vault": {"server": address, "path": "kv", "version": "v2", "auth": {"tokenSecretRef": token()}}});
-    type Manifest<'a> = &'a dyn Fn(&str) -> Value;
+    let mut names = vec![long; 80];
+    names.push("deeper/".to_owned());
+    let folders = json!({"data": {"keys": names}});
     let gitlab: Manifest<'_> = &|address| json!({"gitlab": {"url": address, "projectID": "7", "auth": {"SecretRef": {"accessToken": token()}}}});
     let kubernetes: Manifest<'_> = &|address| json!({"kubernetes": {"server": {"url": address}, "auth": {"token": {"bearerToken": token()}}}});
-    for (answer, manifest) in [
-        (variables, gitlab),
-        (secrets, kubernetes),
-        (folders, &vault),
-    ] {
+    let vault: Manifest<'_> = &|address| json!({"vault": {"server": address, "path": "kv", "version": "v2", "auth": {"tokenSecretRef": token()}}});
+    for (answer, manifest) in [(variables, gitlab), (secrets, kubernetes), (folders, vault)] {
         let body = answer.to_string();
         let peer = Peer::start(move |_, stream| {
             reply(

@@ -29,11 +29,8 @@ fn peer() -> Peer {
 
 /// Leads a host to a peer.
 fn lead(clouds: &Clouds, host: &str, peer: &Peer) {
-    let (_, port) = peer
-        .address()
-        .rsplit_once(':')
-        .map(|(host, port)| (host.to_owned(), port.to_owned()))
-        .unwrap();
+    let address = peer.address();
+    let (_, port) = address.rsplit_once(':').unwrap();
     let port: u16 = port.parse().unwrap();
     clouds.control("lead", &json!({"host": host, "port": port}));
 }

@@ -16,7 +16,7 @@ use sealwright_providers::store::{Connection, Deleted, Pushed, Store, WriteMode}
 use sealwright_tests::harness::moto::{Moto, REGION};
 use serde_json::{Value, json};
 
-use super::cases::{Traits, content, every_case};
+use super::cases::{Traits, content, every_case, every_write};
 use super::support::{connect_with, failed, get, item, lines, proof, source};
 
 /// Runs one case of this file in a process whose environment leads to a double of AWS.
@@ -71,6 +71,7 @@ async fn secrets_manager_passes_every_case() {
     }
     let store = store("SecretsManager", json!({})).await;
     every_case(&store, Traits::default()).await;
+    every_write(&store, "pushed", None).await;
     let dotted = RemoteRef::new("app-db").property("dotted.name");
     assert_eq!(get(&store, &dotted).await, "literal");
 }
@@ -86,6 +87,7 @@ async fn parameter_store_passes_every_case() {
     }
     let store = store("ParameterStore", json!({})).await;
     every_case(&store, Traits::default()).await;
+    every_write(&store, "pushed", None).await;
 }
 
 #[tokio::test]

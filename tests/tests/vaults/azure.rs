@@ -12,7 +12,7 @@ use sealwright_providers::store::{Connection, Deleted, Pushed, Store, WriteMode}
 use sealwright_tests::harness::clouds::Clouds;
 use serde_json::{Value, json};
 
-use super::cases::{Traits, content, every_case};
+use super::cases::{Traits, content, every_case, every_write};
 use super::support::{
     config, connect_with, failed, get, in_clouds, item, lines, proof, source, with_metadata,
 };
@@ -84,6 +84,8 @@ async fn it_passes_every_case() {
     for dialect in [false, true] {
         let store = store(&clouds, json!({ "useAzureSDK": dialect })).await;
         every_case(&store, Traits::default()).await;
+        // A vault keeps the name of what was deleted.
+        every_write(&store, &format!("pushed-{dialect}"), None).await;
         let dotted = RemoteRef::new("app-db").property("dotted.name");
         assert_eq!(get(&store, &dotted).await, "literal");
     }

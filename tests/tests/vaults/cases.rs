@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use sealwright_providers::file::Files;
 use sealwright_providers::outcome::{Answer, Trouble};
-use sealwright_providers::remote::{Find, NamePattern, RemoteRef};
-use sealwright_providers::store::{Connection, Store, Validation};
+use sealwright_providers::remote::{Find, NamePattern, PushItem, RemoteRef};
+use sealwright_providers::store::{Connection, Deleted, Pushed, Store, Validation, WriteMode};
 use serde_json::{Value, json};
 
-use super::support::{connect, connect_with, failed, get, lines, mount, openbao, vault};
+use super::support::{
+    connect, connect_with, failed, get, item, lines, mount, openbao, source, vault,
+};
 
 /// What every store is filled with: keys and JSON objects.
 pub(super) fn content() -> Vec<(&'static str, Value)> {
@@ -189,6 +191,46 @@ async fn searches(store: &Arc<dyn Store>, traits: Traits) {
     assert!(nothing.is_empty());
 }
 
+/// The cases of writing, at one key and, of a store that wants one, at one property of it.
+pub(super) async fn every_write(store: &Arc<dyn Store>, key: &str, property: Option<&str>) {
+    let source = source(&[("a", "one"), ("b", "two")]);
+    let of = |name: &str| item(Some(name), key, property);
+    let (one, two) = (of("a"), of("b"));
+    let at = RemoteRef::new(key).property(property.unwrap_or_default());
+    let push = async |item: &PushItem, mode| store.push(&source, item, mode).await.unwrap();
+    let delete = async |mode| store.delete(&two, mode).await.unwrap();
+    let (dry, apply) = (WriteMode::DryRun, WriteMode::Apply);
+    assert!(!store.exists(&one).await.unwrap());
+    assert_eq!(push(&one, dry).await, Pushed::Created);
+    assert!(!store.exists(&one).await.unwrap(), "nothing was written");
+    assert_eq!(push(&one, apply).await, Pushed::Created);
+    assert!(store.exists(&one).await.unwrap());
+    assert_eq!(get(store, &at).await, "one");
+    assert_eq!(push(&one, apply).await, Pushed::Unchanged);
+    assert_eq!(push(&two, dry).await, Pushed::Updated);
+    assert_eq!(get(store, &at).await, "one");
+    assert_eq!(push(&two, apply).await, Pushed::Updated);
+    assert_eq!(get(store, &at).await, "two");
+    assert_eq!(delete(dry).await, Deleted::Key);
+    assert_eq!(get(store, &at).await, "two");
+    assert_eq!(delete(apply).await, Deleted::Key);
+    assert!(!store.exists(&two).await.unwrap());
+    assert_eq!(delete(apply).await, Deleted::Nothing);
+}
+
+/// What a store says that only reads.
+pub(super) async fn no_write(store: &Arc<dyn Store>) {
+    let (source, one) = (source(&[("a", "one")]), item(Some("a"), "pushed", None));
+    let refused = [
+        failed(store.push(&source, &one, WriteMode::Apply).await),
+        failed(store.delete(&one, WriteMode::Apply).await),
+        failed(store.exists(&one).await),
+    ];
+    for error in refused {
+        assert_eq!(error.trouble(), Trouble::Unsupported, "{error}");
+    }
+}
+
 #[tokio::test]
 async fn vault_with_versions() {
     mount(openbao(), "cases-v2", 2);
@@ -200,6 +242,7 @@ async fn vault_with_versions() {
     every_case(&store, Traits::default()).await;
     let dotted = RemoteRef::new("app-db").property("dotted.name");
     assert_eq!(get(&store, &dotted).await, "literal");
+    every_write(&store, "pushed", Some("p")).await;
 }
 
 #[tokio::test]
@@ -223,6 +266,7 @@ async fn openbao_by_its_own_provider() {
         "auth": {"tokenSecretRef": {"name": "vault", "key": "token"}}}});
     let store = connect(&manifest).await;
     every_case(&store, Traits::default()).await;
+    no_write(&store).await;
 }
 
 #[tokio::test]
@@ -265,5 +309,6 @@ async fn folder_and_file() {
     for path in ["keys", "all.json"] {
         let store = connect_with(&json!({"file": {"path": path}}), &connection).await;
         every_case(&store, Traits::default()).await;
+        every_write(&store, "pushed", None).await;
     }
 }

@@ -11,7 +11,7 @@ use sealwright_providers::store::{Connection, Deleted, Pushed, Store, Validation
 use sealwright_tests::harness::clouds::Clouds;
 use serde_json::{Value, json};
 
-use super::cases::{Property, Traits, content, every_case};
+use super::cases::{Property, Traits, content, every_case, every_write};
 use super::support::{connect_with, failed, get, in_clouds, item, lines, source};
 
 fn put(clouds: &Clouds, name: &str, value: &str) {
@@ -60,7 +60,9 @@ async fn it_passes_every_case() {
         property: Property::Ignored,
         ..Traits::default()
     };
-    every_case(&store(&clouds, json!({})).await, traits).await;
+    let store = store(&clouds, json!({})).await;
+    every_case(&store, traits).await;
+    every_write(&store, "PUSHED", None).await;
 }
 
 #[test]

@@ -13,7 +13,7 @@ use sealwright_providers::store::{Connection, Deleted, Pushed, Store, Validation
 use sealwright_tests::harness::clouds::Clouds;
 use serde_json::{Value, json};
 
-use super::cases::{Traits, content, every_case};
+use super::cases::{Traits, content, every_case, every_write};
 use super::support::{
     connect_with, failed, get, in_clouds, item, lines, proof, source, with_metadata,
 };
@@ -75,6 +75,7 @@ async fn it_passes_every_case() {
     }
     let store = store(&clouds, json!({})).await;
     every_case(&store, Traits::default()).await;
+    every_write(&store, "pushed", None).await;
     let dotted = RemoteRef::new("app-db").property("dotted.name");
     assert_eq!(get(&store, &dotted).await, "literal");
     let signed_in = clouds.calls();

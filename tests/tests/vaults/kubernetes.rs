@@ -13,7 +13,7 @@ use sealwright_tests::harness::cluster::{Namespace, rule};
 use sealwright_tests::harness::incumbents::kubectl;
 use serde_json::{Value, json};
 
-use super::cases::{Traits, content, every_case};
+use super::cases::{Traits, content, every_case, every_write};
 use super::support::{connect_with, connection, failed, get, lines};
 
 fn secret(name: &str, data: &Value, metadata: &Value) -> Value {
@@ -72,14 +72,17 @@ async fn it_passes_every_case() {
         let object = secret(key, &data, &json!({"namespace": namespace.name()}));
         namespace.cluster().apply(&object.to_string());
     }
-    let rules = [rule("", &["secrets"], &["get", "list"])];
-    let account = namespace.account("reader", &rules).await;
+    let verbs = ["get", "list", "create", "update", "delete"];
+    let rules = [rule("", &["secrets"], &verbs)];
+    let account = namespace.account("writer", &rules).await;
     // Of a single value upstream reports an error, of a map an absence.
     let traits = Traits {
         absent: "(missing)",
         ..Traits::default()
     };
-    every_case(&store(namespace.name(), &account.token).await, traits).await;
+    let store = store(namespace.name(), &account.token).await;
+    every_case(&store, traits).await;
+    every_write(&store, "pushed", Some("p")).await;
 }
 
 #[tokio::test]

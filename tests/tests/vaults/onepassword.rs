@@ -10,7 +10,7 @@ use sealwright_providers::store::{Connection, Deleted, Pushed, Store, Validation
 use sealwright_tests::harness::clouds::Clouds;
 use serde_json::{Value, json};
 
-use super::cases::{Finds, Property, Traits, content, every_case};
+use super::cases::{Finds, Property, Traits, content, every_case, every_write};
 use super::support::{connect_with, failed, get, in_clouds, item, lines, source, with_metadata};
 
 async fn store(clouds: &Clouds, vaults: Value) -> Arc<dyn Store> {
@@ -74,7 +74,9 @@ async fn it_passes_every_case() {
         finds: Finds::Fields,
         ..Traits::default()
     };
-    every_case(&store(&clouds, json!({"first": 1})).await, traits).await;
+    let store = store(&clouds, json!({"first": 1})).await;
+    every_case(&store, traits).await;
+    every_write(&store, "pushed", None).await;
 }
 
 #[test]

@@ -157,11 +157,9 @@ impl Fetcher {
             .get_or_try_init(|| async {
                 let answers = self.answers.of_store();
                 let lane = Lane::new(connect().await?, self.policy, answers);
-                Ok::<_, StoreError>(Arc::new(Lane {
-                    uid: identity.uid.clone(),
-                    observer: self.observer.clone(),
-                    ..lane
-                }))
+                let observer = self.observer.clone();
+                let lane = lane.of_store(identity.uid.clone(), observer);
+                Ok::<_, StoreError>(Arc::new(lane))
             })
             .await?;
         lane.touch();

@@ -144,7 +144,7 @@ impl Gitlab {
         self.pages(&url, "list the groups of the project", |group, listing| {
             let id = group.member("id").and_then(Json::integer);
             let path = name_in(group, "full_path").unwrap_or_default();
-            for id in id.map(|id| id.to_string()) {
+            if let Some(id) = id.map(|id| id.to_string()) {
                 listing.name(&id)?;
                 found.push((path.len(), id));
             }

@@ -107,6 +107,15 @@ impl Lane {
         }
     }
 
+    /// The same lane, which tells an observer of its calls by the uid of its store.
+    pub(super) fn of_store(self, uid: String, observer: Option<Observer>) -> Self {
+        Self {
+            uid,
+            observer,
+            ..self
+        }
+    }
+
     /// The store itself, for validation and inspection.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store

@@ -1,7 +1,7 @@
 //! Changes of one place in a JSON document; everything else keeps its spelling.
 //!
-//! A path is parts separated by `.`, with `\.` for a dot in a name. Objects on the way are made where there are none; a
-//! number leads into an array that is there.
+//! A path is parts separated by `.`, with `\.` for a dot in a name. Objects on the way are made where there are none, and
+//! lists for numbers.
 
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
@@ -9,6 +9,8 @@ use super::{Html, Json, Kind, write_text};
 
 /// How many parts a path may have.
 const MOST_PARTS: usize = 64;
+/// How many empty elements a list is given before the one that is set.
+const MOST_ADDED: usize = 1000;
 
 /// Sets the place to a string. Nothing comes out if the document is no JSON object or the path leads through a value
 /// that is neither object nor array.
@@ -59,6 +61,16 @@ fn put(
         return Some(());
     };
     match value.map(Json::kind) {
+        // A number leads into a list that is made for it.
+        Some(Kind::Null) | None if is_index(part) => {
+            let at: usize = part.parse().ok().filter(|at| *at <= MOST_ADDED)?;
+            out.push_byte(b'[');
+            for _ in 0..at {
+                out.push(b"null,");
+            }
+            put(None, rest, text, out)?;
+            out.push_byte(b']');
+        }
         Some(Kind::Object) | Some(Kind::Null) | None => {
             let mut done = false;
             let members = value.into_iter().flat_map(Json::members);
@@ -110,6 +122,10 @@ fn put(
         Some(_) => return None,
     }
     Some(())
+}
+
+fn is_index(part: &str) -> bool {
+    !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn take(value: Json<'_>, parts: &[String], out: &mut SecretWriter) -> Option<()> {
@@ -165,6 +181,8 @@ mod tests {
         assert_eq!(set("{}", "a\\.b"), is(r#"{"a.b":"x\"y"}"#));
         assert_eq!(set(r#"{"a":[1,2]}"#, "a.1"), is(r#"{"a":[1,"x\"y"]}"#));
         assert_eq!(set(r#"{"a":[1]}"#, "a.1"), is(r#"{"a":[1,"x\"y"]}"#));
+        assert_eq!(set("{}", "a.1.b"), is(r#"{"a":[null,{"b":"x\"y"}]}"#));
+        assert_eq!(set("{}", "a.99999"), None);
         assert_eq!(set(r#"{"a":"scalar"}"#, "a.b"), None);
         assert_eq!(set("text", "a"), None);
         assert_eq!(set("{}", "a..b"), None);

@@ -12,7 +12,7 @@ mod syntax;
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use super::{Html, Json, Kind, write_text};
-use modifier::modify;
+use modifier::{modify, of_nothing};
 use pattern::matches;
 use syntax::{
     Next, closing, is_pattern, last_name, literal, modifier, named, part, query, split_list,
@@ -116,28 +116,57 @@ impl Walk {
             return self.go_on(changed, next, rest);
         }
         if path.starts_with(['{', '[']) {
-            return self.gather(value, path);
+            return self.gather(Some(value), path);
         }
         match value.kind() {
             Kind::Object => {
                 let (name, next, rest) = part(path);
-                let member = if is_pattern(name) {
-                    value
-                        .members()
-                        .find(|(key, _)| self.matches(key.expose(), name))
-                        .map(|(_, value)| value)
-                } else {
-                    let name = literal(name);
-                    value
-                        .members()
-                        .find(|(key, _)| key.expose() == name)
-                        .map(|(_, value)| value)
-                };
-                self.go_on(Found::Part(member?), next, rest)
+                let (pattern, wanted) = (is_pattern(name), literal(name));
+                for (key, member) in value.members() {
+                    let agrees = match pattern {
+                        true => self.matches(key.expose(), name),
+                        false => key.expose() == wanted,
+                    };
+                    if !agrees {
+                        continue;
+                    }
+                    // Of several members the first counts from which the path goes on.
+                    let found = self.go_on(Found::Part(member), next, rest);
+                    if found.is_some() || next != Next::Dot {
+                        return found;
+                    }
+                }
+                match next {
+                    Next::Pipe => self.of_nothing(rest),
+                    Next::Dot | Next::End => None,
+                }
             }
             Kind::Array => self.step_into_array(value, path),
             _ => None,
         }
+    }
+
+    /// Follows a path from where nothing is. Lists are made of nothing, too.
+    fn of_nothing<'a>(&mut self, path: &str) -> Option<Found<'a>> {
+        if self.depth == DEPTH {
+            return None;
+        }
+        self.depth += 1;
+        let found = if let Some((name, _, next, rest)) = modifier(path) {
+            match (of_nothing(name), next) {
+                (Some(made), next) => {
+                    self.go_on(Found::Made(SecretBytes::copy_of(made)), next, rest)
+                }
+                (None, Next::End) => None,
+                (None, Next::Dot | Next::Pipe) => self.of_nothing(rest),
+            }
+        } else if path.starts_with(['{', '[']) {
+            self.gather(None, path)
+        } else {
+            None
+        };
+        self.depth -= 1;
+        found
     }
 
     /// Matches a pattern; once there is no work left, nothing matches, and nothing is found any more.
@@ -200,9 +229,13 @@ impl Walk {
                 }
             };
         }
-        let index: usize = name.parse().ok()?;
-        let element = array.elements().nth(index)?;
-        self.go_on(Found::Part(element), next, rest)
+        let element = name.parse().ok();
+        let element = element.and_then(|index: usize| array.elements().nth(index));
+        match (element, next) {
+            (Some(element), _) => self.go_on(Found::Part(element), next, rest),
+            (None, Next::Pipe) => self.of_nothing(rest),
+            (None, Next::Dot | Next::End) => None,
+        }
     }
 
     /// Follows the rest of a path, up to a `|`, from every element, and goes on with the array of what was found.
@@ -244,14 +277,18 @@ impl Walk {
     }
 
     /// Gathers several paths in an object or an array.
-    fn gather<'a>(&mut self, value: Json<'a>, path: &str) -> Option<Found<'a>> {
+    fn gather<'a>(&mut self, value: Option<Json<'a>>, path: &str) -> Option<Found<'a>> {
         let close = closing(path)?;
         let object = path.starts_with('{');
         let mut out = SecretWriter::default();
         out.push_byte(if object { b'{' } else { b'[' });
         for item in split_list(&path[1..close]) {
             let (name, item) = if object { named(item) } else { (None, item) };
-            let Some(found) = self.follow(Found::Part(value), item) else {
+            let found = match value {
+                Some(value) => self.follow(Found::Part(value), item),
+                None => self.of_nothing(item),
+            };
+            let Some(found) = found else {
                 continue;
             };
             if out.len() > 1 {

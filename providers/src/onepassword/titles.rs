@@ -91,7 +91,8 @@ impl OnePassword {
             };
         }
         let lists = lists.as_deref();
-        let reads = stream::iter(keys).map(|key| async move {
+        let reads = stream::iter(0..keys.len()).map(|number| async move {
+            let key = &keys[number];
             let _turn = self.turns.acquire().await;
             let what = reading(&key.key);
             let item = match lists {

@@ -94,7 +94,7 @@ fn query(dice: &mut Dice) -> String {
     let all = dice.pick(&["", "#"]);
     match dice.below(6) {
         0 => format!("#({left}){all}"),
-        1 => format!("#({left}{operator}~true){all}"),
+        1 => format!("#({left}{}~true){all}", dice.pick(&["==", "!="])),
         _ => format!("#({left}{operator}{right}){all}"),
     }
 }

@@ -54,6 +54,8 @@ pub(super) fn modify<'a>(value: Json<'a>, name: &str, argument: &str) -> Option<
             out.push_byte(b']');
         }
         "tostr" => write_text(value.raw(), Html::Plain, &mut out),
+        _ if value.kind() == Kind::Null => return None,
+        _ if value.kind() != Kind::Text => return Some(Found::Part(value)),
         _ => {
             let text = value.string()?;
             let inner = Json::parse(text.expose().as_bytes()).ok()?;
@@ -61,6 +63,15 @@ pub(super) fn modify<'a>(value: Json<'a>, name: &str, argument: &str) -> Option<
         }
     }
     Some(Found::Made(out.finish()))
+}
+
+/// What a modifier makes of nothing: names and values of nothing are empty lists.
+pub(super) fn of_nothing(name: &str) -> Option<&'static [u8]> {
+    match name {
+        "keys" | "values" => Some(b"[]"),
+        "tostr" => Some(b"\"\""),
+        _ => None,
+    }
 }
 
 fn write_array<'a>(elements: impl Iterator<Item = Json<'a>>, out: &mut SecretWriter) {

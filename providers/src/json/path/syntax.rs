@@ -14,12 +14,24 @@ pub(super) fn part(path: &str) -> (&str, Next, &str) {
         match character {
             _ if escaped => escaped = false,
             '\\' => escaped = true,
-            '.' => return (&path[..at], Next::Dot, &path[at + 1..]),
+            '.' => {
+                let rest = &path[at + 1..];
+                let next = match is_piper(rest) {
+                    true => Next::Pipe,
+                    false => Next::Dot,
+                };
+                return (&path[..at], next, rest);
+            }
             '|' => return (&path[..at], Next::Pipe, &path[at + 1..]),
             _ => {}
         }
     }
     (path, Next::End, "")
+}
+
+/// Returns true for what takes the whole of a value, whatever separates it: a modifier, or a list of paths.
+fn is_piper(path: &str) -> bool {
+    path.starts_with(['{', '[']) || modifier(path).is_some()
 }
 
 pub(super) fn is_pattern(name: &str) -> bool {
@@ -149,11 +161,15 @@ pub(super) fn named(item: &str) -> (Option<String>, &str) {
 }
 
 pub(super) fn last_name(path: &str) -> String {
-    let name = path.rsplit(['.', '|']).next().unwrap_or_default();
-    if name.is_empty() || name.starts_with(['#', '@', '{', '[']) {
-        "_".to_owned()
-    } else {
-        literal(name)
+    let bytes = path.as_bytes();
+    let separates =
+        |at: &usize| matches!(bytes[*at], b'.' | b'|') && (*at == 0 || bytes[*at - 1] != b'\\');
+    let start = (0..bytes.len()).rev().find(separates);
+    let name = &path[start.map_or(0, |at| at + 1)..];
+    let odd = |character: char| character < ' ' || "[]{}()#|!".contains(character);
+    match name.contains(odd) {
+        true => "_".to_owned(),
+        false => name.to_owned(),
     }
 }
 

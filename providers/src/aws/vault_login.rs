@@ -136,7 +136,8 @@ impl Identity for VaultLogin {
                 headers.push_byte(b']');
             }
             headers.push_byte(b'}');
-            let url = STANDARD.encode(format!("{}/", request.url.origin()));
+            // As it is signed: an address with a port is another one to Vault.
+            let url = STANDARD.encode(format!("{}/", endpoint("sts", &self.region)));
             let (body, _) = Body::new()
                 .text("role", &self.role)
                 .text("iam_http_request_method", "POST")

@@ -11,7 +11,9 @@ use super::lane::{JOINED, UNWANTED};
 use super::*;
 use crate::outcome::{Absent, Answer, Outcome, Proof, Trouble};
 use crate::remote::{Find, PushItem, PushSource, RemoteRef, SecretMap};
-use crate::store::{Capabilities, Payload, Pushed, ReadKey, SignIns, Validation, WriteMode};
+use crate::store::{
+    Capabilities, Content, Match, Payload, Pushed, ReadKey, SignIns, Validation, WriteMode,
+};
 
 /// Answers each read with its key and the number of the call, once it is let through.
 #[derive(Default)]

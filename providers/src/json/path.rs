@@ -217,6 +217,11 @@ impl Walk {
         }
         let (name, next, rest) = part(path);
         if name == "#" {
+            // Behind a dot everything is done to each element, modifiers and lists as well.
+            let next = match path.as_bytes().get(1) {
+                Some(b'.') => Next::Dot,
+                _ => next,
+            };
             return match next {
                 Next::Dot => self.each(array.elements(), next, rest),
                 Next::End | Next::Pipe => {

@@ -176,10 +176,10 @@ async fn p41_gcp_signs_a_token_for_the_role_by_the_key_of_a_service_account() {
     let policy = json!({"policy": "path \"secret/*\" { capabilities = [\"read\"] }"});
     server.api("PUT", "sys/policies/acl/reader", Some(&policy));
     // To this method a token that does not say when it was made begins shortly before its end.
-    let role = json!({"role_type": "jwt", "user_claim": "sub", "bound_audiences": ["vault/web"], "expiration_leeway": 700,
+    let role = json!({"role_type": "jwt", "user_claim": "sub", "bound_audiences": ["vault/web"], "clock_skew_leeway": 600,
         "bound_subject": "robot@shop.iam.gserviceaccount.com", "token_policies": "reader"});
     server.api("POST", "auth/gcp/role/web", Some(&role));
-    let other = json!({"role_type": "jwt", "user_claim": "sub", "bound_audiences": ["vault/web"], "expiration_leeway": 700,
+    let other = json!({"role_type": "jwt", "user_claim": "sub", "bound_audiences": ["vault/web"], "clock_skew_leeway": 600,
         "token_policies": "reader"});
     server.api("POST", "auth/gcp/role/other", Some(&other));
     let value = json!({"data": {"a": "value"}});

@@ -30,6 +30,12 @@ pub(super) fn modify<'a>(value: Json<'a>, name: &str, argument: &str) -> Option<
             _ => return Some(Found::Part(value)),
         },
         "keys" => {
+            // What has no names has null for each of its values.
+            let nameless = match value.kind() {
+                Kind::Object => 0,
+                Kind::Array => value.elements().count(),
+                _ => 1,
+            };
             out.push_byte(b'[');
             for (count, (name, _)) in value.members().enumerate() {
                 if count > 0 {
@@ -37,11 +43,15 @@ pub(super) fn modify<'a>(value: Json<'a>, name: &str, argument: &str) -> Option<
                 }
                 write_text(name.expose().as_bytes(), Html::Plain, &mut out);
             }
+            for count in 0..nameless {
+                out.push(if count > 0 { b",null" } else { b"null" });
+            }
             out.push_byte(b']');
         }
         "values" => match value.kind() {
             Kind::Array => return Some(Found::Part(value)),
-            _ => write_array(value.members().map(|(_, value)| value), &mut out),
+            Kind::Object => write_array(value.members().map(|(_, value)| value), &mut out),
+            _ => write_array(std::iter::once(value), &mut out),
         },
         "ugly" => write_compact(value, &mut out),
         "flatten" => {
@@ -53,7 +63,7 @@ pub(super) fn modify<'a>(value: Json<'a>, name: &str, argument: &str) -> Option<
             flatten(value, deep, &mut out);
             out.push_byte(b']');
         }
-        "tostr" => write_text(value.raw(), Html::Plain, &mut out),
+        "tostr" => write_text(value.raw(), Html::Escaped, &mut out),
         _ if value.kind() == Kind::Null => return None,
         _ if value.kind() != Kind::Text => return Some(Found::Part(value)),
         _ => {

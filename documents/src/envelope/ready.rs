@@ -94,9 +94,11 @@ impl Cover {
             values: is_on_comments.then(|| secret_values(tree, selector)),
             comments: comments(tree, selector, &hasher).into_iter().fold(
                 HashMap::new(),
-                |mut all, (_, text, is_secret)| {
+                |mut all, (node, text, is_secret)| {
                     let (clear, has_secret) = all.entry(text).or_default();
-                    *clear += usize::from(!is_secret);
+                    // A rule about comments says nothing of one that upstream does not list.
+                    let is_unseen = is_on_comments && is_dropped(tree, node);
+                    *clear += usize::from(!is_secret || is_unseen);
                     *has_secret |= is_secret;
                     all
                 },
@@ -116,10 +118,6 @@ impl Cover {
             }
         }
         let mut clear: HashMap<u64, usize> = HashMap::new();
-        if self.values.is_some() {
-            // Such a rule goes by upstream's order, and so do the comments with the values.
-            return None;
-        }
         let comments = comments(prepared, selector, &self.hasher).into_iter();
         let mut in_clear = comments.filter(|(_, _, is_secret)| !is_secret);
         in_clear
@@ -155,6 +153,13 @@ fn comment_hash(tree: &Tree, node: NodeId, hasher: &RandomState) -> Option<u64> 
 
 fn is_comment(node: &Node) -> bool {
     matches!(node.value, Value::Comment { .. })
+}
+
+/// Whether upstream's reader loses a comment.
+fn is_dropped(tree: &Tree, comment: NodeId) -> bool {
+    let attachments = &tree.attachments;
+    let found = attachments.binary_search_by_key(&comment, |it| it.comment as usize);
+    found.is_ok_and(|at| attachments[at].spot == Spot::DROPPED)
 }
 
 /// How many comments with a text upstream lists, each once.
@@ -197,5 +202,7 @@ fn without_empty_comments(
         return Ok(prepared);
     }
     let text = apply(tree.text.expose(), &edits);
-    Ok(prepared.with_tree(format.parse(text)?))
+    // What follows a comment decides about its collection, so the rest is made ready once more.
+    let again = format.prepare(format.parse(text)?)?;
+    Ok(prepared.with_tree(again.tree))
 }

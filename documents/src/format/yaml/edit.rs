@@ -305,7 +305,9 @@ impl Editor<'_> {
             while end < tree.text.len() && self.around.rest_is_blank(end) {
                 end = self.around.next_line(end);
             }
-            return Ok(Some(vec![self.cut(line..end)]));
+            return Ok(Some(vec![
+                self.with_comments_at(self.column(*at), line..end),
+            ]));
         };
         let goes = match change {
             Change::Remove(at) | Change::Replace(at, _) => *at..tree.nodes[*at].end as usize,
@@ -325,6 +327,28 @@ impl Editor<'_> {
             Some(value) if !keeps_comment => self.flow_at(tree.nodes[root].site, &value).map(Some),
             _ => Ok(None),
         }
+    }
+
+    /// Cuts lines, and puts the comments that follow them at a column: further in, they would become part of a text before them.
+    fn with_comments_at(&self, column: usize, range: std::ops::Range<usize>) -> Edit {
+        let text = self.tree.text.expose();
+        let (mut at, mut end) = (range.end, range.end);
+        let mut lines = SecretWriter::default();
+        while at < text.len() {
+            let next = self.around.next_line(at);
+            let line = &text[at..next];
+            let content = line.trim_ascii_start();
+            if content.starts_with(b"#") {
+                lines.push(&text[end..at]);
+                (0..column).for_each(|_| lines.push_byte(b' '));
+                lines.push(content);
+                end = next;
+            } else if !content.is_empty() {
+                break;
+            }
+            at = next;
+        }
+        edit(Span::new(range.start..end), lines)
     }
 
     fn flow_at(&self, site: Span, value: &Data) -> Result<Vec<Edit>, EmitError> {
@@ -691,6 +715,10 @@ impl Editor<'_> {
             Some(line) if is_only && self.around.has_comments(parent) => {
                 let mut out = SecretWriter::default();
                 out.push(&tree.text.expose()[line..start]);
+                // A list may stand in the column of its key, and brackets may not.
+                let is_key = !matches!(tree.nodes[parent].key, crate::tree::Key::None);
+                let column = self.column(parent) + usize::from(is_key);
+                (start - line..column).for_each(|_| out.push_byte(b' '));
                 out.push(empty);
                 Ok(Some(vec![edit(Span::new(line..end), out)]))
             }

@@ -261,7 +261,18 @@ impl Emitter {
                 .take_while(|value| matches!(value, Data::Comment { inline: true, .. }))
                 .collect::<Vec<_>>();
             index += inline.len();
+            let is_followed = items[index..]
+                .iter()
+                .any(|it| matches!(it, Data::Comment { .. }))
+                && !has_values(items[index..].iter());
             match item {
+                // As a block it would take the comments behind it, or give them to a collection further out.
+                _ if self.is_exact && is_followed && has_entries(item) && !has_comments(item) => {
+                    self.out.push_byte(b' ');
+                    flow(item, &mut self.out)?;
+                    self.out.push_byte(b'\n');
+                    self.comments(inline.into_iter(), column)?;
+                }
                 // On the line of the dash the comments above its first value would belong to the list around it.
                 _ if self.is_exact && begins_with_comment(item) => {
                     self.value(item, &inline, column, column + 2)?;
@@ -332,7 +343,8 @@ impl Emitter {
         Spot {
             in_flow: false,
             allows_block,
-            allows_keep: true,
+            // A comment behind a text that keeps its blank lines is read as one about another entry.
+            allows_keep: !self.is_exact,
             column,
             unit: self.unit,
         }
@@ -354,6 +366,14 @@ fn begins_with_comment(value: &Data) -> bool {
         _ => None,
     };
     matches!(first, Some(Data::Comment { .. }))
+}
+
+fn has_comments(value: &Data) -> bool {
+    match value {
+        Data::Map(entries) => entries.iter().any(|(_, value)| has_comments(value)),
+        Data::List(items) => items.iter().any(has_comments),
+        value => matches!(value, Data::Comment { .. }),
+    }
 }
 
 fn has_values<'a>(mut values: impl Iterator<Item = &'a Data>) -> bool {

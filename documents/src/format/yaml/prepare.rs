@@ -27,7 +27,7 @@ pub(super) use rewrite::is_too_deep;
 use alias::{as_block, comment_above, has_comments_in_flow, starts_of_value};
 use before_block::ready_for_a_block;
 use last_line::end_last_line;
-use rewrite::{rewrite, too_deep};
+use rewrite::{Above, rewrite, too_deep};
 
 /// Prepares a tree; most come back as they are.
 pub(super) fn prepare(tree: Tree) -> Result<Prepared, ParseError> {
@@ -40,7 +40,8 @@ pub(super) fn prepare_listed(tree: Tree) -> Result<Prepared, ParseError> {
         return Err(too_deep(&tree));
     }
     let roots = tree.documents.iter().enumerate();
-    let edits = roots.map(|(index, root)| rewrite(&tree, *root as usize, index == 0));
+    let edits =
+        roots.map(|(index, root)| rewrite(&tree, *root as usize, index == 0, Above::IsListed));
     let edits = edits.collect::<Result<Vec<_>, _>>()?;
     let prepared = read_again(&tree, &edits)?;
     Ok(ready_for_a_block(Prepared {
@@ -83,7 +84,7 @@ fn make_ready(tree: Tree) -> Result<Prepared, ParseError> {
     for (index, root) in tree.documents.iter().enumerate() {
         let root = *root as usize;
         if Place::of(tree.nodes[root].place).needs_rewrite() || has_comments_in_flow(&tree, root) {
-            edits.push(rewrite(&tree, root, index == 0)?);
+            edits.push(rewrite(&tree, root, index == 0, Above::Stays)?);
             continue;
         }
         let end = tree.nodes[root].site.end;
@@ -230,7 +231,7 @@ fn is_glued(tree: &Tree, node: &Node) -> bool {
 fn blank_lines_before_a_comment<'a>(tree: &'a Tree, node: &Node) -> Option<&'a [u8]> {
     let place = Place::of(node.place);
     let is_block = matches!(place.style(), Style::Literal | Style::Folded);
-    if !is_block || place.is_copy() || place.holds_comment() {
+    if !is_block || place.is_copy() {
         return None;
     }
     let text = tree.text.expose();
@@ -311,8 +312,9 @@ fn replace(
             text: deeper,
         });
     }
-    if let (Some(blank_lines), Some(Scalar::Str(content))) =
-        (blank_lines_before_a_comment(tree, &node), tree.scalar(at))
+    let blank_lines = blank_lines_before_a_comment(tree, &node);
+    if let (Some(blank_lines), Some(Scalar::Str(content))) = (blank_lines, tree.scalar(at))
+        && !place.holds_comment()
         && std::str::from_utf8(content).is_ok()
     {
         let mut out = SecretWriter::default();
@@ -346,6 +348,7 @@ fn replace(
         if let Some(comment) = comment.filter(|_| !place.in_flow()) {
             out.push_byte(b' ');
             out.push(&header[comment..]);
+            out.push(blank_lines.unwrap_or_default());
         }
         edits.push(Edit {
             span: node.site,

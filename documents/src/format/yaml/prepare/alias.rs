@@ -20,10 +20,16 @@ pub(in super::super) fn alias_has_comments(tree: &Tree, at: NodeId) -> bool {
     let place = Place::of(node.place);
     let is_comment = |node: &Node| matches!(node.value, Value::Comment { .. });
     let inside = || tree.nodes[at + 1..node.end as usize].iter();
+    // Those amidst the bytes of values are in the order of their collections.
+    let has_hidden = || {
+        let from = tree.hidden.partition_point(|it| (it.parent as usize) < at);
+        let first = tree.hidden.get(from);
+        first.is_some_and(|it| it.parent < node.end)
+    };
     matches!(node.value, Value::Map | Value::List)
         && place.is_alias()
         && !place.is_copy()
-        && inside().any(is_comment)
+        && (inside().any(is_comment) || has_hidden())
         && !inside().all(is_comment)
 }
 
@@ -71,12 +77,35 @@ pub(super) fn as_block(
     out.push(beside);
     out.push(line_break);
     let lines = lines.expose();
-    out.push(lines.strip_suffix(line_break).unwrap_or(lines));
+    let lines = lines.strip_suffix(line_break).unwrap_or(lines);
+    out.push(lines);
+    let mut end = line_end;
+    let last_line = lines.rsplit(|byte| *byte == b'\n').next();
+    if is_element && last_line.is_some_and(|line| line.trim_ascii_start().starts_with(b"#")) {
+        // Upstream loses a comment that stands behind one further in, and nothing between them.
+        while let Some((comment, comment_end)) = comment_on_next_line(text, end) {
+            out.push(line_break);
+            (0..deeper).for_each(|_| out.push_byte(b' '));
+            out.push(comment);
+            end = comment_end;
+        }
+    }
     edits.push(Edit {
-        span: Span::new(site.start..line_end),
+        span: Span::new(site.start..end),
         text: out.finish(),
     });
     Ok(())
+}
+
+/// The comment on the line behind a line that ends at an offset, and where that line ends.
+fn comment_on_next_line(text: &[u8], line_end: usize) -> Option<(&[u8], usize)> {
+    let start = line_end + break_len(&text[line_end..]);
+    let rest = &text[start..];
+    let len = (0..rest.len()).find(|at| break_len(&rest[*at..]) > 0);
+    let comment = rest[..len.unwrap_or(rest.len())].trim_ascii_start();
+    comment
+        .starts_with(b"#")
+        .then(|| (comment, start + len.unwrap_or(rest.len())))
 }
 
 /// The edits that move a comment beside an alias of a collection to a line above its entry: beside the collection, it would

@@ -12,8 +12,21 @@ use super::super::emit::Emitter;
 use super::super::place::Place;
 use super::super::read;
 
-/// Rewrites a document whose root is not a block map at the first column.
-pub(super) fn rewrite(tree: &Tree, root: NodeId, is_first: bool) -> Result<Edit, ParseError> {
+/// Whether the comments right above a document are written again with it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Above {
+    Stays,
+    IsListed,
+}
+
+/// Writes a document again whose root is no block map at the first column, or whose comments stand in another order than
+/// upstream lists them in.
+pub(super) fn rewrite(
+    tree: &Tree,
+    root: NodeId,
+    is_first: bool,
+    above: Above,
+) -> Result<Edit, ParseError> {
     let site = tree.nodes[root].site;
     let text = tree.text.expose();
     let refuse = |reason: &str| ParseError::at(text, site.start as usize, reason);
@@ -36,7 +49,16 @@ pub(super) fn rewrite(tree: &Tree, root: NodeId, is_first: bool) -> Result<Edit,
     if !is_blank && before != b"\xef\xbb\xbf" {
         emitter.out.push_byte(b'\n');
     }
-    let start = if is_blank { line } else { site.start as usize };
+    let mut start = if is_blank { line } else { site.start as usize };
+    while is_blank && above == Above::IsListed {
+        let lines = text[..start].strip_suffix(b"\n").unwrap_or_default();
+        let above = lines.iter().rposition(|byte| *byte == b'\n');
+        let above = above.map_or(0, |at| at + 1);
+        match lines[above..].trim_ascii_start().starts_with(b"#") {
+            true => start = above,
+            false => break,
+        }
+    }
     if tree.nodes[root].value != Value::Map {
         return Err(refuse("a document must be a map"));
     }

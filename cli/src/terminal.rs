@@ -280,9 +280,14 @@ impl Terminal {
         self.log(Level::Warning, "CMD", message);
     }
 
+    /// Whether warnings and hints that upstream does not have are shown.
+    pub(crate) fn advises(&self) -> bool {
+        self.voice == Voice::Own || self.is_terminal
+    }
+
     /// A warning that upstream does not have.
     pub(crate) fn advise(&self, message: &str) {
-        if self.voice == Voice::Own || self.is_terminal {
+        if self.advises() {
             self.warn(message);
         }
     }

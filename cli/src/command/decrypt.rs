@@ -51,7 +51,7 @@ impl Decrypt {
         } else if !self.extract.is_empty() {
             document::extract(plain.tree(), &self.extract, output, layout)?
         } else if self.first_of_several {
-            document::text_as_upstream(world, plain, output, layout)?
+            document::text_as_upstream(world, settings, plain, output, layout)?
         } else {
             document::text_in(plain, output, layout)?
         };

@@ -218,15 +218,20 @@ pub(crate) fn text_in(
 }
 
 /// As [`text_in`], but a format of one document gets what upstream gives it: the first document, and INI the sections of
-/// all (D13).
+/// all (D13). With an indentation that was asked for on the command line, the document is laid out with it.
 pub(crate) fn text_as_upstream(
     world: &World,
+    settings: &Settings,
     document: Document,
     format: &'static dyn Format,
     layout: Layout,
 ) -> Result<SecretBytes> {
     let count = document.tree().documents.len();
-    if count < 2 || document.format().name() == format.name() {
+    let is_same = document.format().name() == format.name();
+    if is_same && settings.indent.is_some() && matches!(format.name(), "yaml" | "json") {
+        return render(data_of(document.tree()), format, layout);
+    }
+    if count < 2 || is_same {
         return text_in(document, format, layout);
     }
     let mut documents = data_of(document.tree());

@@ -34,7 +34,7 @@ impl ExecFile {
         let plain = document::open(world, &self.settings, &from, &file)?;
         let layout = document::layout(&self.settings, config.as_deref(), output)?;
         let content = match self.first_of_several {
-            true => document::text_as_upstream(world, plain, output, layout)?,
+            true => document::text_as_upstream(world, &self.settings, plain, output, layout)?,
             false => document::text_in(plain, output, layout)?,
         };
         let options = FileOptions {

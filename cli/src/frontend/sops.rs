@@ -28,7 +28,14 @@ pub(crate) fn run(words: Vec<OsString>) -> u8 {
     let world = World::new(Arc::new(Terminal::new(Voice::Upstream)));
     match dispatch(&world, words) {
         Ok(()) => 0,
-        Err(error) => super::report(&world.terminal, &words::theirs(error)),
+        Err(error) => {
+            let mut error = words::theirs(error);
+            // Scripts compare standard error byte for byte, and upstream gives no hints.
+            if !world.terminal.advises() {
+                error.hints.clear();
+            }
+            super::report(&world.terminal, &error)
+        }
     }
 }
 

@@ -203,10 +203,10 @@ impl Call<'_> {
 
     fn settings(&self) -> Settings {
         let format = |name: &str| command::format_name(self.values.text(name));
-        let indent = self.root.int("indent");
+        let indent = self.root.some_int("indent");
         Settings {
             config: self.root.some_text("config").map(PathBuf::from),
-            indent: (indent != 0).then(|| i32::try_from(indent).unwrap_or(i32::MIN)),
+            indent: indent.map(|indent| i32::try_from(indent).unwrap_or(i32::MIN)),
             decryption_order: self.values.some_text("decryption-order"),
             local_keys: !self.values.off("enable-local-keyservice"),
             key_services: self.values.list("keyservice").to_vec(),

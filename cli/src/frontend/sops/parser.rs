@@ -297,6 +297,13 @@ impl Values {
         }
     }
 
+    /// A number that was given.
+    pub(super) fn some_int(&self, name: &str) -> Option<i64> {
+        let mut given = self.entries.iter().filter(|entry| entry.given);
+        let is_given = given.any(|entry| entry.flag.names[0] == name);
+        is_given.then(|| self.int(name))
+    }
+
     /// A list.
     pub(super) fn list(&self, name: &str) -> &[String] {
         match self.get(name) {

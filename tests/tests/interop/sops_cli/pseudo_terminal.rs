@@ -53,6 +53,19 @@ fn s105_s110_a_real_editor_at_a_terminal_changes_one_value() {
 }
 
 #[test]
+fn hints_are_for_people_at_a_terminal() {
+    let desk = desk();
+    let words = ["set", "a.yaml", "[\"user\"]", "text"];
+    let session = AtTerminal::start(&desk, Whose::Ours, &words);
+    let (_, screen) = session.finish();
+    assert!(screen.contains("hint:"), "{screen}");
+    assert!(screen.contains("a text needs its quotes"), "{screen}");
+    let [theirs, ours] =
+        [Whose::Theirs, Whose::Ours].map(|whose| desk.run(whose, words).err.lines().count());
+    assert_eq!(ours, theirs);
+}
+
+#[test]
 fn s108_an_edit_that_changes_nothing_writes_nothing() {
     let desk = desk();
     let before = (

@@ -228,6 +228,39 @@ fn s161_s162_s167_key_groups_merge_in_order_without_doubles() {
 }
 
 #[test]
+fn s71_an_indentation_that_is_asked_for_lays_a_document_out() {
+    let desk = Desk::with_rule();
+    for (name, text) in [
+        (
+            "a.yaml",
+            "# top\na:\n  b: 1\n  c:\n  - x\n  -   y: [1, 2]\n---\nd: {e: 'f'}\n",
+        ),
+        ("a.json", "{\"a\": {\"b\": [1, 2.50]}, \"c\": {}}"),
+        ("a.env", "A=1\n# c\nB=2\n"),
+    ] {
+        desk.theirs_encrypts(name, text, &[]);
+        for indent in ["2", "3", "0", "7"] {
+            let [theirs, ours] = [Whose::Theirs, Whose::Ours].map(|whose| {
+                let decrypted = desk.run(whose, ["--indent", indent, "decrypt", name]);
+                let words = ["--indent", indent, "exec-file", name, "cat {}"];
+                assert_eq!(desk.run(whose, words).good(), decrypted.text());
+                decrypted.good()
+            });
+            assert_eq!(ours, theirs, "{name} with {indent}");
+        }
+    }
+    desk.write("b.yaml", "a:\n  b: 1\n\n  c: 2\n");
+    desk.ours(["encrypt", "-i", "b.yaml"]).good();
+    assert_eq!(
+        desk.ours(["decrypt", "b.yaml"]).good(),
+        "a:\n  b: 1\n\n  c: 2\n"
+    );
+    desk.ours(["--indent", "-1", "decrypt", "b.yaml"]).fails(4);
+    desk.theirs(["--indent", "-1", "decrypt", "b.yaml"])
+        .fails(4);
+}
+
+#[test]
 fn s172_s173_s71_indentation_of_what_is_written() {
     let desk = Desk::new();
     desk.write("a.json", "{\"a\": {\"b\": 1}}");

@@ -2,12 +2,11 @@
 
 use super::{Desk, Whose};
 
-/// What both programs say on standard error, without hints of ours and without times.
+/// What both programs say on standard error, without times.
 fn said(desk: &Desk, whose: Whose, words: &[&str]) -> (i32, String, Vec<String>) {
     let ran = desk.run(whose, words);
     let out = ran.text().to_owned();
-    let lines = ran.err.lines().filter(|line| !line.starts_with("hint: "));
-    let lines = lines.map(|line| {
+    let lines = ran.err.lines().map(|line| {
         let is_dated = line.len() > 20 && line.as_bytes()[4] == b'/' && line.as_bytes()[7] == b'/';
         if is_dated {
             line[20..].to_owned()

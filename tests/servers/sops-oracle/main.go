@@ -38,8 +38,10 @@ type request struct {
 	// Who can unwrap the data key of what is encrypted here, and the wrapped key.
 	Recipient string
 	Wrapped   string
-	Path    []any
-	Value   string
+	Path      []any
+	Value     string
+	// Gives the tree alone: not all trees can be written.
+	ListOnly bool
 }
 
 type answer map[string]any
@@ -91,6 +93,8 @@ func storeOf(format string) store {
 		return dotenv.NewStore(&config.DotenvStoreConfig{})
 	case "ini":
 		return ini.NewStore(&config.INIStoreConfig{})
+	case "binary":
+		return jsonstore.NewBinaryStore(&config.JSONBinaryStoreConfig{Indent: -1})
 	}
 	panic("unknown format " + format)
 }
@@ -157,6 +161,9 @@ func perform(asked request) (answer, error) {
 	switch asked.Op {
 	case "decrypt":
 		listing := list(tree.Branches, false)
+		if asked.ListOnly {
+			return answer{"listing": listing}, nil
+		}
 		emitted, err := files.EmitPlainFile(tree.Branches)
 		if err != nil {
 			return nil, err
@@ -183,6 +190,9 @@ func perform(asked request) (answer, error) {
 	listing := list(tree.Branches, false)
 	if files.HasSopsTopLevelKey(tree.Branches[0]) {
 		return nil, fmt.Errorf("already encrypted")
+	}
+	if asked.ListOnly {
+		return answer{"listing": listing}, nil
 	}
 	if err := encrypt(&tree, key, cipher); err != nil {
 		return nil, err
@@ -217,7 +227,9 @@ func metadata(asked request) sops.Metadata {
 	case "encrypted_comment_regex":
 		of.EncryptedCommentRegex = asked.Pattern
 	default:
-		of.UnencryptedSuffix = sops.DefaultUnencryptedSuffix
+		if asked.Format != "binary" {
+			of.UnencryptedSuffix = sops.DefaultUnencryptedSuffix
+		}
 	}
 	return of
 }

@@ -4,6 +4,11 @@
 
 use serde_json::{Value, json};
 
+use super::allowed::{Allowed, InDocument};
+use super::listing::{comment_texts, is_comment};
+use super::ours;
+use super::upstream::hex;
+
 /// A deliberate difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Decision {
@@ -17,6 +22,8 @@ pub(super) enum Decision {
     JsonWithMark,
     /// A text of several lines that begins with a tab, in clear: upstream cannot write it.
     TextWithTab,
+    /// A comment that upstream's reader loses, and we do not.
+    CommentLost,
     /// Comments behind the last value of a document: in our file the block follows them, and upstream may find them in another
     /// collection. Several documents share this.
     CommentAtTheEnd,
@@ -26,6 +33,8 @@ pub(super) enum Decision {
     /// A comment behind a tag or an anchor without a value: upstream attaches it to whatever comes next, and where that is an
     /// alias or the end of the document, our file has something else there. Its place is not compared.
     CommentBehindNothing,
+    /// Such a comment decides about another one that upstream encrypts, and has no place before it in our file: we refuse.
+    CommentUncovered,
     /// An alias of a collection is written out where it stands. Comments beside it may belong to the collection then, or those
     /// in it to one around it.
     AliasWrittenOut,
@@ -40,40 +49,105 @@ pub(super) enum Decision {
     ChangeUncovers,
 }
 
-impl Decision {
-    /// The decisions that a plain text is about.
-    pub(super) fn of(format: &str, text: &[u8], plain: Option<&Vec<Value>>) -> Vec<Self> {
-        let of_any = |holds: fn(&Value) -> bool| plain.is_some_and(|it| it.iter().any(holds));
-        let list = match format {
-            "json" => vec![
-                (Self::JsonNotUtf8, std::str::from_utf8(text).is_err()),
-                (Self::JsonWithMark, text.starts_with("\u{feff}".as_bytes())),
-                (Self::TextBehindJson, has_tail(text)),
-            ],
-            "yaml" => vec![
-                (Self::EmptyComment, of_any(has_empty_comment)),
-                (Self::TextWithTab, of_any(has_text_with_tab)),
-                (Self::CommentAtTheEnd, of_any(ends_in_comment)),
-                (Self::WrittenAnew, has_odd_root(text)),
-                (
-                    Self::AliasWrittenOut,
-                    text.contains(&b'#') && super::ours::has_alias_of_collection(text),
-                ),
-                (
-                    Self::AliasOfNothing,
-                    text.contains(&b'*') && of_any(has_lone_comments),
-                ),
-                (Self::CommentBehindNothing, has_comment_behind_nothing(text)),
-            ],
-            _ => Vec::new(),
-        };
-        let held = list.into_iter().filter(|(_, holds)| *holds);
-        held.map(|(decision, _)| decision).collect()
+/// What is decided about a plain text, and what may differ by it.
+pub(super) fn about(
+    format: &str,
+    text: &[u8],
+    plain: Option<&Vec<Value>>,
+) -> (Vec<Decision>, Allowed) {
+    let of_any = |holds: fn(&Value) -> bool| plain.is_some_and(|it| it.iter().any(holds));
+    let mut lost = Vec::new();
+    let behind_nothing = match format {
+        "yaml" => comments_behind_nothing(text),
+        _ => Vec::new(),
+    };
+    let mut documents: Vec<InDocument> = Vec::new();
+    if let Some(plain) = plain {
+        let read = ours::read(format, text);
+        lost = read.comments;
+        let mut listed = Vec::new();
+        plain
+            .iter()
+            .for_each(|document| comment_texts(document, &mut listed));
+        for comment in listed {
+            if let Some(at) = lost.iter().position(|other| *other == comment) {
+                lost.swap_remove(at);
+            }
+        }
+        let starts: Vec<usize> = read.documents.iter().map(|it| it.start).collect();
+        // Where an alias is written out behind such a comment, the document is written again.
+        let written_again: Vec<Option<usize>> = behind_nothing
+            .iter()
+            .filter(|comment| comment.is_before_alias)
+            .map(|comment| starts.iter().rposition(|start| *start <= comment.at))
+            .collect();
+        documents = read
+            .documents
+            .into_iter()
+            .zip(plain)
+            .enumerate()
+            .map(|(number, (read, plain))| InDocument {
+                at_the_end: ends_in_comment(plain),
+                has_head: read.has_head,
+                anew: has_comment(plain) && (read.is_odd || written_again.contains(&Some(number))),
+                written_out: read.aliases,
+                of_nothing: read.aliases_of_nothing,
+            })
+            .collect();
     }
+    let unplaced: Vec<String> = behind_nothing.into_iter().map(|it| it.text).collect();
+    let in_any = |holds: fn(&InDocument) -> bool| documents.iter().any(holds);
+    let list = match format {
+        "json" => vec![
+            (Decision::JsonNotUtf8, std::str::from_utf8(text).is_err()),
+            (
+                Decision::JsonWithMark,
+                text.starts_with("\u{feff}".as_bytes()),
+            ),
+            (Decision::TextBehindJson, has_tail(text)),
+        ],
+        "yaml" => vec![
+            (Decision::EmptyComment, of_any(has_empty_comment)),
+            (Decision::TextWithTab, of_any(has_text_with_tab)),
+            (Decision::CommentLost, !lost.is_empty()),
+            (Decision::CommentAtTheEnd, in_any(|it| it.at_the_end)),
+            (Decision::WrittenAnew, in_any(|it| it.anew)),
+            (
+                Decision::AliasWrittenOut,
+                in_any(|it| !it.written_out.is_empty()),
+            ),
+            (
+                Decision::AliasOfNothing,
+                in_any(|it| !it.of_nothing.is_empty()),
+            ),
+            (Decision::CommentBehindNothing, !unplaced.is_empty()),
+        ],
+        _ => Vec::new(),
+    };
+    let held = list.into_iter().filter(|(_, holds)| *holds);
+    let decisions: Vec<Decision> = held.map(|(decision, _)| decision).collect();
+    let allowed = Allowed::new(documents, &decisions, lost, unplaced);
+    (decisions, allowed)
+}
 
+impl Decision {
     /// Whether we refuse what upstream takes.
     pub(super) fn we_refuse(self) -> bool {
         matches!(self, Self::TextBehindJson | Self::JsonNotUtf8)
+    }
+
+    /// Whether it allows a difference of two listings.
+    pub(super) fn allows(self) -> bool {
+        matches!(
+            self,
+            Self::EmptyComment
+                | Self::CommentLost
+                | Self::CommentAtTheEnd
+                | Self::WrittenAnew
+                | Self::CommentBehindNothing
+                | Self::AliasWrittenOut
+                | Self::AliasOfNothing
+        )
     }
 
     /// Whether upstream refuses what we take.
@@ -82,28 +156,18 @@ impl Decision {
     }
 }
 
-/// Whether a document of a YAML text with comments begins with anything but a key at the first column.
-fn has_odd_root(text: &[u8]) -> bool {
-    let mut begins = true;
-    let mut is_odd = false;
-    for line in text.split(|byte| matches!(byte, b'\n' | b'\r')) {
-        let is_marker = line.starts_with(b"---") || line.starts_with(b"...");
-        let content = match is_marker {
-            true => line[3..].trim_ascii(),
-            false => line.trim_ascii(),
-        };
-        begins |= is_marker;
-        if !begins || content.is_empty() || content.starts_with(b"#") || line.starts_with(b"%") {
-            continue;
-        }
-        begins = false;
-        is_odd |= is_marker || matches!(line[0], b' ' | b'{' | b'&' | b'!' | b'*');
-    }
-    is_odd && text.contains(&b'#')
+/// A comment that has nothing but a tag or an anchor before it.
+struct BehindNothing {
+    /// Where its line begins.
+    at: usize,
+    text: String,
+    /// Whether an alias comes next.
+    is_before_alias: bool,
 }
 
-/// Whether a comment has nothing but a tag or an anchor before it, and behind it comes an alias, or nothing but absent values.
-fn has_comment_behind_nothing(text: &[u8]) -> bool {
+/// The comments that have nothing but a tag or an anchor before them, where behind it comes an alias, or nothing but absent values
+/// to the end of the document.
+fn comments_behind_nothing(text: &[u8]) -> Vec<BehindNothing> {
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
     let is_absent = |line: &[u8]| {
         let content = line.trim_ascii();
@@ -117,28 +181,50 @@ fn has_comment_behind_nothing(text: &[u8]) -> bool {
             || word.ends_with(b":")
             || word.ends_with(b"-")
     };
-    (0..lines.len()).any(|at| {
-        let rest = &lines[at + 1..];
-        let document = rest.iter().take_while(|line| !line.starts_with(b"---"));
-        is_behind_nothing(lines[at])
-            && (rest.iter().any(|line| line.contains(&b'*'))
-                || document
-                    .into_iter()
-                    .all(|line| is_absent(line) || is_behind_nothing(line)))
-    })
+    let mut at = 0;
+    let mut found = Vec::new();
+    for (number, line) in lines.iter().enumerate() {
+        let start = at;
+        at += line.len() + 1;
+        let Some(comment) = comment_behind_nothing(line) else {
+            continue;
+        };
+        let mut document = lines[number + 1..]
+            .iter()
+            .take_while(|line| !line.starts_with(b"---") && !line.starts_with(b"..."));
+        let next = document.find(|line| !is_absent(line) && comment_behind_nothing(line).is_none());
+        let is_before_alias = next.is_some_and(|line| line.contains(&b'*'));
+        if is_before_alias || next.is_none() {
+            found.push(BehindNothing {
+                at: start,
+                text: hex(comment),
+                is_before_alias,
+            });
+        }
+    }
+    found
 }
 
-/// Whether a line ends in a comment with nothing but a tag or an anchor before it.
-fn is_behind_nothing(line: &[u8]) -> bool {
-    let Some(mark) = line.windows(2).rposition(|two| two == b" #") else {
-        return false;
-    };
+/// The comment at the end of a line that has nothing but a tag or an anchor before it.
+fn comment_behind_nothing(line: &[u8]) -> Option<&[u8]> {
+    let mark = line.windows(2).rposition(|two| two == b" #")?;
     let before = line[..mark].trim_ascii();
-    let word = before.rsplit(|byte| *byte == b' ').next();
-    word.is_some_and(|word| word.starts_with(b"!") || word.starts_with(b"&"))
+    let word = before.rsplit(|byte| *byte == b' ').next()?;
+    let comment = &line[mark + 2..];
+    let is_nothing = word.starts_with(b"!") || word.starts_with(b"&");
+    is_nothing.then(|| comment.strip_suffix(b"\r").unwrap_or(comment))
 }
 
-fn has_text_with_tab(listing: &Value) -> bool {
+/// Whether there is any comment in a document.
+fn has_comment(listing: &Value) -> bool {
+    match listing {
+        Value::Array(items) => is_comment(listing) || items.iter().any(has_comment),
+        _ => false,
+    }
+}
+
+/// Whether a text of several lines that begins with a tab stands in a listing in clear.
+pub(super) fn has_text_with_tab(listing: &Value) -> bool {
     let items = listing.as_array().map_or(&[][..], Vec::as_slice);
     let is_text = |text: &str| text.starts_with("09") && text.contains("0a");
     match items {
@@ -155,15 +241,6 @@ fn ends_in_comment(listing: &Value) -> bool {
         Some(last) => ends_in_comment(last),
         None => false,
     }
-}
-
-/// Whether a collection has comments and nothing else.
-fn has_lone_comments(listing: &Value) -> bool {
-    let items = listing.as_array().map_or(&[][..], Vec::as_slice);
-    let is_collection = matches!(items.first().and_then(Value::as_str), Some("m" | "l"));
-    let is_comment = |item: &Value| item.get(0) == Some(&json!("#"));
-    (is_collection && items.len() > 1 && items[1..].iter().all(is_comment))
-        || items.iter().any(has_lone_comments)
 }
 
 fn has_empty_comment(listing: &Value) -> bool {

@@ -37,6 +37,9 @@ impl Step {
 /// What is said of a change that is refused because another value would be in clear after it.
 pub(super) const UNCOVERED: &str = "in clear";
 
+/// What is said of a comment that would be in clear where upstream encrypts it.
+pub(super) const UNCOVERED_COMMENT: &str = "the encrypted file has no place for it";
+
 /// Who encrypts, decrypts and changes on our side.
 pub(super) struct Ours(Side);
 
@@ -121,7 +124,8 @@ impl Packages {
             .rule
             .and_then(|(field, text)| SelectionRule::of_field(field, text.to_owned()))
             .unwrap_or_default();
-        let metadata = Metadata::new(vec![vec![entry]], 0, Some(rule), settings.mac_only);
+        let rule = (self.format.name() != "binary").then_some(rule);
+        let metadata = Metadata::new(vec![vec![entry]], 0, rule, settings.mac_only);
         let document = self.read(text)?;
         let now = jiff::Timestamp::now();
         let out = encrypt(document, metadata, &self.key, None, now, Layout::default());
@@ -187,29 +191,125 @@ impl Packages {
     }
 }
 
-/// How many comments with a text our reader finds in a plain text, those that aliases repeat among them.
-pub(super) fn comments(format: &str, text: &[u8]) -> usize {
-    let format = format::by_name(format).unwrap();
-    let Ok(tree) = format.parse(SecretBytes::copy_of(text)) else {
-        return 0;
-    };
-    let of_nodes = tree.nodes.iter().filter(|node| match node.value {
-        sealwright_documents::tree::Value::Comment { text, .. } => !tree.content(text).is_empty(),
-        _ => false,
-    });
-    of_nodes.count() + tree.hidden.iter().filter(|it| !it.text.is_empty()).count()
+/// What a plain text has in it, as our reader reads it.
+#[derive(Default)]
+pub(super) struct Read {
+    /// The texts of comments, those that aliases repeat among them.
+    pub(super) comments: Vec<String>,
+    /// The documents of a YAML text.
+    pub(super) documents: Vec<ReadDocument>,
 }
 
-/// Whether a YAML text has an alias of a map or a list.
-pub(super) fn has_alias_of_collection(text: &[u8]) -> bool {
+/// A document of a YAML text.
+#[derive(Default)]
+pub(super) struct ReadDocument {
+    /// Where its content begins.
+    pub(super) start: usize,
+    /// Whether comments and a blank line stand before it.
+    pub(super) has_head: bool,
+    /// Whether it begins with anything but a key at the first column, or would need comments in brackets.
+    pub(super) is_odd: bool,
+    /// The keys of entries with aliases of collections that have comments in them, or beside them.
+    pub(super) aliases: Vec<String>,
+    /// The ways to aliases of collections that have comments and nothing else, as the numbers of values.
+    pub(super) aliases_of_nothing: Vec<Vec<usize>>,
+}
+
+/// Reads a plain text; nothing is in one that cannot be read.
+pub(super) fn read(format: &str, text: &[u8]) -> Read {
+    let of_format = format::by_name(format).unwrap();
+    let Ok(tree) = of_format.parse(SecretBytes::copy_of(text)) else {
+        return Read::default();
+    };
+    let of_nodes = (0..tree.nodes.len()).filter_map(|node| comment_of(&tree, node));
+    let of_hidden = tree.hidden.iter().map(|it| &text[it.text.range()]);
+    let comments = of_nodes.chain(of_hidden).filter(|it| !it.is_empty());
+    let comments = comments.map(hex).collect();
+    let documents = match format {
+        "yaml" => {
+            let roots = tree.documents.iter();
+            roots
+                .map(|root| read_document(&tree, *root as usize))
+                .collect()
+        }
+        _ => Vec::new(),
+    };
+    Read {
+        comments,
+        documents,
+    }
+}
+
+fn comment_of(tree: &Tree, node: NodeId) -> Option<&[u8]> {
+    match tree.nodes[node].value {
+        sealwright_documents::tree::Value::Comment { text, .. } => Some(tree.content(text)),
+        _ => None,
+    }
+}
+
+fn values_of(tree: &Tree, node: NodeId) -> impl Iterator<Item = NodeId> {
+    tree.children(node)
+        .filter(|child| comment_of(tree, *child).is_none())
+}
+
+fn read_document(tree: &Tree, root: NodeId) -> ReadDocument {
+    let text = tree.text.expose();
+    let start = tree.nodes[root].site.start as usize;
+    let begins_line = matches!(text[..start].last(), None | Some(b'\n' | b'\r'))
+        || text[..start] == *b"\xef\xbb\xbf";
+    let is_marked = matches!(text.get(start), Some(b'{' | b'&' | b'!' | b'*'));
+    let before = text[..start].rsplit(|byte| *byte == b'\n');
+    let mut before = before.skip(1).take_while(|line| !line.starts_with(b"---"));
+    let mut read = ReadDocument {
+        start,
+        has_head: before.any(|line| line.trim_ascii().is_empty())
+            && before.any(|line| line.trim_ascii().starts_with(b"#")),
+        is_odd: !begins_line || is_marked || values_of(tree, root).next().is_none(),
+        ..ReadDocument::default()
+    };
+    for (number, child) in values_of(tree, root).enumerate() {
+        let mut way = vec![number];
+        if read_aliases(tree, child, &mut way, &mut read) {
+            let key = tree.key(child).unwrap_or_default();
+            read.aliases.push(format!("string {}", hex(key)));
+        }
+    }
+    read
+}
+
+/// Notes the aliases of collections in a value, and returns whether one has comments in it or beside it.
+fn read_aliases(tree: &Tree, node: NodeId, way: &mut Vec<usize>, read: &mut ReadDocument) -> bool {
     use sealwright_documents::tree::Value;
-    let yaml = format::by_name("yaml").unwrap();
-    yaml.parse(SecretBytes::copy_of(text)).is_ok_and(|tree| {
-        (0..tree.nodes.len()).any(|node| {
-            matches!(tree.nodes[node].value, Value::Map | Value::List)
-                && tree.spelling(node).starts_with(b"*")
-        })
-    })
+    if !matches!(tree.nodes[node].value, Value::Map | Value::List) {
+        return false;
+    }
+    if tree.spelling(node).starts_with(b"*") {
+        let inside = node + 1..tree.nodes[node].end as usize;
+        let comments = inside.clone().filter(|at| comment_of(tree, *at).is_some());
+        let hidden = tree.hidden.iter().map(|it| it.parent as usize);
+        let hidden = hidden.filter(|parent| (node..inside.end).contains(parent));
+        let count = comments.count();
+        if count > 0 && count == inside.len() {
+            read.aliases_of_nothing.push(way.clone());
+            return false;
+        }
+        let count = count + hidden.count();
+        let behind = &tree.text.expose()[tree.nodes[node].site.end as usize..];
+        let line = behind.split(|byte| *byte == b'\n').next();
+        let is_in_brackets = line.is_some_and(|line| {
+            let content = line.trim_ascii();
+            !content.is_empty() && !content.starts_with(b"#")
+        });
+        read.is_odd |= count > 0 && is_in_brackets;
+        return count > 0 || line.is_some_and(|line| line.contains(&b'#'));
+    }
+    let mut has_some = false;
+    for (number, child) in values_of(tree, node).enumerate() {
+        way.push(number);
+        has_some |= read_aliases(tree, child, way, read);
+        way.pop();
+    }
+    has_some
 }
 
 fn find(tree: &Tree, path: &[Step]) -> Option<NodeId> {

@@ -144,8 +144,8 @@ fn a_file_whose_last_key_upstream_removed_is_still_a_document() {
         ("# c\na: 1\n---\nb: 1\n", "# c\n{}\n---\nb: 1\n"),
     ] {
         let file = upstream_encrypted("yaml", text);
-        let file = upstream.unset("yaml", &file, &path).unwrap();
-        assert_eq!(decrypted("yaml", &file), left);
+        let file = upstream.unset("yaml", &file, &path, false).unwrap();
+        assert_eq!(decrypted("yaml", &file.text), left);
     }
 }
 
@@ -173,10 +173,60 @@ fn an_empty_comment_of_a_list_is_no_element() {
     let mut upstream = Upstream::start();
     for text in ["a:\n- x\n#\nb: 1\n", "a:\n- x\n#\n", "a:\n#\n- x\n"] {
         let file = encrypted("yaml", text, &Settings::default());
-        let read = upstream.decrypt("yaml", file.as_bytes()).unwrap();
-        let read = String::from_utf8(read.text).unwrap();
+        let read = upstream.decrypted_text("yaml", file.as_bytes()).unwrap();
+        let read = String::from_utf8(read).unwrap();
         assert!(!read.contains("\"\""), "{read}");
         assert_eq!(decrypted("yaml", file.as_bytes()), text);
+    }
+}
+
+#[test]
+fn comments_at_the_end_are_bound_where_an_empty_one_is_left_out_before_them() {
+    for text in [
+        "k:\n   #\n     - x\nq: # c\n  r:\n  # d\n",
+        "a: {\n   }\n---\nk:\n    -\n      #\n    - b:\n          - |-\n      c:\n    # d\n",
+    ] {
+        holds("yaml", text, &Settings::default());
+    }
+}
+
+#[test]
+fn an_alias_repeats_comments_amidst_a_text() {
+    let text = "a: &x\n  b: | # c\n    text\n  d: 1\nk:\n- *x\n- 2\n";
+    holds("yaml", text, &Settings::default());
+}
+
+#[test]
+fn a_comment_stays_secret_when_the_one_that_decides_about_it_moves() {
+    let rule = Settings::by("encrypted_comment_regex", "note");
+    let text = "# secret\nk: &x # note\n";
+    let file = encrypted("yaml", text, &rule);
+    assert!(!file.contains("secret"), "{file}");
+    assert_eq!(decrypted("yaml", file.as_bytes()), text);
+    holds("yaml", text, &rule);
+}
+
+#[test]
+fn what_goes_leaves_comments_that_are_further_in() {
+    let ours = Ours::new("yaml");
+    let key = |name: &str| Step::Key(name.into());
+    for (text, path, left) in [
+        (
+            "k: |\n  text\na:\n\n  # c\n\nb: 1\n",
+            &[key("a")][..],
+            "k: |\n  text\n# c\n\nb: 1\n",
+        ),
+        (
+            "k:\n# c\n  # d\n- - x\nb: 1\n",
+            &[key("k"), Step::Index(2)],
+            "k:\n# c\n  # d\n []\nb: 1\n",
+        ),
+    ] {
+        let file = ours.encrypt(text.as_bytes(), &Settings::default()).unwrap();
+        let file = ours.unset(&file, path).unwrap();
+        assert_eq!(decrypted("yaml", &file), left);
+        let mut upstream = Upstream::start();
+        assert!(upstream.decrypt("yaml", &file).is_ok());
     }
 }
 

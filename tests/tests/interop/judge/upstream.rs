@@ -173,9 +173,16 @@ impl Upstream {
         self.ask("encrypt", format, text, with)
     }
 
-    /// The plain text, and the tree before it was written.
-    pub(super) fn decrypt(&mut self, format: &str, text: &[u8]) -> Result<Listed, String> {
-        self.ask("decrypt", format, text, json!({}))
+    /// The tree of the plain text. Not all trees can be written.
+    pub(super) fn decrypt(&mut self, format: &str, text: &[u8]) -> Result<Vec<Value>, String> {
+        Ok(self
+            .ask("decrypt", format, text, json!({"ListOnly": true}))?
+            .listing)
+    }
+
+    /// The plain text as upstream writes it.
+    pub(super) fn decrypted_text(&mut self, format: &str, text: &[u8]) -> Result<Vec<u8>, String> {
+        Ok(self.ask("decrypt", format, text, json!({}))?.text)
     }
 
     pub(super) fn extract(
@@ -188,25 +195,29 @@ impl Upstream {
         Ok(Value::Array(answer.listing))
     }
 
+    /// The encrypted text after a change, and the tree before it was encrypted; the tree alone with `list_only`.
     pub(super) fn set(
         &mut self,
         format: &str,
         text: &[u8],
         path: &[Step],
         value: &str,
-    ) -> Result<Vec<u8>, String> {
-        let with = json!({"Path": steps(path), "Value": value});
-        Ok(self.ask("set", format, text, with)?.text)
+        list_only: bool,
+    ) -> Result<Listed, String> {
+        let with = json!({"Path": steps(path), "Value": value, "ListOnly": list_only});
+        self.ask("set", format, text, with)
     }
 
+    /// The same without the value there.
     pub(super) fn unset(
         &mut self,
         format: &str,
         text: &[u8],
         path: &[Step],
-    ) -> Result<Vec<u8>, String> {
-        let with = json!({"Path": steps(path)});
-        Ok(self.ask("unset", format, text, with)?.text)
+        list_only: bool,
+    ) -> Result<Listed, String> {
+        let with = json!({"Path": steps(path), "ListOnly": list_only});
+        self.ask("unset", format, text, with)
     }
 
     fn ask(

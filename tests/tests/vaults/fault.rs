@@ -2,6 +2,8 @@
 //! in an error, and recovery without a restart. Every store with a server here goes through the same rounds; a webhook does not,
 //! because to it any answer is a value and any 404 an absence.
 
+use std::net::TcpStream;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +14,12 @@ use sealwright_providers::remote::RemoteRef;
 use sealwright_providers::settings::RetrySettings;
 use sealwright_providers::store::{Connection, Store};
 use sealwright_tests::harness::clouds::Clouds;
+use sealwright_tests::harness::cluster;
 use sealwright_tests::harness::fault_proxy::{FAULTS, Fault, FaultProxy};
 use sealwright_tests::harness::generated::{cases, seed};
+use sealwright_tests::harness::incumbents::kubectl;
 use sealwright_tests::harness::moto::REGION;
+use sealwright_tests::harness::server::{Server, free_port};
 use serde_json::{Value, json};
 
 use super::support::{behind_proxy, connect_with, holding, in_clouds, mount, openbao, vault};
@@ -329,6 +334,43 @@ async fn seeded_faults_of_doppler() {
         0x5ea1_0000_0008,
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seeded_faults_of_kubernetes() {
+    let namespace = cluster().namespace("store-faults").await;
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "stringData": {"a": CANARY},
+        "metadata": {"name": "k", "namespace": namespace.name()}});
+    namespace.cluster().apply(&secret.to_string());
+    // The API server speaks TLS only, so its own client leads there.
+    let prepare = || {
+        let port = free_port()?;
+        let mut command = Command::new(kubectl());
+        command
+            .arg("--kubeconfig")
+            .arg(cluster().kubeconfig())
+            .args(["proxy", "--port", &port.to_string()]);
+        Ok((command, port))
+    };
+    let ready = |port: &u16| {
+        let connected = TcpStream::connect(("127.0.0.1", *port));
+        connected.map(drop).map_err(|error| error.to_string())
+    };
+    let started = Server::start(cluster().sandbox(), "kubectl-proxy", prepare, ready);
+    let (_server, port) = started.unwrap_or_else(|error| panic!("{error}"));
+    let proxy = FaultProxy::start(port);
+    let held = Held::default();
+    held.put("reader", "token", TOKEN_CANARY.as_bytes());
+    let trial = Trial {
+        manifest: json!({"kubernetes": {"remoteNamespace": namespace.name(), "server": {"url": proxy.address()},
+            "auth": {"token": {"bearerToken": {"name": "reader", "key": "token"}}}}}),
+        held: Arc::new(held),
+        there: RemoteRef::new("k").property("a"),
+        gone: RemoteRef::new("nothing"),
+        spoil: &|faults| proxy.next(faults),
+        seed: 0x5ea1_0000_000a,
+    };
+    trial.rounds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! Bounds on listings: how many pages a server may answer with, and how many bytes of names and values a search may hold.
 //!
-//! A server decides how long its list is, and whoever writes a store decides which server that is. So a list that goes on
+//! A server decides how long its list is, and the author of a store decides which server that is. So a list that goes on
 //! and on ends as an error before it has taken the memory of the program.
 
 use crate::outcome::{StoreError, Trouble, shown};

@@ -304,9 +304,10 @@ impl Stores {
         };
         let asked = async {
             let lane = self.open(id, &store, &config, Some(consumer)).await?;
-            lane.store().validate().await
+            lane.validate(PATIENCE).await
         };
-        let answer = tokio::time::timeout(PATIENCE, asked).await;
+        // Opening may take long too: credentials are read from the API server, or from another vault.
+        let answer = tokio::time::timeout(2 * PATIENCE, asked).await;
         Some(match answer {
             Err(_) => false,
             Ok(Ok(_)) => true,

@@ -84,6 +84,8 @@ pub enum Call {
     Delete,
     /// Asking whether something is there.
     Exists,
+    /// Asking whether the store can be used at all.
+    Validate,
     /// Signing in, which a store does by itself when it must.
     SignIn,
 }

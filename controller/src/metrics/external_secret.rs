@@ -43,7 +43,7 @@ pub(crate) enum SyncedKind {
 }
 
 impl SyncedKind {
-    const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::ExternalSecret,
         Self::ClusterExternalSecret,
         Self::PushSecret,
@@ -99,6 +99,16 @@ fn names_of_call(provider: &str, call: Call) -> Option<(&'static str, &'static s
         return match provider {
             "vault" => Some(("HashiCorp/Vault", "Login")),
             "openBao" => Some(("OpenBao", "Login")),
+            _ => None,
+        };
+    }
+    if call == Call::Validate {
+        // The stores of clouds sign in to be validated, which upstream does not count.
+        return match provider {
+            "vault" => Some(("HashiCorp/Vault", "LookupSelf")),
+            "openBao" => Some(("OpenBao", "LookupSelf")),
+            "kubernetes" => Some(("Kubernetes", "CreateSelfSubjectRulesReview")),
+            "webhook" => Some(("Webhook", "HTTPRequest")),
             _ => None,
         };
     }

@@ -227,15 +227,14 @@ impl<K: StoreObject> StoreReconciler<K> {
                 return failed(CANNOT_CONNECT, detail, silent);
             }
         };
-        let opened = opened.store();
-        match opened.validate().await {
+        match opened.validate(PATIENCE).await {
             Ok(Validation::Ready) => Outcome::Valid {
-                capabilities: opened.capabilities().name(),
+                capabilities: opened.store().capabilities().name(),
                 maintained: config.provider() != "fake" || ignores_maintenance,
                 again,
             },
             Ok(Validation::Unknown) if is_referent(&id, &config) => Outcome::Valid {
-                capabilities: opened.capabilities().name(),
+                capabilities: opened.store().capabilities().name(),
                 maintained: true,
                 again,
             },
@@ -256,6 +255,9 @@ impl<K: StoreObject> StoreReconciler<K> {
         }
     }
 }
+
+/// How long a validation may take.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long a store that does not answer is left alone at most.
 const SILENT: Duration = Duration::from_secs(3);

@@ -18,7 +18,8 @@ use crate::listing::Listing;
 use crate::outcome::{Answer, Outcome, StoreError, Trouble};
 use crate::remote::{Find, PushItem, PushSource, RemoteRef, SecretMap, add_found};
 use crate::store::{
-    Content, Deleted, Match, Payload, Purpose, Pushed, ReadKey, SignIns, Store, WriteMode,
+    Content, Deleted, Match, Payload, Purpose, Pushed, ReadKey, SignIns, Store, Validation,
+    WriteMode,
 };
 
 type SharedOutcome = Result<Shared, StoreError>;
@@ -252,6 +253,32 @@ impl Lane {
         self.bounded(Call::Exists, self.store.exists(item)).await
     }
 
+    /// Asks whether the store can be used; one that does not answer within `patience` cannot.
+    ///
+    /// It waits for no other call: it is what tells a slow store from a dead one.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn validate(&self, patience: Duration) -> Result<Validation, StoreError> {
+        self.touch();
+        let patience = patience.min(self.policy.patience);
+        let outcome = match tokio::time::timeout(patience, self.store.validate()).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(self.no_answer_within(patience)),
+        };
+        let was_sent = match &outcome {
+            Ok(Validation::Ready) => true,
+            // There was nothing to ask with.
+            Ok(Validation::Unknown) => false,
+            Err(error) => !error.is_before_any_call(),
+        };
+        if was_sent {
+            self.observe(Call::Validate, outcome.is_err());
+        }
+        outcome
+    }
+
     async fn turn(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
         self.touch();
         // The semaphore is never closed.
@@ -290,12 +317,13 @@ impl Lane {
     }
 
     fn took_too_long(&self) -> StoreError {
+        self.no_answer_within(self.policy.patience)
+    }
+
+    fn no_answer_within(&self, patience: Duration) -> StoreError {
         StoreError::new(
             Trouble::Unavailable,
-            format!(
-                "there was no answer within {} s",
-                self.policy.patience.as_secs()
-            ),
+            format!("there was no answer within {} s", patience.as_secs()),
         )
         .at_store(self.store.describe())
     }
@@ -368,6 +396,8 @@ impl Lane {
             let (keys, sent): (Vec<ReadKey>, Vec<Sent>) = reads.into_iter().unzip();
             self.sent.fetch_add(1, Ordering::Relaxed);
             let Some(outcomes) = self.answers(&keys, &sent).await else {
+                // A call that was given up has got no answer either.
+                self.observe(Call::Read, true);
                 continue;
             };
             let failed = outcomes.is_empty() || outcomes.iter().any(Result::is_err);

@@ -106,7 +106,12 @@ impl Store for Slow {
     }
 
     fn validate(&self) -> BoxFuture<'_, Result<Validation, StoreError>> {
-        Box::pin(async { Ok(Validation::Ready) })
+        Box::pin(async {
+            if let Some(gate) = &self.gate {
+                gate.notified().await;
+            }
+            Ok(Validation::Ready)
+        })
     }
 
     fn sign_ins(&self) -> SignIns {
@@ -266,6 +271,44 @@ async fn sign_ins_are_told_once() {
         (Call::Read, false),
     ];
     assert_eq!(*lock(&told), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_without_an_answer_are_told_as_failed() {
+    let told: Arc<Mutex<Vec<(Call, bool)>>> = Arc::default();
+    let gate = Arc::new(Notify::new());
+    let slow = Slow {
+        gate: Some(Arc::clone(&gate)),
+        ..Slow::default()
+    };
+    let mut lane = Lane::new(Arc::new(slow), Policy::default());
+    let kept = Arc::clone(&told);
+    lane.observer = Some(Arc::new(move |_, call, failed| {
+        // How it signs in plays no part.
+        if call != Call::SignIn {
+            lock(&kept).push((call, failed));
+        }
+    }));
+    let lane = Arc::new(lane);
+    let hangs = tokio::spawn({
+        let lane = Arc::clone(&lane);
+        async move { text(&lane, "a", Duration::ZERO).await }
+    });
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    // Its reader goes away, because the store is taken for dead.
+    hangs.abort();
+    tokio::time::sleep(2 * UNWANTED).await;
+    assert_eq!(*lock(&told), [(Call::Read, true)]);
+    let error = lane.validate(Duration::from_secs(3)).await.unwrap_err();
+    assert!(error.trouble().is_passing());
+    assert!(error.to_string().contains("within 3 s"), "{error}");
+    assert_eq!(lock(&told)[1..], [(Call::Validate, true)]);
+    let (valid, ()) = tokio::join!(lane.validate(Duration::from_secs(3)), async {
+        tokio::task::yield_now().await;
+        gate.notify_waiters();
+    });
+    assert_eq!(valid.unwrap(), Validation::Ready);
+    assert_eq!(lock(&told)[2..], [(Call::Validate, false)]);
 }
 
 #[tokio::test]

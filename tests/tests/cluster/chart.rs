@@ -213,7 +213,7 @@ async fn what_the_chart_renders_is_admitted_by_the_api_server() {
 /// A release of the chart, and its replicas, started from the Deployment as it is in the cluster.
 pub(super) struct Release<'a> {
     namespace: &'a Namespace<'a>,
-    account: Account,
+    pub(super) account: Account,
     pub(super) replicas: Vec<Replica>,
     /// How many replicas there have been.
     started: usize,
@@ -507,7 +507,7 @@ fn alerts_fire_when_they_should_and_every_one_has_a_page() {
             "{alert}"
         );
     }
-    assert_eq!(number, 13);
+    assert_eq!(number, 14);
 }
 
 fn tempfile_folder() -> PathBuf {

@@ -129,6 +129,8 @@ pub(crate) enum Invocation {
     Version,
     /// Print the usage.
     Usage(String),
+    /// Print the list of all metrics, for the documentation.
+    Metrics,
     /// Print the custom resource definitions.
     Crd,
     /// Print those of External Secrets.
@@ -180,6 +182,9 @@ pub(crate) fn parse(
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<Invocation, FlagError> {
     let mut arguments: Vec<String> = arguments.into_iter().collect();
+    if arguments == ["metrics"] {
+        return Ok(Invocation::Metrics);
+    }
     if arguments.first().is_some_and(|first| first == "crd") {
         return Ok(match personality {
             Personality::SealedSecrets => Invocation::Crd,

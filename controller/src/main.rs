@@ -69,6 +69,7 @@ fn main() -> ExitCode {
             complain(&text);
             ExitCode::SUCCESS
         }
+        Ok(Invocation::Metrics) => print(&metrics::reference::table()),
         Ok(Invocation::Crd) => print(&program::custom_resource_definitions()),
         Ok(Invocation::ExternalSecretsCrds { serve_v1beta1 }) => {
             print(&external_secrets::definitions(serve_v1beta1))

@@ -10,6 +10,7 @@ mod external_secret;
 mod http;
 mod objects;
 mod process;
+pub(crate) mod reference;
 mod runtime;
 mod sealed_secret;
 mod sealing_key;

@@ -220,24 +220,7 @@ fn e68_extended_labels_come_from_the_object() {
 
 #[test]
 fn rules_and_dashboard_ask_for_metrics_that_exist() {
-    let metrics = leading(false);
-    metrics.unseal_failed(Failure::Unseal, "ns");
-    metrics.show_conditions("ns", "a", "", vec![("Synced".into(), 1)]);
-    metrics.http_request("/v1/verify", &Method::GET, StatusCode::OK, Duration::ZERO);
-    metrics.show_keys(|| KeyMetrics {
-        keys: 1,
-        created: Some(1),
-        expires: Some(2),
-        renew_period: 3.0,
-    });
-    metrics.show_queues(|| vec![("SealedSecret", QueueDepth::default())]);
-    let watch = metrics.watches().start("Secrets");
-    watch.fails();
-    let one = object("ns", "a", None);
-    metrics.sync_called(one, true);
-    metrics.show_sync_conditions(SyncedKind::ExternalSecret, one, &[("Ready", true)]);
-    metrics.provider_called("vault", Call::Read, true);
-    metrics.drifted("SealedSecret", "ns", Drift::Revert);
+    let (metrics, _watch) = reference::of_everything();
     let text = metrics.text();
     let mut checked = 0;
     for file in [
@@ -250,6 +233,8 @@ fn rules_and_dashboard_ask_for_metrics_that_exist() {
                 "sealwright_",
                 "sealed_secrets_controller_",
                 "externalsecret_",
+                "secretstore_",
+                "clustersecretstore_",
                 "process_",
             ];
             if !prefixes.iter().any(|prefix| word.starts_with(prefix)) {

@@ -1,4 +1,5 @@
-//! The pages of the book that the controller writes: its flags, and its custom resources. `SEALWRIGHT_WRITE=1` writes them again.
+//! The pages of the book that the controller writes: its flags, its metrics and its custom resources. `SEALWRIGHT_WRITE=1` writes
+//! them again.
 
 use std::fmt::Write as _;
 use std::process::Command;
@@ -40,6 +41,23 @@ fn the_reference_of_the_controller_is_what_it_says() {
         write!(page, "\n## {title}\n\n```text\n{}\n```\n", text.trim_end()).unwrap();
     }
     compare("controller.md", &page);
+}
+
+#[test]
+fn the_reference_of_the_metrics_is_what_the_controller_prints() {
+    let table = output(&["metrics"]);
+    assert!(table.lines().count() > 40, "{table}");
+    let page = format!(
+        "# Metrics\n\n\
+        What the controller exposes at `/metrics` of its metrics port (8081), in Prometheus' text format 0.0.4. `sealwright-controller metrics` prints this list.\n\n\
+        Names that do not begin with `sealwright_` are those of the Sealed Secrets controller, of the External Secrets Operator, or of what controllers and processes in Go\n\
+        expose. Series of single objects are exposed by the replica that leads; a metric of something that has not happened yet has no series.\n\n\
+        {table}\n\
+        With `--enable-extended-metric-labels`, series of ExternalSecrets and what belongs to them have the labels `app_kubernetes_io_name`, `…_instance`, `…_version`,\n\
+        `…_component`, `…_part_of` and `…_managed_by` of their objects, too. With `--metrics-omit-secret-labels` there is no `sealed_secrets_controller_condition_info`.\n\n\
+        Alerts on these metrics come with the chart; each has a [runbook](../runbooks.md).\n"
+    );
+    compare("metrics.md", &page);
 }
 
 /// Lists the fields of a schema down to a depth; further down are the fields of single providers.

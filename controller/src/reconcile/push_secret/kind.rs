@@ -22,11 +22,13 @@ use crate::frame::read::Read;
 use crate::frame::tracked::{Digest, Tracked};
 use crate::frame::verdict::Verdict;
 use crate::frame::{AnyKind, verdict};
+use crate::metrics::SyncedKind;
 use crate::stores::Hold;
 
 impl Kind for PushSecrets {
     const NAME: &'static str = KIND;
     const PLURAL: &'static str = "PushSecrets";
+    const METRICS: Option<SyncedKind> = Some(SyncedKind::PushSecret);
 
     type Object = PushSecret;
     type Status = PushSecretStatus;
@@ -48,6 +50,10 @@ impl Kind for PushSecrets {
 
     fn status(object: &PushSecret) -> Option<&PushSecretStatus> {
         object.status.as_ref()
+    }
+
+    fn conditions(status: &PushSecretStatus) -> Vec<(&str, bool)> {
+        status::truths(&status.conditions)
     }
 
     fn needs(&self, object: &PushSecret) -> Vec<Need> {

@@ -387,7 +387,9 @@ impl Generators {
                 self.take_back(asker, &owner, left).await;
             }
         }
-        failed.map_or(Ok(()), Err)
+        let Some(error) = failed else { return Ok(()) };
+        tracing::warn!(namespace = asker.namespace(), name = asker.name(), error = %error, "what a generator makes cannot be recorded");
+        Err(error)
     }
 
     /// Takes back what was left for an object that could not be refreshed.

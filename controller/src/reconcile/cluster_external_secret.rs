@@ -53,7 +53,7 @@ pub(crate) struct Extra {
 pub(crate) struct Outcome {
     status: Option<ClusterExternalSecretStatus>,
     again: Option<Duration>,
-    conflict: bool,
+    again_soon: bool,
 }
 
 /// What became of a namespace.
@@ -104,7 +104,7 @@ impl ClusterExternalSecrets {
         let quiet = |again| Outcome {
             status: None,
             again,
-            conflict: false,
+            again_soon: false,
         };
         if !finalizer::is_set(&object.metadata, FINALIZER) {
             let added = finalizer::set::<ClusterExternalSecret>(
@@ -133,7 +133,7 @@ impl ClusterExternalSecrets {
         let name = object.external_secret_name();
         let before = object.status.clone().unwrap_or_default();
         let mut failed = Vec::new();
-        let mut conflict = false;
+        let mut again_soon = false;
         let namespaces = match children::namespaces(self.api()).await {
             Ok(namespaces) => namespaces,
             Err(error) => {
@@ -194,7 +194,8 @@ impl ClusterExternalSecrets {
                 Ok::<(), ApiError>(())
             };
             if let Err(error) = cleaned.await {
-                conflict |= error.is_conflict();
+                refused(key, namespace, &error);
+                again_soon = true;
                 kept.insert(namespace.clone());
                 failed.push(FailedNamespace {
                     namespace: namespace.clone(),
@@ -214,7 +215,10 @@ impl ClusterExternalSecrets {
                 }
                 Made::Skipped => {}
                 Made::No(problem) => {
-                    conflict |= matches!(&problem, Problem::Api(error) if error.is_conflict());
+                    if let Problem::Api(error) = &problem {
+                        refused(key, &place, error);
+                    }
+                    again_soon |= matches!(&problem, Problem::Api(_));
                     failed.push(FailedNamespace {
                         namespace: place,
                         reason: Some(problem.text()),
@@ -227,7 +231,7 @@ impl ClusterExternalSecrets {
             provisioned.into_iter().collect(),
             failed,
             interval,
-            conflict,
+            again_soon,
         )
     }
 
@@ -237,7 +241,7 @@ impl ClusterExternalSecrets {
         provisioned: Vec<String>,
         mut failed: Vec<FailedNamespace>,
         interval: Duration,
-        conflict: bool,
+        again_soon: bool,
     ) -> Attempt<Outcome> {
         failed.sort_by(|a, b| a.namespace.cmp(&b.namespace));
         let status = ClusterExternalSecretStatus {
@@ -247,14 +251,14 @@ impl ClusterExternalSecrets {
             failed_namespaces: failed,
         };
         Attempt {
-            ended: match conflict {
+            ended: match again_soon {
                 true => Err(LookedAt::default()),
                 false => Ok(None),
             },
             outcome: Outcome {
                 status: Some(status),
                 again: Some(interval),
-                conflict,
+                again_soon,
             },
         }
     }
@@ -340,6 +344,11 @@ impl ClusterExternalSecrets {
             .await
             .map(drop)
     }
+}
+
+/// Tells the log what the API server says; the status has fixed words.
+fn refused(key: &Key, namespace: &str, error: &ApiError) {
+    tracing::warn!(kind = KIND, key = %key, namespace = namespace, error = %error, "the API server refuses what belongs into a namespace");
 }
 
 /// The ExternalSecret of a namespace.
@@ -438,7 +447,7 @@ impl Kind for ClusterExternalSecrets {
                 ..ClusterExternalSecretStatus::default()
             }),
             again: None,
-            conflict: false,
+            again_soon: false,
         }
     }
 
@@ -454,7 +463,7 @@ impl Kind for ClusterExternalSecrets {
     }
 
     fn again(&self, _key: &Key, outcome: &Outcome, failures: u32) -> Option<Duration> {
-        if outcome.conflict || (outcome.status.is_none() && failures > 0) {
+        if outcome.again_soon || (outcome.status.is_none() && failures > 0) {
             return Some(verdict::pause(Verdict::TryAgain, failures, 5));
         }
         outcome.again

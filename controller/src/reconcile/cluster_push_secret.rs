@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sealwright_resources::cluster_external_secret::{FailedNamespace, SOME_FAILED};
-use sealwright_resources::external_secret::status::{Condition, READY};
+use sealwright_resources::external_secret::status::{self, Condition, READY};
 use sealwright_resources::label_selector;
 use sealwright_resources::push_secret::{
     self, API_VERSION, CLUSTER_KIND as KIND, ClusterPushSecret, ClusterPushSecretStatus,
@@ -27,6 +27,7 @@ use crate::frame::kind::{Attempt, Frame, Kind, LookedAt, Shared, Trouble, Watchi
 use crate::frame::object::Key;
 use crate::frame::tracked::{Digest, Tracked};
 use crate::frame::verdict::{self, Verdict};
+use crate::metrics::SyncedKind;
 
 /// The component of the events.
 const COMPONENT: &str = "external-secrets-controller";
@@ -67,9 +68,25 @@ pub(crate) struct Outcome {
 struct Found {
     provisioned: BTreeSet<String>,
     failed: Vec<FailedNamespace>,
+    /// The API server has refused something, which may pass.
+    refused: bool,
 }
 
 impl Found {
+    /// Takes note of what the API server refuses; its own words are for the log.
+    fn refuse(
+        &mut self,
+        object: &ClusterPushSecret,
+        namespace: &str,
+        reason: String,
+        error: &ApiError,
+    ) {
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        tracing::warn!(kind = KIND, name = name, namespace = namespace, error = %error, "the API server refuses what belongs into a namespace");
+        self.refused = true;
+        self.fail(namespace, reason);
+    }
+
     fn fail(&mut self, namespace: &str, reason: String) {
         self.failed.push(FailedNamespace {
             namespace: namespace.to_owned(),
@@ -105,7 +122,7 @@ impl ClusterPushSecrets {
             let mut found = Found::default();
             for namespace in &before.provisioned_namespaces {
                 if let Err(error) = self.children(object).delete(namespace, old).await {
-                    found.fail(namespace, not_deleted(&error));
+                    found.refuse(object, namespace, not_deleted(&error), &error);
                 }
             }
             if !found.failed.is_empty() {
@@ -132,7 +149,7 @@ impl ClusterPushSecrets {
             if let Err(error) = self.children(object).delete(namespace, name).await {
                 // It stays in the record, and is tried again.
                 found.provisioned.insert(namespace.clone());
-                found.fail(namespace, not_deleted(&error));
+                found.refuse(object, namespace, not_deleted(&error), &error);
             }
         }
         for namespace in &selected {
@@ -146,7 +163,8 @@ impl ClusterPushSecrets {
                 ),
                 Err(error) => {
                     let text = "could not create or update push secret";
-                    found.fail(namespace, format!("{text}: {}", error.category()));
+                    let reason = format!("{text}: {}", error.category());
+                    found.refuse(object, namespace, reason, &error);
                 }
             }
         }
@@ -160,7 +178,10 @@ impl ClusterPushSecrets {
                 failed_namespaces: found.failed,
             }),
             warning: None,
-            again: Some(children::interval(object.spec.refresh_time.as_deref())),
+            again: match found.refused {
+                true => None,
+                false => Some(children::interval(object.spec.refresh_time.as_deref())),
+            },
         }
     }
 
@@ -242,6 +263,7 @@ fn ready(holds: bool, reason: Option<&str>, message: Option<&str>) -> Condition 
 impl Kind for ClusterPushSecrets {
     const NAME: &'static str = KIND;
     const PLURAL: &'static str = "ClusterPushSecrets";
+    const METRICS: Option<SyncedKind> = Some(SyncedKind::ClusterPushSecret);
     const NEIGHBOURS: &'static [Neighbours] = &[Neighbours::Namespaces];
 
     type Object = ClusterPushSecret;
@@ -259,6 +281,10 @@ impl Kind for ClusterPushSecrets {
 
     fn status(object: &ClusterPushSecret) -> Option<&ClusterPushSecretStatus> {
         object.status.as_ref()
+    }
+
+    fn conditions(status: &ClusterPushSecretStatus) -> Vec<(&str, bool)> {
+        status::truths(&status.conditions)
     }
 
     fn needs(&self, object: &ClusterPushSecret) -> Vec<Need> {

@@ -16,6 +16,10 @@ mod harness;
 mod kubelet;
 #[path = "cluster/left_nothing.rs"]
 mod left_nothing;
+#[path = "cluster/objects.rs"]
+mod objects;
+#[path = "cluster/permissions.rs"]
+mod permissions;
 #[path = "cluster/personality.rs"]
 mod personality;
 #[path = "cluster/prometheus.rs"]

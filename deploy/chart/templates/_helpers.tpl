@@ -94,15 +94,20 @@ metadata:
 {{- if $clusterExternalSecrets }}{{ $kinds = append $kinds "clusterexternalsecrets" }}{{ end }}
 {{- if $clusterPushSecrets }}{{ $kinds = append $kinds "clusterpushsecrets" }}{{ end }}
 {{- $statuses := list }}
-{{- $finalizers := list }}
 {{- range $kinds }}
 {{- $statuses = append $statuses (printf "%s/status" .) }}
-{{- $finalizers = append $finalizers (printf "%s/finalizers" .) }}
-{{- end -}}
+{{- end }}
+{{- /* Of those that own what they make. */}}
+{{- $finalizers := list "externalsecrets/finalizers" }}
+{{- if $clusterExternalSecrets }}{{ $finalizers = append $finalizers "clusterexternalsecrets/finalizers" }}{{ end }}
+{{- if $clusterPushSecrets }}{{ $finalizers = append $finalizers "clusterpushsecrets/finalizers" }}{{ end -}}
 - apiGroups: [external-secrets.io]
   resources: {{ toJson $kinds }}
-  # Finalizers are patched.
-  verbs: [get, list, watch, patch]
+  verbs: [get, list, watch]
+- apiGroups: [external-secrets.io]
+  resources: {{ without $kinds "clusterpushsecrets" | toJson }}
+  # Finalizers.
+  verbs: [patch]
 - apiGroups: [external-secrets.io]
   resources: {{ toJson $statuses }}
   verbs: [update]
@@ -124,16 +129,16 @@ metadata:
 {{- end }}
 - apiGroups: [generators.external-secrets.io]
   resources: ["*"]
-  verbs: [get, list, watch]
+  verbs: [get]
 - apiGroups: [generators.external-secrets.io]
   resources: [generatorstates]
-  verbs: [create, update, patch, delete, deletecollection]
+  verbs: [list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, update, patch, delete]
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [get, list, watch{{ if .Values.genericTargets.enabled }}, create, update, patch, delete{{ end }}]
+  verbs: [get, list, watch{{ if .Values.genericTargets.enabled }}, create, update, delete{{ end }}]
 - apiGroups: [""]
   resources: [serviceaccounts]
   verbs: [get]

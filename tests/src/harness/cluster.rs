@@ -42,7 +42,7 @@ const UNPOISONED: &str = "nothing panics while it holds the API server";
 /// Fails each test that needs it when it cannot be started, and says why.
 pub fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
-    match CLUSTER.get_or_init(Cluster::try_start) {
+    match CLUSTER.get_or_init(|| Cluster::try_start("")) {
         Ok(cluster) => cluster,
         Err(error) => panic!("no cluster: {error}"),
     }
@@ -68,10 +68,19 @@ impl Cluster {
     ///
     /// Fails the test when it cannot be started, and says why.
     pub fn start() -> Self {
-        Self::try_start().unwrap_or_else(|error| panic!("no cluster: {error}"))
+        Self::start_with_admission("")
     }
 
-    fn try_start() -> Result<Self, String> {
+    /// The same, with further admission plugins.
+    ///
+    /// # Panics
+    ///
+    /// As [`Cluster::start`].
+    pub fn start_with_admission(plugins: &str) -> Self {
+        Self::try_start(plugins).unwrap_or_else(|error| panic!("no cluster: {error}"))
+    }
+
+    fn try_start(admission: &str) -> Result<Self, String> {
         let sandbox = Sandbox::new()?;
         certificates::write(sandbox.path())?;
         let routes = egress::Routes::default();
@@ -86,7 +95,7 @@ impl Cluster {
             });
             write_kubeconfig(&folder, "admin", port, "default", &user)
         };
-        let (api_server, port) = start_api_server(&sandbox, &etcd_url, &admin)?;
+        let (api_server, port) = start_api_server(&sandbox, &etcd_url, admission, &admin)?;
         let admin = admin(port)?;
         let controller_manager = start_controller_manager(&sandbox, &admin)?;
         Ok(Self {

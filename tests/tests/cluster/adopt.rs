@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Secret, Service};
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -57,10 +58,10 @@ impl Desk {
         let mut command = Command::new(programs::sealwright());
         command.args(["--output", "json", "adopt"]);
         command.arg("--kubeconfig").arg(kubeconfig);
-        command.args([
-            "--chart",
-            concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/chart"),
-        ]);
+        if !words.contains(&"--chart") {
+            let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/chart");
+            command.args(["--chart", chart]);
+        }
         command.args(words);
         command.env("PATH", &self.folder);
         for variable in [
@@ -565,6 +566,24 @@ async fn external_secrets_that_the_operator_left_are_adopted_and_given_back() {
     );
     assert_eq!(blocking(&seen), [&Value::Null; 0]);
 
+    // Nothing is stopped before all that the steps need is there.
+    let words = ["--run", "--yes", "--chart", "/nowhere"];
+    let output = run(&mut desk.command(&desk.kubeconfig, &words), b"");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(
+        error.contains("the chart /nowhere is not here, so no step was run"),
+        "{error}"
+    );
+    let mut command = desk.command(&desk.kubeconfig, &["--run", "--yes"]);
+    let output = run(command.env("PATH", "/nowhere"), b"");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("is not on the search path"), "{error}");
+    assert_eq!(
+        kubelet::replicas(&namespace, "external-secrets").await,
+        Some(1)
+    );
+
     let mut ours = Vec::new();
     let meanwhile = async {
         eventually("upstream's Deployment is stopped", async || {
@@ -580,8 +599,17 @@ async fn external_secrets_that_the_operator_left_are_adopted_and_given_back() {
         ours.push(Replica::start(&namespace, &account, name, 0).await);
         kubelet::report_ready(&namespace, name).await;
     };
-    let done = desk.run(&[], meanwhile).await;
+    let registry = ["--set", "image.registry=registry.example.com"];
+    let done = desk.run(&registry, meanwhile).await;
     assert!(done["steps"].to_string().contains("concurrent=5"));
+    let deployments: Api<Deployment> = namespace.api();
+    let installed = deployments
+        .get("sealwright-external-secrets")
+        .await
+        .unwrap();
+    let pod = installed.spec.unwrap().template.spec.unwrap();
+    let image = pod.containers[0].image.clone().unwrap();
+    assert!(image.starts_with("registry.example.com/"), "{image}");
     assert!(
         webhooks
             .get_opt("secretstore-validate")

@@ -17,13 +17,26 @@ pub(super) struct Replica {
     /// The port of the API and the probes.
     pub(super) api: u16,
     pub(super) metrics: u16,
+    /// Where values are announced, if the Deployment says so.
+    pub(super) refresh: u16,
     pod: String,
 }
 
 impl Replica {
     /// Starts the controller with the command, arguments and environment of a Deployment that the chart has made; only its
-    /// two ports are others. Returns when it is ready.
+    /// ports are others. Returns when it is ready.
     pub(super) async fn start(
+        namespace: &Namespace<'_>,
+        account: &Account,
+        deployment: &str,
+        number: usize,
+    ) -> Self {
+        Self::start_until("/readyz", namespace, account, deployment, number).await
+    }
+
+    /// The same, but returns when it answers on `probe`.
+    pub(super) async fn start_until(
+        probe: &str,
         namespace: &Namespace<'_>,
         account: &Account,
         deployment: &str,
@@ -39,7 +52,7 @@ impl Replica {
             Some(account.name.as_str())
         );
         let prepare = || {
-            let (api, metrics) = (free_port()?, free_port()?);
+            let (api, metrics, refresh) = (free_port()?, free_port()?, free_port()?);
             let mut command = account.in_pod(&programs::sealwright_controller());
             command.env_remove("KUBECONFIG");
             for variable in container.env.iter().flatten() {
@@ -62,19 +75,20 @@ impl Replica {
                     "--listen-metrics-addr=:8081" => {
                         format!("--listen-metrics-addr=127.0.0.1:{metrics}")
                     }
+                    "--refresh-addr=:8084" => format!("--refresh-addr=127.0.0.1:{refresh}"),
                     other => other.to_owned(),
                 });
             }
-            Ok((command, (api, metrics)))
+            Ok((command, (api, metrics, refresh)))
         };
-        let ready = |(api, _): &(u16, u16)| match get(*api, "/readyz") {
+        let ready = |(api, ..): &(u16, u16, u16)| match get(*api, probe) {
             Ok((200, _)) => Ok(()),
             other => Err(format!("{other:?}")),
         };
         let sandbox = namespace.cluster().sandbox();
         let name = format!("{deployment}-{}-{number}", namespace.name());
         let started = Server::start(sandbox, &name, prepare, ready);
-        let (server, (api, metrics)) = started.unwrap_or_else(|error| panic!("{error}"));
+        let (server, (api, metrics, refresh)) = started.unwrap_or_else(|error| panic!("{error}"));
         let labels = spec.template.metadata.unwrap().labels;
         let pod = format!("{deployment}-{number}");
         let object: Pod = serde_json::from_value(json!({
@@ -87,6 +101,7 @@ impl Replica {
             server,
             api,
             metrics,
+            refresh,
             pod,
         }
     }

@@ -49,6 +49,7 @@ pub(super) fn start_etcd(sandbox: &Sandbox) -> Result<(Server, String), String> 
 pub(super) fn start_api_server(
     sandbox: &Sandbox,
     etcd: &str,
+    admission: &str,
     write_kubeconfig: &dyn Fn(u16) -> Result<PathBuf, String>,
 ) -> Result<(Server, u16), String> {
     let folder = sandbox.path();
@@ -94,6 +95,9 @@ pub(super) fn start_api_server(
             "--disable-admission-plugins=ServiceAccount",
             "--allow-privileged=true",
         ]);
+        if !admission.is_empty() {
+            command.arg(format!("--enable-admission-plugins={admission}"));
+        }
         Ok((command, (port, kubeconfig)))
     };
     let (server, (port, _)) =

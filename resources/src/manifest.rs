@@ -223,6 +223,29 @@ pub fn kinds(text: &[u8]) -> Result<Vec<String>, ManifestError> {
     objects(text)?.iter().map(Object::kind).collect()
 }
 
+/// Names the Secrets of a stream that have values; one without a name counts as empty text.
+///
+/// # Errors
+///
+/// Fails if the stream cannot be read.
+pub fn secrets_with_values(text: &[u8]) -> Result<Vec<String>, ManifestError> {
+    let mut names = Vec::new();
+    for object in objects(text)? {
+        let has_values = |field: &&str| match object.node.field(field) {
+            Some(Node::Map(entries)) => entries.iter().any(|(_, value)| !value.is_null()),
+            _ => false,
+        };
+        if object.kind()? == "Secret" && ["data", "stringData"].iter().any(has_values) {
+            let name = object.node.field("metadata").and_then(|metadata| {
+                let name = metadata.field("name")?.as_text().flatten()?;
+                Some(name.to_string())
+            });
+            names.push(name.unwrap_or_default());
+        }
+    }
+    Ok(names)
+}
+
 /// Reads every object of one kind in a stream, into its own type; objects of other kinds are passed over.
 ///
 /// # Errors

@@ -20,6 +20,8 @@ mod keys;
 mod kubeseal;
 #[path = "../../cli/tests/cli/page.rs"]
 mod page;
+#[path = "interop/pre_commit.rs"]
+mod pre_commit;
 #[path = "interop/reference.rs"]
 mod reference;
 #[path = "../../cli/tests/cli/schema.rs"]

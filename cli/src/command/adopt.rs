@@ -11,7 +11,7 @@ mod program;
 mod repository;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use sealwright_resources::generator::Generator;
@@ -34,6 +34,8 @@ pub(crate) struct Adopt {
     pub(crate) namespace: Option<String>,
     /// Where the chart is.
     pub(crate) chart: String,
+    /// Values of the chart beside those that upstream's flags mean.
+    pub(crate) values: Vec<String>,
     /// The way back to upstream's programs.
     pub(crate) back: bool,
     /// Run the steps.
@@ -207,6 +209,9 @@ fn some(places: &[String]) -> String {
 }
 
 impl Adopt {
+    /// Where the chart is in a copy of the repository.
+    pub(crate) const CHART: &'static str = "deploy/chart";
+
     /// Looks, tells, and runs the steps where that is asked for.
     pub(crate) fn run(self, world: &World) -> Result<()> {
         let mut report = match self.paths.is_empty() {
@@ -251,6 +256,7 @@ impl Adopt {
             kubeconfig: self.cluster.kubeconfig.clone(),
             context: self.cluster.context.clone(),
             chart: self.chart.clone(),
+            values: self.values.clone(),
             has_controller: on_path("sealwright-controller"),
         };
         let direction = match self.back {
@@ -278,6 +284,10 @@ impl Adopt {
                 "something would not work, so no step was run",
             )
             .hint("what is marked as a problem has to be settled first");
+            return (0, Some(error));
+        }
+        // The first step stops upstream's controller. One that is stopped, with nothing in its place, would be the worst of all.
+        if let Err(error) = self.can_run(&steps) {
             return (0, Some(error));
         }
         if !self.yes {
@@ -317,6 +327,28 @@ impl Adopt {
             }
         }
         (steps.len(), None)
+    }
+
+    /// Checks that the programs and the chart that the steps need are there.
+    fn can_run(&self, steps: &[&Step]) -> Result<()> {
+        let commands = steps.iter().flat_map(|step| &step.commands);
+        for words in commands {
+            let program = words.first().map(String::as_str).unwrap_or_default();
+            if program != "sealwright" && !on_path(program) {
+                let text = format!("{program} is not on the search path, so no step was run");
+                return Err(Error::generic(text));
+            }
+            let is_here = Path::new(&self.chart).exists() || self.chart.contains("://");
+            // A name such as `repository/chart` is for helm to know.
+            let is_folder = self.chart == Self::CHART || self.chart.starts_with(['.', '/']);
+            if words.contains(&self.chart) && is_folder && !is_here {
+                let text = format!("the chart {} is not here, so no step was run", self.chart);
+                return Err(Error::generic(text).hint(
+                    "it is in the repository of sealwright; `--chart` takes its folder, or what helm takes",
+                ));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -44,8 +44,10 @@ pub(crate) enum Wanted {
     Sealed,
     /// Manifests with plain Secrets.
     Secrets,
-    /// All but those.
+    /// Encrypted files, manifests with SealedSecrets, and plain files as for [`Wanted::Plain`].
     Any,
+    /// Those, and manifests with plain Secrets.
+    AnyOrSecrets,
 }
 
 /// Why a file of a folder was passed over.
@@ -219,17 +221,17 @@ impl Walk<'_> {
 
     fn judge(&self, path: &Path, what: What, ignored: bool) -> std::result::Result<(), Skipped> {
         match (what, self.wanted) {
-            (What::Encrypted, Wanted::Encrypted | Wanted::Any)
-            | (What::Sealed, Wanted::Sealed | Wanted::Any) => Ok(()),
+            (What::Encrypted, Wanted::Encrypted | Wanted::Any | Wanted::AnyOrSecrets)
+            | (What::Sealed, Wanted::Sealed | Wanted::Any | Wanted::AnyOrSecrets) => Ok(()),
             (What::Encrypted, _) => Err(Skipped::Encrypted),
             (What::Sealed, _) => Err(Skipped::Sealed),
             (What::Plain, _) if is_configuration(path) => Err(Skipped::Configuration),
             (What::Plain, _) if ignored => Err(Skipped::Ignored),
-            (What::Plain, Wanted::Secrets) if holds_secrets(path) => Ok(()),
+            (What::Plain, Wanted::Secrets | Wanted::AnyOrSecrets) if holds_secrets(path) => Ok(()),
             (What::Plain, Wanted::Encrypted | Wanted::Sealed | Wanted::Secrets) => {
                 Err(Skipped::Plain)
             }
-            (What::Plain, Wanted::Plain | Wanted::Any) => {
+            (What::Plain, Wanted::Plain | Wanted::Any | Wanted::AnyOrSecrets) => {
                 match super::covers(self.world, self.settings, path) {
                     Some(true) => Ok(()),
                     None if format_by_suffix(path).is_some() => Ok(()),
@@ -273,13 +275,26 @@ pub(crate) fn is_sealed(path: &Path, settings: &Settings) -> bool {
 
 /// Whether a plain file is a manifest with a Secret.
 fn holds_secrets(path: &Path) -> bool {
-    let is_manifest =
-        format_by_suffix(path).is_some_and(|format| matches!(format.name(), "yaml" | "json"));
+    manifest_with_secrets(path).is_some_and(|text| {
+        manifest::kinds(&text).is_ok_and(|kinds| kinds.iter().any(|kind| kind == "Secret"))
+    })
+}
+
+/// Names the Secrets of a plain manifest whose values anyone can read. A text that is no YAML, such as a template of Helm, has none.
+pub(crate) fn secrets_in_clear(path: &Path) -> Vec<String> {
+    let text = manifest_with_secrets(path);
+    let names = text.and_then(|text| manifest::secrets_with_values(&text).ok());
+    names.unwrap_or_default()
+}
+
+/// The text of a manifest that speaks of Secrets.
+fn manifest_with_secrets(path: &Path) -> Option<Vec<u8>> {
+    let format = format_by_suffix(path)?;
     let mut text = Vec::new();
-    is_manifest
+    let speaks_of_secrets = matches!(format.name(), "yaml" | "json")
         && read_ends(path, &mut text).unwrap_or(false)
-        && memmem::find(&text, b"Secret").is_some()
-        && manifest::kinds(&text).is_ok_and(|kinds| kinds.iter().any(|kind| kind == "Secret"))
+        && memmem::find(&text, b"Secret").is_some();
+    speaks_of_secrets.then_some(text)
 }
 
 /// Returns true if a file certainly has a `sops` block.

@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 
 use sealwright_documents::envelope::Encrypted;
 
-use super::found::{Found, Wanted, What, skipped_line, what_is};
+use super::found::{Found, Wanted, What, secrets_in_clear, skipped_line, what_is};
 use super::recipients::by_recipient;
 use super::{Settings, batch, document};
 use crate::error::{Error, Kind, Result};
 use crate::file;
+use crate::visible::visible;
 use crate::world::World;
 
 /// Tells what files are.
@@ -19,6 +20,8 @@ pub(crate) struct Status {
     pub(crate) paths: Vec<PathBuf>,
     /// Fail when a file that has a rule is not encrypted.
     pub(crate) check: bool,
+    /// Fail when a manifest holds a Secret in clear.
+    pub(crate) check_secrets: bool,
     pub(crate) by: StatusBy,
     pub(crate) json: bool,
     pub(crate) settings: Settings,
@@ -36,7 +39,11 @@ pub(crate) enum StatusBy {
 impl Status {
     /// Prints a line, or a JSON object, for each file.
     pub(crate) fn run(self, world: &World) -> Result<()> {
-        let found = Found::look(world, &self.settings, &self.paths, Wanted::Any)?;
+        let wanted = match self.check_secrets {
+            true => Wanted::AnyOrSecrets,
+            false => Wanted::Any,
+        };
+        let found = Found::look(world, &self.settings, &self.paths, wanted)?;
         if world.terminal.verbosity() > 1 && !self.json {
             for (path, reason) in &found.skipped {
                 world.terminal.tell(&skipped_line(path, *reason));
@@ -49,7 +56,7 @@ impl Status {
         let mut tally = Tally::default();
         let mut entries = Vec::new();
         for path in &found.files {
-            let state = State::of(world, path, &self.settings);
+            let state = State::of(world, path, &self.settings, self.check_secrets);
             tally.add(&state);
             if self.json {
                 entries.push(state.json(path));
@@ -88,17 +95,34 @@ impl Status {
                 batch::count(tally.unreadable, "cannot be read", "cannot be read"),
             ));
         }
+        self.judge(&tally)
+    }
+
+    /// Fails if there is something that was to be checked and is not as it should be.
+    fn judge(&self, tally: &Tally) -> Result<()> {
+        let mut faults = Vec::new();
         if self.check && tally.uncovered > 0 {
-            return Err(Error::new(
-                Kind::Outdated,
-                batch::count(
-                    tally.uncovered,
-                    "that has a rule is not encrypted",
-                    "that have a rule are not encrypted",
-                ),
+            faults.push(batch::count(
+                tally.uncovered,
+                "that has a rule is not encrypted",
+                "that have a rule are not encrypted",
             ));
         }
-        Ok(())
+        if tally.unsealed > 0 {
+            faults.push(batch::count(
+                tally.unsealed,
+                "holds a Secret in clear",
+                "hold Secrets in clear",
+            ));
+        }
+        if faults.is_empty() {
+            return Ok(());
+        }
+        let error = Error::new(Kind::Outdated, faults.join("; "));
+        Err(match tally.unsealed {
+            0 => error,
+            _ => error.hint("`sealwright seal FILE` seals a Secret, and `sealwright encrypt --in-place FILE` encrypts it"),
+        })
     }
 }
 
@@ -155,21 +179,34 @@ impl Status {
 
 /// What a file is, for people and programs.
 enum State {
-    Encrypted { file: Box<Encrypted>, rule: bool },
+    Encrypted {
+        file: Box<Encrypted>,
+        rule: bool,
+    },
     Sealed,
-    Plain { rule: bool },
+    Plain {
+        rule: bool,
+        /// The Secrets in it, if they were asked for.
+        secrets: Vec<String>,
+    },
     Unreadable(String),
 }
 
 impl State {
-    fn of(world: &World, path: &Path, settings: &Settings) -> Self {
+    fn of(world: &World, path: &Path, settings: &Settings, look_for_secrets: bool) -> Self {
         let rule = super::covers(world, settings, path) == Some(true);
         let what = match what_is(path, settings) {
             Ok(what) => what,
             Err(error) => return Self::Unreadable(crate::error::reason(&error)),
         };
         match what {
-            What::Plain => Self::Plain { rule },
+            What::Plain => Self::Plain {
+                rule,
+                secrets: match look_for_secrets {
+                    true => secrets_in_clear(path),
+                    false => Vec::new(),
+                },
+            },
             What::Sealed => Self::Sealed,
             What::Encrypted => match parse(path, settings) {
                 Ok(file) => Self::Encrypted {
@@ -196,8 +233,26 @@ impl State {
                 )
             }
             Self::Sealed => format!("{shown}: sealed"),
-            Self::Plain { rule: true } => format!("{shown}: plain (a rule covers it)"),
-            Self::Plain { rule: false } => format!("{shown}: plain"),
+            Self::Plain { rule, secrets } => {
+                let mut why = Vec::new();
+                if *rule {
+                    why.push("a rule covers it".to_owned());
+                }
+                if !secrets.is_empty() {
+                    let names = secrets.join(", ");
+                    let names = visible(&names);
+                    let word = if secrets.len() == 1 {
+                        "Secret"
+                    } else {
+                        "Secrets"
+                    };
+                    why.push(format!("{word} in clear: {names}"));
+                }
+                match why.is_empty() {
+                    true => format!("{shown}: plain"),
+                    false => format!("{shown}: plain ({})", why.join("; ")),
+                }
+            }
             Self::Unreadable(reason) => format!("{shown}: unreadable: {reason}"),
         }
     }
@@ -219,7 +274,13 @@ impl State {
                 })
             }
             Self::Sealed => json!({ "file": name, "status": "sealed" }),
-            Self::Plain { rule } => json!({ "file": name, "status": "plain", "rule": rule }),
+            Self::Plain { rule, secrets } => {
+                let mut entry = json!({ "file": name, "status": "plain", "rule": rule });
+                if !secrets.is_empty() {
+                    entry["secrets"] = secrets.clone().into();
+                }
+                entry
+            }
             Self::Unreadable(reason) => {
                 json!({ "file": name, "status": "unreadable", "message": reason })
             }
@@ -234,6 +295,8 @@ struct Tally {
     plain: usize,
     /// Plain files that a rule covers.
     uncovered: usize,
+    /// Plain files with Secrets, if they were looked for.
+    unsealed: usize,
     unreadable: usize,
 }
 
@@ -242,9 +305,10 @@ impl Tally {
         match state {
             State::Encrypted { .. } => self.encrypted += 1,
             State::Sealed => self.sealed += 1,
-            State::Plain { rule } => {
+            State::Plain { rule, secrets } => {
                 self.plain += 1;
                 self.uncovered += usize::from(*rule);
+                self.unsealed += usize::from(!secrets.is_empty());
             }
             State::Unreadable(_) => self.unreadable += 1,
         }

@@ -120,6 +120,11 @@ pub fn moto() -> PathBuf {
     program("moto")
 }
 
+/// A Python with `pre-commit`, which runs hooks before a commit.
+pub fn pre_commit() -> PathBuf {
+    program("pre-commit")
+}
+
 /// A Python with the clients of Azure and Google, which also runs their doubles.
 pub fn cloud_clients() -> PathBuf {
     program("cloud-clients")

@@ -162,6 +162,12 @@ pub const PINS: &[Pin] = &[
         recipe: Recipe::Python { collection: None },
     },
     Pin {
+        name: "pre-commit",
+        version: "4.7.0",
+        programs: &[("pre-commit", "pre-commit")],
+        recipe: Recipe::Python { collection: None },
+    },
+    Pin {
         name: "cloud-clients",
         version: "2026.11",
         programs: &[("cloud-clients", "cloud-clients")],

@@ -24,6 +24,8 @@ pub(super) struct Tools {
     pub(super) kubeconfig: Option<String>,
     pub(super) context: Option<String>,
     pub(super) chart: String,
+    /// Values of the chart that were asked for.
+    pub(super) values: Vec<String>,
     /// The controller's program is here, too; it has a command of its own that cleans statuses.
     pub(super) has_controller: bool,
 }
@@ -248,6 +250,8 @@ impl Side<'_> {
         for one in &self.theirs {
             values.extend(program::values(one));
         }
+        // The last one of a name counts.
+        values.extend(tools.values.iter().cloned());
         values.dedup();
         for value in &values {
             words.extend(["--set", value.as_str()]);

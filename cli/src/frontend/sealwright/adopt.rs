@@ -17,12 +17,13 @@ use crate::world::World;
 /// the other, and stops at the first that fails.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  sealwright adopt\n  sealwright adopt --run\n  sealwright adopt --back --run\n  \
+    after_help = "Examples:\n  sealwright adopt\n  sealwright adopt --run --set image.registry=registry.example.com\n  \
+        sealwright adopt --back --run\n  \
         sealwright --output json adopt --check .   # in CI"
 )]
 pub(super) struct Adopt {
     /// Files and folders of a repository.
-    #[arg(conflicts_with_all = ["kubeconfig", "context", "namespace", "back", "run"])]
+    #[arg(conflicts_with_all = ["kubeconfig", "context", "namespace", "back", "run", "set"])]
     paths: Vec<PathBuf>,
     /// The kubeconfig file.
     #[arg(long, value_name = "FILE")]
@@ -34,8 +35,12 @@ pub(super) struct Adopt {
     #[arg(long, short)]
     namespace: Option<String>,
     /// The chart that is installed: a folder, or what helm takes.
-    #[arg(long, value_name = "CHART", default_value = "deploy/chart")]
+    #[arg(long, value_name = "CHART", default_value = command::Adopt::CHART)]
     chart: String,
+    /// A value of the chart beside those that upstream's flags mean, such as image.registry=registry.example.com; may be given
+    /// several times.
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
     /// The way back to upstream's programs.
     #[arg(long)]
     back: bool,
@@ -62,6 +67,7 @@ impl Adopt {
             },
             namespace: self.namespace,
             chart: self.chart,
+            values: self.set,
             back: self.back,
             run: self.run,
             yes: self.yes,

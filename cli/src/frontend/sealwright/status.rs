@@ -13,7 +13,8 @@ use crate::world::World;
 /// Tell which files are encrypted, when, with which keys; nothing is decrypted.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  sealwright status secrets/\n  \
-    sealwright status --check secrets/   # in CI\n  sealwright --output json status . | jq .files[].keys")]
+    sealwright status --check secrets/   # in CI\n  \
+    sealwright status --check-secrets .   # no Secret in clear\n  sealwright --output json status . | jq .files[].keys")]
 pub(super) struct Status {
     /// Files and folders.
     #[arg(required_unless_present = "cluster", conflicts_with = "cluster")]
@@ -21,8 +22,11 @@ pub(super) struct Status {
     /// Fail when a file that a rule names is not encrypted.
     #[arg(long)]
     check: bool,
+    /// Fail when a manifest holds a Secret with values that is neither sealed nor encrypted.
+    #[arg(long, conflicts_with = "cluster")]
+    check_secrets: bool,
     /// List the files of each recipient instead.
-    #[arg(long, value_enum, value_name = "WHAT", conflicts_with = "check")]
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["check", "check_secrets"])]
     by: Option<By>,
     /// Tell of the objects of a cluster instead: their state, their age, and when they are looked at next. With --check, fail
     /// when one is not ready.
@@ -56,6 +60,7 @@ impl Status {
         command::Status {
             paths: self.paths,
             check: self.check,
+            check_secrets: self.check_secrets,
             by: match self.by {
                 Some(By::Recipient) => StatusBy::Recipient,
                 Some(By::File) | None => StatusBy::File,

@@ -65,6 +65,7 @@ async fn every_manifest_of_the_documentation_is_valid_and_those_with_a_server_he
     }
     seen.sort();
     for wanted in [
+        "aws",
         "azurekv",
         "doppler",
         "fake",

@@ -281,7 +281,9 @@ async fn calls_without_an_answer_are_told_as_failed() {
         gate: Some(Arc::clone(&gate)),
         ..Slow::default()
     };
-    let mut lane = Lane::new(Arc::new(slow), Policy::default());
+    let policy = Policy::default();
+    let answers = Answers::new(&policy).of_store();
+    let mut lane = Lane::new(Arc::new(slow), policy, answers);
     let kept = Arc::clone(&told);
     lane.observer = Some(Arc::new(move |_, call, failed| {
         // How it signs in plays no part.

@@ -2,7 +2,7 @@
 
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
-use sealwright_tests::harness::cluster::Namespace;
+use sealwright_tests::harness::cluster::{Namespace, eventually};
 use serde_json::{Value, json};
 
 /// The API versions of the kinds that cases ask for by name alone.
@@ -39,10 +39,16 @@ pub(super) async fn apply(namespace: &Namespace<'_>, object: Value) {
     let name = text(&object["metadata"]["name"]);
     let object: DynamicObject = serde_json::from_value(object).unwrap();
     let params = PatchParams::apply("test").force();
-    let written = api(namespace, &version, &kind)
-        .patch(&name, &params, &Patch::Apply(&object))
-        .await;
-    written.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
+    let (api, patch) = (api(namespace, &version, &kind), Patch::Apply(&object));
+    eventually(&format!("{kind} {name} is written"), async || {
+        match api.patch(&name, &params, &patch).await {
+            Ok(_) => Some(()),
+            // A definition that was installed a moment ago is not served yet.
+            Err(kube::Error::Api(status)) if status.code == 404 => None,
+            Err(error) => panic!("{kind} {name}: {error}"),
+        }
+    })
+    .await;
 }
 
 /// Reads an object, if it is there.

@@ -147,7 +147,7 @@ impl ClusterExternalSecrets {
                     before.provisioned_namespaces,
                     failed,
                     interval,
-                    false,
+                    true,
                 );
             }
         };

@@ -365,8 +365,8 @@ async fn is_needed<W: Work>(
     // An event that could not be written is not written later.
     let is_asked_once = resource == "events" || work.is_asked_once();
     let done = within(async || {
-        (is_asked_once || stage.answers(verb, resource, |code| code < 300) > granted)
-            && work.is_done(stage, number).await
+        let is_done = work.is_done(stage, number).await;
+        is_done && (is_asked_once || stage.answers(verb, resource, |code| code < 300) > granted)
     })
     .await;
     match done {

@@ -356,6 +356,8 @@ impl ExternalSecrets {
         error: &ApiError,
         now: Timestamp,
     ) -> Attempt<Outcome> {
+        // The condition has fixed words.
+        tracing::warn!(namespace = object.namespace(), name = object.name(), error = %error, "the API server refuses what the ExternalSecret needs");
         let existing = false;
         let actions = plan::failed(
             object,

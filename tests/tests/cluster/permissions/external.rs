@@ -343,7 +343,12 @@ impl Work for External {
             Self::Synced | Self::Adopted | Self::OtherTarget => self.has(stage, &name, "one").await,
             Self::Refreshed | Self::OtherTargetRefreshed => self.has(stage, &name, "two").await,
             Self::Rendered => self.has(stage, &name, "<one>").await,
-            Self::RenderedAgain => self.has(stage, &name, "[one]").await,
+            Self::RenderedAgain => {
+                // What changed before the watch began is seen with the next refresh, an hour later.
+                let touch = json!({"metadata": {"annotations": {"touched": k8s_openapi::jiff::Timestamp::now().to_string()}}});
+                objects::patch(stage.work, "ConfigMap", &name, touch).await;
+                self.has(stage, &name, "[one]").await
+            }
             Self::Deleted | Self::OtherTargetDeleted => {
                 let kind = if self == Self::Deleted {
                     "Secret"

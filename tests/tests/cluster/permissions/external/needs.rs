@@ -116,7 +116,6 @@ pub(super) fn all() -> Vec<Need<External>> {
         ],
     );
     controller("serviceaccounts", &[("get", SignedInByAnnotation)]);
-    controller("serviceaccounts/token", &[("create", SignedIn)]);
     controller(
         "events",
         &[("create", Synced), ("patch", ValidatedAgain("SecretStore"))],
@@ -162,6 +161,10 @@ pub(super) fn all() -> Vec<Need<External>> {
             ..Need::new(CONTROLLER, "update", owner, work)
         });
     }
+    needs.push(Need {
+        says: Some("/robot is forbidden"),
+        ..Need::new(CONTROLLER, "create", "serviceaccounts/token", SignedIn)
+    });
     for resource in ["tokenreviews", "subjectaccessreviews"] {
         needs.push(Need::new(REFRESH, "create", resource, Announced));
     }

@@ -207,6 +207,11 @@ impl Work for External {
         self == Self::WebhooksFound
     }
 
+    fn is_asked_once(self) -> bool {
+        // They are looked for every five minutes.
+        self == Self::WebhooksFound
+    }
+
     async fn prepare(self, stage: &mut Stage<'_>, number: usize) {
         let name = format!("e-{number}");
         match self {

@@ -50,14 +50,8 @@ pub(super) fn rewrite(
         emitter.out.push_byte(b'\n');
     }
     let mut start = if is_blank { line } else { site.start as usize };
-    while is_blank && above == Above::IsListed {
-        let lines = text[..start].strip_suffix(b"\n").unwrap_or_default();
-        let above = lines.iter().rposition(|byte| *byte == b'\n');
-        let above = above.map_or(0, |at| at + 1);
-        match lines[above..].trim_ascii_start().starts_with(b"#") {
-            true => start = above,
-            false => break,
-        }
+    if is_blank && above == Above::IsListed {
+        start = first_comment_above(text, start);
     }
     if tree.nodes[root].value != Value::Map {
         return Err(refuse("a document must be a map"));
@@ -125,3 +119,17 @@ pub(super) fn too_deep(tree: &Tree) -> ParseError {
 
 /// More levels than this are not rewritten, because each takes a stack frame.
 const MAX_DEPTH: usize = 1_000;
+
+/// Where the lines of comments right above this line begin, or the line itself.
+fn first_comment_above(text: &[u8], line: usize) -> usize {
+    let mut start = line;
+    loop {
+        let lines = text[..start].strip_suffix(b"\n").unwrap_or_default();
+        let above = lines.iter().rposition(|byte| *byte == b'\n');
+        let above = above.map_or(0, |at| at + 1);
+        if !lines[above..].trim_ascii_start().starts_with(b"#") {
+            return start;
+        }
+        start = above;
+    }
+}

@@ -4,7 +4,7 @@
 //! generation, a keyed hash of the credentials it was connected with, and the consumer's namespace where the credentials
 //! depend on it. So two tenants never share a lane unless they are the same to the vault.
 //!
-//! In a lane, a read joins one of the same [`ReadKey`] that has not been sent yet. One that was sent may be older than the
+//! In a lane, a read joins one of the same [`ReadKey`](crate::store::ReadKey) that has not been sent yet. One that was sent may be older than the
 //! question, so it is joined, or its answer shared, only if the caller says that an answer may be so old. Reads that
 //! wait together are sent as batches where the store has them. How many calls are under way at once, and how many are made a
 //! second, is bounded for each lane, so that a slow vault holds up its own readers only. When a vault asks for fewer

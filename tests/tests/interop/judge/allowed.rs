@@ -248,8 +248,8 @@ fn take_comments_at(value: &mut Value, path: &[usize], out: &mut Vec<String>) {
         return;
     };
     let is_map = items.first() == Some(&Value::from("m"));
-    let values = items[1..].iter_mut().filter(|item| !is_any_comment(item));
-    if let Some(child) = values.skip(*number).next() {
+    let mut values = items[1..].iter_mut().filter(|item| !is_any_comment(item));
+    if let Some(child) = values.nth(*number) {
         let child = if is_map { &mut child[1] } else { child };
         take_comments_at(child, rest, out);
     }

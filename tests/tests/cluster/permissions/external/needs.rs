@@ -115,7 +115,6 @@ pub(super) fn all() -> Vec<Need<External>> {
             ("delete", OtherTargetDeleted),
         ],
     );
-    controller("serviceaccounts", &[("get", SignedInByAnnotation)]);
     controller(
         "events",
         &[("create", Synced), ("patch", ValidatedAgain("SecretStore"))],
@@ -140,6 +139,7 @@ pub(super) fn all() -> Vec<Need<External>> {
     });
     needs.push(Need {
         refused: Some(("get", "passwords")),
+        says: Some("the generator cannot be read: access denied"),
         ..Need::new(CONTROLLER, "get", "*", Generated)
     });
     for (owner, child, work) in [
@@ -161,10 +161,15 @@ pub(super) fn all() -> Vec<Need<External>> {
             ..Need::new(CONTROLLER, "update", owner, work)
         });
     }
-    needs.push(Need {
-        says: Some("/robot is forbidden"),
-        ..Need::new(CONTROLLER, "create", "serviceaccounts/token", SignedIn)
-    });
+    for (verb, resource, work) in [
+        ("get", "serviceaccounts", SignedInByAnnotation),
+        ("create", "serviceaccounts/token", SignedIn),
+    ] {
+        needs.push(Need {
+            says: Some("/robot is forbidden"),
+            ..Need::new(CONTROLLER, verb, resource, work)
+        });
+    }
     for resource in ["tokenreviews", "subjectaccessreviews"] {
         needs.push(Need::new(REFRESH, "create", resource, Announced));
     }

@@ -270,13 +270,6 @@ impl<'a> Translation<'a> {
                 self.next();
                 break;
             }
-            if c == '-' && !first && !self.rest[1..].starts_with(']') {
-                // RE2 takes a bare `-` in the middle only before the end or as a range.
-                if self.rest[1..].chars().next().is_none() {
-                    return Err("a character class has no end");
-                }
-                return Err("invalid range in a character class");
-            }
             first = false;
             if c == '['
                 && let Some(rest) = self.rest.strip_prefix("[:")
@@ -406,6 +399,10 @@ mod tests {
             (r"^[]a]+$", "]a", true),
             (r"^[a\-z]+$", "a-z", true),
             (r"^[+--]+$", "+,-", true),
+            // Between others it is itself, as Go takes Perl's syntax.
+            (r"^[\d-x]+$", "1-x", true),
+            ("^[a-c-e]+$", "b-e", true),
+            ("^[a-c-e]+$", "d", false),
             (r"^[[:alpha:]_]+$", "a_b", true),
             (r"^\pL+$", "éa", true),
             (r"^[\p{Greek}]+$", "αβ", true),

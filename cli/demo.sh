@@ -109,6 +109,6 @@ indented resolved.yaml
 title '9. What is here that upstream programs use, and what it takes to move to this one'
 printf '%s$ sealwright adopt .%s\n' "$faint" "$plain"
 sealwright adopt . >adopted.txt
-indented adopted.txt
+sed 's/^/  /' adopted.txt
 
 printf '\n%sThat was all of it; nothing is left behind.%s\n' "$bold" "$plain"

@@ -99,6 +99,8 @@ impl Size {
         load.create(&namespace, bao, &bao.address()).await?;
         let (objects, keys) = (self.objects, self.keys);
 
+        // The API server keeps whole seconds of their creation, and what was read within that second is too old for them.
+        tokio::time::sleep(Duration::from_secs(2)).await;
         let mut controller = Controller::start(cluster, &namespace)?;
         controller.wait(|text| Load::ready(text) >= objects).await?;
         let cold = controller.taken()?;

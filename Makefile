@@ -32,6 +32,8 @@ soak: servers ## runs what is too long for `make test`: large seeded runs, chaos
 	$(CARGO) build --workspace --bins $(REAL)
 	SEALWRIGHT_SOAK=1 $(CARGO) test --workspace $(REAL) -- --nocapture
 	SEALWRIGHT_SOAK=1 $(CARGO) test --workspace $(REAL) --test external_secrets -- --nocapture
+	$(MAKE) dist
+	deploy/try "$${CARGO_TARGET_DIR:-target}/dist"
 
 .PHONY: check
 check: ## checks format, lints, licences, bans, advisories, unused dependencies, documentation and the book; warnings are errors

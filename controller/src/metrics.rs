@@ -195,9 +195,13 @@ impl Metrics {
 
     /// Writes everything down.
     pub(crate) fn text(&self) -> String {
-        TextEncoder::new()
+        let mut text = TextEncoder::new()
             .encode_to_string(&self.registry.gather())
-            .expect("a family with samples can be written")
+            .expect("a family with samples can be written");
+        for series in &self.objects {
+            series.write(&mut text);
+        }
+        text
     }
 }
 

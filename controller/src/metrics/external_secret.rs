@@ -219,13 +219,11 @@ impl ExternalSecretMetrics {
             let [condition, duration] = kind.names();
             [
                 ObjectSeries::new(
-                    registry,
                     condition,
                     Kind::Gauge,
                     "The status condition of a specific object",
                 ),
                 ObjectSeries::new(
-                    registry,
                     duration,
                     Kind::Gauge,
                     "The duration time to reconcile a specific object, in nanoseconds",
@@ -240,13 +238,11 @@ impl ExternalSecretMetrics {
             extended,
             kinds,
             calls: ObjectSeries::new(
-                registry,
                 "externalsecret_sync_calls_total",
                 Kind::Counter,
                 "Total number of the External Secret sync calls",
             ),
             errors: ObjectSeries::new(
-                registry,
                 "externalsecret_sync_calls_error",
                 Kind::Counter,
                 "Total number of the External Secret sync errors",

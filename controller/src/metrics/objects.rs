@@ -1,17 +1,26 @@
 //! Series of single objects of the cluster, which go when the object goes and when this replica no longer leads.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
-use prometheus::Registry;
+use prometheus::proto::MetricFamily;
 
-use super::collected::{Collected, Kind, Sample, family};
+use super::collected::{Kind, Sample, family};
 
 const UNPOISONED: &str = "no holder panics";
 
 /// The series of one metric, by namespace and name of their object.
-#[derive(Clone, Default)]
-pub(super) struct ObjectSeries(Arc<Mutex<State>>);
+///
+/// The registry does not know them: its library copies every series several times over for each reading, and there may be
+/// tens of thousands.
+#[derive(Clone)]
+pub(super) struct ObjectSeries {
+    name: &'static str,
+    kind: Kind,
+    help: &'static str,
+    state: Arc<Mutex<State>>,
+}
 
 #[derive(Default)]
 struct State {
@@ -20,27 +29,63 @@ struct State {
 }
 
 impl ObjectSeries {
-    /// Registers a metric of which there is no series yet.
-    pub(super) fn new(
-        registry: &Registry,
-        name: &'static str,
-        kind: Kind,
-        help: &'static str,
-    ) -> Self {
-        let series = Self::default();
-        let state = Arc::clone(&series.0);
-        let collect = move || {
-            let state = state.lock().expect(UNPOISONED);
-            let samples = state.objects.values().flatten().cloned().collect();
-            vec![family(name, kind, help, samples)]
+    /// A metric of which there is no series yet.
+    pub(super) fn new(name: &'static str, kind: Kind, help: &'static str) -> Self {
+        Self {
+            name,
+            kind,
+            help,
+            state: Arc::default(),
+        }
+    }
+
+    /// Writes the series as text, in the order of their objects.
+    pub(super) fn write(&self, text: &mut String) {
+        let state = self.state.lock().expect(UNPOISONED);
+        let mut samples = state.objects.values().flatten().peekable();
+        if samples.peek().is_none() {
+            return;
+        }
+        let kind = match self.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
         };
-        super::register(registry, Collected::new(name, collect));
-        series
+        let Self { name, help, .. } = self;
+        text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+        for (labels, value) in samples {
+            text.push_str(name);
+            for (number, (label, value)) in labels.iter().enumerate() {
+                text.push(if number == 0 { '{' } else { ',' });
+                text.push_str(label);
+                text.push_str("=\"");
+                for c in value.chars() {
+                    match c {
+                        '\\' => text.push_str("\\\\"),
+                        '"' => text.push_str("\\\""),
+                        '\n' => text.push_str("\\n"),
+                        c => text.push(c),
+                    }
+                }
+                text.push('"');
+            }
+            if !labels.is_empty() {
+                text.push('}');
+            }
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, " {value}");
+        }
+    }
+
+    /// All series at once, as the registry has its own.
+    pub(super) fn family(&self) -> MetricFamily {
+        let state = self.state.lock().expect(UNPOISONED);
+        let samples = state.objects.values().flatten().cloned().collect();
+        family(self.name, self.kind, self.help, samples)
     }
 
     /// Shows series from now on, or removes all of them and shows none.
     pub(super) fn show(&self, shown: bool) {
-        let mut state = self.0.lock().expect(UNPOISONED);
+        let mut state = self.state.lock().expect(UNPOISONED);
         state.shown = shown;
         if !shown {
             state.objects.clear();
@@ -49,7 +94,7 @@ impl ObjectSeries {
 
     /// Replaces all series of an object, so that those with labels it no longer has go away (T35).
     pub(super) fn set(&self, namespace: &str, name: &str, samples: Vec<Sample>) {
-        let mut state = self.0.lock().expect(UNPOISONED);
+        let mut state = self.state.lock().expect(UNPOISONED);
         if state.shown {
             let key = (namespace.to_owned(), name.to_owned());
             state.objects.insert(key, samples);
@@ -64,7 +109,7 @@ impl ObjectSeries {
         labels: Vec<(&'static str, String)>,
         value: f64,
     ) {
-        let mut state = self.0.lock().expect(UNPOISONED);
+        let mut state = self.state.lock().expect(UNPOISONED);
         if !state.shown {
             return;
         }
@@ -76,7 +121,7 @@ impl ObjectSeries {
 
     /// Removes the series of an object.
     pub(super) fn forget(&self, namespace: &str, name: &str) {
-        let mut state = self.0.lock().expect(UNPOISONED);
+        let mut state = self.state.lock().expect(UNPOISONED);
         let key = (namespace.to_owned(), name.to_owned());
         state.objects.remove(&key);
     }

@@ -8,6 +8,7 @@ use prometheus::proto::{MetricFamily, MetricType};
 use sealwright_providers::fetch::Call;
 use sealwright_resources::drift::Drift;
 
+use super::objects::ObjectSeries;
 use super::watches::WatchHealth;
 use super::{Failure, KeyMetrics, MetricObject, Metrics, QueueDepth, SyncedKind};
 
@@ -15,8 +16,10 @@ use super::{Failure, KeyMetrics, MetricObject, Metrics, QueueDepth, SyncedKind};
 pub(crate) fn table() -> String {
     let mut table = "| metric | type | labels | what it says |\n|---|---|---|---|\n".to_owned();
     let (metrics, _watch) = of_everything();
-    // Families come sorted by name.
-    for family in metrics.registry.gather() {
+    let mut families = metrics.registry.gather();
+    families.extend(metrics.objects.iter().map(ObjectSeries::family));
+    families.sort_by(|a, b| a.name().cmp(b.name()));
+    for family in families {
         writeln!(
             table,
             "| `{}` | {} | {} | {} |",

@@ -58,7 +58,6 @@ impl SealedSecretMetrics {
         );
         let conditions = (!omit_secret_labels).then(|| {
             ObjectSeries::new(
-                registry,
                 "sealed_secrets_controller_condition_info",
                 Kind::Gauge,
                 "Current SealedSecret condition status. Values are -1 (false), 0 (unknown or absent), 1 (true)",

@@ -261,10 +261,8 @@ impl Emitter {
                 .take_while(|value| matches!(value, Data::Comment { inline: true, .. }))
                 .collect::<Vec<_>>();
             index += inline.len();
-            let is_followed = items[index..]
-                .iter()
-                .any(|it| matches!(it, Data::Comment { .. }))
-                && !has_values(items[index..].iter());
+            // Comments are all that is left.
+            let is_followed = index < items.len() && !has_values(items[index..].iter());
             match item {
                 // As a block it would take the comments behind it, or give them to a collection further out.
                 _ if self.is_exact && is_followed && has_entries(item) && !has_comments(item) => {

@@ -186,7 +186,9 @@ pub(crate) trait Kind: Sized + Send + Sync + 'static {
     fn again(&self, key: &Key, outcome: &Self::Outcome, failures: u32) -> Option<Duration>;
 
     /// Takes note that an object could not be read from the API server, or that its status could not be written.
-    fn trouble(&self, key: &Key, trouble: Trouble, error: &ApiError);
+    fn trouble(&self, key: &Key, trouble: Trouble, error: &ApiError) {
+        tracing::warn!(kind = Self::NAME, key = %key, error = %error, "the API server refuses ({trouble:?})");
+    }
 
     /// Ends what the object stands for, because it is being deleted; finalizers are removed here.
     fn finalize(

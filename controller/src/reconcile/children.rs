@@ -42,6 +42,12 @@ impl Children<'_> {
         }
     }
 
+    /// Tells the log what the API server says of a namespace; the status has fixed words.
+    pub(super) fn refused(&self, namespace: &str, error: &ApiError) {
+        let name = self.parent.name.as_deref().unwrap_or_default();
+        tracing::warn!(kind = self.kinds.parent, key = name, namespace = namespace, error = %error, "the API server refuses what belongs into a namespace");
+    }
+
     /// Returns true if the parent made this object.
     pub(super) fn is_ours(&self, child: &Value) -> bool {
         let references = child["metadata"]["ownerReferences"].as_array();

@@ -194,7 +194,7 @@ impl ClusterExternalSecrets {
                 Ok::<(), ApiError>(())
             };
             if let Err(error) = cleaned.await {
-                refused(key, namespace, &error);
+                self.children(object).refused(namespace, &error);
                 again_soon = true;
                 kept.insert(namespace.clone());
                 failed.push(FailedNamespace {
@@ -216,9 +216,9 @@ impl ClusterExternalSecrets {
                 Made::Skipped => {}
                 Made::No(problem) => {
                     if let Problem::Api(error) = &problem {
-                        refused(key, &place, error);
+                        self.children(object).refused(&place, error);
+                        again_soon = true;
                     }
-                    again_soon |= matches!(&problem, Problem::Api(_));
                     failed.push(FailedNamespace {
                         namespace: place,
                         reason: Some(problem.text()),
@@ -346,11 +346,6 @@ impl ClusterExternalSecrets {
     }
 }
 
-/// Tells the log what the API server says; the status has fixed words.
-fn refused(key: &Key, namespace: &str, error: &ApiError) {
-    tracing::warn!(kind = KIND, key = %key, namespace = namespace, error = %error, "the API server refuses what belongs into a namespace");
-}
-
 /// The ExternalSecret of a namespace.
 fn child(children: &Children<'_>, object: &ClusterExternalSecret, namespace: &str) -> Value {
     let metadata = &object.spec.external_secret_metadata;
@@ -467,10 +462,6 @@ impl Kind for ClusterExternalSecrets {
             return Some(verdict::pause(Verdict::TryAgain, failures, 5));
         }
         outcome.again
-    }
-
-    fn trouble(&self, key: &Key, trouble: Trouble, error: &ApiError) {
-        tracing::warn!(kind = KIND, key = %key, error = %error, "the API server refuses ({trouble:?})");
     }
 
     async fn finalize(&self, key: &Key, object: &ClusterExternalSecret) -> Option<Duration> {

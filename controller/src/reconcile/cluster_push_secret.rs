@@ -23,7 +23,7 @@ use crate::api::{Api, ApiError};
 use crate::frame::dependents::Need;
 use crate::frame::event::Event;
 use crate::frame::kind::Neighbours;
-use crate::frame::kind::{Attempt, Frame, Kind, LookedAt, Shared, Trouble, Watching};
+use crate::frame::kind::{Attempt, Frame, Kind, LookedAt, Shared, Watching};
 use crate::frame::object::Key;
 use crate::frame::tracked::{Digest, Tracked};
 use crate::frame::verdict::{self, Verdict};
@@ -76,13 +76,12 @@ impl Found {
     /// Takes note of what the API server refuses; its own words are for the log.
     fn refuse(
         &mut self,
-        object: &ClusterPushSecret,
+        children: &Children<'_>,
         namespace: &str,
         reason: String,
         error: &ApiError,
     ) {
-        let name = object.metadata.name.as_deref().unwrap_or_default();
-        tracing::warn!(kind = KIND, name = name, namespace = namespace, error = %error, "the API server refuses what belongs into a namespace");
+        children.refused(namespace, error);
         self.refused = true;
         self.fail(namespace, reason);
     }
@@ -115,14 +114,15 @@ impl ClusterPushSecrets {
     }
 
     async fn work(&self, object: &ClusterPushSecret) -> Outcome {
+        let children = self.children(object);
         let before = object.status.clone().unwrap_or_default();
         let name = object.push_secret_name();
         let old = before.push_secret_name.as_deref();
         if let Some(old) = old.filter(|old| *old != name) {
             let mut found = Found::default();
             for namespace in &before.provisioned_namespaces {
-                if let Err(error) = self.children(object).delete(namespace, old).await {
-                    found.refuse(object, namespace, not_deleted(&error), &error);
+                if let Err(error) = children.delete(namespace, old).await {
+                    found.refuse(&children, namespace, not_deleted(&error), &error);
                 }
             }
             if !found.failed.is_empty() {
@@ -146,10 +146,10 @@ impl ClusterPushSecrets {
             if selected.contains(namespace) {
                 continue;
             }
-            if let Err(error) = self.children(object).delete(namespace, name).await {
+            if let Err(error) = children.delete(namespace, name).await {
                 // It stays in the record, and is tried again.
                 found.provisioned.insert(namespace.clone());
-                found.refuse(object, namespace, not_deleted(&error), &error);
+                found.refuse(&children, namespace, not_deleted(&error), &error);
             }
         }
         for namespace in &selected {
@@ -164,7 +164,7 @@ impl ClusterPushSecrets {
                 Err(error) => {
                     let text = "could not create or update push secret";
                     let reason = format!("{text}: {}", error.category());
-                    found.refuse(object, namespace, reason, &error);
+                    found.refuse(&children, namespace, reason, &error);
                 }
             }
         }
@@ -360,9 +360,5 @@ impl Kind for ClusterPushSecrets {
             Some(again) if failed => Some(again.min(Duration::from_secs(300))),
             again => again,
         }
-    }
-
-    fn trouble(&self, key: &Key, trouble: Trouble, error: &ApiError) {
-        tracing::warn!(kind = KIND, key = %key, error = %error, "the API server refuses ({trouble:?})");
     }
 }

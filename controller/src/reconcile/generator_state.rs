@@ -179,10 +179,6 @@ impl Kind for GeneratorStates {
         }
     }
 
-    fn trouble(&self, key: &Key, trouble: Trouble, error: &ApiError) {
-        tracing::warn!(kind = KIND, key = %key, error = %error, "the API server refuses ({trouble:?})");
-    }
-
     async fn finalize(&self, key: &Key, object: &GeneratorState) -> Option<Duration> {
         if !finalizer::is_set(&object.metadata, FINALIZER) {
             return None;
@@ -195,15 +191,7 @@ impl Kind for GeneratorStates {
             tracing::warn!(kind = KIND, key = %key, error = %error, "cannot take back what a generator made; the state stays until it can");
             return Some(Duration::from_secs(15));
         }
-        match finalizer::set::<GeneratorState>(self.api(), key, &object.metadata, FINALIZER, false)
-            .await
-        {
-            Err(error) if !error.is_not_found() => {
-                self.trouble(key, Trouble::Fetch, &error);
-                Some(Duration::from_secs(5))
-            }
-            _ => None,
-        }
+        finalizer::release(self, key, &object.metadata, FINALIZER).await
     }
 
     async fn gone(&self, key: &Key) -> Option<Duration> {

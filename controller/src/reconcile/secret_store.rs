@@ -522,10 +522,6 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
         }
     }
 
-    fn trouble(&self, key: &Key, trouble: FrameTrouble, error: &ApiError) {
-        tracing::warn!(kind = K::NAME, key = %key, error = %error, "the API server refuses ({trouble:?})");
-    }
-
     async fn beside(&self) {
         loop {
             tokio::time::sleep(Duration::from_secs(60)).await;

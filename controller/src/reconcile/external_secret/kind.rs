@@ -201,10 +201,6 @@ impl Kind for ExternalSecrets {
         Some(wait + jitter(wait))
     }
 
-    fn trouble(&self, key: &Key, trouble: Trouble, error: &ApiError) {
-        tracing::warn!(kind = Self::NAME, key = %key, error = %error, "the API server refuses ({trouble:?})");
-    }
-
     async fn beside(&self) {
         tokio::join!(self.ask_silent_stores(), self.watch_targets());
     }

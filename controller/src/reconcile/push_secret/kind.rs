@@ -13,10 +13,9 @@ use sealwright_resources::push_secret::{
 
 use super::super::finalizer;
 use super::{COMPONENT, Extra, Outcome, PushSecrets};
-use crate::api::ApiError;
 use crate::frame::dependents::Need;
 use crate::frame::event::Event;
-use crate::frame::kind::{Attempt, Frame, Kind, Trouble};
+use crate::frame::kind::{Attempt, Frame, Kind};
 use crate::frame::object::{Key, key_of};
 use crate::frame::read::Read;
 use crate::frame::tracked::{Digest, Tracked};
@@ -167,10 +166,6 @@ impl Kind for PushSecrets {
         }
     }
 
-    fn trouble(&self, key: &Key, trouble: Trouble, error: &ApiError) {
-        tracing::warn!(kind = KIND, key = %key, error = %error, "the API server refuses ({trouble:?})");
-    }
-
     async fn finalize(&self, key: &Key, object: &PushSecret) -> Option<Duration> {
         if !finalizer::is_set(&object.metadata, FINALIZER) {
             return None;
@@ -188,14 +183,6 @@ impl Kind for PushSecrets {
                 return Some(Duration::from_secs(15));
             }
         }
-        match finalizer::set::<PushSecret>(self.api(), key, &object.metadata, FINALIZER, false)
-            .await
-        {
-            Err(error) if !error.is_not_found() => {
-                self.trouble(key, Trouble::Fetch, &error);
-                Some(Duration::from_secs(5))
-            }
-            _ => None,
-        }
+        finalizer::release(self, key, &object.metadata, FINALIZER).await
     }
 }

@@ -10,7 +10,7 @@ use crate::json::{Json, Kind};
 use crate::message::{Body, bytes_in};
 use crate::outcome::{StoreError, Trouble};
 use crate::remote::SecretMap;
-use crate::settings::aws::{AwsAuth, AwsService, AwsSettings};
+use crate::settings::aws::{AwsAuth, AwsSettings};
 use crate::settings::generators::{
     AwsGeneratorAuth, EcrAuthorizationTokenSettings, StsSessionTokenSettings,
 };
@@ -154,23 +154,12 @@ fn sign_in(
     auth: &AwsGeneratorAuth,
     connection: &Connection,
 ) -> Result<SignIn, StoreError> {
-    let settings = AwsSettings {
-        service: AwsService::SecretsManager,
-        auth: Some(AwsAuth {
-            secret_ref: auth.secret_ref.clone(),
-            jwt: auth.jwt.clone(),
-        }),
-        role: role.map(str::to_owned),
-        region: region.to_owned(),
-        additional_roles: Vec::new(),
-        external_id: None,
-        session_tags: Vec::new(),
-        session_tags_policy: None,
-        custom_session_tags: None,
-        transitive_tag_keys: Vec::new(),
-        secrets_manager: None,
-        prefix: None,
+    let keys = AwsAuth {
+        secret_ref: auth.secret_ref.clone(),
+        jwt: auth.jwt.clone(),
     };
+    let role = role.map(str::to_owned);
+    let settings = AwsSettings::to_sign_in(keys, role, region.to_owned());
     SignIn::of_store(&settings, connection)
 }
 

@@ -19,7 +19,7 @@ use crate::http::url::Url;
 use crate::json::{Html, write_text};
 use crate::message::Body;
 use crate::outcome::{StoreError, Trouble};
-use crate::settings::aws::{AwsAuth, AwsService, AwsSettings};
+use crate::settings::aws::{AwsAuth, AwsSettings};
 use crate::settings::vault::VaultIamAuth;
 use crate::store::Connection;
 use crate::vault::Identity;
@@ -53,22 +53,13 @@ impl VaultLogin {
         if !region.bytes().all(of_region) {
             return Err(StoreError::invalid("`auth.iam.region` is no name of a region").public());
         }
+        let keys = AwsAuth {
+            secret_ref: auth.secret_ref.clone(),
+            jwt: auth.jwt.clone(),
+        };
         let settings = AwsSettings {
-            service: AwsService::SecretsManager,
-            auth: Some(AwsAuth {
-                secret_ref: auth.secret_ref.clone(),
-                jwt: auth.jwt.clone(),
-            }),
-            role: auth.aws_role.clone(),
-            region: region.clone(),
-            additional_roles: Vec::new(),
             external_id: auth.external_id.clone(),
-            session_tags: Vec::new(),
-            session_tags_policy: None,
-            custom_session_tags: None,
-            transitive_tag_keys: Vec::new(),
-            secrets_manager: None,
-            prefix: None,
+            ..AwsSettings::to_sign_in(keys, auth.aws_role.clone(), region.clone())
         };
         Ok(Self {
             sign_in: SignIn::of_store(&settings, connection)?,

@@ -146,6 +146,25 @@ pub struct AwsSecretsManager {
 pub const RESERVED_SESSION_TAGS: [&str; 3] = ["esoNamespace", "esoStoreName", "esoStoreKind"];
 
 impl AwsSettings {
+    /// Settings of which only how to sign in counts.
+    #[cfg(feature = "aws")]
+    pub(crate) fn to_sign_in(auth: AwsAuth, role: Option<String>, region: String) -> Self {
+        Self {
+            service: AwsService::SecretsManager,
+            auth: Some(auth),
+            role,
+            region,
+            additional_roles: Vec::new(),
+            external_id: None,
+            session_tags: Vec::new(),
+            session_tags_policy: None,
+            custom_session_tags: None,
+            transitive_tag_keys: Vec::new(),
+            secrets_manager: None,
+            prefix: None,
+        }
+    }
+
     pub(crate) fn needs(&self) -> Needs {
         let mut needs = Needs::default();
         if let Some(auth) = &self.auth {

@@ -18,6 +18,8 @@ pub mod measure;
 pub mod moto;
 #[cfg(feature = "kubernetes")]
 pub mod openbao;
+#[cfg(feature = "kubernetes")]
+pub mod oracle;
 #[cfg(feature = "vaults")]
 pub mod peer;
 pub mod pins;

@@ -353,14 +353,6 @@ pub(super) fn taken(name: &'static str, wall: Duration, pid: Option<u32>) -> Res
         fs::read_to_string(format!("/proc/{pid}/{file}"))
             .map_err(|error| format!("cannot read /proc/{pid}/{file}: {error}"))
     };
-    let status = read("status")?;
-    let peak = status.lines().find_map(|line| {
-        line.strip_prefix("VmHWM:")?
-            .split_whitespace()
-            .next()?
-            .parse::<f64>()
-            .ok()
-    });
     // User and system time are the 14th and 15th field, in hundredths of a second; the name may hold blanks.
     let stat = read("stat")?;
     let fields = stat.rsplit(')').next().unwrap_or_default();
@@ -375,8 +367,18 @@ pub(super) fn taken(name: &'static str, wall: Duration, pid: Option<u32>) -> Res
         milliseconds: milliseconds(wall),
         all_milliseconds: vec![milliseconds(wall)],
         processor_milliseconds: ticks * 10.0,
-        peak_mib: peak.unwrap_or(f64::NAN) / 1024.0,
+        peak_mib: memory(pid, "VmHWM:")?,
     })
+}
+
+/// A line of a process's status that is an amount of memory, in MiB.
+pub(super) fn memory(pid: u32, line: &str) -> Result<f64, String> {
+    let path = format!("/proc/{pid}/status");
+    let status =
+        fs::read_to_string(&path).map_err(|error| format!("cannot read {path}: {error}"))?;
+    let words = status.lines().find_map(|text| text.strip_prefix(line));
+    let kib = words.and_then(|words| words.split_whitespace().next()?.parse::<f64>().ok());
+    Ok(kib.ok_or_else(|| format!("{path} has no {line}"))? / 1024.0)
 }
 
 fn milliseconds(duration: Duration) -> f64 {

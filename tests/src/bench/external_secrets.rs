@@ -11,7 +11,7 @@ use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::json;
 
-use super::controller::{metrics, taken};
+use super::controller::{memory, metrics, taken};
 use super::{Measured, Taken};
 use crate::harness::cluster::{Cluster, Namespace};
 use crate::harness::load::Load;
@@ -219,11 +219,7 @@ impl Controller {
     /// What it holds now, in MiB.
     fn resident(&self) -> Result<f64, String> {
         let pid = self.server.pid().ok_or("the controller does not run")?;
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))
-            .map_err(|error| error.to_string())?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-        Ok(kib.ok_or("no VmRSS in its status")? / 1024.0)
+        memory(pid, "VmRSS:")
     }
 }
 

@@ -14,11 +14,8 @@ mod sealed;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
-};
-use kube::api::{Api, PostParams};
-use sealwright_tests::harness::cluster::{Namespace, eventually};
+use k8s_openapi::api::authorization::v1::ResourceAttributes;
+use sealwright_tests::harness::cluster::Namespace;
 use sealwright_tests::harness::generated;
 use serde_json::{Value, json};
 
@@ -164,36 +161,21 @@ impl<'a> Stage<'a> {
 
     /// Waits until the API server has taken notice of a change of a role.
     async fn eventually_may(&self, role: Role, permission: &Permission, may: bool) {
-        let reviews: Api<SubjectAccessReview> = Api::all(self.home.client().clone());
         let (resource, subresource) = match permission.resource.split_once('/') {
             Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
             None => (permission.resource.as_str(), None),
         };
-        let review = SubjectAccessReview {
-            spec: SubjectAccessReviewSpec {
-                user: Some(self.release.account.user()),
-                resource_attributes: Some(ResourceAttributes {
-                    group: Some(permission.group.clone()),
-                    resource: Some(resource.to_owned()),
-                    subresource,
-                    name: permission.names.first().cloned(),
-                    namespace: (role.kind == "Role")
-                        .then(|| self.place(role.place).name().to_owned()),
-                    verb: Some(permission.verb.clone()),
-                    ..ResourceAttributes::default()
-                }),
-                ..SubjectAccessReviewSpec::default()
-            },
-            ..SubjectAccessReview::default()
+        let attributes = ResourceAttributes {
+            group: Some(permission.group.clone()),
+            resource: Some(resource.to_owned()),
+            subresource,
+            name: permission.names.first().cloned(),
+            namespace: (role.kind == "Role").then(|| self.place(role.place).name().to_owned()),
+            verb: Some(permission.verb.clone()),
+            ..ResourceAttributes::default()
         };
-        eventually("the API server knows the role", async || {
-            let answer = reviews.create(&PostParams::default(), &review).await.ok()?;
-            answer
-                .status
-                .is_some_and(|status| status.allowed == may)
-                .then_some(())
-        })
-        .await;
+        let user = self.release.account.user();
+        self.home.eventually_may(user, attributes, may).await;
     }
 
     /// How often the controller has asked for something and got an answer like this.
@@ -261,7 +243,7 @@ fn chosen<T>(mut all: Vec<T>, few: usize) -> Vec<T> {
     all
 }
 
-#[allow(clippy::print_stdout, reason = "what is looked at is told")]
+#[allow(clippy::print_stdout, reason = "the permissions of a run are printed")]
 /// Takes one permission after another away and gives it back. The needs of these roles must be all that they permit.
 async fn each_is_needed<W: Work>(
     mut stage: Stage<'_>,

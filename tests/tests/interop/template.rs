@@ -6,15 +6,11 @@
 #[path = "template/generator.rs"]
 mod generator;
 
-use std::{
-    io::{BufRead, BufReader, Write},
-    process::{Command, Stdio},
-    thread,
-};
+use std::process::Command;
 
 use sealwright_crypto::sealing::base64;
 use sealwright_template::{Context, Dialect, Options, Template};
-use sealwright_tests::harness::{generated, incumbents};
+use sealwright_tests::harness::{generated, incumbents, oracle};
 use serde_json::{Map, Value, json};
 
 use generator::Generator;
@@ -101,47 +97,20 @@ fn ask_go(templates: &[String]) -> Vec<Result<Vec<u8>, String>> {
         .iter()
         .map(|(key, value)| ((*key).to_owned(), json!(base64::encode(value))))
         .collect();
-    let questions: Vec<u8> = templates
+    let questions: Vec<Value> = templates
         .iter()
-        .flat_map(|template| {
-            let mut line = json!({"template": template, "data": data})
-                .to_string()
-                .into_bytes();
-            line.push(b'\n');
-            line
-        })
+        .map(|template| json!({"template": template, "data": data}))
         .collect();
-    let mut oracle = Command::new(incumbents::template_oracle())
-        .env("TZ", "UTC")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = oracle.stdin.take().unwrap();
-    let output = BufReader::new(oracle.stdout.take().unwrap());
-    // An oracle that dies closes its input; which template it died of is told below.
-    let writer = thread::spawn(move || drop(input.write_all(&questions)));
-    let answers: Vec<_> = output
-        .lines()
-        .map(|line| {
-            let answer: Value = serde_json::from_str(&line.unwrap()).unwrap();
-            match answer.get("error") {
-                Some(error) => Err(error.as_str().unwrap().to_owned()),
-                None => Ok(answer["output"]
-                    .as_str()
-                    .map(|text| base64::decode(text.as_bytes()).unwrap())
-                    .unwrap_or_default()),
-            }
-        })
-        .collect();
-    writer.join().unwrap();
-    let ended = oracle.wait().unwrap();
-    assert!(
-        ended.success(),
-        "the oracle ended with {ended} at {:?}",
-        templates.get(answers.len())
-    );
-    answers
+    let mut go = Command::new(incumbents::template_oracle());
+    let answers = oracle::ask(go.env("TZ", "UTC"), &questions);
+    let results = answers.iter().map(|answer| match answer.get("error") {
+        Some(error) => Err(error.as_str().unwrap().to_owned()),
+        None => Ok(answer["output"]
+            .as_str()
+            .map(|text| base64::decode(text.as_bytes()).unwrap())
+            .unwrap_or_default()),
+    });
+    results.collect()
 }
 
 fn shown(result: &Result<Vec<u8>, String>) -> String {

@@ -1,15 +1,13 @@
 //! Paths into JSON beside the library that upstream's stores follow and set them with (gjson 1.18, sjson 1.2.5): what a
 //! `property` leads to, and what a push makes of a document.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
-use std::thread;
+use std::process::Command;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sealwright_providers::json;
 use sealwright_tests::harness::generated::{cases, seed};
-use sealwright_tests::harness::incumbents;
+use sealwright_tests::harness::{incumbents, oracle};
 use serde_json::{Value, json};
 
 /// A small generator: the same questions for the same seed.
@@ -141,29 +139,12 @@ fn path(dice: &mut Dice, depth: usize) -> String {
 
 /// Asks the oracle about all questions in one go.
 fn asked(questions: &[Value]) -> Vec<Option<Vec<u8>>> {
-    let text: Vec<u8> = questions
-        .iter()
-        .flat_map(|question| format!("{question}\n").into_bytes())
-        .collect();
-    let mut oracle = Command::new(incumbents::json_path_oracle())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = oracle.stdin.take().unwrap();
-    let output = BufReader::new(oracle.stdout.take().unwrap());
-    let writer = thread::spawn(move || drop(input.write_all(&text)));
-    let answers = output
-        .lines()
-        .map(|line| {
-            let answer: Value = serde_json::from_str(&line.unwrap()).unwrap();
-            let text = STANDARD.decode(answer["text"].as_str().unwrap_or_default());
-            (answer["exists"] == true).then(|| text.unwrap())
-        })
-        .collect();
-    writer.join().unwrap();
-    assert!(oracle.wait().unwrap().success());
-    answers
+    let answers = oracle::ask(&mut Command::new(incumbents::json_path_oracle()), questions);
+    let texts = answers.iter().map(|answer| {
+        let text = STANDARD.decode(answer["text"].as_str().unwrap_or_default());
+        (answer["exists"] == true).then(|| text.unwrap())
+    });
+    texts.collect()
 }
 
 /// Differences, which are few or none, with what led to them.

@@ -178,7 +178,6 @@ impl Namespace<'_> {
         rules: &[PolicyRule],
         namespace: Option<&str>,
     ) {
-        let reviews: Api<SubjectAccessReview> = Api::all(self.client().clone());
         for rule in rules {
             let first = |words: &Option<Vec<String>>| {
                 words.as_ref().and_then(|words| words.first().cloned())
@@ -192,31 +191,38 @@ impl Namespace<'_> {
                 }
                 None => (resource, None),
             };
-            let review = SubjectAccessReview {
-                spec: SubjectAccessReviewSpec {
-                    user: Some(account.user()),
-                    resource_attributes: Some(ResourceAttributes {
-                        group: first(&rule.api_groups),
-                        resource: Some(resource),
-                        subresource,
-                        name: first(&rule.resource_names),
-                        namespace: namespace.map(str::to_owned),
-                        verb: rule.verbs.first().cloned(),
-                        ..ResourceAttributes::default()
-                    }),
-                    ..SubjectAccessReviewSpec::default()
-                },
-                ..SubjectAccessReview::default()
+            let attributes = ResourceAttributes {
+                group: first(&rule.api_groups),
+                resource: Some(resource),
+                subresource,
+                name: first(&rule.resource_names),
+                namespace: namespace.map(str::to_owned),
+                verb: rule.verbs.first().cloned(),
+                ..ResourceAttributes::default()
             };
-            eventually("the API server knows the role", async || {
-                let answer = reviews.create(&PostParams::default(), &review).await.ok()?;
-                answer
-                    .status
-                    .is_some_and(|status| status.allowed)
-                    .then_some(())
-            })
-            .await;
+            self.eventually_may(account.user(), attributes, true).await;
         }
+    }
+
+    /// Waits until a user may do something by the API server's word, or may not.
+    pub async fn eventually_may(&self, user: String, attributes: ResourceAttributes, may: bool) {
+        let reviews: Api<SubjectAccessReview> = Api::all(self.client().clone());
+        let review = SubjectAccessReview {
+            spec: SubjectAccessReviewSpec {
+                user: Some(user),
+                resource_attributes: Some(attributes),
+                ..SubjectAccessReviewSpec::default()
+            },
+            ..SubjectAccessReview::default()
+        };
+        eventually("the API server knows the role", async || {
+            let answer = reviews.create(&PostParams::default(), &review).await.ok()?;
+            answer
+                .status
+                .is_some_and(|status| status.allowed == may)
+                .then_some(())
+        })
+        .await;
     }
 }
 

@@ -399,7 +399,7 @@ impl Work for External {
             Self::Generated => objects::get(stage.work, "Secret", &name).await.is_some(),
             Self::Recorded => has_state(stage, &name).await,
             Self::Announced => {
-                // It has to be announced again, as whoever was refused does.
+                // It has to be announced again, as a refused caller does.
                 announce(stage).await;
                 true
             }

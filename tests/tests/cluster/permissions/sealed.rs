@@ -35,7 +35,7 @@ enum Sealed {
     Unsealed,
     /// A new version of one replaces the values of its Secret.
     Replaced,
-    /// A Secret that was edited is put back, which is told again.
+    /// A Secret that was edited is put back, with an event each time.
     PutBack,
     /// A namespace that is named in the flags is looked up.
     LookedUp,

@@ -25,7 +25,7 @@ pub(super) struct InDocument {
     /// In which collection the comments behind its last value stand.
     pub(super) at_the_end: bool,
     /// In which collection any comment stands.
-    pub(super) anew: bool,
+    pub(super) rewritten: bool,
     /// Whether comments and a blank line stand before its first entry.
     pub(super) has_head: bool,
     /// The keys of entries in which an alias of a collection is written out: in which collection the comments in them and
@@ -123,7 +123,7 @@ impl Allowed {
         of_written_out: &mut Vec<String>,
     ) -> Value {
         take_comments_of(&mut document, &within.written_out, of_written_out);
-        if within.anew {
+        if within.rewritten {
             take_comments(&mut document, apart);
         } else if within.at_the_end {
             take_last_comments(&mut document, apart);

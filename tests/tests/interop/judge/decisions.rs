@@ -29,7 +29,7 @@ pub(super) enum Decision {
     CommentAtTheEnd,
     /// A document that is no block at the first column cannot take a block: we rewrite it, and upstream may find its comments
     /// in another collection.
-    WrittenAnew,
+    Rewritten,
     /// A comment behind a tag or an anchor without a value: upstream attaches it to whatever comes next, and where that is an
     /// alias or the end of the document, our file has something else there. Its place is not compared.
     CommentBehindNothing,
@@ -89,7 +89,8 @@ pub(super) fn about(
             .map(|(number, (read, plain))| InDocument {
                 at_the_end: ends_in_comment(plain),
                 has_head: read.has_head,
-                anew: has_comment(plain) && (read.is_odd || written_again.contains(&Some(number))),
+                rewritten: has_comment(plain)
+                    && (read.is_odd || written_again.contains(&Some(number))),
                 written_out: read.aliases,
                 of_nothing: read.aliases_of_nothing,
             })
@@ -111,7 +112,7 @@ pub(super) fn about(
             (Decision::TextWithTab, of_any(has_text_with_tab)),
             (Decision::CommentLost, !lost.is_empty()),
             (Decision::CommentAtTheEnd, in_any(|it| it.at_the_end)),
-            (Decision::WrittenAnew, in_any(|it| it.anew)),
+            (Decision::Rewritten, in_any(|it| it.rewritten)),
             (
                 Decision::AliasWrittenOut,
                 in_any(|it| !it.written_out.is_empty()),
@@ -143,7 +144,7 @@ impl Decision {
             Self::EmptyComment
                 | Self::CommentLost
                 | Self::CommentAtTheEnd
-                | Self::WrittenAnew
+                | Self::Rewritten
                 | Self::CommentBehindNothing
                 | Self::AliasWrittenOut
                 | Self::AliasOfNothing

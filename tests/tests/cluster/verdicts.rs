@@ -387,6 +387,9 @@ async fn make_sealed_secrets(place: &Place) {
 
 async fn make_external_secrets(place: &Place) {
     let kind = "ExternalSecret";
+    let mut other = json!({"provider": {"fake": {"data": [{"key": "a", "value": "v"}]}}});
+    other["controller"] = "another".into();
+    place.apply("SecretStore", "other-class", other).await;
     place.fake_store("SecretStore", "good", &["a", "b"]).await;
     place.fake_store("SecretStore", "later-empty", &["a"]).await;
     place.fake_store("SecretStore", "going", &["a"]).await;
@@ -398,10 +401,10 @@ async fn make_external_secrets(place: &Place) {
     place
         .apply("SecretStore", "recovered", vault("not-there"))
         .await;
-    let mut other = json!({"provider": {"fake": {"data": [{"key": "a", "value": "v"}]}}});
-    other["controller"] = "another".into();
-    place.apply("SecretStore", "other-class", other).await;
-
+    // The store of another class came before it, so the controller knows that one as well.
+    place
+        .eventually("SecretStore", "good", "Ready", "True")
+        .await;
     for name in ["good", "old-stays", "going"] {
         place.external_secret(name, "good", "a").await;
     }

@@ -11,7 +11,7 @@ mod target;
 pub(crate) use target::{
     config_map, create_object, create_secret_as, delete_object, delete_secret_of, mark_secret,
     patch_object, read_config_map, replace_object, replace_secret_as, request_token, review_access,
-    review_token, secrets_metadata, secrets_of_owner,
+    review_token, secrets_metadata, secrets_of_owner, service_account,
 };
 
 use hyper::Method;
@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::api::{Api, ApiError};
+use crate::api::{Api, ApiError, NO_NAME};
 use crate::frame::event::{Event, Recorder};
 use crate::frame::object::{Key, Version, key_of};
 
@@ -33,6 +33,8 @@ use crate::frame::object::{Key, Version, key_of};
 /// which costs it another reading of each body.
 const MANAGER: &str = "fieldManager=sealwright-controller&fieldValidation=Ignore";
 const JSON: &str = "application/json";
+/// No name of an object is longer.
+const LONGEST_NAME: usize = 253;
 /// What is written is not sent back: its metadata says all that we need to know, and a Secret need not travel twice. A
 /// server that cannot leave the rest out may send it.
 const METADATA: &str =
@@ -47,16 +49,15 @@ pub(crate) async fn create_secret(api: &Api, secret: &PlainSecret) -> Result<Ver
 /// Replaces the Secret of the resource version in its metadata.
 pub(crate) async fn replace_secret(api: &Api, secret: &PlainSecret) -> Result<Version, ApiError> {
     let path = format!(
-        "{}/{}?{MANAGER}",
-        secrets(secret.namespace()),
-        secret.name()
+        "{}?{MANAGER}",
+        self::secret(secret.namespace(), secret.name())
     );
     written(api, Method::PUT, &path, &secret.to_json()).await
 }
 
 /// Deletes a Secret; that it is gone already is fine.
 pub(crate) async fn delete_secret(api: &Api, namespace: &str, name: &str) -> Result<(), ApiError> {
-    let path = format!("{}/{name}", secrets(namespace));
+    let path = secret(namespace, name);
     match api.call(Method::DELETE, &path, JSON, None).await {
         Ok(_) => Ok(()),
         Err(error) if error.is_not_found() => Ok(()),
@@ -115,7 +116,7 @@ pub(crate) async fn emit(api: &Api, recorder: &Recorder, event: &Event) {
     if namespace.is_empty() {
         namespace = "default";
     }
-    let events = format!("/api/v1/namespaces/{namespace}/events");
+    let events = format!("{}/events", self::namespace(namespace));
     let result = match &write.again {
         Some(name) => {
             let path = format!("{events}/{name}?{MANAGER}");
@@ -187,15 +188,42 @@ pub(crate) async fn replace_lease(
     read(&api.call(Method::PUT, &path, JSON, Some(&body)).await?)
 }
 
+/// A name as a part of a path.
+///
+/// Tenants write names into fields that no schema checks, and the API server decodes a path before it splits it. What cannot be the
+/// name of an object therefore becomes one that none has, which [`Api::call`] does not ask for.
+pub(crate) fn part(name: &str) -> &str {
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:~".contains(&byte);
+    let is_name = !matches!(name, "" | "." | "..") && name.len() <= LONGEST_NAME;
+    match is_name && name.bytes().all(is_legal) {
+        true => name,
+        false => NO_NAME,
+    }
+}
+
+/// The path of a namespace.
+pub(crate) fn namespace(name: &str) -> String {
+    format!("/api/v1/namespaces/{}", part(name))
+}
+
 /// The path of the Secrets of a namespace.
 pub(crate) fn secrets(namespace: &str) -> String {
-    format!("/api/v1/namespaces/{namespace}/secrets")
+    format!("{}/secrets", self::namespace(namespace))
+}
+
+/// The path of a Secret.
+pub(crate) fn secret(namespace: &str, name: &str) -> String {
+    format!("{}/{}", secrets(namespace), part(name))
 }
 
 /// The path of an object.
 pub(crate) fn path_of<K: Resource<DynamicType = ()>>(key: &Key) -> String {
     let namespace = Some(&*key.namespace).filter(|name| !name.is_empty());
-    format!("{}/{}", K::url_path(&(), namespace), key.name)
+    format!(
+        "{}/{}",
+        K::url_path(&(), namespace.map(part)),
+        part(&key.name)
+    )
 }
 
 /// The path of the Leases of a namespace.

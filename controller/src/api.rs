@@ -23,6 +23,9 @@ const REPEATS: u32 = 5;
 /// A server that asks for more than this gets its request later, from the queue.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
+/// A part of a path that stands for what cannot be a name.
+pub(crate) const NO_NAME: &str = "%";
+
 /// The API server as this program sees it.
 pub(crate) struct Api {
     client: Client,
@@ -135,6 +138,9 @@ impl Api {
         accept: &str,
         body: Option<&SecretBytes>,
     ) -> Result<SecretBytes, ApiError> {
+        if path.split(['/', '?']).any(|part| part == NO_NAME) {
+            return Err(no_such_object());
+        }
         let mut repeats = 0;
         loop {
             if let Some(throttle) = &self.throttle {
@@ -180,7 +186,7 @@ impl Api {
         let body = body.map_or_else(Body::empty, |body| {
             Body::from(wiped(SecretBytes::copy_of(body.expose())))
         });
-        let request = request.body(body).expect("paths are made of valid names");
+        let request = request.body(body).map_err(|_| (no_such_object(), None))?;
         let unreachable =
             |error: &dyn std::error::Error| (ApiError::Unreachable(crate::error_text(error)), None);
         let response = self
@@ -206,6 +212,15 @@ impl Api {
             true => Ok(answer.finish()),
             false => Err((refusal(status, answer.expose()), wait)),
         }
+    }
+}
+
+/// The answer about what cannot be the name of an object.
+fn no_such_object() -> ApiError {
+    ApiError::Refused {
+        code: 404,
+        reason: "NotFound".to_owned(),
+        message: "no object can have this name".to_owned(),
     }
 }
 
@@ -277,6 +292,7 @@ impl Throttle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::action;
 
     #[test]
     fn refusals_carry_the_servers_words() {
@@ -344,6 +360,31 @@ mod tests {
         let at = plain.as_ptr() as usize;
         drop(plain);
         assert!(has_canary(at));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_a_name_leads_nowhere() {
+        let service = tower::service_fn(|request: Request<Body>| async move {
+            assert_eq!(request.uri().path(), "/api/v1/namespaces/ns/secrets/a-b.c");
+            let answer = hyper::Response::new(Body::from(b"{}".to_vec()));
+            Ok::<_, std::convert::Infallible>(answer)
+        });
+        let api = Api::new(Client::new(service, "ns"), None, 1);
+        api.get(&action::secret("ns", "a-b.c")).await.unwrap();
+        let long = "a".repeat(254);
+        for name in [
+            "", ".", "..", "a b", "a/b", "a?b", "a#b", "%2e%2e", "\n", "ü", &long,
+        ] {
+            for path in [action::secret("ns", name), action::secret(name, "a")] {
+                let error = api.get(&path).await.unwrap_err();
+                assert!(error.is_not_found(), "{name:?}: {error}");
+                let path = format!("{path}?fieldManager=x");
+                let patched = api.call(Method::PATCH, &path, "application/json", None);
+                assert!(patched.await.is_err_and(|error| error.is_not_found()));
+            }
+        }
+        // What slips through is an error too.
+        assert!(api.get("/api/a b").await.is_err());
     }
 
     #[test]

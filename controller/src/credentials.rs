@@ -36,7 +36,7 @@ impl ClusterCredentials {
         namespace: &str,
         name: &str,
     ) -> Result<PlainSecret, CredentialError> {
-        let path = format!("{}/{name}", action::secrets(namespace));
+        let path = action::secret(namespace, name);
         let answer = self.api.get(&path).await;
         let answer = answer.map_err(|error| refused("Secret", namespace, name, &error))?;
         PlainSecret::from_json(answer.expose()).map_err(|_| unreadable("Secret", namespace, name))
@@ -147,7 +147,7 @@ impl Credentials for ClusterCredentials {
     ) -> BoxFuture<'a, Result<BTreeMap<String, String>, CredentialError>> {
         async move {
             let namespace = scope.namespace_of(at.namespace.as_deref())?;
-            let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{}", at.name);
+            let path = action::service_account(namespace, &at.name);
             let answer = self.api.get_metadata(&path).await;
             let answer =
                 answer.map_err(|error| refused("ServiceAccount", namespace, &at.name, &error))?;

@@ -175,12 +175,10 @@ impl Generators {
             return Err(wrong("the reference names no generator"));
         }
         let plural = plural(&reference.kind);
+        let name = action::part(&reference.name);
         let path = match reference.kind == CLUSTER_KIND {
-            true => format!("/apis/{API_VERSION}/{plural}/{}", reference.name),
-            false => format!(
-                "/apis/{API_VERSION}/namespaces/{namespace}/{plural}/{}",
-                reference.name
-            ),
+            true => format!("/apis/{API_VERSION}/{plural}/{name}"),
+            false => format!("/apis/{API_VERSION}/namespaces/{namespace}/{plural}/{name}"),
         };
         let answer = self.api.get(&path).await.map_err(|error| {
             let trouble = match error.is_not_found() {

@@ -41,12 +41,20 @@ impl Served {
             true => format!("/api/{version}"),
             false => format!("/apis/{version}"),
         };
-        format!("{root}/namespaces/{namespace}/{}", self.resource.plural)
+        format!(
+            "{root}/namespaces/{}/{}",
+            action::part(namespace),
+            self.resource.plural
+        )
     }
 
     /// The path of one object.
     pub(crate) fn path(&self, target: &Key) -> String {
-        format!("{}/{}", self.folder(&target.namespace), target.name)
+        format!(
+            "{}/{}",
+            self.folder(&target.namespace),
+            action::part(&target.name)
+        )
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use kube::Resource;
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_providers::credential::{self, NeededObject, Scope};
 use sealwright_providers::fetch::{Call, Fetcher, Lane, StoreIdentity};
@@ -18,13 +19,19 @@ use sealwright_providers::store::{Connection, StoreConfig};
 use sealwright_resources::external_secret::{StoreKind, StoreRef};
 use sealwright_resources::push_secret::PushStoreRef;
 use sealwright_resources::push_secret::entries::{PushStore, is_meant, store_key};
-use sealwright_resources::secret_store::Store;
+use sealwright_resources::secret_store::{ClusterSecretStore, SecretStore, Store};
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::action;
-use crate::api::Api;
+use crate::api::{Api, ApiError};
 use crate::credentials::ClusterCredentials;
 use crate::frame::object::Key;
 use crate::metrics::Metrics;
+
+/// How long a store that was asked for is taken for there without a watch that shows it: one that was deleted meanwhile never is
+/// shown.
+const UNSEEN: Duration = Duration::from_secs(10);
 
 /// What names a store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -143,6 +150,8 @@ pub(crate) struct Stores {
     /// The providers of opened stores, by the stores' uids.
     providers: Arc<Mutex<HashMap<String, &'static str>>>,
     known: Mutex<HashMap<StoreId, Arc<Store>>>,
+    /// Those that were asked for before a watch showed them, and when.
+    asked_for: Mutex<HashMap<StoreId, (Instant, Arc<Store>)>>,
     /// As whom a store was opened last by its own reconciler.
     identities: Mutex<HashMap<StoreId, StoreIdentity>>,
     /// Who pushes to them.
@@ -167,6 +176,7 @@ impl Stores {
             fetcher,
             providers,
             known: Mutex::default(),
+            asked_for: Mutex::default(),
             identities: Mutex::default(),
             pushers: Pushers::default(),
         }
@@ -181,6 +191,7 @@ impl Stores {
     /// Forgets a store that is gone, and what it had opened.
     pub(crate) fn forget(&self, id: &StoreId) {
         let store = self.known.lock().expect("no holder panics").remove(id);
+        self.asked_for.lock().expect("no holder panics").remove(id);
         self.identities.lock().expect("no holder panics").remove(id);
         if let Some(store) = store {
             self.fetcher.forget(&store.uid);
@@ -191,8 +202,48 @@ impl Stores {
 
     /// Looks a store up.
     pub(crate) fn get(&self, id: &StoreId) -> Option<Arc<Store>> {
-        let known = self.known.lock().expect("no holder panics");
-        known.get(id).cloned()
+        let known = self
+            .known
+            .lock()
+            .expect("no holder panics")
+            .get(id)
+            .cloned();
+        known.or_else(|| {
+            let asked_for = self.asked_for.lock().expect("no holder panics");
+            let (asked, store) = asked_for.get(id)?;
+            (asked.elapsed() < UNSEEN).then(|| Arc::clone(store))
+        })
+    }
+
+    /// Looks a store up, and asks the API server for one that no watch has shown: a store and an object that names it are often
+    /// made at the same moment, and the watches of two kinds keep no order.
+    pub(crate) async fn find(&self, id: &StoreId) -> Result<Option<Arc<Store>>, ApiError> {
+        if let Some(store) = self.get(id) {
+            return Ok(Some(store));
+        }
+        let key = Key::new(&id.namespace, &id.name);
+        let asked = match id.kind {
+            StoreKind::SecretStore => self.ask_for::<SecretStore>(&key).await,
+            StoreKind::ClusterSecretStore => self.ask_for::<ClusterSecretStore>(&key).await,
+        };
+        match asked {
+            Ok(store) => {
+                let store = Arc::new(store);
+                let mut asked_for = self.asked_for.lock().expect("no holder panics");
+                asked_for.insert(id.clone(), (Instant::now(), Arc::clone(&store)));
+                Ok(Some(store))
+            }
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn ask_for<K>(&self, key: &Key) -> Result<Store, ApiError>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned + Into<Store>,
+    {
+        let answer = self.api.get(&action::path_of::<K>(key)).await?;
+        action::read::<K>(&answer).map(Into::into)
     }
 
     /// Every store that a PushSecret holds; without a PushSecret every store that there is.
@@ -221,6 +272,9 @@ impl Stores {
 
     /// Drops what is old, now and then.
     pub(crate) fn sweep(&self) {
+        let mut asked_for = self.asked_for.lock().expect("no holder panics");
+        asked_for.retain(|_, (asked, _)| asked.elapsed() < UNSEEN);
+        drop(asked_for);
         self.fetcher.sweep();
     }
 
@@ -326,12 +380,12 @@ impl Stores {
                 NeededObject::Secret(selector) => {
                     let name = selector.name.as_deref().unwrap_or_default();
                     at(selector.namespace.as_deref(), &|namespace| {
-                        format!("{}/{name}", action::secrets(namespace))
+                        action::secret(namespace, name)
                     })
                 }
                 NeededObject::WholeSecret { name, namespace } => {
                     at(namespace.as_deref(), &|namespace| {
-                        format!("{}/{name}", action::secrets(namespace))
+                        action::secret(namespace, name)
                     })
                 }
                 NeededObject::ConfigMap {
@@ -353,5 +407,75 @@ impl Stores {
             versions.push(' ');
         }
         versions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::atomic::AtomicUsize;
+
+    use hyper::{Request, Response, StatusCode};
+    use kube::Client;
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::*;
+
+    fn id(name: &str) -> StoreId {
+        StoreId {
+            kind: StoreKind::SecretStore,
+            namespace: "ns".to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
+    fn store(class: &str) -> serde_json::Value {
+        json!({
+            "apiVersion": "external-secrets.io/v1",
+            "kind": "SecretStore",
+            "metadata": {"name": "there", "namespace": "ns", "uid": "u"},
+            "spec": {"controller": class, "provider": {"fake": {"data": []}}},
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_no_watch_has_shown_is_asked_for() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let service = tower::service_fn({
+            let asked = Arc::clone(&asked);
+            move |request: Request<Body>| {
+                asked.fetch_add(1, Ordering::Relaxed);
+                let (code, body) = match request.uri().path() {
+                    "/apis/external-secrets.io/v1/namespaces/ns/secretstores/there" => {
+                        (StatusCode::OK, store("other"))
+                    }
+                    path if path.ends_with("/forbidden") => (StatusCode::FORBIDDEN, json!({})),
+                    _ => (StatusCode::NOT_FOUND, json!({})),
+                };
+                let answer = Response::builder().status(code);
+                let answer = answer.body(Body::from(body.to_string().into_bytes()));
+                async move { Ok::<_, Infallible>(answer.unwrap()) }
+            }
+        });
+        let api = Arc::new(Api::new(Client::new(service, "ns"), None, 1));
+        let stores = Stores::new(api, Arc::new(Metrics::new(false, false)));
+        let class = |store: Option<Arc<Store>>| store.and_then(|it| it.spec.controller.clone());
+        for _ in 0..3 {
+            let found = stores.find(&id("there")).await.unwrap();
+            assert_eq!(class(found).as_deref(), Some("other"));
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        // What a watch shows is newer.
+        let seen: SecretStore = serde_json::from_value(store("mine")).unwrap();
+        stores.see(id("there"), seen.into());
+        assert_eq!(class(stores.get(&id("there"))).as_deref(), Some("mine"));
+        // One that goes without being shown is not remembered for long.
+        stores.forget(&id("there"));
+        tokio::time::advance(UNSEEN).await;
+        assert!(stores.get(&id("there")).is_none());
+        assert!(stores.find(&id("gone")).await.unwrap().is_none());
+        let forbidden = stores.find(&id("forbidden")).await;
+        assert!(forbidden.is_err_and(|error| error.is_forbidden()));
     }
 }

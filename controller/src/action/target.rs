@@ -11,7 +11,7 @@ use sealwright_resources::plain_secret::PlainSecret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{JSON, MANAGER, METADATA, bytes, read, secrets, written};
+use super::{JSON, MANAGER, METADATA, bytes, part, read, secrets, written};
 use crate::api::{Api, ApiError};
 use crate::frame::object::{Key, Version};
 
@@ -33,21 +33,15 @@ pub(crate) async fn replace_secret_as(
     secret: &PlainSecret,
     manager: &str,
 ) -> Result<Version, ApiError> {
-    let path = format!(
-        "{}/{}?fieldManager={manager}",
-        secrets(secret.namespace()),
-        secret.name()
-    );
+    let path = super::secret(secret.namespace(), secret.name());
+    let path = format!("{path}?fieldManager={manager}");
     written(api, Method::PUT, &path, &secret.to_json()).await
 }
 
 /// Puts the managed label on a Secret.
 pub(crate) async fn mark_secret(api: &Api, key: &Key, manager: &str) -> Result<(), ApiError> {
-    let path = format!(
-        "{}/{}?fieldManager={manager}",
-        secrets(&key.namespace),
-        key.name
-    );
+    let path = super::secret(&key.namespace, &key.name);
+    let path = format!("{path}?fieldManager={manager}");
     let body = bytes(&json!({"metadata": {"labels": {MANAGED_LABEL: "true"}}}));
     api.call(Method::PATCH, &path, METADATA, Some(&body))
         .await
@@ -56,7 +50,7 @@ pub(crate) async fn mark_secret(api: &Api, key: &Key, manager: &str) -> Result<(
 
 /// Deletes the Secret of this UID; that it is gone already is fine.
 pub(crate) async fn delete_secret_of(api: &Api, key: &Key, uid: &str) -> Result<(), ApiError> {
-    let path = format!("{}/{}", secrets(&key.namespace), key.name);
+    let path = super::secret(&key.namespace, &key.name);
     delete_object(api, &path, uid).await
 }
 
@@ -102,7 +96,7 @@ async fn list_metadata(api: &Api, path: &str) -> Result<Vec<ObjectMeta>, ApiErro
 
 /// The path of a ConfigMap.
 pub(crate) fn config_map(namespace: &str, name: &str) -> String {
-    format!("/api/v1/namespaces/{namespace}/configmaps/{name}")
+    format!("{}/configmaps/{}", super::namespace(namespace), part(name))
 }
 
 /// Reads the texts of a ConfigMap, if it exists; binary data is left out (T50).
@@ -123,6 +117,15 @@ pub(crate) async fn read_config_map(
     }
 }
 
+/// The path of a ServiceAccount.
+pub(crate) fn service_account(namespace: &str, name: &str) -> String {
+    format!(
+        "{}/serviceaccounts/{}",
+        super::namespace(namespace),
+        part(name)
+    )
+}
+
 /// Asks for a token of a ServiceAccount.
 pub(crate) async fn request_token(
     api: &Api,
@@ -139,7 +142,7 @@ pub(crate) async fn request_token(
     struct Status {
         token: String,
     }
-    let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
+    let path = format!("{}/token", service_account(namespace, account));
     let mut spec = json!({"audiences": audiences});
     if let Some(lifetime) = lifetime {
         spec["expirationSeconds"] = lifetime.as_secs().into();

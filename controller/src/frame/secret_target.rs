@@ -118,7 +118,7 @@ pub(crate) async fn write<'a>(
 
 /// Reads a Secret, with its values.
 pub(crate) async fn read(api: &Api, key: &Key) -> Result<Option<PlainSecret>, ApiError> {
-    let path = format!("{}/{}", action::secrets(&key.namespace), key.name);
+    let path = action::secret(&key.namespace, &key.name);
     match api.get(&path).await {
         Ok(answer) => PlainSecret::from_json(answer.expose())
             .map(Some)
@@ -130,7 +130,7 @@ pub(crate) async fn read(api: &Api, key: &Key) -> Result<Option<PlainSecret>, Ap
 
 /// Reads the version of a Secret, and no values.
 pub(crate) async fn read_version(api: &Api, key: &Key) -> Result<Option<Version>, ApiError> {
-    let path = format!("{}/{}", action::secrets(&key.namespace), key.name);
+    let path = action::secret(&key.namespace, &key.name);
     match api.get_metadata(&path).await {
         Ok(answer) => action::metadata_of(&answer).map(|metadata| Some(Version::of(&metadata))),
         Err(error) if error.is_not_found() => Ok(None),

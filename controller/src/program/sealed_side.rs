@@ -6,6 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::action;
 use crate::api::Api;
 use crate::flags::Flags;
 use crate::frame::AnyKind;
@@ -163,7 +164,7 @@ async fn become_ready(
         .for_each_concurrent(16, |namespace| {
             let api = Arc::clone(&api);
             async move {
-                match api.get(&format!("/api/v1/namespaces/{namespace}")).await {
+                match api.get(&action::namespace(&namespace)).await {
                     Ok(_) => {}
                     // It is watched all the same, and may come.
                     Err(error) if error.is_not_found() => {

@@ -126,10 +126,11 @@ impl Children<'_> {
             plural,
             ..
         } = self.kinds;
+        let namespace = action::part(namespace);
         let all = format!("/apis/{api_version}/namespaces/{namespace}/{plural}");
         match name {
             "" => all,
-            name => format!("{all}/{name}"),
+            name => format!("{all}/{}", action::part(name)),
         }
     }
 }

@@ -312,7 +312,7 @@ impl ClusterExternalSecrets {
         object: &ClusterExternalSecret,
         namespace: &str,
     ) -> Result<(), ApiError> {
-        let path = format!("/api/v1/namespaces/{namespace}");
+        let path = action::namespace(namespace);
         let metadata = match self.api().get_metadata(&path).await {
             Ok(answer) => action::metadata_of(&answer)?,
             Err(error) if error.is_not_found() => return Ok(()),

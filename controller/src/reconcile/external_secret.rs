@@ -192,19 +192,20 @@ impl ExternalSecrets {
         if is_cluster && !self.rules.cluster_stores {
             return true;
         }
-        let foreign_store = object.stores().iter().any(|reference| {
-            let id = StoreId::of(reference, object.namespace());
-            let store = self.stores.get(&id);
-            store.is_some_and(|store| {
+        for reference in object.stores() {
+            let id = StoreId::of(&reference, object.namespace());
+            // One that cannot be read is reported where its values are read.
+            let store = self.stores.find(&id).await.ok().flatten();
+            if store.is_some_and(|store| {
                 !is_own_class(store.spec.controller.as_deref(), &self.rules.class)
-            })
-        });
+            }) {
+                return true;
+            }
+        }
         let generators = object.generators();
-        foreign_store
-            || self
-                .generators
-                .are_foreign(generators, object.namespace())
-                .await
+        self.generators
+            .are_foreign(generators, object.namespace())
+            .await
     }
 
     /// Watches targets of other kinds than Secret.

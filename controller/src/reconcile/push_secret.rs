@@ -139,7 +139,7 @@ impl PushSecrets {
                 return self.failed(before, refresh::NO_SOURCE.to_owned(), now);
             }
         };
-        let stores = match self.resolve(object) {
+        let stores = match self.resolve(object).await {
             Ok(stores) => stores,
             Err(text) => return self.failed(before, text, now),
         };

@@ -107,7 +107,7 @@ pub(super) async fn finalize(
     let target = Key::new(&key.namespace, object.target_name());
     let metadata = match object.spec.target.deletion_policy {
         DeletionPolicy::Delete => {
-            let path = format!("{}/{}", action::secrets(&target.namespace), target.name);
+            let path = action::secret(&target.namespace, &target.name);
             match api.get_metadata(&path).await {
                 Ok(answer) => Some(action::metadata_of(&answer)?),
                 Err(error) if error.is_not_found() => None,

@@ -21,11 +21,7 @@ impl ExternalSecrets {
         let paths = config_maps
             .iter()
             .map(|name| action::config_map(namespace, name))
-            .chain(
-                secrets
-                    .iter()
-                    .map(|name| format!("{}/{name}", action::secrets(namespace))),
-            );
+            .chain(secrets.iter().map(|name| action::secret(namespace, name)));
         let mut versions = String::new();
         for path in paths {
             let metadata = self.api().get_metadata(&path).await;

@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry as Place;
 use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -438,14 +439,15 @@ impl ExternalSecrets {
 
     /// Opens a store, if objects of the namespace may use it.
     async fn access(&self, object: &ExternalSecret, reference: &StoreRef) -> Access {
-        let refused = |error: access::AccessError| Failure {
+        let closed = |why: &dyn Display| Failure {
             public: Some(format!(
-                "{} {:?}: {error}",
+                "{} {:?}: {why}",
                 reference.kind().as_str(),
                 reference.name()
             )),
             definite: false,
         };
+        let refused = |error: access::AccessError| closed(&error);
         let id = StoreId::of(reference, object.namespace());
         if !self.outages.admits(&id, Instant::now()) {
             return Err(Closed {
@@ -456,12 +458,13 @@ impl ExternalSecrets {
                 silent: true,
             });
         }
-        let store = self.stores.get(&id);
+        let store = self.stores.find(&id).await;
         let store = store
+            .map_err(|error| closed(&format_args!("it cannot be read: {}", error.category())))?
             .ok_or_else(|| refused(access::AccessError::Missing(reference.kind().as_str())))?;
         let mut labels = None;
         if id.kind == StoreKind::ClusterSecretStore && !store.spec.conditions.is_empty() {
-            let path = format!("/api/v1/namespaces/{}", object.namespace());
+            let path = action::namespace(object.namespace());
             let metadata = self.api().get_metadata(&path).await;
             let metadata = metadata.and_then(|answer| action::metadata_of(&answer));
             let metadata = metadata.map_err(|error| Failure {

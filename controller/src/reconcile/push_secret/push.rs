@@ -171,7 +171,7 @@ impl PushSecrets {
         let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
         let mut labels = None;
         if id.kind == StoreKind::ClusterSecretStore && !store.spec.conditions.is_empty() {
-            let path = format!("/api/v1/namespaces/{namespace}");
+            let path = action::namespace(namespace);
             let metadata = self.api().get_metadata(&path).await;
             let metadata = metadata.and_then(|answer| action::metadata_of(&answer));
             labels = metadata

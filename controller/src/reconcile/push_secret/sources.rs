@@ -99,7 +99,7 @@ impl PushSecrets {
     }
 
     /// The stores of the spec, without those that are being deleted or belong to another class.
-    pub(super) fn resolve(
+    pub(super) async fn resolve(
         &self,
         object: &PushSecret,
     ) -> Result<Vec<(StoreId, Arc<Store>)>, String> {
@@ -126,7 +126,10 @@ impl PushSecrets {
                     name: name.to_owned(),
                 };
                 let kind = kind.as_str();
-                let store = self.stores.get(&id).ok_or_else(|| {
+                let store = self.stores.find(&id).await.map_err(|error| {
+                    format!("could not get {kind} {name:?}, {}", error.category())
+                })?;
+                let store = store.ok_or_else(|| {
                     format!("could not get {kind} {name:?}, {kind}.external-secrets.io {name:?} not found")
                 })?;
                 found.push((id, store));

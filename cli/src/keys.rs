@@ -6,14 +6,15 @@ use std::sync::{Arc, OnceLock};
 
 use sealwright_crypto::age::{AgeKeys, Identities, Inventory};
 use sealwright_crypto::data_key::KeyPart;
-use sealwright_crypto::key_kind::{
-    AGE, AWS_KMS, AZURE_KEY_VAULT, GCP_KMS, KeyFields, KeyKind, PGP, VAULT_TRANSIT,
-};
+use sealwright_crypto::key_kind::{AGE, KeyFields, KeyKind, PGP, VAULT_TRANSIT};
 use sealwright_crypto::master_key::{KeyError, MasterKey, Opener, Pending, Wrapped};
 use sealwright_crypto::pgp::PgpKeys;
 use sealwright_crypto::surroundings::{Surroundings, SystemSurroundings};
+#[cfg(feature = "aws")]
 use sealwright_providers::aws::kms::AwsKms;
+#[cfg(feature = "azure")]
 use sealwright_providers::azure::keys::AzureKeys;
+#[cfg(feature = "gcp")]
 use sealwright_providers::gcp::kms::GcpKms;
 use sealwright_providers::vault::VaultTransit;
 
@@ -27,12 +28,17 @@ use self::unwrapped::Unwrapped;
 
 /// The kinds that this build can use. A kind that is not here keeps its entries in files, and is refused by name when one
 /// of its keys is to be used.
-const OPENERS: [(&KeyKind, MakeOpener); 6] = [
-    (&AWS_KMS, |_| Arc::new(AwsKms::default())),
-    (&GCP_KMS, |keys| {
+const OPENERS: &[(&KeyKind, MakeOpener)] = &[
+    #[cfg(feature = "aws")]
+    (&sealwright_crypto::key_kind::AWS_KMS, |_| {
+        Arc::new(AwsKms::default())
+    }),
+    #[cfg(feature = "gcp")]
+    (&sealwright_crypto::key_kind::GCP_KMS, |keys| {
         Arc::new(GcpKms::new(keys.surroundings.clone()))
     }),
-    (&AZURE_KEY_VAULT, |keys| {
+    #[cfg(feature = "azure")]
+    (&sealwright_crypto::key_kind::AZURE_KEY_VAULT, |keys| {
         Arc::new(AzureKeys::new(keys.surroundings.clone()))
     }),
     (&VAULT_TRANSIT, |keys| {

@@ -263,18 +263,22 @@ impl Generators {
                 let values = clients::vault_dynamic_secret(settings, &connection).await;
                 values.map(given)
             }
+            #[cfg(feature = "aws")]
             Generator::EcrAuthorizationToken(settings) => {
                 let values = clients::ecr_authorization_token(settings, &connection).await;
                 values.map(given)
             }
+            #[cfg(feature = "gcp")]
             Generator::GcrAccessToken(settings) => {
                 let values = clients::gcr_access_token(settings, &connection).await;
                 values.map(given)
             }
+            #[cfg(feature = "azure")]
             Generator::AcrAccessToken(settings) => {
                 let values = clients::acr_access_token(settings, &connection).await;
                 values.map(given)
             }
+            #[cfg(feature = "aws")]
             Generator::StsSessionToken(settings) => {
                 let values = clients::sts_session_token(settings, &connection).await;
                 values.map(given)

@@ -10,10 +10,14 @@ use sealwright_documents::data::Data;
 use sealwright_documents::envelope::Encrypted;
 use sealwright_documents::format::{Layout, by_name};
 use sealwright_documents::rules::{Destination, DestinationRule};
+#[cfg(feature = "aws")]
+use sealwright_providers::aws::bucket as s3;
+#[cfg(feature = "gcp")]
+use sealwright_providers::gcp::bucket as gcs;
+#[cfg(any(feature = "aws", feature = "gcp"))]
 use sealwright_providers::outcome::StoreError;
 use sealwright_providers::store::{Pushed, WriteMode};
 use sealwright_providers::vault::publication::{KvPlace, publish};
-use sealwright_providers::{aws, gcp};
 use serde_json::json;
 
 use super::new_keys::Recipe;
@@ -177,19 +181,20 @@ impl Publish {
 
     fn send(&self, world: &World, target: &Target, content: &SecretBytes) -> Result<Pushed> {
         let surroundings: Arc<dyn Surroundings> = Arc::new(SystemSurroundings);
-        let stored = |stored: std::result::Result<(), StoreError>| {
-            stored
-                .map(|()| Pushed::Updated)
-                .map_err(|error| told(&error))
-        };
         match target {
-            // Whether the same is there cannot be seen by who may only write.
-            Target::S3 { .. } | Target::Gcs { .. } if self.dry_run => Ok(Pushed::Updated),
-            Target::S3 { bucket, key } => online(world, async {
-                stored(aws::bucket::put(bucket, key, content).await)
-            }),
-            Target::Gcs { bucket, key } => online(world, async {
-                stored(gcp::bucket::put(surroundings, bucket, key, content).await)
+            #[cfg(not(feature = "aws"))]
+            Target::S3 { .. } => Err(Error::generic("this build cannot publish to S3")),
+            #[cfg(not(feature = "gcp"))]
+            Target::Gcs { .. } => Err(Error::generic(
+                "this build cannot publish to Google Cloud Storage",
+            )),
+            #[cfg(feature = "aws")]
+            Target::S3 { bucket, key } => {
+                self.put(world, async { s3::put(bucket, key, content).await })
+            }
+            #[cfg(feature = "gcp")]
+            Target::Gcs { bucket, key } => self.put(world, async {
+                gcs::put(surroundings, bucket, key, content).await
             }),
             Target::Vault(place) => {
                 let mode = match self.dry_run {
@@ -210,6 +215,19 @@ impl Publish {
                 Ok(published.pushed)
             }
         }
+    }
+
+    /// Puts a file into a bucket. Whether the same is there cannot be seen by who may only write.
+    #[cfg(any(feature = "aws", feature = "gcp"))]
+    fn put(
+        &self,
+        world: &World,
+        put: impl Future<Output = std::result::Result<(), StoreError>>,
+    ) -> Result<Pushed> {
+        if !self.dry_run {
+            online(world, async { put.await.map_err(|error| told(&error)) })?;
+        }
+        Ok(Pushed::Updated)
     }
 
     /// Says what was done; upstream says nothing.

@@ -124,18 +124,28 @@ pub const OTHER_PROVIDERS: &[&str] = &[
 ];
 
 /// The providers of this build, by the names that manifests have for them.
-pub const OWN_PROVIDERS: [&str; 12] = [
+pub const OWN_PROVIDERS: &[&str] = &[
+    #[cfg(feature = "aws")]
     "aws",
+    #[cfg(feature = "azure")]
     "azurekv",
+    #[cfg(feature = "doppler")]
     "doppler",
     "fake",
     "file",
+    #[cfg(feature = "gcp")]
     "gcpsm",
+    #[cfg(feature = "gitlab")]
     "gitlab",
+    #[cfg(feature = "clients")]
     "kubernetes",
+    #[cfg(feature = "onepassword")]
     "onepassword",
+    #[cfg(feature = "clients")]
     "openBao",
+    #[cfg(feature = "clients")]
     "vault",
+    #[cfg(feature = "clients")]
     "webhook",
 ];
 
@@ -237,7 +247,7 @@ impl StoreConfig {
                 Err(StoreError::invalid("`path` is empty").public())
             }
             Self::File(_) => Ok(Vec::new()),
-            Self::Other(other) => Err(other.missing()),
+            Self::Other(other) => Err(missing(other.name)),
         }
     }
 
@@ -284,7 +294,7 @@ impl StoreConfig {
             Self::OnePassword(settings) => Ok(Arc::new(crate::onepassword::OnePassword::new(
                 settings, connection,
             )?)),
-            Self::Other(other) => Err(other.missing()),
+            Self::Other(other) => Err(missing(other.name)),
             #[cfg(not(all(
                 feature = "aws",
                 feature = "azure",
@@ -294,27 +304,21 @@ impl StoreConfig {
                 feature = "onepassword",
                 feature = "clients"
             )))]
-            _ => Err(StoreError::new(
-                Trouble::Unsupported,
-                format!("this build has no provider {}", self.provider()),
-            )
-            .public()),
+            _ => Err(missing(self.provider())),
         }
     }
 }
 
-impl OtherProvider {
-    fn missing(&self) -> StoreError {
-        StoreError::new(
-            Trouble::Unsupported,
-            format!("this build has no provider {}", self.name),
-        )
-        .with_hint(format!(
-            "the providers of this build are {}",
-            OWN_PROVIDERS.join(", ")
-        ))
-        .public()
-    }
+fn missing(provider: &str) -> StoreError {
+    StoreError::new(
+        Trouble::Unsupported,
+        format!("this build has no provider {provider}"),
+    )
+    .with_hint(format!(
+        "the providers of this build are {}",
+        OWN_PROVIDERS.join(", ")
+    ))
+    .public()
 }
 
 impl<'de> Deserialize<'de> for StoreConfig {

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sealwright_providers::address::Guard;
+#[cfg(feature = "azure")]
 use sealwright_providers::azure::connect_as_user;
 use sealwright_providers::credential::held::Held;
 use sealwright_providers::remote::RemoteRef;
@@ -290,7 +291,13 @@ impl Address {
         (serde_json::json!({ "gcpsm": store }), self.path.clone())
     }
 
+    #[cfg(not(feature = "azure"))]
+    fn azure(&self, _: String) -> Result<(Opened, RemoteRef)> {
+        Err(Error::generic("this build has no provider azurekv"))
+    }
+
     /// A vault with the credentials that Azure's own programs find.
+    #[cfg(feature = "azure")]
     fn azure(&self, key: String) -> Result<(Opened, RemoteRef)> {
         let vault = self.host.as_deref().ok_or_else(|| {
             Error::new(Kind::Usage, "the address names no vault")

@@ -275,7 +275,9 @@ impl Judgement<'_> {
                 None => return fault("upstream encrypts it and we do not", ours),
             },
             (_, Err(theirs), Ok(ours)) => match refusal(Decision::they_refuse) {
-                Some(Decision::TextWithTab) if !self.shows_text_with_tab(&ours) => {
+                Some(Decision::TextWithTab)
+                    if self.unwritable(&ours) != Some(Decision::TextWithTab) =>
+                {
                     return fault("we encrypt it and upstream does not", theirs);
                 }
                 Some(decision) => return self.decided(decision),
@@ -455,9 +457,9 @@ impl Judgement<'_> {
         self.upstream.decrypt(self.format, theirs).is_err()
     }
 
-    /// Whether a file has a text in clear that upstream cannot write.
-    fn shows_text_with_tab(&mut self, file: &[u8]) -> bool {
-        let listing = self.upstream.list_encrypted(self.format, file);
-        listing.is_ok_and(|listing| listing.iter().any(decisions::has_text_with_tab))
+    /// The text in clear that upstream cannot write, if a file has one.
+    fn unwritable(&mut self, file: &[u8]) -> Option<Decision> {
+        let listing = self.upstream.list_encrypted(self.format, file).ok()?;
+        listing.iter().find_map(decisions::unwritable)
     }
 }

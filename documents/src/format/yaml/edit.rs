@@ -283,17 +283,20 @@ impl Editor<'_> {
         }
     }
 
-    /// Writes the outermost collection in brackets that a change is about, unless comments in it would be lost; or removes
-    /// an entry with the blank lines behind it, which would become part of a text before it.
+    /// Writes the outermost collection in brackets around a change in which no comment would be lost; or removes an entry with
+    /// the blank lines behind it, which would become part of a text before it.
     fn with_surroundings(&self, change: &Change) -> Result<Option<Vec<Edit>>, EmitError> {
         let tree = self.tree;
         let node = change.node();
         let has = |at: NodeId| (at..tree.nodes[at].end as usize).contains(&node);
-        let in_brackets = (0..=node).find(|at| {
+        let is_in_brackets = |at: &NodeId| {
             let is_changed = *at < node || matches!(change, Change::Append(..));
-            is_changed && has(*at) && Place::of(tree.nodes[*at].place).is_flow()
-        });
-        let Some(root) = in_brackets else {
+            // A pair in a list has no braces of its own.
+            let is_open = || matches!(tree.spelling(*at).first(), Some(b'{' | b'['));
+            is_changed && has(*at) && Place::of(tree.nodes[*at].place).is_flow() && is_open()
+        };
+        let mut in_brackets = (0..=node).filter(is_in_brackets).peekable();
+        if in_brackets.peek().is_none() {
             let Change::Remove(at) = change else {
                 return Ok(None);
             };
@@ -313,19 +316,20 @@ impl Editor<'_> {
             Change::Remove(at) | Change::Replace(at, _) => *at..tree.nodes[*at].end as usize,
             Change::Append(..) => 0..0,
         };
-        let keeps_comment = (root..tree.nodes[root].end as usize)
-            .filter(|at| !goes.contains(at))
-            .map(|at| tree.nodes[at])
-            .filter(|node| {
-                tree.nodes[root]
-                    .site
-                    .range()
-                    .contains(&(node.site.start as usize))
-            })
-            .any(|node| matches!(node.value, Value::Comment { .. }));
+        let keeps_comment = |root: NodeId| {
+            let site = tree.nodes[root].site.range();
+            (root..tree.nodes[root].end as usize)
+                .filter(|at| !goes.contains(at))
+                .map(|at| tree.nodes[at])
+                .filter(|node| site.contains(&(node.site.start as usize)))
+                .any(|node| matches!(node.value, Value::Comment { .. }))
+        };
+        let Some(root) = in_brackets.find(|root| !keeps_comment(*root)) else {
+            return Ok(None);
+        };
         match wanted::value(tree, root, change) {
-            Some(value) if !keeps_comment => self.flow_at(tree.nodes[root].site, &value).map(Some),
-            _ => Ok(None),
+            Some(value) => self.flow_at(tree.nodes[root].site, &value).map(Some),
+            None => Ok(None),
         }
     }
 

@@ -75,20 +75,20 @@ impl Allowed {
             return show("other documents".into());
         }
         let mut gaps = Gaps::default();
-        let mut repeated = Vec::new();
+        // The comments of aliases of nothing, upstream's and ours.
+        let (mut repeated, mut kept) = (Vec::new(), Vec::new());
         let mut of_written_out = (Vec::new(), Vec::new());
         for (index, (theirs, ours)) in theirs.iter().zip(ours).enumerate() {
             let within = self.documents.get(index).cloned().unwrap_or_default();
             let mut apart = (Vec::new(), Vec::new());
-            let mut of_nothing = Vec::new();
-            let [theirs, ours] = [theirs, ours].map(|document| {
-                let mut document = normal(document);
-                for path in &within.of_nothing {
-                    take_comments_at(&mut document, path, &mut of_nothing);
-                }
-                document
-            });
-            repeated.append(&mut of_nothing);
+            let [theirs, ours] =
+                [(theirs, &mut repeated), (ours, &mut kept)].map(|(document, comments)| {
+                    let mut document = normal(document);
+                    for path in &within.of_nothing {
+                        take_comments_at(&mut document, path, comments);
+                    }
+                    document
+                });
             let theirs = self.prepared(theirs, &within, &mut apart.0, &mut of_written_out.0);
             let ours = self.prepared(ours, &within, &mut apart.1, &mut of_written_out.1);
             if !gaps.add(&theirs, &ours) {
@@ -103,6 +103,9 @@ impl Allowed {
         moved.missing.pop();
         gaps.missing.append(&mut moved.missing);
         gaps.extra.append(&mut moved.extra);
+        // Those that we have in them upstream may have beside them.
+        take_known(&mut gaps.missing, &kept);
+        repeated.append(&mut kept);
         take_known(&mut gaps.extra, &repeated);
         self.forgive(&mut gaps);
         if gaps.missing.is_empty() && gaps.extra.is_empty() {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::allowed::Allowed;
-use super::decisions::Decision;
+use super::decisions::{Decision, comment_behind_nothing};
 use super::listing::{
     Leaf, following, has_ciphertext, normal, numbers_of, only_covered, paths, take_empty_texts,
     without_comments,
@@ -113,7 +113,8 @@ impl Judgement<'_> {
         let path = change.path;
         let shown = || format!("{path:?}\n{}", String::from_utf8_lossy(file));
         // What upstream cannot write is told by its tree alone.
-        let is_unwritable = self.shows_text_with_tab(file);
+        let unwritable = self.unwritable(file);
+        let is_unwritable = unwritable.is_some();
         let (theirs, ours) = match &change.value {
             Some(value) => (
                 self.upstream.set(format, file, path, value, is_unwritable),
@@ -135,12 +136,12 @@ impl Judgement<'_> {
                 return fault("we do not change a value", error + &shown());
             }
         };
-        let their_data = match is_unwritable {
-            true => {
-                self.decided(Decision::TextWithTab)?;
+        let their_data = match unwritable {
+            Some(decision) => {
+                self.decided(decision)?;
                 theirs.listing.clone()
             }
-            false => match self.upstream.decrypt(format, &theirs.text) {
+            None => match self.upstream.decrypt(format, &theirs.text) {
                 Ok(data) => data,
                 Err(_) => return Ok(None),
             },
@@ -162,7 +163,7 @@ impl Judgement<'_> {
             return fault("a change does something else", both + &shown());
         }
         if !is_unwritable {
-            self.covers(before, change, (&theirs, &ours[..]), allowed)
+            self.covers((file, before), change, (&theirs, &ours[..]), allowed)
                 .map_err(|fault| Fault {
                     text: fault.text + &shown() + "\n" + &String::from_utf8_lossy(&ours),
                     ..fault
@@ -192,7 +193,7 @@ impl Judgement<'_> {
     /// entry that is gone.
     fn covers(
         &mut self,
-        before: &[Value],
+        (file, before): (&[u8], &[Value]),
         change: &Change<'_>,
         (theirs, ours): (&Listed, &[u8]),
         allowed: &Allowed,
@@ -237,10 +238,28 @@ impl Judgement<'_> {
                 None => covered.iter().all(is_next),
                 Some(_) => covered.iter().all(is_set),
             };
+            // A comment behind a tag without a value decided about what follows, and now decides about the value.
+            let is_behind_set = |place: &Vec<usize>| {
+                let is_same = next.as_ref().is_some_and(|next| Some(next) == at.as_ref());
+                let behind = next.clone().map(|mut next| {
+                    next.last_mut()
+                        .into_iter()
+                        .for_each(|number| *number += usize::from(is_same));
+                    next
+                });
+                place[0] == 0 && behind.is_some_and(|behind| place[1..].starts_with(&behind))
+            };
+            let was_behind_nothing = || {
+                let mut lines = file.split(|byte| *byte == b'\n');
+                lines.any(|line| comment_behind_nothing(line).is_some())
+            };
             if is_decided {
                 return self.decided(Decision::ChangeCovers);
             }
-            if change.value.is_some() && !allowed.unplaced.is_empty() {
+            if change.value.is_some()
+                && (!allowed.unplaced.is_empty()
+                    || covered.iter().all(is_behind_set) && was_behind_nothing())
+            {
                 return self.decided(Decision::CommentBehindNothing);
             }
             if change.value.is_none() && allowed.may_find_more() {

@@ -22,6 +22,8 @@ pub(super) enum Decision {
     JsonWithMark,
     /// A text of several lines that begins with a tab, in clear: upstream cannot write it.
     TextWithTab,
+    /// A text of several lines that begins with a blank, in clear: inside of lists upstream loses the blank.
+    TextWithBlank,
     /// A comment that upstream's reader loses, and we do not.
     CommentLost,
     /// Comments behind the last value of a document: in our file the block follows them, and upstream may find them in another
@@ -207,7 +209,7 @@ fn comments_behind_nothing(text: &[u8]) -> Vec<BehindNothing> {
 }
 
 /// The comment at the end of a line that has nothing but a tag or an anchor before it.
-fn comment_behind_nothing(line: &[u8]) -> Option<&[u8]> {
+pub(super) fn comment_behind_nothing(line: &[u8]) -> Option<&[u8]> {
     let mark = line.windows(2).rposition(|two| two == b" #")?;
     let before = line[..mark].trim_ascii();
     let word = before.rsplit(|byte| *byte == b' ').next()?;
@@ -224,14 +226,25 @@ fn has_comment(listing: &Value) -> bool {
     }
 }
 
-/// Whether a text of several lines that begins with a tab stands in a listing in clear.
-pub(super) fn has_text_with_tab(listing: &Value) -> bool {
+/// What upstream cannot write of the texts in clear in a listing.
+pub(super) fn unwritable(listing: &Value) -> Option<Decision> {
     let items = listing.as_array().map_or(&[][..], Vec::as_slice);
-    let is_text = |text: &str| text.starts_with("09") && text.contains("0a");
     match items {
-        [kind, Value::String(text)] if kind == "str" => is_text(text),
-        _ => items.iter().any(has_text_with_tab),
+        [kind, Value::String(text)] if kind == "str" && has_line_break(text) => match &text[..2] {
+            "09" => Some(Decision::TextWithTab),
+            "20" => Some(Decision::TextWithBlank),
+            _ => None,
+        },
+        _ => items.iter().filter_map(unwritable).min(),
     }
+}
+
+fn has_line_break(hex: &str) -> bool {
+    hex.as_bytes().chunks(2).any(|byte| byte == b"0a")
+}
+
+fn has_text_with_tab(listing: &Value) -> bool {
+    unwritable(listing) == Some(Decision::TextWithTab)
 }
 
 /// Whether the last thing in a document is a comment, or the last collection in it ends so.

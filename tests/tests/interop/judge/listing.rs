@@ -11,9 +11,11 @@ const KEY_OF_BLOCK: &str = "zzz";
 /// A YAML text with one key more at the end of each document.
 pub(super) fn text_with_key(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + 32);
-    let mut has_content = false;
-    let add = |out: &mut Vec<u8>, has_content: &mut bool| {
-        if std::mem::take(has_content) {
+    // What the document begins with.
+    let mut first = None;
+    let add = |out: &mut Vec<u8>, first: &mut Option<u8>| {
+        // One in braces takes no key.
+        if first.take().is_some_and(|byte| byte != b'{') {
             if !out.ends_with(b"\n") {
                 out.push(b'\n');
             }
@@ -23,13 +25,15 @@ pub(super) fn text_with_key(text: &[u8]) -> Vec<u8> {
     for line in text.split_inclusive(|byte| *byte == b'\n') {
         let is_marker = line.starts_with(b"---") || line.starts_with(b"...");
         if is_marker {
-            add(&mut out, &mut has_content);
+            add(&mut out, &mut first);
         }
         out.extend_from_slice(line);
         let content = line.trim_ascii();
-        has_content |= !is_marker && !content.is_empty() && !matches!(content[0], b'#' | b'%');
+        if !is_marker && !content.is_empty() && !matches!(content[0], b'#' | b'%') {
+            first.get_or_insert(content[0]);
+        }
     }
-    add(&mut out, &mut has_content);
+    add(&mut out, &mut first);
     out
 }
 

@@ -209,7 +209,7 @@ pub(super) struct ReadDocument {
     pub(super) has_head: bool,
     /// Whether it begins with anything but a key at the first column, or would need comments in brackets.
     pub(super) is_odd: bool,
-    /// The keys of entries with aliases of collections that have comments in them, or beside them.
+    /// The keys of entries with aliases of collections that have comments in them, beside them or right above them.
     pub(super) aliases: Vec<String>,
     /// The ways to aliases of collections that have comments and nothing else, as the numbers of values.
     pub(super) aliases_of_nothing: Vec<Vec<usize>>,
@@ -301,7 +301,8 @@ fn read_aliases(tree: &Tree, node: NodeId, way: &mut Vec<usize>, read: &mut Read
             !content.is_empty() && !content.starts_with(b"#")
         });
         read.is_odd |= count > 0 && is_in_brackets;
-        return count > 0 || line.is_some_and(|line| line.contains(&b'#'));
+        let is_beside = line.is_some_and(|line| line.contains(&b'#'));
+        return count > 0 || is_beside || has_comment_above(tree, node);
     }
     let mut has_some = false;
     for (number, child) in values_of(tree, node).enumerate() {
@@ -310,6 +311,17 @@ fn read_aliases(tree: &Tree, node: NodeId, way: &mut Vec<usize>, read: &mut Read
         way.pop();
     }
     has_some
+}
+
+/// Whether nothing but signs stands before a node on its line, and a comment on the lines above it.
+fn has_comment_above(tree: &Tree, node: NodeId) -> bool {
+    let before = &tree.text.expose()[..tree.nodes[node].site.start as usize];
+    let mut lines = before.rsplit(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let is_sign = |byte: &u8| matches!(byte, b'-' | b'?' | b':' | b' ');
+    lines.next().is_some_and(|line| line.iter().all(is_sign))
+        && lines
+            .find(|line| !line.is_empty())
+            .is_some_and(|line| line.starts_with(b"#"))
 }
 
 fn find(tree: &Tree, path: &[Step]) -> Option<NodeId> {

@@ -300,3 +300,21 @@ fn the_generators_make_what_shows_each_fault() {
         assert!(found.is_some(), "{name}: no document of {WITHIN}");
     }
 }
+
+#[test]
+fn a_value_in_braces_is_set_beside_a_comment_in_the_brackets_around_them() {
+    let file = encrypted("yaml", "a: [k: {d} # note\n]\nb: c\n", &Settings::default());
+    let path = [
+        Step::Key("a".to_owned()),
+        Step::Index(0),
+        Step::Key("k".to_owned()),
+        Step::Key("d".to_owned()),
+    ];
+    let changed = Ours::new("yaml")
+        .set(file.as_bytes(), &path, "new")
+        .unwrap();
+    assert_eq!(
+        decrypted("yaml", &changed),
+        "a: [k: {d: new} # note\n]\nb: c\n"
+    );
+}

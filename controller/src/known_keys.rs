@@ -9,13 +9,13 @@ use std::sync::{Arc, Mutex};
 
 use crate::stores::StoreId;
 
-/// A key of a store.
-pub(crate) type StoreKey = (StoreId, String);
+/// A key of a store. Those that are claimed are the same two texts for all objects.
+pub(crate) type StoreKey = (Arc<StoreId>, Arc<str>);
 
 /// The keys that objects have been made of.
 #[derive(Default)]
 pub(crate) struct KnownKeys {
-    stores: Mutex<HashMap<StoreId, HashMap<String, Known>>>,
+    stores: Mutex<HashMap<Arc<StoreId>, HashMap<Arc<str>, Known>>>,
 }
 
 /// What is known of a key.
@@ -30,22 +30,29 @@ struct Known {
 /// The keys that one object is made of; they are known as long as it lives.
 pub(crate) struct Claim {
     known: Arc<KnownKeys>,
-    keys: Vec<StoreKey>,
+    keys: Box<[StoreKey]>,
 }
 
 impl KnownKeys {
     /// Takes note of the keys that an object is made of.
-    pub(crate) fn claim(self: &Arc<Self>, keys: Vec<StoreKey>) -> Arc<Claim> {
-        {
-            let mut stores = self.stores.lock().expect("no holder panics");
-            for (store, key) in &keys {
-                let known = stores.entry(store.clone()).or_default();
-                known.entry(key.clone()).or_default().objects += 1;
-            }
-        }
+    pub(crate) fn claim(self: &Arc<Self>, keys: Vec<(StoreId, String)>) -> Arc<Claim> {
+        let mut stores = self.stores.lock().expect("no holder panics");
+        let keys = keys.into_iter().map(|(store, key)| {
+            let store = match stores.get_key_value(&store) {
+                Some((store, _)) => Arc::clone(store),
+                None => Arc::new(store),
+            };
+            let known = stores.entry(Arc::clone(&store)).or_default();
+            let key = match known.get_key_value(key.as_str()) {
+                Some((key, _)) => Arc::clone(key),
+                None => key.into(),
+            };
+            known.entry(Arc::clone(&key)).or_default().objects += 1;
+            (store, key)
+        });
         Arc::new(Claim {
+            keys: keys.collect(),
             known: Arc::clone(self),
-            keys,
         })
     }
 
@@ -53,12 +60,12 @@ impl KnownKeys {
     pub(crate) fn sample(&self, store: &StoreId, most: usize) -> (Vec<String>, usize) {
         let stores = self.stores.lock().expect("no holder panics");
         let known = stores.get(store).into_iter().flatten();
-        let there: Vec<&String> = known
+        let there: Vec<&Arc<str>> = known
             .filter(|(_, known)| !known.gone)
             .map(|(key, _)| key)
             .collect();
         // The order of a map is another one in each process.
-        let sample = there.iter().take(most).map(|key| (*key).clone()).collect();
+        let sample = there.iter().take(most).map(|key| key.to_string()).collect();
         (sample, there.len())
     }
 
@@ -119,7 +126,7 @@ mod tests {
             namespace: "ns".to_owned(),
             name: "vault".to_owned(),
         };
-        let keys = |names: &[&str]| -> Vec<StoreKey> {
+        let keys = |names: &[&str]| -> Vec<(StoreId, String)> {
             let names = names.iter();
             names
                 .map(|name| (store.clone(), (*name).to_owned()))

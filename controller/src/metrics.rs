@@ -193,15 +193,44 @@ impl Metrics {
         register(&self.registry, Collected::new(NAME, collect));
     }
 
-    /// Writes everything down.
-    pub(crate) fn text(&self) -> String {
-        let mut text = TextEncoder::new()
+    /// Writes everything down, piece by piece.
+    pub(crate) fn text(&self) -> Text {
+        let registered = TextEncoder::new()
             .encode_to_string(&self.registry.gather())
             .expect("a family with samples can be written");
-        for series in &self.objects {
-            series.write(&mut text);
+        Text {
+            registered: Some(registered),
+            objects: self.objects.clone().into_iter(),
+            current: None,
         }
-        text
+    }
+}
+
+/// The text of all metrics, in pieces of some kilobytes.
+pub(crate) struct Text {
+    registered: Option<String>,
+    objects: std::vec::IntoIter<ObjectSeries>,
+    /// The metric that is being written, and the object that it was written up to.
+    current: Option<(ObjectSeries, Box<str>)>,
+}
+
+impl Iterator for Text {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        if self.registered.is_some() {
+            return self.registered.take();
+        }
+        let mut text = String::new();
+        while text.is_empty() {
+            let (series, after) = match self.current.take() {
+                Some((series, after)) => (series, Some(after)),
+                None => (self.objects.next()?, None),
+            };
+            let end = series.write(after.as_deref(), &mut text);
+            self.current = end.map(|end| (series, end));
+        }
+        Some(text)
     }
 }
 

@@ -14,6 +14,7 @@
 //! - Verify and rotate never render a template, and every failure looks the same.
 
 mod admission;
+mod body;
 mod connections;
 mod metrics_gate;
 mod rate_limit;
@@ -27,13 +28,11 @@ pub(crate) use trusted_proxies::TrustedProxies;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, EXPECT, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
@@ -46,6 +45,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use self::admission::{Admission, Slot};
+use self::body::{AnswerBody, Content};
 use self::connections::{Connection, Connections, Stage};
 use self::rate_limit::{RateLimit, Verdict};
 use self::stream::Timed;
@@ -253,11 +253,8 @@ pub(crate) async fn serve(
                         let _ = tokio::time::timeout_at(arrival, discarded).await;
                         connection.enter(Stage::Answering);
                     }
-                    Ok::<_, Infallible>(parts.map(|bytes| AnswerBody {
-                        bytes: Full::new(bytes),
-                        connection,
-                        slot,
-                    }))
+                    let body = |content| AnswerBody::new(content, connection, slot);
+                    Ok::<_, Infallible>(parts.map(body))
                 }
             })
         };
@@ -317,51 +314,18 @@ pub(crate) fn address(listener: &TcpListener) -> Option<SocketAddr> {
 
 /// An answer, with the slot that pays for its memory until it is written.
 struct Answer {
-    response: Response<Bytes>,
+    response: Response<Content>,
     slot: Option<Slot>,
 }
 
 impl Answer {
-    fn into_parts(self) -> (Response<Bytes>, Option<Slot>) {
+    fn into_parts(self) -> (Response<Content>, Option<Slot>) {
         (self.response, self.slot)
     }
 
     fn holding(mut self, slot: Slot) -> Self {
         self.slot = Some(slot);
         self
-    }
-}
-
-/// The body of an answer. Hyper drops it when all of it is in the connection's buffer, or when the connection ends.
-struct AnswerBody {
-    bytes: Full<Bytes>,
-    connection: Arc<Connection>,
-    slot: Option<Slot>,
-}
-
-impl Body for AnswerBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Pin::new(&mut self.bytes).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.bytes.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.bytes.size_hint()
-    }
-}
-
-impl Drop for AnswerBody {
-    fn drop(&mut self) {
-        self.connection.buffered(self.slot.take());
     }
 }
 
@@ -389,12 +353,8 @@ async fn answer(
                 return refusal;
             }
             connection.enter(Stage::Admitted);
-            text(
-                StatusCode::OK,
-                "text/plain; version=0.0.4; charset=utf-8",
-                metrics.text(),
-            )
-            .holding(slot)
+            let kind = "text/plain; version=0.0.4; charset=utf-8";
+            text(StatusCode::OK, kind, Content::of_metrics(metrics)).holding(slot)
         }
         Handler::Metrics { .. } => not_found(),
         Handler::Probes(readiness) => probe(readiness, head.uri.path()).unwrap_or_else(not_found),
@@ -620,7 +580,7 @@ async fn rotate(api: &HttpApi, body: Bytes) -> Answer {
 }
 
 /// Puts what is left of the rate limit into the headers.
-fn show(response: &mut Response<Bytes>, verdict: &Verdict) {
+fn show(response: &mut Response<Content>, verdict: &Verdict) {
     let headers = response.headers_mut();
     let mut put = |name: HeaderName, value: u64| headers.insert(name, HeaderValue::from(value));
     put(
@@ -656,7 +616,7 @@ fn plain(status: StatusCode, body: &'static str) -> Answer {
 }
 
 fn empty(status: StatusCode) -> Answer {
-    let mut response = Response::new(Bytes::new());
+    let mut response = Response::new(Content::default());
     *response.status_mut() = status;
     Answer {
         response,
@@ -664,7 +624,7 @@ fn empty(status: StatusCode) -> Answer {
     }
 }
 
-fn text(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
+fn text(status: StatusCode, kind: &'static str, body: impl Into<Content>) -> Answer {
     let mut answer = empty(status);
     *answer.response.body_mut() = body.into();
     answer

@@ -19,7 +19,8 @@ pub(crate) struct Index<E> {
 }
 
 struct Inner<E> {
-    objects: HashMap<Key, Tracked<E>>,
+    /// In boxes: the places that a map keeps free would be as large as what it holds.
+    objects: HashMap<Key, Box<Tracked<E>>>,
     /// The objects that write a Secret of another name, by that Secret.
     writers: HashMap<Key, Vec<Key>>,
     listing: u64,
@@ -89,7 +90,7 @@ impl<E: Clone + Default> Index<E> {
                     known.target_name = target;
                     known.listing = listing;
                     known.target_listing = target_listing;
-                    inner.objects.insert(key.clone(), known);
+                    inner.objects.insert(key.clone(), Box::new(known));
                     true
                 }
             }
@@ -209,7 +210,7 @@ impl<E: Clone + Default> Index<E> {
 
     /// Looks an object up.
     pub(crate) fn get(&self, key: &Key) -> Option<Tracked<E>> {
-        self.with(|inner| inner.objects.get(key).cloned())
+        self.with(|inner| inner.objects.get(key).map(|known| (**known).clone()))
     }
 
     /// Changes what is known of the object of this uid, and returns what `change` does, if it is known.

@@ -17,7 +17,7 @@ pub(crate) fn table() -> String {
     let mut table = "| metric | type | labels | what it says |\n|---|---|---|---|\n".to_owned();
     let (metrics, _watch) = of_everything();
     let mut families = metrics.registry.gather();
-    families.extend(metrics.objects.iter().map(ObjectSeries::family));
+    families.extend(metrics.objects.iter().map(ObjectSeries::described));
     families.sort_by(|a, b| a.name().cmp(b.name()));
     for family in families {
         writeln!(

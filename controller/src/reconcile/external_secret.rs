@@ -20,7 +20,7 @@ mod sources;
 mod turn;
 mod values;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -80,7 +80,7 @@ pub(crate) struct ExternalSecrets {
     /// Targets of other kinds than Secret, if they are allowed.
     targets: Option<GenericTargets>,
     /// The Secrets that were made for an object, by namespace and owner label, as the watch shows them.
-    made: Mutex<HashMap<(String, String), BTreeSet<String>>>,
+    made: Mutex<HashMap<(String, String), Vec<Box<str>>>>,
     /// The keys of stores that objects were made of.
     known_keys: Arc<KnownKeys>,
     /// Stores that do not answer.

@@ -122,7 +122,8 @@ impl Kind for ExternalSecrets {
         }
         let keys = read.0.as_ref().map(values::keys_of).unwrap_or_default();
         let before = extra.claim.as_deref().map_or(&[][..], Claim::keys);
-        if before != keys {
+        let before = before.iter().map(|(store, key)| (&**store, &**key));
+        if before.ne(keys.iter().map(|(store, key)| (store, key.as_str()))) {
             extra.claim = (!keys.is_empty()).then(|| self.known_keys.claim(keys));
         }
     }

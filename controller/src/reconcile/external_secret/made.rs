@@ -55,9 +55,12 @@ impl ExternalSecrets {
         );
         let mut made = self.made.lock().expect("no holder panics");
         if exists {
-            made.entry(place).or_default().insert(name.clone());
+            let names = made.entry(place).or_default();
+            if !names.iter().any(|known| **known == **name) {
+                names.push(name.as_str().into());
+            }
         } else if let Some(names) = made.get_mut(&place) {
-            names.remove(name);
+            names.retain(|known| **known != **name);
             if names.is_empty() {
                 made.remove(&place);
             }

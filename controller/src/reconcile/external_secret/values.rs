@@ -24,7 +24,6 @@ use tokio::time::Instant;
 use super::ExternalSecrets;
 use crate::action;
 use crate::generators::{Asker, Left};
-use crate::known_keys::StoreKey;
 use crate::stores::StoreId;
 
 /// A store that may be read from, or why it may not.
@@ -531,7 +530,7 @@ fn key_of<'a>(request: &Request<'a>, namespace: &str) -> Option<(StoreId, &'a st
 }
 
 /// The keys of stores that an object is made of, if it has been made.
-pub(super) fn keys_of(object: &ExternalSecret) -> Vec<StoreKey> {
+pub(super) fn keys_of(object: &ExternalSecret) -> Vec<(StoreId, String)> {
     let status = object.status.as_ref();
     let is_made = status.is_some_and(|status| {
         let ready = status::condition(&status.conditions, status::READY);
@@ -542,7 +541,7 @@ pub(super) fn keys_of(object: &ExternalSecret) -> Vec<StoreKey> {
         return Vec::new();
     }
     let requests = data::requests(&object.spec);
-    let mut keys: Vec<StoreKey> = requests
+    let mut keys: Vec<_> = requests
         .iter()
         .filter_map(|request| key_of(request, object.namespace()))
         .map(|(store, key)| (store, key.to_owned()))

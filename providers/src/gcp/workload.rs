@@ -1,5 +1,7 @@
 //! Identities of workloads: service accounts of a GKE cluster, and identities of somewhere else that a pool accepts.
 
+pub(super) mod cluster;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,14 +9,13 @@ use futures::future::BoxFuture;
 use http::Method;
 use http::header::{HeaderName, HeaderValue};
 use sealwright_crypto::secret::{SecretBytes, SecretText};
-use sealwright_crypto::surroundings::{Surroundings, SystemSurroundings};
-use serde_json::json;
+use sealwright_crypto::surroundings::Surroundings;
 
 use super::credential_file::{self, Origin, https};
-use super::sign_in::{Impersonated, Metadata, SCOPE, Source, StoreSecrets, impersonation_url};
+use super::sign_in::{Impersonated, SCOPE, Source, StoreSecrets, impersonation_url};
 use crate::bearer::assertion::trimmed;
 use crate::bearer::form::Form;
-use crate::bearer::token::{AccessToken, TokenSource, ask, ask_with_form};
+use crate::bearer::token::{AccessToken, TokenSource, ask_with_form};
 use crate::credential::TokenRequest;
 use crate::http::url::Url;
 use crate::http::{HttpClient, Request};
@@ -22,7 +23,7 @@ use crate::json::{Json, Kind};
 use crate::message::name_in;
 use crate::outcome::{StoreError, Trouble, shown};
 use crate::settings::ServiceAccountSelector;
-use crate::settings::gcp::{GcpAwsCredentials, GcpFederation, GcpSettings, GcpWorkloadIdentity};
+use crate::settings::gcp::{GcpAwsCredentials, GcpFederation};
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -463,140 +464,6 @@ impl TokenSource for FederationOfStore {
                 None => "an external identity".to_owned(),
             },
         }
-    }
-}
-
-/// Makes the source of a store with `workloadIdentity`.
-pub(super) fn of_cluster(
-    identity: GcpWorkloadIdentity,
-    settings: &GcpSettings,
-    secrets: StoreSecrets,
-    http: &Arc<HttpClient>,
-) -> Result<Source, StoreError> {
-    Ok(Box::new(OfCluster {
-        identity,
-        project: settings.project_id.clone(),
-        metadata: Metadata::new(&SystemSurroundings)?,
-        secrets,
-        http: Arc::clone(http),
-    }))
-}
-
-/// A Kubernetes service account of a GKE cluster.
-struct OfCluster {
-    identity: GcpWorkloadIdentity,
-    project: Option<String>,
-    metadata: Metadata,
-    secrets: StoreSecrets,
-    http: Arc<HttpClient>,
-}
-
-impl OfCluster {
-    async fn or_metadata(
-        &self,
-        given: [Option<&String>; 2],
-        path: &[&str],
-        what: &str,
-    ) -> Result<String, StoreError> {
-        let given = given.into_iter().flatten().find(|text| !text.is_empty());
-        match given {
-            Some(text) => Ok(text.clone()),
-            None => self.metadata.text(path.iter().copied(), what).await,
-        }
-    }
-
-    async fn sign_in(&self) -> Result<AccessToken, StoreError> {
-        const FIELD: &str = "auth.workloadIdentity.serviceAccountRef";
-        let identity = &self.identity;
-        let account = &identity.service_account_ref;
-        let named = [identity.cluster_project_id.as_ref(), self.project.as_ref()];
-        let project = ["project", "project-id"];
-        let project = self
-            .or_metadata(named, &project, "project of the cluster")
-            .await?;
-        let named = [identity.cluster_location.as_ref(), None];
-        let path = ["instance", "attributes", "cluster-location"];
-        let location = self
-            .or_metadata(named, &path, "location of the cluster")
-            .await?;
-        let named = [identity.cluster_name.as_ref(), None];
-        let path = ["instance", "attributes", "cluster-name"];
-        let cluster = self
-            .or_metadata(named, &path, "name of the cluster")
-            .await?;
-        let StoreSecrets { credentials, scope } = &self.secrets;
-        let annotations = credentials.annotations(scope, account).await;
-        let annotations = annotations.map_err(|error| error.at_field(FIELD))?;
-        let pool = format!("{project}.svc.id.goog");
-        let audiences = std::iter::once(pool.clone())
-            .chain(account.audiences.iter().cloned())
-            .collect();
-        let token = token_of_account(account, audiences, &self.secrets, FIELD).await?;
-        let provider = format!(
-            "https://container.googleapis.com/v1/projects/{project}/locations/{location}/clusters/{cluster}"
-        );
-        let mut body = crate::message::Body::new();
-        for (name, value) in [
-            ("grant_type", EXCHANGE),
-            ("subject_token_type", JWT),
-            ("requested_token_type", ACCESS_TOKEN),
-            ("scope", SCOPE),
-            ("audience", &format!("identitynamespace:{pool}:{provider}")),
-        ] {
-            body = body.value(name, &json!(value));
-        }
-        let (body, _) = body
-            .secret_text("subject_token", token.expose().as_bytes())
-            .finish();
-        let url = https(
-            "https://securetoken.googleapis.com/v1/identitybindingtoken",
-            "token_url",
-        )?;
-        let request = Request::new(Method::POST, url).json(body);
-        let token = ask(&self.http, request, "access_token").await?;
-        let Some(email) = annotations.get(ANNOTATION).filter(|text| !text.is_empty()) else {
-            return Ok(token);
-        };
-        let federated = Exchanged {
-            token: SecretText::copy_of(token.expose()),
-            principal: self.principal(),
-        };
-        let impersonated = Impersonated {
-            base: Box::new(federated),
-            url: impersonation_url(email)?,
-            delegates: Vec::new(),
-            lifetime: 3600,
-            http: Arc::clone(&self.http),
-        };
-        impersonated.fetch().await
-    }
-}
-
-impl TokenSource for OfCluster {
-    fn fetch(&self) -> BoxFuture<'_, Result<AccessToken, StoreError>> {
-        Box::pin(self.sign_in())
-    }
-
-    fn principal(&self) -> String {
-        let name = shown(&self.identity.service_account_ref.name);
-        format!("the Kubernetes service account {name}")
-    }
-}
-
-/// A token that was exchanged just now.
-struct Exchanged {
-    token: SecretText,
-    principal: String,
-}
-
-impl TokenSource for Exchanged {
-    fn fetch(&self) -> BoxFuture<'_, Result<AccessToken, StoreError>> {
-        let token = SecretText::copy_of(self.token.expose());
-        Box::pin(async move { Ok(AccessToken::new(token, None)) })
-    }
-
-    fn principal(&self) -> String {
-        self.principal.clone()
     }
 }
 

@@ -102,6 +102,8 @@ use self::object::{Key, Version, key_of};
 use self::queue::{Lane, Urgency};
 use crate::metrics::QueueDepth;
 
+/// How long the watches rest after one of them has panicked.
+const AFTER_PANIC: Duration = Duration::from_secs(5);
 /// Running work gets this long to end when the process stops.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -312,6 +314,10 @@ pub(crate) async fn run(
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => {}
             _ = leading.wait_for(|leading| !*leading) => {}
+            () = panics(&mut watching) => {
+                tracing::error!("a watch has panicked, which is a fault of this program; all begin again");
+                tokio::time::sleep(AFTER_PANIC).await;
+            }
         }
         watching.shutdown().await;
         halt.send_replace(true);
@@ -322,6 +328,17 @@ pub(crate) async fn run(
         for (kind, number) in kinds.iter().zip(&numbers) {
             kind.forget();
             shared.dependents.clear(*number);
+        }
+    }
+}
+
+/// Waits until one of the watches panics: without it, the objects of a kind would not be looked after any more.
+async fn panics(watching: &mut JoinSet<()>) {
+    loop {
+        match watching.join_next().await {
+            Some(Err(error)) if error.is_panic() => return,
+            Some(_) => {}
+            None => std::future::pending().await,
         }
     }
 }
@@ -365,5 +382,29 @@ fn watch_shared(kinds: &[Arc<dyn AnyKind>], shared: &Shared, watching: &mut Join
     for ((what, scope), readers) in neighbours {
         let (api, watches, dependents) = shares();
         watching.spawn(what.watch(api, watches, dependents, scope, readers));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_panics_is_noticed() {
+        let mut watching = JoinSet::new();
+        watching.spawn(async {});
+        watching.spawn(std::future::pending());
+        let second = Duration::from_secs(1);
+        assert!(
+            tokio::time::timeout(second, panics(&mut watching))
+                .await
+                .is_err()
+        );
+        watching.spawn(async { panic!("a fault") });
+        assert!(
+            tokio::time::timeout(second, panics(&mut watching))
+                .await
+                .is_ok()
+        );
     }
 }

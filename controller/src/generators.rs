@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -37,6 +38,8 @@ use crate::pool::Pool;
 
 /// Passwords of more characters are made in the slow lane.
 const MANY_CHARACTERS: u64 = 10_000;
+/// How long a generator may take.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How generators are treated.
 #[derive(Debug, Clone)]
@@ -163,9 +166,13 @@ impl Generators {
                 }),
             }))
         };
-        asked
-            .await
-            .map_err(|error: StoreError| error.while_trying(attempt))
+        // Whatever time-outs its settings have.
+        let asked = tokio::time::timeout(PATIENCE, asked).await;
+        let asked = asked.unwrap_or_else(|_| {
+            let text = "the generator does not answer in time";
+            Err(StoreError::new(Trouble::Unavailable, text).public())
+        });
+        asked.map_err(|error: StoreError| error.while_trying(attempt))
     }
 
     async fn find(&self, reference: &GeneratorRef, namespace: &str) -> Result<Found, StoreError> {

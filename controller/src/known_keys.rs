@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use sealwright_resources::external_secret::StoreKind;
+
 use crate::stores::StoreId;
 
 /// A key of a store. Those that are claimed are the same two texts for all objects.
@@ -19,12 +21,13 @@ pub(crate) struct KnownKeys {
 }
 
 /// What is known of a key.
-#[derive(Default)]
 struct Known {
     /// How many objects are made of it.
     objects: usize,
     /// It is gone from the store, and that was acted on.
     gone: bool,
+    /// The namespace of the first of them.
+    namespace: Arc<str>,
 }
 
 /// The keys that one object is made of; they are known as long as it lives.
@@ -35,7 +38,12 @@ pub(crate) struct Claim {
 
 impl KnownKeys {
     /// Takes note of the keys that an object is made of.
-    pub(crate) fn claim(self: &Arc<Self>, keys: Vec<(StoreId, String)>) -> Arc<Claim> {
+    pub(crate) fn claim(
+        self: &Arc<Self>,
+        namespace: &str,
+        keys: Vec<(StoreId, String)>,
+    ) -> Arc<Claim> {
+        let namespace: Arc<str> = namespace.into();
         let mut stores = self.stores.lock().expect("no holder panics");
         let keys = keys.into_iter().map(|(store, key)| {
             let store = match stores.get_key_value(&store) {
@@ -47,7 +55,12 @@ impl KnownKeys {
                 Some((key, _)) => Arc::clone(key),
                 None => key.into(),
             };
-            known.entry(Arc::clone(&key)).or_default().objects += 1;
+            let known = known.entry(Arc::clone(&key)).or_insert_with(|| Known {
+                objects: 0,
+                gone: false,
+                namespace: Arc::clone(&namespace),
+            });
+            known.objects += 1;
             (store, key)
         });
         Arc::new(Claim {
@@ -56,17 +69,29 @@ impl KnownKeys {
         })
     }
 
-    /// Up to `most` keys of a store that should be there, any of them, and how many there are.
+    /// Up to `most` keys of a store that should be there, any of them, and how many there are. Of a store that namespaces share,
+    /// one of them has no more than an eighth of the sample: none can decide alone what is said of the store.
     pub(crate) fn sample(&self, store: &StoreId, most: usize) -> (Vec<String>, usize) {
+        let share = match store.kind {
+            StoreKind::ClusterSecretStore => most.div_ceil(8),
+            StoreKind::SecretStore => most,
+        };
         let stores = self.stores.lock().expect("no holder panics");
-        let known = stores.get(store).into_iter().flatten();
-        let there: Vec<&Arc<str>> = known
-            .filter(|(_, known)| !known.gone)
-            .map(|(key, _)| key)
-            .collect();
+        let (mut sample, mut count) = (Vec::new(), 0);
+        let mut shares: HashMap<&str, usize> = HashMap::new();
         // The order of a map is another one in each process.
-        let sample = there.iter().take(most).map(|key| key.to_string()).collect();
-        (sample, there.len())
+        for (key, known) in stores.get(store).into_iter().flatten() {
+            if known.gone {
+                continue;
+            }
+            count += 1;
+            let taken = shares.entry(&known.namespace).or_default();
+            if sample.len() < most && *taken < share {
+                *taken += 1;
+                sample.push(key.to_string());
+            }
+        }
+        (sample, count)
     }
 
     /// Returns true if a key should be there.
@@ -132,8 +157,8 @@ mod tests {
                 .map(|name| (store.clone(), (*name).to_owned()))
                 .collect()
         };
-        let one = known.claim(keys(&["a", "b"]));
-        let two = known.claim(keys(&["b", "c"]));
+        let one = known.claim("ns", keys(&["a", "b"]));
+        let two = known.claim("ns", keys(&["b", "c"]));
         assert_eq!(known.sample(&store, 2).1, 3);
         assert_eq!(known.sample(&store, 2).0.len(), 2);
         known.note(&store, "c", true);
@@ -144,6 +169,31 @@ mod tests {
         drop(one);
         assert!(!known.is_known(&store, "a") && known.is_known(&store, "b"));
         drop(two);
+        assert!(known.stores.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn no_namespace_decides_alone_about_a_store_that_others_share() {
+        let known = Arc::new(KnownKeys::default());
+        let store = StoreId {
+            kind: StoreKind::ClusterSecretStore,
+            namespace: String::new(),
+            name: "vault".to_owned(),
+        };
+        let keys = |namespace: &str, count: usize| -> Vec<(StoreId, String)> {
+            let keys = (0..count).map(|number| format!("{namespace}/{number}"));
+            keys.map(|key| (store.clone(), key)).collect()
+        };
+        let greedy = known.claim("greedy", keys("greedy", 5000));
+        let others: Vec<_> = (0..20)
+            .map(|number| format!("other-{number}"))
+            .map(|namespace| known.claim(&namespace, keys(&namespace, 10)))
+            .collect();
+        let (sample, count) = known.sample(&store, 64);
+        assert_eq!((sample.len(), count), (64, 5200));
+        let of_greedy = sample.iter().filter(|key| key.starts_with("greedy/"));
+        assert!(of_greedy.count() <= 8);
+        drop((greedy, others));
         assert!(known.stores.lock().unwrap().is_empty());
     }
 }

@@ -1,15 +1,15 @@
 //! The store whose values stand in its manifest.
 //!
-//! What is pushed lives in the memory of the process, by the name of the store: stores of one name share it, whatever
-//! their namespaces, as upstream's do.
+//! What is pushed lives in the memory of the process, by the kind, the namespace and the name of the store. Upstream goes by the
+//! name alone, which hands one namespace what another has pushed.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::future::BoxFuture;
 use sealwright_crypto::secret::SecretBytes;
 
-use crate::credential::Scope;
+use crate::credential::{Scope, StoreKind};
 use crate::json;
 use crate::outcome::{Absent, Answer, Outcome, Proof, StoreError, Trouble, shown};
 use crate::remote::{Find, PushItem, PushSource, RemoteRef, SecretMap};
@@ -24,11 +24,56 @@ pub struct FakeStore {
     /// By key and version, written one behind the other; the second is the version, which must agree (upstream).
     values: BTreeMap<String, (String, SecretBytes)>,
     validation: i32,
-    pushed: Arc<Mutex<SecretMap>>,
+    id: StoreId,
 }
 
-static PUSHED: LazyLock<Mutex<BTreeMap<String, Arc<Mutex<SecretMap>>>>> =
-    LazyLock::new(Mutex::default);
+/// The kind, the namespace and the name of a store.
+type StoreId = (StoreKind, String, String);
+
+/// What was pushed to all stores.
+#[derive(Default)]
+struct Memory {
+    stores: BTreeMap<StoreId, SecretMap>,
+    bytes: usize,
+}
+
+static PUSHED: Mutex<Memory> = Mutex::new(Memory {
+    stores: BTreeMap::new(),
+    bytes: 0,
+});
+
+/// As many bytes may be pushed to one store, and to all.
+const MOST_OF_STORE: usize = 1 << 20;
+const MOST_OF_ALL: usize = 16 << 20;
+/// What an entry takes beside its key and its value.
+const ENTRY: usize = 128;
+
+impl Memory {
+    /// Keeps a value; false if there is no room for it.
+    fn keep(&mut self, id: &StoreId, key: &str, value: SecretBytes) -> bool {
+        let size = |key: &str, value: &SecretBytes| key.len() + value.len() + ENTRY;
+        let store = self.stores.get(id);
+        let own: usize = store
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| size(key, value))
+            .sum();
+        let before = store.and_then(|store| store.get(key));
+        let before = before.map_or(0, |before| size(key, before));
+        let grows = size(key, &value);
+        if own - before + grows > MOST_OF_STORE || self.bytes - before + grows > MOST_OF_ALL {
+            return false;
+        }
+        self.bytes = self.bytes - before + grows;
+        let store = self.stores.entry(id.clone()).or_default();
+        store.insert(key.to_owned(), value);
+        true
+    }
+}
+
+fn pushed() -> MutexGuard<'static, Memory> {
+    PUSHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl FakeStore {
     /// Makes the store.
@@ -40,17 +85,12 @@ impl FakeStore {
                 (version, SecretBytes::copy_of(value.value.as_bytes())),
             )
         });
-        let pushed = PUSHED
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(scope.name.clone())
-            .or_default()
-            .clone();
+        let namespace = scope.store_namespace.clone();
         Self {
             name: format!("fake store {:?}", shown(&scope.name)),
             values: values.collect(),
             validation: settings.validation_result.unwrap_or_default(),
-            pushed,
+            id: (scope.kind, namespace, scope.name.clone()),
         }
     }
 
@@ -61,10 +101,9 @@ impl FakeStore {
         if !version.is_empty() {
             return None;
         }
-        let pushed = self.pushed.lock().unwrap_or_else(PoisonError::into_inner);
-        pushed
-            .get(key)
-            .map(|value| SecretBytes::copy_of(value.expose()))
+        let memory = pushed();
+        let value = memory.stores.get(&self.id)?.get(key)?;
+        Some(SecretBytes::copy_of(value.expose()))
     }
 }
 
@@ -138,8 +177,9 @@ impl Store for FakeStore {
                     content: Content::Here(SecretBytes::copy_of(value.expose())),
                 });
             }
-            let pushed = self.pushed.lock().unwrap_or_else(PoisonError::into_inner);
-            for (key, value) in pushed.iter().filter(|(key, _)| pattern.matches(key)) {
+            let memory = pushed();
+            let pushed = memory.stores.get(&self.id).into_iter().flatten();
+            for (key, value) in pushed.filter(|(key, _)| pattern.matches(key)) {
                 matches.push(Match {
                     name: what.conversion.convert(key),
                     content: Content::Here(SecretBytes::copy_of(value.expose())),
@@ -165,15 +205,24 @@ impl Store for FakeStore {
                 .public()
                 .at_store(&self.name));
             }
-            let value = source.value(item)?;
-            let mut pushed = self.pushed.lock().unwrap_or_else(PoisonError::into_inner);
-            let done = match pushed.get(key) {
+            // Of a whole Secret upstream stores the value of the empty key, which is none.
+            let is_whole = item.secret_key.as_deref().is_none_or(str::is_empty);
+            let value = match is_whole {
+                true => SecretBytes::default(),
+                false => source.value(item)?,
+            };
+            let mut memory = pushed();
+            let before = memory.stores.get(&self.id).and_then(|store| store.get(key));
+            let done = match before {
                 None => Pushed::Created,
                 Some(before) if *before == value => Pushed::Unchanged,
                 Some(_) => Pushed::Updated,
             };
-            if mode == WriteMode::Apply {
-                pushed.insert(key.clone(), value);
+            if mode == WriteMode::Apply && !memory.keep(&self.id, key, value) {
+                let text = "more is pushed to it than it can remember";
+                return Err(StoreError::new(Trouble::TooLarge, text)
+                    .public()
+                    .at_store(&self.name));
             }
             Ok(done)
         })
@@ -290,6 +339,40 @@ mod tests {
         assert_eq!(error.trouble(), Trouble::Conflict);
         let elsewhere = store("elsewhere", DATA);
         assert_eq!(get(&elsewhere, &RemoteRef::new("new")), None);
+    }
+
+    #[test]
+    fn what_is_pushed_has_a_limit_and_is_seen_by_its_own_store_only() {
+        let store = store("limit", DATA);
+        let source = PushSource {
+            data: SecretMap::from([("k".to_owned(), SecretBytes::copy_of(&[b'v'; 300 << 10]))]),
+            ..PushSource::default()
+        };
+        let item = |key: &str, secret_key: Option<&str>| PushItem {
+            secret_key: secret_key.map(str::to_owned),
+            remote_key: key.into(),
+            ..PushItem::default()
+        };
+        let push =
+            |key: &str| block_on(store.push(&source, &item(key, Some("k")), WriteMode::Apply));
+        for key in ["a", "b", "c", "a", "b"] {
+            push(key).unwrap();
+        }
+        assert_eq!(push("d").unwrap_err().trouble(), Trouble::TooLarge);
+        assert_eq!(get(&store, &RemoteRef::new("d")), None);
+        // The same name in another namespace is another store.
+        let scope = Scope {
+            name: "limit".into(),
+            store_namespace: "other".into(),
+            ..Scope::default()
+        };
+        let settings = serde_json::from_str(DATA).unwrap();
+        let other = FakeStore::new(&settings, &scope);
+        assert_eq!(get(&other, &RemoteRef::new("a")), None);
+        // A whole Secret has no key, and so no value.
+        let whole = item("whole", None);
+        block_on(other.push(&source, &whole, WriteMode::Apply)).unwrap();
+        assert_eq!(get(&other, &RemoteRef::new("whole")).unwrap(), b"");
     }
 
     #[test]

@@ -23,6 +23,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 
 use self::connect::{ConnectError, Connector};
 use self::tls::{TlsError, TlsSettings};
@@ -147,6 +148,9 @@ const LARGE: usize = 256 << 10;
 /// Turns for large answers, of the whole process: the author of a store chooses who answers, and many large answers at
 /// once would take all the memory there is.
 static LARGE_TURNS: Semaphore = Semaphore::const_new(2);
+
+/// How long the rest of a large answer may take: others wait for the turn.
+const LARGE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// An answer.
 pub struct Response {
@@ -468,19 +472,31 @@ impl HttpClient {
         if announced.is_some_and(|length| length > most) && request.method != Method::HEAD {
             return Err(too_large());
         }
-        let mut turn = None;
+        let mut turn: Option<(SemaphorePermit<'static>, Instant)> = None;
         let mut body = SecretWriter::with_capacity(announced.unwrap_or(4096).min(LARGE));
-        while let Some(frame) = incoming.frame().await {
-            let frame = frame.map_err(|_| HttpError::Broken {
-                host: host.clone(),
-                reason: "it ended in the middle of the answer",
-            })?;
+        let broken = |reason| HttpError::Broken {
+            host: host.clone(),
+            reason,
+        };
+        loop {
+            let next = incoming.frame();
+            let next = match &turn {
+                None => next.await,
+                Some((_, end)) => tokio::time::timeout_at(*end, next)
+                    .await
+                    .map_err(|_| broken("a large answer came too slowly"))?,
+            };
+            let Some(frame) = next else {
+                break;
+            };
+            let frame = frame.map_err(|_| broken("it ended in the middle of the answer"))?;
             if let Some(data) = frame.data_ref() {
                 if body.len() + data.len() > most {
                     return Err(too_large());
                 }
                 if turn.is_none() && body.len() + data.len() > LARGE {
-                    turn = Some(LARGE_TURNS.acquire().await.expect("never closed"));
+                    let acquired = LARGE_TURNS.acquire().await.expect("never closed");
+                    turn = Some((acquired, Instant::now() + LARGE_PATIENCE));
                 }
                 body.push(data);
             }
@@ -489,7 +505,7 @@ impl HttpClient {
             status: parts.status,
             headers: parts.headers,
             body: body.finish(),
-            _turn: turn,
+            _turn: turn.map(|(turn, _)| turn),
         })
     }
 }

@@ -33,6 +33,8 @@ use crate::store::{
 use crate::vault::authorities;
 
 /// The label that a Secret must have before a template may see it.
+/// No answer is waited for longer: the author of a store chooses who answers, and waiting costs everyone.
+const LONGEST: Duration = Duration::from_secs(120);
 const LABEL: (&str, &str) = ("external-secrets.io/type", "webhook");
 
 /// Any endpoint that answers over HTTP.
@@ -95,7 +97,7 @@ impl WebhookStore {
             .with_hint("send the credentials in a header, over HTTPS"));
         }
         let timeout = match settings.timeout.as_deref() {
-            Some(text) => Some(crate::settings::duration("timeout", text)?),
+            Some(text) => Some(crate::settings::duration("timeout", text)?.min(LONGEST)),
             None => connection.timeout,
         };
         let authorities = authorities(

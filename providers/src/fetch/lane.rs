@@ -2,10 +2,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use futures::stream::{self, StreamExt};
 use sealwright_crypto::secret::SecretBytes;
 use tokio::sync::{Semaphore, oneshot};
@@ -183,7 +185,10 @@ impl Lane {
             Answer::Found(matches) => matches,
             Answer::Absent(absent) => return Ok(Answer::Absent(absent)),
         };
-        let (mut found, mut listing) = (SecretMap::new(), Listing::of_pages(0));
+        let mut found = SecretMap::new();
+        // Counted as they come: what is finished may wait long for what was listed before it.
+        let listing = Mutex::new(Listing::of_pages(0));
+        let listing = &listing;
         let mut reads = stream::iter(matches)
             .map(|Match { name, content }| async move {
                 let value = match content {
@@ -196,14 +201,16 @@ impl Lane {
                         Shared::Absent(_) => None,
                     },
                 };
+                if let Some(value) = &value {
+                    let counted = lock(listing).taken(name.len() + value.len());
+                    counted.map_err(|error| error.at_store(self.store.describe()))?;
+                }
                 Ok::<_, StoreError>((name, value))
             })
             .buffered(1024);
         while let Some(read) = reads.next().await {
             let (name, value) = read?;
             if let Some(value) = value {
-                let counted = listing.taken(name.len() + value.len());
-                counted.map_err(|error| error.at_store(self.store.describe()))?;
                 add_found(&mut found, name, value)?;
             }
         }
@@ -435,10 +442,21 @@ impl Lane {
     }
 
     async fn ask(&self, keys: &[ReadKey]) -> Vec<Outcome<Payload>> {
-        match keys {
-            [key] => vec![self.store.read(key).await],
-            keys => self.store.read_many(keys).await,
-        }
+        let asking = async {
+            match keys {
+                [key] => vec![self.store.read(key).await],
+                keys => self.store.read_many(keys).await,
+            }
+        };
+        // Whatever a peer sends, those that wait for other keys of the store go on.
+        let asked = AssertUnwindSafe(asking).catch_unwind().await;
+        asked.unwrap_or_else(|_| {
+            let failed = || {
+                let text = "reading it has panicked, which is a fault of this program";
+                Err(StoreError::new(Trouble::Malformed, text).public())
+            };
+            keys.iter().map(|_| failed()).collect()
+        })
     }
 
     fn take(&self, batch: usize) -> Taken {

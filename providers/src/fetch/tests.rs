@@ -46,6 +46,7 @@ impl Slow {
                 "slow down",
             ));
         }
+        assert_ne!(key.key, "fatal", "a fault of the store");
         if key.key == "none" {
             return Ok(Answer::Absent(Absent::proved(Proof::NoSuchKey)));
         }
@@ -139,6 +140,20 @@ fn lane(store: Slow, policy: Policy) -> (Arc<Lane>, Arc<Slow>) {
 async fn text(lane: &Arc<Lane>, key: &str, max_age: Duration) -> String {
     let value = lane.get(&RemoteRef::new(key), max_age).await.unwrap();
     String::from_utf8(value.found().unwrap().expose().to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a_store_that_panics_fails_that_read_and_no_other() {
+    let policy = Policy {
+        concurrency: 1,
+        ..Policy::default()
+    };
+    let (lane, _) = lane(Slow::default(), policy);
+    for _ in 0..3 {
+        let read = lane.get(&RemoteRef::new("fatal"), Duration::ZERO).await;
+        assert_eq!(read.unwrap_err().trouble(), Trouble::Malformed);
+        assert!(text(&lane, "a", Duration::ZERO).await.starts_with("a "));
+    }
 }
 
 #[tokio::test]

@@ -9,6 +9,9 @@ use crate::http::secret_header;
 use crate::json::Json;
 use crate::outcome::{StoreError, Trouble, shown};
 
+/// A server may say anything; a token is not taken for longer-lived than this.
+const LONGEST_LEASE: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// How long before its end a token counts as ended; of short-lived tokens a third of their life.
 const MARGIN: Duration = Duration::from_secs(60);
 /// For how long the server's word about a token is believed.
@@ -72,6 +75,7 @@ pub(super) fn read_token(body: Json<'_>) -> Result<Token, StoreError> {
         .ok_or_else(missing)?;
     let seconds = auth.member("lease_duration").and_then(Json::integer);
     let lease = Duration::from_secs(seconds.and_then(|s| u64::try_from(s).ok()).unwrap_or(0));
+    let lease = lease.min(LONGEST_LEASE);
     let text = |name| auth.member(name).and_then(Json::string);
     let metadata = auth.member("metadata").into_iter().flat_map(Json::members);
     let named = metadata
@@ -125,4 +129,18 @@ fn names(list: Option<Json<'_>>) -> Vec<String> {
         .filter_map(Json::string)
         .map(|name| shown(name.expose()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_lease_is_too_long() {
+        let answer = br#"{"auth": {"client_token": "t", "lease_duration": 9223372036854775807}}"#;
+        let body = Json::parse(answer).unwrap();
+        let token = read_token(body).unwrap();
+        assert_eq!(token.lease, LONGEST_LEASE);
+        assert!(token.is_usable());
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
 use sealwright_resources::external_secret::plan::Again;
 use sealwright_resources::external_secret::status::Status;
 use sealwright_resources::external_secret::{
@@ -120,11 +121,21 @@ impl Kind for ExternalSecrets {
             extra.asked = None;
             extra.reads = read.0.as_ref().map(Reads::of).unwrap_or_default();
         }
-        let keys = read.0.as_ref().map(values::keys_of).unwrap_or_default();
+        let keys = match &read.0 {
+            Ok(object) => values::keys_of(object),
+            Err(_) => Some(Vec::new()),
+        };
+        // An object that was edited is made of what it was made of until it is made again.
+        let Some(keys) = keys else {
+            return;
+        };
         let before = extra.claim.as_deref().map_or(&[][..], Claim::keys);
         let before = before.iter().map(|(store, key)| (&**store, &**key));
         if before.ne(keys.iter().map(|(store, key)| (store, key.as_str()))) {
-            extra.claim = (!keys.is_empty()).then(|| self.known_keys.claim(keys));
+            extra.claim = (!keys.is_empty()).then(|| {
+                let namespace = read.meta().namespace.as_deref().unwrap_or_default();
+                self.known_keys.claim(namespace, keys)
+            });
         }
     }
 

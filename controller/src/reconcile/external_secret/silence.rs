@@ -1,11 +1,12 @@
 //! Objects that wait for stores: for an answer, or for the return of a store that does not answer.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt};
 use sealwright_resources::external_secret::ExternalSecret;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -165,7 +166,10 @@ impl ExternalSecrets {
                 (store, consumer) = self.outages.next() => {
                     let began = Instant::now();
                     asking.push(async move {
-                        let is_back = self.stores.answers(&store, &consumer).await;
+                        let answers = self.stores.answers(&store, &consumer);
+                        // A panic would end the watch of all ExternalSecrets.
+                        let is_back = AssertUnwindSafe(answers).catch_unwind().await;
+                        let is_back = is_back.unwrap_or(Some(false));
                         (store, is_back, began)
                     });
                     continue;

@@ -4,6 +4,7 @@ use std::collections::hash_map::Entry as Place;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, stream};
@@ -15,8 +16,8 @@ use sealwright_resources::external_secret::data::{
     self, Answer, Assembled, DataError, DataProblem, Entry, Failure, Query, Request, Source,
 };
 use sealwright_resources::external_secret::{
-    API_VERSION, DeletionPolicy, ExternalSecret, GeneratorRef, KIND, StoreKind, StoreRef, plan,
-    status,
+    API_VERSION, DeletionPolicy, ExternalSecret, GeneratorRef, KIND, StoreKind, StoreRef, hash,
+    plan, status,
 };
 use sealwright_template::Budget;
 use tokio::time::Instant;
@@ -88,25 +89,58 @@ impl Gathered {
 
 /// Why nothing was read.
 const SILENT: &str = "the store does not answer";
+const TOO_LARGE: &str = "the values are together larger than a Secret can be";
 
 /// How many entries of one object are read at a time.
 const AT_ONCE: usize = 32;
 /// How many bytes the values of one object may have together: a Secret has at most 1 MiB, but a rewrite may leave some out.
 const MOST_BYTES: usize = 4 << 20;
 
-/// Counts the bytes of an answer; one that is beyond the limit is not kept.
-fn within(answer: Answer, bytes: &mut usize) -> Answer {
-    *bytes += match &answer {
-        Answer::Value(value) => value.len(),
-        Answer::Values(values) => values
-            .iter()
-            .map(|(key, value)| key.len() + value.len())
-            .sum(),
-        _ => 0,
-    };
-    match *bytes > MOST_BYTES {
-        true => failed("the values are together larger than a Secret can be", true),
-        false => answer,
+/// How many bytes the values of all objects may have that are read at the same time.
+const MOST_HELD: usize = 24 << 20;
+/// An object with no more than this gets its values all the same.
+const FEW_BYTES: usize = 256 << 10;
+
+/// The bytes of the values of all objects that are being read.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+/// The bytes of the values that one object has been given, until it is done.
+#[derive(Default)]
+struct Held(AtomicUsize);
+
+impl Held {
+    /// Returns true if the object can be given no more.
+    fn is_full(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > MOST_BYTES
+    }
+
+    /// Counts the bytes of an answer; one that is beyond a limit is not kept.
+    fn keep(&self, answer: Answer) -> Answer {
+        let size = match &answer {
+            Answer::Value(value) => value.len(),
+            Answer::Values(values) => values
+                .iter()
+                .map(|(key, value)| key.len() + value.len())
+                .sum(),
+            _ => 0,
+        };
+        let own = self.0.fetch_add(size, Ordering::Relaxed) + size;
+        let all = HELD.fetch_add(size, Ordering::Relaxed) + size;
+        if own > MOST_BYTES {
+            failed(TOO_LARGE, true)
+        } else if own > FEW_BYTES && all > MOST_HELD {
+            let text =
+                "too many large values are being read at the moment, they are read again later";
+            failed(text, true)
+        } else {
+            answer
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.fetch_sub(*self.0.get_mut(), Ordering::Relaxed);
     }
 }
 
@@ -120,7 +154,8 @@ impl ExternalSecrets {
         budget: &Budget,
     ) -> (Assembled, Option<StoreId>) {
         let requests = data::requests(&object.spec);
-        let gathered = self.patiently(object, self.gather(object, &requests, max_age));
+        let held = Held::default();
+        let gathered = self.patiently(object, self.gather(object, &requests, max_age, &held));
         let Gathered {
             answers,
             left,
@@ -153,6 +188,7 @@ impl ExternalSecrets {
         object: &ExternalSecret,
         requests: &[Request<'_>],
         max_age: Duration,
+        held: &Held,
     ) -> Gathered {
         let mut stores = HashMap::new();
         for request in requests {
@@ -163,20 +199,29 @@ impl ExternalSecrets {
                 }
             }
         }
-        let mut bytes = 0;
+        let ask = async |request| {
+            if held.is_full() {
+                return failed(TOO_LARGE, true).into();
+            }
+            let asked = self.ask(object, request, &stores, max_age).await;
+            // Counted as they come: those that are finished may wait long for the first.
+            Asked {
+                answer: held.keep(asked.answer),
+                ..asked
+            }
+        };
         let mut asked: Vec<Asked> = Vec::new();
         // A question takes far more memory than the entry that asks it, and there may be ten thousands of those.
         for some in requests.chunks(4 * AT_ONCE) {
             let mut asking = Vec::with_capacity(some.len());
             for request in some {
-                asking.push(self.ask(object, request, &stores, max_age).boxed());
+                asking.push(ask(request).boxed());
             }
             let mut asking = stream::iter(asking).buffered(AT_ONCE);
-            while let Some(Asked { answer, left }) = asking.next().await {
+            while let Some(answer) = asking.next().await {
                 // Paths into answers take processor time, and other tasks want some too.
                 tokio::task::yield_now().await;
-                let answer = within(answer, &mut bytes);
-                asked.push(Asked { answer, left });
+                asked.push(answer);
             }
         }
         let (mut answers, mut left): (Vec<Answer>, Vec<Option<Left>>) = asked
@@ -322,14 +367,17 @@ impl ExternalSecrets {
         let mut asked = Vec::with_capacity(sample.len());
         for key in &sample {
             let at = RemoteRef::new(key.as_str());
-            asked.push(async move { lane.get(&at, Duration::from_secs(10)).await }.boxed());
+            let asking = async move {
+                let told = lane.get(&at, Duration::from_secs(10)).await;
+                told.map(|told| matches!(told, Told::Absent(_)))
+            };
+            asked.push(asking.boxed());
         }
         let answers: Vec<_> = stream::iter(asked).buffered(AT_ONCE).collect().await;
         let mut gone = 0;
         for answer in answers {
             match answer {
-                Ok(Told::Absent(_)) => gone += 1,
-                Ok(Told::Found(_)) => {}
+                Ok(is_absent) => gone += usize::from(is_absent),
                 Err(error) if error.trouble().is_passing() => return true,
                 Err(_) => {}
             }
@@ -529,16 +577,20 @@ fn key_of<'a>(request: &Request<'a>, namespace: &str) -> Option<(StoreId, &'a st
     }
 }
 
-/// The keys of stores that an object is made of, if it has been made.
-pub(super) fn keys_of(object: &ExternalSecret) -> Vec<(StoreId, String)> {
+/// The keys of stores that an object is made of; `None` if it has not been made as it is now, which says nothing about its keys.
+pub(super) fn keys_of(object: &ExternalSecret) -> Option<Vec<(StoreId, String)>> {
     let status = object.status.as_ref();
-    let is_made = status.is_some_and(|status| {
+    let made = status.and_then(|status| {
         let ready = status::condition(&status.conditions, status::READY);
         let reason = ready.and_then(|ready| ready.reason.as_deref());
-        status.synced_resource_version.is_some() && reason != Some(status::SECRET_DELETED)
+        let version = status.synced_resource_version.as_deref();
+        version.filter(|_| reason != Some(status::SECRET_DELETED))
     });
-    if !is_made {
-        return Vec::new();
+    let Some(made) = made else {
+        return Some(Vec::new());
+    };
+    if made != hash::synced_version(&object.metadata) {
+        return None;
     }
     let requests = data::requests(&object.spec);
     let mut keys: Vec<_> = requests
@@ -548,7 +600,7 @@ pub(super) fn keys_of(object: &ExternalSecret) -> Vec<(StoreId, String)> {
         .collect();
     let mut seen = HashSet::new();
     keys.retain(|key| seen.insert(key.clone()));
-    keys
+    Some(keys)
 }
 
 fn failed(text: &str, definite: bool) -> Answer {
@@ -556,4 +608,56 @@ fn failed(text: &str, definite: bool) -> Answer {
         public: Some(text.to_owned()),
         definite,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use sealwright_crypto::secret::SecretBytes;
+    use serde_json::json;
+
+    use super::*;
+
+    fn value(bytes: usize) -> Answer {
+        Answer::Value(SecretBytes::copy_of(&vec![b'v'; bytes]))
+    }
+
+    #[test]
+    fn values_are_counted_for_each_object_and_for_all() {
+        let is_kept = |answer: &Answer| matches!(answer, Answer::Value(_));
+        let greedy: Vec<Held> = (0..10).map(|_| Held::default()).collect();
+        let kept = greedy
+            .iter()
+            .filter(|held| is_kept(&held.keep(value(3 << 20))));
+        let kept = kept.count();
+        assert!((1..=8).contains(&kept), "{kept}");
+        // An object with little is not held up by them.
+        let modest = Held::default();
+        assert!(is_kept(&modest.keep(value(100 << 10))));
+        drop(greedy);
+        let next = Held::default();
+        assert!(is_kept(&next.keep(value(3 << 20))));
+        assert!(!next.is_full() && !is_kept(&next.keep(value(2 << 20))));
+        assert!(next.is_full());
+    }
+
+    #[test]
+    fn an_edited_object_says_nothing_of_keys_before_it_is_made_again() {
+        let mut object: ExternalSecret = serde_json::from_value(json!({
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": {"name": "a", "namespace": "ns", "generation": 1},
+            "spec": {
+                "secretStoreRef": {"name": "vault"},
+                "data": [{"secretKey": "k", "remoteRef": {"key": "real"}}],
+            },
+        }))
+        .unwrap();
+        assert_eq!(keys_of(&object).map(|keys| keys.len()), Some(0));
+        let version = hash::synced_version(&object.metadata);
+        object.status = serde_json::from_value(json!({"syncedResourceVersion": version})).unwrap();
+        assert_eq!(keys_of(&object).unwrap()[0].1, "real");
+        object.spec.data[0].remote_ref.key = "made up".to_owned();
+        object.metadata.generation = Some(2);
+        assert!(keys_of(&object).is_none());
+    }
 }

@@ -16,6 +16,7 @@ use crate::action;
 use crate::api::ApiError;
 use crate::frame::object::Key;
 use crate::frame::secret_target;
+use crate::frame::worker::aside;
 use crate::generators::Asker;
 use crate::stores::StoreId;
 
@@ -62,7 +63,8 @@ impl PushSecrets {
     ) -> Option<PlainSecret> {
         let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
         let name = object.metadata.name.as_deref().unwrap_or_default();
-        let generated = match self.generators.generate(reference, namespace).await {
+        let generated = aside(self.generators.generate(reference, namespace)).await;
+        let generated = match generated {
             Ok(answer) => answer.found()?,
             Err(error) => {
                 tracing::warn!(namespace, name, error = %error, "cannot generate what a PushSecret pushes");

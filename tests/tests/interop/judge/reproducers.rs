@@ -317,4 +317,14 @@ fn a_value_in_braces_is_set_beside_a_comment_in_the_brackets_around_them() {
         decrypted("yaml", &changed),
         "a: [k: {d: new} # note\n]\nb: c\n"
     );
+    let file = encrypted("yaml", "a:\n- !!set {x, y}\n", &Settings::default());
+    let path = [
+        Step::Key("a".to_owned()),
+        Step::Index(0),
+        Step::Key("y".to_owned()),
+    ];
+    let changed = Ours::new("yaml")
+        .set(file.as_bytes(), &path, "new")
+        .unwrap();
+    assert_eq!(decrypted("yaml", &changed), "a:\n- {x: null, y: new}\n");
 }

@@ -221,10 +221,19 @@ fn leads_to(format: &dyn Format, text: &[u8], listed: bool, tree: &Tree) -> bool
     let Ok(Some(again)) = format.parse(SecretBytes::copy_of(text)).and_then(ready) else {
         return false;
     };
-    // Empty comments of encrypted lists are left out.
+    if again.tree.text.expose() == tree.text.expose() {
+        return true;
+    }
+    // Empty comments of encrypted lists are left out, and the rest is made ready once more.
     let without = |tree| without_empty_list_comments(format, tree);
-    again.tree.text.expose() == tree.text.expose()
-        || without(&again.tree).is_some_and(|again| Some(again) == without(tree))
+    let (Some(left), Some(wanted)) = (without(&again.tree), without(tree)) else {
+        return false;
+    };
+    left == wanted
+        || format
+            .parse(left)
+            .and_then(|left| format.prepare(left))
+            .is_ok_and(|again| *again.tree.text.expose() == *wanted.expose())
 }
 
 /// The text without all empty comments of lists.

@@ -328,3 +328,12 @@ fn a_value_in_braces_is_set_beside_a_comment_in_the_brackets_around_them() {
         .unwrap();
     assert_eq!(decrypted("yaml", &changed), "a:\n- {x: null, y: new}\n");
 }
+
+#[test]
+fn an_empty_comment_before_one_further_out_comes_back() {
+    holds(
+        "yaml",
+        "w1:\n    - - s9\n      #\n    # note 11\n",
+        &Settings::default(),
+    );
+}

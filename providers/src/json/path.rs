@@ -50,8 +50,8 @@ pub fn get<'a>(document: &'a [u8], path: &str) -> Option<Found<'a>> {
     }
     let root = Json::parse(document).ok()?;
     Walk {
-        work: WORK.max(PASSES * document.len()),
-        room: ROOM.max(2 * document.len()),
+        work: work_for(document),
+        room: room_for(document),
         depth: 0,
     }
     .follow(Found::Part(root), path)
@@ -79,6 +79,16 @@ const ROOM: usize = 1 << 20;
 const LONGEST: usize = 4096;
 /// How many paths may stand inside of each other.
 const DEPTH: usize = 64;
+
+/// How many bytes may be looked at for one path into this document.
+pub(crate) fn work_for(document: &[u8]) -> usize {
+    WORK.max(PASSES.saturating_mul(document.len()))
+}
+
+/// How many bytes may be put together for one path into this document.
+pub(crate) fn room_for(document: &[u8]) -> usize {
+    ROOM.max(document.len().saturating_mul(2))
+}
 
 struct Walk {
     work: usize,

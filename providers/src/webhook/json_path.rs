@@ -2,6 +2,7 @@
 
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
+use crate::json::path::{room_for, work_for};
 use crate::json::{Json, Kind};
 use crate::outcome::StoreError;
 
@@ -18,23 +19,27 @@ const MOST: usize = 10_000;
 
 /// Finds a value. Paths that can find several give a list; nothing is found when there is no such value.
 ///
+/// The path and the document may both come from someone who means harm: a value inside of many others of the same name is found,
+/// and looked at, many times. So a path has the budget that paths of [`json::path`](crate::json::path) have.
+///
 /// # Errors
 ///
-/// When the path is none, or has filters, which are not supported.
+/// When the path is none, or has filters, which are not supported, or when following it would cost too much.
 pub(super) fn find(document: Json<'_>, path: &str) -> Result<Option<SecretBytes>, StoreError> {
     let steps = parse(path)?;
     let many = steps
         .iter()
         .any(|step| matches!(step, Step::All | Step::Below(_)));
+    let mut walk = Walk {
+        work: work_for(document.raw()),
+    };
     let mut found = vec![document];
     for step in &steps {
         let mut next = Vec::new();
         for value in found {
-            follow(value, step, &mut next);
+            walk.follow(value, step, &mut next)?;
             if next.len() > MOST {
-                return Err(
-                    StoreError::invalid("`result.jsonPath` finds too many values").public(),
-                );
+                return Err(too_costly("finds too many values"));
             }
         }
         found = next;
@@ -42,7 +47,13 @@ pub(super) fn find(document: Json<'_>, path: &str) -> Result<Option<SecretBytes>
     if !many {
         return Ok(found.first().map(|value| SecretBytes::copy_of(value.raw())));
     }
-    let mut list = SecretWriter::default();
+    let size: usize = found.iter().map(|value| value.raw().len() + 1).sum();
+    if size > room_for(document.raw()) {
+        return Err(too_costly(
+            "finds values that are together more than 1 MiB and more than twice the answer",
+        ));
+    }
+    let mut list = SecretWriter::with_capacity(size + 2);
     list.push_byte(b'[');
     for (count, value) in found.iter().enumerate() {
         if count > 0 {
@@ -54,35 +65,82 @@ pub(super) fn find(document: Json<'_>, path: &str) -> Result<Option<SecretBytes>
     Ok(Some(list.finish()))
 }
 
-fn follow<'a>(value: Json<'a>, step: &Step, next: &mut Vec<Json<'a>>) {
-    match (step, value.kind()) {
-        (Step::Name(name), Kind::Object) => next.extend(value.member(name)),
-        (Step::Index(index), Kind::Array) => {
-            let count = i64::try_from(value.elements().count()).unwrap_or(i64::MAX);
-            let at = if *index < 0 { count + index } else { *index };
-            if let Ok(at) = usize::try_from(at) {
-                next.extend(value.elements().nth(at));
-            }
+/// The path itself may be made of a secret, so the text names its field.
+fn too_costly(why: &str) -> StoreError {
+    StoreError::invalid(format!("`result.jsonPath` {why}")).public()
+}
+
+struct Walk {
+    /// How many bytes may still be looked at.
+    work: usize,
+}
+
+impl Walk {
+    /// Counts one pass over the text of a value.
+    fn look_through(&mut self, value: Json<'_>) -> Result<(), StoreError> {
+        let left = self.work.checked_sub(value.raw().len());
+        self.work = left.ok_or_else(|| {
+            too_costly("has to look at more than 8 MiB and at more than 16 times the answer")
+        })?;
+        Ok(())
+    }
+
+    fn follow<'a>(
+        &mut self,
+        value: Json<'a>,
+        step: &Step,
+        next: &mut Vec<Json<'a>>,
+    ) -> Result<(), StoreError> {
+        let kind = value.kind();
+        if !matches!(kind, Kind::Object | Kind::Array) {
+            return Ok(());
         }
-        (Step::All, Kind::Array) => next.extend(value.elements()),
-        (Step::All, Kind::Object) => next.extend(value.members().map(|(_, value)| value)),
-        (Step::Below(name), kind) => {
-            if kind == Kind::Object {
-                next.extend(value.member(name));
-            }
-            let inner: Vec<Json<'a>> = match kind {
-                Kind::Object => value.members().map(|(_, value)| value).collect(),
-                Kind::Array => value.elements().collect(),
-                _ => Vec::new(),
-            };
-            for value in inner {
-                if next.len() > MOST {
-                    return;
+        self.look_through(value)?;
+        // One more than allowed is enough to be refused.
+        let left = (MOST + 1).saturating_sub(next.len());
+        match (step, kind) {
+            (Step::Name(name), Kind::Object) => next.extend(value.member(name)),
+            (Step::Index(index), Kind::Array) => {
+                let mut at = *index;
+                if at < 0 {
+                    self.look_through(value)?;
+                    at += i64::try_from(value.elements().count()).unwrap_or(i64::MAX);
                 }
-                follow(value, step, next);
+                if let Ok(at) = usize::try_from(at) {
+                    next.extend(value.elements().nth(at));
+                }
             }
+            (Step::All, Kind::Array) => next.extend(value.elements().take(left)),
+            (Step::All, Kind::Object) => {
+                next.extend(value.members().map(|(_, value)| value).take(left));
+            }
+            (Step::Below(name), Kind::Object) => {
+                let place = next.len();
+                let mut named = None;
+                for (key, member) in value.members() {
+                    if key.expose() == name.as_str() {
+                        named = Some(member);
+                    }
+                    if next.len() <= MOST {
+                        self.follow(member, step, next)?;
+                    }
+                }
+                // The member of the name comes before those that are further in.
+                if let Some(named) = named {
+                    next.insert(place, named);
+                }
+            }
+            (Step::Below(_), Kind::Array) => {
+                for element in value.elements() {
+                    if next.len() > MOST {
+                        return Ok(());
+                    }
+                    self.follow(element, step, next)?;
+                }
+            }
+            _ => {}
         }
-        _ => {}
+        Ok(())
     }
 }
 
@@ -175,5 +233,57 @@ mod tests {
         for bad in ["$.a[?(@.x==1)]", "$.a[", "$..", "$.a[0:1]"] {
             assert!(find(document, bad).is_err(), "{bad}");
         }
+    }
+
+    /// A text inside of so many objects, each the member `a` of the one around it.
+    fn nested(depth: usize, text: usize) -> String {
+        let (open, close) = (r#"{"a":"#.repeat(depth), "}".repeat(depth));
+        format!("{open}\"{}\"{close}", "x".repeat(text))
+    }
+
+    fn refusal(document: &str, path: &str) -> String {
+        let document = Json::parse(document.as_bytes()).unwrap();
+        find(document, path).unwrap_err().reason().to_owned()
+    }
+
+    #[test]
+    fn what_a_path_costs_is_limited() {
+        let work =
+            "`result.jsonPath` has to look at more than 8 MiB and at more than 16 times the answer";
+        // Made of 190 copies of nearly the whole document.
+        assert_eq!(refusal(&nested(190, 1 << 20), "$..a"), work);
+        // The same objects, looked through thousands of times.
+        assert_eq!(refusal(&nested(100, 1), "$..a..a..zz"), work);
+        assert_eq!(
+            refusal(&nested(100, 40_000), "$..a"),
+            "`result.jsonPath` finds values that are together more than 1 MiB and more than twice the answer"
+        );
+        let list = format!("[{}1]", "1,".repeat(MOST));
+        for path in ["$[*]", "$.*"] {
+            assert_eq!(
+                refusal(&list, path),
+                "`result.jsonPath` finds too many values"
+            );
+        }
+    }
+
+    #[test]
+    fn a_large_value_is_found_as_ever() {
+        let text = format!("\"{}\"", "x".repeat(2 << 20));
+        let document = format!(r#"{{"a": {{"b": [{{"c": {text}}}]}}}}"#);
+        let document = Json::parse(document.as_bytes()).unwrap();
+        for path in ["$.a.b[-1].c", "$..c", "$.a.b[*].c"] {
+            let found = find(document, path).unwrap().unwrap();
+            assert!(found.len() >= text.len(), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_values_of_a_name_come_from_outside_to_inside() {
+        let document = r#"{"x": {"a": 1}, "a": {"a": 2, "b": [{"a": 3}]}, "y": {"a": 4}}"#;
+        let document = Json::parse(document.as_bytes()).unwrap();
+        let found = find(document, "$..a").unwrap().unwrap();
+        let expected = r#"[{"a": 2, "b": [{"a": 3}]},1,2,3,4]"#;
+        assert_eq!(std::str::from_utf8(found.expose()).unwrap(), expected);
     }
 }

@@ -14,6 +14,8 @@ pub struct Schedule(Kind);
 enum Kind {
     Fields(Fields),
     Every(SignedDuration),
+    /// Days that none of the months has, such as the 31st of April.
+    Never,
 }
 
 /// Each field is a set of bits, one for each value.
@@ -59,7 +61,7 @@ impl Schedule {
         let [minutes, hours, days, months, weekdays] = fields[..] else {
             return None;
         };
-        Some(Self(Kind::Fields(Fields {
+        let fields = Fields {
             minutes: set(minutes, 0, 59, &[])?,
             hours: set(hours, 0, 23, &[])?,
             days: set(days, 1, 31, &[])?,
@@ -67,7 +69,11 @@ impl Schedule {
             weekdays: set(weekdays, 0, 6, WEEKDAYS)?,
             any_day: is_open(days),
             any_weekday: is_open(weekdays),
-        })))
+        };
+        Some(Self(match fields.has_days() {
+            true => Kind::Fields(fields),
+            false => Kind::Never,
+        }))
     }
 
     /// The first point after `after`, to the second.
@@ -78,17 +84,16 @@ impl Schedule {
         let whole = Timestamp::from_second(after.as_second()).ok()?;
         let fields = match &self.0 {
             Kind::Every(every) => return whole.checked_add(*every).ok(),
+            Kind::Never => return None,
             Kind::Fields(fields) => fields,
         };
         let first = whole.checked_add(SignedDuration::from_secs(1)).ok()?;
         let mut at = first.to_zoned(zone.clone());
         let last_year = at.year().checked_add(YEARS)?;
         while at.year() <= last_year {
-            let later = if !has(fields.months, at.month()) {
-                let month = at.date().first_of_month();
-                midnight(month.checked_add(jiff::Span::new().months(1)).ok()?, zone)?
-            } else if !fields.has_day(at.date()) {
-                midnight(at.date().tomorrow().ok()?, zone)?
+            let later = if !fields.has_date(at.date()) {
+                // Days of a calendar are counted in no time; those of a zone have to be looked up.
+                midnight(fields.next_date(at.date(), last_year)?, zone)?
             } else if !has(fields.hours, at.hour()) {
                 let hour = down(&at, Unit::Hour)?;
                 hour.checked_add(SignedDuration::from_hours(1)).ok()?
@@ -109,7 +114,33 @@ impl Schedule {
 }
 
 impl Fields {
-    fn has_day(&self, date: Date) -> bool {
+    /// Returns false if no month of the schedule has a day of it. A day of the week comes in every month.
+    fn has_days(&self) -> bool {
+        const LENGTHS: [u32; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+        let first = self.days.trailing_zeros();
+        let mut months = (1i8..).zip(LENGTHS);
+        !self.any_weekday
+            || months.any(|(month, length)| has(self.months, month) && first <= length)
+    }
+
+    /// The first date of the schedule from `date` on, unless it is after `last_year`.
+    fn next_date(&self, mut date: Date, last_year: i16) -> Option<Date> {
+        while date.year() <= last_year {
+            if self.has_date(date) {
+                return Some(date);
+            }
+            if !has(self.months, date.month()) {
+                date = date.last_of_month();
+            }
+            date = date.tomorrow().ok()?;
+        }
+        None
+    }
+
+    fn has_date(&self, date: Date) -> bool {
+        if !has(self.months, date.month()) {
+            return false;
+        }
         let day = has(self.days, date.day());
         let weekday = has(self.weekdays, date.weekday().to_sunday_zero_offset());
         if self.any_day || self.any_weekday {
@@ -168,6 +199,10 @@ fn set(field: &str, least: u32, most: u32, names: &[&str]) -> Option<u64> {
         let step = step.unwrap_or(1);
         if first < least || last > most || first > last || step == 0 {
             return None;
+        }
+        if step == 1 {
+            bits |= (u64::MAX >> (63 - last)) & (u64::MAX << first);
+            continue;
         }
         let step = usize::try_from(step).ok()?;
         for value in (first..=last).step_by(step) {
@@ -261,6 +296,28 @@ mod tests {
             assert_eq!(Schedule::parse(schedule), None, "{schedule}");
         }
         assert_eq!(next("0 0 30 2 *", "2026-11-29T00:00:00Z", "UTC"), None);
+    }
+
+    #[test]
+    fn a_day_that_never_comes_is_not_looked_for() {
+        let begun = std::time::Instant::now();
+        let now = "2026-11-29T00:00:00Z".parse().unwrap();
+        for days in ["31 2,4,6,9,11 *", "30,31 2 *", "30 feb ?"] {
+            let schedule = Schedule::parse(&format!("0 0 {days}")).unwrap();
+            for _ in 0..100_000 {
+                assert_eq!(schedule.next(now, &TimeZone::UTC), None, "{days}");
+            }
+        }
+        assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
+        for (schedule, point) in [
+            ("0 0 31 2,4,5 *", "2027-05-31T00:00:00Z"),
+            // The day of the week is enough.
+            ("0 0 31 4 1", "2027-04-05T00:00:00Z"),
+            ("0 0 29,30 2 *", "2028-02-29T00:00:00Z"),
+        ] {
+            let next = next(schedule, "2026-11-29T00:00:00Z", "UTC");
+            assert_eq!(next.as_deref(), Some(point), "{schedule}");
+        }
     }
 
     #[test]

@@ -179,10 +179,12 @@ impl ExternalSecrets {
         object: &ExternalSecret,
         now: Timestamp,
     ) -> Option<Instant> {
+        // Windows are looked at only if there is something that they may hold up.
+        let news = known.extra.news()?;
         let windows = object.spec.sync_windows.as_ref();
         let frozen = object.spec.refresh_policy == Some(RefreshPolicy::CreatedOnce)
             || windows.is_some_and(|windows| windows.block(now, &self.rules.zone));
-        known.extra.news().filter(|_| !frozen)
+        (!frozen).then_some(news)
     }
 
     /// Returns true if another controller looks after one of its stores or generators, or no one does.

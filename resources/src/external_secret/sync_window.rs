@@ -3,10 +3,14 @@
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::cron::Schedule;
 use sealwright_template::go_duration;
+
+/// How many windows an object may have. All of them are looked at whenever the object is.
+const MOST: usize = 100;
 
 /// Windows of time in which periodic refreshes are allowed or denied. First syncs, changes of the object and repairs of the
 /// Secret do not wait for them.
@@ -16,8 +20,19 @@ pub struct SyncWindows {
     /// Whether refreshes happen only within the windows (allow) or only outside of them (deny).
     pub kind: WindowKind,
     /// The windows.
-    #[schemars(length(min = 1))]
+    #[serde(deserialize_with = "not_too_many")]
+    #[schemars(length(min = 1, max = 100))]
     pub windows: Vec<SyncWindow>,
+}
+
+/// An object that was stored before the schema had a limit cannot be read: a window that is left out would change when its
+/// values are refreshed.
+fn not_too_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SyncWindow>, D::Error> {
+    let windows: Vec<SyncWindow> = Vec::deserialize(deserializer)?;
+    match windows.len() {
+        ..=MOST => Ok(windows),
+        count => Err(D::Error::invalid_length(count, &"at most 100 windows")),
+    }
 }
 
 /// Whether refreshes happen only within the windows or only outside of them.
@@ -166,6 +181,21 @@ mod tests {
             let deny = windows(WindowKind::Deny, &[(schedule, duration)]);
             assert_eq!(deny.block(now, &TimeZone::UTC), open, "{schedule}");
         }
+    }
+
+    #[test]
+    fn an_object_with_too_many_windows_cannot_be_read() {
+        let read = |count: usize| {
+            let window = serde_json::json!({"schedule": "0 0 31 2,4,6,9,11 *", "duration": "1h"});
+            let windows = serde_json::json!({"kind": "deny", "windows": vec![window; count]});
+            serde_json::from_value::<SyncWindows>(windows).map_err(|error| error.to_string())
+        };
+        let windows = read(MOST).unwrap();
+        assert!(!windows.block(at("2026-11-29T00:00:00Z"), &TimeZone::UTC));
+        assert_eq!(
+            read(MOST + 1),
+            Err("invalid length 101, expected at most 100 windows".to_owned())
+        );
     }
 
     #[test]

@@ -10,3 +10,4 @@ pub(crate) mod push_secret;
 pub(crate) mod sealed_secret;
 pub(crate) mod sealing_key;
 pub(crate) mod secret_store;
+mod template_sources;

@@ -17,6 +17,7 @@ use sealwright_resources::plain_secret::PlainSecret;
 use sealwright_template::Budget;
 
 use super::super::finalizer;
+use super::super::template_sources::SourcesError;
 use super::{ExternalSecrets, Extra, Outcome, turn};
 use crate::action;
 use crate::api::ApiError;
@@ -168,7 +169,19 @@ impl ExternalSecrets {
         }
         let sources = match self.read_sources(object).await {
             Ok(sources) => sources,
-            Err(error) => return self.unread(object, &error, started),
+            Err(SourcesError::Api(error)) => return self.unread(object, &error, started),
+            Err(error @ SourcesError::TooLarge) => {
+                let detail = error.to_string();
+                let fixed = status::NOT_UPDATED;
+                let plan = Plan {
+                    actions: plan::failure(object, fixed, Some(&detail), started),
+                    again: Again::RetrySeldom,
+                };
+                return Attempt {
+                    ended: Err(LookedAt::default()),
+                    outcome: Self::told(object, plan),
+                };
+            }
         };
         let orphans = match self.orphans(object, known).await {
             Ok(orphans) => orphans,

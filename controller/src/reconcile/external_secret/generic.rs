@@ -11,6 +11,7 @@ use sealwright_resources::external_secret::{
 use sealwright_template::Budget;
 use serde_json::Value;
 
+use super::super::template_sources::SourcesError;
 use super::attempt::at;
 use super::{ExternalSecrets, Outcome};
 use crate::action;
@@ -194,7 +195,17 @@ impl ExternalSecrets {
             }
             _ => {}
         }
-        let sources = self.read_sources(object).await?;
+        let sources = match self.read_sources(object).await {
+            Ok(sources) => sources,
+            Err(SourcesError::Api(error)) => return Err(error),
+            Err(error @ SourcesError::TooLarge) => {
+                let detail = error.to_string();
+                let fixed = status::NOT_APPLIED;
+                actions.extend(plan::failure(object, fixed, Some(&detail), started));
+                let again = Again::RetrySeldom;
+                return Ok(Plan { actions, again });
+            }
+        };
         if generic::renders_twice(object) {
             tracing::warn!(
                 namespace = object.namespace(),

@@ -3,11 +3,9 @@
 use sealwright_resources::external_secret::render::Sources;
 use sealwright_resources::external_secret::{ExternalSecret, render};
 
+use super::super::template_sources::{self, SourcesError};
 use super::ExternalSecrets;
 use crate::action;
-use crate::api::ApiError;
-use crate::frame::object::Key;
-use crate::frame::secret_target;
 
 impl ExternalSecrets {
     /// Says in one text which versions of ConfigMaps and Secrets the templates are read from.
@@ -34,27 +32,15 @@ impl ExternalSecrets {
     }
 
     /// Reads the ConfigMaps and Secrets that templates come from; what is not there is left out.
-    pub(super) async fn read_sources(&self, object: &ExternalSecret) -> Result<Sources, ApiError> {
-        let mut sources = Sources::default();
-        let Some(template) = &object.spec.target.template else {
-            return Ok(sources);
-        };
-        let (config_maps, secrets) = render::sources_of(template);
-        for name in config_maps {
-            if let Some(data) =
-                action::read_config_map(self.api(), object.namespace(), name).await?
-            {
-                sources.config_maps.insert(name.to_owned(), data);
+    pub(super) async fn read_sources(
+        &self,
+        object: &ExternalSecret,
+    ) -> Result<Sources, SourcesError> {
+        match &object.spec.target.template {
+            Some(template) => {
+                template_sources::read(self.api(), object.namespace(), template).await
             }
+            None => Ok(Sources::default()),
         }
-        for name in secrets {
-            let key = Key::new(object.namespace(), name);
-            if let Some(secret) = secret_target::read(self.api(), &key).await? {
-                sources
-                    .secrets
-                    .insert(name.to_owned(), secret.into_values());
-            }
-        }
-        Ok(sources)
     }
 }

@@ -10,7 +10,7 @@ use sealwright_providers::remote::{PushItem, PushSource};
 use sealwright_providers::store::WriteMode;
 use sealwright_resources::external_secret::access::{NamespaceSeen, StoreSeen};
 use sealwright_resources::external_secret::data::Values;
-use sealwright_resources::external_secret::render::{Inputs, Sources};
+use sealwright_resources::external_secret::render::Inputs;
 use sealwright_resources::external_secret::{StoreKind, access, render};
 use sealwright_resources::plain_secret::PlainSecret;
 use sealwright_resources::push_secret::entries::{
@@ -22,11 +22,11 @@ use sealwright_resources::push_secret::{
 use sealwright_resources::secret_store::Store;
 use sealwright_template::Budget;
 
+use super::super::template_sources::{self, SourcesError};
 use super::PushSecrets;
 use crate::action;
 use crate::frame::kind::Allowance;
 use crate::frame::object::Key;
-use crate::frame::secret_target;
 use crate::frame::worker::aside;
 use crate::stores::StoreId;
 
@@ -115,22 +115,11 @@ impl PushSecrets {
         let namespace = source.namespace().to_owned();
         let mut values = source.into_values();
         if let Some(template) = &object.spec.template {
-            let mut sources = Sources::default();
-            let (config_maps, secrets) = render::sources_of(template);
-            for name in config_maps {
-                let read = action::read_config_map(self.api(), &namespace, name).await;
-                if let Some(data) = read.map_err(|_| Failed::Silent)? {
-                    sources.config_maps.insert(name.to_owned(), data);
-                }
-            }
-            for name in secrets {
-                let read = secret_target::read(self.api(), &Key::new(&namespace, name)).await;
-                if let Some(secret) = read.map_err(|_| Failed::Silent)? {
-                    sources
-                        .secrets
-                        .insert(name.to_owned(), secret.into_values());
-                }
-            }
+            let sources = template_sources::read(self.api(), &namespace, template).await;
+            let sources = sources.map_err(|error| match error {
+                SourcesError::Api(_) => Failed::Silent,
+                SourcesError::TooLarge => Failed::Condition(error.to_string()),
+            })?;
             let render = {
                 let (object, budget) = (Arc::clone(object), budget.clone());
                 let options = self.options.clone();

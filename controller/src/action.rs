@@ -6,12 +6,14 @@
 //! away what we once set from Secrets that are only patched, where the contract is that nothing is
 //! ever removed. It would also need a permission that installations of the incumbent lack.
 
+mod list;
 mod target;
 
+pub(crate) use list::{essentials, list};
 pub(crate) use target::{
-    config_map, create_object, create_secret_as, delete_object, delete_secret_of, mark_secret,
-    patch_object, read_config_map, replace_object, replace_secret_as, request_token, review_access,
-    review_token, secrets_metadata, secrets_of_owner, service_account,
+    config_map, create_object, create_secret_as, delete_object, delete_secret_of, each_secret,
+    mark_secret, patch_object, read_config_map, replace_object, replace_secret_as, request_token,
+    review_access, review_token, secrets_of_owner, service_account,
 };
 
 use hyper::Method;
@@ -32,7 +34,7 @@ use crate::frame::object::{Key, Version, key_of};
 /// Who we are in `managedFields`. What we write has only fields that we know, so the server need not look for others,
 /// which costs it another reading of each body.
 const MANAGER: &str = "fieldManager=sealwright-controller&fieldValidation=Ignore";
-const JSON: &str = "application/json";
+pub(crate) const JSON: &str = "application/json";
 /// No name of an object is longer.
 const LONGEST_NAME: usize = 253;
 /// What is written is not sent back: its metadata says all that we need to know, and a Secret need not travel twice. A

@@ -23,7 +23,9 @@ use sealwright_providers::settings::{SecretKeySelector, ServiceAccountSelector};
 use sealwright_providers::store::Connection;
 use sealwright_resources::external_secret::GeneratorRef;
 use sealwright_resources::external_secret::access::is_own_class;
-use sealwright_resources::generator::state::{self, FINALIZER, GeneratorState, OWNER_LABEL};
+use sealwright_resources::generator::state::{
+    self, FINALIZER, GeneratorState, GeneratorStateSpec, OWNER_LABEL,
+};
 use sealwright_resources::generator::{
     API_VERSION, CLUSTER_KIND, GROUP, Generator, GeneratorError, KINDS, plural,
 };
@@ -421,18 +423,9 @@ impl Generators {
     }
 
     async fn outdate(&self, namespace: &str, owner: &str) -> Result<(), ApiError> {
-        #[derive(Deserialize)]
-        struct List {
-            items: Vec<GeneratorState>,
-        }
-        let path = format!(
-            "{}?labelSelector={}%3D{owner}",
-            states(namespace),
-            OWNER_LABEL.replace('/', "%2F")
-        );
-        let list: List = action::read(&self.api.get(&path).await?)?;
+        let states_without_deadline = self.without_deadline(namespace, owner).await?;
         let deadline = state::deadline(Timestamp::now(), self.rules.grace);
-        for outdated in state::outdated(&list.items) {
+        for outdated in state::outdated(&states_without_deadline) {
             let name = outdated.metadata.name.as_deref().unwrap_or_default();
             let path = format!("{}/{name}", states(namespace));
             let spec = json!({"garbageCollectionDeadline": Time(deadline)});
@@ -442,6 +435,48 @@ impl Generators {
             }
         }
         Ok(())
+    }
+
+    /// The states of an owner that have no deadline yet, without their manifests and what they stand for.
+    async fn without_deadline(
+        &self,
+        namespace: &str,
+        owner: &str,
+    ) -> Result<Vec<GeneratorState>, ApiError> {
+        /// A state may have more than 1 MiB, and few objects have more than two.
+        const LIMIT: usize = 10;
+        #[derive(Deserialize)]
+        struct Item {
+            #[serde(deserialize_with = "action::essentials")]
+            metadata: ObjectMeta,
+            #[serde(default)]
+            spec: Spec,
+        }
+        #[derive(Default, Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Spec {
+            garbage_collection_deadline: Option<Time>,
+        }
+        let path = format!(
+            "{}?labelSelector={}%3D{owner}",
+            states(namespace),
+            OWNER_LABEL.replace('/', "%2F")
+        );
+        let mut found = Vec::new();
+        let see = |item: Item| {
+            if item.spec.garbage_collection_deadline.is_none() {
+                found.push(GeneratorState {
+                    metadata: ObjectMeta {
+                        labels: None,
+                        ..item.metadata
+                    },
+                    spec: GeneratorStateSpec::default(),
+                    status: None,
+                });
+            }
+        };
+        action::list(&self.api, (path.as_str(), action::JSON), LIMIT, see).await?;
+        Ok(found)
     }
 
     async fn create(
@@ -563,5 +598,72 @@ impl Credentials for InNamespace {
         at: &'a ServiceAccountSelector,
     ) -> BoxFuture<'a, Result<std::collections::BTreeMap<String, String>, CredentialError>> {
         async move { self.0.annotations(scope, &account_here(at)).await }.boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use hyper::{Method, Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+
+    use super::*;
+
+    fn generators(api: Api) -> Generators {
+        let rules = GeneratorRules {
+            class: "default".to_owned(),
+            keeps_state: true,
+            grace: SignedDuration::from_mins(1),
+        };
+        let (pool, slow_pool) = (Arc::new(Pool::start()), Arc::new(Pool::slow()));
+        Generators::new(Arc::new(api), pool, slow_pool, rules)
+    }
+
+    #[tokio::test]
+    async fn states_are_listed_in_pages() {
+        const ALL: usize = 25;
+        let (limits, changed) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
+        let service = tower::service_fn({
+            let (limits, changed) = (Arc::clone(&limits), Arc::clone(&changed));
+            move |request: Request<Body>| {
+                let query = request.uri().query().unwrap_or_default().to_owned();
+                let number = |name: &str| -> Option<usize> {
+                    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+                    pairs.find(|(key, _)| *key == name)?.1.parse().ok()
+                };
+                let answer = if request.method() == Method::GET {
+                    let (first, limit) = (number("continue").unwrap_or(0), number("limit"));
+                    limits.lock().unwrap().push(limit);
+                    let end = (first + limit.unwrap_or(ALL)).min(ALL);
+                    let items: Vec<Value> = (first..end)
+                        .map(|number| {
+                            let spec = match number {
+                                // Its deadline is not moved.
+                                3 => json!({"garbageCollectionDeadline": "2026-01-01T00:00:00Z"}),
+                                _ => json!({"resource": {}, "state": "x".repeat(1000)}),
+                            };
+                            json!({"metadata": {"name": format!("s{number}")}, "spec": spec})
+                        })
+                        .collect();
+                    let token = match end < ALL {
+                        true => end.to_string(),
+                        false => String::new(),
+                    };
+                    json!({"metadata": {"continue": token}, "items": items})
+                } else {
+                    *changed.lock().unwrap() += 1;
+                    json!({"metadata": {}})
+                };
+                let answer = Response::new(Body::from(answer.to_string().into_bytes()));
+                async move { Ok::<_, Infallible>(answer) }
+            }
+        });
+        let generators = generators(Api::new(Client::new(service, "ns"), None, 1));
+        generators.outdate("ns", "owner").await.unwrap();
+        assert_eq!(*limits.lock().unwrap(), [Some(10); 3]);
+        // All but the newest and the one that has a deadline.
+        assert_eq!(*changed.lock().unwrap(), ALL - 2);
     }
 }

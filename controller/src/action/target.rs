@@ -11,7 +11,7 @@ use sealwright_resources::plain_secret::PlainSecret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{JSON, MANAGER, METADATA, bytes, part, read, secrets, written};
+use super::{JSON, MANAGER, METADATA, bytes, essentials, list, part, read, secrets, written};
 use crate::api::{Api, ApiError};
 use crate::frame::object::{Key, Version};
 
@@ -54,44 +54,52 @@ pub(crate) async fn delete_secret_of(api: &Api, key: &Key, uid: &str) -> Result<
     delete_object(api, &path, uid).await
 }
 
-/// The metadata of the Secrets of a namespace that an ExternalSecret made.
+/// The Secrets of a namespace that an ExternalSecret made: their names, UIDs and the times of their creation and deletion.
 ///
-/// They come from the API server's own cache: one that is not in there yet was made a moment ago.
+/// A list that is read from the API server's own cache has no pages, so this one is not.
 pub(crate) async fn secrets_of_owner(
     api: &Api,
     namespace: &str,
     owner: &str,
 ) -> Result<Vec<ObjectMeta>, ApiError> {
     let path = format!(
-        "{}?resourceVersion=0&labelSelector={}%3D{owner}",
+        "{}?labelSelector={}%3D{owner}",
         secrets(namespace),
         OWNER_LABEL.replace('/', "%2F")
     );
-    list_metadata(api, &path).await
+    let mut owned = Vec::new();
+    let see = |metadata: ObjectMeta| {
+        owned.push(ObjectMeta {
+            labels: None,
+            ..metadata
+        });
+    };
+    list_metadata(api, &path, see).await?;
+    Ok(owned)
 }
 
-/// The metadata of all Secrets of a namespace.
-pub(crate) async fn secrets_metadata(
+/// Shows the essential metadata of all Secrets of a namespace.
+pub(crate) async fn each_secret(
     api: &Api,
     namespace: &str,
-) -> Result<Vec<ObjectMeta>, ApiError> {
-    list_metadata(api, &secrets(namespace)).await
+    see: impl FnMut(ObjectMeta),
+) -> Result<(), ApiError> {
+    list_metadata(api, &secrets(namespace), see).await
 }
 
-async fn list_metadata(api: &Api, path: &str) -> Result<Vec<ObjectMeta>, ApiError> {
+async fn list_metadata(
+    api: &Api,
+    path: &str,
+    mut see: impl FnMut(ObjectMeta),
+) -> Result<(), ApiError> {
+    const LIMIT: usize = 100;
     #[derive(Deserialize)]
     struct Item {
+        #[serde(deserialize_with = "essentials")]
         metadata: ObjectMeta,
     }
-    #[derive(Deserialize)]
-    struct List {
-        // An empty list of metadata has null here.
-        items: Option<Vec<Item>>,
-    }
     let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
-    let list: List = read(&api.call(Method::GET, path, accept, None).await?)?;
-    let items = list.items.unwrap_or_default().into_iter();
-    Ok(items.map(|item| item.metadata).collect())
+    list(api, (path, accept), LIMIT, |item: Item| see(item.metadata)).await
 }
 
 /// The path of a ConfigMap.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use sealwright_resources::external_secret::access::is_own_class;
 use sealwright_resources::external_secret::{GeneratorRef, StoreKind};
 use sealwright_resources::generator::state::PUSH_KEY;
@@ -93,11 +93,14 @@ impl PushSecrets {
         namespace: &str,
         labels: &LabelSelector,
     ) -> Result<Vec<String>, ApiError> {
-        let all = action::secrets_metadata(self.api(), namespace).await?;
-        let matching = all.into_iter().filter(|metadata| {
-            label_selector::matches(labels, metadata.labels.as_ref()).unwrap_or(false)
-        });
-        Ok(matching.filter_map(|metadata| metadata.name).collect())
+        let mut names = Vec::new();
+        let see = |metadata: ObjectMeta| {
+            if label_selector::matches(labels, metadata.labels.as_ref()).unwrap_or(false) {
+                names.extend(metadata.name);
+            }
+        };
+        action::each_secret(self.api(), namespace, see).await?;
+        Ok(names)
     }
 
     /// The stores of the spec, without those that are being deleted or belong to another class.

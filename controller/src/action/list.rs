@@ -1,0 +1,136 @@
+//! Lists, read page by page: all objects of a namespace together may be larger than the memory.
+
+use std::collections::BTreeMap;
+
+use hyper::Method;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta, Time};
+use serde::{Deserialize, Deserializer};
+
+use super::read;
+use crate::api::{Api, ApiError};
+
+/// Lists what is behind a path, with at most `limit` objects to a page, and shows each of them to `see`.
+pub(crate) async fn list<T: for<'de> Deserialize<'de>>(
+    api: &Api,
+    (path, accept): (&str, &str),
+    limit: usize,
+    mut see: impl FnMut(T),
+) -> Result<(), ApiError> {
+    #[derive(Deserialize)]
+    struct Page<T> {
+        #[serde(default)]
+        metadata: ListMeta,
+        // An empty list of metadata has null here.
+        items: Option<Vec<T>>,
+    }
+    let separator = match path.contains('?') {
+        true => '&',
+        false => '?',
+    };
+    let mut token = String::new();
+    loop {
+        let path = format!("{path}{separator}limit={limit}&continue={token}");
+        let page: Page<T> = read(&api.call(Method::GET, &path, accept, None).await?)?;
+        for item in page.items.into_iter().flatten() {
+            see(item);
+        }
+        match page.metadata.continue_ {
+            Some(next) if !next.is_empty() => token = next,
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Reads the parts of metadata that are needed of the objects of a list. Annotations and managed fields take hundreds of kilobytes
+/// where their author wants them to.
+pub(crate) fn essentials<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<ObjectMeta, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Essentials {
+        name: Option<String>,
+        uid: Option<String>,
+        labels: Option<BTreeMap<String, String>>,
+        creation_timestamp: Option<Time>,
+        deletion_timestamp: Option<Time>,
+    }
+    let read = Essentials::deserialize(deserializer)?;
+    Ok(ObjectMeta {
+        name: read.name,
+        uid: read.uid,
+        labels: read.labels,
+        creation_timestamp: read.creation_timestamp,
+        deletion_timestamp: read.deletion_timestamp,
+        ..ObjectMeta::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::{Arc, Mutex};
+
+    use hyper::{Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::action;
+
+    #[tokio::test]
+    async fn secrets_are_listed_in_pages() {
+        const ALL: usize = 250;
+        let limits = Arc::new(Mutex::new(Vec::new()));
+        let service = tower::service_fn({
+            let limits = Arc::clone(&limits);
+            move |request: Request<Body>| {
+                let query = request.uri().query().unwrap_or_default().to_owned();
+                let number = |name: &str| -> Option<usize> {
+                    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+                    pairs.find(|(key, _)| *key == name)?.1.parse().ok()
+                };
+                let (first, limit) = (number("continue").unwrap_or(0), number("limit"));
+                limits.lock().unwrap().push(limit);
+                let end = (first + limit.unwrap_or(ALL)).min(ALL);
+                let items: Vec<Value> = (first..end)
+                    .map(|number| {
+                        json!({"metadata": {
+                            "name": format!("s{number}"),
+                            "uid": format!("u{number}"),
+                            "labels": {"a": "b"},
+                            "annotations": {"note": "x".repeat(1000)},
+                        }})
+                    })
+                    .collect();
+                let token = match end < ALL {
+                    true => end.to_string(),
+                    false => String::new(),
+                };
+                let list = json!({"metadata": {"continue": token}, "items": items});
+                let answer = Response::new(Body::from(list.to_string().into_bytes()));
+                async move { Ok::<_, Infallible>(answer) }
+            }
+        });
+        let api = Api::new(Client::new(service, "ns"), None, 1);
+        let expected: Vec<String> = (0..ALL).map(|number| format!("s{number}")).collect();
+        let owned = action::secrets_of_owner(&api, "ns", "o").await.unwrap();
+        let names = owned.iter().filter_map(|metadata| metadata.name.clone());
+        assert_eq!(names.collect::<Vec<_>>(), expected);
+        let last = ObjectMeta {
+            name: Some("s249".to_owned()),
+            uid: Some("u249".to_owned()),
+            ..ObjectMeta::default()
+        };
+        assert_eq!(owned.last(), Some(&last));
+        let mut names = Vec::new();
+        let see = |metadata: ObjectMeta| {
+            assert_eq!(metadata.labels.unwrap()["a"], "b");
+            names.extend(metadata.name);
+        };
+        action::each_secret(&api, "ns", see).await.unwrap();
+        assert_eq!(names, expected);
+        assert_eq!(*limits.lock().unwrap(), [Some(100); 6]);
+    }
+}

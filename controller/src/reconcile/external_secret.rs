@@ -20,7 +20,6 @@ mod sources;
 mod turn;
 mod values;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -34,6 +33,7 @@ use sealwright_resources::external_secret::{
     ExternalSecret, RefreshPolicy, StoreKind, plan, refresh,
 };
 
+use self::made::Made;
 use self::silence::Crowds;
 use crate::announcement::{Announced, Announcement, Reads};
 use crate::api::Api;
@@ -79,8 +79,8 @@ pub(crate) struct ExternalSecrets {
     generators: Arc<Generators>,
     /// Targets of other kinds than Secret, if they are allowed.
     targets: Option<GenericTargets>,
-    /// The Secrets that were made for an object, by namespace and owner label, as the watch shows them.
-    made: Mutex<HashMap<(String, String), Vec<Box<str>>>>,
+    /// The Secrets that were made for an object, as the watch shows them.
+    made: Mutex<Made>,
     /// The keys of stores that objects were made of.
     known_keys: Arc<KnownKeys>,
     /// Stores that do not answer.

@@ -21,6 +21,9 @@ use crate::settings::SecretKeySelector;
 const MARGIN: Duration = Duration::from_secs(60);
 /// How long a token is used whose end is not known.
 const SHORT: Duration = Duration::from_secs(300);
+/// A token that lives longer counts as one that lives for this long: the number is the service's, and no time can be added to a time
+/// without end.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// How large a token may be.
 const LARGEST: usize = 64 * 1024;
 
@@ -28,7 +31,7 @@ const LARGEST: usize = 64 * 1024;
 pub(crate) struct AccessToken {
     text: SecretText,
     until: Instant,
-    /// How long it lives from its making, as far as the service has said.
+    /// How long it lives from its making, as far as the service has said; at most a day.
     pub(crate) lifetime: Option<Duration>,
     /// Headers that requests with this token carry besides.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
@@ -37,13 +40,13 @@ pub(crate) struct AccessToken {
 impl AccessToken {
     /// A token that lives as long as the service says.
     pub(crate) fn new(text: SecretText, lifetime: Option<Duration>) -> Self {
-        let told = lifetime;
-        let lifetime = lifetime.unwrap_or(SHORT);
+        let told = lifetime.map(|lifetime| lifetime.min(LONGEST));
+        let lifetime = told.unwrap_or(SHORT);
         // A token that lives for less than a minute is used for half of that.
         let used = lifetime.saturating_sub(MARGIN).max(lifetime / 2);
         Self {
             text,
-            until: Instant::now() + used.min(Duration::from_secs(24 * 3600)),
+            until: Instant::now() + used,
             lifetime: told,
             headers: Vec::new(),
         }
@@ -345,6 +348,17 @@ mod tests {
         let error = refused(401, r#"{"messages": ["canary"], "success": false}"#);
         assert_eq!(error.trouble(), Trouble::Unauthenticated);
         assert!(!error.to_string().contains("canary"), "{error}");
+    }
+
+    #[test]
+    fn no_lifetime_is_longer_than_a_day() {
+        let text = r#"{"access_token": "t", "expires_in": 9223372036854775807}"#;
+        let Ok(token) = read(&answer(200, text), "access_token") else {
+            panic!("there is a token");
+        };
+        let lifetime = token.lifetime.unwrap();
+        assert_eq!(lifetime, LONGEST);
+        assert!(std::time::SystemTime::now().checked_add(lifetime).is_some());
     }
 
     #[tokio::test]

@@ -90,7 +90,8 @@ const DIGITS: &str = "0123456789";
 const SYMBOLS: &str = "~!@#$%^&*()_+`-={}|[]\\:\"<>?,./";
 /// Longer passwords are refused; a Secret holds at most 1 MiB.
 const MAX_LENGTH: usize = 65_536;
-/// What all passwords of one generator may need together, in characters: those that they have and those that are chosen from.
+/// What all passwords of one generator may need together, in characters: those that they have once they are encoded, those around them
+/// and those that are chosen from.
 const MOST_CHARACTERS: usize = 1 << 20;
 
 impl PasswordSpec {
@@ -116,7 +117,13 @@ impl PasswordSpec {
             keys => keys.to_vec(),
         };
         let symbol_characters = self.symbol_characters.as_deref().unwrap_or_default();
-        let each = length.saturating_add(symbol_characters.len());
+        let each = [
+            encoded_length(length, self.encoding),
+            symbol_characters.len(),
+            self.prefix.as_deref().map_or(0, str::len),
+            self.suffix.as_deref().map_or(0, str::len),
+        ];
+        let each = each.into_iter().fold(0, usize::saturating_add);
         if each.saturating_mul(keys.len()) > MOST_CHARACTERS {
             return Err(GeneratorError::Invalid(
                 "the passwords are together longer than a Secret can be",
@@ -218,6 +225,16 @@ impl PasswordSpec {
     }
 }
 
+/// How many characters so many bytes take.
+fn encoded_length(length: usize, encoding: Encoding) -> usize {
+    match encoding {
+        Encoding::Raw => length,
+        Encoding::Base64 | Encoding::Base64url => length.div_ceil(3).saturating_mul(4),
+        Encoding::Base32 => length.div_ceil(5).saturating_mul(8),
+        Encoding::Hex => length.saturating_mul(2),
+    }
+}
+
 fn encoded(password: SecretBytes, encoding: Encoding) -> SecretBytes {
     use base64::Engine as _;
     use base64::engine::general_purpose::{STANDARD, URL_SAFE};
@@ -288,6 +305,39 @@ mod tests {
         let password = one(spec).unwrap();
         assert_eq!(password.len(), 2 + 10 + 1);
         assert!(password.starts_with("p-") && password.ends_with('!'));
+    }
+
+    #[test]
+    fn what_stands_around_passwords_and_their_encoding_count() {
+        let keys: Vec<String> = (0..20).map(|number| format!("k{number}")).collect();
+        let made = |change: serde_json::Value| {
+            let mut spec = serde_json::json!({"length": 30_000, "allowRepeat": true});
+            spec["secretKeys"] = serde_json::json!(keys);
+            for (name, value) in change.as_object().unwrap() {
+                spec[name] = value.clone();
+            }
+            let spec: PasswordSpec = serde_json::from_value(spec).unwrap();
+            spec.generate().map(|values| values.len())
+        };
+        assert_eq!(made(serde_json::json!({})).unwrap(), 20);
+        let around = "x".repeat(30_000);
+        for change in [
+            serde_json::json!({"prefix": around}),
+            serde_json::json!({"suffix": around}),
+            serde_json::json!({"encoding": "hex"}),
+        ] {
+            assert!(made(change).is_err());
+        }
+        for encoding in ["base64", "base64url", "base32", "hex", "raw"] {
+            for length in 1..20 {
+                let spec = serde_json::json!({
+                    "length": length, "digits": 0, "symbols": 0, "allowRepeat": true, "encoding": encoding,
+                });
+                let read: PasswordSpec = serde_json::from_value(spec.clone()).unwrap();
+                let expected = encoded_length(length, read.encoding);
+                assert_eq!(one(spec).unwrap().len(), expected, "{encoding}");
+            }
+        }
     }
 
     #[test]

@@ -200,6 +200,11 @@ pub enum Numbers {
 /// Writes a value as Go's encoder writes it after having decoded it: members sorted, of equal names the last, `<`, `>`
 /// and `&` escaped.
 pub fn encode(value: Json<'_>, numbers: Numbers, out: &mut SecretWriter) {
+    encode_with(value, numbers, Html::Escaped, out);
+}
+
+/// Writes a value as [`encode`] does, with the choice whether `<`, `>` and `&` are escaped.
+pub fn encode_with(value: Json<'_>, numbers: Numbers, html: Html, out: &mut SecretWriter) {
     match value.kind() {
         Kind::Object => {
             let mut members: BTreeMap<Vec<u8>, (SecretText, Json<'_>)> = BTreeMap::new();
@@ -212,9 +217,9 @@ pub fn encode(value: Json<'_>, numbers: Numbers, out: &mut SecretWriter) {
                 if count > 0 {
                     out.push_byte(b',');
                 }
-                write_text(name.expose().as_bytes(), Html::Escaped, out);
+                write_text(name.expose().as_bytes(), html, out);
                 out.push_byte(b':');
-                encode(*value, numbers, out);
+                encode_with(*value, numbers, html, out);
             }
             out.push_byte(b'}');
         }
@@ -224,13 +229,13 @@ pub fn encode(value: Json<'_>, numbers: Numbers, out: &mut SecretWriter) {
                 if count > 0 {
                     out.push_byte(b',');
                 }
-                encode(element, numbers, out);
+                encode_with(element, numbers, html, out);
             }
             out.push_byte(b']');
         }
         Kind::Text => write_text(
             value.string().unwrap_or_default().expose().as_bytes(),
-            Html::Escaped,
+            html,
             out,
         ),
         Kind::Number if numbers == Numbers::Float && !is_whole(value.0) => {
@@ -633,6 +638,10 @@ mod tests {
             encoded(text, Numbers::Float),
             r#"{"a":"\u003c\u0026\u003e","b":[1000,12345678901234567890,1e+21,1e-7]}"#
         );
+        let mut out = SecretWriter::default();
+        let value = Json::parse(br#"{"<b>": ["&", {"a": "\u003e"}]}"#).unwrap();
+        encode_with(value, Numbers::Float, Html::Plain, &mut out);
+        assert_eq!(out.expose(), br#"{"<b>":["&",{"a":">"}]}"#);
     }
 
     #[test]

@@ -327,8 +327,9 @@ fn payload_of(secret: Json<'_>) -> Result<Payload, StoreError> {
         let value = metadata.and_then(|metadata| metadata.member(part));
         let mut out = SecretWriter::default();
         match value.filter(|value| value.kind() == Kind::Object) {
-            Some(value) => json::encode(value, Numbers::Literal, &mut out),
-            None => out.push(b"{}"),
+            Some(value) => json::encode_with(value, Numbers::Literal, Html::Plain, &mut out),
+            // To upstream, a map that the Secret does not have is null.
+            None => out.push(b"null"),
         }
         parts.insert(part.to_owned(), out.finish());
     }
@@ -609,5 +610,39 @@ impl Store for KubernetesStore {
             let all = all.ok().and_then(Answer::found).unwrap_or_default();
             all.into_iter().map(|found| found.name).collect()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payload(secret: &str) -> Payload {
+        payload_of(Json::parse(secret.as_bytes()).unwrap()).unwrap()
+    }
+
+    fn text(value: &SecretBytes) -> String {
+        String::from_utf8(value.expose().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn metadata_that_is_missing_is_null_and_signs_stay_unescaped() {
+        let bare = payload(r#"{"metadata": {"name": "db"}}"#);
+        assert_eq!(
+            text(&metadata_property(&bare, None).unwrap()),
+            r#"{"annotations":null,"labels":null}"#
+        );
+        assert_eq!(
+            text(&metadata_property(&bare, Some("labels")).unwrap()),
+            "null"
+        );
+        assert!(metadata_property(&bare, Some("labels.app")).is_none());
+        let noted = payload(
+            r#"{"metadata": {"annotations": {"note": "<a&b>", "app": "\u003c"}, "labels": {}}}"#,
+        );
+        assert_eq!(
+            text(&metadata_property(&noted, None).unwrap()),
+            r#"{"annotations":{"app":"<","note":"<a&b>"},"labels":{}}"#
+        );
     }
 }

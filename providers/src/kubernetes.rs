@@ -395,6 +395,55 @@ fn metadata_property(payload: &Payload, property: Option<&str>) -> Option<Secret
     json::path::get(text.expose().as_bytes(), path).map(|found| found.text())
 }
 
+/// The names and values that `extract` gives: the data or the metadata, or with a property the members of one of them.
+///
+/// A property is the name of a data key, `labels` or `annotations`. Upstream looks for it in an object of base64 texts, so a
+/// path never leads into a value.
+fn map_of(at: &RemoteRef, payload: &Payload) -> Result<SecretMap, StoreError> {
+    let copy = |value: &SecretBytes| SecretBytes::copy_of(value.expose());
+    let is_metadata = at.metadata == MetadataPolicy::Fetch;
+    let metadata = ["labels", "annotations"];
+    let Some(property) = at.wanted_property() else {
+        if !is_metadata {
+            let data = data_of(payload);
+            return Ok(data
+                .map(|(name, value)| (name.to_owned(), copy(value)))
+                .collect());
+        }
+        let parts = metadata.into_iter();
+        return Ok(parts
+            .filter_map(|name| Some((name.to_owned(), copy(payload.part(name)?))))
+            .collect());
+    };
+    let value = if !is_metadata {
+        payload.part(&format!("{DATA}{property}"))
+    } else if metadata.contains(&property) {
+        payload.part(property)
+    } else {
+        None
+    };
+    let value = value.ok_or_else(|| {
+        let text = format!(
+            "property {} does not exist in key {}",
+            shown(property),
+            shown(&at.key)
+        );
+        StoreError::new(Trouble::Missing, text).public()
+    })?;
+    let object = Json::parse(value.expose())
+        .ok()
+        // To upstream, null is an object without members.
+        .filter(|object| matches!(object.kind(), Kind::Object | Kind::Null))
+        .ok_or_else(|| StoreError::new(Trouble::Missing, "the value is no JSON object").public())?;
+    // Members stay JSON: strings keep their quotes, as upstream has it.
+    let members = object.members().map(|(name, value)| {
+        let mut out = SecretWriter::default();
+        json::encode_with(value, Numbers::Float, Html::Plain, &mut out);
+        (name.expose().to_owned(), out.finish())
+    });
+    Ok(members.collect())
+}
+
 impl Store for KubernetesStore {
     fn describe(&self) -> &str {
         self.api.name()
@@ -451,39 +500,8 @@ impl Store for KubernetesStore {
     }
 
     fn map(&self, at: &RemoteRef, payload: &Payload) -> Outcome<SecretMap> {
-        if at.metadata == MetadataPolicy::Fetch {
-            let parts = ["labels", "annotations"].into_iter();
-            return Ok(Answer::Found(
-                parts
-                    .filter_map(|name| {
-                        let part = payload.part(name)?;
-                        Some((name.to_owned(), SecretBytes::copy_of(part.expose())))
-                    })
-                    .collect(),
-            ));
-        }
-        if at.wanted_property().is_none() {
-            let data = data_of(payload)
-                .map(|(name, value)| (name.to_owned(), SecretBytes::copy_of(value.expose())));
-            return Ok(Answer::Found(data.collect()));
-        }
-        let Answer::Found(value) = self.value(at, payload)? else {
-            return Ok(Answer::Found(SecretMap::new()));
-        };
-        let object = Json::parse(value.expose())
-            .ok()
-            .filter(|object| object.kind() == Kind::Object)
-            .ok_or_else(|| {
-                StoreError::new(Trouble::Missing, "the value is no JSON object").public()
-            });
-        let object = self.placed(object, "read", &at.key)?;
-        // Members stay JSON: strings keep their quotes, as upstream has it.
-        let members = object.members().map(|(name, value)| {
-            let mut out = SecretWriter::default();
-            json::encode(value, Numbers::Float, &mut out);
-            (name.expose().to_owned(), out.finish())
-        });
-        Ok(Answer::Found(members.collect()))
+        let values = map_of(at, payload);
+        self.placed(values, "read", &at.key).map(Answer::Found)
     }
 
     fn absence(
@@ -644,5 +662,43 @@ mod tests {
             text(&metadata_property(&noted, None).unwrap()),
             r#"{"annotations":{"app":"<","note":"<a&b>"},"labels":{}}"#
         );
+    }
+
+    #[test]
+    fn an_extracted_property_is_a_whole_key_and_its_members_stay_json() {
+        // {"a": {"b": "<c>"}, "n": 1.50}, {"d": "&"} and null.
+        let secret = payload(
+            r#"{"data": {"json": "eyJhIjogeyJiIjogIjxjPiJ9LCAibiI6IDEuNTB9", "x.json": "eyJkIjogIiYifQ==", "none": "bnVsbA=="},
+                "metadata": {"labels": {"app": "shop"}}}"#,
+        );
+        let lines = |at: &RemoteRef| -> Vec<String> {
+            let map = map_of(at, &secret).unwrap();
+            let lines = map.iter();
+            lines
+                .map(|(name, value)| format!("{name}={}", text(value)))
+                .collect()
+        };
+        let at = |property: &str| RemoteRef::new("db").property(property);
+        assert_eq!(lines(&at("json")), [r#"a={"b":"<c>"}"#, "n=1.5"]);
+        assert_eq!(lines(&at("x.json")), [r#"d="&""#]);
+        assert!(lines(&at("none")).is_empty());
+        assert_eq!(lines(&at("labels").metadata()), [r#"app="shop""#]);
+        assert!(lines(&at("annotations").metadata()).is_empty());
+        let all = RemoteRef::new("db").metadata();
+        assert_eq!(
+            lines(&all),
+            ["annotations=null", r#"labels={"app":"shop"}"#]
+        );
+        for (at, property) in [
+            (at("json.a"), "json.a"),
+            (at("labels.app").metadata(), "labels.app"),
+            (at("json").metadata(), "json"),
+            (at("labels"), "labels"),
+        ] {
+            let error = map_of(&at, &secret).unwrap_err();
+            assert_eq!(error.trouble(), Trouble::Missing);
+            let wanted = format!("property {property} does not exist in key db");
+            assert!(error.to_string().contains(&wanted), "{error}");
+        }
     }
 }

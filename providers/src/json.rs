@@ -249,6 +249,20 @@ pub fn encode_with(value: Json<'_>, numbers: Numbers, html: Html, out: &mut Secr
     }
 }
 
+/// Gives a member as bytes, as upstream's `GetByteValue` does: strings without their quotes, nothing for null, and everything
+/// else as Go writes it again. Numbers that count as floats are in plain decimal.
+pub fn converted(value: Json<'_>, numbers: Numbers) -> SecretBytes {
+    match value.kind() {
+        Kind::Text | Kind::Null => value.unquoted(),
+        Kind::Number if numbers == Numbers::Float => value.text(),
+        _ => {
+            let mut out = SecretWriter::with_capacity(value.raw().len());
+            encode(value, numbers, &mut out);
+            out.finish()
+        }
+    }
+}
+
 /// A float64 as Go's JSON encoder writes it.
 fn float_in_json(number: f64) -> String {
     let size = number.abs();

@@ -22,7 +22,7 @@ use crate::credential::WholeSecret;
 use crate::http::tls::TlsSettings;
 use crate::http::url::{Url, is_unreserved};
 use crate::http::{HttpClient, HttpSettings, Limits, Request, Response, secret_header};
-use crate::json::{self, Json, Kind};
+use crate::json::{self, Json, Kind, Numbers, converted};
 use crate::outcome::{Absent, Answer, Outcome, Proof, StoreError, Trouble, shown};
 use crate::remote::{Find, MetadataPolicy, PushItem, PushSource, RemoteRef, SecretMap};
 use crate::settings::webhook::WebhookSettings;
@@ -362,7 +362,7 @@ impl WebhookStore {
         Some(StoreError::new(trouble, text).public())
     }
 
-    /// The value as JSON text of a string, bool or number is without quotes; of arrays the first element counts.
+    /// A single value as bytes; of arrays the first element counts. Upstream rounds numbers, here they keep their fraction.
     fn as_value(found: Json<'_>) -> Result<SecretBytes, StoreError> {
         match found.kind() {
             Kind::Array => match found.elements().next() {
@@ -373,8 +373,27 @@ impl WebhookStore {
                 )
                 .public()),
             },
-            _ => Ok(found.unquoted()),
+            _ => Ok(converted(found, Numbers::Float)),
         }
+    }
+}
+
+/// The members of an object, or of the object that a string holds as text, as Go writes them after having decoded them.
+fn members_of(text: &[u8]) -> Result<SecretMap, StoreError> {
+    let wrong = || StoreError::new(Trouble::Missing, "the value is no JSON object").public();
+    let members = |text: &[u8]| -> Result<SecretMap, StoreError> {
+        let value = Json::parse(text).map_err(|_| wrong())?;
+        if !matches!(value.kind(), Kind::Object | Kind::Null) {
+            return Err(wrong());
+        }
+        let members = value.members();
+        Ok(members
+            .map(|(name, value)| (name.expose().to_owned(), converted(value, Numbers::Float)))
+            .collect())
+    };
+    match Json::parse(text).ok().and_then(Json::string) {
+        Some(inner) => members(inner.expose().as_bytes()),
+        None => members(text),
     }
 }
 
@@ -452,16 +471,9 @@ impl Store for WebhookStore {
     }
 
     fn map(&self, at: &RemoteRef, payload: &Payload) -> Outcome<SecretMap> {
-        let text = match payload.part("found") {
-            None => SecretBytes::copy_of(payload.bytes()),
-            // A string is read once more: it may hold the object as text.
-            Some(found) => match Json::parse(found.expose()) {
-                Ok(value) => value.unquoted(),
-                Err(_) => SecretBytes::default(),
-            },
-        };
-        self.placed(json::object_values(text.expose()), "read", &at.key)
-            .map(Answer::Found)
+        let text = payload.part("found").map(SecretBytes::expose);
+        let members = members_of(text.unwrap_or(payload.bytes()));
+        self.placed(members, "read", &at.key).map(Answer::Found)
     }
 
     fn list<'a>(&'a self, _: &'a Find) -> BoxFuture<'a, Outcome<Vec<Match>>> {
@@ -599,5 +611,39 @@ mod tests {
     fn references_are_escaped_as_go_escapes_queries() {
         let escaped = query_escape("a b/ж&~".as_bytes());
         assert_eq!(escaped.expose(), b"a+b%2F%D0%B6%26~");
+    }
+
+    #[test]
+    fn answers_are_written_as_go_writes_decoded_values() {
+        let text = |value: &SecretBytes| String::from_utf8(value.expose().to_vec()).unwrap();
+        let lines = |answer: &str| -> Vec<String> {
+            let members = members_of(answer.as_bytes()).unwrap();
+            let lines = members.iter();
+            lines
+                .map(|(name, value)| format!("{name}={}", text(value)))
+                .collect()
+        };
+        let answer = r#"{"n": 1e3, "m": 1.50, "o": {"b": 1, "a": "<"}, "l": [ 1.0, "x" ], "t": true, "z": null}"#;
+        let expected = [
+            r#"l=[1,"x"]"#,
+            "m=1.5",
+            "n=1000",
+            r#"o={"a":"\u003c","b":1}"#,
+            "t=true",
+            "z=",
+        ];
+        assert_eq!(lines(answer), expected);
+        assert_eq!(lines(r#""{\"a\": \"b\"}""#), ["a=b"]);
+        assert!(members_of(b"[1]").is_err());
+        assert!(members_of(br#""text""#).is_err());
+        let value = |answer: &str| {
+            let found = Json::parse(answer.as_bytes()).unwrap();
+            text(&WebhookStore::as_value(found).unwrap())
+        };
+        assert_eq!(value(r#"{"b": 1, "a": "<"}"#), r#"{"a":"\u003c","b":1}"#);
+        assert_eq!(value(r#"["<", "second"]"#), "<");
+        // A fraction is kept, where upstream rounds it.
+        assert_eq!(value("1.50"), "1.5");
+        assert_eq!(value("1e3"), "1000");
     }
 }

@@ -9,8 +9,7 @@ use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use super::VaultStore;
 use super::call::{Call, Reply};
-use super::kv::converted;
-use crate::json::{self, Json, Kind, Numbers};
+use crate::json::{self, Json, Kind, Numbers, converted};
 use crate::outcome::{StoreError, Trouble, shown};
 use crate::remote::SecretMap;
 use crate::settings::generators::{VaultDynamicSecretSettings, VaultResultType};

@@ -11,7 +11,7 @@ use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use super::call::{Call, Reply};
 use super::{Dialect, VaultStore};
-use crate::json::{self, Json, Kind, Numbers};
+use crate::json::{self, Json, Kind, Numbers, converted};
 use crate::outcome::{Absent, Answer, Outcome, Proof, StoreError, Trouble, shown};
 use crate::remote::{Find, MetadataPolicy, PushItem, PushSource, RemoteRef, SecretMap};
 use crate::settings::vault::KvVersion;
@@ -248,19 +248,6 @@ impl VaultStore {
                 .while_trying(format!("{verb} `{}`", shown(key)))
                 .at_store(self.client.name())
         })
-    }
-}
-
-/// A member as bytes: strings without their quotes, and everything else as Go writes it again.
-pub(super) fn converted(value: Json<'_>, numbers: Numbers) -> SecretBytes {
-    match value.kind() {
-        Kind::Text | Kind::Null => value.unquoted(),
-        Kind::Number if numbers == Numbers::Float => value.text(),
-        _ => {
-            let mut out = SecretWriter::with_capacity(value.raw().len());
-            json::encode(value, numbers, &mut out);
-            out.finish()
-        }
     }
 }
 

@@ -20,8 +20,32 @@ use crate::label_selector;
 pub struct PushEntry {
     /// The entry.
     pub data: PushData,
-    /// The keys of the Secret that a whole value is made of; none means all.
-    pub keys: Option<BTreeSet<String>>,
+    /// The keys of the Secret that a whole value is made of, by the names that they have in it; none means all.
+    pub keys: Option<BTreeMap<String, String>>,
+}
+
+impl PushEntry {
+    /// The keys of the Secret that may be pushed, by the names under which the entry sees them.
+    ///
+    /// # Errors
+    ///
+    /// Says that the key of the entry does not exist, or that a conversion makes two keys the same.
+    pub fn visible_keys(&self, values: &Values) -> Result<BTreeMap<String, String>, EntryError> {
+        let strategy = self.data.conversion_strategy;
+        let keys = match &self.keys {
+            Some(keys) => keys
+                .iter()
+                .map(|(name, original)| (name.as_str(), original.as_str()))
+                .collect(),
+            None => plain_keys(values),
+        };
+        let keys = converted(keys, strategy).ok_or(EntryError::Collision)?;
+        let wanted = self.data.matching.secret_key.as_deref();
+        match wanted.filter(|key| !key.is_empty() && !keys.contains_key(*key)) {
+            Some(key) => Err(EntryError::NoKey(key.to_owned())),
+            None => Ok(keys),
+        }
+    }
 }
 
 /// A PushSecret that cannot be pushed as it stands. The text is public.
@@ -46,6 +70,12 @@ pub enum EntryError {
     /// A rewrite leaves nothing of a key.
     #[error("dataTo[{0}]: a rewritten key is empty")]
     EmptyKey(usize),
+    /// Two keys of the Secret become the same for an entry of `dataTo`.
+    #[error("dataTo[{0}]: two keys are the same after their conversion")]
+    Conversion(usize),
+    /// Two keys of the Secret become the same for an entry of `data`.
+    #[error("two keys are the same after their conversion")]
+    Collision,
     /// Two values go to one place.
     #[error("two entries have the same remoteKey and property")]
     Duplicate,
@@ -213,19 +243,12 @@ fn expanded(
         }
         None => None,
     };
-    let converted = |key: &str| match to.conversion_strategy {
-        PushConversionStrategy::None => key.to_owned(),
-        PushConversionStrategy::ReverseUnicode => reverse_unicode(key),
-    };
-    let mut keys: Vec<(String, String)> = values
-        .keys()
-        .map(|key| (converted(key), key.clone()))
-        .collect();
+    let mut keys = converted(plain_keys(values), to.conversion_strategy)
+        .ok_or(EntryError::Conversion(index))?;
     if let Some(pattern) = &pattern {
-        let matched = budget.spend(|| keys.retain(|(key, _)| pattern.is_match(key)));
+        let matched = budget.spend(|| keys.retain(|key, _| pattern.is_match(key)));
         matched.ok_or(used_up.clone())?;
     }
-    keys.sort();
     let metadata = to
         .metadata
         .as_ref()
@@ -247,12 +270,12 @@ fn expanded(
         }
         let size: usize = keys
             .iter()
-            .map(|(_, key)| key.len() + size_of::<String>())
+            .map(|(name, key)| name.len() + key.len() + 2 * size_of::<String>())
             .sum();
         budget.take(size + metadata).ok_or(used_up)?;
         return Ok(vec![PushEntry {
             data: entry(None, remote.to_owned()),
-            keys: Some(keys.into_iter().map(|(_, key)| key).collect()),
+            keys: Some(keys),
         }]);
     }
     keys.into_iter()
@@ -280,19 +303,28 @@ fn expanded(
         .collect()
 }
 
-/// The keys of a Secret as an entry sees them: converted, if it asks for that.
-#[must_use]
-pub fn converted_keys(
-    values: &Values,
+/// The keys of a Secret, each under its own name.
+fn plain_keys(values: &Values) -> BTreeMap<&str, &str> {
+    let keys = values.keys();
+    keys.map(|key| (key.as_str(), key.as_str())).collect()
+}
+
+/// The keys by their converted names; nothing if two of them become the same.
+fn converted(
+    keys: BTreeMap<&str, &str>,
     strategy: PushConversionStrategy,
-) -> BTreeMap<String, String> {
-    values
-        .keys()
-        .map(|key| match strategy {
-            PushConversionStrategy::None => (key.clone(), key.clone()),
-            PushConversionStrategy::ReverseUnicode => (reverse_unicode(key), key.clone()),
-        })
-        .collect()
+) -> Option<BTreeMap<String, String>> {
+    let mut converted = BTreeMap::new();
+    for (name, original) in keys {
+        let name = match strategy {
+            PushConversionStrategy::None => name.to_owned(),
+            PushConversionStrategy::ReverseUnicode => reverse_unicode(name),
+        };
+        if converted.insert(name, original.to_owned()).is_some() {
+            return None;
+        }
+    }
+    Some(converted)
 }
 
 #[cfg(test)]
@@ -308,7 +340,7 @@ mod tests {
             .collect()
     }
 
-    fn listed(spec: serde_json::Value, keys: &[&str]) -> Result<Vec<(String, String)>, EntryError> {
+    fn made(spec: serde_json::Value, keys: &[&str]) -> Result<Vec<PushEntry>, EntryError> {
         let mut spec = spec;
         spec["secretStoreRefs"] = json!([{"name": "s"}]);
         spec["selector"] = json!({"secret": {"name": "src"}});
@@ -321,8 +353,11 @@ mod tests {
             labels: &labels,
         };
         check_selectors(&spec, &[store])?;
-        let entries = entries(&spec, &store, &values(keys), &Budget::default())?;
-        Ok(entries
+        entries(&spec, &store, &values(keys), &Budget::default())
+    }
+
+    fn listed(spec: serde_json::Value, keys: &[&str]) -> Result<Vec<(String, String)>, EntryError> {
+        Ok(made(spec, keys)?
             .into_iter()
             .map(|entry| {
                 let key = entry.data.matching.secret_key.clone().unwrap_or_default();
@@ -371,6 +406,36 @@ mod tests {
     fn bundles_hold_all_keys_that_match() {
         let spec = json!({"dataTo": [{"storeRef": {"name": "s"}, "remoteKey": "all"}]});
         assert_eq!(listed(spec, &["a", "b"]).unwrap(), pairs(&[("", "all")]));
+    }
+
+    #[test]
+    fn bundles_hold_converted_keys() {
+        let spec = json!({"dataTo": [{"storeRef": {"name": "s"}, "remoteKey": "all",
+            "match": {"regexp": "/"}, "conversionStrategy": "ReverseUnicode"}]});
+        let keys = ["a_U002f_b", "other"];
+        let entries = made(spec.clone(), &keys).unwrap();
+        let visible = entries[0].visible_keys(&values(&keys)).unwrap();
+        let visible: Vec<_> = visible.into_iter().collect();
+        assert_eq!(visible, pairs(&[("a/b", "a_U002f_b")]));
+        assert_eq!(
+            listed(spec, &["a_U002f_b", "a_U0002f_b"]),
+            Err(EntryError::Conversion(0))
+        );
+        let explicit = json!({"data": [{"conversionStrategy": "ReverseUnicode",
+            "match": {"secretKey": "a/b", "remoteRef": {"remoteKey": "x"}}}]});
+        let entry = &made(explicit, &keys).unwrap()[0];
+        assert_eq!(
+            entry.visible_keys(&values(&keys)).unwrap()["a/b"],
+            "a_U002f_b"
+        );
+        assert_eq!(
+            entry.visible_keys(&values(&["a_U002f_b", "a_U0002f_b"])),
+            Err(EntryError::Collision)
+        );
+        assert_eq!(
+            entry.visible_keys(&values(&["other"])),
+            Err(EntryError::NoKey("a/b".to_owned()))
+        );
     }
 
     #[test]

@@ -13,9 +13,7 @@ use sealwright_resources::external_secret::data::Values;
 use sealwright_resources::external_secret::render::Inputs;
 use sealwright_resources::external_secret::{StoreKind, access, render};
 use sealwright_resources::plain_secret::PlainSecret;
-use sealwright_resources::push_secret::entries::{
-    PushEntry, PushStore, converted_keys, entry_key, store_key,
-};
+use sealwright_resources::push_secret::entries::{PushStore, entry_key, store_key};
 use sealwright_resources::push_secret::{
     PushData, PushSecret, PushSecretStatus, SyncedPushSecrets, UpdatePolicy, entries,
 };
@@ -89,7 +87,9 @@ impl PushSecrets {
                         .await
                         .map_err(|error| unreached(&error))?;
                 if !exists {
-                    about.data = limited(&entry, &values).map_err(Failed::Condition)?;
+                    let keys = entry.visible_keys(&values);
+                    let keys = keys.map_err(|error| Failed::Condition(error.to_string()))?;
+                    about.data = values_of(&keys, &values);
                     let written = wait(size, lane.push(&about, &item, WriteMode::Apply)).await;
                     written.map_err(|error| unreached(&error))?;
                 }
@@ -266,29 +266,14 @@ fn item_of(data: &PushData) -> PushItem {
     }
 }
 
-/// The values that an entry may push, by the keys that it sees.
-fn limited(entry: &PushEntry, values: &Values) -> Result<Values, String> {
-    let keys = converted_keys(values, entry.data.conversion_strategy);
-    let wanted = entry
-        .data
-        .matching
-        .secret_key
-        .as_deref()
-        .filter(|key| !key.is_empty());
-    if let Some(wanted) = wanted
-        && !keys.contains_key(wanted)
-    {
-        return Err(format!("secret key {wanted} does not exist"));
-    }
-    let kept = keys.into_iter().filter(|(_, original)| {
-        entry
-            .keys
-            .as_ref()
-            .is_none_or(|keys| keys.contains(original))
-    });
-    Ok(kept
-        .map(|(key, original)| (key, SecretBytes::copy_of(values[&original].expose())))
-        .collect())
+/// The values of these keys, by the names under which an entry sees them.
+fn values_of(keys: &BTreeMap<String, String>, values: &Values) -> Values {
+    let keys = keys.iter();
+    keys.filter_map(|(name, key)| {
+        let value = values.get(key)?;
+        Some((name.clone(), SecretBytes::copy_of(value.expose())))
+    })
+    .collect()
 }
 
 /// What was recorded before, with what was pushed meanwhile. What is known already stays as it was recorded.

@@ -165,7 +165,8 @@ pub fn is_meant(reference: &PushStoreRef, store: &PushStore<'_>) -> bool {
     }
 }
 
-/// Lists what goes to one store: the entries of `dataTo`, unless `data` takes the same key, and then those of `data`.
+/// Lists what goes to one store: the entries of `dataTo`, unless `data` takes the same key, and then those of `data`. An entry
+/// of `data` for the whole Secret takes the place of every bundle.
 ///
 /// Every entry of `dataTo` may stand for every key, so all of them share the `budget` of the object.
 ///
@@ -194,19 +195,24 @@ pub fn entries(
             return Err(EntryError::Duplicate);
         }
     }
-    let explicit: BTreeSet<&str> = spec
-        .data
+    let explicit = explicit_keys(spec, values);
+    // A bundle that an entry for the same place replaces still limits that entry to its keys, as upstream does.
+    let wanted: BTreeSet<String> = spec.data.iter().map(entry_key).collect();
+    let bundles: BTreeMap<String, BTreeMap<String, String>> = entries
         .iter()
-        .filter_map(|data| data.matching.secret_key.as_deref())
-        .filter(|key| !key.is_empty())
+        .filter_map(|entry| {
+            let place = entry_key(&entry.data);
+            let keys = entry.keys.as_ref().filter(|_| wanted.contains(&place))?;
+            Some((place, keys.clone()))
+        })
         .collect();
     entries.retain(|entry| {
         let key = entry.data.matching.secret_key.as_deref();
-        key.is_none_or(|key| !explicit.contains(key))
+        !explicit.contains(key.unwrap_or_default())
     });
     entries.extend(spec.data.iter().map(|data| PushEntry {
         data: data.clone(),
-        keys: None,
+        keys: bundles.get(&entry_key(data)).cloned(),
     }));
     let mut places = BTreeSet::new();
     for entry in &entries {
@@ -215,6 +221,24 @@ pub fn entries(
         }
     }
     Ok(entries)
+}
+
+/// The keys of the Secret that entries of `data` take from those of `dataTo`. An entry for the whole Secret takes the empty one,
+/// which is that of every bundle.
+fn explicit_keys(spec: &PushSecretSpec, values: &Values) -> BTreeSet<String> {
+    let originals: BTreeMap<String, &str> = values
+        .keys()
+        .map(|key| (reverse_unicode(key), key.as_str()))
+        .collect();
+    let keys = spec.data.iter().map(|data| {
+        let key = data.matching.secret_key.as_deref().unwrap_or_default();
+        let original = match data.conversion_strategy {
+            PushConversionStrategy::None => None,
+            PushConversionStrategy::ReverseUnicode => originals.get(key),
+        };
+        original.copied().unwrap_or(key).to_owned()
+    });
+    keys.collect()
 }
 
 fn place(data: &PushData) -> (String, String) {
@@ -399,6 +423,33 @@ mod tests {
         assert_eq!(
             listed(spec, &["a", "b"]).unwrap(),
             pairs(&[("b", "b"), ("a", "x/p")])
+        );
+    }
+
+    #[test]
+    fn data_wins_over_bundles_and_over_keys_before_their_conversion() {
+        let whole = |place: &str| {
+            json!({
+                "dataTo": [{"storeRef": {"name": "s"}, "remoteKey": "all", "match": {"regexp": "^a"}}],
+                "data": [{"match": {"remoteRef": {"remoteKey": place}}}],
+            })
+        };
+        let keys = ["a", "b"];
+        assert_eq!(listed(whole("x"), &keys).unwrap(), pairs(&[("", "x")]));
+        let entries = made(whole("x"), &keys).unwrap();
+        assert_eq!(entries[0].visible_keys(&values(&keys)).unwrap().len(), 2);
+        // The bundle that would have gone to the same place limits the entry.
+        let entries = made(whole("all"), &keys).unwrap();
+        assert_eq!(entries.len(), 1);
+        assert_eq!(entries[0].visible_keys(&values(&keys)).unwrap().len(), 1);
+        let converted = json!({
+            "dataTo": [{"storeRef": {"name": "s"}}],
+            "data": [{"conversionStrategy": "ReverseUnicode",
+                "match": {"secretKey": "a/b", "remoteRef": {"remoteKey": "x"}}}],
+        });
+        assert_eq!(
+            listed(converted, &["a_U002f_b", "c"]).unwrap(),
+            pairs(&[("c", "c"), ("a/b", "x")])
         );
     }
 

@@ -126,3 +126,32 @@ async fn a_store_stays_as_long_as_something_has_to_be_deleted_from_it() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_does_not_exist_is_an_error_though_the_store_has_a_value() {
+    let place = Place::new("ps-no-key").await;
+    place
+        .apply(&json!({"apiVersion": "external-secrets.io/v1", "kind": "SecretStore", "metadata": {"name": "s"},
+            "spec": {"provider": {"fake": {"data": [{"key": "r", "value": "there"}]}}}}))
+        .await;
+    place.secret("src", &json!({"a": "one"})).await;
+    let _controller = place.controller("");
+    place
+        .apply(
+            &json!({"apiVersion": PUSH, "kind": "PushSecret", "metadata": {"name": "ps"}, "spec": {
+            "updatePolicy": "IfNotExists", "refreshInterval": "1h",
+            "secretStoreRefs": [{"name": "s"}], "selector": {"secret": {"name": "src"}},
+            "data": [{"match": {"secretKey": "x", "remoteRef": {"remoteKey": "r"}}}]}}),
+        )
+        .await;
+    let condition = eventually("the condition is there", async || {
+        let push = place.get("PushSecret", "ps").await?;
+        let condition = push["status"]["conditions"].get(0)?.clone();
+        Some(condition)
+    })
+    .await;
+    assert_eq!(
+        condition["message"],
+        "set secret failed: secret key x does not exist"
+    );
+}

@@ -82,13 +82,14 @@ impl PushSecrets {
                             .to_owned(),
                     )
                 };
+                // A key that does not exist is an error even if there is nothing to write.
+                let keys = entry.visible_keys(&values);
+                let keys = keys.map_err(|error| Failed::Condition(error.to_string()))?;
                 let exists = keep
                     && wait(size, lane.exists(&item))
                         .await
                         .map_err(|error| unreached(&error))?;
                 if !exists {
-                    let keys = entry.visible_keys(&values);
-                    let keys = keys.map_err(|error| Failed::Condition(error.to_string()))?;
                     about.data = values_of(&keys, &values);
                     let written = wait(size, lane.push(&about, &item, WriteMode::Apply)).await;
                     written.map_err(|error| unreached(&error))?;

@@ -85,6 +85,8 @@ pub struct Plan {
 pub enum Beginning {
     /// There is nothing more to do.
     Done(Plan),
+    /// The target lacks the managed label: it gets it, is read again, and [`begin`] decides about what it is then.
+    Mark(Vec<Action>),
     /// The values have to be read; the actions come first.
     Read(Vec<Action>),
 }
@@ -125,8 +127,9 @@ pub fn begin(
         .metadata
         .is_some_and(|metadata| !refresh::is_managed(metadata))
     {
+        // The label alone is no reason to read the values.
         actions.push(Action::MarkTarget);
-        return Beginning::Read(actions);
+        return Beginning::Mark(actions);
     }
     let valid =
         || target.untouched || refresh::is_target_valid(object, target.metadata, target.data_hash);

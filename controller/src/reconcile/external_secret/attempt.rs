@@ -77,14 +77,22 @@ impl ExternalSecrets {
         let windows = object.spec.sync_windows.as_ref();
         let is_turn = known.extra.next.is_some_and(|next| next <= started)
             && !windows.is_some_and(|windows| windows.block(started, &self.rules.zone));
-        let beginning = {
+        let begin = |target: Option<&PlainSecret>| {
             let seen = TargetSeen {
-                metadata: target.as_ref().map(|target| &target.metadata),
-                data_hash: &|| target.as_ref().map(|target| hash::of_data(target.iter())),
+                metadata: target.map(|target| &target.metadata),
+                data_hash: &|| target.map(|target| hash::of_data(target.iter())),
                 untouched: kept.is_some(),
             };
             plan::begin(object, foreign, &seen, started, &self.rules.zone)
         };
+        let mut beginning = begin(target.as_ref());
+        if matches!(beginning, Beginning::Mark(_)) {
+            target = match self.mark(object, &target_key).await {
+                Ok(marked) => marked,
+                Err(error) => return self.unread(object, &error, started),
+            };
+            beginning = begin(target.as_ref());
+        }
         let remember = |next: Option<Timestamp>, values: Option<String>| {
             self.frame.index.update(key, known.uid(), |known| {
                 known.extra.next = next;
@@ -114,18 +122,8 @@ impl ExternalSecrets {
                     outcome,
                 };
             }
-            Beginning::Done(_) => {}
-            Beginning::Read(actions) => {
-                if actions
-                    .iter()
-                    .any(|action| matches!(action, Action::MarkTarget))
-                {
-                    match self.mark(object, &target_key).await {
-                        Ok(marked) => target = marked,
-                        Err(error) => return self.unread(object, &error, started),
-                    }
-                }
-            }
+            // If another writer takes the label off again at once, the values are read all the same.
+            Beginning::Done(_) | Beginning::Read(_) | Beginning::Mark(_) => {}
         }
         if self.is_early(object) {
             let again = started.checked_add(SignedDuration::from_secs(1));

@@ -205,10 +205,40 @@ fn t6_finalizer_and_label_come_before_everything_else() {
         panic!("a foreign class ends it")
     };
     assert_eq!(shown(&plan.actions), ["add finalizer"]);
-    let Beginning::Read(actions) = begin(&es, false, &seen, now(), &TimeZone::UTC) else {
-        panic!("the values are read")
+    let Beginning::Mark(actions) = begin(&es, false, &seen, now(), &TimeZone::UTC) else {
+        panic!("the label comes first")
     };
     assert_eq!(shown(&actions), ["add finalizer", "mark"]);
+}
+
+#[test]
+fn a_label_that_was_taken_off_is_put_back_without_a_refresh() {
+    let mut es = object(json!({}));
+    let Some(Action::SetStatus(status)) = finished(&es, None, value("one")).actions.pop() else {
+        panic!("a status is written")
+    };
+    es.status = Some(status);
+    let mut metadata = ObjectMeta {
+        annotations: Some([(DATA_HASH_ANNOTATION.to_owned(), "h".to_owned())].into()),
+        ..ObjectMeta::default()
+    };
+    let begun = |metadata: &ObjectMeta, hash: &str| {
+        let hash = hash.to_owned();
+        let data_hash = move || Some(hash.clone());
+        let seen = TargetSeen {
+            metadata: Some(metadata),
+            data_hash: &data_hash,
+            untouched: false,
+        };
+        begin(&es, false, &seen, now(), &TimeZone::UTC)
+    };
+    let Beginning::Mark(actions) = begun(&metadata, "h") else {
+        panic!("the label is put back")
+    };
+    assert_eq!(shown(&actions), ["mark"]);
+    metadata.labels = Some([(MANAGED_LABEL.to_owned(), "true".to_owned())].into());
+    assert!(matches!(begun(&metadata, "h"), Beginning::Done(_)));
+    assert!(matches!(begun(&metadata, "edited"), Beginning::Read(_)));
 }
 
 #[test]

@@ -83,9 +83,14 @@ impl GenericError {
     }
 }
 
-/// Looks at the object as it is in the cluster.
+/// Looks at the target as it is in the cluster.
+///
+/// A target that was left behind on purpose is never looked at, whether it exists or not (T9).
 #[must_use]
-pub fn state(existing: Option<&Value>) -> State {
+pub fn state(object: &ExternalSecret, existing: Option<&Value>) -> State {
+    if object.spec.target.creation_policy == CreationPolicy::Orphan {
+        return State::Valid;
+    }
     let Some(existing) = existing else {
         return State::Invalid;
     };

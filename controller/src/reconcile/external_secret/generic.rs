@@ -107,17 +107,15 @@ impl ExternalSecrets {
             false => None,
         };
         let zone = &self.rules.zone;
-        match (generic::state(existing.as_ref()), &existing) {
-            (State::Unknowable, Some(_)) => {
+        match generic::state(object, existing.as_ref()) {
+            State::Unknowable => {
                 tracing::warn!(namespace = object.namespace(), name = object.name(), kind = %manifest.kind, "the target has neither a spec nor data, so it cannot be looked after");
                 return Ok(Plan {
                     actions: Vec::new(),
                     again: Again::Never,
                 });
             }
-            (State::Valid, Some(_))
-                if news.is_none() && !refresh::should_refresh(object, started, zone) =>
-            {
+            State::Valid if news.is_none() && !refresh::should_refresh(object, started, zone) => {
                 targets.watch(&served);
                 return Ok(Plan {
                     actions: Vec::new(),

@@ -64,9 +64,9 @@ fn what_was_edited_is_seen_and_put_back() {
     let mut there = created(&object);
     there["metadata"]["resourceVersion"] = "7".into();
     there["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z".into();
-    assert_eq!(state(Some(&there)), State::Valid);
+    assert_eq!(state(&object, Some(&there)), State::Valid);
     there["data"]["k"] = "edited".into();
-    assert_eq!(state(Some(&there)), State::Invalid);
+    assert_eq!(state(&object, Some(&there)), State::Invalid);
     match built(&object, Some(&there)) {
         Ok(Write::Update(made)) => {
             assert_eq!(made["data"]["k"], "one");
@@ -74,9 +74,14 @@ fn what_was_edited_is_seen_and_put_back() {
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(state(None), State::Invalid);
+    assert_eq!(state(&object, None), State::Invalid);
     let nothing = json!({"metadata": {}});
-    assert_eq!(state(Some(&nothing)), State::Unknowable);
+    assert_eq!(state(&object, Some(&nothing)), State::Unknowable);
+    // What was left behind on purpose is not looked at before the next refresh.
+    let left = map(json!({"creationPolicy": "Orphan"}));
+    for existing in [None, Some(&there), Some(&nothing)] {
+        assert_eq!(state(&left, existing), State::Valid);
+    }
 }
 
 #[test]

@@ -281,8 +281,7 @@ fn apply_templates(
                 let place = render::Place::Data;
                 let twice = rendering.text(&source);
                 let twice = twice.map_err(|problem| RenderError { place, problem })?;
-                let data = &Place::Field("data");
-                put_value(made, data, &key, twice.expose(), budget).map_err(fail)?;
+                put_value(made, &Place::Data, &key, twice.expose(), budget).map_err(fail)?;
             }
         }
     }
@@ -292,8 +291,7 @@ fn apply_templates(
             problem,
         };
         let rendered = rendering.text(source).map_err(fail)?;
-        let data = &Place::Field("data");
-        put_value(made, data, key, rendered.expose(), budget).map_err(fail)?;
+        put_value(made, &Place::Data, key, rendered.expose(), budget).map_err(fail)?;
     }
     Ok(())
 }
@@ -312,7 +310,7 @@ pub fn renders_twice(object: &ExternalSecret) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {
     Metadata(&'static str),
-    Field(&'static str),
+    Data,
     Path(Vec<Step>),
 }
 
@@ -323,13 +321,13 @@ enum Step {
 }
 
 impl Place {
-    /// Reads a target: a known part in any case, or a path such as `spec.rules[0].host`.
+    /// Reads a target: a known part in any case, or a path such as `spec` or `spec.rules[0].host`. To upstream, `Spec` is a path
+    /// as well, to a field of that very name.
     fn of(target: Option<&str>) -> Option<Self> {
         let target = target.unwrap_or_default();
         let known = [
-            ("", Self::Field("data")),
-            ("data", Self::Field("data")),
-            ("spec", Self::Field("spec")),
+            ("", Self::Data),
+            ("data", Self::Data),
             ("labels", Self::Metadata("labels")),
             ("annotations", Self::Metadata("annotations")),
         ];
@@ -373,11 +371,11 @@ fn put_value(
 ) -> Result<(), RenderProblem> {
     match place {
         Place::Metadata(field) => put_text(made, field, key, &text(value)),
-        Place::Field(field) => {
-            if made[*field].is_null() {
-                made[*field] = json!({});
+        Place::Data => {
+            if made["data"].is_null() {
+                made["data"] = json!({});
             }
-            let fields = made[*field].as_object_mut().ok_or(RenderProblem::Path)?;
+            let fields = made["data"].as_object_mut().ok_or(RenderProblem::Path)?;
             fields.insert(key.to_owned(), text(value).into());
         }
         Place::Path(steps) => *at(made, steps, budget)? = document(value, budget)?,
@@ -394,14 +392,13 @@ fn put_document(
     budget: &Budget,
 ) -> Result<(), RenderProblem> {
     match place {
-        Place::Metadata(_) | Place::Field("data") => {
+        Place::Metadata(_) | Place::Data => {
             let pairs = manifest::read_text_pairs(yaml).map_err(|_| RenderProblem::Yaml)?;
             for (key, value) in pairs {
                 let value = data::decode(value, decoding).map_err(|_| RenderProblem::Decoding)?;
                 put_value(made, place, &key, value.expose(), budget)?;
             }
         }
-        Place::Field(field) => made[*field] = document(yaml, budget)?,
         Place::Path(steps) => {
             let document = document(yaml, budget)?;
             let place = at(made, steps, budget)?;

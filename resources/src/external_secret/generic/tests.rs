@@ -96,6 +96,16 @@ fn templates_reach_paths() {
     let rules = json!([null, {"hosts": {"a": "one", "b": "two"}}]);
     assert_eq!(made["spec"]["rules"], rules);
     assert_eq!(made["metadata"]["labels"]["x"], "1");
+    // A field is named as it is spelled; a path of one step replaces what is there.
+    let template = json!({"templateFrom": [
+        {"literal": "a: one", "target": "spec"},
+        {"literal": "b: two", "target": "spec"},
+        {"literal": "c: three", "target": "Spec"},
+    ]});
+    let target = json!({"manifest": {"apiVersion": "e/v1", "kind": "Thing"}, "template": template});
+    let made = created(&object(target));
+    assert_eq!(made["spec"], json!({"b": "two"}));
+    assert_eq!(made["Spec"], json!({"c": "three"}));
     for bad in ["spec..x", "[0]", "spec.x[10001]", "spec.x[a]", "spec.x[0"] {
         assert_eq!(Place::of(Some(bad)), None, "{bad}");
     }

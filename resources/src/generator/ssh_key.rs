@@ -146,11 +146,12 @@ fn failed<T>(_: T) -> GeneratorError {
 }
 
 fn rsa(bits: i64) -> Result<Pair, GeneratorError> {
+    // AWS-LC makes keys of these sizes only; Go makes any from 1024 bits on.
     let bits = usize::try_from(bits)
         .ok()
-        .filter(|bits| (2048..=8192).contains(bits));
+        .filter(|bits| matches!(bits, 2048 | 3072 | 4096 | 8192));
     let bits = bits.ok_or(GeneratorError::Invalid(
-        "RSA keys are made with 2048 to 8192 bits",
+        "RSA keys are made with 2048, 3072, 4096 or 8192 bits",
     ))?;
     let key = PrivateKey::generate(bits).map_err(failed)?;
     let text = key.to_pkcs1_pem().map_err(failed)?;
@@ -294,10 +295,15 @@ mod tests {
 
     #[test]
     fn sizes_that_are_not_made_are_refused() {
-        let spec = SshKeySpec {
-            key_size: Some(1024),
-            ..SshKeySpec::default()
-        };
-        assert!(spec.generate().is_err());
+        for size in [1024, 2500, 16384] {
+            let spec = SshKeySpec {
+                key_size: Some(size),
+                ..SshKeySpec::default()
+            };
+            assert!(matches!(
+                spec.generate(),
+                Err(GeneratorError::Invalid(text)) if text.contains("2048, 3072, 4096 or 8192")
+            ));
+        }
     }
 }

@@ -21,6 +21,7 @@ pub mod refresh;
 pub mod remote_ref;
 pub mod render;
 pub mod rewrite;
+mod secret_path;
 pub mod status;
 pub mod sync_window;
 pub mod target;

@@ -347,6 +347,11 @@ pub fn read_values(text: &[u8]) -> Result<Vec<serde_json::Value>, ManifestError>
         .collect())
 }
 
+/// Reads the first document, whose texts are wiped when it is dropped.
+pub(crate) fn first_document(text: &[u8]) -> Result<Option<Node>, ManifestError> {
+    Ok(yaml::first_within(text, MOST_NODES)?)
+}
+
 /// Reads the first document as a map of keys and texts; scalars become texts as in a field that wants one, null is empty.
 ///
 /// # Errors
@@ -359,7 +364,7 @@ pub fn read_text_pairs(text: &[u8]) -> Result<BTreeMap<String, SecretBytes>, Man
         field: String::new(),
         reason: reason.to_owned(),
     };
-    let Some(node) = yaml::first_within(text, MOST_NODES)? else {
+    let Some(node) = first_document(text)? else {
         return Ok(BTreeMap::new());
     };
     let Node::Map(entries) = &node else {

@@ -308,14 +308,15 @@ pub fn renders_twice(object: &ExternalSecret) -> bool {
 
 /// Where a `templateFrom` puts what it makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     Metadata(&'static str),
     Data,
     Path(Vec<Step>),
 }
 
+/// A step of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     Key(String),
     Item(usize),
 }
@@ -323,7 +324,7 @@ enum Step {
 impl Place {
     /// Reads a target: a known part in any case, or a path such as `spec` or `spec.rules[0].host`. To upstream, `Spec` is a path
     /// as well, to a field of that very name.
-    fn of(target: Option<&str>) -> Option<Self> {
+    pub(super) fn of(target: Option<&str>) -> Option<Self> {
         let target = target.unwrap_or_default();
         let known = [
             ("", Self::Data),

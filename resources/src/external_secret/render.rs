@@ -3,11 +3,14 @@
 use std::fmt;
 
 use sealwright_crypto::secret::SecretBytes;
+use sealwright_template::yaml::Node;
 use sealwright_template::{Budget, Cause, Context, Delimiters, Dialect, MissingKey, Template};
 use thiserror::Error;
 
 use super::data::{self, Values};
+use super::generic::{self, Step};
 use super::remote_ref::DecodingStrategy;
+use super::secret_path;
 use super::template_spec::{Scope, TargetTemplate, TemplateFrom};
 use crate::manifest;
 
@@ -38,6 +41,8 @@ pub enum Place {
     Labels,
     /// `template.metadata.annotations`.
     Annotations,
+    /// `template.templateFrom[i].target`.
+    Target(usize),
     /// `template.templateFrom[i].literal`.
     Literal(usize),
     /// `template.templateFrom[i].configMap.items[j]`.
@@ -52,6 +57,7 @@ impl fmt::Display for Place {
             Self::Data => f.write_str("template.data"),
             Self::Labels => f.write_str("template.metadata.labels"),
             Self::Annotations => f.write_str("template.metadata.annotations"),
+            Self::Target(from) => write!(f, "template.templateFrom[{from}].target"),
             Self::Literal(from) => write!(f, "template.templateFrom[{from}].literal"),
             Self::ConfigMap(from, item) => {
                 write!(f, "template.templateFrom[{from}].configMap.items[{item}]")
@@ -119,6 +125,9 @@ pub enum RenderProblem {
     /// Its output is no YAML.
     #[error("what the template makes is no YAML")]
     Document,
+    /// Its output is of another type than the field of the target.
+    #[error("what the template makes does not fit the field of the target")]
+    Field,
 }
 
 fn in_line(line: Option<usize>) -> String {
@@ -169,6 +178,12 @@ pub struct Output {
     pub labels: std::collections::BTreeMap<String, String>,
     /// Annotations.
     pub annotations: std::collections::BTreeMap<String, String>,
+    /// The labels take the place of those that are there.
+    pub replaces_labels: bool,
+    /// The annotations take the place of those that are there.
+    pub replaces_annotations: bool,
+    /// The type, if a path leads to it.
+    pub kind: Option<String>,
 }
 
 /// The part of a Secret that a template fills.
@@ -195,6 +210,23 @@ impl Part {
         ]
         .into_iter()
         .find_map(|(name, part)| target.eq_ignore_ascii_case(name).then_some(part))
+    }
+}
+
+/// Checks the targets of a template whose Secret is written to the cluster: upstream refuses paths into it, which could make it
+/// privileged.
+///
+/// # Errors
+///
+/// Names the first that is none of Data, Labels and Annotations.
+pub(super) fn check_targets(template: &TargetTemplate) -> Result<(), RenderError> {
+    let mut from = template.template_from.iter();
+    match from.position(|from| Part::of(from.target.as_deref()).is_none()) {
+        Some(index) => Err(RenderError {
+            place: Place::Target(index),
+            problem: RenderProblem::Target,
+        }),
+        None => Ok(()),
     }
 }
 
@@ -294,7 +326,8 @@ impl Work {
         from: &TemplateFrom,
         sources: &Sources,
     ) -> Result<(), RenderError> {
-        let part = Part::of(from.target.as_deref());
+        let target = generic::Place::of(from.target.as_deref());
+        let target = target.as_ref();
         let decoding = from.values_decoding_strategy.unwrap_or_default();
         for (item, reference) in from.config_map.iter().flat_map(|map| {
             let name = map.name.as_str();
@@ -311,7 +344,7 @@ impl Work {
             let object = object.ok_or(fail(RenderProblem::NoObject))?;
             let text = object.get(&item.1.key);
             let text = text.ok_or(fail(RenderProblem::NoKey))?;
-            self.item(part, &item.1.key, text, item.1.template_as, decoding)
+            self.item(target, &item.1.key, text, item.1.template_as, decoding)
                 .map_err(fail)?;
         }
         for (item, reference) in from.secret.iter().flat_map(|secret| {
@@ -332,11 +365,11 @@ impl Work {
             let text = text.ok_or(fail(RenderProblem::NoKey))?;
             let text = std::str::from_utf8(text.expose());
             let text = text.map_err(|_| fail(RenderProblem::Parse { line: None }))?;
-            self.item(part, &item.1.key, text, item.1.template_as, decoding)
+            self.item(target, &item.1.key, text, item.1.template_as, decoding)
                 .map_err(fail)?;
         }
         if let Some(text) = from.literal.as_deref().filter(|text| !text.is_empty()) {
-            self.item(part, "", text, Scope::KeysAndValues, decoding)
+            self.item(target, "", text, Scope::KeysAndValues, decoding)
                 .map_err(|problem| RenderError {
                     place: Place::Literal(index),
                     problem,
@@ -347,15 +380,27 @@ impl Work {
 
     fn item(
         &mut self,
-        part: Option<Part>,
+        target: Option<&generic::Place>,
         key: &str,
         text: &str,
         scope: Scope,
         decoding: DecodingStrategy,
     ) -> Result<(), RenderProblem> {
-        let part = part.ok_or(RenderProblem::Target)?;
+        let target = target.ok_or(RenderProblem::Path)?;
         let rendered = self.rendered(text)?;
         let decoded = |value| data::decode(value, decoding).map_err(|_| RenderProblem::Decoding);
+        let part = match target {
+            generic::Place::Data => Part::Data,
+            generic::Place::Metadata("labels") => Part::Labels,
+            generic::Place::Metadata(_) => Part::Annotations,
+            generic::Place::Path(steps) => {
+                let rendered = match scope {
+                    Scope::Values => decoded(rendered)?,
+                    Scope::KeysAndValues => rendered,
+                };
+                return self.put_at(steps, &rendered, scope);
+            }
+        };
         match scope {
             Scope::Values => self.put(part, key, decoded(rendered)?),
             Scope::KeysAndValues => {
@@ -367,6 +412,29 @@ impl Work {
                 Ok(())
             }
         }
+    }
+
+    /// Sets what a template makes at a path into the Secret.
+    fn put_at(
+        &mut self,
+        steps: &[Step],
+        rendered: &SecretBytes,
+        scope: Scope,
+    ) -> Result<(), RenderProblem> {
+        let taken = self.budget.take(rendered.len());
+        taken.ok_or(RenderProblem::Budget { line: None })?;
+        let document = match (manifest::first_document(rendered.expose()), scope) {
+            (Ok(document), _) => document.unwrap_or(Node::Null),
+            (Err(_), Scope::KeysAndValues) => return Err(RenderProblem::Document),
+            // To upstream, a single value that is no YAML is a text.
+            (Err(_), Scope::Values) => {
+                let text = std::str::from_utf8(rendered.expose());
+                let text = text.map_err(|_| RenderProblem::NotText)?;
+                Node::text(text.to_owned())
+            }
+        };
+        let is_merged = scope == Scope::KeysAndValues;
+        secret_path::put(&mut self.output, steps, &document, is_merged)
     }
 
     fn rendered(&self, text: &str) -> Result<SecretBytes, RenderProblem> {

@@ -248,6 +248,7 @@ fn apply_template(
     let template = object.spec.target.template.as_ref();
     if let Some(template) = template {
         validate::check_template(template)?;
+        render::check_targets(template)?;
     }
     set_metadata(object, manager, &mut secret.metadata);
     if !object.spec.target.creation_policy.keeps_other_keys() {

@@ -144,7 +144,16 @@ impl PushSecrets {
             let output = output.unwrap_or_default();
             values = read;
             values.extend(output.data);
-            about.secret_type = template.kind.clone();
+            about.secret_type = match output.kind {
+                Some(kind) => Some(kind).filter(|kind| !kind.is_empty()),
+                None => template.kind.clone(),
+            };
+            if output.replaces_labels {
+                about.labels.clear();
+            }
+            if output.replaces_annotations {
+                about.annotations.clear();
+            }
             about.labels.extend(output.labels);
             about.annotations.extend(output.annotations);
         }

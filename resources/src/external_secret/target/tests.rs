@@ -375,3 +375,18 @@ fn t22_a_missing_value_is_an_error_and_an_index_of_it_is_empty() {
     // What would panic in Go is an error.
     assert!(data("{{ index (list 1) 7 }}").is_err());
 }
+
+#[test]
+fn a_template_has_no_paths_into_a_secret_of_the_cluster() {
+    for target in ["Spec", "metadata.labels", "type"] {
+        let template = json!({"templateFrom": [{"literal": "", "target": target}]});
+        let Err(error) = built(json!({"template": template}), None, &[]) else {
+            panic!("{target} is a target")
+        };
+        assert_eq!(
+            error.to_string(),
+            "spec.target.template.templateFrom[0].target: the target is neither Data nor Labels nor Annotations"
+        );
+        assert!(error.is_retried());
+    }
+}

@@ -343,15 +343,16 @@ async fn answer(
             admission,
             gate,
         } if head.uri.path() == "/metrics" => {
-            let admitted = tokio::time::timeout(SLOT_TIMEOUT, admission.enter("", 0)).await;
-            let Ok(slot) = admitted else {
-                return busy();
-            };
             if let Some(gate) = gate
                 && let Some(refusal) = gate.refuses(peer, head).await
             {
                 return refusal;
             }
+            let caller = peer.to_string();
+            let admitted = tokio::time::timeout(SLOT_TIMEOUT, admission.enter(&caller, 0)).await;
+            let Ok(slot) = admitted else {
+                return busy();
+            };
             connection.enter(Stage::Admitted);
             let kind = "text/plain; version=0.0.4; charset=utf-8";
             text(StatusCode::OK, kind, Content::of_metrics(metrics)).holding(slot)

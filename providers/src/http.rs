@@ -98,6 +98,8 @@ pub struct HttpClient {
     proxies: Arc<Matcher>,
     limits: Limits,
     calls: AtomicU64,
+    /// The turn of this client among those who want one for a large answer.
+    large: Semaphore,
 }
 
 /// A request.
@@ -150,7 +152,7 @@ const LARGE: usize = 256 << 10;
 static LARGE_TURNS: Semaphore = Semaphore::const_new(2);
 
 /// How long the rest of a large answer may take: others wait for the turn.
-const LARGE_PATIENCE: Duration = Duration::from_secs(10);
+const LARGE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// An answer.
 pub struct Response {
@@ -163,6 +165,9 @@ pub struct Response {
     /// The turn of a large answer, for as long as it lies in memory.
     _turn: Option<SemaphorePermit<'static>>,
 }
+
+/// The turn of an answer that is being read: that of its client, that of the process, and when it ends.
+type Turn<'a> = (SemaphorePermit<'a>, SemaphorePermit<'static>, Instant);
 
 impl Response {
     /// An answer that was read before.
@@ -341,6 +346,7 @@ impl HttpClient {
             proxies,
             limits: settings.limits,
             calls: AtomicU64::new(0),
+            large: Semaphore::new(1),
         })
     }
 
@@ -472,7 +478,7 @@ impl HttpClient {
         if announced.is_some_and(|length| length > most) && request.method != Method::HEAD {
             return Err(too_large());
         }
-        let mut turn: Option<(SemaphorePermit<'static>, Instant)> = None;
+        let mut turn: Option<Turn<'_>> = None;
         let mut body = SecretWriter::with_capacity(announced.unwrap_or(4096).min(LARGE));
         let broken = |reason| HttpError::Broken {
             host: host.clone(),
@@ -482,7 +488,7 @@ impl HttpClient {
             let next = incoming.frame();
             let next = match &turn {
                 None => next.await,
-                Some((_, end)) => tokio::time::timeout_at(*end, next)
+                Some((_, _, end)) => tokio::time::timeout_at(*end, next)
                     .await
                     .map_err(|_| broken("a large answer came too slowly"))?,
             };
@@ -495,8 +501,10 @@ impl HttpClient {
                     return Err(too_large());
                 }
                 if turn.is_none() && body.len() + data.len() > LARGE {
+                    // One store has one place in the queue of all.
+                    let own = self.large.acquire().await.expect("never closed");
                     let acquired = LARGE_TURNS.acquire().await.expect("never closed");
-                    turn = Some((acquired, Instant::now() + LARGE_PATIENCE));
+                    turn = Some((own, acquired, Instant::now() + LARGE_PATIENCE));
                 }
                 body.push(data);
             }
@@ -505,7 +513,7 @@ impl HttpClient {
             status: parts.status,
             headers: parts.headers,
             body: body.finish(),
-            _turn: turn.map(|(turn, _)| turn),
+            _turn: turn.map(|(_, turn, _)| turn),
         })
     }
 }

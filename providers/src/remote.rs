@@ -1,7 +1,9 @@
 //! References to what lies in a store: one key, many keys, and a key to be written.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, LazyLock};
 
 use regex::{Captures, Regex};
 use sealwright_crypto::secret::SecretBytes;
@@ -92,7 +94,18 @@ pub struct Find {
 
 /// A regular expression that names are searched for (RE2, not anchored).
 #[derive(Clone, Debug)]
-pub struct NamePattern(Regex);
+pub struct NamePattern {
+    regex: Regex,
+    /// How many bytes of names may still be searched.
+    left: Arc<AtomicUsize>,
+}
+
+/// A longer name matches nothing: no store has one, and a search cannot be interrupted.
+const LONGEST_NAME: usize = 4096;
+/// Patterns that become no more than this, and as many bytes of names that may be searched for such a one.
+const LIGHT: (usize, usize) = (16 << 10, 8 << 20);
+/// The same for all others.
+const HEAVY: (usize, usize) = (128 << 10, 256 << 10);
 
 impl NamePattern {
     /// Reads a regular expression; what it may cost is bounded.
@@ -102,22 +115,44 @@ impl NamePattern {
     /// Says that it is none, without repeating the library's text.
     pub fn new(pattern: &str) -> Result<Self, StoreError> {
         let translated = sealwright_re2::translate(pattern).ok();
-        let build = |text: String| regex::RegexBuilder::new(&text).size_limit(1 << 20).build();
-        let built = translated.and_then(|text| build(text).ok());
-        built.map(Self).ok_or_else(|| {
-            StoreError::invalid("`find.name.regexp` is no regular expression of Go (RE2)").public()
+        let built = translated.and_then(|text| {
+            let build = |(size, names): (usize, usize)| {
+                let built = regex::RegexBuilder::new(&text).size_limit(size).build();
+                built.ok().map(|regex| (regex, names))
+            };
+            build(LIGHT).or_else(|| build(HEAVY))
+        });
+        let (regex, names) = built.ok_or_else(|| {
+            let text = "`find.name.regexp` is no regular expression of Go (RE2), or too large";
+            StoreError::invalid(text).public()
+        })?;
+        Ok(Self {
+            regex,
+            left: Arc::new(AtomicUsize::new(names)),
         })
     }
 
     /// Returns true if the pattern occurs in `name`.
     pub fn matches(&self, name: &str) -> bool {
-        self.0.is_match(name)
+        let take = |left: usize| left.checked_sub(name.len());
+        if name.len() > LONGEST_NAME || self.left.fetch_update(Relaxed, Relaxed, take).is_err() {
+            if name.len() <= LONGEST_NAME {
+                self.left.store(0, Relaxed);
+            }
+            return false;
+        }
+        self.regex.is_match(name)
+    }
+
+    /// Returns true if there were more names than may be searched for the pattern, so that some may be missing.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.left.load(Relaxed) == 0
     }
 }
 
 impl PartialEq for NamePattern {
     fn eq(&self, other: &Self) -> bool {
-        self.0.as_str() == other.0.as_str()
+        self.regex.as_str() == other.regex.as_str()
     }
 }
 
@@ -284,6 +319,27 @@ mod tests {
         let pattern = NamePattern::new("prod").unwrap();
         assert!(pattern.matches("nonprod"));
         assert!(NamePattern::new("(?=x)").is_err());
+        // What a search may cost has a bound.
+        let states = format!("{}[cd]", "[ab]{1000}".repeat(20));
+        assert!(NamePattern::new(&states).is_err());
+        let heavy = NamePattern::new(&format!("^{}", "[a-f]{3,90}x".repeat(8))).unwrap();
+        assert!(
+            !NamePattern::new("a")
+                .unwrap()
+                .matches(&"a".repeat(LONGEST_NAME + 1))
+        );
+        let name = "b".repeat(LONGEST_NAME);
+        assert!(
+            NamePattern::new(r"^[\p{L}\p{N}_/-]+$")
+                .unwrap()
+                .matches("größe/1")
+        );
+        let searched = (0..1000).take_while(|_| {
+            heavy.matches(&name);
+            !heavy.is_exhausted()
+        });
+        assert!((10..200).contains(&searched.count()));
+        assert!(!pattern.is_exhausted() && pattern.matches("prod"));
         // Classes are those of Go.
         assert!(!NamePattern::new(r"^\d$").unwrap().matches("٣"));
     }

@@ -430,3 +430,18 @@ fn an_end_too_many_is_refused() {
     assert_eq!(text("a{{ \"b\" -}}  "), "ab");
     assert!(render("{{ break }}").is_err());
 }
+
+#[test]
+fn dates_beyond_all_bounds_are_errors() {
+    for shift in [
+        "0 0 200000000000000",
+        "0 0 9223372036854775807",
+        "0 9223372036854775807 0",
+        "9223372036854775807 12 0",
+        "-9223372036854775808 0 0",
+        "0 -9223372036854775808 -1",
+    ] {
+        let error = render(&format!("{{{{ (now.AddDate {shift}).Year }}}}")).unwrap_err();
+        assert!(error.contains("out of range"), "{shift}: {error}");
+    }
+}

@@ -83,18 +83,24 @@ impl Time {
     pub(crate) fn add_date(&self, years: i64, months: i64, days: i64) -> Result<Self, String> {
         let too_far = || "the date is out of range".to_owned();
         let civil = self.civil();
-        let month = i64::from(civil.month()) - 1 + months;
-        let year = i64::from(civil.year()) + years + month.div_euclid(12);
+        let month = (i64::from(civil.month()) - 1)
+            .checked_add(months)
+            .ok_or_else(too_far)?;
+        let year = (i64::from(civil.year()) + month.div_euclid(12))
+            .checked_add(years)
+            .ok_or_else(too_far)?;
         let first = civil::Date::new(
             i16::try_from(year).map_err(|_| too_far())?,
             i8::try_from(month.rem_euclid(12) + 1).map_err(|_| too_far())?,
             1,
         )
         .map_err(|_| too_far())?;
-        let days = i64::from(civil.day()) - 1 + days;
+        let days = days.checked_add(i64::from(civil.day()) - 1);
+        let hours = days.and_then(|days| days.checked_mul(24));
+        let hours = hours.and_then(SignedDuration::try_from_hours);
         let shifted = first
             .to_datetime(civil.time())
-            .checked_add(SignedDuration::from_hours(days.saturating_mul(24)))
+            .checked_add(hours.ok_or_else(too_far)?)
             .map_err(|_| too_far())?;
         let at = match &self.zone {
             Zone::Named(zone) => zone

@@ -222,6 +222,7 @@ impl SealedSecrets {
                         accept_deprecated_data,
                         remembered,
                         operations,
+                        failures: None,
                     };
                     open(&object, ring, &options)
                 });

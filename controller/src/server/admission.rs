@@ -45,7 +45,7 @@ impl Admission {
         }
     }
 
-    /// The slots of scrapes, which are all one caller's.
+    /// The slots of scrapes; half of them are for one caller at most.
     pub(super) fn of_scrapes() -> Self {
         Self {
             small: Size::new(SCRAPES * 2),

@@ -18,7 +18,7 @@ use super::{Call, Counts, Observer, Policy, lock};
 use crate::backoff::chance;
 use crate::listing::Listing;
 use crate::outcome::{Answer, Outcome, StoreError, Trouble};
-use crate::remote::{Find, PushItem, PushSource, RemoteRef, SecretMap, add_found};
+use crate::remote::{Find, NamePattern, PushItem, PushSource, RemoteRef, SecretMap, add_found};
 use crate::store::{
     Content, Deleted, Match, Payload, Purpose, Pushed, ReadKey, SignIns, Store, Validation,
     WriteMode,
@@ -185,6 +185,13 @@ impl Lane {
             Answer::Found(matches) => matches,
             Answer::Absent(absent) => return Ok(Answer::Absent(absent)),
         };
+        if what.name.as_ref().is_some_and(NamePattern::is_exhausted) {
+            let text = "there are more names than `find.name.regexp` may be compared with";
+            return Err(StoreError::new(Trouble::TooLarge, text)
+                .public()
+                .with_hint("choose a simpler pattern")
+                .at_store(self.store.describe()));
+        }
         let mut found = SecretMap::new();
         // Counted as they come: what is finished may wait long for what was listed before it.
         let listing = Mutex::new(Listing::of_pages(0));

@@ -138,6 +138,8 @@ pub enum RewriteError {
 
 /// Keys of Secrets have 253 characters at most; between two steps they may be longer.
 const LONGEST: usize = 4096;
+/// A longer key is not searched: a search cannot be interrupted, and may look at what follows once for each byte.
+const LONGEST_SEARCHED: usize = 1024;
 
 /// Applies the steps in order.
 ///
@@ -164,9 +166,15 @@ pub fn rewrite(
             } => by_template(values, transform, index, budget)?,
             Rewrite {
                 merge: Some(merge), ..
-            } => budget
-                .spend(|| by_merging(values, merge, index))
-                .ok_or(RewriteError::Budget(index))??,
+            } => {
+                let used_up = RewriteError::Budget(index);
+                let merged = budget.spend(|| by_merging(values, merge, index));
+                let merged = merged.ok_or(used_up.clone())??;
+                // What was merged before stays in what is merged next.
+                let into = merged.get(&merge.into).map_or(0, SecretBytes::len);
+                budget.take(into).ok_or(used_up)?;
+                merged
+            }
             Rewrite { .. } => values,
         };
     }
@@ -198,7 +206,7 @@ fn compiled(step: &Regexp, index: usize) -> Result<Regex, RewriteError> {
 /// Replaces every match, as long as the result is not beyond all bounds: a replacement may hold a group many times, and the
 /// next step can do the same to what this one made.
 fn replaced(regexp: &Regex, key: &str, target: &str, index: usize) -> Result<String, RewriteError> {
-    if target.len() > LONGEST {
+    if target.len() > LONGEST || key.len() > LONGEST_SEARCHED {
         return Err(RewriteError::TooLong(index));
     }
     let mut result = String::new();
@@ -222,7 +230,7 @@ fn replaced(regexp: &Regex, key: &str, target: &str, index: usize) -> Result<Str
 /// Compiles a regular expression as Go does, within bounds.
 pub(crate) fn go_regexp(source: &str) -> Option<Regex> {
     regex::RegexBuilder::new(&sealwright_re2::translate(source).ok()?)
-        .size_limit(1 << 20)
+        .size_limit(256 << 10)
         .dfa_size_limit(1 << 20)
         .nest_limit(100)
         .build()

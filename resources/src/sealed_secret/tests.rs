@@ -598,6 +598,22 @@ fn opening_ends_where_it_needs_more_operations_than_permitted() {
 }
 
 #[test]
+fn opening_ends_after_as_many_failures_as_permitted() {
+    let keys: Vec<String> = (0..7).map(|number| format!("k{number}")).collect();
+    let values: Vec<(&str, &[u8])> = keys.iter().map(|key| (key.as_str(), &b"v"[..])).collect();
+    let mut sealed = seal(&secret(&values), &KEYS.old, Scope::Strict).unwrap();
+    let options = UnsealOptions {
+        failures: Some(2),
+        ..UnsealOptions::default()
+    };
+    assert!(unseal(&sealed, &KEYS.ring, &options).is_ok());
+    sealed.metadata.name = Some("other".to_owned());
+    let error = unseal(&sealed, &KEYS.ring, &options).map(drop).unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("k1") && !error.contains("k2"), "{error}");
+}
+
+#[test]
 fn several_threads_open_the_same_and_fail_the_same() {
     let keys: Vec<String> = (0..7).map(|number| format!("k{number}")).collect();
     let values: Vec<(&str, &[u8])> = keys

@@ -23,6 +23,8 @@ pub struct UnsealOptions<'a> {
     pub remembered: Option<&'a Fingerprint>,
     /// About how many private-key operations may be made; a value costs one with every key that it does not open with.
     pub operations: Option<usize>,
+    /// After how many values that do not open no other is tried.
+    pub failures: Option<usize>,
 }
 
 impl Default for UnsealOptions<'_> {
@@ -31,6 +33,7 @@ impl Default for UnsealOptions<'_> {
             accept_deprecated_data: true,
             remembered: None,
             operations: None,
+            failures: None,
         }
     }
 }
@@ -257,8 +260,11 @@ fn try_share(
     let mut items = Vec::with_capacity(share.len());
     let mut errors = ItemErrors::default();
     let mut remembered = options.remembered.cloned();
-    let mut operations = 0;
+    let (mut operations, mut failures) = (0, 0);
     for &(key, text) in share {
+        if options.failures.is_some_and(|most| failures >= most) {
+            break;
+        }
         if options.operations.is_some_and(|most| operations >= most) {
             errors.stops = true;
             break;
@@ -287,6 +293,7 @@ fn try_share(
             }
             Err(error) => {
                 operations += keys.len();
+                failures += 1;
                 errors.push(key, &error);
             }
         }

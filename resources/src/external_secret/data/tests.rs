@@ -193,6 +193,25 @@ fn rewrites_that_grow_or_take_long_are_refused() {
     let made = json!([{"transform": {"template": "{{ repeat 5000 .value }}"}}]);
     let made = problem(of(made), one());
     assert_eq!(made, DataProblem::Rewrite(RewriteError::TooLong(0)));
+    // A search that looks at what follows once for each byte.
+    let tail = "a".repeat(100_000);
+    let quadratic = json!([{"regexp": {"source": "[^z]*z|a", "target": ""}}]);
+    let quadratic = problem(of(quadratic), vec![values(&[(tail.as_str(), "v")])]);
+    assert_eq!(quadratic, DataProblem::Rewrite(RewriteError::TooLong(0)));
+    // Each step adds what all others have made.
+    let merges = (0..40).map(|step| {
+        json!({"merge": {"strategy": "JSON", "into": format!("k{step}"), "conflictPolicy": "Ignore"}})
+    });
+    let merges: Vec<serde_json::Value> = merges.collect();
+    let object = format!("{{\"a\": \"{}\"}}", "x".repeat(1 << 20));
+    let merged = problem(
+        of(merges.into()),
+        vec![values(&[("object", object.as_str())])],
+    );
+    assert!(
+        matches!(merged, DataProblem::Rewrite(RewriteError::Budget(_))),
+        "{merged}"
+    );
     // Every key has its own rendering, and all of them one budget.
     let names: Vec<String> = (0..10_000).map(|number| format!("k{number}")).collect();
     let keys: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "v")).collect();

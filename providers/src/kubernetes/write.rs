@@ -14,6 +14,10 @@ use crate::outcome::{Answer, StoreError, shown};
 use crate::remote::{PushItem, PushSource};
 use crate::store::{Deleted, Pushed, WriteMode};
 
+/// The metadata that a write keeps as the Secret has it, beside its labels and annotations. Without it the API server would
+/// take it off: owners would no longer delete the Secret, and finalizers no longer hold it.
+const KEPT: &[&str] = &["finalizers", "generateName", "ownerReferences"];
+
 /// What the metadata of a push may say.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -89,7 +93,7 @@ impl KubernetesStore {
             }
             None => None,
         };
-        let next = self.next(source, item, &spec, old.as_ref(), whole)?;
+        let next = next(source, item, &spec, old.as_ref(), whole)?;
         let done = match &old {
             None => Pushed::Created,
             Some(old) if old.same_as(&next) => return Ok(Pushed::Unchanged),
@@ -115,74 +119,6 @@ impl KubernetesStore {
                 shown(&namespace)
             ))),
         }
-    }
-
-    fn next(
-        &self,
-        source: &PushSource,
-        item: &PushItem,
-        spec: &PushSpec,
-        old: Option<&Stored>,
-        whole: bool,
-    ) -> Result<Stored, StoreError> {
-        let copy = |bytes: &SecretBytes| SecretBytes::copy_of(bytes.expose());
-        let mut data: BTreeMap<String, SecretBytes> = BTreeMap::new();
-        match item.wanted_property() {
-            None => data.extend(
-                source
-                    .data
-                    .iter()
-                    .map(|(name, value)| (name.clone(), copy(value))),
-            ),
-            Some(property) => {
-                for (name, value) in old.iter().flat_map(|old| &old.data) {
-                    data.insert(name.clone(), copy(value));
-                }
-                data.insert(property.to_owned(), source.value(item)?);
-            }
-        }
-        let mut labels = spec.labels.clone();
-        let mut annotations = spec.annotations.clone();
-        if spec.source_merge_policy == SourceMergePolicy::Merge {
-            for (name, value) in &source.labels {
-                labels.entry(name.clone()).or_insert_with(|| value.clone());
-            }
-            for (name, value) in &source.annotations {
-                annotations
-                    .entry(name.clone())
-                    .or_insert_with(|| value.clone());
-            }
-        }
-        match (spec.target_merge_policy, old) {
-            (TargetMergePolicy::Merge, Some(old)) => {
-                for (name, value) in &old.labels {
-                    labels.entry(name.clone()).or_insert_with(|| value.clone());
-                }
-                for (name, value) in &old.annotations {
-                    annotations
-                        .entry(name.clone())
-                        .or_insert_with(|| value.clone());
-                }
-            }
-            (TargetMergePolicy::Merge, None) | (TargetMergePolicy::Replace, _) => {}
-            // Without a target there is nothing to leave alone, and nothing is added.
-            (TargetMergePolicy::Ignore, old) => {
-                labels = old.map(|old| old.labels.clone()).unwrap_or_default();
-                annotations = old.map(|old| old.annotations.clone()).unwrap_or_default();
-            }
-        }
-        // A new target has the type of its source. One that is there keeps its own: a value alone has none.
-        let of_source = source.secret_type.clone();
-        let of_source = of_source.filter(|kind| !kind.is_empty() && (whole || old.is_none()));
-        Ok(Stored {
-            data,
-            labels,
-            annotations,
-            secret_type: of_source
-                .or_else(|| old.map(|old| old.secret_type.clone()))
-                .unwrap_or_else(|| "Opaque".to_owned()),
-            resource_version: old.and_then(|old| old.resource_version.clone()),
-        })
     }
 
     pub(super) async fn delete_secret(
@@ -223,6 +159,76 @@ impl KubernetesStore {
     }
 }
 
+/// The Secret as a push makes it of what is there.
+fn next(
+    source: &PushSource,
+    item: &PushItem,
+    spec: &PushSpec,
+    old: Option<&Stored>,
+    whole: bool,
+) -> Result<Stored, StoreError> {
+    let mut data: BTreeMap<String, SecretBytes> = BTreeMap::new();
+    match item.wanted_property() {
+        None => data.extend(copies(&source.data)),
+        Some(property) => {
+            data.extend(old.iter().flat_map(|old| copies(&old.data)));
+            data.insert(property.to_owned(), source.value(item)?);
+        }
+    }
+    let mut labels = spec.labels.clone();
+    let mut annotations = spec.annotations.clone();
+    if spec.source_merge_policy == SourceMergePolicy::Merge {
+        for (name, value) in &source.labels {
+            labels.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        for (name, value) in &source.annotations {
+            annotations
+                .entry(name.clone())
+                .or_insert_with(|| value.clone());
+        }
+    }
+    match (spec.target_merge_policy, old) {
+        (TargetMergePolicy::Merge, Some(old)) => {
+            for (name, value) in &old.labels {
+                labels.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+            for (name, value) in &old.annotations {
+                annotations
+                    .entry(name.clone())
+                    .or_insert_with(|| value.clone());
+            }
+        }
+        (TargetMergePolicy::Merge, None) | (TargetMergePolicy::Replace, _) => {}
+        // Without a target there is nothing to leave alone, and nothing is added.
+        (TargetMergePolicy::Ignore, old) => {
+            labels = old.map(|old| old.labels.clone()).unwrap_or_default();
+            annotations = old.map(|old| old.annotations.clone()).unwrap_or_default();
+        }
+    }
+    // A new target has the type of its source. One that is there keeps its own: a value alone has none.
+    let of_source = source.secret_type.clone();
+    let of_source = of_source.filter(|kind| !kind.is_empty() && (whole || old.is_none()));
+    Ok(Stored {
+        data,
+        labels,
+        annotations,
+        secret_type: of_source
+            .or_else(|| old.map(|old| old.secret_type.clone()))
+            .unwrap_or_else(|| "Opaque".to_owned()),
+        resource_version: old.and_then(|old| old.resource_version.clone()),
+        kept: old.iter().flat_map(|old| copies(&old.kept)).collect(),
+        immutable: old.and_then(|old| old.immutable.as_ref().map(copy)),
+    })
+}
+
+fn copy(bytes: &SecretBytes) -> SecretBytes {
+    SecretBytes::copy_of(bytes.expose())
+}
+
+fn copies(map: &BTreeMap<String, SecretBytes>) -> impl Iterator<Item = (String, SecretBytes)> {
+    map.iter().map(|(name, value)| (name.clone(), copy(value)))
+}
+
 /// A Secret as it is written.
 struct Stored {
     data: BTreeMap<String, SecretBytes>,
@@ -230,6 +236,10 @@ struct Stored {
     annotations: BTreeMap<String, String>,
     secret_type: String,
     resource_version: Option<String>,
+    /// The rest of its metadata that stays, as JSON.
+    kept: BTreeMap<String, SecretBytes>,
+    /// Its field `immutable`, as JSON.
+    immutable: Option<SecretBytes>,
 }
 
 impl Stored {
@@ -256,7 +266,14 @@ impl Stored {
                 .map_err(|_| malformed("its data is not base64"))?;
             data.insert(name.expose().to_owned(), SecretBytes::from(bytes));
         }
+        let raw = |value: Json<'_>| SecretBytes::copy_of(value.raw());
+        let kept = KEPT.iter().filter_map(|name| {
+            let value = metadata?.member(name)?;
+            Some(((*name).to_owned(), raw(value)))
+        });
         Ok(Self {
+            kept: kept.collect(),
+            immutable: secret.member("immutable").map(raw),
             data,
             labels: texts("labels"),
             annotations: texts("annotations"),
@@ -297,6 +314,7 @@ impl Stored {
         if let Some(version) = &self.resource_version {
             metadata.insert("resourceVersion".to_owned(), text(version));
         }
+        metadata.extend(copies(&self.kept));
         let data = self.data.iter().map(|(name, value)| {
             let mut out = SecretWriter::with_capacity(value.len() * 4 / 3 + 8);
             out.push_byte(b'"');
@@ -307,12 +325,90 @@ impl Stored {
             out.push_byte(b'"');
             (name.clone(), out.finish())
         });
-        json::object_of_raw(&BTreeMap::from([
+        let mut secret = BTreeMap::from([
             ("apiVersion".to_owned(), text("v1")),
             ("kind".to_owned(), text("Secret")),
             ("type".to_owned(), text(&self.secret_type)),
             ("metadata".to_owned(), json::object_of_raw(&metadata)),
             ("data".to_owned(), json::object_of_raw(&data.collect())),
-        ]))
+        ]);
+        if let Some(immutable) = &self.immutable {
+            secret.insert("immutable".to_owned(), copy(immutable));
+        }
+        json::object_of_raw(&secret)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn stored(secret: &Value) -> Stored {
+        Stored::of(Json::parse(secret.to_string().as_bytes()).unwrap()).unwrap()
+    }
+
+    fn written(secret: &Stored) -> Value {
+        serde_json::from_slice(secret.write("ns", "db").expose()).unwrap()
+    }
+
+    fn source() -> PushSource {
+        PushSource {
+            data: [("b".to_owned(), SecretBytes::copy_of(b"2"))].into(),
+            secret_type: Some("Opaque".to_owned()),
+            ..PushSource::default()
+        }
+    }
+
+    /// The item that pushes the key `b` into a property, or the whole source without one.
+    fn item(property: Option<&str>) -> PushItem {
+        PushItem {
+            secret_key: property.map(|_| "b".to_owned()),
+            remote_key: "db".to_owned(),
+            property: property.map(str::to_owned),
+            ..PushItem::default()
+        }
+    }
+
+    #[test]
+    fn owners_finalizers_and_immutability_outlast_a_write() {
+        let secret = json!({
+            "metadata": {
+                "name": "db", "namespace": "ns", "resourceVersion": "7", "uid": "u", "generateName": "db-",
+                "labels": {"app": "shop"}, "finalizers": ["demo/hold"], "managedFields": [{"manager": "m"}],
+                "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": "1"}],
+            },
+            "immutable": false, "type": "Opaque", "data": {"a": "MQ=="},
+        });
+        let old = stored(&secret);
+        let spec = PushSpec::default();
+        for (property, data) in [
+            (None, json!({"b": "Mg=="})),
+            (Some("c"), json!({"a": "MQ==", "c": "Mg=="})),
+        ] {
+            let whole = property.is_none();
+            let next = next(&source(), &item(property), &spec, Some(&old), whole).unwrap();
+            let next = written(&next);
+            for field in ["finalizers", "generateName", "ownerReferences", "labels"] {
+                assert_eq!(
+                    next["metadata"][field], secret["metadata"][field],
+                    "{field}"
+                );
+            }
+            assert_eq!(next["metadata"]["resourceVersion"], "7");
+            assert_eq!(next["metadata"].get("managedFields"), None);
+            assert_eq!(next["immutable"], false);
+            assert_eq!(next["data"], data);
+        }
+        // Without a property of its data it is written as it is.
+        assert_eq!(
+            written(&old)["metadata"]["finalizers"],
+            json!(["demo/hold"])
+        );
+        let created = next(&source(), &item(None), &spec, None, true).unwrap();
+        let created = written(&created);
+        assert_eq!(created.get("immutable"), None);
+        assert_eq!(created["metadata"].get("ownerReferences"), None);
     }
 }

@@ -93,7 +93,7 @@ impl KubernetesStore {
             }
             None => None,
         };
-        let next = next(source, item, &spec, old.as_ref(), whole)?;
+        let next = next(source, item, &spec, old.as_ref())?;
         let done = match &old {
             None => Pushed::Created,
             Some(old) if old.same_as(&next) => return Ok(Pushed::Unchanged),
@@ -165,7 +165,6 @@ fn next(
     item: &PushItem,
     spec: &PushSpec,
     old: Option<&Stored>,
-    whole: bool,
 ) -> Result<Stored, StoreError> {
     let mut data: BTreeMap<String, SecretBytes> = BTreeMap::new();
     match item.wanted_property() {
@@ -205,16 +204,15 @@ fn next(
             annotations = old.map(|old| old.annotations.clone()).unwrap_or_default();
         }
     }
-    // A new target has the type of its source. One that is there keeps its own: a value alone has none.
-    let of_source = source.secret_type.clone();
-    let of_source = of_source.filter(|kind| !kind.is_empty() && (whole || old.is_none()));
+    // Also where the target has another one: the API server refuses to change it, so that nothing of a Secret becomes part of one
+    // that is read in another way.
+    let secret_type = source.secret_type.clone();
+    let secret_type = secret_type.filter(|kind| !kind.is_empty());
     Ok(Stored {
         data,
         labels,
         annotations,
-        secret_type: of_source
-            .or_else(|| old.map(|old| old.secret_type.clone()))
-            .unwrap_or_else(|| "Opaque".to_owned()),
+        secret_type: secret_type.unwrap_or_else(|| "Opaque".to_owned()),
         resource_version: old.and_then(|old| old.resource_version.clone()),
         kept: old.iter().flat_map(|old| copies(&old.kept)).collect(),
         immutable: old.and_then(|old| old.immutable.as_ref().map(copy)),
@@ -387,8 +385,7 @@ mod tests {
             (None, json!({"b": "Mg=="})),
             (Some("c"), json!({"a": "MQ==", "c": "Mg=="})),
         ] {
-            let whole = property.is_none();
-            let next = next(&source(), &item(property), &spec, Some(&old), whole).unwrap();
+            let next = next(&source(), &item(property), &spec, Some(&old)).unwrap();
             let next = written(&next);
             for field in ["finalizers", "generateName", "ownerReferences", "labels"] {
                 assert_eq!(
@@ -406,9 +403,31 @@ mod tests {
             written(&old)["metadata"]["finalizers"],
             json!(["demo/hold"])
         );
-        let created = next(&source(), &item(None), &spec, None, true).unwrap();
+        let created = next(&source(), &item(None), &spec, None).unwrap();
         let created = written(&created);
         assert_eq!(created.get("immutable"), None);
         assert_eq!(created["metadata"].get("ownerReferences"), None);
+    }
+
+    #[test]
+    fn a_pushed_secret_has_the_type_of_its_source() {
+        let old = stored(&json!({"type": "kubernetes.io/tls", "data": {"a": "MQ=="}}));
+        for (kind, expected) in [
+            (None, "Opaque"),
+            (Some(""), "Opaque"),
+            (Some("example.com/one"), "example.com/one"),
+            (Some("kubernetes.io/tls"), "kubernetes.io/tls"),
+        ] {
+            let source = PushSource {
+                secret_type: kind.map(str::to_owned),
+                ..source()
+            };
+            for property in [None, Some("c")] {
+                for old in [None, Some(&old)] {
+                    let next = next(&source, &item(property), &PushSpec::default(), old).unwrap();
+                    assert_eq!(written(&next)["type"], expected);
+                }
+            }
+        }
     }
 }

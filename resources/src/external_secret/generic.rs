@@ -273,10 +273,12 @@ fn apply_templates(
             put_document(made, place, rendered.expose(), decoding, budget).map_err(fail)?;
         }
         if from.config_map.is_some() || from.secret.is_some() {
+            // What fails in them fails also where nothing comes of them.
+            let made_of_objects = rendering.objects(index, from, inputs.sources)?;
             if Part::of(from.target.as_deref()) != Some(Part::Data) {
                 continue;
             }
-            for (key, once) in rendering.objects(index, from, inputs.sources)? {
+            for (key, once) in made_of_objects {
                 let source = text(once.expose());
                 let place = render::Place::Data;
                 let twice = rendering.text(&source);

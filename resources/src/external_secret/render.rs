@@ -45,10 +45,14 @@ pub enum Place {
     Target(usize),
     /// `template.templateFrom[i].literal`.
     Literal(usize),
+    /// `template.templateFrom[i].configMap`.
+    ConfigMap(usize),
     /// `template.templateFrom[i].configMap.items[j]`.
-    ConfigMap(usize, usize),
+    ConfigMapItem(usize, usize),
+    /// `template.templateFrom[i].secret`.
+    Secret(usize),
     /// `template.templateFrom[i].secret.items[j]`.
-    Secret(usize, usize),
+    SecretItem(usize, usize),
 }
 
 impl fmt::Display for Place {
@@ -59,10 +63,12 @@ impl fmt::Display for Place {
             Self::Annotations => f.write_str("template.metadata.annotations"),
             Self::Target(from) => write!(f, "template.templateFrom[{from}].target"),
             Self::Literal(from) => write!(f, "template.templateFrom[{from}].literal"),
-            Self::ConfigMap(from, item) => {
+            Self::ConfigMap(from) => write!(f, "template.templateFrom[{from}].configMap"),
+            Self::ConfigMapItem(from, item) => {
                 write!(f, "template.templateFrom[{from}].configMap.items[{item}]")
             }
-            Self::Secret(from, item) => {
+            Self::Secret(from) => write!(f, "template.templateFrom[{from}].secret"),
+            Self::SecretItem(from, item) => {
                 write!(f, "template.templateFrom[{from}].secret.items[{item}]")
             }
         }
@@ -329,44 +335,40 @@ impl Work {
         let target = generic::Place::of(from.target.as_deref());
         let target = target.as_ref();
         let decoding = from.values_decoding_strategy.unwrap_or_default();
-        for (item, reference) in from.config_map.iter().flat_map(|map| {
-            let name = map.name.as_str();
-            map.items
-                .iter()
-                .enumerate()
-                .map(move |(at, item)| ((at, item), name))
-        }) {
-            let fail = |problem| RenderError {
-                place: Place::ConfigMap(index, item.0),
-                problem,
-            };
-            let object = sources.config_maps.get(reference);
-            let object = object.ok_or(fail(RenderProblem::NoObject))?;
-            let text = object.get(&item.1.key);
-            let text = text.ok_or(fail(RenderProblem::NoKey))?;
-            self.item(target, &item.1.key, text, item.1.template_as, decoding)
-                .map_err(fail)?;
+        // An object that is missing is an error also where none of its keys are named.
+        let no_object = |place| RenderError {
+            place,
+            problem: RenderProblem::NoObject,
+        };
+        if let Some(map) = &from.config_map {
+            let object = sources.config_maps.get(&map.name);
+            let object = object.ok_or(no_object(Place::ConfigMap(index)))?;
+            for (at, item) in map.items.iter().enumerate() {
+                let fail = |problem| RenderError {
+                    place: Place::ConfigMapItem(index, at),
+                    problem,
+                };
+                let text = object.get(&item.key);
+                let text = text.ok_or(fail(RenderProblem::NoKey))?;
+                self.item(target, &item.key, text, item.template_as, decoding)
+                    .map_err(fail)?;
+            }
         }
-        for (item, reference) in from.secret.iter().flat_map(|secret| {
-            let name = secret.name.as_str();
-            secret
-                .items
-                .iter()
-                .enumerate()
-                .map(move |(at, item)| ((at, item), name))
-        }) {
-            let fail = |problem| RenderError {
-                place: Place::Secret(index, item.0),
-                problem,
-            };
-            let object = sources.secrets.get(reference);
-            let object = object.ok_or(fail(RenderProblem::NoObject))?;
-            let text = object.get(&item.1.key);
-            let text = text.ok_or(fail(RenderProblem::NoKey))?;
-            let text = std::str::from_utf8(text.expose());
-            let text = text.map_err(|_| fail(RenderProblem::Parse { line: None }))?;
-            self.item(target, &item.1.key, text, item.1.template_as, decoding)
-                .map_err(fail)?;
+        if let Some(secret) = &from.secret {
+            let object = sources.secrets.get(&secret.name);
+            let object = object.ok_or(no_object(Place::Secret(index)))?;
+            for (at, item) in secret.items.iter().enumerate() {
+                let fail = |problem| RenderError {
+                    place: Place::SecretItem(index, at),
+                    problem,
+                };
+                let text = object.get(&item.key);
+                let text = text.ok_or(fail(RenderProblem::NoKey))?;
+                let text = std::str::from_utf8(text.expose());
+                let text = text.map_err(|_| fail(RenderProblem::Parse { line: None }))?;
+                self.item(target, &item.key, text, item.template_as, decoding)
+                    .map_err(fail)?;
+            }
         }
         if let Some(text) = from.literal.as_deref().filter(|text| !text.is_empty()) {
             self.item(target, "", text, Scope::KeysAndValues, decoding)

@@ -123,6 +123,17 @@ fn t49_templates_of_config_maps_are_rendered_twice() {
 }
 
 #[test]
+fn objects_of_templates_that_are_missing_are_errors_for_every_target() {
+    for target in ["Data", "Labels", "spec.rules"] {
+        for kind in ["configMap", "secret"] {
+            let from = json!({kind: {"name": "missing", "items": []}, "target": target});
+            let object = map(json!({"template": {"templateFrom": [from]}}));
+            assert!(built(&object, None).is_err(), "{kind} {target}");
+        }
+    }
+}
+
+#[test]
 fn a_template_makes_no_other_object() {
     for (target, literal) in [
         ("kind", "Pod"),

@@ -302,14 +302,22 @@ fn templates_replace_values_unless_they_are_merged() {
 
 #[test]
 fn t50_a_missing_object_or_key_is_an_error() {
-    let from = json!({"template": {"templateFrom": [
-        {"configMap": {"name": "tpl", "items": [{"key": "a"}]}}]}});
-    let error = built(from.clone(), None, &[]).err().unwrap();
+    let from = |items: serde_json::Value| json!({"template": {"templateFrom": [{"configMap": {"name": "tpl", "items": items}}]}});
+    for items in [json!([{"key": "a"}]), json!([])] {
+        let error = built(from(items), None, &[]).err().unwrap();
+        assert_eq!(
+            error.to_string(),
+            "spec.target.template.templateFrom[0].configMap: the object with the template does not exist"
+        );
+        assert!(error.is_retried());
+    }
+    let of_secret =
+        json!({"template": {"templateFrom": [{"secret": {"name": "tpl", "items": []}}]}});
     assert_eq!(
-        error.to_string(),
-        "spec.target.template.templateFrom[0].configMap.items[0]: the object with the template does not exist"
+        built(of_secret, None, &[]).err().unwrap().to_string(),
+        "spec.target.template.templateFrom[0].secret: the object with the template does not exist"
     );
-    assert!(error.is_retried());
+    let from = from(json!([{"key": "a"}]));
     let mut sources = Sources::default();
     sources.config_maps.insert(
         "tpl".to_owned(),

@@ -19,7 +19,7 @@ use crate::store::Connection;
 ///
 /// # Errors
 ///
-/// When signing in or the call fails, or the answer has not the part that is wanted.
+/// When signing in or the call fails, or the answer is no JSON.
 pub(crate) async fn dynamic_secret(
     settings: &VaultDynamicSecretSettings,
     connection: &Connection,
@@ -103,16 +103,17 @@ fn part(body: &SecretBytes, wanted: VaultResultType) -> Result<SecretMap, StoreE
         .member("auth")
         .filter(|auth| auth.kind() == Kind::Object)
         .map(|auth| json::object_of_raw(&known(auth, AUTH)));
+    // Vault has both parts in every answer, and null where there is nothing: no values, then.
     let object = match wanted {
         VaultResultType::Data => {
             let data = whole.member("data");
             let data = data.filter(|data| data.kind() == Kind::Object);
-            // Vault has both parts in every answer, and null where there is nothing.
             return Ok(data.map(values).unwrap_or_default());
         }
-        VaultResultType::Auth => auth.ok_or_else(|| {
-            StoreError::new(Trouble::Missing, "the answer has no part `auth`").public()
-        })?,
+        VaultResultType::Auth => match auth {
+            Some(auth) => auth,
+            None => return Ok(SecretMap::new()),
+        },
         VaultResultType::Raw => {
             let mut fields = known(whole, ANSWER);
             for name in OPTIONAL {
@@ -188,7 +189,7 @@ mod tests {
         assert_eq!(raw["renewable"], "false");
         assert_eq!(raw["warnings"], "");
         assert!(!raw.contains_key("auth"));
-        assert!(part(&body, VaultResultType::Auth).is_err());
+        assert!(part(&body, VaultResultType::Auth).unwrap().is_empty());
         // What upstream does not know is not passed on.
         let body = SecretBytes::copy_of(
             br#"{"request_id": "r", "data": null, "auth": {"client_token": "t", "policies": ["a"], "token_type": "service", "num_uses": 0}}"#,

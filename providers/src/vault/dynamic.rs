@@ -108,7 +108,10 @@ fn part(body: &SecretBytes, wanted: VaultResultType) -> Result<SecretMap, StoreE
         VaultResultType::Data => {
             let data = whole.member("data");
             let data = data.filter(|data| data.kind() == Kind::Object);
-            return Ok(data.map(values).unwrap_or_default());
+            // Upstream decodes these numbers as texts, and those of the other parts as floats.
+            return Ok(data
+                .map(|data| values(data, Numbers::Literal))
+                .unwrap_or_default());
         }
         VaultResultType::Auth => match auth {
             Some(auth) => auth,
@@ -132,7 +135,7 @@ fn part(body: &SecretBytes, wanted: VaultResultType) -> Result<SecretMap, StoreE
     };
     let object = Json::parse(object.expose())
         .map_err(|_| StoreError::new(Trouble::Malformed, "the answer is no JSON"))?;
-    Ok(values(object))
+    Ok(values(object, Numbers::Float))
 }
 
 /// These fields of an object, as JSON.
@@ -156,10 +159,10 @@ fn encoded(value: Json<'_>) -> SecretBytes {
     out.finish()
 }
 
-fn values(object: Json<'_>) -> SecretMap {
+fn values(object: Json<'_>, numbers: Numbers) -> SecretMap {
     object
         .members()
-        .map(|(name, value)| (name.expose().to_owned(), converted(value, Numbers::Float)))
+        .map(|(name, value)| (name.expose().to_owned(), converted(value, numbers)))
         .collect()
 }
 
@@ -170,7 +173,7 @@ mod tests {
     #[test]
     fn the_part_that_is_wanted_becomes_values() {
         let body = SecretBytes::copy_of(
-            br#"{"request_id": "r", "data": {"username": "u", "ttl": 60, "nested": {"a": [1]}}, "auth": null}"#,
+            br#"{"request_id": "r", "data": {"username": "u", "ttl": 60, "ratio": 1.10, "nested": {"a": [1.50]}}, "auth": null}"#,
         );
         let texts = |wanted| {
             let values = part(&body, wanted).unwrap();
@@ -182,8 +185,13 @@ mod tests {
         let data = texts(VaultResultType::Data);
         assert_eq!(data["username"], "u");
         assert_eq!(data["ttl"], "60");
-        assert_eq!(data["nested"], r#"{"a":[1]}"#);
+        assert_eq!(data["ratio"], "1.10");
+        assert_eq!(data["nested"], r#"{"a":[1.50]}"#);
         let raw = texts(VaultResultType::Raw);
+        assert_eq!(
+            raw["data"],
+            r#"{"nested":{"a":[1.5]},"ratio":1.1,"ttl":60,"username":"u"}"#
+        );
         assert_eq!(raw["request_id"], "r");
         assert_eq!(raw["lease_duration"], "0");
         assert_eq!(raw["renewable"], "false");

@@ -87,21 +87,8 @@ impl VaultStore {
     }
 
     pub(super) async fn find_names(&self, what: &Find) -> Outcome<Vec<Match>> {
-        if what.tags.is_some() && what.name.is_none() {
-            if self.dialect == Dialect::OpenBao {
-                return Err(StoreError::new(
-                    Trouble::Unsupported,
-                    "tag based search is not implemented",
-                )
-                .public());
-            }
-            if self.engine.version == KvVersion::V1 {
-                return Err(StoreError::new(
-                    Trouble::Unsupported,
-                    "cannot perform find by tag operations with kv version v1",
-                )
-                .public());
-            }
+        if what.tags.is_some() {
+            check_tags(self.dialect, self.engine.version)?;
         }
         let (mount, inside) = self
             .engine
@@ -165,5 +152,55 @@ impl VaultStore {
             kept.extend(judged?);
         }
         Ok(kept)
+    }
+}
+
+/// Refuses a search by tags where there is none. A name beside them, and a map without tags, change nothing about that.
+fn check_tags(dialect: Dialect, version: KvVersion) -> Result<(), StoreError> {
+    let text = match (dialect, version) {
+        (Dialect::OpenBao, _) => "tag based search is not implemented",
+        (Dialect::Vault, KvVersion::V1) => {
+            "cannot perform find by tag operations with kv version v1"
+        }
+        (Dialect::Vault, KvVersion::V2) => return Ok(()),
+    };
+    Err(StoreError::new(Trouble::Unsupported, text).public())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remote::NamePattern;
+    use crate::settings::vault::{OpenBaoSettings, VaultSettings};
+    use crate::store::Connection;
+
+    #[tokio::test]
+    async fn tags_are_refused_beside_a_name_too() {
+        let connection = Connection::default();
+        // Nothing listens there: what is refused is refused before the server is asked.
+        let server = "http://127.0.0.1:1";
+        let settings = serde_json::json!({"server": server, "path": "kv", "version": "v1"});
+        let settings: VaultSettings = serde_json::from_value(settings).unwrap();
+        let of_v1 = VaultStore::vault(&settings, &connection).await.unwrap();
+        let settings = serde_json::json!({"server": server, "path": "kv", "version": "v2"});
+        let settings: OpenBaoSettings = serde_json::from_value(settings).unwrap();
+        let of_openbao = VaultStore::openbao(&settings, &connection).await.unwrap();
+        for store in [of_v1, of_openbao] {
+            for name in [None, Some(NamePattern::new("db").unwrap())] {
+                for tags in [
+                    BTreeMap::new(),
+                    BTreeMap::from([("team".to_owned(), "blue".to_owned())]),
+                ] {
+                    let what = Find {
+                        name: name.clone(),
+                        tags: Some(tags),
+                        ..Find::default()
+                    };
+                    let error = store.find_names(&what).await.err().unwrap();
+                    assert_eq!(error.trouble(), Trouble::Unsupported);
+                }
+            }
+        }
+        assert!(check_tags(Dialect::Vault, KvVersion::V2).is_ok());
     }
 }

@@ -298,17 +298,13 @@ impl Store for VaultStore {
         let picked = || {
             let document =
                 Json::parse(payload.bytes()).map_err(|_| self.malformed("it is no JSON"))?;
-            let mut whole = SecretWriter::with_capacity(payload.size());
-            json::encode(document, Numbers::Literal, &mut whole);
             let Some(property) = at.wanted_property() else {
-                return Ok(whole.finish());
+                return Ok(written(document));
             };
-            if let Some(value) = document.member(property) {
-                return Ok(converted(value, Numbers::Literal));
-            }
-            match json::path::get(whole.expose(), property) {
-                Some(found) => Ok(found.text()),
-                None => Err(StoreError::new(
+            match property_of(document, property) {
+                Property::Member(value) => Ok(converted(value, Numbers::Literal)),
+                Property::AtPath(value) => Ok(value),
+                Property::Missing => Err(StoreError::new(
                     Trouble::Missing,
                     format!("cannot find secret data for key: {:?}", shown(property)),
                 )
@@ -384,10 +380,12 @@ impl Store for VaultStore {
                 else {
                     return Ok(false);
                 };
-                Ok(match item.wanted_property() {
-                    Some(property) => push::members(payload.bytes()).contains_key(property),
-                    None => true,
-                })
+                let Some(property) = item.wanted_property() else {
+                    return Ok(true);
+                };
+                let document =
+                    Json::parse(payload.bytes()).map_err(|_| self.malformed("it is no JSON"))?;
+                Ok(property_of(document, property).exists())
             };
             self.placed(there.await, "look for", &item.remote_key)
         })
@@ -507,6 +505,44 @@ impl Store for VaultStore {
     }
 }
 
+/// What a property of a document means.
+enum Property<'a> {
+    /// The member of that very name.
+    Member(Json<'a>),
+    /// The text that it leads to as a path.
+    AtPath(SecretBytes),
+    Missing,
+}
+
+impl Property<'_> {
+    /// Whether a push of the property would find it there. To upstream, a member that is null is not; at the end of a path it is.
+    fn exists(&self) -> bool {
+        match self {
+            Self::Member(value) => value.kind() != Kind::Null,
+            Self::AtPath(_) => true,
+            Self::Missing => false,
+        }
+    }
+}
+
+fn property_of<'a>(document: Json<'a>, property: &str) -> Property<'a> {
+    if let Some(value) = document.member(property) {
+        return Property::Member(value);
+    }
+    let whole = written(document);
+    match json::path::get(whole.expose(), property) {
+        Some(found) => Property::AtPath(found.text()),
+        None => Property::Missing,
+    }
+}
+
+/// A document as upstream writes it again.
+fn written(document: Json<'_>) -> SecretBytes {
+    let mut out = SecretWriter::with_capacity(document.raw().len());
+    json::encode(document, Numbers::Literal, &mut out);
+    out.finish()
+}
+
 fn read_only() -> StoreError {
     StoreError::new(
         Trouble::Unsupported,
@@ -514,4 +550,28 @@ fn read_only() -> StoreError {
     )
     .public()
     .with_hint("push through the provider vault, which speaks to OpenBao as well")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_property_exists_where_it_would_be_read() {
+        let document = br#"{"a": "1", "b": {"c": null, "d": ""}, "x.y": "2", "none": null}"#;
+        let document = Json::parse(document).unwrap();
+        for (property, exists) in [
+            ("a", true),
+            ("b", true),
+            ("b.c", true),
+            ("b.d", true),
+            ("b.e", false),
+            ("x.y", true),
+            ("none", false),
+            ("other", false),
+        ] {
+            let found = property_of(document, property).exists();
+            assert_eq!(found, exists, "{property}");
+        }
+    }
 }

@@ -237,7 +237,7 @@ fn is_managed(custom: Json<'_>) -> bool {
 }
 
 /// The members of an object by name, as they stand; of equal names the last.
-pub(super) fn members(object: &[u8]) -> BTreeMap<String, SecretBytes> {
+fn members(object: &[u8]) -> BTreeMap<String, SecretBytes> {
     Json::parse(object)
         .ok()
         .into_iter()

@@ -183,22 +183,22 @@ impl VaultStore {
             return Ok(Deleted::NotManaged);
         }
         if let Some(property) = item.wanted_property() {
-            let (rest, removed) = without_property(data.bytes(), property);
-            if !removed {
-                return Ok(Deleted::Nothing);
-            }
-            if let Some(rest) = rest {
-                if mode == WriteMode::Apply {
-                    let body = match self.engine.version {
-                        KvVersion::V1 => rest,
-                        KvVersion::V2 => {
-                            let guard = self.guards_writes;
-                            version_body(&rest, guard.then(|| current.version.unwrap_or(0)))
-                        }
-                    };
-                    self.client.call(Call::put(&current.path, body)).await?;
+            match without_property(data.bytes(), property, self.engine.version) {
+                Removed::Nothing => return Ok(Deleted::Nothing),
+                Removed::Everything => {}
+                Removed::Property { rest } => {
+                    if mode == WriteMode::Apply {
+                        let body = match self.engine.version {
+                            KvVersion::V1 => rest,
+                            KvVersion::V2 => {
+                                let guard = self.guards_writes;
+                                version_body(&rest, guard.then(|| current.version.unwrap_or(0)))
+                            }
+                        };
+                        self.client.call(Call::put(&current.path, body)).await?;
+                    }
+                    return Ok(Deleted::Property);
                 }
-                return Ok(Deleted::Property);
             }
         }
         if mode == WriteMode::Apply {
@@ -273,12 +273,30 @@ fn with_property(
     Ok(json::object_of_raw(&members))
 }
 
-/// Removes a property; gives the rest unless nothing remains, and whether there was one.
-fn without_property(before: &[u8], property: &str) -> (Option<SecretBytes>, bool) {
+/// What the removal of a property does to a document.
+enum Removed {
+    /// There was no such property, and there are others. Upstream writes the same document once more.
+    Nothing,
+    /// The property is gone, and others are left.
+    Property { rest: SecretBytes },
+    /// Nothing is left, and the key goes, also where the property was gone already.
+    Everything,
+}
+
+fn without_property(before: &[u8], property: &str, version: KvVersion) -> Removed {
     let mut members = members(before);
     let removed = members.remove(property).is_some();
-    let left = members.keys().any(|name| name != "custom_metadata");
-    (left.then(|| json::object_of_raw(&members)), removed)
+    // The mark of an engine without metadata is no value.
+    let is_mark = |name: &str| version == KvVersion::V1 && name == "custom_metadata";
+    if members.keys().all(|name| is_mark(name)) {
+        return Removed::Everything;
+    }
+    match removed {
+        true => Removed::Property {
+            rest: json::object_of_raw(&members),
+        },
+        false => Removed::Nothing,
+    }
 }
 
 /// The body that writes a version.
@@ -316,4 +334,32 @@ fn canonical(object: &[u8], version: KvVersion) -> SecretBytes {
         json::encode(value, Numbers::Float, &mut out);
     }
     out.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_goes_with_its_last_property_also_where_that_was_gone_already() {
+        let left =
+            |document: &str, version| match without_property(document.as_bytes(), "a", version) {
+                Removed::Nothing => "nothing".to_owned(),
+                Removed::Property { rest } => String::from_utf8(rest.expose().to_vec()).unwrap(),
+                Removed::Everything => "everything".to_owned(),
+            };
+        let mark = r#"{"custom_metadata":{"managed-by":"external-secrets"}}"#;
+        let last = r#"{"a":"1","custom_metadata":{"managed-by":"external-secrets"}}"#;
+        for (document, of_v1, of_v2) in [
+            (r#"{"a":"1","b":1.50}"#, r#"{"b":1.50}"#, r#"{"b":1.50}"#),
+            (r#"{"b":"2"}"#, "nothing", "nothing"),
+            (r#"{"a":"1"}"#, "everything", "everything"),
+            ("{}", "everything", "everything"),
+            (mark, "everything", "nothing"),
+            (last, "everything", mark),
+        ] {
+            assert_eq!(left(document, KvVersion::V1), of_v1, "{document}");
+            assert_eq!(left(document, KvVersion::V2), of_v2, "{document}");
+        }
+    }
 }

@@ -177,20 +177,7 @@ impl KubernetesStore {
         let Ok(answer) = Json::parse(answer.expose()) else {
             return Ok(false);
         };
-        let holds = |rule: Json<'_>, field: &str, wanted: &str| {
-            rule.member(field)
-                .into_iter()
-                .flat_map(Json::elements)
-                .filter_map(Json::string)
-                .any(|item| item.expose() == wanted || item.expose() == "*")
-        };
-        let rules = answer
-            .member("status")
-            .and_then(|status| status.member("resourceRules"));
-        Ok(rules
-            .into_iter()
-            .flat_map(Json::elements)
-            .any(|rule| holds(rule, "resources", "secrets") && holds(rule, "verbs", "get")))
+        Ok(allows_get(answer))
     }
 
     async fn list_secrets(&self, what: &Find) -> Outcome<Vec<Match>> {
@@ -293,6 +280,29 @@ fn malformed(what: &str) -> StoreError {
         Trouble::Malformed,
         format!("the answer is not one of an API server: {what}"),
     )
+}
+
+/// Returns true if a rule of a review lets Secrets be read: those of the core group, which a rule without groups means too.
+fn allows_get(review: Json<'_>) -> bool {
+    let holds = |rule: Json<'_>, field: &str, wanted: &str| {
+        rule.member(field)
+            .into_iter()
+            .flat_map(Json::elements)
+            .filter_map(Json::string)
+            .any(|item| item.expose() == wanted || item.expose() == "*")
+    };
+    let has_no_groups = |rule: Json<'_>| {
+        let groups = rule.member("apiGroups");
+        groups.is_none_or(|groups| groups.elements().next().is_none())
+    };
+    let rules = review
+        .member("status")
+        .and_then(|status| status.member("resourceRules"));
+    rules.into_iter().flat_map(Json::elements).any(|rule| {
+        holds(rule, "resources", "secrets")
+            && holds(rule, "verbs", "get")
+            && (has_no_groups(rule) || holds(rule, "apiGroups", ""))
+    })
 }
 
 /// Refuses what no Secret can be called: such a name would lead to another path.
@@ -662,6 +672,45 @@ mod tests {
             text(&metadata_property(&noted, None).unwrap()),
             r#"{"annotations":{"app":"<","note":"<a&b>"},"labels":{}}"#
         );
+    }
+
+    #[test]
+    fn rules_of_other_groups_say_nothing_about_secrets() {
+        for (rule, expected) in [
+            (
+                r#""apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]"#,
+                true,
+            ),
+            (
+                r#""apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]"#,
+                true,
+            ),
+            (
+                r#""apiGroups": [], "resources": ["secrets"], "verbs": ["get"]"#,
+                true,
+            ),
+            (
+                r#""apiGroups": null, "resources": ["secrets"], "verbs": ["get"]"#,
+                true,
+            ),
+            (
+                r#""resources": ["secrets"], "verbs": ["list", "get"]"#,
+                true,
+            ),
+            (
+                r#""apiGroups": ["apps"], "resources": ["*"], "verbs": ["*"]"#,
+                false,
+            ),
+            (
+                r#""apiGroups": [""], "resources": ["secrets"], "verbs": ["list"]"#,
+                false,
+            ),
+        ] {
+            let review = format!(r#"{{"status": {{"resourceRules": [{{{rule}}}]}}}}"#);
+            let review = Json::parse(review.as_bytes()).unwrap();
+            assert_eq!(allows_get(review), expected, "{rule}");
+        }
+        assert!(!allows_get(Json::parse(b"{}").unwrap()));
     }
 
     #[test]

@@ -430,4 +430,22 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn bytes_are_pushed_as_they_are_or_refused() {
+        let source = PushSource {
+            data: [("b".to_owned(), SecretBytes::copy_of(b"\xff"))].into(),
+            ..PushSource::default()
+        };
+        let spec = PushSpec::default();
+        let by_itself = next(&source, &item(Some("c")), &spec, None).unwrap();
+        assert_eq!(written(&by_itself)["data"], json!({"c": "/w=="}));
+        let whole = next(&source, &item(None), &spec, None).unwrap();
+        assert_eq!(written(&whole)["data"], json!({"b": "/w=="}));
+        let as_json = PushItem {
+            secret_key: None,
+            ..item(Some("c"))
+        };
+        assert!(next(&source, &as_json, &spec, None).is_err());
+    }
 }

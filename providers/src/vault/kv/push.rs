@@ -362,4 +362,12 @@ mod tests {
             assert_eq!(left(document, KvVersion::V2), of_v2, "{document}");
         }
     }
+
+    #[test]
+    fn a_property_is_text_and_nothing_is_replaced_in_it() {
+        let value = |bytes: &[u8]| SecretBytes::copy_of(bytes);
+        let text = with_property(None, "a", &value("\u{fc}".as_bytes())).unwrap();
+        assert_eq!(text.expose(), "{\"a\":\"\u{fc}\"}".as_bytes());
+        assert!(with_property(None, "a", &value(b"\xff")).is_err());
+    }
 }

@@ -213,7 +213,7 @@ pub(crate) fn add_found(
 pub struct PushSource {
     /// The values.
     pub data: SecretMap,
-    /// The type of the Secret.
+    /// The type of the Secret; none is that of no Secret.
     pub secret_type: Option<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,

@@ -206,8 +206,12 @@ fn next(
     }
     // Also where the target has another one: the API server refuses to change it, so that nothing of a Secret becomes part of one
     // that is read in another way.
-    let secret_type = source.secret_type.clone();
-    let secret_type = secret_type.filter(|kind| !kind.is_empty());
+    // What comes from no Secret leaves the type as it is.
+    let secret_type = match (&source.secret_type, old) {
+        (Some(kind), _) => Some(kind),
+        (None, old) => old.map(|old| &old.secret_type),
+    };
+    let secret_type = secret_type.filter(|kind| !kind.is_empty()).cloned();
     Ok(Stored {
         data,
         labels,
@@ -413,8 +417,8 @@ mod tests {
     fn a_pushed_secret_has_the_type_of_its_source() {
         let old = stored(&json!({"type": "kubernetes.io/tls", "data": {"a": "MQ=="}}));
         for (kind, expected) in [
-            (None, "Opaque"),
             (Some(""), "Opaque"),
+            (Some("Opaque"), "Opaque"),
             (Some("example.com/one"), "example.com/one"),
             (Some("kubernetes.io/tls"), "kubernetes.io/tls"),
         ] {
@@ -428,6 +432,15 @@ mod tests {
                     assert_eq!(written(&next)["type"], expected);
                 }
             }
+        }
+        // The command line has no Secret to push.
+        let source = PushSource {
+            secret_type: None,
+            ..source()
+        };
+        for (old, expected) in [(None, "Opaque"), (Some(&old), "kubernetes.io/tls")] {
+            let next = next(&source, &item(Some("c")), &PushSpec::default(), old).unwrap();
+            assert_eq!(written(&next)["type"], expected);
         }
     }
 

@@ -157,6 +157,8 @@ impl PushSecrets {
             about.labels.extend(output.labels);
             about.annotations.extend(output.annotations);
         }
+        let kind = about.secret_type.filter(|kind| !kind.is_empty());
+        about.secret_type = Some(kind.unwrap_or_else(|| "Opaque".to_owned()));
         Ok((values, about))
     }
 

@@ -36,9 +36,10 @@ soak: servers ## runs what is too long for `make test`: large seeded runs, chaos
 	deploy/try "$${CARGO_TARGET_DIR:-target}/dist"
 
 .PHONY: check
-check: ## checks format, lints, licences, bans, advisories, unused dependencies, documentation and the book; warnings are errors
+check: ## checks format, lints (of the smallest build too), licences, bans, advisories, unused dependencies, documentation and the book; warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features -- --deny warnings
+	$(CARGO) clippy --package sealwright --package sealwright-controller --no-default-features -- --deny warnings
 	sh .ci/deny "$$($(SERVERS) cargo-deny)/cargo-deny"
 	"$$($(SERVERS) cargo-machete)/cargo-machete" --skip-target-dir
 	sh .ci/book "$$($(SERVERS) mdbook)/mdbook" "$${CARGO_TARGET_DIR:-target}/book"

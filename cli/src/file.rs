@@ -377,6 +377,14 @@ fn replace_by_rename(
     if content == Content::Plain {
         file.set_permissions(mode)?;
     }
+    let others = old.map_or(0, |old| old.nlink().saturating_sub(1));
+    if others > 0 {
+        terminal.warn(&format!(
+            "{} had {others} other {} (hard links), which keep what it held before",
+            visible_path(target),
+            if others == 1 { "name" } else { "names" },
+        ));
+    }
     // Some file systems cannot sync a folder; the rename itself is done.
     let _ = File::open(folder_of(target)).and_then(|folder| folder.sync_all());
     Ok(())

@@ -179,9 +179,13 @@ impl Terminal {
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::PIPE) => return Err(Error::new(Kind::Pipe, "")),
                 Err(errno) => {
-                    return Err(
-                        Error::new(Kind::Write, "cannot write to standard output").because(errno)
-                    );
+                    // sops has a code of its own for files only.
+                    let kind = match self.voice {
+                        Voice::Own => Kind::Write,
+                        Voice::Upstream => Kind::Generic,
+                    };
+                    let text = "cannot write to standard output";
+                    return Err(Error::new(kind, text).because(errno));
                 }
             }
         }

@@ -88,3 +88,40 @@ fn the_sops_front_end_says_nothing_of_it_without_a_terminal() {
     assert_eq!(code, 0, "{shown}");
     assert!(shown.contains("no value is encrypted"), "{shown}");
 }
+
+/// A file is replaced, so another name of it would keep its plaintext without a word.
+#[test]
+fn another_name_of_a_file_is_told() {
+    let desk = Desk::with_rule();
+    desk.write("f.yaml", PLAIN);
+    std::fs::hard_link(desk.path("f.yaml"), desk.path("other.yaml")).unwrap();
+    let text = desk.transcript(&["encrypt", "-i", "f.yaml"]);
+    assert!(
+        text.contains("f.yaml had 1 other name (hard links)"),
+        "{text}"
+    );
+    assert_eq!(desk.read("other.yaml"), PLAIN);
+    let text = desk.transcript(&["encrypt", "-i", "other.yaml"]);
+    assert!(!text.contains("other name"), "{text}");
+}
+
+/// `sops` has its code 3 for files that cannot be opened, and 1 for a standard output that takes nothing.
+#[test]
+fn a_full_standard_output_has_the_code_of_each_front_end() {
+    let desk = Desk::with_rule();
+    desk.encrypted("f.yaml", PLAIN);
+    for (words, code) in [
+        (&["sops", "decrypt", "f.yaml"][..], 1),
+        (&["decrypt", "f.yaml"], 3),
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let mut command = desk.command();
+        command.args(words).stdout(full.unwrap());
+        let ran = command
+            .stderr(std::process::Stdio::piped())
+            .output()
+            .unwrap();
+        assert_eq!(ran.status.code(), Some(code), "{words:?}");
+        assert!(String::from_utf8_lossy(&ran.stderr).contains("No space left"));
+    }
+}

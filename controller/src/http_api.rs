@@ -166,7 +166,7 @@ impl HttpApi {
         let keys = Arc::clone(&self.keys);
         let options = UnsealOptions {
             accept_deprecated_data: self.accept_deprecated_data,
-            // Whoever asks pays nothing for what does not open, which is tried with every key.
+            // Asking costs the caller nothing, and what does not open is tried with every key.
             failures: Some(MOST_FAILURES),
             ..UnsealOptions::default()
         };

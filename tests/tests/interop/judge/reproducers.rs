@@ -326,7 +326,7 @@ fn a_value_in_braces_is_set_beside_a_comment_in_the_brackets_around_them() {
     let changed = Ours::new("yaml")
         .set(file.as_bytes(), &path, "new")
         .unwrap();
-    assert_eq!(decrypted("yaml", &changed), "a:\n- {x: null, y: new}\n");
+    assert_eq!(decrypted("yaml", &changed), "a:\n- {x: null, \"y\": new}\n");
 }
 
 #[test]

@@ -14,10 +14,13 @@ use crate::stores::StoreId;
 /// A key of a store. Those that are claimed are the same two texts for all objects.
 pub(crate) type StoreKey = (Arc<StoreId>, Arc<str>);
 
+/// The keys of one store.
+type KeysOfStore = HashMap<Arc<str>, Known>;
+
 /// The keys that objects have been made of.
 #[derive(Default)]
 pub(crate) struct KnownKeys {
-    stores: Mutex<HashMap<Arc<StoreId>, HashMap<Arc<str>, Known>>>,
+    stores: Mutex<HashMap<Arc<StoreId>, KeysOfStore>>,
 }
 
 /// What is known of a key.

@@ -311,14 +311,11 @@ pub(crate) async fn run(
             working.spawn(Arc::clone(kind).work(Lane::Slow, halt.subscribe()));
         }
         watch_shared(&kinds, &shared, &mut watching);
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => {}
-            _ = leading.wait_for(|leading| !*leading) => {}
-            () = panics(&mut watching) => {
-                tracing::error!("a watch has panicked, which is a fault of this program; all begin again");
-                tokio::time::sleep(AFTER_PANIC).await;
-            }
-        }
+        let has_panicked = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => false,
+            _ = leading.wait_for(|leading| !*leading) => false,
+            () = panics(&mut watching) => true,
+        };
         watching.shutdown().await;
         halt.send_replace(true);
         let all = async { while working.join_next().await.is_some() {} };
@@ -328,6 +325,13 @@ pub(crate) async fn run(
         for (kind, number) in kinds.iter().zip(&numbers) {
             kind.forget();
             shared.dependents.clear(*number);
+        }
+        if has_panicked {
+            tracing::error!(
+                "a watch has panicked, which is a fault of this program; all begin again"
+            );
+            let stops = stop.wait_for(|stop| *stop);
+            let _ = tokio::time::timeout(AFTER_PANIC, stops).await;
         }
     }
 }

@@ -25,10 +25,10 @@ pub(crate) const LARGEST_BODY: usize = 2 << 20;
 /// size in memory, and their values a lot of time.
 const HEAVY: usize = 128 << 10;
 /// Fields, items and lines of a body; a SealedSecret of the largest size has some thousand. Each costs far more memory
-/// After as many values that do not open, the answer names those.
-const MOST_FAILURES: usize = 8;
 /// than the byte that begins it.
 const MOST_FIELDS: usize = 100_000;
+/// After as many values that do not open, the answer names those.
+const MOST_FAILURES: usize = 8;
 
 /// Answers unauthenticated clients.
 pub(crate) struct HttpApi {

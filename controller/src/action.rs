@@ -9,6 +9,8 @@
 mod list;
 mod target;
 
+#[cfg(test)]
+pub(crate) use list::tests as list_tests;
 pub(crate) use list::{essentials, list};
 pub(crate) use target::{
     config_map, create_object, create_secret_as, delete_object, delete_secret_of, each_secret,
@@ -225,6 +227,23 @@ pub(crate) fn path_of<K: Resource<DynamicType = ()>>(key: &Key) -> String {
         "{}/{}",
         K::url_path(&(), namespace.map(part)),
         part(&key.name)
+    )
+}
+
+/// Reads an object of a kind, in the form that is wanted of it.
+pub(crate) async fn object<K, T>(api: &Api, key: &Key) -> Result<T, ApiError>
+where
+    K: Resource<DynamicType = ()>,
+    T: for<'de> Deserialize<'de>,
+{
+    read(&api.get(&path_of::<K>(key)).await?)
+}
+
+/// The path of the objects of a folder with this label.
+pub(crate) fn labelled(folder: &str, label: &str, value: &str) -> String {
+    format!(
+        "{folder}?labelSelector={}%3D{value}",
+        label.replace('/', "%2F")
     )
 }
 

@@ -480,11 +480,7 @@ impl Generators {
         struct Spec {
             garbage_collection_deadline: Option<Time>,
         }
-        let path = format!(
-            "{}?labelSelector={}%3D{owner}",
-            states(namespace),
-            OWNER_LABEL.replace('/', "%2F")
-        );
+        let path = action::labelled(&states(namespace), OWNER_LABEL, owner);
         let mut found = Vec::new();
         let see = |item: Item| {
             if item.spec.garbage_collection_deadline.is_none() {
@@ -633,6 +629,7 @@ mod tests {
     use kube::client::Body;
 
     use super::*;
+    use crate::action::list_tests::page;
 
     fn generators(api: Api) -> Generators {
         let rules = GeneratorRules {
@@ -668,30 +665,17 @@ mod tests {
         let service = tower::service_fn({
             let (limits, changed) = (Arc::clone(&limits), Arc::clone(&changed));
             move |request: Request<Body>| {
-                let query = request.uri().query().unwrap_or_default().to_owned();
-                let number = |name: &str| -> Option<usize> {
-                    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-                    pairs.find(|(key, _)| *key == name)?.1.parse().ok()
-                };
                 let answer = if request.method() == Method::GET {
-                    let (first, limit) = (number("continue").unwrap_or(0), number("limit"));
+                    let (limit, list) = page(&request, ALL, |number| {
+                        let spec = match number {
+                            // Its deadline is not moved.
+                            3 => json!({"garbageCollectionDeadline": "2026-01-01T00:00:00Z"}),
+                            _ => json!({"resource": {}, "state": "x".repeat(1000)}),
+                        };
+                        json!({"metadata": {"name": format!("s{number}")}, "spec": spec})
+                    });
                     limits.lock().unwrap().push(limit);
-                    let end = (first + limit.unwrap_or(ALL)).min(ALL);
-                    let items: Vec<Value> = (first..end)
-                        .map(|number| {
-                            let spec = match number {
-                                // Its deadline is not moved.
-                                3 => json!({"garbageCollectionDeadline": "2026-01-01T00:00:00Z"}),
-                                _ => json!({"resource": {}, "state": "x".repeat(1000)}),
-                            };
-                            json!({"metadata": {"name": format!("s{number}")}, "spec": spec})
-                        })
-                        .collect();
-                    let token = match end < ALL {
-                        true => end.to_string(),
-                        false => String::new(),
-                    };
-                    json!({"metadata": {"continue": token}, "items": items})
+                    list
                 } else {
                     *changed.lock().unwrap() += 1;
                     json!({"metadata": {}})

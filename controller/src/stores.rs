@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kube::Resource;
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_providers::credential::{self, NeededObject, Scope};
 use sealwright_providers::fetch::{Call, Fetcher, Lane, StoreIdentity};
@@ -20,7 +19,6 @@ use sealwright_resources::external_secret::{StoreKind, StoreRef};
 use sealwright_resources::push_secret::PushStoreRef;
 use sealwright_resources::push_secret::entries::{PushStore, is_meant, store_key};
 use sealwright_resources::secret_store::{ClusterSecretStore, SecretStore, Store};
-use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::action;
@@ -223,8 +221,14 @@ impl Stores {
         }
         let key = Key::new(&id.namespace, &id.name);
         let asked = match id.kind {
-            StoreKind::SecretStore => self.ask_for::<SecretStore>(&key).await,
-            StoreKind::ClusterSecretStore => self.ask_for::<ClusterSecretStore>(&key).await,
+            StoreKind::SecretStore => {
+                let asked = action::object::<SecretStore, SecretStore>(&self.api, &key);
+                asked.await.map(Store::from)
+            }
+            StoreKind::ClusterSecretStore => {
+                let asked = action::object::<ClusterSecretStore, ClusterSecretStore>;
+                asked(&self.api, &key).await.map(Store::from)
+            }
         };
         match asked {
             Ok(store) => {
@@ -236,14 +240,6 @@ impl Stores {
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    async fn ask_for<K>(&self, key: &Key) -> Result<Store, ApiError>
-    where
-        K: Resource<DynamicType = ()> + DeserializeOwned + Into<Store>,
-    {
-        let answer = self.api.get(&action::path_of::<K>(key)).await?;
-        action::read::<K>(&answer).map(Into::into)
     }
 
     /// Every store that a PushSecret holds; without a PushSecret every store that there is.

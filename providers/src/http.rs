@@ -480,7 +480,7 @@ impl HttpClient {
         }
         let mut turn: Option<Turn<'_>> = None;
         let mut body = SecretWriter::with_capacity(announced.unwrap_or(4096).min(LARGE));
-        let broken = |reason| HttpError::Broken {
+        let cut = |reason| HttpError::Broken {
             host: host.clone(),
             reason,
         };
@@ -490,12 +490,12 @@ impl HttpClient {
                 None => next.await,
                 Some((_, _, end)) => tokio::time::timeout_at(*end, next)
                     .await
-                    .map_err(|_| broken("a large answer came too slowly"))?,
+                    .map_err(|_| cut("a large answer came too slowly"))?,
             };
             let Some(frame) = next else {
                 break;
             };
-            let frame = frame.map_err(|_| broken("it ended in the middle of the answer"))?;
+            let frame = frame.map_err(|_| cut("it ended in the middle of the answer"))?;
             if let Some(data) = frame.data_ref() {
                 if body.len() + data.len() > most {
                     return Err(too_large());

@@ -134,14 +134,17 @@ impl NamePattern {
 
     /// Returns true if the pattern occurs in `name`.
     pub fn matches(&self, name: &str) -> bool {
-        let take = |left: usize| left.checked_sub(name.len());
-        if name.len() > LONGEST_NAME || self.left.fetch_update(Relaxed, Relaxed, take).is_err() {
-            if name.len() <= LONGEST_NAME {
-                self.left.store(0, Relaxed);
-            }
+        if name.len() > LONGEST_NAME {
             return false;
         }
-        self.regex.is_match(name)
+        let take = |left: usize| left.checked_sub(name.len());
+        match self.left.fetch_update(Relaxed, Relaxed, take) {
+            Ok(_) => self.regex.is_match(name),
+            Err(_) => {
+                self.left.store(0, Relaxed);
+                false
+            }
+        }
     }
 
     /// Returns true if there were more names than may be searched for the pattern, so that some may be missing.

@@ -67,7 +67,7 @@ pub(crate) fn essentials<'de, D: Deserializer<'de>>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::convert::Infallible;
     use std::sync::{Arc, Mutex};
 
@@ -79,6 +79,30 @@ mod tests {
     use super::*;
     use crate::action;
 
+    /// The page of a list of `all` objects that a request asks for, and how many it wants at most.
+    pub(crate) fn page(
+        request: &Request<Body>,
+        all: usize,
+        object: impl Fn(usize) -> Value,
+    ) -> (Option<usize>, Value) {
+        let query = request.uri().query().unwrap_or_default();
+        let number = |name: &str| -> Option<usize> {
+            let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            pairs.find(|(key, _)| *key == name)?.1.parse().ok()
+        };
+        let (first, limit) = (number("continue").unwrap_or(0), number("limit"));
+        let end = (first + limit.unwrap_or(all)).min(all);
+        let token = match end < all {
+            true => end.to_string(),
+            false => String::new(),
+        };
+        let items: Vec<Value> = (first..end).map(object).collect();
+        (
+            limit,
+            json!({"metadata": {"continue": token}, "items": items}),
+        )
+    }
+
     #[tokio::test]
     async fn secrets_are_listed_in_pages() {
         const ALL: usize = 250;
@@ -86,29 +110,15 @@ mod tests {
         let service = tower::service_fn({
             let limits = Arc::clone(&limits);
             move |request: Request<Body>| {
-                let query = request.uri().query().unwrap_or_default().to_owned();
-                let number = |name: &str| -> Option<usize> {
-                    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-                    pairs.find(|(key, _)| *key == name)?.1.parse().ok()
-                };
-                let (first, limit) = (number("continue").unwrap_or(0), number("limit"));
+                let (limit, list) = page(&request, ALL, |number| {
+                    json!({"metadata": {
+                        "name": format!("s{number}"),
+                        "uid": format!("u{number}"),
+                        "labels": {"a": "b"},
+                        "annotations": {"note": "x".repeat(1000)},
+                    }})
+                });
                 limits.lock().unwrap().push(limit);
-                let end = (first + limit.unwrap_or(ALL)).min(ALL);
-                let items: Vec<Value> = (first..end)
-                    .map(|number| {
-                        json!({"metadata": {
-                            "name": format!("s{number}"),
-                            "uid": format!("u{number}"),
-                            "labels": {"a": "b"},
-                            "annotations": {"note": "x".repeat(1000)},
-                        }})
-                    })
-                    .collect();
-                let token = match end < ALL {
-                    true => end.to_string(),
-                    false => String::new(),
-                };
-                let list = json!({"metadata": {"continue": token}, "items": items});
                 let answer = Response::new(Body::from(list.to_string().into_bytes()));
                 async move { Ok::<_, Infallible>(answer) }
             }

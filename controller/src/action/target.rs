@@ -11,7 +11,9 @@ use sealwright_resources::plain_secret::PlainSecret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{JSON, MANAGER, METADATA, bytes, essentials, list, part, read, secrets, written};
+use super::{
+    JSON, MANAGER, METADATA, bytes, essentials, labelled, list, part, read, secrets, written,
+};
 use crate::api::{Api, ApiError};
 use crate::frame::object::{Key, Version};
 
@@ -62,11 +64,7 @@ pub(crate) async fn secrets_of_owner(
     namespace: &str,
     owner: &str,
 ) -> Result<Vec<ObjectMeta>, ApiError> {
-    let path = format!(
-        "{}?labelSelector={}%3D{owner}",
-        secrets(namespace),
-        OWNER_LABEL.replace('/', "%2F")
-    );
+    let path = labelled(&secrets(namespace), OWNER_LABEL, owner);
     let mut owned = Vec::new();
     let see = |metadata: ObjectMeta| {
         owned.push(ObjectMeta {

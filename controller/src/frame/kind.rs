@@ -467,7 +467,7 @@ pub(super) fn seen<K: Kind>(kind: &K, read: &Read<K::Object>) -> Seen {
 
 /// Reads one object.
 pub(super) async fn fetch<K: Kind>(api: &Api, key: &Key) -> Result<Read<K::Object>, ApiError> {
-    action::read(&api.get(&action::path_of::<K::Object>(key)).await?)
+    action::object::<K::Object, _>(api, key).await
 }
 
 #[cfg(test)]

@@ -262,20 +262,10 @@ async fn series_of_objects_go_with_the_lead() {
     replicas.pass(3).await;
     let metrics = &replicas.candidates[0].metrics;
     metrics.show_conditions("ns", "a", "", vec![("Synced".into(), -1)]);
-    assert!(
-        metrics
-            .text()
-            .collect::<String>()
-            .contains("condition_info")
-    );
+    assert!(metrics.whole_text().contains("condition_info"));
     replicas.server.fail(Some(StatusCode::BAD_GATEWAY));
     assert_eq!(replicas.pass(9).await, [false]);
-    assert!(
-        !metrics
-            .text()
-            .collect::<String>()
-            .contains("condition_info")
-    );
+    assert!(!metrics.whole_text().contains("condition_info"));
 }
 
 fn lease(holder: &str, version: &str) -> Lease {

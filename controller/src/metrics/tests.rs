@@ -11,6 +11,13 @@ fn leading(omit_secret_labels: bool) -> Metrics {
     metrics
 }
 
+impl Metrics {
+    /// All that a scrape gets.
+    pub(crate) fn whole_text(&self) -> String {
+        self.text().collect()
+    }
+}
+
 #[test]
 fn c69_to_c75_names_and_labels_are_upstreams() {
     let metrics = leading(false);
@@ -19,7 +26,7 @@ fn c69_to_c75_names_and_labels_are_upstreams() {
     metrics.show_conditions("ns", "a", "app", vec![("Synced".into(), -1)]);
     let (method, code) = (Method::POST, StatusCode::TOO_MANY_REQUESTS);
     metrics.http_request("/v1/verify", &method, code, Duration::from_millis(7));
-    let text = metrics.text().collect::<String>();
+    let text = metrics.whole_text();
     for line in [
         "# TYPE sealed_secrets_controller_build_info gauge\nsealed_secrets_controller_build_info{revision=\"v",
         "# HELP sealed_secrets_controller_unseal_requests_total Total number of sealed secret unseal requests\n# TYPE sealed_secrets_controller_unseal_requests_total counter\nsealed_secrets_controller_unseal_requests_total 1\n",
@@ -43,15 +50,10 @@ fn t35_series_go_with_the_object_and_with_its_label() {
     let metrics = leading(false);
     metrics.show_conditions("ns", "a", "old", vec![("Synced".into(), 1)]);
     metrics.show_conditions("ns", "a", "new", vec![("Synced".into(), 1)]);
-    let text = metrics.text().collect::<String>();
+    let text = metrics.whole_text();
     assert!(text.contains("\"new\"") && !text.contains("\"old\""));
     metrics.forget_conditions("ns", "a");
-    assert!(
-        !metrics
-            .text()
-            .collect::<String>()
-            .contains("condition_info")
-    );
+    assert!(!metrics.whole_text().contains("condition_info"));
 }
 
 #[test]
@@ -59,45 +61,30 @@ fn series_of_objects_go_with_the_lead_and_come_back_with_it() {
     let metrics = leading(false);
     let show = || metrics.show_conditions("ns", "a", "", vec![("Synced".into(), -1)]);
     show();
-    assert!(
-        metrics
-            .text()
-            .collect::<String>()
-            .contains("sealwright_leader 1\n")
-    );
+    assert!(metrics.whole_text().contains("sealwright_leader 1\n"));
     metrics.show_leading(false);
     // A worker that was still at it.
     show();
-    let text = metrics.text().collect::<String>();
+    let text = metrics.whole_text();
     assert!(!text.contains("condition_info"), "{text}");
     assert!(text.contains("sealwright_leader 0\n"), "{text}");
     metrics.show_leading(true);
     show();
-    assert!(
-        metrics
-            .text()
-            .collect::<String>()
-            .contains("condition_info")
-    );
+    assert!(metrics.whole_text().contains("condition_info"));
 }
 
 #[test]
 fn c80_i44_no_series_names_a_sealed_secret_when_asked() {
     let metrics = leading(true);
     metrics.show_conditions("ns", "hidden", "", vec![("Synced".into(), 1)]);
-    assert!(
-        !metrics
-            .text()
-            .collect::<String>()
-            .contains("condition_info")
-    );
+    assert!(!metrics.whole_text().contains("condition_info"));
 }
 
 #[test]
 fn label_values_are_escaped() {
     let metrics = leading(false);
     metrics.show_conditions("ns", "a", "x\"y\\z\n", vec![("Synced".into(), 1)]);
-    let text = metrics.text().collect::<String>();
+    let text = metrics.whole_text();
     assert!(text.contains(r#"instance="x\"y\\z\n"}"#), "{text}");
 }
 
@@ -108,7 +95,7 @@ fn methods_that_clients_invent_are_one_series() {
         let method = Method::from_bytes(format!("M{number}").as_bytes()).unwrap();
         metrics.http_request("/v1/verify", &method, StatusCode::OK, Duration::ZERO);
     }
-    let text = metrics.text().collect::<String>();
+    let text = metrics.whole_text();
     let series = "http_requests_total{code=\"200\",method=\"unknown\",path=\"/v1/verify\"} 1000\n";
     assert!(text.contains(series), "{text}");
     assert_eq!(text.matches("http_requests_total{").count(), 1);
@@ -117,7 +104,7 @@ fn methods_that_clients_invent_are_one_series() {
 #[test]
 fn keys_and_queues_are_looked_at_when_they_are_asked_for() {
     let metrics = leading(false);
-    let none = metrics.text().collect::<String>();
+    let none = metrics.whole_text();
     assert!(!none.contains("sealing_key") && !none.contains("queue_depth"));
     metrics.show_keys(|| KeyMetrics {
         keys: 2,
@@ -132,7 +119,7 @@ fn keys_and_queues_are_looked_at_when_they_are_asked_for() {
         };
         vec![("SealedSecret", depth)]
     });
-    let text = metrics.text().collect::<String>();
+    let text = metrics.whole_text();
     for line in [
         "sealwright_sealing_keys 2\n",
         "sealwright_sealing_key_created_timestamp_seconds 1700000000\n",
@@ -149,7 +136,7 @@ fn keys_and_queues_are_looked_at_when_they_are_asked_for() {
 fn e69_reconciles_have_the_names_of_upstreams_library() {
     let metrics = leading(false);
     metrics.reconciled("ExternalSecret", true, std::time::Duration::from_millis(7));
-    let text = metrics.text().collect::<String>();
+    let text = metrics.whole_text();
     for line in [
         "controller_runtime_reconcile_total{controller=\"externalsecret\",result=\"success\"} 1\n",
         "controller_runtime_reconcile_errors_total{controller=\"externalsecret\"} 0\n",
@@ -158,7 +145,7 @@ fn e69_reconciles_have_the_names_of_upstreams_library() {
         assert!(text.contains(line), "{line}\n{text}");
     }
     metrics.reconciled("ExternalSecret", false, std::time::Duration::ZERO);
-    let text = metrics.text().collect::<String>();
+    let text = metrics.whole_text();
     assert!(text.contains("reconcile_errors_total{controller=\"externalsecret\"} 1\n"));
 }
 
@@ -188,7 +175,7 @@ fn e59_to_e63_names_types_and_labels_are_upstreams() {
     metrics.provider_called("gcpsm", Call::SignIn, false);
     let store = object("", "s", None);
     metrics.show_sync_conditions(SyncedKind::ClusterSecretStore, store, &[("Ready", true)]);
-    let text = metrics.text().collect::<String>();
+    let text = metrics.whole_text();
     for line in [
         "# TYPE externalsecret_sync_calls_total counter\nexternalsecret_sync_calls_total{name=\"a\",namespace=\"ns\"} 2\n",
         "# TYPE externalsecret_sync_calls_error counter\nexternalsecret_sync_calls_error{name=\"a\",namespace=\"ns\"} 1\n",
@@ -209,7 +196,7 @@ fn e61_a_deleted_external_secret_leaves_one_series_until_it_is_back() {
     metrics.sync_called(one, false);
     metrics.show_sync_conditions(kind, one, &[("Ready", true)]);
     metrics.forget_synced(kind, "ns", "a");
-    let text = metrics.text().collect::<String>();
+    let text = metrics.whole_text();
     assert!(text.contains("externalsecret_status_condition{condition=\"Deleted\",name=\"a\",namespace=\"ns\",status=\"False\"} 1\n"));
     assert!(
         !text.contains("Ready") && !text.contains("sync_calls"),
@@ -220,16 +207,11 @@ fn e61_a_deleted_external_secret_leaves_one_series_until_it_is_back() {
     for number in 0..1100 {
         metrics.forget_synced(kind, "ns", &format!("gone-{number}"));
     }
-    let text = metrics.text().collect::<String>();
+    let text = metrics.whole_text();
     assert_eq!(text.matches("condition=\"Deleted\"").count(), 1000);
     assert!(text.contains("condition=\"Ready\",name=\"a\""));
     metrics.show_leading(false);
-    assert!(
-        !metrics
-            .text()
-            .collect::<String>()
-            .contains("externalsecret_status")
-    );
+    assert!(!metrics.whole_text().contains("externalsecret_status"));
 }
 
 #[test]
@@ -239,14 +221,14 @@ fn e68_extended_labels_come_from_the_object() {
     let labels = [("app.kubernetes.io/name".to_owned(), "shop".to_owned())].into();
     metrics.sync_called(object("ns", "a", Some(&labels)), false);
     let series = "externalsecret_sync_calls_total{app_kubernetes_io_component=\"\",app_kubernetes_io_instance=\"\",app_kubernetes_io_managed_by=\"\",app_kubernetes_io_name=\"shop\",app_kubernetes_io_part_of=\"\",app_kubernetes_io_version=\"\",name=\"a\",namespace=\"ns\"} 1\n";
-    let text = metrics.text().collect::<String>();
+    let text = metrics.whole_text();
     assert!(text.contains(series), "{text}");
 }
 
 #[test]
 fn rules_and_dashboard_ask_for_metrics_that_exist() {
     let (metrics, _watch) = reference::of_everything();
-    let text = metrics.text().collect::<String>();
+    let text = metrics.whole_text();
     let mut checked = 0;
     for file in [
         include_str!("../../../deploy/chart/files/rules.yaml"),

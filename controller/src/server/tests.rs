@@ -239,7 +239,7 @@ async fn invented_methods_are_one_series() {
     let mut answers = String::new();
     stream.read_to_string(&mut answers).await.unwrap();
     assert_eq!(answers.matches("HTTP/1.1 500").count(), 200);
-    let text = site.metrics.text().collect::<String>();
+    let text = site.metrics.whole_text();
     assert_eq!(text.matches("http_requests_total{").count(), 1, "{text}");
 }
 

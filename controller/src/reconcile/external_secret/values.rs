@@ -486,7 +486,7 @@ impl ExternalSecrets {
 
     /// Opens a store, if objects of the namespace may use it.
     async fn access(&self, object: &ExternalSecret, reference: &StoreRef) -> Access {
-        let closed = |why: &dyn Display| Failure {
+        let refused = |why: &dyn Display| Failure {
             public: Some(format!(
                 "{} {:?}: {why}",
                 reference.kind().as_str(),
@@ -494,7 +494,6 @@ impl ExternalSecrets {
             )),
             definite: false,
         };
-        let refused = |error: access::AccessError| closed(&error);
         let id = StoreId::of(reference, object.namespace());
         if !self.outages.admits(&id, Instant::now()) {
             return Err(Closed {
@@ -507,8 +506,8 @@ impl ExternalSecrets {
         }
         let store = self.stores.find(&id).await;
         let store = store
-            .map_err(|error| closed(&format_args!("it cannot be read: {}", error.category())))?
-            .ok_or_else(|| refused(access::AccessError::Missing(reference.kind().as_str())))?;
+            .map_err(|error| refused(&format_args!("it cannot be read: {}", error.category())))?
+            .ok_or_else(|| refused(&access::AccessError::Missing(reference.kind().as_str())))?;
         let mut labels = None;
         if id.kind == StoreKind::ClusterSecretStore && !store.spec.conditions.is_empty() {
             let path = action::namespace(object.namespace());
@@ -536,7 +535,7 @@ impl ExternalSecrets {
             class: &self.rules.class,
             flood_gate: self.rules.flood_gate,
         };
-        access::check(&seen, &namespace, &rules).map_err(refused)?;
+        access::check(&seen, &namespace, &rules).map_err(|error| refused(&error))?;
         let config = store.spec.provider.config().map_err(|_| Failure {
             public: Some("the settings of the store's provider cannot be read".to_owned()),
             definite: false,

@@ -177,25 +177,13 @@ fn next(
     let mut labels = spec.labels.clone();
     let mut annotations = spec.annotations.clone();
     if spec.source_merge_policy == SourceMergePolicy::Merge {
-        for (name, value) in &source.labels {
-            labels.entry(name.clone()).or_insert_with(|| value.clone());
-        }
-        for (name, value) in &source.annotations {
-            annotations
-                .entry(name.clone())
-                .or_insert_with(|| value.clone());
-        }
+        add_missing(&mut labels, &source.labels);
+        add_missing(&mut annotations, &source.annotations);
     }
     match (spec.target_merge_policy, old) {
         (TargetMergePolicy::Merge, Some(old)) => {
-            for (name, value) in &old.labels {
-                labels.entry(name.clone()).or_insert_with(|| value.clone());
-            }
-            for (name, value) in &old.annotations {
-                annotations
-                    .entry(name.clone())
-                    .or_insert_with(|| value.clone());
-            }
+            add_missing(&mut labels, &old.labels);
+            add_missing(&mut annotations, &old.annotations);
         }
         (TargetMergePolicy::Merge, None) | (TargetMergePolicy::Replace, _) => {}
         // Without a target there is nothing to leave alone, and nothing is added.
@@ -204,9 +192,8 @@ fn next(
             annotations = old.map(|old| old.annotations.clone()).unwrap_or_default();
         }
     }
-    // Also where the target has another one: the API server refuses to change it, so that nothing of a Secret becomes part of one
-    // that is read in another way.
-    // What comes from no Secret leaves the type as it is.
+    // The type is that of the source, also where the target has another one: the API server refuses to change it, so that nothing of a
+    // Secret becomes part of one that is read in another way. What comes from no Secret leaves the type as it is.
     let secret_type = match (&source.secret_type, old) {
         (Some(kind), _) => Some(kind),
         (None, old) => old.map(|old| &old.secret_type),
@@ -221,6 +208,12 @@ fn next(
         kept: old.iter().flat_map(|old| copies(&old.kept)).collect(),
         immutable: old.and_then(|old| old.immutable.as_ref().map(copy)),
     })
+}
+
+fn add_missing(map: &mut BTreeMap<String, String>, more: &BTreeMap<String, String>) {
+    for (name, value) in more {
+        map.entry(name.clone()).or_insert_with(|| value.clone());
+    }
 }
 
 fn copy(bytes: &SecretBytes) -> SecretBytes {

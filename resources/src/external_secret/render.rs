@@ -1,5 +1,6 @@
 //! Templates of ExternalSecrets and PushSecrets: what they see, where they stand in the spec, and what becomes of their output.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use sealwright_crypto::secret::SecretBytes;
@@ -11,7 +12,7 @@ use super::data::{self, Values};
 use super::generic::{self, Step};
 use super::remote_ref::DecodingStrategy;
 use super::secret_path;
-use super::template_spec::{Scope, TargetTemplate, TemplateFrom};
+use super::template_spec::{Scope, TargetTemplate, TemplateFrom, TemplateRef};
 use crate::manifest;
 
 /// How templates are spelled.
@@ -144,9 +145,9 @@ fn in_line(line: Option<usize>) -> String {
 #[derive(Default)]
 pub struct Sources {
     /// ConfigMaps by name: their `data`.
-    pub config_maps: std::collections::BTreeMap<String, std::collections::BTreeMap<String, String>>,
+    pub config_maps: BTreeMap<String, BTreeMap<String, String>>,
     /// Secrets by name.
-    pub secrets: std::collections::BTreeMap<String, Values>,
+    pub secrets: BTreeMap<String, Values>,
 }
 
 impl fmt::Debug for Sources {
@@ -181,9 +182,9 @@ pub struct Output {
     /// Values of the Secret.
     pub data: Values,
     /// Labels.
-    pub labels: std::collections::BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
     /// Annotations.
-    pub annotations: std::collections::BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
     /// The labels take the place of those that are there.
     pub replaces_labels: bool,
     /// The annotations take the place of those that are there.
@@ -335,45 +336,60 @@ impl Work {
         let target = generic::Place::of(from.target.as_deref());
         let target = target.as_ref();
         let decoding = from.values_decoding_strategy.unwrap_or_default();
-        // An object that is missing is an error also where none of its keys are named.
-        let no_object = |place| RenderError {
-            place,
-            problem: RenderProblem::NoObject,
-        };
+        let filling = (target, decoding);
         if let Some(map) = &from.config_map {
+            let place = |item| match item {
+                None => Place::ConfigMap(index),
+                Some(at) => Place::ConfigMapItem(index, at),
+            };
             let object = sources.config_maps.get(&map.name);
-            let object = object.ok_or(no_object(Place::ConfigMap(index)))?;
-            for (at, item) in map.items.iter().enumerate() {
-                let fail = |problem| RenderError {
-                    place: Place::ConfigMapItem(index, at),
-                    problem,
-                };
-                let text = object.get(&item.key);
-                let text = text.ok_or(fail(RenderProblem::NoKey))?;
-                self.item(target, &item.key, text, item.template_as, decoding)
-                    .map_err(fail)?;
-            }
+            self.items(filling, map, object, |text| Ok(text.as_str()), place)?;
         }
         if let Some(secret) = &from.secret {
+            let place = |item| match item {
+                None => Place::Secret(index),
+                Some(at) => Place::SecretItem(index, at),
+            };
             let object = sources.secrets.get(&secret.name);
-            let object = object.ok_or(no_object(Place::Secret(index)))?;
-            for (at, item) in secret.items.iter().enumerate() {
-                let fail = |problem| RenderError {
-                    place: Place::SecretItem(index, at),
-                    problem,
-                };
-                let text = object.get(&item.key);
-                let text = text.ok_or(fail(RenderProblem::NoKey))?;
-                let text = std::str::from_utf8(text.expose());
-                let text = text.map_err(|_| fail(RenderProblem::Parse { line: None }))?;
-                self.item(target, &item.key, text, item.template_as, decoding)
-                    .map_err(fail)?;
-            }
+            let no_text = |_| RenderProblem::Parse { line: None };
+            self.items(
+                filling,
+                secret,
+                object,
+                |value| std::str::from_utf8(value.expose()).map_err(no_text),
+                place,
+            )?;
         }
         if let Some(text) = from.literal.as_deref().filter(|text| !text.is_empty()) {
             self.item(target, "", text, Scope::KeysAndValues, decoding)
                 .map_err(|problem| RenderError {
                     place: Place::Literal(index),
+                    problem,
+                })?;
+        }
+        Ok(())
+    }
+
+    /// Renders the templates that an object holds; `place` is where the object stands in the spec, or one of its items.
+    fn items<T>(
+        &mut self,
+        (target, decoding): (Option<&generic::Place>, DecodingStrategy),
+        reference: &TemplateRef,
+        object: Option<&BTreeMap<String, T>>,
+        read: impl Fn(&T) -> Result<&str, RenderProblem>,
+        place: impl Fn(Option<usize>) -> Place,
+    ) -> Result<(), RenderError> {
+        // An object that is missing is an error also where none of its keys are named.
+        let object = object.ok_or_else(|| RenderError {
+            place: place(None),
+            problem: RenderProblem::NoObject,
+        })?;
+        for (at, item) in reference.items.iter().enumerate() {
+            let held = object.get(&item.key).ok_or(RenderProblem::NoKey);
+            held.and_then(&read)
+                .and_then(|text| self.item(target, &item.key, text, item.template_as, decoding))
+                .map_err(|problem| RenderError {
+                    place: place(Some(at)),
                     problem,
                 })?;
         }

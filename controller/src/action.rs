@@ -239,6 +239,19 @@ where
     read(&api.get(&path_of::<K>(key)).await?)
 }
 
+/// Says in one text which versions the objects at these paths have; one that cannot be read has none.
+pub(crate) async fn versions(api: &Api, paths: Vec<String>) -> String {
+    let mut versions = String::new();
+    for path in paths {
+        let metadata = api.get_metadata(&path).await;
+        let metadata = metadata.and_then(|answer| metadata_of(&answer));
+        let version = metadata.ok().and_then(|metadata| metadata.resource_version);
+        versions.push_str(version.as_deref().unwrap_or("-"));
+        versions.push(' ');
+    }
+    versions
+}
+
 /// The path of the objects of a folder with this label.
 pub(crate) fn labelled(folder: &str, label: &str, value: &str) -> String {
     format!(

@@ -394,15 +394,7 @@ impl Stores {
             };
             paths.extend(path);
         }
-        let mut versions = String::new();
-        for path in paths {
-            let metadata = self.api.get_metadata(&path).await;
-            let metadata = metadata.and_then(|answer| action::metadata_of(&answer));
-            let version = metadata.ok().and_then(|metadata| metadata.resource_version);
-            versions.push_str(version.as_deref().unwrap_or("-"));
-            versions.push(' ');
-        }
-        versions
+        action::versions(&self.api, paths.into_iter().collect()).await
     }
 }
 

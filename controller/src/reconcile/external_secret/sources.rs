@@ -20,15 +20,7 @@ impl ExternalSecrets {
             .iter()
             .map(|name| action::config_map(namespace, name))
             .chain(secrets.iter().map(|name| action::secret(namespace, name)));
-        let mut versions = String::new();
-        for path in paths {
-            let metadata = self.api().get_metadata(&path).await;
-            let metadata = metadata.and_then(|answer| action::metadata_of(&answer));
-            let version = metadata.ok().and_then(|metadata| metadata.resource_version);
-            versions.push_str(version.as_deref().unwrap_or("-"));
-            versions.push(' ');
-        }
-        Some(versions)
+        Some(action::versions(self.api(), paths.collect()).await)
     }
 
     /// Reads the ConfigMaps and Secrets that templates come from; what is not there is left out.

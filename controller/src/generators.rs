@@ -4,7 +4,6 @@
 //! is recorded in GeneratorStates ([`Generators::commit`]) before the values are used, else it is taken back at once
 //! ([`Generators::roll_back`]). The reconciler of GeneratorStates takes back what a deadline has passed for.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -36,6 +35,7 @@ use crate::action;
 use crate::api::{Api, ApiError};
 use crate::credentials::ClusterCredentials;
 use crate::frame::object::Key;
+use crate::owned::Owned;
 use crate::pool::Pool;
 
 /// Passwords of more characters are made in the slow lane.
@@ -61,38 +61,8 @@ pub(crate) struct Generators {
     pool: Arc<Pool>,
     slow_pool: Arc<Pool>,
     rules: GeneratorRules,
-    /// The owners of the states that the watch has shown: where there is no state, nothing can be outdated.
-    owners: Mutex<Owners>,
-}
-
-/// The owner keys of states. Anyone who may write a state may change its label, so the one that it was seen with last is kept.
-#[derive(Default)]
-struct Owners {
-    of_states: HashMap<Key, Arc<str>>,
-    /// How many states each owner has.
-    counts: HashMap<Arc<str>, usize>,
-}
-
-impl Owners {
-    /// Takes note of the owner that a state has now; one that is gone has none.
-    fn set(&mut self, key: &Key, owner: Option<&str>) {
-        if self.of_states.get(key).map(|before| &**before) == owner {
-            return;
-        }
-        if let Some(before) = self.of_states.remove(key)
-            && let Some(count) = self.counts.get_mut(&before)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.counts.remove(&before);
-            }
-        }
-        let Some(owner) = owner else { return };
-        let known = self.counts.get_key_value(owner);
-        let owner = known.map_or_else(|| Arc::from(owner), |(owner, _)| Arc::clone(owner));
-        *self.counts.entry(Arc::clone(&owner)).or_default() += 1;
-        self.of_states.insert(key.clone(), owner);
-    }
+    /// The states that the watch has shown, by their owners: where there is no state, nothing can be outdated.
+    seen: Mutex<Owned>,
 }
 
 /// A generator as the cluster has it.
@@ -148,7 +118,7 @@ impl Generators {
             pool,
             slow_pool,
             rules,
-            owners: Mutex::default(),
+            seen: Mutex::default(),
         }
     }
 
@@ -382,19 +352,19 @@ impl Generators {
 
     /// Takes note of a state as the watch shows it.
     pub(crate) fn see(&self, key: &Key, owner: Option<&str>) {
-        let mut owners = self.owners.lock().expect("no holder panics");
-        owners.set(key, owner);
+        let mut seen = self.seen.lock().expect("no holder panics");
+        seen.set(key, owner);
     }
 
     /// Forgets a state that is gone.
     pub(crate) fn forget(&self, key: &Key) {
-        let mut owners = self.owners.lock().expect("no holder panics");
-        owners.set(key, None);
+        let mut seen = self.seen.lock().expect("no holder panics");
+        seen.set(key, None);
     }
 
-    fn has_states(&self, owner: &str) -> bool {
-        let owners = self.owners.lock().expect("no holder panics");
-        owners.counts.contains_key(owner)
+    fn has_states(&self, namespace: &str, owner: &str) -> bool {
+        let seen = self.seen.lock().expect("no holder panics");
+        seen.has_any(namespace, owner)
     }
 
     /// Records what was left for the entries of an object, and gives older states their deadlines.
@@ -410,7 +380,7 @@ impl Generators {
         let mut failed = None;
         for (entry, left) in entries {
             let owner = asker.key(&entry);
-            if failed.is_none() && (left.is_some() || self.has_states(&owner)) {
+            if failed.is_none() && (left.is_some() || self.has_states(asker.namespace(), &owner)) {
                 failed = self.outdate(asker.namespace(), &owner).await.err();
             }
             let Some(left) = left else { continue };
@@ -639,23 +609,6 @@ mod tests {
         };
         let (pool, slow_pool) = (Arc::new(Pool::start()), Arc::new(Pool::slow()));
         Generators::new(Arc::new(api), pool, slow_pool, rules)
-    }
-
-    #[test]
-    fn a_state_has_its_last_owner_only() {
-        let mut owners = Owners::default();
-        let key = |name: &str| Key::new("ns", name);
-        owners.set(&key("other"), Some("c"));
-        for owner in ["a", "b", "c", "c"] {
-            owners.set(&key("s"), Some(owner));
-        }
-        assert_eq!(owners.counts, HashMap::from([(Arc::<str>::from("c"), 2)]));
-        // The label may be gone before the state is.
-        owners.set(&key("s"), None);
-        owners.set(&key("s"), None);
-        assert_eq!(owners.counts, HashMap::from([(Arc::<str>::from("c"), 1)]));
-        owners.set(&key("other"), None);
-        assert!(owners.counts.is_empty() && owners.of_states.is_empty());
     }
 
     #[tokio::test]

@@ -20,6 +20,7 @@ mod leftover;
 mod log;
 mod metrics;
 mod outages;
+mod owned;
 mod pool;
 mod program;
 mod readiness;

@@ -33,7 +33,6 @@ use sealwright_resources::external_secret::{
     ExternalSecret, RefreshPolicy, StoreKind, plan, refresh,
 };
 
-use self::made::Made;
 use self::silence::Crowds;
 use crate::announcement::{Announced, Announcement, Reads};
 use crate::api::Api;
@@ -45,6 +44,7 @@ use crate::generators::Generators;
 use crate::generic_targets::GenericTargets;
 use crate::known_keys::{Claim, KnownKeys};
 use crate::outages::Outages;
+use crate::owned::Owned;
 use crate::stores::{StoreId, Stores};
 
 /// The component of the events.
@@ -80,7 +80,7 @@ pub(crate) struct ExternalSecrets {
     /// Targets of other kinds than Secret, if they are allowed.
     targets: Option<GenericTargets>,
     /// The Secrets that were made for an object, as the watch shows them.
-    made: Mutex<Made>,
+    made: Mutex<Owned>,
     /// The keys of stores that objects were made of.
     known_keys: Arc<KnownKeys>,
     /// Stores that do not answer.

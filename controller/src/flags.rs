@@ -16,6 +16,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sealwright_pflag::{CommandLine, Found, Name, Part, Problem};
 use sealwright_template::Limits;
 use thiserror::Error;
 
@@ -151,11 +152,11 @@ pub(crate) enum FlagError {
     #[error("unknown command {0:?} for \"external-secrets\"")]
     UnknownCommand(String),
     /// There is no such short flag.
-    #[error("unknown shorthand flag: {0:?} in -{1}")]
+    #[error("unknown shorthand flag: {0:?} in {1}")]
     UnknownShort(char, String),
     /// The last word names a flag that wants a value.
-    #[error("flag needs an argument: --{0}")]
-    MissingValue(&'static str),
+    #[error("flag needs an argument: {0}")]
+    MissingValue(String),
     /// The value is not one this flag can have.
     #[error("invalid argument {value:?} for \"--{flag}\" flag: {reason}")]
     Invalid {
@@ -169,6 +170,16 @@ pub(crate) enum FlagError {
     /// The flags are well formed but ask for what cannot be.
     #[error("{0}")]
     Unusable(String),
+}
+
+impl From<Problem> for FlagError {
+    fn from(problem: Problem) -> Self {
+        match problem {
+            Problem::Unknown(name) => Self::Unknown(name),
+            Problem::UnknownShort { letter, word } => Self::UnknownShort(letter, word),
+            Problem::MissingValue { name } => Self::MissingValue(name),
+        }
+    }
 }
 
 fn unusable(text: &str) -> FlagError {
@@ -262,53 +273,55 @@ struct Line {
     words: Vec<String>,
 }
 
+/// What a command line names.
+enum Named {
+    Help,
+    Flag(&'static Definition),
+}
+
 impl Values {
     /// Reads a command line; nothing behind a flag that asks for help is looked at.
     fn read(&mut self, arguments: Vec<String>) -> Result<Line, FlagError> {
         let mut line = Line::default();
-        let mut arguments = arguments.into_iter();
-        while let Some(word) = arguments.next() {
-            if word == "--" {
-                line.words.extend(arguments);
-                break;
-            }
-            if let Some(long) = word.strip_prefix("--") {
-                let (name, value) = match long.split_once('=') {
-                    Some((name, value)) => (name, Some(value.to_owned())),
-                    None => (long, None),
-                };
-                if name == "help" {
+        let mut arguments = CommandLine::new(arguments);
+        while let Some(part) = arguments.read(|name| self.named(name))? {
+            match part {
+                Part::Flag {
+                    flag: Named::Help, ..
+                } => {
                     line.asks_for_help = true;
                     break;
                 }
-                let definition = self
-                    .find(name)
-                    .ok_or_else(|| FlagError::Unknown(name.to_owned()))?;
-                let value = match value {
-                    Some(value) => value,
-                    None if matches!(definition.kind, Kind::Switch(_)) => "true".to_owned(),
-                    None => arguments
-                        .next()
-                        .ok_or(FlagError::MissingValue(definition.name))?,
-                };
-                self.set(definition, &value)
+                Part::Flag {
+                    flag: Named::Flag(definition),
+                    value,
+                    ..
+                } => self
+                    .set(definition, &value)
                     .map_err(|reason| FlagError::Invalid {
                         flag: definition.name,
                         value,
                         reason,
-                    })?;
-            } else if let Some(short) = word.strip_prefix('-').filter(|short| !short.is_empty()) {
-                let letter = short.chars().next().expect("not empty");
-                if letter == 'h' {
-                    line.asks_for_help = true;
-                    break;
-                }
-                return Err(FlagError::UnknownShort(letter, short.to_owned()));
-            } else {
-                line.words.push(word);
+                    })?,
+                Part::Word(word) => line.words.push(word),
             }
         }
         Ok(line)
+    }
+
+    /// Looks a flag up: none has a letter but the one that asks for help.
+    fn named(&self, name: Name<'_>) -> Option<Found<Named>> {
+        match name {
+            Name::Long("help") | Name::Short('h') => Some(Found {
+                flag: Named::Help,
+                is_switch: true,
+            }),
+            Name::Long(name) => self.find(name).map(|definition| Found {
+                flag: Named::Flag(definition),
+                is_switch: matches!(definition.kind, Kind::Switch(_)),
+            }),
+            Name::Short(_) => None,
+        }
     }
 }
 

@@ -23,6 +23,7 @@ fn the_tests_that_parity_tables_name_exist() {
         "resources",
         "template",
         "providers",
+        "pflag",
         "re2",
         "tests",
     ] {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sealwright_pflag::read_switch;
 use sealwright_template::{Limits, go_duration};
 
 use super::table::{Definition, Kind};
@@ -56,7 +57,7 @@ impl Values {
         match definition.kind {
             Kind::Text(_) => {}
             Kind::Switch(_) => {
-                switch(value).ok_or_else(|| {
+                read_switch(value).ok_or_else(|| {
                     format!("strconv.ParseBool: parsing {value:?}: invalid syntax")
                 })?;
             }
@@ -98,7 +99,7 @@ impl Values {
     }
 
     pub(super) fn switch(&self, name: &str) -> bool {
-        switch(&self.text(name)).expect("checked when it was set")
+        read_switch(&self.text(name)).expect("checked when it was set")
     }
 
     pub(super) fn whole(&self, name: &str) -> i64 {
@@ -326,14 +327,6 @@ fn size(text: &str) -> Option<usize> {
         return None;
     }
     digits.parse::<usize>().ok()?.checked_mul(1 << shift)
-}
-
-fn switch(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
-        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
-        _ => None,
-    }
 }
 
 fn check_key_prefix(prefix: &str) -> Result<(), FlagError> {

@@ -1,5 +1,7 @@
 //! The flags of `kubeseal`: two dashes, values with a blank or `=`, an environment variable for each.
 
+use sealwright_pflag::{CommandLine, Found, Name, Part, Problem, read_switch};
+
 use crate::cluster::{ClusterOptions, ControllerService};
 
 /// What a flag takes.
@@ -107,6 +109,28 @@ pub(crate) struct Flags {
 #[error("{0}")]
 pub(crate) struct FlagError(pub(crate) String);
 
+impl From<Problem> for FlagError {
+    fn from(problem: Problem) -> Self {
+        Self(match problem {
+            Problem::Unknown(name) => format!("unknown flag: --{name}{}", did_you_mean(&name)),
+            Problem::UnknownShort { letter, word } => {
+                format!("unknown shorthand flag: '{letter}' in {word}")
+            }
+            Problem::MissingValue { name } => format!("flag needs an argument: {name}"),
+        })
+    }
+}
+
+/// Looks a flag up.
+fn find(name: Name<'_>) -> Option<Found<&'static Flag>> {
+    let flag = FLAGS.iter().find(|flag| match name {
+        Name::Long(long) => flag.name == long,
+        Name::Short(letter) => flag.short == Some(letter),
+    })?;
+    let is_switch = matches!(flag.takes, Takes::Switch | Takes::LogSwitch);
+    Some(Found { flag, is_switch })
+}
+
 impl Flags {
     /// Reads the environment and then the command line, which wins; lists are added up. Positional arguments are
     /// ignored, as scripts leave some behind.
@@ -130,75 +154,19 @@ impl Flags {
                 flags.old_names = 0; // and an old name in one is not spoken of
             }
         }
-        let mut args = args.into_iter();
-        while let Some(arg) = args.next() {
-            if arg == "--" {
-                break;
-            } else if let Some(long) = arg.strip_prefix("--") {
-                let (name, value) = match long.split_once('=') {
-                    Some((name, value)) => (name, Some(value.to_owned())),
-                    None => (long, None),
-                };
-                let flag = FLAGS
-                    .iter()
-                    .find(|flag| flag.name == name && name.len() > 1)
-                    .or_else(|| FLAGS.iter().find(|flag| flag.name == name))
-                    .ok_or_else(|| {
-                        FlagError(format!("unknown flag: --{name}{}", did_you_mean(name)))
-                    })?;
-                flags.take(flag, value, &mut args, &format!("--{name}"))?;
-            } else if let Some(shorts) = arg.strip_prefix('-').filter(|shorts| !shorts.is_empty()) {
-                flags.take_shorts(shorts, &mut args, &arg)?;
+        let mut line = CommandLine::new(args);
+        while let Some(part) = line.read(find)? {
+            // Positional arguments are ignored.
+            if let Part::Flag { flag, name, value } = part {
+                check(flag, &value).map_err(|reason| {
+                    FlagError(format!(
+                        "invalid argument {value:?} for {name:?} flag: {reason}"
+                    ))
+                })?;
+                flags.set(flag, value);
             }
         }
         Ok(flags)
-    }
-
-    fn take_shorts(
-        &mut self,
-        shorts: &str,
-        args: &mut impl Iterator<Item = String>,
-        arg: &str,
-    ) -> Result<(), FlagError> {
-        let mut rest = shorts;
-        while let Some(letter) = rest.chars().next() {
-            rest = &rest[letter.len_utf8()..];
-            let flag = FLAGS
-                .iter()
-                .find(|flag| flag.short == Some(letter))
-                .ok_or_else(|| FlagError(format!("unknown shorthand flag: '{letter}' in {arg}")))?;
-            if matches!(flag.takes, Takes::Switch | Takes::LogSwitch) && !rest.starts_with('=') {
-                self.take(flag, None, args, &format!("-{letter}"))?;
-                continue;
-            }
-            let value =
-                (!rest.is_empty()).then(|| rest.strip_prefix('=').unwrap_or(rest).to_owned());
-            return self.take(flag, value, args, &format!("-{letter}"));
-        }
-        Ok(())
-    }
-
-    fn take(
-        &mut self,
-        flag: &'static Flag,
-        value: Option<String>,
-        args: &mut impl Iterator<Item = String>,
-        shown: &str,
-    ) -> Result<(), FlagError> {
-        let value = match (flag.takes, value) {
-            (_, Some(value)) => value,
-            (Takes::Switch | Takes::LogSwitch, None) => "true".to_owned(),
-            (_, None) => args
-                .next()
-                .ok_or_else(|| FlagError(format!("flag needs an argument: {shown}")))?,
-        };
-        check(flag, &value).map_err(|reason| {
-            FlagError(format!(
-                "invalid argument {value:?} for {shown:?} flag: {reason}"
-            ))
-        })?;
-        self.set(flag, value);
-        Ok(())
     }
 
     /// Notes a value; the old name of a flag sets the flag.
@@ -220,9 +188,8 @@ impl Flags {
 
     /// Whether a switch is on.
     pub(crate) fn is_on(&self, name: &str) -> bool {
-        self.value(name).is_some_and(|text| {
-            sealwright_documents::scalar::read_bool(text.as_bytes()) == Some(true)
-        })
+        self.value(name)
+            .is_some_and(|text| read_switch(text) == Some(true))
     }
 
     /// The last value of a flag.
@@ -322,12 +289,10 @@ pub(crate) fn usage() -> String {
 
 fn check(flag: &Flag, value: &str) -> Result<(), String> {
     match (flag.name, flag.takes) {
-        (_, Takes::Switch | Takes::LogSwitch) => {
-            match sealwright_documents::scalar::read_bool(value.as_bytes()) {
-                Some(_) => Ok(()),
-                None => Err("expected true or false".to_owned()),
-            }
-        }
+        (_, Takes::Switch | Takes::LogSwitch) => match read_switch(value) {
+            Some(_) => Ok(()),
+            None => Err("expected true or false".to_owned()),
+        },
         ("scope", _) if !matches!(value, "" | "strict" | "namespace-wide" | "cluster-wide") => {
             Err("must be one of: strict, namespace-wide, cluster-wide".to_owned())
         }

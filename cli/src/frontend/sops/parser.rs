@@ -7,6 +7,8 @@
 
 use std::ffi::{OsStr, OsString};
 
+use sealwright_documents::scalar::read_bool;
+
 use super::commands::Command;
 use super::flags::{Flag, Takes};
 
@@ -171,7 +173,7 @@ impl Values {
             let value = match (flag.takes, from_variable) {
                 (Takes::Bool(default), None) => Value::Bool(default),
                 (Takes::Bool(_), Some(text)) if text.is_empty() => Value::Bool(false),
-                (Takes::Bool(_), Some(text)) => match read_bool(&text) {
+                (Takes::Bool(_), Some(text)) => match read_bool(text.as_bytes()) {
                     Some(value) => Value::Bool(value),
                     None => {
                         return Err(UsageError::VariableNotBoolean {
@@ -210,10 +212,12 @@ impl Values {
             Value::Bool(slot) => {
                 *slot = match value {
                     None => true,
-                    Some(text) => read_bool(text).ok_or_else(|| UsageError::NotBoolean {
-                        name: name.to_owned(),
-                        value: text.to_owned(),
-                    })?,
+                    Some(text) => {
+                        read_bool(text.as_bytes()).ok_or_else(|| UsageError::NotBoolean {
+                            name: name.to_owned(),
+                            value: text.to_owned(),
+                        })?
+                    }
                 };
             }
             Value::Text(slot) => *slot = value.unwrap_or_default().to_owned(),
@@ -315,15 +319,6 @@ impl Values {
 
 fn same_takes(one: &Flag, other: &Flag) -> bool {
     std::mem::discriminant(&one.takes) == std::mem::discriminant(&other.takes)
-}
-
-/// The boolean spellings of Go.
-fn read_bool(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
 }
 
 /// A Go integer in base 0: decimal, or with a prefix for another base.

@@ -5,19 +5,21 @@
 //! granted inside of it.
 
 mod connection;
+mod payload;
+mod rights;
 mod write;
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use futures::future::BoxFuture;
-use sealwright_crypto::secret::{SecretBytes, SecretWriter};
+use sealwright_crypto::secret::SecretBytes;
 
 use self::connection::{ApiServer, Reply};
-use crate::json::{self, Html, Json, Kind, Numbers, write_text};
+use self::payload::{
+    data_as_json, data_property, malformed, map_of, metadata_property, payload_of,
+};
+use crate::json::{Json, Kind};
 use crate::listing::Listing;
 use crate::outcome::{Absent, Answer, Outcome, Proof, StoreError, Trouble, shown};
 use crate::remote::{Find, MetadataPolicy, PushItem, PushSource, RemoteRef, SecretMap};
@@ -33,8 +35,6 @@ const NAMESPACE_TRUSTED: Duration = Duration::from_secs(60);
 const MOST_SECRETS: usize = 50_000;
 /// How many pages a listing may have.
 const MOST_PAGES: usize = 1_000;
-/// What stands before the names of data in a payload; the others are metadata.
-const DATA: &str = "data/";
 
 /// The Secrets of one namespace of a cluster.
 pub struct KubernetesStore {
@@ -114,7 +114,7 @@ impl KubernetesStore {
             }
             Err(error) if error.trouble() == Trouble::Forbidden => {
                 // A right that holds everywhere says nothing about this namespace.
-                !self.may_get_secrets("sealwright-no-such-namespace").await?
+                !rights::may_get_secrets(&self.api, "sealwright-no-such-namespace").await?
             }
             Err(error) => return Err(error),
         };
@@ -132,52 +132,6 @@ impl KubernetesStore {
                 .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
         Ok(())
-    }
-
-    async fn may_get_secrets(&self, namespace: &str) -> Result<bool, StoreError> {
-        let mut body = SecretWriter::default();
-        body.push(
-            br#"{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","spec":{"resourceAttributes":{"verb":"get","resource":"secrets","namespace":"#,
-        );
-        write_text(namespace.as_bytes(), Html::Plain, &mut body);
-        body.push(b"}}}");
-        let path = [
-            "apis",
-            "authorization.k8s.io",
-            "v1",
-            "selfsubjectaccessreviews",
-        ];
-        let Reply::Object(answer) = self.api.post(&path, body.finish()).await? else {
-            return Ok(false);
-        };
-        let answer = Json::parse(answer.expose()).ok();
-        let allowed = answer
-            .and_then(|answer| answer.member("status"))
-            .and_then(|status| status.member("allowed"));
-        Ok(allowed.is_some_and(Json::is_true))
-    }
-
-    /// Whether the rules of the namespace let this store read Secrets.
-    async fn rules_allow_get(&self) -> Result<bool, StoreError> {
-        let mut body = SecretWriter::default();
-        body.push(
-            br#"{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectRulesReview","spec":{"namespace":"#,
-        );
-        write_text(self.namespace.as_bytes(), Html::Plain, &mut body);
-        body.push(b"}}");
-        let path = [
-            "apis",
-            "authorization.k8s.io",
-            "v1",
-            "selfsubjectrulesreviews",
-        ];
-        let Reply::Object(answer) = self.api.post(&path, body.finish()).await? else {
-            return Ok(false);
-        };
-        let Ok(answer) = Json::parse(answer.expose()) else {
-            return Ok(false);
-        };
-        Ok(allows_get(answer))
     }
 
     async fn list_secrets(&self, what: &Find) -> Outcome<Vec<Match>> {
@@ -275,36 +229,6 @@ impl KubernetesStore {
     }
 }
 
-fn malformed(what: &str) -> StoreError {
-    StoreError::new(
-        Trouble::Malformed,
-        format!("the answer is not one of an API server: {what}"),
-    )
-}
-
-/// Returns true if a rule of a review lets Secrets be read: those of the core group, which a rule without groups means too.
-fn allows_get(review: Json<'_>) -> bool {
-    let holds = |rule: Json<'_>, field: &str, wanted: &str| {
-        rule.member(field)
-            .into_iter()
-            .flat_map(Json::elements)
-            .filter_map(Json::string)
-            .any(|item| item.expose() == wanted || item.expose() == "*")
-    };
-    let has_no_groups = |rule: Json<'_>| {
-        let groups = rule.member("apiGroups");
-        groups.is_none_or(|groups| groups.elements().next().is_none())
-    };
-    let rules = review
-        .member("status")
-        .and_then(|status| status.member("resourceRules"));
-    rules.into_iter().flat_map(Json::elements).any(|rule| {
-        holds(rule, "resources", "secrets")
-            && holds(rule, "verbs", "get")
-            && (has_no_groups(rule) || holds(rule, "apiGroups", ""))
-    })
-}
-
 /// Refuses what no Secret can be called: such a name would lead to another path.
 fn check_name(name: &str) -> Result<(), StoreError> {
     let good = |part: &str| {
@@ -320,138 +244,6 @@ fn check_name(name: &str) -> Result<(), StoreError> {
     } else {
         Err(StoreError::invalid(format!("no Secret can be called {:?}", shown(name))).public())
     }
-}
-
-/// The data of a Secret, decoded, with its labels and annotations.
-fn payload_of(secret: Json<'_>) -> Result<Payload, StoreError> {
-    let mut parts = SecretMap::new();
-    for (name, value) in secret.member("data").into_iter().flat_map(Json::members) {
-        let text = value.string().unwrap_or_default();
-        let bytes = STANDARD
-            .decode(text.expose())
-            .map_err(|_| malformed("its data is not base64"))?;
-        parts.insert(format!("{DATA}{}", name.expose()), SecretBytes::from(bytes));
-    }
-    let metadata = secret.member("metadata");
-    for part in ["labels", "annotations"] {
-        let value = metadata.and_then(|metadata| metadata.member(part));
-        let mut out = SecretWriter::default();
-        match value.filter(|value| value.kind() == Kind::Object) {
-            Some(value) => json::encode_with(value, Numbers::Literal, Html::Plain, &mut out),
-            // To upstream, a map that the Secret does not have is null.
-            None => out.push(b"null"),
-        }
-        parts.insert(part.to_owned(), out.finish());
-    }
-    Ok(Payload::of_parts(parts))
-}
-
-fn data_of(payload: &Payload) -> impl Iterator<Item = (&str, &SecretBytes)> {
-    let parts = payload.parts().iter();
-    parts.filter_map(|(name, value)| Some((name.strip_prefix(DATA)?, value)))
-}
-
-/// All data as a JSON object of strings; what is not UTF-8 is replaced, as upstream does.
-fn data_as_json(payload: &Payload) -> SecretBytes {
-    let mut members = BTreeMap::new();
-    for (name, value) in data_of(payload) {
-        let mut text = SecretWriter::with_capacity(value.len() + 2);
-        write_text(value.expose(), Html::Plain, &mut text);
-        members.insert(name.to_owned(), text.finish());
-    }
-    json::object_of_raw(&members)
-}
-
-/// What a property of a Secret's data means: the key of that very name, or a path into the JSON behind the first dot.
-fn data_property(payload: &Payload, property: &str) -> Option<SecretBytes> {
-    if let Some(value) = payload.part(&format!("{DATA}{property}")) {
-        return Some(SecretBytes::copy_of(value.expose()));
-    }
-    let (key, path) = property.split_once('.')?;
-    if key.is_empty() || path.is_empty() || path.ends_with('.') {
-        return None;
-    }
-    let value = payload.part(&format!("{DATA}{key}"))?;
-    json::path::get(value.expose(), path).map(|found| found.text())
-}
-
-fn metadata_property(payload: &Payload, property: Option<&str>) -> Option<SecretBytes> {
-    let part = |name: &str| {
-        payload
-            .part(name)
-            .map(|part| SecretBytes::copy_of(part.expose()))
-    };
-    let Some(property) = property else {
-        let mut members = BTreeMap::new();
-        for name in ["annotations", "labels"] {
-            members.insert(name.to_owned(), part(name)?);
-        }
-        return Some(json::object_of_raw(&members));
-    };
-    let (name, rest) = match property.split_once('.') {
-        None => return matches!(property, "labels" | "annotations").then(|| part(property))?,
-        Some(split) => split,
-    };
-    if !matches!(name, "labels" | "annotations") {
-        return None;
-    }
-    let object = payload.part(name)?;
-    let object = Json::parse(object.expose()).ok()?;
-    if let Some(value) = object.member(rest) {
-        return Some(value.unquoted());
-    }
-    let (label, path) = rest.split_once('.')?;
-    let text = object.member(label)?.string()?;
-    json::path::get(text.expose().as_bytes(), path).map(|found| found.text())
-}
-
-/// The names and values that `extract` gives: the data or the metadata, or with a property the members of one of them.
-///
-/// A property is the name of a data key, `labels` or `annotations`. Upstream looks for it in an object of base64 texts, so a
-/// path never leads into a value.
-fn map_of(at: &RemoteRef, payload: &Payload) -> Result<SecretMap, StoreError> {
-    let copy = |value: &SecretBytes| SecretBytes::copy_of(value.expose());
-    let is_metadata = at.metadata == MetadataPolicy::Fetch;
-    let metadata = ["labels", "annotations"];
-    let Some(property) = at.wanted_property() else {
-        if !is_metadata {
-            let data = data_of(payload);
-            return Ok(data
-                .map(|(name, value)| (name.to_owned(), copy(value)))
-                .collect());
-        }
-        let parts = metadata.into_iter();
-        return Ok(parts
-            .filter_map(|name| Some((name.to_owned(), copy(payload.part(name)?))))
-            .collect());
-    };
-    let value = if !is_metadata {
-        payload.part(&format!("{DATA}{property}"))
-    } else if metadata.contains(&property) {
-        payload.part(property)
-    } else {
-        None
-    };
-    let value = value.ok_or_else(|| {
-        let text = format!(
-            "property {} does not exist in key {}",
-            shown(property),
-            shown(&at.key)
-        );
-        StoreError::new(Trouble::Missing, text).public()
-    })?;
-    let object = Json::parse(value.expose())
-        .ok()
-        // To upstream, null is an object without members.
-        .filter(|object| matches!(object.kind(), Kind::Object | Kind::Null))
-        .ok_or_else(|| StoreError::new(Trouble::Missing, "the value is no JSON object").public())?;
-    // Members stay JSON: strings keep their quotes, as upstream has it.
-    let members = object.members().map(|(name, value)| {
-        let mut out = SecretWriter::default();
-        json::encode_with(value, Numbers::Float, Html::Plain, &mut out);
-        (name.expose().to_owned(), out.finish())
-    });
-    Ok(members.collect())
 }
 
 impl Store for KubernetesStore {
@@ -582,10 +374,10 @@ impl Store for KubernetesStore {
                 return Ok(Validation::Unknown);
             }
             let allowed = async {
-                if self.rules_allow_get().await? {
+                if rights::rules_allow_get(&self.api, &self.namespace).await? {
                     return Ok(true);
                 }
-                self.may_get_secrets(&self.namespace).await
+                rights::may_get_secrets(&self.api, &self.namespace).await
             };
             let allowed = allowed.await;
             match self.placed(allowed, "ask for the rights on", "*") {
@@ -638,116 +430,5 @@ impl Store for KubernetesStore {
             let all = all.ok().and_then(Answer::found).unwrap_or_default();
             all.into_iter().map(|found| found.name).collect()
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn payload(secret: &str) -> Payload {
-        payload_of(Json::parse(secret.as_bytes()).unwrap()).unwrap()
-    }
-
-    fn text(value: &SecretBytes) -> String {
-        String::from_utf8(value.expose().to_vec()).unwrap()
-    }
-
-    #[test]
-    fn metadata_that_is_missing_is_null_and_signs_stay_unescaped() {
-        let bare = payload(r#"{"metadata": {"name": "db"}}"#);
-        assert_eq!(
-            text(&metadata_property(&bare, None).unwrap()),
-            r#"{"annotations":null,"labels":null}"#
-        );
-        assert_eq!(
-            text(&metadata_property(&bare, Some("labels")).unwrap()),
-            "null"
-        );
-        assert!(metadata_property(&bare, Some("labels.app")).is_none());
-        let noted = payload(
-            r#"{"metadata": {"annotations": {"note": "<a&b>", "app": "\u003c"}, "labels": {}}}"#,
-        );
-        assert_eq!(
-            text(&metadata_property(&noted, None).unwrap()),
-            r#"{"annotations":{"app":"<","note":"<a&b>"},"labels":{}}"#
-        );
-    }
-
-    #[test]
-    fn rules_of_other_groups_say_nothing_about_secrets() {
-        for (rule, expected) in [
-            (
-                r#""apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]"#,
-                true,
-            ),
-            (
-                r#""apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]"#,
-                true,
-            ),
-            (
-                r#""apiGroups": [], "resources": ["secrets"], "verbs": ["get"]"#,
-                true,
-            ),
-            (
-                r#""apiGroups": null, "resources": ["secrets"], "verbs": ["get"]"#,
-                true,
-            ),
-            (
-                r#""resources": ["secrets"], "verbs": ["list", "get"]"#,
-                true,
-            ),
-            (
-                r#""apiGroups": ["apps"], "resources": ["*"], "verbs": ["*"]"#,
-                false,
-            ),
-            (
-                r#""apiGroups": [""], "resources": ["secrets"], "verbs": ["list"]"#,
-                false,
-            ),
-        ] {
-            let review = format!(r#"{{"status": {{"resourceRules": [{{{rule}}}]}}}}"#);
-            let review = Json::parse(review.as_bytes()).unwrap();
-            assert_eq!(allows_get(review), expected, "{rule}");
-        }
-        assert!(!allows_get(Json::parse(b"{}").unwrap()));
-    }
-
-    #[test]
-    fn an_extracted_property_is_a_whole_key_and_its_members_stay_json() {
-        // {"a": {"b": "<c>"}, "n": 1.50}, {"d": "&"} and null.
-        let secret = payload(
-            r#"{"data": {"json": "eyJhIjogeyJiIjogIjxjPiJ9LCAibiI6IDEuNTB9", "x.json": "eyJkIjogIiYifQ==", "none": "bnVsbA=="},
-                "metadata": {"labels": {"app": "shop"}}}"#,
-        );
-        let lines = |at: &RemoteRef| -> Vec<String> {
-            let map = map_of(at, &secret).unwrap();
-            let lines = map.iter();
-            lines
-                .map(|(name, value)| format!("{name}={}", text(value)))
-                .collect()
-        };
-        let at = |property: &str| RemoteRef::new("db").property(property);
-        assert_eq!(lines(&at("json")), [r#"a={"b":"<c>"}"#, "n=1.5"]);
-        assert_eq!(lines(&at("x.json")), [r#"d="&""#]);
-        assert!(lines(&at("none")).is_empty());
-        assert_eq!(lines(&at("labels").metadata()), [r#"app="shop""#]);
-        assert!(lines(&at("annotations").metadata()).is_empty());
-        let all = RemoteRef::new("db").metadata();
-        assert_eq!(
-            lines(&all),
-            ["annotations=null", r#"labels={"app":"shop"}"#]
-        );
-        for (at, property) in [
-            (at("json.a"), "json.a"),
-            (at("labels.app").metadata(), "labels.app"),
-            (at("json").metadata(), "json"),
-            (at("labels"), "labels"),
-        ] {
-            let error = map_of(&at, &secret).unwrap_err();
-            assert_eq!(error.trouble(), Trouble::Missing);
-            let wanted = format!("property {property} does not exist in key db");
-            assert!(error.to_string().contains(&wanted), "{error}");
-        }
     }
 }

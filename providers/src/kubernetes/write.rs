@@ -8,7 +8,8 @@ use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 use serde::Deserialize;
 
 use super::connection::Reply;
-use super::{KubernetesStore, check_name, malformed};
+use super::payload::malformed;
+use super::{KubernetesStore, check_name};
 use crate::json::{self, Html, Json, write_text};
 use crate::outcome::{Answer, StoreError, shown};
 use crate::remote::{PushItem, PushSource};

@@ -1,0 +1,94 @@
+use super::*;
+
+fn encoded(text: &str, numbers: Numbers) -> String {
+    let mut out = SecretWriter::default();
+    encode(Json::parse(text.as_bytes()).unwrap(), numbers, &mut out);
+    String::from_utf8(out.expose().to_vec()).unwrap()
+}
+
+#[test]
+fn only_json_is_json() {
+    for good in [
+        "null",
+        " {} ",
+        "[1, -0.5e+7, \"\\ud83d\\ude00\"]",
+        r#"{"a": {"b": [true, false]}}"#,
+    ] {
+        assert!(Json::parse(good.as_bytes()).is_ok(), "{good}");
+    }
+    for bad in [
+        "",
+        "nul",
+        "{",
+        "[1,]",
+        "{\"a\"}",
+        "01",
+        "1.",
+        "\"\t\"",
+        "\"\\x\"",
+        "1 2",
+        "<html>",
+        "{a: 1}",
+        "\"\\u12\"",
+    ] {
+        assert!(Json::parse(bad.as_bytes()).is_err(), "{bad}");
+    }
+    assert!(Json::parse(b"\"\xff\"").is_err());
+    let deep = "[".repeat(300) + &"]".repeat(300);
+    assert!(Json::parse(deep.as_bytes()).is_err());
+}
+
+#[test]
+fn strings_are_unescaped() {
+    let text = br#""a\"\\\/\n\u0436\ud83d\ude00\ud800x""#;
+    let value = Json::parse(text).unwrap().string().unwrap();
+    assert_eq!(value.expose(), "a\"\\/\nж😀\u{fffd}x");
+}
+
+#[test]
+fn members_keep_their_spelling() {
+    let map =
+        object_values(br#"{"a": "x", "n": 1e3, "o": { "y": 1 }, "z": null, "a": "last"}"#).unwrap();
+    assert_eq!(map["a"].expose(), b"last");
+    assert_eq!(map["n"].expose(), b"1e3");
+    assert_eq!(map["o"].expose(), br#"{ "y": 1 }"#);
+    assert_eq!(map["z"].expose(), b"");
+    assert!(object_values(b" null ").unwrap().is_empty());
+    let error = object_values(b"[\"canary\"]").unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("canary"));
+}
+
+#[test]
+fn encoding_again_is_gos() {
+    let text = r#"{"b": 1.0, "a": "<&>", "b": [1e3, 12345678901234567890, 1e21, 1e-7]}"#;
+    assert_eq!(
+        encoded(text, Numbers::Literal),
+        r#"{"a":"\u003c\u0026\u003e","b":[1e3,12345678901234567890,1e21,1e-7]}"#
+    );
+    assert_eq!(
+        encoded(text, Numbers::Float),
+        r#"{"a":"\u003c\u0026\u003e","b":[1000,12345678901234567890,1e+21,1e-7]}"#
+    );
+    let mut out = SecretWriter::default();
+    let value = Json::parse(br#"{"<b>": ["&", {"a": "\u003e"}]}"#).unwrap();
+    encode_with(value, Numbers::Float, Html::Plain, &mut out);
+    assert_eq!(out.expose(), br#"{"<b>":["&",{"a":">"}]}"#);
+}
+
+#[test]
+fn texts_become_an_object() {
+    let map = SecretMap::from([
+        (
+            "b".to_owned(),
+            SecretBytes::copy_of("<\u{1}ж\u{2028}".as_bytes()),
+        ),
+        ("a".to_owned(), SecretBytes::copy_of(b"1")),
+    ]);
+    let text = object_of_texts(&map).unwrap();
+    assert_eq!(
+        String::from_utf8(text.expose().to_vec()).unwrap(),
+        "{\"a\":\"1\",\"b\":\"<\\u0001ж\\u2028\"}"
+    );
+    let map = SecretMap::from([("x".to_owned(), SecretBytes::copy_of(b"\xff"))]);
+    assert!(object_of_texts(&map).is_err());
+}

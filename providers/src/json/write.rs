@@ -1,0 +1,198 @@
+//! JSON as Go writes it.
+
+use std::collections::BTreeMap;
+
+use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
+
+use super::scan::is_whole;
+use super::{Json, Kind};
+use crate::outcome::{StoreError, shown};
+use crate::remote::SecretMap;
+
+/// How numbers are written again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    /// As they are spelled.
+    Literal,
+    /// As Go writes the nearest float64; whole numbers keep their digits, where Go loses those beyond 2^53.
+    Float,
+}
+
+/// Writes a value as Go's encoder writes it after having decoded it: members sorted, of equal names the last, `<`, `>`
+/// and `&` escaped.
+pub fn encode(value: Json<'_>, numbers: Numbers, out: &mut SecretWriter) {
+    encode_with(value, numbers, Html::Escaped, out);
+}
+
+/// Writes a value as [`encode`] does, with the choice whether `<`, `>` and `&` are escaped.
+pub fn encode_with(value: Json<'_>, numbers: Numbers, html: Html, out: &mut SecretWriter) {
+    match value.kind() {
+        Kind::Object => {
+            let mut members: BTreeMap<Vec<u8>, (SecretText, Json<'_>)> = BTreeMap::new();
+            for (name, value) in value.members() {
+                // Names are not wiped: they are no values.
+                members.insert(name.expose().as_bytes().to_vec(), (name, value));
+            }
+            out.push_byte(b'{');
+            for (count, (_, (name, value))) in members.iter().enumerate() {
+                if count > 0 {
+                    out.push_byte(b',');
+                }
+                write_text(name.expose().as_bytes(), html, out);
+                out.push_byte(b':');
+                encode_with(*value, numbers, html, out);
+            }
+            out.push_byte(b'}');
+        }
+        Kind::Array => {
+            out.push_byte(b'[');
+            for (count, element) in value.elements().enumerate() {
+                if count > 0 {
+                    out.push_byte(b',');
+                }
+                encode_with(element, numbers, html, out);
+            }
+            out.push_byte(b']');
+        }
+        Kind::Text => write_text(
+            value.string().unwrap_or_default().expose().as_bytes(),
+            html,
+            out,
+        ),
+        Kind::Number if numbers == Numbers::Float && !is_whole(value.0) => {
+            let number: f64 = std::str::from_utf8(value.0)
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .unwrap_or_default();
+            out.push(float_in_json(number).as_bytes());
+        }
+        _ => out.push(value.0),
+    }
+}
+
+/// Gives a member as bytes, as upstream's `GetByteValue` does: strings without their quotes, nothing for null, and everything
+/// else as Go writes it again. Numbers that count as floats are in plain decimal.
+pub fn converted(value: Json<'_>, numbers: Numbers) -> SecretBytes {
+    match value.kind() {
+        Kind::Text | Kind::Null => value.unquoted(),
+        Kind::Number if numbers == Numbers::Float => value.text(),
+        _ => {
+            let mut out = SecretWriter::with_capacity(value.raw().len());
+            encode(value, numbers, &mut out);
+            out.finish()
+        }
+    }
+}
+
+/// A float64 as Go's JSON encoder writes it.
+fn float_in_json(number: f64) -> String {
+    let size = number.abs();
+    if size != 0.0 && !(1e-6..1e21).contains(&size) {
+        let text = format!("{number:e}");
+        return match text.split_once('e') {
+            Some((digits, exponent)) if !exponent.starts_with('-') => {
+                format!("{digits}e+{exponent}")
+            }
+            _ => text,
+        };
+    }
+    number.to_string()
+}
+
+/// Whether `<`, `>` and `&` are escaped, as Go's encoder does unless it is told otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Html {
+    /// They are.
+    Escaped,
+    /// They stay.
+    Plain,
+}
+
+/// Writes a JSON string as Go does. What is not UTF-8 becomes the replacement character.
+pub fn write_text(text: &[u8], html: Html, out: &mut SecretWriter) {
+    out.push_byte(b'"');
+    for chunk in text.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            write_character(character, html, out);
+        }
+        for _ in chunk.invalid() {
+            out.push(b"\\ufffd");
+        }
+    }
+    out.push_byte(b'"');
+}
+
+fn write_character(character: char, html: Html, out: &mut SecretWriter) {
+    let escape = match character {
+        '"' => "\\\"",
+        '\\' => "\\\\",
+        '\n' => "\\n",
+        '\r' => "\\r",
+        '\t' => "\\t",
+        '\u{8}' => "\\b",
+        '\u{c}' => "\\f",
+        '\u{2028}' => "\\u2028",
+        '\u{2029}' => "\\u2029",
+        '<' if html == Html::Escaped => "\\u003c",
+        '>' if html == Html::Escaped => "\\u003e",
+        '&' if html == Html::Escaped => "\\u0026",
+        '\0'..='\u{1f}' => {
+            const DIGITS: &[u8; 16] = b"0123456789abcdef";
+            let code = character as usize;
+            out.push(b"\\u00");
+            out.push(&[DIGITS[code >> 4], DIGITS[code & 15]]);
+            return;
+        }
+        _ => {
+            let mut buffer = [0; 4];
+            out.push(character.encode_utf8(&mut buffer).as_bytes());
+            return;
+        }
+    };
+    out.push(escape.as_bytes());
+}
+
+/// Writes a map as a JSON object of strings, without escaping `<`, `>` and `&`.
+///
+/// # Errors
+///
+/// Says which value is no text: JSON cannot carry it, and nothing is replaced silently.
+pub fn object_of_texts(map: &SecretMap) -> Result<SecretBytes, StoreError> {
+    let size = map.iter().map(|(name, value)| name.len() + value.len() + 8);
+    let mut out = SecretWriter::with_capacity(size.sum::<usize>() + 2);
+    out.push_byte(b'{');
+    for (count, (name, value)) in map.iter().enumerate() {
+        if std::str::from_utf8(value.expose()).is_err() {
+            return Err(StoreError::invalid(format!(
+                "the value of {:?} is no text (UTF-8), which a JSON object cannot carry",
+                shown(name)
+            ))
+            .with_hint("push that key by itself"));
+        }
+        if count > 0 {
+            out.push_byte(b',');
+        }
+        write_text(name.as_bytes(), Html::Plain, &mut out);
+        out.push_byte(b':');
+        write_text(value.expose(), Html::Plain, &mut out);
+    }
+    out.push_byte(b'}');
+    Ok(out.finish())
+}
+
+/// Writes an object of members that are JSON already.
+pub fn object_of_raw(members: &BTreeMap<String, SecretBytes>) -> SecretBytes {
+    let size = members.iter().map(|(name, raw)| name.len() + raw.len() + 6);
+    let mut out = SecretWriter::with_capacity(size.sum::<usize>() + 2);
+    out.push_byte(b'{');
+    for (count, (name, raw)) in members.iter().enumerate() {
+        if count > 0 {
+            out.push_byte(b',');
+        }
+        write_text(name.as_bytes(), Html::Plain, &mut out);
+        out.push_byte(b':');
+        out.push(raw.expose());
+    }
+    out.push_byte(b'}');
+    out.finish()
+}

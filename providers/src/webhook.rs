@@ -6,6 +6,7 @@
 //! host.
 
 mod json_path;
+mod rendering;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,11 +17,11 @@ use futures::future::BoxFuture;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
-use sealwright_template::{Budget, Context, Dialect, MissingKey, Options, Template};
 
+use self::rendering::{Escaping, Seen};
 use crate::credential::WholeSecret;
 use crate::http::tls::TlsSettings;
-use crate::http::url::{Url, is_unreserved};
+use crate::http::url::Url;
 use crate::http::{HttpClient, HttpSettings, Limits, Request, Response, secret_header};
 use crate::json::{self, Json, Kind, Numbers, converted};
 use crate::outcome::{Absent, Answer, Outcome, Proof, StoreError, Trouble, shown};
@@ -32,9 +33,9 @@ use crate::store::{
 };
 use crate::vault::authorities;
 
-/// The label that a Secret must have before a template may see it.
 /// No answer is waited for longer: the author of a store chooses who answers, and waiting costs everyone.
 const LONGEST: Duration = Duration::from_secs(120);
+/// The label that a Secret must have before a template may see it.
 const LABEL: (&str, &str) = ("external-secrets.io/type", "webhook");
 
 /// Any endpoint that answers over HTTP.
@@ -49,29 +50,6 @@ pub struct WebhookStore {
 struct Held {
     credentials: std::sync::Arc<dyn crate::credential::Credentials>,
     scope: crate::credential::Scope,
-}
-
-/// What all templates of one call may use: they are rendered between calls of others, and put texts together.
-const TEMPLATE_LIMITS: sealwright_template::Limits = sealwright_template::Limits {
-    time: Duration::from_millis(100),
-    memory: 4 << 20,
-};
-
-/// What templates see, and what they may use.
-struct Seen {
-    reference: BTreeMap<String, SecretBytes>,
-    secrets: Vec<(String, WholeSecret)>,
-    budget: Budget,
-}
-
-impl Seen {
-    fn new(reference: BTreeMap<String, SecretBytes>, secrets: Vec<(String, WholeSecret)>) -> Self {
-        Self {
-            reference,
-            secrets,
-            budget: Budget::new(TEMPLATE_LIMITS),
-        }
-    }
 }
 
 impl WebhookStore {
@@ -168,7 +146,7 @@ impl WebhookStore {
         seen: &Seen,
         body: Option<SecretBytes>,
     ) -> Result<Response, StoreError> {
-        let text = self.render("url", &self.settings.url, seen, Escaping::Reference)?;
+        let text = seen.render("url", &self.settings.url, Escaping::Reference)?;
         let text = SecretText::from_bytes(text)
             .map_err(|_| StoreError::invalid("`url` renders to what is no text").public())?;
         let (url, user) =
@@ -183,7 +161,7 @@ impl WebhookStore {
             request = request.header(AUTHORIZATION, secret_header(basic.finish())?);
         }
         for (name, value) in self.settings.headers.iter().flatten() {
-            let value = self.render("headers", value, seen, Escaping::None)?;
+            let value = seen.render("headers", value, Escaping::None)?;
             let name = HeaderName::try_from(name.as_str())
                 .map_err(|_| StoreError::invalid("`headers` holds what is no header").public())?;
             request = request.header(name, secret_header(value)?);
@@ -212,43 +190,6 @@ impl WebhookStore {
         }
     }
 
-    fn render(
-        &self,
-        field: &str,
-        source: &str,
-        seen: &Seen,
-        escaping: Escaping,
-    ) -> Result<SecretBytes, StoreError> {
-        let options = Options::of(Dialect::ExternalSecrets).with_missing_key(MissingKey::NoValue);
-        // The library's words about a template may hold its text, and the text may hold anything.
-        let wrong = |what: &str| StoreError::invalid(format!("`{field}` {what}")).public();
-        let template = Template::parse_within(field, source, &options, &seen.budget)
-            .map_err(|_| wrong("is no template, or uses a function that is not known"))?;
-        let mut context = Context::default();
-        let mut escaped = BTreeMap::new();
-        for (name, value) in &seen.reference {
-            let value = match escaping {
-                Escaping::None => SecretBytes::copy_of(value.expose()),
-                Escaping::Reference => query_escape(value.expose()),
-            };
-            escaped.insert(name.as_str(), value);
-        }
-        context.insert_map(
-            "remoteRef",
-            escaped.iter().map(|(name, value)| (*name, value.expose())),
-        );
-        for (name, secret) in &seen.secrets {
-            let data = secret.data.iter();
-            context.insert_map(
-                name,
-                data.map(|(key, value)| (key.as_str(), value.expose())),
-            );
-        }
-        template
-            .render_within(&context, &seen.budget)
-            .map_err(|_| wrong("cannot be rendered"))
-    }
-
     /// Asks the endpoint without any reference, and returns the members of the object that it answers.
     ///
     /// # Errors
@@ -268,7 +209,7 @@ impl WebhookStore {
     /// Calls the endpoint for values.
     async fn ask(&self, seen: &Seen) -> Outcome<Payload> {
         let body = match &self.settings.body {
-            Some(body) => Some(self.render("body", body, seen, Escaping::None)?),
+            Some(body) => Some(seen.render("body", body, Escaping::None)?),
             None => None,
         };
         let path = self
@@ -277,7 +218,7 @@ impl WebhookStore {
             .json_path
             .as_deref()
             .unwrap_or_default();
-        let path = self.render("result.jsonPath", path, seen, Escaping::None)?;
+        let path = seen.render("result.jsonPath", path, Escaping::None)?;
         let response = self.call(self.method(Method::GET)?, seen, body).await?;
         if response.status == StatusCode::NOT_FOUND {
             // A page is what proxies and web servers answer by themselves; it proves nothing about the key.
@@ -397,31 +338,6 @@ fn members_of(text: &[u8]) -> Result<SecretMap, StoreError> {
     }
 }
 
-/// Whether the parts of the reference are escaped.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Escaping {
-    None,
-    Reference,
-}
-
-/// Escapes as Go does for a query: a space becomes `+`.
-fn query_escape(text: &[u8]) -> SecretBytes {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let mut out = SecretWriter::with_capacity(text.len() * 3);
-    for byte in text {
-        match byte {
-            b' ' => out.push_byte(b'+'),
-            byte if is_unreserved(*byte) => out.push_byte(*byte),
-            byte => out.push(&[
-                b'%',
-                DIGITS[usize::from(byte >> 4)],
-                DIGITS[usize::from(byte & 15)],
-            ]),
-        }
-    }
-    out.finish()
-}
-
 impl Store for WebhookStore {
     fn describe(&self) -> &str {
         &self.name
@@ -511,7 +427,7 @@ impl Store for WebhookStore {
                     .as_deref()
                     .filter(|body| !body.is_empty())
                 {
-                    Some(body) => self.render("body", body, &seen, Escaping::None)?,
+                    Some(body) => seen.render("body", body, Escaping::None)?,
                     None => value,
                 };
                 if mode == WriteMode::DryRun {
@@ -606,12 +522,6 @@ impl Store for WebhookStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn references_are_escaped_as_go_escapes_queries() {
-        let escaped = query_escape("a b/ж&~".as_bytes());
-        assert_eq!(escaped.expose(), b"a+b%2F%D0%B6%26~");
-    }
 
     #[test]
     fn answers_are_written_as_go_writes_decoded_values() {

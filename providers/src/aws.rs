@@ -20,6 +20,7 @@ mod secrets_manager;
 mod service;
 mod sign_in;
 mod signature;
+mod sts;
 mod tags;
 pub(crate) mod vault_login;
 

@@ -10,6 +10,7 @@ pub mod generators;
 pub mod gitlab;
 pub mod kubernetes;
 pub mod onepassword;
+pub mod openbao;
 pub mod vault;
 pub mod webhook;
 
@@ -175,6 +176,20 @@ pub(crate) fn check_namespace(
             .map_err(|error| error.at_field(field)),
         StoreKind::Cluster => Ok(()),
     }
+}
+
+/// Checks the namespaces of all that a store refers to.
+fn check_needs(scope: &Scope, needs: Needs) -> Result<(), StoreError> {
+    for need in needs.finish() {
+        let namespace = match &need.object {
+            NeededObject::Secret(selector) => selector.namespace.as_deref(),
+            NeededObject::ServiceAccount(selector) => selector.namespace.as_deref(),
+            NeededObject::WholeSecret { namespace, .. }
+            | NeededObject::ConfigMap { namespace, .. } => namespace.as_deref(),
+        };
+        check_namespace(scope, need.field, namespace)?;
+    }
+    Ok(())
 }
 
 /// Checks where certificates come from: a ClusterSecretStore must say in which namespace.

@@ -48,7 +48,8 @@ use crate::http::tls::{ClientIdentity, TlsSettings};
 use crate::http::url::Url;
 use crate::http::{HttpClient, HttpSettings, Limits};
 use crate::outcome::StoreError;
-use crate::settings::vault::{OpenBaoSettings, VaultSettings};
+use crate::settings::openbao::OpenBaoSettings;
+use crate::settings::vault::VaultSettings;
 use crate::settings::{CaProvider, CaProviderKind, SecretKeySelector, authority_bundle};
 use crate::store::Connection;
 

@@ -228,7 +228,7 @@ impl AwsSettings {
                 "`auth.secretRef` needs accessKeyIDSecretRef and secretAccessKeySecretRef",
             );
         }
-        super::vault::check_needs(scope, self.needs())?;
+        super::check_needs(scope, self.needs())?;
         Ok(Vec::new())
     }
 }

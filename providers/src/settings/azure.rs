@@ -196,7 +196,7 @@ impl AzureSettings {
                 );
             }
         }
-        super::vault::check_needs(scope, self.needs())?;
+        super::check_needs(scope, self.needs())?;
         Ok(Vec::new())
     }
 }

@@ -159,7 +159,7 @@ impl DopplerSettings {
             }
             _ => {}
         }
-        super::vault::check_needs(scope, self.needs())?;
+        super::check_needs(scope, self.needs())?;
         Ok(Vec::new())
     }
 }

@@ -240,7 +240,7 @@ impl GcpSettings {
                 );
             }
         }
-        super::vault::check_needs(scope, self.needs())?;
+        super::check_needs(scope, self.needs())?;
         Ok(Vec::new())
     }
 }

@@ -77,7 +77,7 @@ impl GitlabSettings {
             return invalid("`auth.SecretRef.accessToken` is required");
         }
         super::check_authority(scope, "caProvider", self.ca_provider.as_ref())?;
-        super::vault::check_needs(scope, self.needs())?;
+        super::check_needs(scope, self.needs())?;
         Ok(Vec::new())
     }
 }

@@ -60,7 +60,7 @@ impl OnePasswordSettings {
         if orders.len() < self.vaults.len() {
             return invalid("the numbers of `vaults` must differ".to_owned());
         }
-        super::vault::check_needs(scope, self.needs())?;
+        super::check_needs(scope, self.needs())?;
         Ok(Vec::new())
     }
 

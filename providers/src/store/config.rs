@@ -25,7 +25,8 @@ use crate::settings::gcp::GcpSettings;
 use crate::settings::gitlab::GitlabSettings;
 use crate::settings::kubernetes::KubernetesSettings;
 use crate::settings::onepassword::OnePasswordSettings;
-use crate::settings::vault::{OpenBaoSettings, VaultSettings};
+use crate::settings::openbao::OpenBaoSettings;
+use crate::settings::vault::VaultSettings;
 use crate::settings::webhook::WebhookSettings;
 #[cfg(feature = "clients")]
 use crate::vault::VaultStore;

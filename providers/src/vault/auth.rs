@@ -9,8 +9,9 @@ use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
 use crate::credential::{Credentials, Scope, TokenRequest};
 use crate::json::{Html, write_text};
 use crate::outcome::{StoreError, Trouble};
+use crate::settings::openbao::OpenBaoAuth;
 use crate::settings::vault::{
-    OpenBaoAuth, VaultAppRole, VaultAuth, VaultGcpAuth, VaultIamAuth, VaultUserPassAuth,
+    VaultAppRole, VaultAuth, VaultGcpAuth, VaultIamAuth, VaultUserPassAuth,
 };
 use crate::settings::{SecretKeySelector, ServiceAccountSelector};
 use crate::store::Connection;

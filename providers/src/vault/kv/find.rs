@@ -171,7 +171,8 @@ fn check_tags(dialect: Dialect, version: KvVersion) -> Result<(), StoreError> {
 mod tests {
     use super::*;
     use crate::remote::NamePattern;
-    use crate::settings::vault::{OpenBaoSettings, VaultSettings};
+    use crate::settings::openbao::OpenBaoSettings;
+    use crate::settings::vault::VaultSettings;
     use crate::store::Connection;
 
     #[tokio::test]

@@ -14,11 +14,13 @@
 //! - Verify and rotate never render a template, and every failure looks the same.
 
 mod admission;
+mod answer;
 mod body;
 mod connections;
 mod metrics_gate;
 mod rate_limit;
 mod refresh;
+mod request_body;
 mod stream;
 mod trusted_proxies;
 
@@ -31,11 +33,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http_body_util::BodyExt;
-use hyper::body::{Body, Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, EXPECT, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::EXPECT;
 use hyper::http::request::Parts;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use serde::Deserialize;
@@ -44,10 +45,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use self::admission::{Admission, Slot};
+use self::admission::Admission;
+use self::answer::{Answer, busy, empty, not_found, plain, show, text};
 use self::body::{AnswerBody, Content};
 use self::connections::{Connection, Connections, Stage};
-use self::rate_limit::{RateLimit, Verdict};
+use self::rate_limit::RateLimit;
+use self::request_body::{Unread, discard, length_of, read};
 use self::stream::Timed;
 use crate::http_api::{HttpApi, LARGEST_BODY, Rotated};
 use crate::metrics::Metrics;
@@ -63,8 +66,6 @@ const BUFFER: usize = 16 << 10;
 /// How long a body may take to arrive, if the read time-out is not shorter: two megabytes come in less over any line
 /// that carries `kubectl`.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// What is taken off the line of a body that no one wants, as in Go; a longer one ends its connection.
-const MOST_DISCARDED: usize = 256 << 10;
 /// How long the handshake of TLS may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// A review of an admission holds an object twice, and each may have the largest size that the API server stores.
@@ -312,23 +313,6 @@ pub(crate) fn address(listener: &TcpListener) -> Option<SocketAddr> {
     listener.local_addr().ok()
 }
 
-/// An answer, with the slot that pays for its memory until it is written.
-struct Answer {
-    response: Response<Content>,
-    slot: Option<Slot>,
-}
-
-impl Answer {
-    fn into_parts(self) -> (Response<Content>, Option<Slot>) {
-        (self.response, self.slot)
-    }
-
-    fn holding(mut self, slot: Slot) -> Self {
-        self.slot = Some(slot);
-        self
-    }
-}
-
 async fn answer(
     handler: &Handler,
     settings: &ServerSettings,
@@ -518,47 +502,6 @@ impl ApiHandler {
     }
 }
 
-/// How long a body says that it is; one without a length may be as long as any.
-fn length_of(body: &Incoming, most: usize) -> usize {
-    let length = body.size_hint().upper();
-    length.map_or(most, |length| usize::try_from(length).unwrap_or(usize::MAX))
-}
-
-/// Why there is no body.
-enum Unread {
-    TooLarge,
-    Broken,
-}
-
-async fn read(body: &mut Incoming, most: usize) -> Result<Bytes, Unread> {
-    let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Unread::Broken)?;
-        if let Some(data) = frame.data_ref() {
-            if bytes.len() + data.len() > most {
-                return Err(Unread::TooLarge);
-            }
-            bytes.extend_from_slice(data);
-        }
-    }
-    Ok(bytes.into())
-}
-
-/// Takes what is left of a body off the line and keeps none of it, unless it is too long for that.
-async fn discard(connection: &Connection, body: &mut Incoming) {
-    let most = u64::try_from(MOST_DISCARDED).expect("a small number");
-    if body.is_end_stream() || body.size_hint().lower() > most {
-        return;
-    }
-    connection.enter(Stage::Reading);
-    let mut taken = 0;
-    while taken <= MOST_DISCARDED
-        && let Some(Ok(frame)) = body.frame().await
-    {
-        taken += frame.data_ref().map_or(0, Bytes::len);
-    }
-}
-
 async fn verify(api: &HttpApi, body: Bytes) -> Answer {
     match api.verify(body).await {
         Ok(true) => empty(StatusCode::OK),
@@ -578,61 +521,6 @@ async fn rotate(api: &HttpApi, body: Bytes) -> Answer {
             empty(StatusCode::INTERNAL_SERVER_ERROR)
         }
     }
-}
-
-/// Puts what is left of the rate limit into the headers.
-fn show(response: &mut Response<Content>, verdict: &Verdict) {
-    let headers = response.headers_mut();
-    let mut put = |name: HeaderName, value: u64| headers.insert(name, HeaderValue::from(value));
-    put(
-        HeaderName::from_static("x-ratelimit-limit"),
-        verdict.limit.into(),
-    );
-    put(
-        HeaderName::from_static("x-ratelimit-remaining"),
-        verdict.remaining.into(),
-    );
-    put(HeaderName::from_static("x-ratelimit-reset"), verdict.reset);
-    if let Some(seconds) = verdict.retry_after {
-        put(RETRY_AFTER, seconds);
-    }
-}
-
-fn busy() -> Answer {
-    let mut answer = plain(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "too many requests at once\n",
-    );
-    let headers = answer.response.headers_mut();
-    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    answer
-}
-
-fn not_found() -> Answer {
-    plain(StatusCode::NOT_FOUND, "404 page not found\n")
-}
-
-fn plain(status: StatusCode, body: &'static str) -> Answer {
-    text(status, "text/plain; charset=utf-8", body)
-}
-
-fn empty(status: StatusCode) -> Answer {
-    let mut response = Response::new(Content::default());
-    *response.status_mut() = status;
-    Answer {
-        response,
-        slot: None,
-    }
-}
-
-fn text(status: StatusCode, kind: &'static str, body: impl Into<Content>) -> Answer {
-    let mut answer = empty(status);
-    *answer.response.body_mut() = body.into();
-    answer
-        .response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    answer
 }
 
 #[cfg(test)]

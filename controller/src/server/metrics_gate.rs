@@ -10,9 +10,9 @@ use hyper::http::request::Parts;
 use sealwright_crypto::secret::SecretBytes;
 use serde_json::json;
 
+use super::answer::{Answer, plain, show};
 use super::rate_limit::RateLimit;
 use super::refresh::{token_of, unknown};
-use super::{Answer, plain, show};
 use crate::action;
 use crate::api::{Api, ApiError};
 

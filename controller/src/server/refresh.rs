@@ -13,8 +13,10 @@ use sealwright_crypto::secret::SecretBytes;
 use serde_json::json;
 use tokio::sync::watch;
 
+use super::ServerSettings;
+use super::answer::{Answer, empty, not_found, plain, show, text};
 use super::rate_limit::RateLimit;
-use super::{Answer, ServerSettings, Unread, empty, not_found, plain, read, show, text};
+use super::request_body::{Unread, read};
 use crate::announcement::{Announced, Announcement, Gate, Passage};
 
 const PATH: &str = "/v1/refresh";

@@ -9,9 +9,12 @@
 //! - What fails is tried again, and at once when the object, its target, its stores or its templates change. A value that a store
 //!   does not have is asked for a few times, and then hardly ever.
 
+mod access;
 mod actions;
 mod attempt;
+mod bounds;
 mod generic;
+mod keys;
 mod kind;
 mod made;
 mod retry;

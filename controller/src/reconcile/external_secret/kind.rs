@@ -13,7 +13,7 @@ use sealwright_resources::external_secret::{
 };
 
 use super::retry::{retry, retry_seldom};
-use super::{COMPONENT, ExternalSecrets, Extra, Outcome, actions, values};
+use super::{COMPONENT, ExternalSecrets, Extra, Outcome, actions, keys};
 use crate::announcement::Reads;
 use crate::api::{ApiError, jitter};
 use crate::frame::dependents::Need;
@@ -122,7 +122,7 @@ impl Kind for ExternalSecrets {
             extra.reads = read.0.as_ref().map(Reads::of).unwrap_or_default();
         }
         let keys = match &read.0 {
-            Ok(object) => values::keys_of(object),
+            Ok(object) => keys::keys_of(object),
             Err(_) => Some(Vec::new()),
         };
         // An object that was edited is made of what it was made of until it is made again.

@@ -1,57 +1,24 @@
 //! The values of an ExternalSecret, read from its stores and generators.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry as Place;
-use std::collections::{HashMap, HashSet};
-use std::fmt::Display;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, stream};
-use sealwright_providers::fetch::Lane;
 use sealwright_providers::outcome::{Answer as Told, StoreError};
-use sealwright_providers::remote::RemoteRef;
-use sealwright_resources::external_secret::access::{self, NamespaceSeen, StoreSeen};
 use sealwright_resources::external_secret::data::{
     self, Answer, Assembled, DataError, DataProblem, Entry, Failure, Query, Request, Source,
 };
 use sealwright_resources::external_secret::{
-    API_VERSION, DeletionPolicy, ExternalSecret, GeneratorRef, KIND, StoreKind, StoreRef, hash,
-    plan, status,
+    API_VERSION, DeletionPolicy, ExternalSecret, GeneratorRef, KIND, StoreRef,
 };
 use sealwright_template::Budget;
-use tokio::time::Instant;
 
 use super::ExternalSecrets;
-use crate::action;
+use super::access::{Access, Closed, SILENT};
+use super::bounds::{AT_ONCE, Held, TOO_LARGE, failed};
 use crate::generators::{Asker, Left};
 use crate::stores::StoreId;
-
-/// A store that may be read from, or why it may not.
-type Access = Result<Arc<Lane>, Closed>;
-
-/// Why a store may not be read from.
-struct Closed {
-    failure: Failure,
-    /// It does not answer: one sign of life is worth a retry.
-    silent: bool,
-}
-
-impl From<Failure> for Closed {
-    fn from(failure: Failure) -> Self {
-        Self {
-            failure,
-            silent: false,
-        }
-    }
-}
-
-/// How many keys of a store are asked for at most to find out whether it has lost most of them.
-const SAMPLE: usize = 64;
-
-/// Why nothing is deleted although a value is gone.
-const MASS_DELETION: &str = "more than half of the known keys of the store are gone at once; nothing is deleted unless the \
-    annotation sealwright.dev/allow-mass-deletion of the store is true";
 
 /// What came back, and what it left behind.
 struct Asked {
@@ -84,63 +51,6 @@ impl Gathered {
             silent: Some(silent),
             answered: Vec::new(),
         }
-    }
-}
-
-/// Why nothing was read.
-const SILENT: &str = "the store does not answer";
-const TOO_LARGE: &str = "the values are together larger than a Secret can be";
-
-/// How many entries of one object are read at a time.
-const AT_ONCE: usize = 32;
-/// How many bytes the values of one object may have together: a Secret has at most 1 MiB, but a rewrite may leave some out.
-const MOST_BYTES: usize = 4 << 20;
-
-/// How many bytes the values of all objects may have that are read at the same time.
-const MOST_HELD: usize = 24 << 20;
-/// An object with no more than this gets its values all the same.
-const FEW_BYTES: usize = 256 << 10;
-
-/// The bytes of the values of all objects that are being read.
-static HELD: AtomicUsize = AtomicUsize::new(0);
-
-/// The bytes of the values that one object has been given, until it is done.
-#[derive(Default)]
-struct Held(AtomicUsize);
-
-impl Held {
-    /// Returns true if the object can be given no more.
-    fn is_full(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > MOST_BYTES
-    }
-
-    /// Counts the bytes of an answer; one that is beyond a limit is not kept.
-    fn keep(&self, answer: Answer) -> Answer {
-        let size = match &answer {
-            Answer::Value(value) => value.len(),
-            Answer::Values(values) => values
-                .iter()
-                .map(|(key, value)| key.len() + value.len())
-                .sum(),
-            _ => 0,
-        };
-        let own = self.0.fetch_add(size, Ordering::Relaxed) + size;
-        let all = HELD.fetch_add(size, Ordering::Relaxed) + size;
-        if own > MOST_BYTES {
-            failed(TOO_LARGE, true)
-        } else if own > FEW_BYTES && all > MOST_HELD {
-            let text =
-                "too many large values are being read at the moment, they are read again later";
-            failed(text, true)
-        } else {
-            answer
-        }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        HELD.fetch_sub(*self.0.get_mut(), Ordering::Relaxed);
     }
 }
 
@@ -303,98 +213,6 @@ impl ExternalSecrets {
         assembled
     }
 
-    /// What is there is known to be there.
-    fn note_keys(&self, object: &ExternalSecret, requests: &[Request<'_>], answers: &[Answer]) {
-        for (request, answer) in requests.iter().zip(answers) {
-            if matches!(answer, Answer::Value(_) | Answer::Values(_))
-                && let Some((store, key)) = key_of(request, object.namespace())
-            {
-                self.known_keys.note(&store, key, false);
-            }
-        }
-    }
-
-    /// Takes absences for failures if most of what is known of their store is gone: then nothing is deleted.
-    async fn hold_mass_deletion(
-        &self,
-        object: &ExternalSecret,
-        requests: &[Request<'_>],
-        answers: &mut [Answer],
-        stores: &HashMap<StoreId, Access>,
-    ) {
-        if self.rules.upstream_deletion {
-            return;
-        }
-        let mut judged: HashMap<StoreId, bool> = HashMap::new();
-        for (request, answer) in requests.iter().zip(answers) {
-            if !matches!(answer, Answer::Absent) {
-                continue;
-            }
-            let Some((store, key)) = key_of(request, object.namespace()) else {
-                continue;
-            };
-            if !self.known_keys.is_known(&store, key) {
-                continue;
-            }
-            let held = match judged.get(&store) {
-                Some(held) => *held,
-                None => {
-                    let held = match stores.get(&store) {
-                        Some(Ok(lane)) => self.is_mostly_gone(&store, lane).await,
-                        _ => false,
-                    };
-                    judged.insert(store.clone(), held);
-                    held
-                }
-            };
-            match held {
-                true => *answer = failed(MASS_DELETION, true),
-                false => self.known_keys.note(&store, key, true),
-            }
-        }
-    }
-
-    /// Asks a store for keys that it had, and returns true if more than half of them are gone, or if that cannot be told.
-    async fn is_mostly_gone(&self, id: &StoreId, lane: &Arc<Lane>) -> bool {
-        let allowed = self.stores.get(id);
-        if allowed.is_some_and(|store| store.allows_mass_deletion) {
-            return false;
-        }
-        let (sample, known) = self.known_keys.sample(id, SAMPLE);
-        if known < plan::FEW_KEYS {
-            return false;
-        }
-        let mut asked = Vec::with_capacity(sample.len());
-        for key in &sample {
-            let at = RemoteRef::new(key.as_str());
-            let asking = async move {
-                let told = lane.get(&at, Duration::from_secs(10)).await;
-                told.map(|told| matches!(told, Told::Absent(_)))
-            };
-            asked.push(asking.boxed());
-        }
-        let answers: Vec<_> = stream::iter(asked).buffered(AT_ONCE).collect().await;
-        let mut gone = 0;
-        for answer in answers {
-            match answer {
-                Ok(is_absent) => gone += usize::from(is_absent),
-                Err(error) if error.trouble().is_passing() => return true,
-                Err(_) => {}
-            }
-        }
-        let held = 2 * gone > sample.len();
-        if held {
-            tracing::error!(
-                store = %id.name,
-                namespace = %id.namespace,
-                gone,
-                asked = sample.len(),
-                "most of what was known of the store is gone; nothing is deleted"
-            );
-        }
-        held
-    }
-
     async fn ask(
         &self,
         object: &ExternalSecret,
@@ -482,181 +300,5 @@ impl ExternalSecrets {
             public: error.public_detail().map(str::to_owned),
             definite: !error.trouble().is_passing(),
         })
-    }
-
-    /// Opens a store, if objects of the namespace may use it.
-    async fn access(&self, object: &ExternalSecret, reference: &StoreRef) -> Access {
-        let refused = |why: &dyn Display| Failure {
-            public: Some(format!(
-                "{} {:?}: {why}",
-                reference.kind().as_str(),
-                reference.name()
-            )),
-            definite: false,
-        };
-        let id = StoreId::of(reference, object.namespace());
-        if !self.outages.admits(&id, Instant::now()) {
-            return Err(Closed {
-                failure: Failure {
-                    public: Some(SILENT.to_owned()),
-                    definite: false,
-                },
-                silent: true,
-            });
-        }
-        let store = self.stores.find(&id).await;
-        let store = store
-            .map_err(|error| refused(&format_args!("it cannot be read: {}", error.category())))?
-            .ok_or_else(|| refused(&access::AccessError::Missing(reference.kind().as_str())))?;
-        let mut labels = None;
-        if id.kind == StoreKind::ClusterSecretStore && !store.spec.conditions.is_empty() {
-            let path = action::namespace(object.namespace());
-            let metadata = self.api().get_metadata(&path).await;
-            let metadata = metadata.and_then(|answer| action::metadata_of(&answer));
-            let metadata = metadata.map_err(|error| Failure {
-                public: Some(format!(
-                    "the namespace cannot be read: {}",
-                    error.category()
-                )),
-                definite: false,
-            })?;
-            labels = metadata.labels;
-        }
-        let seen = StoreSeen {
-            kind: id.kind,
-            spec: &store.spec,
-            conditions: &store.status.conditions,
-        };
-        let namespace = NamespaceSeen {
-            name: object.namespace(),
-            labels: labels.as_ref(),
-        };
-        let rules = access::Rules {
-            class: &self.rules.class,
-            flood_gate: self.rules.flood_gate,
-        };
-        access::check(&seen, &namespace, &rules).map_err(|error| refused(&error))?;
-        let config = store.spec.provider.config().map_err(|_| Failure {
-            public: Some("the settings of the store's provider cannot be read".to_owned()),
-            definite: false,
-        })?;
-        let opened = self
-            .stores
-            .open(&id, &store, &config, Some(object.namespace()))
-            .await;
-        opened.map_err(|error| {
-            tracing::warn!(
-                namespace = object.namespace(),
-                name = object.name(),
-                store = %id.name,
-                error = %error,
-                "cannot open the store"
-            );
-            Closed {
-                failure: Failure {
-                    public: error.public_detail().map(str::to_owned),
-                    definite: false,
-                },
-                silent: error.trouble().is_passing(),
-            }
-        })
-    }
-}
-
-/// The key of a store that a request reads.
-fn key_of<'a>(request: &Request<'a>, namespace: &str) -> Option<(StoreId, &'a str)> {
-    let Source::Store(reference) = request.source else {
-        return None;
-    };
-    match request.query {
-        Query::Value(remote) | Query::Map(remote) => {
-            Some((StoreId::of(reference, namespace), remote.key.as_str()))
-        }
-        Query::Find(_) | Query::Generate => None,
-    }
-}
-
-/// The keys of stores that an object is made of; `None` if it has not been made as it is now, which says nothing about its keys.
-pub(super) fn keys_of(object: &ExternalSecret) -> Option<Vec<(StoreId, String)>> {
-    let status = object.status.as_ref();
-    let made = status.and_then(|status| {
-        let ready = status::condition(&status.conditions, status::READY);
-        let reason = ready.and_then(|ready| ready.reason.as_deref());
-        let version = status.synced_resource_version.as_deref();
-        version.filter(|_| reason != Some(status::SECRET_DELETED))
-    });
-    let Some(made) = made else {
-        return Some(Vec::new());
-    };
-    if made != hash::synced_version(&object.metadata) {
-        return None;
-    }
-    let requests = data::requests(&object.spec);
-    let mut keys: Vec<_> = requests
-        .iter()
-        .filter_map(|request| key_of(request, object.namespace()))
-        .map(|(store, key)| (store, key.to_owned()))
-        .collect();
-    let mut seen = HashSet::new();
-    keys.retain(|key| seen.insert(key.clone()));
-    Some(keys)
-}
-
-fn failed(text: &str, definite: bool) -> Answer {
-    Answer::Failed(Failure {
-        public: Some(text.to_owned()),
-        definite,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use sealwright_crypto::secret::SecretBytes;
-    use serde_json::json;
-
-    use super::*;
-
-    fn value(bytes: usize) -> Answer {
-        Answer::Value(SecretBytes::copy_of(&vec![b'v'; bytes]))
-    }
-
-    #[test]
-    fn values_are_counted_for_each_object_and_for_all() {
-        let is_kept = |answer: &Answer| matches!(answer, Answer::Value(_));
-        let greedy: Vec<Held> = (0..10).map(|_| Held::default()).collect();
-        let kept = greedy
-            .iter()
-            .filter(|held| is_kept(&held.keep(value(3 << 20))));
-        let kept = kept.count();
-        assert!((1..=8).contains(&kept), "{kept}");
-        // An object with little is not held up by them.
-        let modest = Held::default();
-        assert!(is_kept(&modest.keep(value(100 << 10))));
-        drop(greedy);
-        let next = Held::default();
-        assert!(is_kept(&next.keep(value(3 << 20))));
-        assert!(!next.is_full() && !is_kept(&next.keep(value(2 << 20))));
-        assert!(next.is_full());
-    }
-
-    #[test]
-    fn an_edited_object_says_nothing_of_keys_before_it_is_made_again() {
-        let mut object: ExternalSecret = serde_json::from_value(json!({
-            "apiVersion": API_VERSION,
-            "kind": KIND,
-            "metadata": {"name": "a", "namespace": "ns", "generation": 1},
-            "spec": {
-                "secretStoreRef": {"name": "vault"},
-                "data": [{"secretKey": "k", "remoteRef": {"key": "real"}}],
-            },
-        }))
-        .unwrap();
-        assert_eq!(keys_of(&object).map(|keys| keys.len()), Some(0));
-        let version = hash::synced_version(&object.metadata);
-        object.status = serde_json::from_value(json!({"syncedResourceVersion": version})).unwrap();
-        assert_eq!(keys_of(&object).unwrap()[0].1, "real");
-        object.spec.data[0].remote_ref.key = "made up".to_owned();
-        object.metadata.generation = Some(2);
-        assert!(keys_of(&object).is_none());
     }
 }

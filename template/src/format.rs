@@ -1,5 +1,6 @@
 //! How Go prints values: `fmt`, `strconv` and `encoding/json`.
 
+mod floats;
 mod json;
 mod verbs;
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod duration;
 mod layout;
+mod parse;
 
 use std::fmt;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ impl Time {
 
     /// Reads a text written in a layout of Go.
     pub(crate) fn parse(layout: &[u8], text: &[u8]) -> Option<Self> {
-        layout::parse(layout, text)
+        parse::parse(layout, text)
     }
 
     fn offset(&self) -> Offset {

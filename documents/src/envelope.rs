@@ -17,6 +17,7 @@ mod error;
 mod memory;
 mod ready;
 mod relocation;
+mod settle;
 #[cfg(test)]
 mod tests;
 mod uncovered;

@@ -9,6 +9,7 @@ use super::ahead::Ahead;
 use super::error::{DecryptError, Place, Warning};
 use super::memory::Memory;
 use super::relocation::Relocation;
+use super::settle::{NEW_PLACE, drop_nodes, settle};
 use super::walk::{KeyIsNotText, Leaf, Walk};
 use super::{Document, Encrypted, Unverified};
 use crate::error::EmitError;
@@ -16,7 +17,7 @@ use crate::presentation::Hints;
 use crate::scalar::Scalar;
 use crate::selection::Selector;
 use crate::splice::Splicer;
-use crate::tree::{Key, Node, NodeId, Span, Text, Tree, Value};
+use crate::tree::{Node, NodeId, Span, Text, Tree, Value};
 
 /// A decrypted document.
 pub struct Decrypted {
@@ -542,81 +543,6 @@ fn is_null(file: &Encrypted, leaf: Leaf) -> bool {
         && file.format.null().is_some_and(|null| {
             matches!(tree.nodes[leaf.node].value, Value::Str(_)) && tree.spelling(leaf.node) == null
         })
-}
-
-/// Marks a node whose site was computed already.
-const NEW_PLACE: u32 = u32::MAX;
-
-/// Moves the spans of all nodes to where their bytes are now.
-fn settle(
-    nodes: &mut [Node],
-    file: &Encrypted,
-    relocation: &mut Relocation,
-    decoded: &mut SecretWriter,
-) {
-    let text = |text: Text, relocation: &mut Relocation| match text {
-        Text::File(span) => Text::File(relocation.span(span)),
-        Text::Decoded(span) => Text::Decoded(span),
-    };
-    for (node, was) in nodes.iter_mut().zip(&file.tree.nodes) {
-        let key = match was.key {
-            // Binary: the key stands in what was cut.
-            Key::Text(Text::File(span)) if relocation.is_gone(span.start) => {
-                let start = decoded.len();
-                decoded.push(&file.tree.text.expose()[span.range()]);
-                Key::Text(Text::Decoded(Span::new(start..decoded.len())))
-            }
-            key => key,
-        };
-        node.key = match key {
-            Key::None => Key::None,
-            Key::Text(key) => Key::Text(text(key, relocation)),
-            Key::NotText(key) => Key::NotText(text(key, relocation)),
-        };
-        if node.place == NEW_PLACE {
-            node.place = was.place;
-            continue;
-        }
-        // Contents that stayed in the file lie inside sites that were not replaced.
-        node.value = match node.value {
-            Value::Str(content) => Value::Str(text(content, relocation)),
-            Value::Time(content) => Value::Time(text(content, relocation)),
-            Value::Unsupported(content) => Value::Unsupported(text(content, relocation)),
-            Value::Comment {
-                text: content,
-                inline,
-                above,
-            } => Value::Comment {
-                text: text(content, relocation),
-                inline,
-                above,
-            },
-            other => other,
-        };
-        node.site = relocation.span(was.site);
-        node.place = file
-            .format
-            .moved(was.place, &mut |offset| relocation.offset(offset));
-    }
-}
-
-/// Takes out nodes whose bytes are gone.
-fn drop_nodes(tree: &mut Tree, dropped: &[NodeId]) {
-    if dropped.is_empty() {
-        return;
-    }
-    let before = |node: u32| dropped.partition_point(|gone| (*gone as u32) < node) as u32;
-    for node in &mut tree.nodes {
-        node.end -= before(node.end);
-    }
-    for root in &mut tree.documents {
-        *root -= before(*root);
-    }
-    let mut at = 0;
-    tree.nodes.retain(|_| {
-        at += 1;
-        dropped.binary_search(&(at - 1)).is_err()
-    });
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! their `sops` block lies; the envelope knows keys and ciphers; neither knows the other.
 
 pub mod attachment;
+mod copied;
 pub mod data;
 pub mod envelope;
 pub mod error;
@@ -17,5 +18,7 @@ pub mod presentation;
 pub mod rules;
 pub mod scalar;
 pub mod selection;
+pub mod span;
 pub mod splice;
 pub mod tree;
+mod visits;

@@ -1,48 +1,11 @@
 //! A parsed document set: a flat list of nodes over one secret buffer.
 
-use std::ops::Range;
-
 use sealwright_crypto::secret::SecretBytes;
 
-use crate::attachment::{Attachment, HiddenComment, Listed, listed_children};
+use crate::attachment::{Attachment, HiddenComment};
 use crate::data::Data;
 use crate::scalar::Scalar;
-
-/// Where some bytes lie in a buffer. Files are limited to 4 GiB, so that a node stays small.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Span {
-    /// The first byte.
-    pub start: u32,
-    /// Just past the last byte.
-    pub end: u32,
-}
-
-impl Span {
-    /// A span of a buffer that is known to be shorter than 4 GiB.
-    pub fn new(range: Range<usize>) -> Self {
-        let at =
-            |offset: usize| u32::try_from(offset).expect("formats refuse files of 4 GiB and more");
-        Self {
-            start: at(range.start),
-            end: at(range.end),
-        }
-    }
-
-    /// As a range to index with.
-    pub fn range(self) -> Range<usize> {
-        self.start as usize..self.end as usize
-    }
-
-    /// How many bytes it covers.
-    pub fn len(self) -> usize {
-        (self.end - self.start) as usize
-    }
-
-    /// Whether it covers none.
-    pub fn is_empty(self) -> bool {
-        self.start == self.end
-    }
-}
+pub use crate::span::{NodeId, Span};
 
 /// Where the content of a key or a value lies: in the file itself when it is spelled there as it is, otherwise decoded
 /// beside it.
@@ -114,9 +77,6 @@ pub struct Node {
     /// The format's own note about how and where it is written (quoting, flow or block, column).
     pub place: u32,
 }
-
-/// The index of a node.
-pub type NodeId = usize;
 
 /// One `sops` block (YAML repeats it in every document).
 #[derive(Debug)]
@@ -202,23 +162,6 @@ impl Tree {
                 child
             })
         })
-    }
-
-    /// The children of a collection in the order in which upstream lists them, without comments that it drops.
-    pub fn listed_children(&self, collection: NodeId) -> Vec<Listed> {
-        listed_children(self, collection)
-    }
-
-    /// The element of a list at an index. Comments are no elements, but where `with_comments` says so, as upstream does.
-    pub fn element(&self, list: NodeId, index: usize, with_comments: bool) -> Option<NodeId> {
-        if with_comments {
-            return match self.listed_children(list).get(index)? {
-                Listed::Node(node) => Some(*node),
-                Listed::Hidden(_) => None,
-            };
-        }
-        let is_value = |child: &NodeId| !matches!(self.nodes[*child].value, Value::Comment { .. });
-        self.children(list).filter(is_value).nth(index)
     }
 
     /// The path of a node for messages, such as `a.b[0]`; documents after the first are told by their number.

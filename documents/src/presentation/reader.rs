@@ -8,11 +8,11 @@ use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use super::difference::{Difference, Input};
 use super::{AAD, Base, EXACT, VERSION};
-use crate::attachment::Visits;
 use crate::format::Format;
 use crate::scalar::Scalar;
 use crate::splice::{self, Splicer};
 use crate::tree::{NodeId, Tree, Value};
+use crate::visits::Visits;
 
 /// The hints of one document.
 pub(crate) struct Hints {

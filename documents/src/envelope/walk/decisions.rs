@@ -2,9 +2,9 @@
 
 use sealwright_crypto::cipher::{self, Kind};
 
-use crate::attachment::{Visits, comment_text};
 use crate::selection::{Scope, Selector};
 use crate::tree::{NodeId, Tree, Value};
+use crate::visits::{Visits, comment_text};
 
 /// Which nodes are secret by a rule about comments.
 pub(super) struct Decisions {

@@ -8,11 +8,9 @@ use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use crate::scalar::Scalar;
 
+use super::read::LONE_QUOTES;
 use super::scan::{Content, Entry, Kind, Name, Wrong, scan, trim_end};
 use super::spell;
-
-/// A value only at the very end of a file: with a line break behind it, it would open a text of several lines.
-pub(super) const LONE_QUOTES: &[u8; 3] = b"\"\"\"";
 
 /// The regular form of a text.
 pub(super) fn regular(text: &[u8]) -> Result<SecretBytes, Wrong> {

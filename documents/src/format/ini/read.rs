@@ -10,7 +10,6 @@ use crate::error::ParseError;
 use crate::flatten::{Flat, unflatten};
 use crate::tree::{Block, Key, Node, NodeId, Span, Text, Tree, Value};
 
-use super::prepare::LONE_QUOTES;
 use super::scan::{Content, Entry, Kind, Name, Scan, scan, trim_end};
 
 /// The section of keys that stand before any header.
@@ -21,6 +20,9 @@ pub(super) const BLOCK: &[u8] = b"sops";
 
 /// The place of the root of a tree whose leaves cannot all be replaced where they stand.
 pub(super) const IRREGULAR: u32 = u32::MAX;
+
+/// A value only at the very end of a file: with a line break behind it, it would open a text of several lines.
+pub(super) const LONE_QUOTES: &[u8; 3] = b"\"\"\"";
 
 /// Reads a whole file.
 pub(super) fn parse(text: SecretBytes) -> Result<Tree, ParseError> {

@@ -2,11 +2,11 @@
 
 use sealwright_crypto::secret::SecretWriter;
 
-use crate::attachment::Visits;
 use crate::data::Data;
 use crate::error::EmitError;
 use crate::splice::Edit;
 use crate::tree::{Node, NodeId, Span, Value};
+use crate::visits::Visits;
 
 use super::super::block;
 use super::super::place::Place;

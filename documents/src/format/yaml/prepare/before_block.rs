@@ -2,11 +2,11 @@
 
 use sealwright_crypto::secret::SecretBytes;
 
-use crate::attachment::Visits;
 use crate::data::Data;
 use crate::format::{Layout, Prepared};
 use crate::splice::{Edit, apply};
 use crate::tree::{Node, NodeId, Span, Tree, Value};
+use crate::visits::Visits;
 
 use super::super::block as sops_block;
 use super::super::characters::at_line_start;

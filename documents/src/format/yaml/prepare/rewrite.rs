@@ -2,11 +2,11 @@
 
 use sealwright_crypto::secret::SecretBytes;
 
-use crate::attachment::Visits;
 use crate::data::Data;
 use crate::error::ParseError;
 use crate::splice::Edit;
 use crate::tree::{Key, NodeId, Span, Tree, Value};
+use crate::visits::Visits;
 
 use super::super::emit::Emitter;
 use super::super::place::Place;

@@ -11,6 +11,7 @@ mod header;
 mod hybrid;
 mod identity;
 mod recipient;
+mod refusal;
 mod sources;
 #[cfg(feature = "ssh")]
 mod ssh;
@@ -26,11 +27,12 @@ use std::{
 use ::age::Encryptor;
 use age_core::secrecy::{ExposeSecret, SecretString};
 
-use self::{recipient::Recipient, sources::Search};
 pub use self::{
+    identity::Held,
     recipient::RecipientError,
-    sources::{Content, Held, Identities, IdentitiesError, Inventory},
+    sources::{Content, Identities, IdentitiesError, Inventory},
 };
+use self::{recipient::Recipient, sources::Search};
 use crate::{
     data_key::KeyPart,
     key_kind::{AGE, KeyFields, KeyKind},

@@ -4,7 +4,14 @@ use std::sync::Arc;
 
 use age_core::secrecy::SecretString;
 
-use crate::master_key::Callbacks;
+use crate::{master_key::Callbacks, surroundings::Surroundings};
+
+/// Whom an identity may ask.
+#[derive(Clone, Copy)]
+pub(super) struct Helpers<'a> {
+    pub(super) surroundings: &'a dyn Surroundings,
+    pub(super) callbacks: &'a Arc<dyn Callbacks>,
+}
 
 #[derive(Clone)]
 pub(super) struct Dialog(Arc<dyn Callbacks>);

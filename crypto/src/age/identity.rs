@@ -12,12 +12,13 @@ use age_core::{
 };
 use zeroize::Zeroizing;
 
-use super::{armor, dialog::Dialog, header, hybrid};
-use crate::{
-    master_key::Callbacks,
-    secret::{SecretBytes, SecretText},
-    surroundings::Surroundings,
+use super::{
+    armor,
+    dialog::{Dialog, Helpers},
+    header, hybrid,
+    refusal::{describe, one_line},
 };
+use crate::secret::{SecretBytes, SecretText};
 
 /// Bounds the work that a passphrase-encrypted file may ask for: 2^22 as in the age program, a few seconds.
 const WORK_LIMIT: u8 = 22;
@@ -43,11 +44,13 @@ pub(super) struct Plain {
     pub(super) recipient: String,
 }
 
-/// Whom an identity may ask.
-#[derive(Clone, Copy)]
-pub(super) struct Helpers<'a> {
-    pub(super) surroundings: &'a dyn Surroundings,
-    pub(super) callbacks: &'a Arc<dyn Callbacks>,
+/// An identity, without anything secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Its name for a report.
+    pub name: String,
+    /// What is encrypted for it; `None` where a passphrase or a plugin would have to tell.
+    pub recipient: Option<String>,
 }
 
 impl Identity {
@@ -91,8 +94,8 @@ impl Identity {
     }
 
     /// What a report tells of it.
-    pub(super) fn held(&self) -> super::sources::Held {
-        super::sources::Held {
+    pub(super) fn held(&self) -> Held {
+        Held {
             name: self.describe(),
             recipient: match self {
                 Self::Plain(plain) => Some(plain.recipient.clone()),
@@ -109,6 +112,19 @@ impl Identity {
             Self::LockedFile(_) => "behind a passphrase".to_owned(),
             #[cfg(feature = "ssh")]
             Self::LockedSsh(_) => "an SSH key behind a passphrase".to_owned(),
+        }
+    }
+}
+
+#[cfg(feature = "ssh")]
+impl From<super::ssh::Parsed> for Identity {
+    fn from(parsed: super::ssh::Parsed) -> Self {
+        match parsed {
+            super::ssh::Parsed::Open { key, recipient } => Self::Plain(Plain {
+                recipient,
+                opener: Box::new(key),
+            }),
+            super::ssh::Parsed::Locked(key) => Self::LockedSsh(key),
         }
     }
 }
@@ -246,28 +262,6 @@ fn forget(file: &[u8], helpers: Helpers<'_>) {
     super::agent::forget(helpers.surroundings, file);
     #[cfg(not(unix))]
     let _ = (file, helpers);
-}
-
-/// Words for what the age crate reports; its own are sentences in the user's language.
-pub(super) fn describe(error: DecryptError) -> String {
-    match error {
-        DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed => {
-            "it does not open".to_owned()
-        }
-        DecryptError::ExcessiveWork { required, .. } => {
-            format!("its passphrase needs too much work (2^{required})")
-        }
-        DecryptError::InvalidHeader => "the header of the age file is invalid".to_owned(),
-        DecryptError::InvalidMac => "the header of the age file was changed".to_owned(),
-        DecryptError::NoMatchingKeys => "it is for another recipient".to_owned(),
-        DecryptError::UnknownFormat => "it is not an age file of version 1".to_owned(),
-        DecryptError::Io(error) => one_line(&error.to_string()),
-        other => one_line(&other.to_string()),
-    }
-}
-
-pub(super) fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Hybrid recipients have about two thousand characters; the first of them tell enough.

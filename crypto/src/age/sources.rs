@@ -19,7 +19,10 @@ use std::{
 use ::age::DecryptError;
 use age_core::format::{FileKey, Stanza};
 
-use super::identity::{self, Helpers, Identity, LockedFile};
+use super::{
+    dialog::Helpers,
+    identity::{self, Held, Identity, LockedFile},
+};
 use crate::{
     master_key::Callbacks,
     secret::{SecretBytes, SecretText},
@@ -258,10 +261,10 @@ impl Identities {
 #[cfg(feature = "ssh")]
 fn parse_ssh(place: Place, label: &str, key: &SecretBytes) -> Result<Vec<Identity>, String> {
     match super::ssh::parse(key, label)? {
-        Identity::LockedSsh(_) if place.is_command() => {
+        super::ssh::Parsed::Locked(_) if place.is_command() => {
             Err("the key is behind a passphrase, which only a key file may be".to_owned())
         }
-        identity => Ok(vec![identity]),
+        parsed => Ok(vec![parsed.into()]),
     }
 }
 
@@ -291,15 +294,6 @@ pub enum Content {
     Command,
     /// These.
     Identities(Vec<Held>),
-}
-
-/// An identity, without anything secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// Its name for a report.
-    pub name: String,
-    /// What is encrypted for it; `None` where a passphrase or a plugin would have to tell.
-    pub recipient: Option<String>,
 }
 
 /// A place where identities are looked for.

@@ -13,11 +13,24 @@ use base64::{
 };
 use sha2::{Digest, Sha256};
 
-use super::identity::{Helpers, Identity, Plain, describe};
+use super::{dialog::Helpers, refusal::describe};
 use crate::secret::SecretBytes;
 
+/// A private key.
+pub(super) enum Parsed {
+    /// It opens without a passphrase.
+    Open {
+        /// The key.
+        key: ::age::ssh::Identity,
+        /// Its public half.
+        recipient: String,
+    },
+    /// It is behind a passphrase.
+    Locked(LockedKey),
+}
+
 /// Parses a private key; `location` names it when its passphrase is asked for.
-pub(super) fn parse(key: &SecretBytes, location: &str) -> Result<Identity, String> {
+pub(super) fn parse(key: &SecretBytes, location: &str) -> Result<Parsed, String> {
     let parsed = ::age::ssh::Identity::from_buffer(key.expose(), Some(location.to_owned()))
         .map_err(|_| "it is not an SSH private key in a supported form".to_owned())?;
     match &parsed {
@@ -30,15 +43,15 @@ pub(super) fn parse(key: &SecretBytes, location: &str) -> Result<Identity, Strin
             UnsupportedKey::Hardware(kind) => format!("{kind} lives in hardware"),
             UnsupportedKey::Type(kind) => format!("a key of type {kind} cannot decrypt"),
         }),
-        ::age::ssh::Identity::Unencrypted(_) => Ok(Identity::Plain(Plain {
+        ::age::ssh::Identity::Unencrypted(_) => Ok(Parsed::Open {
             recipient: recipient_of(&parsed)?.to_string(),
-            opener: Box::new(parsed),
-        })),
+            key: parsed,
+        }),
         ::age::ssh::Identity::Encrypted(_) => {
             let wire = recipient_of(&parsed)?.to_string();
             let wire = wire.split(' ').nth(1).unwrap_or_default();
             let wire = STANDARD.decode(wire).map_err(|error| error.to_string())?;
-            Ok(Identity::LockedSsh(LockedKey {
+            Ok(Parsed::Locked(LockedKey {
                 tag: STANDARD_NO_PAD.encode(&Sha256::digest(&wire)[..4]),
                 key: parsed,
                 location: location.to_owned(),

@@ -5,6 +5,7 @@
 //! rules for namespaces are here, once: [`Scope::namespace_of`].
 
 pub mod held;
+pub mod selector;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,9 +14,9 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use sealwright_crypto::secret::SecretBytes;
 
+use self::selector::{SecretKeySelector, ServiceAccountSelector};
 use crate::outcome::{StoreError, Trouble, shown};
 use crate::remote::SecretMap;
-use crate::settings::{SecretKeySelector, ServiceAccountSelector};
 
 /// Whether a store belongs to one namespace or to the cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -19,53 +19,10 @@ use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::credential::selector::{KEY_PATTERN, NAME_PATTERN, NAMESPACE_PATTERN};
+pub use crate::credential::selector::{SecretKeySelector, ServiceAccountSelector};
 use crate::credential::{Need, NeededObject, Scope, StoreKind};
 use crate::outcome::StoreError;
-
-/// Refers to one key of a Secret.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct SecretKeySelector {
-    /// The name of the Secret.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = NAME_PATTERN), length(min = 1, max = 253))]
-    pub name: Option<String>,
-    /// Its namespace; only a ClusterSecretStore may name one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = NAMESPACE_PATTERN), length(min = 1, max = 63))]
-    pub namespace: Option<String>,
-    /// The key in it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = KEY_PATTERN), length(min = 1, max = 253))]
-    pub key: Option<String>,
-}
-
-impl SecretKeySelector {
-    /// The same reference with a key where none is named.
-    #[must_use]
-    pub fn or_key(&self, key: &str) -> Self {
-        let mut with = self.clone();
-        if with.key.as_deref().is_none_or(str::is_empty) {
-            with.key = Some(key.to_owned());
-        }
-        with
-    }
-}
-
-/// Refers to a service account.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub struct ServiceAccountSelector {
-    /// Its name.
-    #[schemars(regex(pattern = NAME_PATTERN), length(min = 1, max = 253))]
-    pub name: String,
-    /// Its namespace; only a ClusterSecretStore may name one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = NAMESPACE_PATTERN), length(min = 1, max = 63))]
-    pub namespace: Option<String>,
-    /// Audiences that its tokens get in addition.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub audiences: Vec<String>,
-}
 
 /// Where the certificates of authorities lie.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -111,10 +68,6 @@ pub struct RetrySettings {
 fn free_form(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({"x-kubernetes-preserve-unknown-fields": true})
 }
-
-const NAME_PATTERN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
-const NAMESPACE_PATTERN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
-const KEY_PATTERN: &str = r"^[-._a-zA-Z0-9]+$";
 
 /// Collects what the fields of a store refer to.
 #[derive(Default)]

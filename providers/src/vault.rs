@@ -21,6 +21,7 @@ mod auth;
 mod call;
 mod client;
 mod dynamic;
+pub(crate) mod identity;
 mod kv;
 mod path;
 pub mod publication;
@@ -28,8 +29,6 @@ mod token;
 mod transit;
 mod user;
 
-#[cfg(any(feature = "aws", feature = "gcp"))]
-pub(crate) use self::auth::Identity;
 pub(crate) use self::client::VaultClient;
 pub(crate) use self::dynamic::dynamic_secret;
 pub use self::transit::VaultTransit;

@@ -22,7 +22,7 @@ use crate::outcome::{StoreError, Trouble};
 use crate::settings::aws::{AwsAuth, AwsSettings};
 use crate::settings::vault::VaultIamAuth;
 use crate::store::Connection;
-use crate::vault::Identity;
+use crate::vault::identity::Identity;
 
 /// What Vault asks AWS for.
 const BODY: &[u8] = b"Action=GetCallerIdentity&Version=2011-06-15";

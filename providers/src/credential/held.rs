@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use sealwright_crypto::secret::SecretBytes;
 
 use super::{CredentialError, Credentials, Scope, TokenRequest, WholeSecret};
-use crate::settings::{SecretKeySelector, ServiceAccountSelector};
+use crate::credential::selector::{SecretKeySelector, ServiceAccountSelector};
 
 /// Answers from what was put in. Objects without a namespace are found in every one.
 #[derive(Default)]

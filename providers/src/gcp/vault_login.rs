@@ -16,7 +16,7 @@ use crate::outcome::{StoreError, Trouble};
 use crate::settings::SecretKeySelector;
 use crate::settings::vault::VaultGcpAuth;
 use crate::store::Connection;
-use crate::vault::Identity;
+use crate::vault::identity::Identity;
 
 /// For how long a token is good that is only used to sign in.
 const LIFETIME: u64 = 600;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
 
+use super::identity::Identity;
 use crate::credential::{Credentials, Scope, TokenRequest};
 use crate::json::{Html, write_text};
 use crate::outcome::{StoreError, Trouble};
@@ -18,12 +18,6 @@ use crate::store::Connection;
 
 /// How long tokens of service accounts live that are only used to sign in.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(600);
-
-/// Writes the body of a login that an identity of a cloud proves.
-pub(crate) trait Identity: Send + Sync {
-    /// The body; it is good for one login, soon.
-    fn body(&self) -> BoxFuture<'_, Result<SecretBytes, StoreError>>;
-}
 
 /// A way to sign in.
 pub(crate) enum Login {

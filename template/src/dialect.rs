@@ -1,11 +1,6 @@
 //! Whose templates these are: the functions they may call, their delimiters, and what a missing key is.
 
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
-
 use crate::budget::Limits;
-use crate::function::Function;
-use crate::functions;
 
 /// The program whose templates are rendered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,39 +13,6 @@ pub enum Dialect {
     /// JSON Web Keys and YAML, and without `fail`, whose text could publish values; a missing key is an
     /// error.
     ExternalSecrets,
-}
-
-impl Dialect {
-    /// Looks a function up; `and` and `or` are part of the language.
-    pub(crate) fn find(self, name: &str) -> Option<Function> {
-        self.functions().get(name).copied()
-    }
-
-    /// Returns true if a template of this dialect may name the function.
-    pub(crate) fn knows(self, name: &str) -> bool {
-        matches!(name, "and" | "or") || self.functions().contains_key(name)
-    }
-
-    /// Lists the names of all functions.
-    #[cfg(test)]
-    pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
-        self.functions().keys().copied().chain(["and", "or"])
-    }
-
-    fn functions(self) -> &'static BTreeMap<&'static str, Function> {
-        static SEALED_SECRETS: LazyLock<BTreeMap<&'static str, Function>> =
-            LazyLock::new(|| functions::sprig().collect());
-        static EXTERNAL_SECRETS: LazyLock<BTreeMap<&'static str, Function>> = LazyLock::new(|| {
-            functions::sprig()
-                .chain(functions::external_secrets())
-                .filter(|(name, _)| *name != "fail")
-                .collect()
-        });
-        match self {
-            Self::SealedSecrets => &SEALED_SECRETS,
-            Self::ExternalSecrets => &EXTERNAL_SECRETS,
-        }
-    }
 }
 
 /// What `.key` gives when the map has no such key; `index` gives an empty value in every mode.

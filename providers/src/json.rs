@@ -10,6 +10,8 @@ pub mod path;
 mod scan;
 mod write;
 
+use std::collections::BTreeMap;
+
 use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
 
 pub use self::scan::NotJson;
@@ -18,7 +20,6 @@ pub use self::write::{
     Html, Numbers, converted, encode, encode_with, object_of_raw, object_of_texts, write_text,
 };
 use crate::outcome::{StoreError, Trouble};
-use crate::remote::SecretMap;
 
 /// The kind of a JSON value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,11 +180,11 @@ fn plain_number(raw: &[u8]) -> SecretBytes {
 /// # Errors
 ///
 /// Says that it is no JSON object, and never what it is.
-pub fn object_values(text: &[u8]) -> Result<SecretMap, StoreError> {
+pub fn object_values(text: &[u8]) -> Result<BTreeMap<String, SecretBytes>, StoreError> {
     let value = Json::parse(text).map_err(|_| not_an_object())?;
     // To upstream, null is an object without members.
     if value.kind() == Kind::Null {
-        return Ok(SecretMap::new());
+        return Ok(BTreeMap::new());
     }
     if value.kind() != Kind::Object {
         return Err(not_an_object());

@@ -4,6 +4,7 @@
 //! a file in [`settings`](crate::settings), and a client that implements the trait.
 
 mod config;
+pub mod files;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,9 +14,9 @@ use futures::future::BoxFuture;
 use sealwright_crypto::secret::SecretBytes;
 
 pub use self::config::{OTHER_PROVIDERS, OWN_PROVIDERS, StoreConfig};
+use self::files::Files;
 use crate::address::Guard;
 use crate::credential::{Credentials, NoCredentials, Scope};
-use crate::file::Files;
 use crate::outcome::{Absent, Answer, Outcome, StoreError, Trouble};
 use crate::remote::{Find, PushItem, PushSource, RemoteRef, SecretMap, add_found};
 use crate::settings::RetrySettings;

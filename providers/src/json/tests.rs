@@ -1,4 +1,5 @@
 use super::*;
+use crate::remote::SecretMap;
 
 fn encoded(text: &str, numbers: Numbers) -> String {
     let mut out = SecretWriter::default();

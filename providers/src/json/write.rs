@@ -7,7 +7,6 @@ use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
 use super::scan::is_whole;
 use super::{Json, Kind};
 use crate::outcome::{StoreError, shown};
-use crate::remote::SecretMap;
 
 /// How numbers are written again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +156,7 @@ fn write_character(character: char, html: Html, out: &mut SecretWriter) {
 /// # Errors
 ///
 /// Says which value is no text: JSON cannot carry it, and nothing is replaced silently.
-pub fn object_of_texts(map: &SecretMap) -> Result<SecretBytes, StoreError> {
+pub fn object_of_texts(map: &BTreeMap<String, SecretBytes>) -> Result<SecretBytes, StoreError> {
     let size = map.iter().map(|(name, value)| name.len() + value.len() + 8);
     let mut out = SecretWriter::with_capacity(size.sum::<usize>() + 2);
     out.push_byte(b'{');

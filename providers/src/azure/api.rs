@@ -9,6 +9,15 @@ use crate::settings::azure::{AzureEnvironment, AzureSettings};
 /// The version of the interface, sent with every request.
 pub(super) const VERSION: (&str, &str) = ("api-version", "7.4");
 
+/// Where Azure's own clouds give tokens; the last one has the place of an older name in China.
+const LOGINS: [&str; 5] = [
+    "login.microsoftonline.com",
+    "login.microsoftonline.us",
+    "login.chinacloudapi.cn",
+    "login.microsoftonline.de",
+    "login.partner.microsoftonline.cn",
+];
+
 /// One of Azure's clouds: where tokens come from, and to which hosts they go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cloud {
@@ -123,18 +132,32 @@ impl Cloud {
 
     /// Returns true if a vault is one of this cloud: no other host gets its tokens.
     pub(super) fn has(&self, vault: &Url) -> bool {
-        let under = |suffix: &String| {
-            let name = vault.host().strip_suffix(suffix.as_str());
-            name.and_then(|name| name.strip_suffix('.'))
-                .is_some_and(|name| !name.is_empty())
-        };
-        vault.is_https() && self.suffixes.iter().any(under)
+        let mut suffixes = self.suffixes.iter();
+        vault.is_https() && suffixes.any(|suffix| is_below(vault.host(), suffix))
+    }
+
+    /// Returns true if a vault is one of those that the tokens are made for, whatever the store says that its vaults end with.
+    pub(super) fn is_made_for(&self, vault: &Url) -> bool {
+        let resource = Url::parse(&self.resource);
+        vault.is_https() && resource.is_ok_and(|resource| is_below(vault.host(), resource.host()))
+    }
+
+    /// Returns true if tokens come from Azure itself.
+    pub(super) fn has_known_login(&self) -> bool {
+        let login = Url::parse(&self.login);
+        login.is_ok_and(|login| login.is_https() && LOGINS.contains(&login.host()))
     }
 
     /// The scope that tokens are asked for.
     pub(super) fn scope(&self) -> String {
         format!("{}/.default", self.resource)
     }
+}
+
+fn is_below(host: &str, suffix: &str) -> bool {
+    let name = host.strip_suffix(suffix);
+    name.and_then(|name| name.strip_suffix('.'))
+        .is_some_and(|name| !name.is_empty())
 }
 
 /// How Key Vault refuses: `{"error": {"code": "Forbidden", "message": "…", "innererror": {"code": "…"}}}`.
@@ -234,6 +257,43 @@ mod tests {
             "http://v.vault.azure.net",
         ] {
             assert_eq!(resource(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn a_cloud_of_ones_own_says_neither_for_whom_tokens_are_nor_who_gives_them() {
+        let cloud = |endpoint: &str, suffix: &str, login: &str| {
+            let settings: AzureSettings = serde_json::from_value(serde_json::json!({
+                "vaultUrl": "https://x", "useAzureSDK": true, "customCloudConfig": {
+                    "activeDirectoryEndpoint": login, "keyVaultEndpoint": endpoint,
+                    "keyVaultDNSSuffix": suffix}}))
+            .unwrap();
+            Cloud::of_store(&settings)
+        };
+        let azure = "https://login.microsoftonline.com/";
+        let evil = url("https://a.evil.example");
+        for endpoint in ["", "https://vault.azure.net", "https://vault.azure.net/"] {
+            let cloud = cloud(endpoint, "evil.example", azure);
+            assert!(cloud.has(&evil) && !cloud.is_made_for(&evil), "{endpoint}");
+            assert!(cloud.has_known_login());
+        }
+        let own = cloud("https://vault.own.example", ".own.example", azure);
+        assert!(own.is_made_for(&url("https://shop.vault.own.example")));
+        assert!(!own.is_made_for(&url("https://shop.own.example")));
+        for login in [
+            "https://evil.example",
+            "https://login.microsoftonline.com.evil.example",
+            "http://login.microsoftonline.com",
+        ] {
+            assert!(!cloud("", "", login).has_known_login(), "{login}");
+        }
+        for built_in in [
+            Cloud::public(),
+            Cloud::us_government(),
+            Cloud::china(),
+            Cloud::german(),
+        ] {
+            assert!(built_in.has_known_login(), "{}", built_in.login);
         }
     }
 

@@ -137,6 +137,16 @@ impl KeyVault {
             .public()
             .with_hint("set environmentType, or customCloudConfig with keyVaultDNSSuffix"));
         }
+        // What the store says of its cloud must not carry the identity of the program to a host of the author.
+        if settings.is_of_program() && !cloud.is_made_for(&base) {
+            return Err(StoreError::invalid(format!(
+                "`vaultUrl`: {} is not below {}, and the identity of the machine or of this program is shown to no other host",
+                shown(base.host()),
+                shown(&cloud.resource)
+            ))
+            .public()
+            .with_hint("set customCloudConfig.keyVaultEndpoint to what its vaults take tokens for"));
+        }
         let http = Arc::new(HttpClient::new(HttpSettings {
             guard: connection.guard,
             limits: Limits::within(connection.timeout),

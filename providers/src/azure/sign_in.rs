@@ -183,6 +183,13 @@ impl WorkloadOfStore {
                 && let Some(login) = variable(&SystemSurroundings, "AZURE_AUTHORITY_HOST")
             {
                 endpoint.cloud.login = login.trim_end_matches('/').to_owned();
+            } else if !endpoint.cloud.has_known_login() {
+                // The token of the pod is the program's own.
+                return Err(StoreError::invalid(
+                    "`customCloudConfig.activeDirectoryEndpoint` is none of Azure's, and no other gets the token of this program",
+                )
+                .public()
+                .with_hint("set AZURE_AUTHORITY_HOST of this program, or serviceAccountRef"));
             }
             let workload = Workload::of_surroundings(&SystemSurroundings, endpoint);
             let workload = workload.ok_or_else(|| {

@@ -133,6 +133,16 @@ impl AzureSettings {
         self.use_azure_sdk == Some(true)
     }
 
+    /// Returns true if the store signs in as the machine or the program, and not as someone whom its author may be.
+    #[cfg(feature = "azure")]
+    pub(crate) fn is_of_program(&self) -> bool {
+        match self.auth_type {
+            AzureAuthType::ServicePrincipal => false,
+            AzureAuthType::ManagedIdentity => true,
+            AzureAuthType::WorkloadIdentity => self.service_account_ref.is_none(),
+        }
+    }
+
     pub(crate) fn needs(&self) -> Needs {
         let mut needs = Needs::default();
         if let Some(auth) = &self.auth_secret_ref {

@@ -427,3 +427,56 @@ async fn clouds_of_their_own_and_hosts_that_get_no_token() {
         "{calls:?}"
     );
 }
+
+#[tokio::test]
+async fn the_identity_of_the_program_goes_to_azure_only() {
+    let case = "azure::the_identity_of_the_program_goes_to_azure_only";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "canary").unwrap();
+    let workload = [
+        ("AZURE_CLIENT_ID", "client-1".to_owned()),
+        (
+            "AZURE_TENANT_ID",
+            "11111111-2222-3333-4444-555555555555".to_owned(),
+        ),
+        (
+            "AZURE_FEDERATED_TOKEN_FILE",
+            file.to_string_lossy().into_owned(),
+        ),
+    ];
+    let Some(clouds) = in_clouds(case, &workload) else {
+        return;
+    };
+    clouds.control("forget-calls", &json!({}));
+    let connection = Connection::default();
+    let manifest = |kind: &str, vault: &str, login: &str, suffix: &str| {
+        json!({"azurekv": {"vaultUrl": vault, "authType": kind, "useAzureSDK": true,
+            "customCloudConfig": {"activeDirectoryEndpoint": login, "keyVaultDNSSuffix": suffix}}})
+    };
+    let azure = "https://login.microsoftonline.com";
+    let refused = |error: StoreError, word: &str| {
+        assert_eq!(error.trouble(), Trouble::Invalid, "{error}");
+        assert!(error.to_string().contains(word), "{error}");
+    };
+    for kind in ["ManagedIdentity", "WorkloadIdentity"] {
+        let stolen = manifest(kind, "https://a.evil.example", azure, "evil.example");
+        let error = failed(config(&stolen).connect(&connection).await);
+        refused(error, "vaultUrl");
+    }
+    let vault = format!("https://{VAULT}");
+    let login = "https://login.evil.example";
+    let stolen = manifest("WorkloadIdentity", &vault, login, "vault.azure.net");
+    let store = connect_with(&stolen, &connection).await;
+    refused(
+        failed(store.get(&RemoteRef::new("k")).await),
+        "activeDirectoryEndpoint",
+    );
+    let calls = clouds.calls();
+    assert!(
+        !calls
+            .iter()
+            .any(|call| call.contains("evil") || call.contains("oauth2")),
+        "{calls:?}"
+    );
+}

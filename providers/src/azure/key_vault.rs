@@ -21,6 +21,7 @@ use crate::bearer::{Call, CallError, Rest};
 use crate::credential::Scope;
 use crate::http::url::Url;
 use crate::http::{HttpClient, HttpSettings, Limits};
+use crate::json::path::Found;
 use crate::json::{self, Html, Json, Kind, write_text};
 use crate::listing::Listing;
 use crate::message::{Reply, bytes_in, decoded, name_in};
@@ -246,7 +247,7 @@ impl KeyVault {
         }
         let inside = property.split_once('.').and_then(|(tag, path)| {
             let value = facts.get(tag)?;
-            Some(json::path::get(value.as_bytes(), path)?.text())
+            Some(at_path(value.as_bytes(), path)?.text())
         });
         match inside {
             Some(value) => Ok(Answer::Found(value)),
@@ -383,10 +384,7 @@ impl Store for KeyVault {
         let Some(property) = wanted else {
             return Ok(Answer::Found(SecretBytes::copy_of(payload.bytes())));
         };
-        if let Some(found) = json::path::get(payload.bytes(), property) {
-            return Ok(Answer::Found(found.text()));
-        }
-        match json::path::get_literal_first(payload.bytes(), property) {
+        match at_path(payload.bytes(), property) {
             Some(found) => Ok(Answer::Found(found.text())),
             None => Err(self.missing(format!(
                 "property {} does not exist in key {}",
@@ -467,6 +465,12 @@ impl Store for KeyVault {
     fn inspect<'a>(&'a self, at: Option<&'a RemoteRef>) -> BoxFuture<'a, Inspection> {
         Box::pin(self.rest.inspect(self, at))
     }
+}
+
+/// What a document holds at a path, or else under that very name.
+fn at_path<'a>(document: &'a [u8], path: &str) -> Option<Found<'a>> {
+    let found = json::path::get(document, path);
+    found.or_else(|| json::path::get_literal_first(document, path))
 }
 
 /// What an error of a read proves: only the code that the vault has for such an object.

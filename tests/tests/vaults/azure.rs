@@ -99,7 +99,8 @@ async fn prefixes_versions_tags_and_times() {
     let Some(clouds) = in_clouds("azure::prefixes_versions_tags_and_times", &[]) else {
         return;
     };
-    let tags = json!({"tags": {"team": "<web>", "more": "{\"a\":\"b\"}", "a.b": "c"}});
+    let tags = json!({"tags": {"team": "<web>", "more": "{\"a\":\"b\"}", "a.b": "c",
+        "deep": "{\"v.w\":\"2\"}"}});
     secret(&clouds, "db", &["one", "two"], tags);
     secret(&clouds, "off", &["x"], json!({"enabled": false}));
     let old = store(&clouds, json!({})).await;
@@ -126,6 +127,8 @@ async fn prefixes_versions_tags_and_times() {
     assert_eq!(get(&old, &about("team")).await, "<web>");
     assert_eq!(get(&old, &about("more.a")).await, "b");
     assert_eq!(get(&old, &about("a.b")).await, "c");
+    // A member whose own name has dots, as of values.
+    assert_eq!(get(&old, &about("deep.v.w")).await, "2");
     assert_eq!(get(&old, &about("none")).await, "(missing)");
     // The older dialect tells the times, too.
     let created = get(&old, &about("created")).await;
@@ -133,11 +136,14 @@ async fn prefixes_versions_tags_and_times() {
     assert_eq!(get(&new, &about("created")).await, "(missing)");
     assert_eq!(
         get(&new, &about("")).await,
-        r#"{"a.b":"c","more":"{\"a\":\"b\"}","team":"\u003cweb\u003e"}"#
+        r#"{"a.b":"c","deep":"{\"v.w\":\"2\"}","more":"{\"a\":\"b\"}","team":"\u003cweb\u003e"}"#
     );
     let map = new.get_map(&RemoteRef::new("db").metadata()).await;
     let map = map.unwrap().found().unwrap();
-    assert_eq!(lines(&map), ["db_a.b=c", "db_more_a=b", "db_team=<web>"]);
+    assert_eq!(
+        lines(&map),
+        ["db_a.b=c", "db_deep_v.w=2", "db_more_a=b", "db_team=<web>"]
+    );
     // Keys show what is public of them, certificates their DER.
     clouds.control("azure/key", &json!({"vault": VAULT, "name": "k"}));
     assert_eq!(
@@ -215,6 +221,10 @@ async fn secrets_are_pushed_and_deleted_as_each_dialect_does() {
     );
     clouds.control("forget-calls", &json!({}));
     assert_eq!(push(&old, &described).await.unwrap(), Pushed::Unchanged);
+    // A type that is empty is none.
+    let untyped = json!({"expirationDate": "2030-01-02T15:04:05Z", "contentType": ""});
+    let untyped = with_metadata(&one, untyped);
+    assert_eq!(push(&old, &untyped).await.unwrap(), Pushed::Unchanged);
     // The newer dialect neither sends nor compares the expiry, and keeps the type.
     assert_eq!(push(&new, &one).await.unwrap(), Pushed::Unchanged);
     let calls = clouds.calls();

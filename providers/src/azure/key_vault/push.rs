@@ -34,6 +34,11 @@ struct Metadata {
 }
 
 impl Metadata {
+    /// The type of the value, unless it is empty.
+    fn content_type(&self) -> Option<String> {
+        self.content_type.clone().filter(|kind| !kind.is_empty())
+    }
+
     /// The tags that the object gets.
     fn tags(&self) -> Result<Tags, StoreError> {
         if self.tags.contains_key(MANAGED_BY.0) {
@@ -134,7 +139,7 @@ impl KeyVault {
                 .public()
         })?;
         let held = wanted.there();
-        let content_type = wanted.metadata.content_type.clone();
+        let content_type = wanted.metadata.content_type();
         let there_type = held.and_then(|there| name_in(there, "contentType"));
         let same = held.is_some_and(|there| {
             let value = there.member("value").and_then(Json::string);
@@ -308,6 +313,10 @@ mod tests {
         .unwrap();
         assert_eq!(metadata.expiry().unwrap(), Some(1_893_596_645));
         assert_eq!(metadata.tags().unwrap().len(), 2);
+        assert_eq!(metadata.content_type().as_deref(), Some("text/plain"));
+        // An empty type is none: what the value has stays.
+        let empty: Metadata = serde_json::from_value(json!({"contentType": ""})).unwrap();
+        assert_eq!(empty.content_type(), None);
         let reserved: Metadata =
             serde_json::from_value(json!({"tags": {"managed-by": "me"}})).unwrap();
         assert!(reserved.tags().is_err());

@@ -283,8 +283,9 @@ impl Stores {
         consumer: Option<&str>,
     ) -> Result<Arc<Lane>, StoreError> {
         let needs = config.needs();
+        // Its credentials lie with the consumer, or its sessions say who that is.
         let depends = id.kind == StoreKind::ClusterSecretStore
-            && needs.iter().any(credential::Need::depends_on_consumer);
+            && (needs.iter().any(credential::Need::depends_on_consumer) || config.tells_consumer());
         let scope = Scope {
             kind: match id.kind {
                 StoreKind::SecretStore => credential::StoreKind::Namespaced,
@@ -465,5 +466,48 @@ mod tests {
         assert!(stores.find(&id("gone")).await.unwrap().is_none());
         let forbidden = stores.find(&id("forbidden")).await;
         assert!(forbidden.is_err_and(|error| error.is_forbidden()));
+    }
+
+    #[cfg(feature = "aws")]
+    #[tokio::test]
+    async fn a_store_whose_sessions_say_who_asks_is_opened_for_each_namespace() {
+        let service = tower::service_fn(|_: Request<Body>| async {
+            let answer = Response::builder().status(StatusCode::NOT_FOUND);
+            let answer = answer.body(Body::from(b"{}".to_vec()));
+            Ok::<_, Infallible>(answer.unwrap())
+        });
+        let api = Arc::new(Api::new(Client::new(service, "ns"), None, 1));
+        let stores = Stores::new(api, Arc::new(Metrics::new(false, false)));
+        // Credentials of the pod, and such whose namespace is written down: neither depends on the consumer.
+        let key = json!({"name": "aws", "key": "k", "namespace": "vault"});
+        let keys =
+            json!({"secretRef": {"accessKeyIDSecretRef": key, "secretAccessKeySecretRef": key}});
+        for (number, auth) in [json!(null), keys].into_iter().enumerate() {
+            for (policy, shared) in [("None", true), ("Simple", false), ("Custom", false)] {
+                let name = format!("aws-{policy}-{number}");
+                let store: ClusterSecretStore = serde_json::from_value(json!({
+                    "apiVersion": "external-secrets.io/v1",
+                    "kind": "ClusterSecretStore",
+                    "metadata": {"name": name, "uid": name},
+                    "spec": {"provider": {"aws": {"service": "SecretsManager", "region": "eu-west-1",
+                        "role": "r", "sessionTagsPolicy": policy, "auth": auth}}},
+                }))
+                .unwrap();
+                let store = Store::from(store);
+                let config = store.spec.provider.config().unwrap();
+                let id = StoreId {
+                    kind: StoreKind::ClusterSecretStore,
+                    namespace: String::new(),
+                    name,
+                };
+                let lane = async |consumer: &str| {
+                    let opened = stores.open(&id, &store, &config, Some(consumer)).await;
+                    opened.unwrap()
+                };
+                let (red, blue, again) = (lane("red").await, lane("blue").await, lane("red").await);
+                assert!(Arc::ptr_eq(&red, &again), "{}", id.name);
+                assert_eq!(Arc::ptr_eq(&red, &blue), shared, "{}", id.name);
+            }
+        }
     }
 }

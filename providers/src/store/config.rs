@@ -16,7 +16,7 @@ use crate::file::FileStore;
 #[cfg(feature = "clients")]
 use crate::kubernetes::KubernetesStore;
 use crate::outcome::{StoreError, Trouble, shown};
-use crate::settings::aws::AwsSettings;
+use crate::settings::aws::{AwsSessionTagsPolicy, AwsSettings};
 use crate::settings::azure::AzureSettings;
 use crate::settings::doppler::DopplerSettings;
 use crate::settings::fake::FakeSettings;
@@ -216,6 +216,17 @@ impl StoreConfig {
             Self::Webhook(settings) => settings.needs().finish(),
             Self::Fake(_) | Self::File(_) | Self::Other(_) => Vec::new(),
         }
+    }
+
+    /// Returns true if the store tells its server for whom it asks. Then its consumers cannot share one that has signed in, wherever
+    /// its credentials lie.
+    pub fn tells_consumer(&self) -> bool {
+        let Self::Aws(settings) = self else {
+            return false;
+        };
+        let role = settings.role.as_deref().unwrap_or_default();
+        let policy = settings.session_tags_policy.unwrap_or_default();
+        !role.is_empty() && policy != AwsSessionTagsPolicy::None
     }
 
     /// Checks the settings without any network, and returns warnings for the author of the manifest.
@@ -529,6 +540,28 @@ mod tests {
         let again: StoreConfig =
             serde_json::from_value(serde_json::to_value(&config).unwrap()).unwrap();
         assert_eq!(again, config);
+    }
+
+    #[test]
+    fn sessions_with_tags_of_a_policy_tell_who_asks() {
+        let tells = |more: &str| {
+            let text = format!(
+                r#"{{"aws": {{"service": "SecretsManager", "region": "eu-west-1"{more}}}}}"#
+            );
+            parse(&text).unwrap().tells_consumer()
+        };
+        assert!(tells(r#", "role": "r", "sessionTagsPolicy": "Simple""#));
+        assert!(tells(r#", "role": "r", "sessionTagsPolicy": "Custom""#));
+        for silent in [
+            "",
+            r#", "role": "r""#,
+            r#", "role": "r", "sessionTagsPolicy": "None""#,
+            r#", "role": "", "sessionTagsPolicy": "Simple""#,
+            r#", "sessionTagsPolicy": "Simple""#,
+        ] {
+            assert!(!tells(silent), "{silent}");
+        }
+        assert!(!parse(r#"{"fake": {"data": []}}"#).unwrap().tells_consumer());
     }
 
     #[test]

@@ -222,6 +222,9 @@ pub struct PushSource {
     pub labels: BTreeMap<String, String>,
     /// Its annotations.
     pub annotations: BTreeMap<String, String>,
+    /// The namespace that is pushed from: what the metadata of a push refers to lies there. Without one it is that of the
+    /// store's consumer.
+    pub namespace: Option<String>,
 }
 
 impl PushSource {

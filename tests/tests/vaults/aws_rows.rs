@@ -7,10 +7,10 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use sealwright_providers::credential::Scope;
 use sealwright_providers::credential::held::Held;
+use sealwright_providers::credential::{Scope, StoreKind};
 use sealwright_providers::outcome::{Proof, Trouble};
-use sealwright_providers::remote::{Find, NamePattern, PushItem, RemoteRef};
+use sealwright_providers::remote::{Find, NamePattern, PushItem, PushSource, RemoteRef};
 use sealwright_providers::settings::RetrySettings;
 use sealwright_providers::store::{Connection, Deleted, Pushed, Store, WriteMode};
 use sealwright_tests::harness::moto::{Moto, REGION};
@@ -359,6 +359,8 @@ async fn p12_p13_p15_p16_secrets_have_what_the_metadata_says() {
         ("closed".to_owned(), text("Deny")),
     ]);
     held.put_config_map("", "policies", policies);
+    let of_team = BTreeMap::from([("open".to_owned(), text("Allow"))]);
+    held.put_config_map("team", "of-team", of_team);
     let connection = Connection {
         credentials: Arc::new(held),
         ..Connection::default()
@@ -367,6 +369,30 @@ async fn p12_p13_p15_p16_secrets_have_what_the_metadata_says() {
         let settings = manifest("SecretsManager", json!({"secretsManager": deletion}));
         connect_with(&settings, &connection).await
     };
+    // A store of the cluster that needs no one's credentials reads the policy where it is pushed from.
+    let of_cluster = Connection {
+        credentials: Arc::clone(&connection.credentials),
+        scope: Scope {
+            kind: StoreKind::Cluster,
+            ..Scope::default()
+        },
+        ..Connection::default()
+    };
+    let cluster = connect_with(&manifest("SecretsManager", json!({})), &of_cluster).await;
+    let spec = json!({"resourcePolicy": {"policySourceRef": {"kind": "ConfigMap", "name": "of-team", "key": "open"}}});
+    let of_team = with_metadata(&item(Some("a"), "of-team", None), spec);
+    for (namespace, outcome) in [
+        (None, None),
+        (Some("other"), None),
+        (Some("team"), Some(Pushed::Created)),
+    ] {
+        let pushed = PushSource {
+            namespace: namespace.map(str::to_owned),
+            ..source(&[("a", "one")])
+        };
+        let pushed = cluster.push(&pushed, &of_team, WriteMode::Apply).await;
+        assert_eq!(pushed.ok(), outcome, "{namespace:?}");
+    }
     let store = store_of(json!({"recoveryWindowInDays": 9})).await;
     let source = source(&[("a", "one"), ("b", "two"), ("n", "{\"x\": 1}")]);
     let push = async |item: &PushItem| store.push(&source, item, WriteMode::Apply).await;

@@ -47,6 +47,7 @@ impl PushSecrets {
     ) -> Result<(), Failed> {
         let within = (allowance, budget);
         let (values, mut about) = self.templated((key, object), source, within).await?;
+        about.namespace = object.metadata.namespace.clone();
         let size: usize = values.values().map(|value| value.expose().len()).sum();
         let values = Arc::new(values);
         for (id, store) in stores {

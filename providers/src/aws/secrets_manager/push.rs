@@ -96,7 +96,8 @@ impl SecretsManager {
     ) -> Result<Pushed, StoreError> {
         let metadata: Metadata = item.metadata_spec()?;
         let wanted_tags = tags::wanted(metadata.tags.as_ref().unwrap_or(&Tags::new()))?;
-        let policy = self.policy(metadata.resource_policy.as_ref()).await?;
+        let policy = metadata.resource_policy.as_ref();
+        let policy = self.policy(policy, source.namespace.as_deref()).await?;
         let value = source.value(item)?;
         let Some(there) = self.there(id).await? else {
             let value = with_property(None, item, &value)?;
@@ -235,7 +236,11 @@ impl SecretsManager {
     }
 
     /// Reads the resource policy that the metadata refers to, in the namespace of the push.
-    async fn policy(&self, wanted: Option<&ResourcePolicy>) -> Result<Option<Value>, StoreError> {
+    async fn policy(
+        &self,
+        wanted: Option<&ResourcePolicy>,
+        namespace: Option<&str>,
+    ) -> Result<Option<Value>, StoreError> {
         const FIELD: &str = "resourcePolicy.policySourceRef";
         let Some(ResourcePolicy {
             policy_source_ref: source,
@@ -244,10 +249,15 @@ impl SecretsManager {
         else {
             return Ok(None);
         };
+        // The store may have been opened for no one in particular.
+        let mut scope = self.scope.clone();
+        if let Some(namespace) = namespace {
+            scope.consumer_namespace = Some(namespace.to_owned());
+        }
         let bytes = match source.kind.as_str() {
             "ConfigMap" => self
                 .credentials
-                .config_map(&self.scope, &source.name, &source.key, None)
+                .config_map(&scope, &source.name, &source.key, None)
                 .await
                 .map_err(|error| error.at_field(FIELD))?,
             "Secret" => {
@@ -256,7 +266,7 @@ impl SecretsManager {
                     namespace: None,
                     key: Some(source.key.clone()),
                 };
-                let bytes = self.credentials.secret(&self.scope, &at).await;
+                let bytes = self.credentials.secret(&scope, &at).await;
                 bytes
                     .map_err(|error| error.at_field(FIELD))?
                     .expose()

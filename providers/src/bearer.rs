@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use http::Method;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use sealwright_crypto::master_key::KeyError;
 use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
 
@@ -44,6 +44,11 @@ pub(crate) trait Dialect: Send + Sync {
     /// Whether an answer may be a list; else it is an object.
     fn lists(&self) -> bool {
         false
+    }
+
+    /// The header that carries a token: that of a bearer, unless the service has another one.
+    fn header(&self, token: &AccessToken) -> Result<(HeaderName, HeaderValue), StoreError> {
+        Ok((AUTHORIZATION, token.header()?))
     }
 
     /// Reads an answer that is no success. Nothing comes out if the service itself cannot have written it.
@@ -153,7 +158,7 @@ impl From<CallError> for StoreError {
     }
 }
 
-/// A service that takes bearer tokens.
+/// A service that takes tokens.
 pub(crate) struct Rest {
     http: Arc<HttpClient>,
     tokens: Arc<Tokens>,
@@ -260,8 +265,8 @@ impl Rest {
         for (name, value) in &token.headers {
             request.headers.insert(name.clone(), value.clone());
         }
-        let bearer = token.header().map_err(placed)?;
-        request.headers.insert(AUTHORIZATION, bearer);
+        let (name, value) = self.dialect.header(token).map_err(placed)?;
+        request.headers.insert(name, value);
         if let Some(body) = call.body {
             let kind = HeaderValue::from_static(call.content_type);
             request.headers.insert(CONTENT_TYPE, kind);

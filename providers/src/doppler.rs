@@ -5,16 +5,20 @@ mod sign_in;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use futures::future::BoxFuture;
 use http::Method;
-use sealwright_crypto::secret::SecretBytes;
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 use serde_json::json;
 
+use crate::bearer::token::AccessToken;
 use crate::bearer::{Call, Dialect, Expects, Refusal, Rest};
 use crate::credential::{Need, Scope};
 use crate::http::tls::{TlsSettings, Verification};
 use crate::http::url::Url;
-use crate::http::{HttpClient, HttpSettings, Limits};
+use crate::http::{HttpClient, HttpSettings, Limits, secret_header};
 use crate::json::{self, Json, Kind, object_of_texts};
 use crate::message::Body;
 use crate::outcome::{Answer, Outcome, StoreError, Trouble, shown};
@@ -50,6 +54,23 @@ pub(crate) struct Doppler {
 struct DopplerErrors;
 
 impl Dialect for DopplerErrors {
+    /// The token is a user without a password, as upstream sends it.
+    fn header(&self, token: &AccessToken) -> Result<(HeaderName, HeaderValue), StoreError> {
+        // One that no header can carry by itself is told as such, and not by Doppler.
+        token.header()?;
+        let mut user = SecretWriter::with_capacity(token.expose().len() + 1);
+        user.push(token.expose().as_bytes());
+        user.push_byte(b':');
+        let user = user.finish();
+        let mut text = SecretWriter::default();
+        text.push(b"Basic ");
+        let place = text.extend_zeroed(user.len().div_ceil(3) * 4);
+        STANDARD
+            .encode_slice(user.expose(), place)
+            .expect("the place is of that size");
+        Ok((AUTHORIZATION, secret_header(text.finish())?))
+    }
+
     fn refusal(&self, status: u16, body: Json<'_>, call: &Call<'_>) -> Option<Refusal> {
         let messages = body.member("messages")?;
         if messages.kind() != Kind::Array || body.member("success").is_none_or(Json::is_true) {
@@ -427,7 +448,23 @@ impl Store for Doppler {
 
 #[cfg(test)]
 mod tests {
+    use sealwright_crypto::secret::SecretText;
+
     use super::*;
+
+    #[test]
+    fn a_token_is_a_user_without_a_password() {
+        let header = |token: &str| {
+            let token = AccessToken::new(SecretText::copy_of(token), None);
+            DopplerErrors.header(&token)
+        };
+        let (name, value) = header("dp.st.x").unwrap();
+        assert_eq!(name, AUTHORIZATION);
+        assert_eq!(value, "Basic ZHAuc3QueDo=");
+        assert!(value.is_sensitive());
+        let error = header("dp.st.x\n").unwrap_err();
+        assert_eq!(error.hint(), Some("remove the line break at its end"));
+    }
 
     #[test]
     fn only_refusals_of_doppler_count() {

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use http::header::{HeaderName, HeaderValue};
 use sealwright_crypto::secret::SecretBytes;
 
-use crate::bearer::token::{OfSecret, Tokens};
+use crate::bearer::token::{AccessToken, OfSecret, Tokens};
 use crate::bearer::{Call, CallError, Dialect, Refusal, Rest};
 use crate::credential::Scope;
 use crate::http::tls::TlsSettings;
 use crate::http::url::Url;
-use crate::http::{HttpClient, HttpSettings, Limits};
+use crate::http::{HttpClient, HttpSettings, Limits, secret_header};
 use crate::json::{self, Json, Kind};
 use crate::listing::Listing;
 use crate::message::name_in;
@@ -47,6 +48,14 @@ struct GitlabErrors;
 impl Dialect for GitlabErrors {
     fn lists(&self) -> bool {
         true
+    }
+
+    fn header(&self, token: &AccessToken) -> Result<(HeaderName, HeaderValue), StoreError> {
+        let value = SecretBytes::copy_of(token.expose().as_bytes());
+        Ok((
+            HeaderName::from_static("private-token"),
+            secret_header(value)?,
+        ))
     }
 
     fn refusal(&self, status: u16, body: Json<'_>, call: &Call<'_>) -> Option<Refusal> {

@@ -8,6 +8,7 @@ use sealwright_providers::outcome::Trouble;
 use sealwright_providers::remote::{Find, NamePattern, RemoteRef};
 use sealwright_providers::store::{Connection, Store, Validation};
 use sealwright_tests::harness::clouds::Clouds;
+use sealwright_tests::harness::peer::{Peer, reply};
 use serde_json::{Value, json};
 
 use super::cases::{Traits, content, every_case, no_write};
@@ -182,4 +183,35 @@ async fn variables_are_found_over_many_pages_and_refusals_are_told() {
     let error = failed(store(&clouds, wrong).await.get(&at).await);
     assert_eq!(error.trouble(), Trouble::Unauthenticated);
     assert!(!format!("{error:?}").contains("canary"));
+}
+
+/// A store on a peer, with the token `t`.
+async fn on_peer(peer: &Peer, more: Value) -> Arc<dyn Store> {
+    let held = Held::default();
+    held.put("gitlab", "token", b"t");
+    let connection = Connection {
+        credentials: Arc::new(held),
+        ..Connection::default()
+    };
+    let mut settings = json!({"url": peer.address(), "projectID": "7",
+        "auth": {"SecretRef": {"accessToken": {"name": "gitlab", "key": "token"}}}});
+    for (name, value) in more.as_object().unwrap() {
+        settings[name] = value.clone();
+    }
+    connect_with(&json!({ "gitlab": settings }), &connection).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_is_in_the_header_that_upstreams_client_sends() {
+    let peer = Peer::start(|head, stream| {
+        let token = head.headers.get("private-token").map(String::as_str);
+        let (status, body) = match (token, head.headers.get("authorization")) {
+            (Some("t"), None) => (200, json!({"key": "k", "value": "v"})),
+            _ => (401, json!({"message": "401 Unauthorized"})),
+        };
+        let headers = [("Content-Type", "application/json")];
+        reply(stream, status, &headers, body.to_string().as_bytes());
+    });
+    let store = on_peer(&peer, json!({})).await;
+    assert_eq!(get(&store, &RemoteRef::new("k")).await, "v");
 }

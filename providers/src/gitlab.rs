@@ -25,8 +25,8 @@ use crate::store::{
 
 /// How many entries a page of a listing has; GitLab gives no more.
 const PAGE: usize = 100;
-/// How many pages a listing may have.
-const MOST_PAGES: usize = 500;
+/// How many pages all lists of a search may have: of a group at most 300 come.
+const MOST_PAGES: usize = 2_000;
 /// The scope of a variable that is for every environment.
 const EVERYWHERE: &str = "*";
 
@@ -142,7 +142,7 @@ impl Gitlab {
 
     /// Where the variables of groups are, the farthest first: as the store lists them, or those of the project by the length
     /// of their paths.
-    async fn of_groups(&self) -> Result<Vec<Url>, StoreError> {
+    async fn of_groups(&self, listing: &mut Listing) -> Result<Vec<Url>, StoreError> {
         let of_group = |id: &str| self.base.with_segments(["groups", id, "variables"]);
         let project = self.project.as_ref().filter(|_| self.inherits);
         let Some(project) = project else {
@@ -150,7 +150,8 @@ impl Gitlab {
         };
         let url = self.base.with_segments(["projects", project, "groups"]);
         let mut found = Vec::new();
-        self.pages(&url, "list the groups of the project", |group, listing| {
+        let what = "list the groups of the project";
+        self.pages(&url, what, listing, |group, listing| {
             let id = group.member("id").and_then(Json::integer);
             let path = name_in(group, "full_path").unwrap_or_default();
             if let Some(id) = id.map(|id| id.to_string()) {
@@ -169,10 +170,10 @@ impl Gitlab {
         &self,
         url: &Url,
         what: &str,
+        listing: &mut Listing,
         mut each: impl FnMut(Json<'_>, &mut Listing) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let placed = |error: StoreError| error.while_trying(what).at_store(self.rest.describe());
-        let mut listing = Listing::of_pages(MOST_PAGES);
         for page in 1_usize.. {
             listing.page().map_err(placed)?;
             let (number, size) = (page.to_string(), PAGE.to_string());
@@ -184,7 +185,7 @@ impl Gitlab {
             let mut count = 0;
             for entry in reply.json().elements() {
                 count += 1;
-                each(entry, &mut listing).map_err(placed)?;
+                each(entry, listing).map_err(placed)?;
             }
             if count < PAGE {
                 break;
@@ -209,7 +210,8 @@ impl Gitlab {
             }
         }
         // The groups are asked only for what the project does not have.
-        for group in self.of_groups().await?.iter().rev() {
+        let mut listing = Listing::of_pages(MOST_PAGES);
+        for group in self.of_groups(&mut listing).await?.iter().rev() {
             match self.variable_at(group, key, &what).await? {
                 Ok(value) => return Ok(value),
                 Err(error) => missing = missing.or(Some(error)),
@@ -281,8 +283,11 @@ impl Gitlab {
             environment = environment.or(wanted);
         }
         let mut found: BTreeMap<String, SecretBytes> = BTreeMap::new();
-        for group in self.of_groups().await? {
-            self.matching(&group, wanted, environment, |key, everywhere, value| {
+        // One bound for all places together: the server says how many groups there are.
+        let mut listing = Listing::of_pages(MOST_PAGES);
+        let meant = (wanted, environment);
+        for group in self.of_groups(&mut listing).await? {
+            self.matching(&group, meant, &mut listing, |key, everywhere, value| {
                 // What is for one environment wins; else the first of the groups does.
                 if !everywhere || !found.contains_key(&key) {
                     found.insert(key, value);
@@ -292,7 +297,7 @@ impl Gitlab {
         }
         if let Some(project) = self.of_project() {
             let mut exact = BTreeSet::new();
-            self.matching(&project, wanted, environment, |key, everywhere, value| {
+            self.matching(&project, meant, &mut listing, |key, everywhere, value| {
                 if !everywhere {
                     exact.insert(key.clone());
                 } else if exact.contains(&key) {
@@ -316,11 +321,11 @@ impl Gitlab {
     async fn matching(
         &self,
         place: &Url,
-        wanted: &NamePattern,
-        environment: Option<&str>,
+        (wanted, environment): (&NamePattern, Option<&str>),
+        listing: &mut Listing,
         mut each: impl FnMut(String, bool, SecretBytes),
     ) -> Result<(), StoreError> {
-        self.pages(place, "list variables", |variable, listing| {
+        self.pages(place, "list variables", listing, |variable, listing| {
             let key = name_in(variable, "key").unwrap_or_default();
             let scope = name_in(variable, "environment_scope");
             let scope = scope.as_deref().unwrap_or(EVERYWHERE);
@@ -424,7 +429,7 @@ impl Store for Gitlab {
             if self.depends_on_consumer && self.scope.is_unbound() {
                 return Ok(Validation::Unknown);
             }
-            let groups = self.of_groups().await?;
+            let groups = self.of_groups(&mut Listing::of_pages(MOST_PAGES)).await?;
             for place in self.of_project().into_iter().chain(groups) {
                 let url = place.with_query([("per_page", "1")]);
                 let call = Call::get(url, "list variables", "read_api");

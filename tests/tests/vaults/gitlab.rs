@@ -215,3 +215,33 @@ async fn the_token_is_in_the_header_that_upstreams_client_sends() {
     let store = on_peer(&peer, json!({})).await;
     assert_eq!(get(&store, &RemoteRef::new("k")).await, "v");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_has_one_bound_for_all_groups() {
+    let value = "x".repeat(20_000);
+    let peer = Peer::start(move |head, stream| {
+        let (path, _) = head.path.split_once('?').unwrap();
+        let body: Value = match path.rsplit('/').nth(1).unwrap() {
+            "7" if path.ends_with("/groups") => (0..60)
+                .map(|id| json!({"id": 100 + id, "full_path": format!("a/{id}")}))
+                .collect(),
+            // Each group alone is far from any bound.
+            group => (0..99)
+                .map(|number| {
+                    let key = format!("K_{group}_{number}");
+                    json!({"key": key, "value": value, "environment_scope": "*"})
+                })
+                .collect(),
+        };
+        let headers = [("Content-Type", "application/json")];
+        reply(stream, 200, &headers, body.to_string().as_bytes());
+    });
+    let store = on_peer(&peer, json!({"inheritFromGroups": true})).await;
+    let find = Find {
+        name: Some(NamePattern::new("^K_").unwrap()),
+        ..Find::default()
+    };
+    let error = failed(store.find(&find).await);
+    assert_eq!(error.trouble(), Trouble::TooLarge, "{error:?}");
+    assert!(peer.requests() < 25, "{} requests", peer.requests());
+}

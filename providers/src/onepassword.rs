@@ -9,6 +9,7 @@ mod titles;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::future::BoxFuture;
 use sealwright_crypto::secret::SecretBytes;
@@ -23,7 +24,7 @@ use crate::credential::{Need, Scope};
 use crate::http::url::Url;
 use crate::http::{HttpClient, HttpSettings, Limits};
 use crate::json::{Json, Kind};
-use crate::listing::Listing;
+use crate::listing::{Listing, MOST_BYTES};
 use crate::message::{Reply, name_in};
 use crate::outcome::{Answer, Outcome, StoreError, Trouble, shown};
 use crate::remote::{Find, PushItem, PushSource, RemoteRef, SecretMap};
@@ -41,6 +42,12 @@ const ITEM: &str = "item";
 const FILE: &str = "file";
 /// How many items are looked up together.
 const BATCH: usize = 50;
+/// How many bytes an item may have with its files: far more than a Secret takes.
+const MOST_OF_ITEM: usize = MOST_BYTES;
+/// How many bytes all items may have that are read together.
+const MOST_TOGETHER: usize = 2 * MOST_OF_ITEM;
+/// What a file costs besides its name and its content.
+const ENTRY: usize = 96;
 /// What parts of a payload that are files are called before their names.
 const FILE_PART: &str = "file/";
 
@@ -60,6 +67,29 @@ struct Vault {
     named: String,
     id: OnceCell<String>,
     list: LastList,
+}
+
+/// How many bytes those who read may still keep.
+struct Room(AtomicUsize);
+
+impl Room {
+    fn new(bytes: usize) -> Self {
+        Self(AtomicUsize::new(bytes))
+    }
+
+    /// The room of items that are read together.
+    fn together() -> Self {
+        Self::new(MOST_TOGETHER)
+    }
+
+    /// Takes so many bytes; false if there are not as many.
+    fn take(&self, bytes: usize) -> bool {
+        let less = |left: usize| left.checked_sub(bytes);
+        let taken = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        taken.is_ok()
+    }
 }
 
 /// Returns true for what 1Password has as an id of a vault or an item.
@@ -250,13 +280,33 @@ impl OnePassword {
         }
     }
 
-    /// What a read comes to that has found this item.
-    async fn payload_of(&self, key: &ReadKey, item: Option<Reply>, what: &str) -> Outcome<Payload> {
+    /// What a read comes to that has found this item. What the server sends counts when it is there, file by file.
+    async fn payload_of(
+        &self,
+        key: &ReadKey,
+        item: Option<Reply>,
+        together: &Room,
+        what: &str,
+    ) -> Outcome<Payload> {
         let Some(item) = item else {
             // Upstream takes this for an error, so nothing is deleted for it.
             let reason = "no vault of the store has an item of that title";
             return Err(self.error(Trouble::Missing, reason, what));
         };
+        let own = Room::new(MOST_OF_ITEM);
+        let count = |bytes: usize| {
+            if own.take(bytes) && together.take(bytes) {
+                return Ok(());
+            }
+            let reason = format!(
+                "the item has more than {} MiB with its files, or those that are read with it more than {} MiB",
+                MOST_OF_ITEM >> 20,
+                MOST_TOGETHER >> 20
+            );
+            let error = self.error(Trouble::TooLarge, reason, what);
+            Err(error.with_hint("name one of its files by `property: file/NAME`"))
+        };
+        count(item.json().raw().len())?;
         let mut parts = SecretMap::new();
         let document = name_in(item.json(), "category").as_deref() == Some(DOCUMENT);
         if key.operation == FILE || document {
@@ -267,6 +317,7 @@ impl OnePassword {
                     continue;
                 }
                 let content = self.content_of(item.json(), &file.id, what).await?;
+                count(content.len() + file.name.len() + ENTRY)?;
                 parts.insert(format!("{FILE_PART}{}", file.name), content);
             }
         }
@@ -561,6 +612,16 @@ fn is_document(payload: &Payload) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn items_that_are_read_together_share_their_room() {
+        let room = Room::new(10);
+        assert!(room.take(4) && room.take(6));
+        assert!(!room.take(1) && room.take(0));
+        let together = Room::together();
+        let several = (0..).take_while(|_| together.take(MOST_OF_ITEM)).count();
+        assert_eq!(several, 2);
+    }
 
     #[test]
     fn titles_and_ids_are_told_apart_and_escaped() {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures::stream::{self, StreamExt};
 use tokio::sync::Mutex;
 
-use super::{OnePassword, Vault, is_id, reading};
+use super::{OnePassword, Room, Vault, is_id, reading};
 use crate::listing::Listing;
 use crate::message::{Reply, name_in};
 use crate::outcome::{Outcome, StoreError, Trouble, shown};
@@ -91,6 +91,8 @@ impl OnePassword {
             };
         }
         let lists = lists.as_deref();
+        let together = Room::together();
+        let together = &together;
         let reads = stream::iter(0..keys.len()).map(|number| async move {
             let key = &keys[number];
             let _turn = self.turns.acquire().await;
@@ -99,7 +101,7 @@ impl OnePassword {
                 Some(lists) => self.item_by_lists(&key.key, lists, &what).await?,
                 None => self.find_item(&key.key, &what).await?,
             };
-            self.payload_of(key, item, &what).await
+            self.payload_of(key, item, together, &what).await
         });
         reads.buffered(AT_ONCE).collect().await
     }

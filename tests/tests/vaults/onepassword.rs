@@ -8,6 +8,7 @@ use sealwright_providers::outcome::Trouble;
 use sealwright_providers::remote::{Find, NamePattern, RemoteRef};
 use sealwright_providers::store::{Connection, Deleted, Pushed, Store, Validation, WriteMode};
 use sealwright_tests::harness::clouds::Clouds;
+use sealwright_tests::harness::peer::{Peer, reply};
 use serde_json::{Value, json};
 
 use super::cases::{Finds, Property, Traits, content, every_case, every_write};
@@ -328,4 +329,43 @@ async fn fields_are_written_and_refusals_are_told() {
     clouds.control("deny", &json!([]));
     clouds.control("fault", &json!({"throttled": 2, "failing": 1}));
     assert_eq!(get(&store, &RemoteRef::new("elsewhere")).await, "one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_with_files_without_an_end_is_too_large() {
+    const FILES: usize = 40;
+    let peer = Peer::start(|head, stream| {
+        let path = head.path.split('?').next().unwrap_or_default();
+        let named = json!([{"id": "i"}]);
+        let body = match path {
+            path if path.ends_with("/content") => {
+                let kind = [("Content-Type", "application/octet-stream")];
+                return reply(stream, 200, &kind, &vec![b'f'; 4 << 20]);
+            }
+            path if path.contains("/items/") => {
+                let files = (0..FILES).map(|number| json!({"id": "f", "name": number.to_string()}));
+                json!({"id": "i", "title": "paper", "category": "DOCUMENT", "vault": {"id": "v"},
+                    "files": files.collect::<Value>()})
+            }
+            _ => named,
+        };
+        let kind = [("Content-Type", "application/json")];
+        reply(stream, 200, &kind, body.to_string().as_bytes());
+    });
+    let held = Held::default();
+    held.put("connect", "token", b"t");
+    let connection = Connection {
+        credentials: Arc::new(held),
+        ..Connection::default()
+    };
+    let settings = json!({"connectHost": peer.address(), "vaults": {"first": 1},
+        "auth": {"secretRef": {"connectTokenSecretRef": {"name": "connect", "key": "token"}}}});
+    let store = connect_with(&json!({ "onepassword": settings }), &connection).await;
+    let error = failed(store.get(&RemoteRef::new("paper").property("0")).await);
+    assert_eq!(error.trouble(), Trouble::TooLarge, "{error:?}");
+    // The vault, the title, the item, and files until there were too many bytes.
+    assert!(peer.requests() <= 3 + 8, "{} requests", peer.requests());
+    let one = RemoteRef::new("paper").property("file/0");
+    let found = store.get(&one).await.unwrap().found().unwrap();
+    assert_eq!(found.len(), 4 << 20);
 }

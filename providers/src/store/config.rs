@@ -253,6 +253,12 @@ impl StoreConfig {
                     )
                     .public());
                 }
+                if settings.data.iter().any(|value| value.value.is_empty()) {
+                    return Err(StoreError::invalid(
+                        "every entry of `data` needs a value that is not empty",
+                    )
+                    .public());
+                }
                 Ok(Vec::new())
             }
             Self::File(settings) if settings.path.is_empty() => {
@@ -540,6 +546,22 @@ mod tests {
         let again: StoreConfig =
             serde_json::from_value(serde_json::to_value(&config).unwrap()).unwrap();
         assert_eq!(again, config);
+    }
+
+    #[test]
+    fn entries_of_a_fake_store_have_keys_and_values() {
+        let checked = |data: &str| {
+            let config = parse(&format!(r#"{{"fake": {{"data": [{data}]}}}}"#)).unwrap();
+            config.check(&Scope::default())
+        };
+        assert!(checked(r#"{"key": "k", "value": "v"}"#).is_ok());
+        for (data, what) in [
+            (r#"{"key": "", "value": "v"}"#, "a key"),
+            (r#"{"key": "k", "value": ""}"#, "a value"),
+        ] {
+            let error = checked(data).unwrap_err();
+            assert!(error.reason().contains(what), "{error}");
+        }
     }
 
     #[test]

@@ -159,7 +159,8 @@ impl Login {
         if let Some(gcp) = &auth.gcp {
             return Ok(of_gcp(gcp, server, connection));
         }
-        Ok(Self::None)
+        // Without `auth` there is no token; an `auth` that names nothing is a mistake.
+        Err(StoreError::invalid("`auth` names no way to sign in").public())
     }
 
     /// Picks the method of OpenBao.
@@ -429,10 +430,10 @@ mod tests {
         let login = of_vault(Some(&auth)).unwrap();
         assert!(matches!(login, Login::User { method: "ldap", .. }));
         assert!(matches!(of_vault(None).unwrap(), Login::None));
-        assert!(matches!(
-            of_vault(Some(&VaultAuth::default())).unwrap(),
-            Login::None
-        ));
+        let Err(error) = of_vault(Some(&VaultAuth::default())) else {
+            panic!("there is no way to sign in");
+        };
+        assert_eq!(error.reason(), "`auth` names no way to sign in");
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl AgeKey {
             KeyError::new(format!(
                 "cannot wrap the data key for {}: {}",
                 self.recipient,
-                identity::one_line(&error)
+                refusal::one_line(&error)
             ))
         };
         let recipient = recipient
@@ -96,7 +96,7 @@ impl AgeKey {
         let damaged = |reason: String| KeyError::new(format!("its age file is damaged: {reason}"));
         let file = armor::decode(&wrapped.0).map_err(|error| damaged(error.to_string()))?;
         let decryptor =
-            header::decryptor(&file).map_err(|error| damaged(identity::describe(error)))?;
+            header::decryptor(&file).map_err(|error| damaged(refusal::describe(error)))?;
         let search = Search::new(&self.identities, &self.recipient);
         let mut plain = match decryptor.decrypt(std::iter::once(&search as &dyn ::age::Identity)) {
             Ok(plain) => plain,
@@ -106,7 +106,7 @@ impl AgeKey {
                     None => Ok(None),
                 };
             }
-            Err(error) => return Err(damaged(identity::describe(error))),
+            Err(error) => return Err(damaged(refusal::describe(error))),
         };
         // The plaintext is shorter than the file, so the buffer does not grow and leave copies behind.
         let mut part = zeroize::Zeroizing::new(Vec::with_capacity(file.len()));

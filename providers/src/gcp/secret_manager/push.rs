@@ -47,10 +47,11 @@ enum MergePolicy {
 }
 
 impl Metadata {
+    /// The single location, which upstream has deprecated, counts only where there is no list.
     fn locations(&self) -> impl Iterator<Item = &String> {
         let one = self.replication_location.iter();
-        let all = one.chain(&self.replication_locations);
-        all.filter(|name| !name.is_empty())
+        let one = one.filter(|name| !name.is_empty() && self.replication_locations.is_empty());
+        one.chain(&self.replication_locations)
     }
 
     fn encryption(&self) -> Option<Value> {
@@ -364,6 +365,10 @@ mod tests {
         assert_eq!(
             replication(json!({"replicationLocation": "a"})),
             json!({"userManaged": {"replicas": [{"location": "a"}]}})
+        );
+        assert_eq!(
+            replication(json!({"replicationLocation": "a", "replicationLocations": ["b"]})),
+            json!({"userManaged": {"replicas": [{"location": "b"}]}})
         );
         assert_eq!(
             replication(json!({"cmekKeyName": "k"})),

@@ -11,6 +11,14 @@ use crate::outcome::StoreError;
 /// The tag that marks what was pushed from here.
 pub(super) const MANAGED_BY: (&str, &str) = ("managed-by", "external-secrets");
 
+/// What a push describes a value by unless its metadata say something else.
+const DESCRIPTION: &str = "secret 'managed-by:external-secrets'";
+
+/// What describes a value: the text of the metadata, or the one that upstream takes where that is missing or empty.
+pub(super) fn description(wanted: Option<&str>) -> &str {
+    wanted.filter(|text| !text.is_empty()).unwrap_or(DESCRIPTION)
+}
+
 /// Names and values.
 pub(super) type Tags = BTreeMap<String, String>;
 
@@ -97,6 +105,15 @@ mod tests {
         assert_eq!(set, tags(&[("c", "3")]));
         assert!(wanted(&tags(&[("managed-by", "me")])).is_err());
         assert!(is_managed(&wanted(&tags(&[])).unwrap()));
+    }
+
+    #[test]
+    fn what_is_pushed_has_a_description() {
+        assert_eq!(description(Some("mine")), "mine");
+        for missing in [None, Some("")] {
+            let text = description(missing);
+            assert_eq!(text, "secret 'managed-by:external-secrets'");
+        }
     }
 
     #[test]

@@ -505,6 +505,12 @@ async fn p17_p19_p20_parameters_have_what_the_metadata_says() {
         looked(tags),
         json!({"team": "a", "managed-by": "external-secrets"})
     );
+    push(&item(Some("a"), "/described", None)).await.unwrap();
+    let described = "[p['Description'] for p in s.describe_parameters()['Parameters'] if p['Name'] == '/described']";
+    assert_eq!(
+        looked(described),
+        json!(["secret 'managed-by:external-secrets'"])
+    );
     // The decrypted value, by version and by label.
     assert_eq!(get(&store, &RemoteRef::new("/secure")).await, "one");
     let other = PushItem {

@@ -172,10 +172,14 @@ impl ParameterStore {
         let mut body = Body::new()
             .text("Name", name)
             .text("Type", kind)
-            .optional("Description", metadata.description.as_deref());
+            .text(
+                "Description",
+                tags::description(metadata.description.as_deref()),
+            );
         if kind == ParameterType::SecureString.name() {
-            let key = metadata.kms_key_id.as_deref().unwrap_or("alias/aws/ssm");
-            body = body.text("KeyId", key);
+            let key = metadata.kms_key_id.as_deref();
+            let key = key.filter(|key| !key.is_empty());
+            body = body.text("KeyId", key.unwrap_or("alias/aws/ssm"));
         }
         if let Some(Tier {
             kind: TierKind::Advanced,

@@ -180,13 +180,11 @@ impl SecretsManager {
         tags: &Tags,
         value: &SecretBytes,
     ) -> Result<(), StoreError> {
-        let description = metadata
-            .description
-            .as_deref()
-            .unwrap_or("secret 'managed-by:external-secrets'");
+        let description = tags::description(metadata.description.as_deref());
         let key = metadata
             .kms_key_id
             .as_deref()
+            .filter(|key| !key.is_empty())
             .unwrap_or("alias/aws/secretsmanager");
         let mut body = Body::new()
             .text("Name", id)

@@ -16,7 +16,9 @@ const DESCRIPTION: &str = "secret 'managed-by:external-secrets'";
 
 /// What describes a value: the text of the metadata, or the one that upstream takes where that is missing or empty.
 pub(super) fn description(wanted: Option<&str>) -> &str {
-    wanted.filter(|text| !text.is_empty()).unwrap_or(DESCRIPTION)
+    wanted
+        .filter(|text| !text.is_empty())
+        .unwrap_or(DESCRIPTION)
 }
 
 /// Names and values.

@@ -142,6 +142,13 @@ pub struct AwsSecretsManager {
     pub recovery_window_in_days: Option<i64>,
 }
 
+impl AwsSecretsManager {
+    /// For how many days a deleted secret can be restored, where that is said: 0 says nothing, as upstream has it.
+    pub(crate) fn recovery_window(&self) -> Option<i64> {
+        self.recovery_window_in_days.filter(|days| *days != 0)
+    }
+}
+
 /// Keys of session tags that the program sets by itself.
 pub const RESERVED_SESSION_TAGS: [&str; 3] = ["esoNamespace", "esoStoreName", "esoStoreKind"];
 
@@ -200,13 +207,13 @@ impl AwsSettings {
         }
         if let Some(settings) = &self.secrets_manager {
             let force = settings.force_delete_without_recovery == Some(true);
-            if force && settings.recovery_window_in_days.is_some() {
+            if force && settings.recovery_window().is_some() {
                 return invalid(
                     "forceDeleteWithoutRecovery and recoveryWindowInDays cannot both be set",
                 );
             }
             if settings
-                .recovery_window_in_days
+                .recovery_window()
                 .is_some_and(|days| !(7..=30).contains(&days))
             {
                 return invalid("`recoveryWindowInDays` must be between 7 and 30");
@@ -249,5 +256,32 @@ pub(super) fn needs_of_keys(
             "auth.jwt.serviceAccountRef",
             jwt.service_account_ref.as_ref(),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recovery_window_of_no_days_is_none() {
+        let check = |manager: serde_json::Value| {
+            let settings = serde_json::json!({
+                "service": "SecretsManager", "region": "eu-central-1", "secretsManager": manager,
+            });
+            let settings: AwsSettings = serde_json::from_value(settings).unwrap();
+            settings.check(&Scope::default()).is_ok()
+        };
+        for (days, alone, beside_force) in [
+            (0, true, true),
+            (7, true, false),
+            (6, false, false),
+            (-1, false, false),
+        ] {
+            let mut manager = serde_json::json!({"recoveryWindowInDays": days});
+            assert_eq!(check(manager.clone()), alone, "{days}");
+            manager["forceDeleteWithoutRecovery"] = true.into();
+            assert_eq!(check(manager), beside_force, "{days}");
+        }
     }
 }

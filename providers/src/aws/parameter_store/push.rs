@@ -169,13 +169,10 @@ impl ParameterStore {
         }
         // What is encrypted there stays so unless the metadata names a type.
         let kind = metadata.secret_type.map_or(held, |kind| kind.name());
-        let mut body = Body::new()
-            .text("Name", name)
-            .text("Type", kind)
-            .text(
-                "Description",
-                tags::description(metadata.description.as_deref()),
-            );
+        let mut body = Body::new().text("Name", name).text("Type", kind).text(
+            "Description",
+            tags::description(metadata.description.as_deref()),
+        );
         if kind == ParameterType::SecureString.name() {
             let key = metadata.kms_key_id.as_deref();
             let key = key.filter(|key| !key.is_empty());

@@ -415,7 +415,7 @@ impl SecretsManager {
             let mut body = Body::new().text("SecretId", &arn);
             if self.deletion.force_delete_without_recovery == Some(true) {
                 body = body.value("ForceDeleteWithoutRecovery", &json!(true));
-            } else if let Some(days) = self.deletion.recovery_window_in_days {
+            } else if let Some(days) = self.deletion.recovery_window() {
                 body = body.value("RecoveryWindowInDays", &json!(days));
             }
             self.api.call("DeleteSecret", body).await?;

@@ -12,11 +12,14 @@ const MOST_PARTS: usize = 64;
 /// How many empty elements a list is given before the one that is set.
 const MOST_ADDED: usize = 1000;
 
-/// Sets the place to a string. Nothing comes out if the document is no JSON object or the path leads through a value
-/// that is neither object nor array.
+/// Sets the place to a string. A document in which it is that string already comes out as it was, with its spaces. Nothing
+/// comes out if the document is no JSON object or the path leads through a value that is neither object nor array.
 pub fn set(document: &[u8], path: &str, text: &[u8]) -> Option<SecretBytes> {
     let root = object(document)?;
     let parts = parts(path)?;
+    if holds(root, &parts, text) {
+        return Some(SecretBytes::copy_of(document));
+    }
     let mut out = SecretWriter::with_capacity(document.len() + path.len() + text.len() + 16);
     put(Some(root), &parts, text, &mut out)?;
     Some(out.finish())
@@ -48,6 +51,27 @@ fn parts(path: &str) -> Option<Vec<String>> {
         }
     }
     (parts.len() <= MOST_PARTS && parts.iter().all(|part| !part.is_empty())).then_some(parts)
+}
+
+/// Whether the place is that string already; of members of one name all have to be.
+fn holds(value: Json<'_>, parts: &[String], text: &[u8]) -> bool {
+    let Some((part, rest)) = parts.split_first() else {
+        return value
+            .string()
+            .is_some_and(|held| held.expose().as_bytes() == text);
+    };
+    match value.kind() {
+        Kind::Object => {
+            let named = value.members().filter(|(name, _)| name.expose() == part);
+            let mut found = named.map(|(_, member)| holds(member, rest, text));
+            found.next() == Some(true) && found.all(|same| same)
+        }
+        Kind::Array => {
+            let element = part.parse().ok().and_then(|at| value.elements().nth(at));
+            element.is_some_and(|element| holds(element, rest, text))
+        }
+        _ => false,
+    }
 }
 
 fn put(
@@ -186,6 +210,26 @@ mod tests {
         assert_eq!(set(r#"{"a":"scalar"}"#, "a.b"), None);
         assert_eq!(set("text", "a"), None);
         assert_eq!(set("{}", "a..b"), None);
+    }
+
+    #[test]
+    fn a_document_that_has_the_text_already_stays_as_it_is() {
+        for (document, path, text) in [
+            (r#"{ "a": "b" }"#, "a", "b"),
+            (r#"{"a": {"b.c": ["x", "\u0079"]}}"#, "a.b\\.c.1", "y"),
+            (" {\"a\": \"1\", \"a\": \"1\"}\n", "a", "1"),
+        ] {
+            let set = set(document.as_bytes(), path, text.as_bytes()).unwrap();
+            assert_eq!(set.expose(), document.as_bytes());
+        }
+        // A number is no text, and of two members of one name a reader may take either.
+        for (document, changed) in [
+            (r#"{ "a": 1 }"#, r#"{"a":"1"}"#),
+            (r#"{"a": "2", "a": "1"}"#, r#"{"a":"1","a":"1"}"#),
+        ] {
+            let set = set(document.as_bytes(), "a", b"1").unwrap();
+            assert_eq!(set.expose(), changed.as_bytes());
+        }
     }
 
     #[test]

@@ -312,6 +312,11 @@ fn with_property(
         return Ok(SecretBytes::copy_of(value.expose()));
     };
     let held = held.filter(|held| !held.is_empty()).unwrap_or(b"{}");
+    // Where a reader finds that text already, upstream writes nothing.
+    let found = json::path::get_literal_first(held, property);
+    if found.is_some_and(|found| found.text() == *value) {
+        return Ok(SecretBytes::copy_of(held));
+    }
     json::edit::set(held, property, value.expose()).ok_or_else(|| {
         StoreError::new(
             Trouble::Conflict,
@@ -350,6 +355,27 @@ mod tests {
         assert_eq!(merged["a"], "there");
         assert_eq!(merged["c"], "pushed");
         assert_eq!(merged[&mark.0], mark.1);
+    }
+
+    #[test]
+    fn a_property_that_reads_so_already_is_not_written_again() {
+        let written = |held: &str, property: &str| {
+            let item = PushItem {
+                property: Some(property.to_owned()),
+                ..PushItem::default()
+            };
+            let value = SecretBytes::copy_of(b"1");
+            let written = with_property(Some(held.as_bytes()), &item, &value).unwrap();
+            String::from_utf8(written.expose().to_vec()).unwrap()
+        };
+        for (held, property) in [
+            (r#"{ "a": "1" }"#, "a"),
+            (r#"{ "a": 1 }"#, "a"),
+            (r#"{ "a.b": "1" }"#, "a.b"),
+        ] {
+            assert_eq!(written(held, property), held);
+        }
+        assert_eq!(written(r#"{ "a": "2" }"#, "a"), r#"{"a":"1"}"#);
     }
 
     #[test]

@@ -122,13 +122,16 @@ impl Login {
             let token = match (&jwt.secret_ref, &jwt.kubernetes_service_account_token) {
                 (Some(secret), _) => Jwt::Secret("auth.jwt.secretRef", secret.clone()),
                 (None, Some(token)) => {
-                    let audiences = token.audiences.clone();
+                    let account = &token.service_account_ref;
+                    let own = account.audiences.iter().cloned();
+                    let more = token.audiences.clone();
+                    let more = more.unwrap_or_else(|| vec!["vault".to_owned()]);
                     let seconds = token.expiration_seconds.unwrap_or(600).max(1);
                     Jwt::ServiceAccount(
                         "auth.jwt.kubernetesServiceAccountToken.serviceAccountRef",
                         TokenRequest {
-                            service_account: token.service_account_ref.clone(),
-                            audiences: audiences.unwrap_or_else(|| vec!["vault".to_owned()]),
+                            service_account: account.clone(),
+                            audiences: own.chain(more).collect(),
                             lifetime: u64::try_from(seconds).ok().map(Duration::from_secs),
                         },
                     )
@@ -434,6 +437,30 @@ mod tests {
             panic!("there is no way to sign in");
         };
         assert_eq!(error.reason(), "`auth` names no way to sign in");
+    }
+
+    #[test]
+    fn audiences_of_the_service_account_come_before_those_of_the_method() {
+        for (more, expected) in [
+            (r#""audiences": ["b"],"#, vec!["a", "b"]),
+            (r#""audiences": [],"#, vec!["a"]),
+            ("", vec!["a", "vault"]),
+        ] {
+            let auth: VaultAuth = serde_json::from_str(&format!(
+                r#"{{"jwt": {{"kubernetesServiceAccountToken":
+                    {{{more} "serviceAccountRef": {{"name": "s", "audiences": ["a"]}}}}}}}}"#
+            ))
+            .unwrap();
+            let login = Login::of_vault(Some(&auth), "https://v", &Connection::default());
+            let Ok(Login::Jwt {
+                token: Jwt::ServiceAccount(_, request),
+                ..
+            }) = login
+            else {
+                panic!("a service account signs in");
+            };
+            assert_eq!(request.audiences, expected);
+        }
     }
 
     #[test]

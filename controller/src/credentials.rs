@@ -4,12 +4,15 @@
 //! has been checked before the store is opened for it.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sealwright_crypto::secret::SecretBytes;
+use sealwright_crypto::surroundings::{Surroundings, SystemSurroundings};
 use sealwright_providers::credential::{
     CredentialError, Credentials, Scope, TokenRequest, WholeSecret,
 };
@@ -20,6 +23,10 @@ use serde::Deserialize;
 
 use crate::action;
 use crate::api::{Api, ApiError};
+
+/// Where the token of the program's own pod is mounted, and how large it may be.
+const TOKEN_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+const LARGEST_TOKEN: usize = 64 * 1024;
 
 /// Answers stores from the API server.
 pub(crate) struct ClusterCredentials {
@@ -158,6 +165,22 @@ impl Credentials for ClusterCredentials {
         }
         .boxed()
     }
+
+    fn own_token(&self) -> BoxFuture<'_, Result<SecretBytes, CredentialError>> {
+        // The cluster replaces the file before the token ends, so it is read each time.
+        async { token_in(Path::new(TOKEN_FILE)) }.boxed()
+    }
+}
+
+fn token_in(path: &Path) -> Result<SecretBytes, CredentialError> {
+    let read = SystemSurroundings.read(path, LARGEST_TOKEN);
+    read.map_err(|error| match error.kind() {
+        ErrorKind::NotFound => CredentialError::NoCluster,
+        kind => CredentialError::Unavailable {
+            what: "the token of this pod".to_owned(),
+            reason: kind.to_string(),
+        },
+    })
 }
 
 fn refused(kind: &'static str, namespace: &str, name: &str, error: &ApiError) -> CredentialError {
@@ -186,5 +209,22 @@ fn unreadable(kind: &'static str, namespace: &str, name: &str) -> CredentialErro
     CredentialError::Unavailable {
         what: format!("{kind} {namespace}/{name}"),
         reason: "the answer cannot be read".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_of_the_pod_is_read_where_it_is_mounted() {
+        let path =
+            std::env::temp_dir().join(format!("sealwright-own-token-{}", std::process::id()));
+        for token in ["first", "second"] {
+            std::fs::write(&path, token).unwrap();
+            assert_eq!(token_in(&path).unwrap().expose(), token.as_bytes());
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(token_in(&path), Err(CredentialError::NoCluster)));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
 
 use super::identity::Identity;
-use crate::credential::{Credentials, Scope, TokenRequest};
+use crate::credential::{Credentials, Scope, StoreKind, TokenRequest};
 use crate::json::{Html, write_text};
 use crate::outcome::{StoreError, Trouble};
 use crate::settings::openbao::OpenBaoAuth;
@@ -286,10 +286,7 @@ impl Login {
                         .token(scope, request)
                         .await
                         .map_err(|error| error.at_field(field))?,
-                    Jwt::Own => credentials
-                        .own_token()
-                        .await
-                        .map_err(|error| error.at_field("auth.kubernetes"))?,
+                    Jwt::Own => own_token(credentials, scope).await?,
                 };
                 let role = SecretBytes::copy_of(role.as_deref().unwrap_or_default().as_bytes());
                 Ok(Attempt::Login {
@@ -372,6 +369,23 @@ fn kubernetes_token(
     secret.map(|secret| Jwt::Secret("auth.kubernetes.secretRef", secret.or_key("token")))
 }
 
+/// The token of the program's own pod. Whoever may write a SecretStore or a generator names the server that would learn it,
+/// so those are refused; upstream gives it to them, too.
+async fn own_token(
+    credentials: &dyn Credentials,
+    scope: &Scope,
+) -> Result<SecretBytes, StoreError> {
+    if scope.kind == StoreKind::Namespaced {
+        return Err(StoreError::invalid(
+            "`auth.kubernetes` names no service account, and only a ClusterSecretStore may use that of this program",
+        )
+        .public()
+        .with_hint("set `serviceAccountRef` or `secretRef`"));
+    }
+    let token = credentials.own_token().await;
+    token.map_err(|error| error.at_field("auth.kubernetes"))
+}
+
 /// The path of a login: `auth/<mount>/login[/<user>]`.
 fn login_path(mount: &str, user: Option<&str>) -> Result<String, StoreError> {
     let mount = mount.trim_matches('/');
@@ -421,6 +435,7 @@ fn object(members: &[(&str, &SecretBytes)]) -> Result<SecretBytes, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credential::held::Held;
 
     #[test]
     fn the_first_method_in_upstreams_order_counts() {
@@ -461,6 +476,27 @@ mod tests {
             };
             assert_eq!(request.audiences, expected);
         }
+    }
+
+    #[tokio::test]
+    async fn only_a_cluster_wide_store_signs_in_with_the_token_of_the_program() {
+        let auth: VaultAuth = serde_json::from_str(r#"{"kubernetes": {"role": "r"}}"#).unwrap();
+        let login = Login::of_vault(Some(&auth), "https://v", &Connection::default()).unwrap();
+        let held = Held::default();
+        held.put_own_token(SecretBytes::copy_of(b"own"));
+        let scope = |kind| Scope {
+            kind,
+            ..Scope::default()
+        };
+        let cluster = scope(StoreKind::Cluster);
+        let Ok(Attempt::Login { path, body }) = login.prepare(&held, &cluster).await else {
+            panic!("a token is asked for");
+        };
+        assert_eq!(path, "auth/kubernetes/login");
+        assert_eq!(body.expose(), br#"{"jwt":"own","role":"r"}"#);
+        let namespaced = scope(StoreKind::Namespaced);
+        let error = login.prepare(&held, &namespaced).await.err().unwrap();
+        assert!(error.to_string().contains("ClusterSecretStore"), "{error}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_crypto::surroundings::Surroundings;
 
-use super::sign_in::{AuthorizedUser, Impersonated, ServiceAccount, Source};
+use super::sign_in::{AuthorizedUser, Impersonated, ServiceAccount, Source, impersonation_url};
 use super::workload::{self, Federated};
 use crate::bearer::assertion::Signer;
 use crate::http::HttpClient;
@@ -83,7 +83,7 @@ fn of_object(json: Json<'_>, name: &str, origin: &Origin, depth: u8) -> Result<S
             token_url: https(TOKEN_URL, "token_uri")?,
             http: origin.http(),
         })),
-        "external_account" => external_account(json, origin),
+        "external_account" => external_account(json, origin, &Instead::default()),
         "impersonated_service_account" if depth > 0 => {
             let url = text("service_account_impersonation_url")?;
             let url = workload::impersonation_of(&url, "service_account_impersonation_url")?;
@@ -108,8 +108,24 @@ fn of_object(json: Json<'_>, name: &str, origin: &Origin, depth: u8) -> Result<S
     }
 }
 
+/// What a store says in the place of a file of external credentials; empty texts say nothing.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Instead<'a> {
+    /// The provider of the pool.
+    pub(super) audience: Option<&'a str>,
+    /// What kind of token the pool is given, where the file does not say so.
+    pub(super) subject_type: Option<&'a str>,
+    /// The service account of Google that is impersonated.
+    pub(super) email: Option<&'a str>,
+}
+
 /// An identity of somewhere else, as `gcloud iam workload-identity-pools create-cred-config` writes it.
-pub(super) fn external_account(json: Json<'_>, origin: &Origin) -> Result<Source, StoreError> {
+pub(super) fn external_account(
+    json: Json<'_>,
+    origin: &Origin,
+    instead: &Instead<'_>,
+) -> Result<Source, StoreError> {
+    let said = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
     let text = |member: &'static str| {
         name_in(json, member).ok_or_else(|| {
             StoreError::invalid(format!("the external credentials have no `{member}`")).public()
@@ -118,21 +134,35 @@ pub(super) fn external_account(json: Json<'_>, origin: &Origin) -> Result<Source
     let source = json.member("credential_source").ok_or_else(|| {
         StoreError::invalid("the external credentials have no `credential_source`").public()
     })?;
+    let audience = said(instead.audience).map_or_else(|| text("audience"), Ok)?;
+    let subject_type = match (text("subject_token_type"), said(instead.subject_type)) {
+        (Err(_), Some(other)) => other,
+        (named, _) => named?,
+    };
+    let token_url = name_in(json, "token_url").unwrap_or_else(|| {
+        let universe = name_in(json, "universe_domain");
+        let universe = universe.as_deref().unwrap_or("googleapis.com");
+        format!("https://sts.{universe}/v1/token")
+    });
     let federated = Federated {
-        audience: text("audience")?,
-        subject_type: text("subject_token_type")?,
+        audience,
+        subject_type,
         subject: workload::subject_of(source, origin)?,
-        token_url: workload::token_service_of(&text("token_url")?)?,
+        token_url: workload::token_service_of(&token_url)?,
         http: origin.http(),
     };
-    let Some(url) = name_in(json, "service_account_impersonation_url") else {
-        return Ok(Box::new(federated));
+    let url = match said(instead.email) {
+        Some(email) => impersonation_url(&email)?,
+        None => match name_in(json, "service_account_impersonation_url") {
+            Some(url) => workload::impersonation_of(&url, "service_account_impersonation_url")?,
+            None => return Ok(Box::new(federated)),
+        },
     };
     let options = json.member("service_account_impersonation");
     let lifetime = options.and_then(|options| options.member("token_lifetime_seconds")?.integer());
     Ok(Box::new(Impersonated {
         base: Box::new(federated),
-        url: workload::impersonation_of(&url, "service_account_impersonation_url")?,
+        url,
         delegates: Vec::new(),
         lifetime: lifetime
             .and_then(|seconds| u64::try_from(seconds).ok())
@@ -193,6 +223,48 @@ mod tests {
             r#""service_account_impersonation_url": "https://evil.example/x:generateAccessToken","#,
         );
         assert!(refused(&acting).contains("service_account_impersonation_url"));
+    }
+
+    #[test]
+    fn what_a_store_says_stands_in_the_place_of_its_file() {
+        let http = Arc::new(HttpClient::new(HttpSettings::default()).unwrap());
+        let origin = Origin::Store { http };
+        let principal = |more: &str, instead: &Instead<'_>| {
+            let text = format!(
+                r#"{{"type": "external_account", "credential_source": {{"url": "https://x"}} {more}}}"#
+            );
+            let json = Json::parse(text.as_bytes()).unwrap();
+            match external_account(json, &origin, instead) {
+                Ok(source) => source.principal(),
+                Err(error) => error.to_string(),
+            }
+        };
+        let instead = Instead {
+            audience: Some("of-the-store"),
+            subject_type: Some("urn:ietf:params:oauth:token-type:jwt"),
+            email: Some("store@p.iam.gserviceaccount.com"),
+        };
+        let of_file = r#", "audience": "of-the-file", "service_account_impersonation_url":
+            "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/file@p.iam.gserviceaccount.com:generateAccessToken""#;
+        let both = principal(of_file, &instead);
+        assert!(
+            both.contains("store@p") && !both.contains("file@p"),
+            "{both}"
+        );
+        let without = |email| Instead { email, ..instead };
+        assert!(principal(of_file, &without(Some(""))).contains("file@p"));
+        let plain = principal(r#", "audience": "of-the-file""#, &without(None));
+        assert_eq!(plain, "an identity of of-the-store");
+        let elsewhere = principal(r#", "universe_domain": "evil.example""#, &without(None));
+        assert!(elsewhere.contains("token_url"), "{elsewhere}");
+        // A file of one's own says everything itself, but for Google's address.
+        for (missing, more) in [
+            ("audience", ""),
+            ("subject_token_type", r#", "audience": "of-the-file""#),
+        ] {
+            let told = principal(more, &Instead::default());
+            assert!(told.contains(missing), "{told}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use http::header::{HeaderName, HeaderValue};
 use sealwright_crypto::secret::{SecretBytes, SecretText};
 use sealwright_crypto::surroundings::Surroundings;
 
-use super::credential_file::{self, Origin, https};
+use super::credential_file::{self, Instead, Origin, https};
 use super::sign_in::{Impersonated, SCOPE, Source, StoreSecrets, impersonation_url};
 use crate::bearer::assertion::trimmed;
 use crate::bearer::form::Form;
@@ -362,8 +362,10 @@ impl FederationOfStore {
         let audience = settings.audience.clone().unwrap_or_default();
         let mut email = settings.gcp_service_account_email.clone();
         let base: Source = if let Some(at) = &settings.cred_config {
-            self.of_config(&at.name, &at.key, at.namespace.as_deref())
-                .await?
+            // The file itself has a place for the account that is impersonated.
+            return self
+                .of_config(&at.name, &at.key, at.namespace.as_deref())
+                .await;
         } else if let Some(account) = &settings.service_account_ref {
             let annotations = self
                 .secrets
@@ -420,10 +422,15 @@ impl FederationOfStore {
         let json = json.ok_or_else(|| {
             StoreError::invalid(format!("`{FIELD}` is no file of external credentials")).public()
         })?;
-        let url = json.member("credential_source");
-        let url = url.and_then(|source| name_in(source, "url"));
-        let expected = self.settings.external_token_endpoint.as_deref();
-        if url.is_some() && expected.is_some_and(|expected| Some(expected) != url.as_deref()) {
+        let settings = &self.settings;
+        let source = json.member("credential_source");
+        // What means AWS is refused in its own words.
+        let means_aws = |source: &Json<'_>| {
+            name_in(*source, "environment_id").is_some_and(|id| id.starts_with("aws"))
+        };
+        let source = source.filter(|source| !means_aws(source));
+        let url = source.and_then(|source| name_in(source, "url"));
+        if url.is_some() && url != settings.external_token_endpoint {
             return Err(StoreError::invalid(
                 "`externalTokenEndpoint` is not the address that credConfig takes its token from",
             )
@@ -432,7 +439,12 @@ impl FederationOfStore {
         let origin = Origin::Store {
             http: Arc::clone(&self.http),
         };
-        credential_file::external_account(json, &origin)
+        let instead = Instead {
+            audience: settings.audience.as_deref(),
+            subject_type: Some(JWT),
+            email: settings.gcp_service_account_email.as_deref(),
+        };
+        credential_file::external_account(json, &origin, &instead)
     }
 
     fn exchange(

@@ -387,19 +387,37 @@ async fn every_way_to_sign_in_works_and_wrong_ones_are_told() {
     assert!(!format!("{error:?}").contains("canary"));
     let plain = std::env::var("GCE_METADATA_HOST").unwrap();
     let url = format!("http://{plain}/outside/token?audience={AUDIENCE}");
-    let external = json!({"type": "external_account", "audience": AUDIENCE,
+    let mut external = json!({"type": "external_account", "audience": AUDIENCE,
         "subject_token_type": "urn:ietf:params:oauth:token-type:jwt", "token_url": "https://sts.googleapis.com/v1/token",
         "credential_source": {"url": url, "format": {"type": "json", "subject_token_field_name": "value"}}});
-    let config = BTreeMap::from([("c".to_owned(), external.to_string().into_bytes())]);
-    held.put_config_map("", "external", config);
-    let mut external = json!({"credConfig": {"name": "external", "key": "c"}});
-    good(json!({ "workloadIdentityFederation": external })).await;
-    external["externalTokenEndpoint"] = "https://elsewhere.example/".into();
-    let error = failed(read(json!({ "workloadIdentityFederation": external })).await);
-    assert!(
-        error.to_string().contains("externalTokenEndpoint"),
-        "{error}"
-    );
+    let put = |file: &Value| {
+        let config = BTreeMap::from([("c".to_owned(), file.to_string().into_bytes())]);
+        held.put_config_map("", "external", config);
+    };
+    put(&external);
+    let mut config =
+        json!({"credConfig": {"name": "external", "key": "c"}, "externalTokenEndpoint": url});
+    good(json!({ "workloadIdentityFederation": config })).await;
+    for elsewhere in [json!("https://elsewhere.example/"), Value::Null] {
+        config["externalTokenEndpoint"] = elsewhere;
+        let error = failed(read(json!({ "workloadIdentityFederation": config })).await);
+        assert!(
+            error.to_string().contains("externalTokenEndpoint"),
+            "{error}"
+        );
+    }
+    // What the file does not say is what Google has by itself, and what the store says counts first.
+    for (member, text) in [
+        ("audience", "//elsewhere"),
+        ("subject_token_type", ""),
+        ("token_url", ""),
+    ] {
+        external[member] = text.into();
+    }
+    put(&external);
+    config["externalTokenEndpoint"] = url.into();
+    config["audience"] = AUDIENCE.into();
+    good(json!({ "workloadIdentityFederation": config })).await;
     // A key that is no account's, and a token that ended in the middle of a run.
     let mut account = clouds.control("google/account", &json!({}));
     account["client_email"] = "no-one@shop.iam.gserviceaccount.com".into();

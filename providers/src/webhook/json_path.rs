@@ -1,17 +1,56 @@
-//! The paths of `result.jsonPath`: `$.a.b`, `$['a']`, `[0]`, `[-1]`, `[*]`, `.*` and `..name`.
+//! The paths of `result.jsonPath`: `$.a.b`, `$["a"]`, `[0]`, `[-1]`, `[0, 2]`, `[1:3]`, `[*]`, `.*`, `..name`, and filters
+//! such as `[?@.name=="x"]`, which compare by `==` and `!=`. That is what upstream's library has without its extensions, but
+//! for scripts in parentheses and paths as keys.
+
+mod syntax;
 
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use crate::json::path::{room_for, work_for};
-use crate::json::{Json, Kind};
+use crate::json::{self, Json, Kind, Numbers};
 use crate::outcome::StoreError;
 
 enum Step {
     Name(String),
     Index(i64),
     All,
+    /// All of these.
+    Each(Vec<Step>),
+    /// Elements from one on, before another, every so many.
+    Slice {
+        from: i64,
+        to: i64,
+        by: i64,
+    },
+    /// Members or elements that pass a test.
+    Filter(Test),
     /// The name at any depth.
     Below(String),
+    /// A step from the value and from everything in it.
+    Everywhere(Box<Step>),
+}
+
+impl Step {
+    fn finds_several(&self) -> bool {
+        !matches!(self, Self::Name(_) | Self::Index(_))
+    }
+}
+
+/// What a filter asks about a value.
+enum Test {
+    Text(String),
+    Number(f64),
+    Bool(bool),
+    /// What is found from the whole document, or from the value.
+    Path {
+        from_root: bool,
+        steps: Vec<Step>,
+    },
+    /// Whether two are equal, or whether they are not.
+    Equal {
+        wanted: bool,
+        sides: Box<(Test, Test)>,
+    },
 }
 
 /// How many values a path may find.
@@ -24,13 +63,12 @@ const MOST: usize = 10_000;
 ///
 /// # Errors
 ///
-/// When the path is none, or has filters, which are not supported, or when following it would cost too much.
+/// When the path is none, or has something that is not supported, or when following it would cost too much.
 pub(super) fn find(document: Json<'_>, path: &str) -> Result<Option<SecretBytes>, StoreError> {
-    let steps = parse(path)?;
-    let many = steps
-        .iter()
-        .any(|step| matches!(step, Step::All | Step::Below(_)));
+    let steps = syntax::parse(path)?;
+    let many = steps.iter().any(Step::finds_several);
     let mut walk = Walk {
+        root: document,
         work: work_for(document.raw()),
     };
     let mut found = vec![document];
@@ -39,7 +77,7 @@ pub(super) fn find(document: Json<'_>, path: &str) -> Result<Option<SecretBytes>
         for value in found {
             walk.follow(value, step, &mut next)?;
             if next.len() > MOST {
-                return Err(too_costly("finds too many values"));
+                return Err(refused("finds too many values"));
             }
         }
         found = next;
@@ -49,7 +87,7 @@ pub(super) fn find(document: Json<'_>, path: &str) -> Result<Option<SecretBytes>
     }
     let size: usize = found.iter().map(|value| value.raw().len() + 1).sum();
     if size > room_for(document.raw()) {
-        return Err(too_costly(
+        return Err(refused(
             "finds values that are together more than 1 MiB and more than twice the answer",
         ));
     }
@@ -66,21 +104,27 @@ pub(super) fn find(document: Json<'_>, path: &str) -> Result<Option<SecretBytes>
 }
 
 /// The path itself may be made of a secret, so the text names its field.
-fn too_costly(why: &str) -> StoreError {
+fn refused(why: &str) -> StoreError {
     StoreError::invalid(format!("`result.jsonPath` {why}")).public()
 }
 
-struct Walk {
+struct Walk<'r> {
+    /// The whole document.
+    root: Json<'r>,
     /// How many bytes may still be looked at.
     work: usize,
 }
 
-impl Walk {
+impl<'r> Walk<'r> {
     /// Counts one pass over the text of a value.
     fn look_through(&mut self, value: Json<'_>) -> Result<(), StoreError> {
-        let left = self.work.checked_sub(value.raw().len());
+        self.spend(value.raw().len())
+    }
+
+    fn spend(&mut self, bytes: usize) -> Result<(), StoreError> {
+        let left = self.work.checked_sub(bytes);
         self.work = left.ok_or_else(|| {
-            too_costly("has to look at more than 8 MiB and at more than 16 times the answer")
+            refused("has to look at more than 8 MiB and at more than 16 times the answer")
         })?;
         Ok(())
     }
@@ -110,9 +154,47 @@ impl Walk {
                     next.extend(value.elements().nth(at));
                 }
             }
-            (Step::All, Kind::Array) => next.extend(value.elements().take(left)),
-            (Step::All, Kind::Object) => {
-                next.extend(value.members().map(|(_, value)| value).take(left));
+            // To upstream a number is the name of a member, too.
+            (Step::Index(index), Kind::Object) => next.extend(value.member(&index.to_string())),
+            (Step::All, _) => next.extend(children(value).take(left)),
+            (Step::Each(steps), _) => {
+                for step in steps {
+                    if next.len() > MOST {
+                        break;
+                    }
+                    self.follow(value, step, next)?;
+                }
+            }
+            (Step::Slice { from, to, by }, Kind::Array) => {
+                self.look_through(value)?;
+                let count = i64::try_from(value.elements().count()).unwrap_or(i64::MAX);
+                let taken = taken(*from, *to, *by, count);
+                let place = next.len();
+                let elements = value.elements().zip(0_i64..);
+                let elements = elements.filter(|(_, at)| taken(*at));
+                next.extend(elements.map(|(element, _)| element).take(left));
+                if *by < 0 {
+                    next[place..].reverse();
+                }
+            }
+            (Step::Filter(test), _) => {
+                for child in children(value) {
+                    if next.len() > MOST {
+                        break;
+                    }
+                    if self.evaluate(test, child)?.is_some_and(Value::counts) {
+                        next.push(child);
+                    }
+                }
+            }
+            (Step::Everywhere(inner), _) => {
+                self.follow(value, inner, next)?;
+                for child in children(value) {
+                    if next.len() > MOST {
+                        break;
+                    }
+                    self.follow(child, step, next)?;
+                }
             }
             (Step::Below(name), Kind::Object) => {
                 let place = next.len();
@@ -142,69 +224,148 @@ impl Walk {
         }
         Ok(())
     }
+
+    /// What a test comes to for a value; nothing where a path of it leads nowhere, and then the value does not pass.
+    fn evaluate<'v>(
+        &mut self,
+        test: &'v Test,
+        current: Json<'v>,
+    ) -> Result<Option<Value<'v>>, StoreError>
+    where
+        'r: 'v,
+    {
+        self.spend(1)?;
+        Ok(Some(match test {
+            Test::Text(text) => {
+                self.spend(text.len())?;
+                Value::Text(text)
+            }
+            Test::Number(number) => Value::Number(*number),
+            Test::Bool(truth) => Value::Bool(*truth),
+            Test::Path { from_root, steps } => {
+                let mut value: Json<'v> = if *from_root { self.root } else { current };
+                for step in steps {
+                    let mut found = Vec::new();
+                    self.follow(value, step, &mut found)?;
+                    match found.first() {
+                        Some(first) => value = *first,
+                        None => return Ok(None),
+                    }
+                }
+                Value::Part(value)
+            }
+            Test::Equal { wanted, sides } => {
+                let (left, right) = &**sides;
+                let left = self.evaluate(left, current)?;
+                let right = self.evaluate(right, current)?;
+                let (Some(left), Some(right)) = (left, right) else {
+                    return Ok(None);
+                };
+                Value::Bool(self.are_equal(left, right)? == *wanted)
+            }
+        }))
+    }
+
+    /// Nothing is converted: a number is never a text.
+    fn are_equal<'v>(&mut self, left: Value<'v>, right: Value<'v>) -> Result<bool, StoreError> {
+        for side in [left, right] {
+            if let Value::Part(part) = side {
+                self.look_through(part)?;
+            }
+        }
+        Ok(match (left, right) {
+            (Value::Part(left), Value::Part(right)) => written(left) == written(right),
+            (Value::Text(text), Value::Part(part)) | (Value::Part(part), Value::Text(text)) => {
+                part.string().is_some_and(|held| held.expose() == text)
+            }
+            (Value::Text(left), Value::Text(right)) => left == right,
+            _ => match (left.number(), right.number()) {
+                (Some(left), Some(right)) => left == right,
+                (None, None) => left.truth().is_some() && left.truth() == right.truth(),
+                _ => false,
+            },
+        })
+    }
 }
 
-fn parse(path: &str) -> Result<Vec<Step>, StoreError> {
-    let wrong = |why: &str| StoreError::invalid(format!("`result.jsonPath` {why}")).public();
-    let mut rest = path.trim();
-    rest = rest.strip_prefix('$').unwrap_or(rest);
-    let mut steps = Vec::new();
-    let mut first = true;
-    while !rest.is_empty() {
-        if let Some(tail) = rest.strip_prefix("..") {
-            let end = tail.find(['.', '[']).unwrap_or(tail.len());
-            let (name, tail) = tail.split_at(end);
-            if name.is_empty() || name == "*" {
-                return Err(wrong("wants a name behind `..`"));
-            }
-            steps.push(Step::Below(name.to_owned()));
-            rest = tail;
-        } else if let Some(tail) = rest.strip_prefix('[') {
-            let end = tail
-                .find(']')
-                .ok_or_else(|| wrong("has a bracket that is not closed"))?;
-            let inside = tail[..end].trim();
-            let quoted = |mark: char| {
-                inside
-                    .strip_prefix(mark)
-                    .and_then(|inside| inside.strip_suffix(mark))
-            };
-            steps.push(if inside == "*" {
-                Step::All
-            } else if let Some(name) = quoted('\'').or_else(|| quoted('"')) {
-                Step::Name(name.to_owned())
-            } else {
-                let index = inside.parse();
-                Step::Index(
-                    index.map_err(|_| wrong("has a filter or a slice, which are not supported"))?,
-                )
-            });
-            rest = &tail[end + 1..];
+fn children(value: Json<'_>) -> impl Iterator<Item = Json<'_>> {
+    let members = value.members().map(|(_, member)| member);
+    members.chain(value.elements())
+}
+
+/// Which elements of an array of so many a slice takes. Upstream compares the bounds as they are written, before it counts
+/// those below zero from the end: `[0:-1]` takes none.
+fn taken(from: i64, to: i64, by: i64, count: i64) -> impl Fn(i64) -> bool {
+    let bound = |at: i64| {
+        if at < 0 {
+            (count + at).max(0)
         } else {
-            let tail = match rest.strip_prefix('.') {
-                Some(tail) => tail,
-                None if first => rest,
-                None => return Err(wrong("is not valid")),
-            };
-            let end = tail.find(['.', '[']).unwrap_or(tail.len());
-            let (name, tail) = tail.split_at(end);
-            if name.is_empty() {
-                return Err(wrong("is not valid"));
-            }
-            steps.push(match name {
-                "*" => Step::All,
-                name => Step::Name(name.to_owned()),
-            });
-            rest = tail;
+            at.min(count)
         }
-        first = false;
+    };
+    let none = from > to;
+    let (from, to) = (bound(from), bound(to));
+    move |at| {
+        let steps = if by < 0 { to - 1 - at } else { at - from };
+        !none && (from..to).contains(&at) && (by == 0 || steps % by == 0)
     }
-    Ok(steps)
+}
+
+/// What a test, or a side of it, comes to.
+#[derive(Clone, Copy)]
+enum Value<'a> {
+    Part(Json<'a>),
+    Text(&'a str),
+    Number(f64),
+    Bool(bool),
+}
+
+impl Value<'_> {
+    /// Whether it lets a value pass, as upstream has it: `true`, a number that is not 0, or a text that says one of both.
+    fn counts(self) -> bool {
+        match self {
+            Self::Text(text) => says_yes(text),
+            Self::Part(part) if part.kind() == Kind::Text => {
+                part.string().is_some_and(|text| says_yes(text.expose()))
+            }
+            _ => self.truth() == Some(true) || self.number().is_some_and(|number| number != 0.0),
+        }
+    }
+
+    fn number(self) -> Option<f64> {
+        match self {
+            Self::Number(number) => Some(number),
+            Self::Part(part) if part.kind() == Kind::Number => {
+                std::str::from_utf8(part.raw()).ok()?.parse().ok()
+            }
+            _ => None,
+        }
+    }
+
+    fn truth(self) -> Option<bool> {
+        match self {
+            Self::Bool(truth) => Some(truth),
+            Self::Part(part) if part.kind() == Kind::Bool => Some(part.is_true()),
+            _ => None,
+        }
+    }
+}
+
+fn says_yes(text: &str) -> bool {
+    matches!(text, "true" | "TRUE") || text.parse::<f64>().is_ok_and(|number| number != 0.0)
+}
+
+/// A value in one spelling.
+fn written(value: Json<'_>) -> SecretBytes {
+    let mut out = SecretWriter::with_capacity(value.raw().len());
+    json::encode(value, Numbers::Float, &mut out);
+    out.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::Trouble;
 
     const DOCUMENT: &str = r#"{"a": {"b": [1, "two", {"c": "x"}]}, "c": "y", "d e": 5}"#;
 
@@ -230,9 +391,106 @@ mod tests {
         assert_eq!(text("$.a.nothing"), None);
         assert_eq!(text("$.a.b[9]"), None);
         let document = Json::parse(DOCUMENT.as_bytes()).unwrap();
-        for bad in ["$.a[?(@.x==1)]", "$.a[", "$..", "$.a[0:1]"] {
-            assert!(find(document, bad).is_err(), "{bad}");
+        let deep = format!("$.a[?{}1{}]", "(".repeat(40), ")".repeat(40));
+        let long = format!("$[\"{}\"]", "x".repeat(70_000));
+        for bad in [
+            "$.a[",
+            "$..",
+            "$..[0:1]",
+            "$[0:1:2:3]",
+            "$[1:'a']",
+            "$[1.5]",
+            "$[0 1]",
+            r#"$["a]"#,
+            r#"$["\q"]"#,
+            "$[(@.length)]",
+            "$.a[?]",
+            "$.a[?@.x<1]",
+            "$.a[?@.x==1 && @.y==2]",
+            "$.a[?(@.x==1]",
+            "$.a[?1==1==1]",
+            "$.a[?@..x==1]",
+            "$.a[?@.x[?@.y]]",
+            "$.a[?name]",
+            &deep,
+            &long,
+        ] {
+            let error = find(document, bad).err();
+            let error = error.unwrap_or_else(|| panic!("{bad} is refused"));
+            assert_eq!(error.trouble(), Trouble::Invalid, "{bad}");
         }
+    }
+
+    fn found(document: &str, path: &str) -> String {
+        let document = Json::parse(document.as_bytes()).unwrap();
+        let found = find(document, path).unwrap();
+        let found = found.unwrap_or_else(|| panic!("{path} finds something"));
+        String::from_utf8(found.expose().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn filters_find_what_passes() {
+        let document = r#"{"secrets": [{"name": "thesecret", "value": "v", "n": 1, "on": true},
+            {"name": "other", "value": "w", "n": 2.0, "on": false}, "text", null],
+            "wanted": "other", "by": {"x": {"k": "1"}, "y": {"k": {"a": 1, "b": 2}}}, "same": {"b": 2, "a": 1.0}}"#;
+        for (path, expected) in [
+            (r#"$.secrets[?@.name=="thesecret"].value"#, r#"["v"]"#),
+            (r#"$.secrets[?@.name=="thebadsecret"].value"#, "[]"),
+            (r#"$.secrets[?(@.name == 'other')].value"#, r#"["w"]"#),
+            (
+                r#"$.secrets[?@["name"]=="th\u0065secret"].value"#,
+                r#"["v"]"#,
+            ),
+            ("$.secrets[? @.n != 1 ].value", r#"["w"]"#),
+            ("$.secrets[?2==@.n].value", r#"["w"]"#),
+            (r#"$.secrets[?@.n=="1"].value"#, "[]"),
+            ("$.secrets[?@.on].value", r#"["v"]"#),
+            ("$.secrets[?@.on==false].value", r#"["w"]"#),
+            ("$.secrets[?(@.n==1)!=true].value", r#"["w"]"#),
+            ("$.secrets[?@.name==$.wanted].value", r#"["w"]"#),
+            ("$.secrets[?@==`text`]", r#"["text"]"#),
+            // A path that leads nowhere does not pass, whatever it is compared with, and of texts only those that say yes.
+            ("$.secrets[?@.missing!=1].value", "[]"),
+            ("$.secrets[?@.name].value", "[]"),
+            ("$.secrets[?true][?@==1]", "[1]"),
+            ("$.by[?@.k==$.same].k.b", "[2]"),
+            (r#"$..[?@.k=="1"].k"#, r#"["1"]"#),
+        ] {
+            assert_eq!(found(document, path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn slices_and_lists_of_keys_find_what_upstream_finds() {
+        for (path, expected) in [
+            ("$[1:3]", "[1,2]"),
+            ("$[:2]", "[0,1]"),
+            ("$[4:]", "[4,5]"),
+            ("$[:]", "[0,1,2,3,4,5]"),
+            ("$[::2]", "[0,2,4]"),
+            ("$[1 : 5 : 2]", "[1,3]"),
+            ("$[1:3:0]", "[1,2]"),
+            ("$[::-2]", "[5,3,1]"),
+            ("$[2:5:-1]", "[4,3,2]"),
+            ("$[-2:]", "[4,5]"),
+            ("$[-3:-1]", "[3,4]"),
+            ("$[0:-1]", "[]"),
+            ("$[9:12]", "[]"),
+            ("$[0, 2, 9]", "[0,2]"),
+        ] {
+            assert_eq!(found("[0,1,2,3,4,5]", path), expected, "{path}");
+        }
+        let document = r#"{"a": {"b": 1}, "c": [2], "3": "x]"}"#;
+        for (path, expected) in [
+            (r#"$["a", "c"]"#, r#"[{"b": 1},[2]]"#),
+            ("$[3]", r#""x]""#),
+            (r#"$..["b", 0]"#, "[1,2]"),
+            ("$..*", r#"[{"b": 1},[2],"x]",1,2]"#),
+            ("$.a[0:1]", "[]"),
+        ] {
+            assert_eq!(found(document, path), expected, "{path}");
+        }
+        assert_eq!(found(r#"{"a]": 1}"#, r#"$["a]"]"#), "1");
     }
 
     /// A text inside of so many objects, each the member `a` of the one around it.
@@ -258,8 +516,14 @@ mod tests {
             refusal(&nested(100, 40_000), "$..a"),
             "`result.jsonPath` finds values that are together more than 1 MiB and more than twice the answer"
         );
+        // Long texts that are compared for each of many elements, and the whole document for each of them.
+        let list = format!("[{}1]", "1,".repeat(1_000));
+        let same = format!("$[?\"{0}\"==\"{0}\"]", "x".repeat(30_000));
+        assert_eq!(refusal(&list, &same), work);
+        let texts = format!("[\"{}\"{}]", "x".repeat(100_000), ",[1]".repeat(1_000));
+        assert_eq!(refusal(&texts, "$[?@[0]==$[0]]"), work);
         let list = format!("[{}1]", "1,".repeat(MOST));
-        for path in ["$[*]", "$.*"] {
+        for path in ["$[*]", "$.*", "$[:]", "$[::-1]", "$[?1]", "$..*"] {
             assert_eq!(
                 refusal(&list, path),
                 "`result.jsonPath` finds too many values"

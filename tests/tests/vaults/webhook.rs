@@ -167,6 +167,10 @@ async fn reads_fill_templates_and_pick_results() {
     assert_eq!(picked("$.value.user").await, "admin");
     assert_eq!(picked("$.value.n").await, "1.5");
     assert_eq!(picked("$.value.list").await, "first");
+    assert_eq!(picked(r#"$.value.list[?@=="second"]"#).await, "second");
+    assert_eq!(picked(r#"$.value.list[?@=="third"]"#).await, "(missing)");
+    assert_eq!(picked("$.value.list[1:]").await, "second");
+    assert_eq!(picked("$.value.list[?@<2]").await, "(invalid)");
     assert_eq!(picked("$.nothing").await, "(missing)");
     assert_eq!(picked("$.value[").await, "(invalid)");
     let map = async |path: &str| {

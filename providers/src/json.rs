@@ -6,6 +6,7 @@
 
 #[cfg(feature = "clients")]
 pub mod edit;
+mod ends;
 pub mod path;
 mod scan;
 mod write;
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
 
 pub use self::scan::NotJson;
-use self::scan::{DEPTH, is_whole, skip_space, skip_value, unescape};
+use self::scan::{DEPTH, is_whole, next_start, skip_space, skip_value, unescape};
 pub use self::write::{
     Html, Numbers, converted, encode, encode_with, object_of_raw, object_of_texts, write_text,
 };
@@ -201,13 +202,7 @@ fn not_an_object() -> StoreError {
 
 /// The next value behind `at`, past the comma or colon before it; nothing at the end of the object or array.
 fn next_item<'a>(text: &'a [u8], at: &mut usize) -> Option<Json<'a>> {
-    let mut start = skip_space(text, *at);
-    if matches!(text.get(start), Some(b',' | b':')) {
-        start = skip_space(text, start + 1);
-    }
-    if matches!(text.get(start), None | Some(b'}' | b']')) {
-        return None;
-    }
+    let start = next_start(text, *at)?;
     let end = skip_value(text, start, DEPTH).ok()?;
     *at = end;
     Some(Json(&text[start..end]))

@@ -20,6 +20,18 @@ pub(super) fn skip_space(text: &[u8], mut at: usize) -> usize {
     at
 }
 
+/// Where the next value behind `at` begins, past the comma or colon before it; nothing at the end of the object or array.
+pub(super) fn next_start(text: &[u8], at: usize) -> Option<usize> {
+    let mut start = skip_space(text, at);
+    if matches!(text.get(start), Some(b',' | b':')) {
+        start = skip_space(text, start + 1);
+    }
+    match text.get(start) {
+        None | Some(b'}' | b']') => None,
+        Some(_) => Some(start),
+    }
+}
+
 /// Returns where the value that begins at `at` ends.
 pub(super) fn skip_value(text: &[u8], at: usize, depth: usize) -> Result<usize, NotJson> {
     let wrong = NotJson { at };

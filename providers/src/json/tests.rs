@@ -77,6 +77,33 @@ fn encoding_again_is_gos() {
 }
 
 #[test]
+fn deep_documents_are_written_as_flat_ones_are() {
+    let (open, close) = (
+        r#"{"z": [0, {"b": "#.repeat(60),
+        r#", "a": "]}"}]}"#.repeat(60),
+    );
+    let (sorted, end) = (r#"{"z":[0,{"a":"]}","b":"#.repeat(60), "}]}".repeat(60));
+    let text = format!("{open}\"\\\"{{\"{close}");
+    assert_eq!(
+        encoded(&text, Numbers::Literal),
+        format!("{sorted}\"\\\"{{\"{end}")
+    );
+    // Not each byte once more for each of the levels that it is in.
+    let takes = |levels: usize| {
+        let (open, close) = (r#"{"a":["#.repeat(levels), "]}".repeat(levels));
+        let text = format!("{open}\"{}\"{close}", "x".repeat(1 << 20));
+        let rounds = (0..3).map(|_| {
+            let began = std::time::Instant::now();
+            assert!(encoded(&text, Numbers::Literal) == text);
+            began.elapsed()
+        });
+        rounds.min().unwrap()
+    };
+    let (flat, deep) = (takes(1), takes(99));
+    assert!(deep < flat * 8, "{deep:?} instead of {flat:?}");
+}
+
+#[test]
 fn texts_become_an_object() {
     let map = SecretMap::from([
         (

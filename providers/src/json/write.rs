@@ -1,9 +1,11 @@
 //! JSON as Go writes it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
 
+use super::ends::Ends;
 use super::scan::is_whole;
 use super::{Json, Kind};
 use crate::outcome::{StoreError, shown};
@@ -25,31 +27,51 @@ pub fn encode(value: Json<'_>, numbers: Numbers, out: &mut SecretWriter) {
 
 /// Writes a value as [`encode`] does, with the choice whether `<`, `>` and `&` are escaped.
 pub fn encode_with(value: Json<'_>, numbers: Numbers, html: Html, out: &mut SecretWriter) {
+    let ends = Ends::of(value.0);
+    encode_range(value.0, &ends, 0..value.0.len(), (numbers, html), out);
+}
+
+/// Writes the value that stands there in a text whose deep values have these ends.
+fn encode_range(
+    text: &[u8],
+    ends: &Ends,
+    range: Range<usize>,
+    how: (Numbers, Html),
+    out: &mut SecretWriter,
+) {
+    let (numbers, html) = how;
+    let mut at = range.start + 1;
+    let value = Json(&text[range]);
     match value.kind() {
         Kind::Object => {
-            let mut members: BTreeMap<Vec<u8>, (SecretText, Json<'_>)> = BTreeMap::new();
-            for (name, value) in value.members() {
+            let mut members: BTreeMap<Vec<u8>, (SecretText, Range<usize>)> = BTreeMap::new();
+            while let Some(name) = ends.next(text, &mut at) {
+                let Some(member) = ends.next(text, &mut at) else {
+                    break;
+                };
+                let name = Json(&text[name]).string().unwrap_or_default();
                 // Names are not wiped: they are no values.
-                members.insert(name.expose().as_bytes().to_vec(), (name, value));
+                members.insert(name.expose().as_bytes().to_vec(), (name, member));
             }
             out.push_byte(b'{');
-            for (count, (_, (name, value))) in members.iter().enumerate() {
+            for (count, (name, member)) in members.into_values().enumerate() {
                 if count > 0 {
                     out.push_byte(b',');
                 }
                 write_text(name.expose().as_bytes(), html, out);
                 out.push_byte(b':');
-                encode_with(*value, numbers, html, out);
+                encode_range(text, ends, member, how, out);
             }
             out.push_byte(b'}');
         }
         Kind::Array => {
             out.push_byte(b'[');
-            for (count, element) in value.elements().enumerate() {
-                if count > 0 {
+            let mut first = true;
+            while let Some(element) = ends.next(text, &mut at) {
+                if !std::mem::take(&mut first) {
                     out.push_byte(b',');
                 }
-                encode_with(element, numbers, html, out);
+                encode_range(text, ends, element, how, out);
             }
             out.push_byte(b']');
         }

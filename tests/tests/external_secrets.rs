@@ -11,6 +11,8 @@ mod compare;
 mod crowd;
 #[path = "external_secrets/deletions.rs"]
 mod deletions;
+#[path = "external_secrets/fault_oracle.rs"]
+mod fault_oracle;
 #[path = "external_secrets/faults.rs"]
 mod faults;
 #[path = "external_secrets/frugal.rs"]

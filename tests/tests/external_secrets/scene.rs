@@ -50,6 +50,13 @@ impl Scene {
         scene
     }
 
+    /// The same on a cluster of the test's own, which it may stop.
+    pub(crate) async fn start_on(cluster: &'static Cluster, name: &str) -> Self {
+        let mut scene = Self::prepare_in(cluster, None, name, 1, "").await;
+        scene.start_controller();
+        scene
+    }
+
     async fn prepare_in(
         cluster: &'static Cluster,
         turn: Option<Rig>,
@@ -342,6 +349,11 @@ pub(crate) fn bao_token() -> Value {
 pub(crate) fn put(bao: &OpenBao, path: &str, values: &Value) {
     let body = json!({"data": values});
     bao.api("POST", &format!("secret/data/{path}"), Some(&body));
+}
+
+/// Returns true if the controller with this port for its metrics is the one that works.
+pub(crate) fn leads(metrics: u16) -> bool {
+    http(metrics, "/metrics").is_some_and(|(_, text)| text.contains("sealwright_leader 1\n"))
 }
 
 fn http(port: u16, path: &str) -> Option<(u16, String)> {

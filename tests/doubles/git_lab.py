@@ -1,4 +1,4 @@
-"""GitLab: variables of projects and groups."""
+"""GitLab: variables and deploy tokens of projects and groups."""
 
 import threading
 
@@ -16,6 +16,9 @@ class Gitlab:
             # By kind and id: the variables, each by its key and scope.
             self.variables = {}
             self.groups = {}
+            # By their numbers: the kind and id that each belongs to, and what is told of it.
+            self.deploy_tokens = {}
+            self.made = 0
 
     def control(self, what, body):
         with self.lock:
@@ -24,7 +27,7 @@ class Gitlab:
             if what == "groups":
                 groups = [one if isinstance(one, dict) else {"id": one} for one in body["groups"]]
                 self.groups[str(body["project"])] = groups
-        return {"token": TOKEN}
+            return {"token": TOKEN, "deploy_tokens": sorted(self.deploy_tokens)}
 
     def put(self, kind, id, body):
         scope = body.get("environment_scope") or "*"
@@ -67,6 +70,8 @@ class Gitlab:
         if kind == "projects" and rest == ["groups"]:
             groups = [{"name": f"group {one['id']}", "full_path": "group", **one} for one in self.groups.get(id, [])]
             return self.page(request, groups)
+        if rest[0] == "deploy_tokens":
+            return self.deploy_token(request, (kind, id), rest[1:])
         if rest[0] != "variables":
             raise self.answer(404, {"error": "404 Not Found"})
         held = self.variables.get((kind, id), {})
@@ -87,6 +92,40 @@ class Gitlab:
                 "There are multiple variables with provided parameters. Please use 'filter[environment_scope]'",
             )
         return self.answer(200, found[0])
+
+    def deploy_token(self, request, place, rest):
+        """Makes a token, shows what is told of them, and deletes one; the token itself is in the first answer only."""
+        if request.method == "POST" and not rest:
+            return self.make_deploy_token(place, request.json())
+        held = [one for there, one in self.deploy_tokens.values() if there == place]
+        if request.method == "GET" and not rest:
+            return self.page(request, held)
+        found = [one for one in held if rest == [str(one["id"])]]
+        if not found:
+            raise self.refused(404, "404 Deploy Token Not Found")
+        if request.method == "DELETE":
+            if self.switches.refuses("destroy_deploy_token"):
+                raise self.refused(403, "403 Forbidden")
+            del self.deploy_tokens[found[0]["id"]]
+            return self.answer(204, b"")
+        return self.answer(200, found[0])
+
+    def make_deploy_token(self, place, body):
+        for name in ("name", "scopes"):
+            if not body.get(name):
+                raise self.answer(400, {"error": f"{name} is missing"})
+        self.made += 1
+        told = {
+            "id": self.made,
+            "name": body["name"],
+            "username": body.get("username") or f"gitlab+deploy-token-{self.made}",
+            "expires_at": body.get("expires_at"),
+            "scopes": body["scopes"],
+            "revoked": False,
+            "expired": False,
+        }
+        self.deploy_tokens[self.made] = (place, told)
+        return self.answer(201, {**told, "token": f"gldt-{self.made}"})
 
     def page(self, request, items):
         size = min(int(request.query.get("per_page") or 20), 100)

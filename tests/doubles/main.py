@@ -1,4 +1,4 @@
-"""Doubles of Azure, Google and Doppler behind their real host names, of a GitLab, and of a 1Password Connect server.
+"""Doubles of Azure, Google and Doppler behind their real host names, of a GitLab, a Quay, and a 1Password Connect server.
 
 `main.py FOLDER PROXY_PORT PLAIN_PORT` listens on three loopback ports: a CONNECT proxy that leads the clouds' host names
 to a TLS server and refuses every other host; that server, with certificates of an authority made at the start
@@ -23,6 +23,7 @@ import doppler
 import gcp
 import git_lab
 import key_vault
+import quay
 import registry
 import spoil
 from cryptography import x509
@@ -43,6 +44,7 @@ NAMES = [
     "connect.example",
     "gitlab.example",
     "localhost",
+    "quay.example",
 ]
 HOSTS = re.compile("|".join(re.escape(name).replace(r"\*", r"[a-z0-9.-]+") for name in NAMES))
 
@@ -176,6 +178,7 @@ google = gcp.Google(switches, Answer)
 azure = key_vault.Azure(switches, Answer)
 registries = registry.Registry(azure, Answer)
 gitlab = git_lab.Gitlab(switches, Answer)
+quay_server = quay.Quay(switches, Answer)
 doppler_api = doppler.Doppler(switches, Answer)
 # Its identities trust whom Azure's trust: the issuer of tokens of service accounts.
 doppler_api.authority = azure.outside_key
@@ -193,6 +196,8 @@ def serve(request):
         return registries.serve(request)
     if host == "gitlab.example":
         return gitlab.serve(request)
+    if host == "quay.example":
+        return quay_server.serve(request)
     if host == "api.doppler.com":
         return doppler_api.serve(request)
     if host == "connect.example":
@@ -210,6 +215,7 @@ def control(request):
         google.reset()
         azure.reset()
         gitlab.reset()
+        quay_server.reset()
         doppler_api.reset()
         connect_server.reset()
         return Answer(200, {})
@@ -243,7 +249,8 @@ def control(request):
         return Answer(200, google.control(path.removeprefix("/control/google/"), request.json()))
     if path.startswith("/control/azure/"):
         return Answer(200, azure.control(path.removeprefix("/control/azure/"), request.json()))
-    for name, double in (("doppler", doppler_api), ("connect", connect_server), ("registry", registries)):
+    doubles = {"doppler": doppler_api, "connect": connect_server, "registry": registries, "quay": quay_server}
+    for name, double in doubles.items():
         if path.startswith(f"/control/{name}/"):
             return Answer(200, double.control(path.removeprefix(f"/control/{name}/"), request.json()))
     if path.startswith("/control/gitlab/"):

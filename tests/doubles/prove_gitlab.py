@@ -45,6 +45,23 @@ group.variables.create({"key": "OF_GROUP", "value": "g"})
 assert group.variables.get("OF_GROUP").value == "g"
 control("gitlab/groups", {"project": 7, "groups": [3, 4]})
 assert [one.id for one in project.groups.list(get_all=True)] == [3, 4]
+scopes = ["read_registry", "read_package_registry"]
+made = project.deploytokens.create({"name": "pull", "scopes": scopes, "expires_at": "2030-01-01T00:00:00Z"})
+assert made.token == f"gldt-{made.id}" and made.username == f"gitlab+deploy-token-{made.id}"
+assert made.scopes == scopes and made.expires_at == "2030-01-01T00:00:00Z" and not made.revoked
+named = group.deploytokens.create({"name": "pull", "scopes": scopes, "username": "puller"})
+assert named.username == "puller"
+# A token is shown once, and is one of its project or group.
+assert [one.id for one in project.deploytokens.list(get_all=True)] == [made.id]
+assert not hasattr(project.deploytokens.get(made.id), "token")
+refused(gitlab.GitlabGetError, "404", project.deploytokens.get, named.id)
+refused(gitlab.GitlabCreateError, "scopes is missing", project.deploytokens.create, {"name": "pull", "scopes": []})
+control("deny", ["destroy_deploy_token"])
+refused(gitlab.GitlabDeleteError, "403", project.deploytokens.delete, made.id)
+control("deny", [])
+project.deploytokens.delete(made.id)
+refused(gitlab.GitlabDeleteError, "404 Deploy Token Not Found", project.deploytokens.delete, made.id)
+assert control("gitlab/token")["deploy_tokens"] == [named.id]
 wrong = gitlab.Gitlab("https://gitlab.example", private_token="wrong")
 refused(gitlab.GitlabAuthenticationError, "401", wrong.projects.get(7, lazy=True).variables.get, "DB")
 by_bearer = gitlab.Gitlab("https://gitlab.example", oauth_token=token)

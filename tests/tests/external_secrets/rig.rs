@@ -78,12 +78,23 @@ pub(crate) async fn stage_of<'a>(cluster: &Cluster, vault: &'a Vault) -> Stage<'
 
 /// Starts a controller of the administrator with these flags, and waits until it is ready.
 pub(crate) fn controller(cluster: &Cluster, name: &str, flags: &str) -> Server {
+    controller_with(cluster, name, flags, &[])
+}
+
+/// The same with these variables in its environment.
+pub(crate) fn controller_with(
+    cluster: &Cluster,
+    name: &str,
+    flags: &str,
+    variables: &[(&'static str, String)],
+) -> Server {
     let flags = words(flags);
     let prepare = || {
         let (live, metrics) = (free_port()?, free_port()?);
         let mut command = Command::new(programs::sealwright_controller());
         command.arg("external-secrets");
         command.env("KUBECONFIG", cluster.kubeconfig());
+        command.envs(variables.iter().map(|(name, value)| (*name, value)));
         command.arg("--loglevel=debug");
         command.arg("--concurrent=8");
         command.arg(format!("--live-addr=127.0.0.1:{live}"));

@@ -64,12 +64,22 @@ impl Place {
 
     /// Starts a controller for the namespaces of the test. Objects of the whole cluster are another's, unless the flags say so.
     pub(crate) fn controller(&self, flags: &str) -> Server {
+        self.controller_with(flags, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub(crate) fn controller_with(
+        &self,
+        flags: &str,
+        variables: &[(&'static str, String)],
+    ) -> Server {
         let names = self.names.lock().unwrap().join(",");
         let flags = format!(
             "--namespace={names} --enable-cluster-store-reconciler=false --enable-cluster-external-secret-reconciler=false \
              --enable-cluster-push-secret-reconciler=false {flags}"
         );
-        rig::controller(rig::shared(), &format!("controller-{}", self.name), &flags)
+        let name = format!("controller-{}", self.name);
+        rig::controller_with(rig::shared(), &name, &flags, variables)
     }
 
     fn api(&self, kind: &Kind) -> Api<DynamicObject> {

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
+use sealwright_tests::harness::cluster::{Request, eventually, rule};
 use sealwright_tests::harness::load::Load;
 use serde_json::{Value, json};
 
 use super::rig;
-use super::scene::{Scene, external_secret, fake};
+use super::scene::{Scene, condition, external_secret, fake, secret};
 
 /// Small enough for every run; `SEALWRIGHT_SOAK=1` plays the large one.
 fn load() -> Load {
@@ -211,12 +212,7 @@ async fn two_installations_never_write_the_same_object() {
     for (scene, other) in [(&one, &two), (&two, &one)] {
         let user = scene.account.user();
         let own = scene.cluster().requests_of(&user);
-        let writes = own.iter().filter(|request| {
-            matches!(
-                request.verb.as_str(),
-                "create" | "update" | "patch" | "delete"
-            )
-        });
+        let writes = own.iter().filter(|request| is_write(request));
         let places: BTreeSet<&str> = writes.map(|request| request.namespace()).collect();
         assert_eq!(places, [scene.name(0)].into(), "writes of {user}");
         // It does not even look at the other's.
@@ -224,5 +220,104 @@ async fn two_installations_never_write_the_same_object() {
             .iter()
             .any(|request| request.namespace() == other.name(0));
         assert!(!looks, "{user} looks at {}", other.name(0));
+    }
+}
+
+fn is_write(request: &Request) -> bool {
+    let writes = ["create", "update", "patch", "delete"];
+    writes.contains(&request.verb.as_str())
+}
+
+#[tokio::test]
+async fn two_installations_of_other_classes_share_a_namespace_and_never_write_the_same_object() {
+    const OBJECTS: usize = 5;
+    let scene = Scene::start("split-class", 1, "controllerClass=one").await;
+    let here = scene.name(0);
+    // Its rights do not keep it away from anything.
+    let all = [rule("*", &["*"], &["*"])];
+    let second = scene.namespaces[0].account("second", &all).await;
+    let kubeconfig = second.kubeconfig.to_str().unwrap().to_owned();
+    let flags = format!(
+        "--namespace={here} --controller-class=two --enable-cluster-store-reconciler=false \
+         --enable-cluster-external-secret-reconciler=false --enable-cluster-push-secret-reconciler=false"
+    );
+    let variables = [("KUBECONFIG", kubeconfig)];
+    let name = format!("second-{here}");
+    let _controller = rig::controller_with(scene.cluster(), &name, &flags, &variables);
+    let classes = ["one", "two"];
+    for class in classes {
+        let values = [("a".to_owned(), format!("value of {class}"))];
+        let mut store = fake(class, &values);
+        store["spec"]["controller"] = json!(class);
+        scene.apply(0, store).await;
+        let source = secret(&format!("{class}-source"), json!({"k": "pushed"}));
+        scene.apply(0, source).await;
+        for number in 0..OBJECTS {
+            let spec = json!({"secretStoreRef": {"name": class}, "refreshInterval": "1s",
+                "data": [{"secretKey": "k", "remoteRef": {"key": "a"}}]});
+            scene
+                .apply(0, external_secret(&format!("{class}-{number}"), spec))
+                .await;
+        }
+        let push = json!({"apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret",
+            "metadata": {"name": format!("{class}-push")},
+            "spec": {"refreshInterval": "1s", "secretStoreRefs": [{"name": class, "kind": "SecretStore"}],
+                "selector": {"secret": {"name": format!("{class}-source")}},
+                "data": [{"match": {"secretKey": "k", "remoteRef": {"remoteKey": "pushed"}}}]}});
+        scene.apply(0, push).await;
+    }
+    for round in 0..2 {
+        for class in classes {
+            let value = format!("value of {class}");
+            for number in 0..OBJECTS {
+                let name = format!("{class}-{number}");
+                scene.eventually_has(0, &name, "k", &value).await;
+                scene.eventually_ready(0, &name, true).await;
+            }
+            let push = format!("{class}-push");
+            eventually("it is pushed", async || {
+                let push = scene.get(0, "PushSecret", &push).await?;
+                (condition(&push)["status"] == "True").then_some(())
+            })
+            .await;
+            // Each puts its own in order again.
+            if round == 0 {
+                let edited = json!({"stringData": {"k": "edited"}});
+                scene.delete(0, "Secret", &format!("{class}-0")).await;
+                scene
+                    .patch(0, "Secret", &format!("{class}-1"), edited)
+                    .await;
+            }
+        }
+    }
+    let users = [scene.account.user(), second.user()];
+    for (class, user) in classes.iter().zip(users) {
+        let own = scene.cluster().requests_of(&user);
+        let mut written = BTreeSet::new();
+        for request in own.iter().filter(|request| is_write(request)) {
+            let (resource, name) = (request.resource(), request.name());
+            // Upstream puts its finalizer on every ExternalSecret before it looks at the class (T6).
+            let is_finalizer = resource == "externalsecrets" && request.verb == "patch";
+            let kinds = ["secrets", "externalsecrets", "secretstores", "pushsecrets"];
+            let kind = resource.split('/').next().unwrap();
+            if kinds.contains(&kind) && !is_finalizer {
+                assert!(
+                    name.starts_with(class),
+                    "{user}: {} {}",
+                    request.verb,
+                    request.uri
+                );
+                written.insert(resource);
+            }
+        }
+        let expected = [
+            "secrets",
+            "externalsecrets/status",
+            "secretstores/status",
+            "pushsecrets/status",
+        ];
+        for resource in expected {
+            assert!(written.contains(resource), "{user} writes {written:?}");
+        }
     }
 }

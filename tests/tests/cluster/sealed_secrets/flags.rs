@@ -1,16 +1,19 @@
 //! Flags that change what happens in the cluster.
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::time::Duration;
 
-use kube::api::DeleteParams;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use sealwright_resources::scope::Scope;
 use sealwright_resources::sealed_secret::SealedSecret;
 use sealwright_tests::harness::cluster;
 use sealwright_tests::harness::cluster::{eventually, rule};
 use serde_json::json;
 
-use super::rig::{A_MOMENT, Rig, Variant};
+use super::rig::{A_MOMENT, Rig, Variant, data, sealed_for};
 
 #[tokio::test]
 async fn c11_c17_c22_c80_t30_selector_status_and_series() {
@@ -39,6 +42,91 @@ async fn c11_c17_c22_c80_t30_selector_status_and_series() {
     // T30: the Secret that comes back need not carry the label.
     rig.delete_secret("chosen").await;
     rig.eventually_data("chosen", &[("foo", "bar")]).await;
+}
+
+#[tokio::test]
+async fn two_installations_with_other_selectors_share_a_namespace_and_never_write_the_same_object()
+{
+    const OBJECTS: usize = 5;
+    let shared = cluster().namespace("selected").await;
+    let rules = [
+        rule("bitnami.com", &["sealedsecrets"], &["get", "list", "watch"]),
+        rule("bitnami.com", &["sealedsecrets/status"], &["update"]),
+        rule(
+            "",
+            &["secrets"],
+            &["get", "list", "watch", "create", "update"],
+        ),
+        rule("", &["events"], &["create", "patch"]),
+        rule("", &["namespaces"], &["get"]),
+    ];
+    let mut rigs = Vec::new();
+    for team in ["red", "blue"] {
+        let mut rig = Rig::prepare(cluster(), team, Variant::Namespaced).await;
+        shared.grant(&rig.account, &rules).await;
+        rig.flag(&format!("--additional-namespaces={}", shared.name()));
+        rig.flag(&format!("--label-selector=team={team}"));
+        rig.add_replica();
+        rigs.push((team, rig));
+    }
+    for (team, rig) in &rigs {
+        let certificate = rig.certificate();
+        for number in 0..OBJECTS {
+            let name = format!("{team}-{number}");
+            let values = [("foo", *team)];
+            let mut sealed = sealed_for(&certificate, Scope::Strict, shared.name(), &name, &values);
+            sealed.metadata.labels = Some([("team".into(), (*team).into())].into());
+            shared.create(&sealed).await;
+        }
+    }
+    let secrets: Api<Secret> = shared.api();
+    for round in 0..2 {
+        for (team, _) in &rigs {
+            let wanted = BTreeMap::from([("foo".to_owned(), (*team).to_owned())]);
+            for number in 0..OBJECTS {
+                let name = format!("{team}-{number}");
+                eventually(&format!("{name} is there"), async || {
+                    let secret = secrets.get_opt(&name).await.unwrap()?;
+                    (data(&secret) == wanted).then_some(())
+                })
+                .await;
+            }
+            // Each puts its own in order again.
+            if round == 0 {
+                let params = DeleteParams::default();
+                secrets.delete(&format!("{team}-0"), &params).await.unwrap();
+                let edited = Patch::Merge(json!({"stringData": {"foo": "edited"}}));
+                let params = PatchParams::default();
+                let name = format!("{team}-1");
+                secrets.patch(&name, &params, &edited).await.unwrap();
+            }
+        }
+    }
+    let sealed_secrets: Api<SealedSecret> = shared.api();
+    for (team, rig) in &rigs {
+        let last = format!("{team}-{}", OBJECTS - 1);
+        eventually("the status is written", async || {
+            let sealed = sealed_secrets.get(&last).await.unwrap();
+            sealed.status.map(drop)
+        })
+        .await;
+        let own = cluster().requests_of(&rig.account.user());
+        let writes = own.iter().filter(|request| {
+            let writes = ["create", "update", "patch", "delete"];
+            request.namespace() == shared.name() && writes.contains(&request.verb.as_str())
+        });
+        let mut count = 0;
+        for request in writes {
+            count += 1;
+            assert!(
+                request.name().starts_with(team),
+                "{team}: {} {}",
+                request.verb,
+                request.uri
+            );
+        }
+        assert!(count >= 2 * OBJECTS, "{team} has written {count} times");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 mod controller;
 mod external_secrets;
 mod inputs;
+mod lateness;
 mod measure;
 mod report;
 pub mod rows;

@@ -1,7 +1,8 @@
 //! F7: ExternalSecrets of a real API server over the keys of an OpenBao.
 //!
 //! What counts beside the time is how often the vault was asked, by its own audit log. The incumbent asks twice for each
-//! object with two values, whatever the keys.
+//! object with two values, whatever the keys. Then the objects are refreshed at a short interval, and each is watched until its
+//! next refresh: how late that is.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::json;
 
 use super::controller::{memory, metrics, taken};
+use super::lateness::Lateness;
 use super::{Measured, Taken};
 use crate::harness::cluster::{Cluster, Namespace};
 use crate::harness::load::Load;
@@ -24,8 +26,10 @@ const USUAL: &[Size] = &[Size {
     cold: "F7-cold",
     refresh: "F7-refresh",
     new: "F7-new",
+    late: "F7-late",
     objects: 1000,
     keys: 50,
+    every: Duration::from_secs(30),
 }];
 /// What is measured when it is asked for by name.
 const LARGE: &[Size] = &[
@@ -33,15 +37,19 @@ const LARGE: &[Size] = &[
         cold: "F7-10000-cold",
         refresh: "F7-10000-refresh",
         new: "F7-10000-new",
+        late: "F7-10000-late",
         objects: 10_000,
         keys: 500,
+        every: Duration::from_secs(300),
     },
     Size {
         cold: "F7-20000-cold",
         refresh: "F7-20000-refresh",
         new: "F7-20000-new",
+        late: "F7-20000-late",
         objects: 20_000,
         keys: 1000,
+        every: Duration::from_secs(600),
     },
 ];
 /// Nothing takes longer.
@@ -56,8 +64,11 @@ struct Size {
     cold: &'static str,
     refresh: &'static str,
     new: &'static str,
+    late: &'static str,
     objects: usize,
     keys: usize,
+    /// The interval at which their lateness is measured.
+    every: Duration,
 }
 
 /// Measures the rows of F7 that are chosen: the large ones only by a name of theirs.
@@ -125,6 +136,9 @@ impl Size {
         let refresh = controller.taken()?;
         let refresh_reads = Load::reads(&namespace, bao) - cold_reads;
         check(&namespace).await?;
+        let (all, every) = (objects + new.len(), self.every);
+        let lateness = Lateness::measure(&external_secrets(&namespace), all, every).await?;
+        let steady = controller.taken()?;
         controller.server.stop();
 
         new.sort();
@@ -133,6 +147,11 @@ impl Size {
             milliseconds: new[new.len() / 2].as_secs_f64() * 1000.0,
             all_milliseconds: new.iter().map(|took| took.as_secs_f64() * 1000.0).collect(),
             ..refresh.clone()
+        };
+        let late = Taken {
+            milliseconds: lateness.of_hundred(50).max(0.0),
+            all_milliseconds: lateness.all().to_vec(),
+            ..steady
         };
         let row = |name, title, side| Measured {
             name,
@@ -160,6 +179,17 @@ impl Size {
                     new.len()
                 ),
                 new_ones,
+            ),
+            row(
+                self.late,
+                format!(
+                    "how late each of {all} is at an interval of {} s, until its status is seen: the median; 99 of 100 at most {:.0} ms, \
+                     the earliest {:.0} ms early",
+                    every.as_secs(),
+                    lateness.of_hundred(99),
+                    lateness.of_hundred(0).min(0.0).abs()
+                ),
+                late,
             ),
         ])
     }

@@ -25,6 +25,8 @@ use crate::stores::Stores;
 pub(crate) struct Settings {
     /// Each namespace to watch, or one `None` for all of them.
     pub(crate) scopes: Vec<Option<String>>,
+    /// The labels of the ExternalSecrets and PushSecrets that are looked at; empty means all.
+    pub(crate) selector: String,
     /// The class of this controller (E5).
     pub(crate) class: String,
     /// Stores must be ready before they are read from (E26).
@@ -77,6 +79,10 @@ pub(crate) fn parts(settings: &Settings, shared: &Shared) -> Parts {
         statuses: true,
         workers,
     };
+    let selected = |secrets, workers| Watching {
+        label_selector: settings.selector.clone(),
+        ..watching(secrets, workers)
+    };
     let of_cluster = |workers| Watching {
         scopes: vec![None],
         ..watching(SecretUse::Reads, workers)
@@ -119,7 +125,7 @@ pub(crate) fn parts(settings: &Settings, shared: &Shared) -> Parts {
     }
     let external_secrets = Arc::new(ExternalSecrets::new(
         shared.clone(),
-        watching(SecretUse::Writes, settings.workers),
+        selected(SecretUse::Writes, settings.workers),
         Rules {
             class: settings.class.clone(),
             flood_gate: settings.flood_gate,
@@ -141,7 +147,7 @@ pub(crate) fn parts(settings: &Settings, shared: &Shared) -> Parts {
     if settings.push_secrets {
         kinds.push(Arc::new(PushSecrets::new(
             shared.clone(),
-            watching(SecretUse::None, settings.workers),
+            selected(SecretUse::None, settings.workers),
             settings.class.clone(),
             settings.options.clone(),
             stores,

@@ -76,6 +76,7 @@ pub(super) const OPERATOR: &[Definition] = &[
     flag("tls-ciphers", Kind::Text(""), "Comma-separated cipher suites of TLS 1.2; empty means all that are safe."),
     flag("tls-min-version", Kind::Text("1.2"), "Oldest version of TLS: 1.2 or 1.3."),
     flag("tls-curve-preferences", Kind::Text(""), "Comma-separated key exchange groups in order; empty means the defaults."),
+    flag("object-selector", Kind::Text(""), "Only ExternalSecrets and PushSecrets with these labels are looked at. Not a flag of upstream's."),
     flag("refresh-addr", Kind::Text(""), "HTTP address at which changed values are announced; empty means nowhere. Not a flag of upstream's."),
     flag("refresh-token-file", Kind::Text(""), "File with the token of those who announce; without it users of the cluster may who may update ExternalSecrets."),
     flag("refresh-cert-dir", Kind::Text(""), "Folder of tls.crt and tls.key of the refresh server; empty means plain HTTP."),
@@ -134,6 +135,8 @@ pub(super) const CERT_CONTROLLER: &[&[Definition]] = &[&HELPER, CERT_CONTROLLER_
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ExternalSecretsFlags {
     pub(crate) controller_class: String,
+    /// The labels of the ExternalSecrets and PushSecrets that are looked at, as a selector; empty means all.
+    pub(crate) object_selector: String,
     /// Only these namespaces; none means all.
     pub(crate) namespaces: Vec<String>,
     pub(crate) concurrent: usize,
@@ -198,6 +201,7 @@ impl ExternalSecretsFlags {
                 [] => vec![None],
                 some => some.iter().cloned().map(Some).collect(),
             },
+            selector: self.object_selector.clone(),
             class: self.controller_class.clone(),
             flood_gate: self.flood_gate,
             cluster_stores: self.cluster_stores,
@@ -226,6 +230,7 @@ impl Values {
         let namespaces = namespaces.split(',').map(str::trim);
         Ok(ExternalSecretsFlags {
             controller_class: self.text("controller-class"),
+            object_selector: self.text("object-selector"),
             namespaces: namespaces
                 .filter(|name| !name.is_empty())
                 .map(str::to_owned)

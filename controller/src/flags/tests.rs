@@ -223,6 +223,7 @@ fn e1_to_e32_defaults_are_upstreams() {
     assert_eq!(flags.log.form, log::Form::Zap(log::ZapTime::Epoch));
     let external = flags.external_secrets.unwrap();
     assert_eq!(external.controller_class, "default");
+    assert_eq!(external.object_selector, "");
     assert!(external.namespaces.is_empty());
     assert_eq!(external.concurrent, 12);
     assert_eq!(external.store_requeue_interval, Duration::from_secs(300));

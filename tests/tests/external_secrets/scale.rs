@@ -321,3 +321,85 @@ async fn two_installations_of_other_classes_share_a_namespace_and_never_write_th
         }
     }
 }
+
+#[tokio::test]
+async fn two_installations_with_other_selectors_share_a_namespace_and_never_write_the_same_object()
+{
+    const OBJECTS: usize = 5;
+    let scene = Scene::start("split-label", 1, "extraArgs.object-selector=team=one").await;
+    let here = scene.name(0);
+    let all = [rule("*", &["*"], &["*"])];
+    let second = scene.namespaces[0].account("second", &all).await;
+    let kubeconfig = second.kubeconfig.to_str().unwrap().to_owned();
+    // One of them looks after the stores.
+    let flags = format!(
+        "--namespace={here} --object-selector=team!=one --enable-secret-store-reconciler=false \
+         --enable-flood-gate=false --enable-cluster-store-reconciler=false \
+         --enable-cluster-external-secret-reconciler=false --enable-cluster-push-secret-reconciler=false"
+    );
+    let variables = [("KUBECONFIG", kubeconfig)];
+    let name = format!("second-{here}");
+    let _controller = rig::controller_with(scene.cluster(), &name, &flags, &variables);
+    scene
+        .apply(0, fake("fake", &[("a".to_owned(), "one".to_owned())]))
+        .await;
+    let teams = ["one", "two"];
+    let labelled = |mut object: Value, team: &str| {
+        object["metadata"]["labels"] = json!({"team": team});
+        object
+    };
+    for team in teams {
+        for number in 0..OBJECTS {
+            let object = external_secret(&format!("{team}-{number}"), hourly());
+            scene.apply(0, labelled(object, team)).await;
+        }
+        scene
+            .apply(0, secret(&format!("{team}-source"), json!({"k": "pushed"})))
+            .await;
+        let push = json!({"apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret",
+            "metadata": {"name": format!("{team}-push")},
+            "spec": {"secretStoreRefs": [{"name": "fake", "kind": "SecretStore"}],
+                "selector": {"secret": {"name": format!("{team}-source")}},
+                "data": [{"match": {"secretKey": "k", "remoteRef": {"remoteKey": team}}}]}});
+        scene.apply(0, labelled(push, team)).await;
+    }
+    for round in 0..2 {
+        for team in teams {
+            for number in 0..OBJECTS {
+                let name = format!("{team}-{number}");
+                scene.eventually_has(0, &name, "k", "one").await;
+                scene.eventually_ready(0, &name, true).await;
+            }
+            let push = format!("{team}-push");
+            eventually("it is pushed", async || {
+                let push = scene.get(0, "PushSecret", &push).await?;
+                (condition(&push)["status"] == "True").then_some(())
+            })
+            .await;
+            if round == 0 {
+                scene.delete(0, "Secret", &format!("{team}-0")).await;
+            }
+        }
+    }
+    // An object that changes sides is the other's from then on, and its Secret stays.
+    let moved = json!({"metadata": {"labels": {"team": "two"}}});
+    scene.patch(0, "ExternalSecret", "one-1", moved).await;
+    scene.eventually_has(0, "one-1", "k", "one").await;
+    let users = [scene.account.user(), second.user()];
+    for (team, user) in teams.iter().zip(users) {
+        let own = scene.cluster().requests_of(&user);
+        let kinds = ["secrets", "externalsecrets", "pushsecrets"];
+        let written: BTreeSet<(&str, &str)> = own
+            .iter()
+            .filter(|request| is_write(request))
+            .map(|request| (request.resource(), request.name()))
+            .filter(|(resource, _)| kinds.contains(&resource.split('/').next().unwrap()))
+            .collect();
+        let others = written
+            .iter()
+            .filter(|(_, name)| !name.starts_with(team) && *name != "one-1");
+        assert_eq!(others.count(), 0, "{user}: {written:?}");
+        let name = format!("{team}-0");
+        assert!(written.contains(&("secrets", &name)), "{user}: {written:?}");
+    }
+}

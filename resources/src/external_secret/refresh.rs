@@ -57,13 +57,10 @@ pub fn should_refresh(object: &ExternalSecret, now: Timestamp, zone: &TimeZone) 
 /// Upstream wakes objects up that have nothing to do, and polls closed windows; we compute the moment.
 #[must_use]
 pub fn next(object: &ExternalSecret, now: Timestamp, zone: &TimeZone) -> Due {
-    if object.spec.refresh_policy.unwrap_or_default() != RefreshPolicy::Periodic {
+    if !is_periodic(object) {
         return Due::Never;
     }
     let interval = interval(object);
-    if interval <= SignedDuration::ZERO {
-        return Due::Never;
-    }
     let last = last_refresh(object).filter(|last| *last <= now);
     let due = last.unwrap_or(now).checked_add(interval);
     let Ok(due) = due else { return Due::Never };
@@ -80,6 +77,24 @@ pub fn next(object: &ExternalSecret, now: Timestamp, zone: &TimeZone) -> Due {
             None => Due::Never,
         },
     }
+}
+
+/// Returns true if time alone refreshes the object. Any other keeps what it was made of once.
+#[must_use]
+pub fn is_periodic(object: &ExternalSecret) -> bool {
+    object.spec.refresh_policy.unwrap_or_default() == RefreshPolicy::Periodic
+        && interval(object) > SignedDuration::ZERO
+}
+
+/// Returns true if a change of the ConfigMaps and Secrets that the templates come from refreshes the object. It brings the next
+/// refresh forward, so it changes nothing where there is none, where a window blocks it, and where it would make other
+/// values: a generator makes new ones each time, and the old ones would be lost because someone edited a ConfigMap.
+#[must_use]
+pub fn follows_sources(object: &ExternalSecret, now: Timestamp, zone: &TimeZone) -> bool {
+    let windows = object.spec.sync_windows.as_ref();
+    is_periodic(object)
+        && object.generators().next().is_none()
+        && !windows.is_some_and(|windows| windows.block(now, zone))
 }
 
 /// Returns true if the target is as it was written: managed, and with data that its own hash vouches for.
@@ -230,6 +245,38 @@ mod tests {
         // A change of the object does not wait.
         old.metadata.generation = Some(2);
         assert!(refreshes(&old));
+    }
+
+    #[test]
+    fn sources_refresh_only_what_time_refreshes_and_nothing_that_is_generated() {
+        let follows = |object: &ExternalSecret| follows_sources(object, at(NOW), &TimeZone::UTC);
+        let mut hourly = object(RefreshPolicy::Periodic, "1h", Some(1));
+        assert!(follows(&hourly));
+        for (policy, interval) in [
+            (RefreshPolicy::CreatedOnce, "1h"),
+            (RefreshPolicy::OnChange, "1h"),
+            (RefreshPolicy::Periodic, "0"),
+        ] {
+            assert!(!follows(&object(policy, interval, Some(1))), "{policy:?}");
+        }
+        // 2027-01-15T08:00:00Z.
+        let windows = |schedule: &str| {
+            Some(SyncWindows {
+                kind: WindowKind::Deny,
+                windows: vec![SyncWindow {
+                    schedule: schedule.to_owned(),
+                    duration: "30m".to_owned(),
+                }],
+            })
+        };
+        hourly.spec.sync_windows = windows("0 8 * * *");
+        assert!(!follows(&hourly));
+        hourly.spec.sync_windows = windows("0 9 * * *");
+        assert!(follows(&hourly));
+        let generator =
+            serde_json::json!([{"sourceRef": {"generatorRef": {"kind": "Password", "name": "g"}}}]);
+        hourly.spec.data_from = serde_json::from_value(generator).unwrap();
+        assert!(!follows(&hourly));
     }
 
     #[test]

@@ -459,3 +459,67 @@ async fn a_generator_of_the_cluster_uses_what_lies_in_the_namespace() {
     .await;
     assert_eq!(token, "287082");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_of_the_templates_makes_no_new_password() {
+    let place = Place::new("gen-sources").await;
+    place
+        .apply(
+            &json!({"apiVersion": GRAFANA, "kind": "Password", "metadata": {"name": "p"},
+            "spec": {"length": 32}}),
+        )
+        .await;
+    place
+        .apply(&json!({"apiVersion": "external-secrets.io/v1", "kind": "SecretStore", "metadata": {"name": "fake"},
+            "spec": {"provider": {"fake": {"data": [{"key": "a", "value": "value"}]}}}}))
+        .await;
+    let templates = |text: &str| {
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "templates"},
+            "data": {"t": format!("{text} {{{{ .password }}}}")}})
+    };
+    place.apply(&templates("one")).await;
+    let _controller = place.controller("");
+    let target = json!({"template": {"templateFrom": [
+        {"configMap": {"name": "templates", "items": [{"key": "t"}]}}]}});
+    let from = json!([{"sourceRef": {"generatorRef": {"kind": "Password", "name": "p"}}}]);
+    let generated = [
+        ("once", json!({"refreshPolicy": "CreatedOnce"})),
+        ("on-change", json!({"refreshPolicy": "OnChange"})),
+        ("zero", json!({"refreshInterval": "0"})),
+        ("hourly", json!({"refreshInterval": "1h"})),
+    ];
+    for (name, mut spec) in generated.clone() {
+        spec["target"] = target.clone();
+        spec["dataFrom"] = from.clone();
+        place.external_secret(name, &spec).await;
+    }
+    place
+        .external_secret(
+            "read",
+            &json!({"refreshInterval": "24h", "secretStoreRef": {"name": "fake"}, "target": target,
+            "data": [{"secretKey": "password", "remoteRef": {"key": "a"}}]}),
+        )
+        .await;
+    let text = async |name: &str| {
+        let secret = place.get("Secret", name).await?;
+        place.value(&secret, "t")
+    };
+    let mut before = Vec::new();
+    for &(name, _) in &generated {
+        before.push(eventually("a password is made", async || text(name).await).await);
+    }
+    eventually("the value is read", async || {
+        (text("read").await? == "one value").then_some(())
+    })
+    .await;
+    place.apply(&templates("two")).await;
+    eventually("what is only read follows the template", async || {
+        (text("read").await? == "two value").then_some(())
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    for (&(name, _), before) in generated.iter().zip(before) {
+        assert!(before.starts_with("one "), "{name}: {before}");
+        assert_eq!(text(name).await, Some(before), "{name}");
+    }
+}

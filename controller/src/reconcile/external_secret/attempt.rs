@@ -72,8 +72,9 @@ impl ExternalSecrets {
             true => None,
         };
         let news = self.news(known, object, started);
-        let changed =
-            (known.extra.sources.is_some() && known.extra.sources != sources_key) || news.is_some();
+        let edited = known.extra.sources.is_some() && known.extra.sources != sources_key;
+        let changed = news.is_some()
+            || (edited && refresh::follows_sources(object, started, &self.rules.zone));
         let windows = object.spec.sync_windows.as_ref();
         let is_turn = known.extra.next.is_some_and(|next| next <= started)
             && !windows.is_some_and(|windows| windows.block(started, &self.rules.zone));

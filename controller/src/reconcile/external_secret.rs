@@ -111,6 +111,8 @@ pub(crate) struct Extra {
     /// The store that does not answer, and when the object wanted to read from it first.
     waits_for: Option<StoreId>,
     asked: Option<Instant>,
+    /// When it failed with what it was told.
+    failed: Option<Instant>,
 }
 
 impl Extra {
@@ -118,6 +120,13 @@ impl Extra {
     fn news(&self) -> Option<Instant> {
         self.announced
             .filter(|announced| Some(*announced) != self.heard)
+    }
+
+    /// Takes note that the object has failed, and not for want of an answer.
+    fn has_failed(&mut self) {
+        if self.asked.is_none() {
+            self.failed = Some(Instant::now());
+        }
     }
 }
 

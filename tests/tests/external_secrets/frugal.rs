@@ -157,3 +157,30 @@ async fn a_target_that_is_deleted_or_edited_comes_back_at_once() {
         .await;
     scene.eventually_has(0, "late-es", "t", "<one>").await;
 }
+
+#[tokio::test]
+async fn a_value_that_comes_late_is_found_by_the_next_question() {
+    let bao = rig::vault().server();
+    let scene = Scene::start("late-value", 1, "").await;
+    scene.apply(0, bao_token()).await;
+    scene.apply(0, bao_store("bao", &bao.address())).await;
+    scene
+        .apply(0, external_secret("es", pair("late-value", 0, 1, "1h")))
+        .await;
+    // It is not there yet, and once more it has gone.
+    for touched in ["1", "2"] {
+        let edited = json!({"metadata": {"annotations": {"force-sync": touched}}});
+        scene.patch(0, "ExternalSecret", "es", edited).await;
+        scene.eventually_ready(0, "es", false).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let values = json!({"user": touched, "pass": "p"});
+        put(bao, "late-value-0", &values);
+        let start = Instant::now();
+        scene.eventually_has(0, "es", "user", touched).await;
+        let took = start.elapsed();
+        // By its own questions, of which the last of these is half a minute after the one before.
+        assert!(took < Duration::from_secs(45), "{took:?}");
+        scene.eventually_ready(0, "es", true).await;
+        bao.api("DELETE", "secret/metadata/late-value-0", None);
+    }
+}

@@ -241,6 +241,11 @@ impl ExternalSecrets {
             true => remember(again, values),
             false => remember(None, None),
         }
+        if done.ended.is_err() && done.outcome.status.is_some() {
+            self.frame.index.update(key, known.uid(), |known| {
+                known.extra.has_failed();
+            });
+        }
         done
     }
 
@@ -254,17 +259,20 @@ impl ExternalSecrets {
         news: Option<Instant>,
         budget: &Budget,
     ) -> Assembled {
-        let asked = known.extra.asked.unwrap_or_else(Instant::now);
-        let allowed = max_age(object, has_target, news);
-        let max_age = match news {
-            Some(_) => allowed,
-            None => allowed.max(waited(known, object, has_target)),
-        };
+        let began = Instant::now();
+        let max_age = oldest_answer(known, object, has_target, news);
         let (data, silent) = self.read_values(object, max_age, budget).await;
-        let failed = data.values.as_ref();
-        let is_passing = failed.is_err_and(|error| !error.problem.is_definite());
+        let failure = data.values.as_ref().err();
+        let is_definite = failure.map(|error| error.problem.is_definite());
         self.frame.index.update(key, known.uid(), |known| {
-            known.extra.asked = is_passing.then_some(asked);
+            let extra = &mut known.extra;
+            (extra.asked, extra.failed) = match is_definite {
+                // It goes on with more time, or fails because there is no more.
+                _ if budget.is_exceeded() => (extra.asked, extra.failed),
+                None => (None, None),
+                Some(true) => (None, Some(Instant::now())),
+                Some(false) => (extra.asked.or(Some(began)), extra.failed),
+            };
             known.extra.waits_for = silent;
         });
         data
@@ -406,6 +414,24 @@ impl ExternalSecrets {
 /// An answer that is older is good for nothing.
 const OLDEST: Duration = Duration::from_secs(60);
 
+/// How old an answer may be for an object that may have failed before: nothing that it was told then is told to it again.
+fn oldest_answer(
+    known: &Tracked<Extra>,
+    object: &ExternalSecret,
+    has_target: bool,
+    news: Option<Instant>,
+) -> Duration {
+    let allowed = max_age(object, has_target, news);
+    let allowed = match news {
+        Some(_) => allowed,
+        None => allowed.max(waited(known, object, has_target)),
+    };
+    match known.extra.failed {
+        Some(failed) => allowed.min(failed.elapsed()),
+        None => allowed,
+    }
+}
+
 /// How long an object that could not be read for has waited. What was read meanwhile is newer than its question, so objects that
 /// wait for the same store share what one of them reads when it is back.
 fn waited(known: &Tracked<Extra>, object: &ExternalSecret, has_target: bool) -> Duration {
@@ -438,7 +464,13 @@ fn max_age(object: &ExternalSecret, has_target: bool, news: Option<Instant>) -> 
         let age = age.and_then(|age| Duration::try_from(age).ok());
         // The API server keeps whole seconds.
         let age = age.unwrap_or_default().saturating_sub(SHORTEST);
-        return age.clamp(SHORTEST, OLDEST);
+        // What was read a moment before it was made is shared by objects that are made together, and replaced by their next
+        // refresh. One that is read only once would keep it.
+        let least = match refresh::is_periodic(object) {
+            true => SHORTEST,
+            false => Duration::ZERO,
+        };
+        return age.clamp(least, OLDEST);
     }
     if !unchanged || !has_target {
         return Duration::ZERO;
@@ -452,5 +484,88 @@ pub(super) fn at(again: Again) -> Option<Timestamp> {
         Again::At(at) => Some(at),
         Again::Now => Some(Timestamp::now()),
         Again::Never | Again::Retry | Again::RetrySeldom => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use sealwright_resources::external_secret::status::Status;
+    use serde_json::json;
+
+    use super::*;
+    use crate::frame::tracked::{Digest, Seen};
+
+    /// An object that was made so many seconds ago.
+    fn object(spec: serde_json::Value, age: i64) -> ExternalSecret {
+        let mut object = ExternalSecret::new("es", serde_json::from_value(spec).unwrap());
+        object.metadata.resource_version = Some("7".to_owned());
+        let made = Timestamp::now() - SignedDuration::from_secs(age);
+        object.metadata.creation_timestamp = Some(Time(made));
+        object
+    }
+
+    /// What is known of it if it asked in vain and failed so many seconds ago.
+    fn known(asked: Option<u64>, failed: Option<u64>) -> Tracked<Extra> {
+        let seen = Seen {
+            resource_version: "7".into(),
+            digest: Digest([0; 32]),
+            generation: None,
+            status: 0,
+            surroundings: 0,
+        };
+        let ago = |seconds| Instant::now().checked_sub(Duration::from_secs(seconds));
+        let extra = Extra {
+            asked: asked.and_then(ago),
+            failed: failed.and_then(ago),
+            ..Extra::default()
+        };
+        Tracked::new("uid".to_owned(), seen, Target::Unknown, extra)
+    }
+
+    #[test]
+    fn nothing_that_an_object_was_told_when_it_failed_is_told_to_it_again() {
+        let new = object(json!({"refreshInterval": "1h"}), 40);
+        let mut synced = new.clone();
+        synced.status = Some(Status {
+            synced_resource_version: Some(hash::synced_version(&synced.metadata)),
+            ..Status::default()
+        });
+        for (name, object, at_first) in [("new", &new, 39), ("synced", &synced, 60)] {
+            let oldest = |asked, failed| {
+                let known = known(asked, failed);
+                oldest_answer(&known, object, true, None).as_secs()
+            };
+            for failed in [None, Some(300)] {
+                let found = oldest(None, failed);
+                assert!((at_first - 1..=at_first).contains(&found), "{name}");
+            }
+            for asked in [None, Some(20)] {
+                assert_eq!(oldest(asked, Some(5)), 5, "{name}");
+            }
+        }
+        // An announcement is no excuse for an older one.
+        let news = Instant::now().checked_sub(Duration::from_secs(30));
+        for (failed, oldest) in [(None, 30), (Some(5), 5)] {
+            let answer = oldest_answer(&known(None, failed), &synced, true, news);
+            assert_eq!(answer.as_secs(), oldest);
+        }
+        // A Secret that is gone is made of what its store has now.
+        let answer = oldest_answer(&known(Some(20), Some(5)), &synced, false, None);
+        assert_eq!(answer, Duration::ZERO);
+    }
+
+    #[test]
+    fn what_is_read_once_is_not_read_from_before_the_object_was_made() {
+        for (spec, least) in [
+            (json!({"refreshInterval": "1h"}), 1),
+            (json!({"refreshInterval": "0"}), 0),
+            (json!({"refreshPolicy": "CreatedOnce"}), 0),
+            (json!({"refreshPolicy": "OnChange"}), 0),
+        ] {
+            let new = object(spec.clone(), 0);
+            let answer = oldest_answer(&known(None, None), &new, false, None);
+            assert_eq!(answer, Duration::from_secs(least), "{spec}");
+        }
     }
 }

@@ -58,6 +58,9 @@ impl ExternalSecrets {
         self.frame.index.update(key, known.uid(), |known| {
             known.extra.next = next;
             known.extra.heard = news.or(known.extra.heard);
+            if wrong {
+                known.extra.has_failed();
+            }
         });
         Attempt {
             ended: match wrong {

@@ -1,7 +1,7 @@
 //! ExternalSecrets as a kind of the frame.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -118,7 +118,9 @@ impl Kind for ExternalSecrets {
     fn note(&self, read: &Read<ExternalSecret>, extra: &mut Extra, changed: bool) {
         if changed {
             extra.next = None;
-            extra.asked = None;
+            // What it was told before the change is no answer to what it asks for now.
+            let failed = extra.failed.or(extra.asked.take());
+            extra.failed = failed.map(|_| Instant::now());
             extra.reads = read.0.as_ref().map(Reads::of).unwrap_or_default();
         }
         let keys = match &read.0 {

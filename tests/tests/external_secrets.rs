@@ -31,6 +31,8 @@ mod pushes;
 mod recorded;
 #[path = "external_secrets/refresh.rs"]
 mod refresh;
+#[path = "external_secrets/refusals.rs"]
+mod refusals;
 #[path = "external_secrets/rig.rs"]
 mod rig;
 #[path = "external_secrets/roles.rs"]

@@ -114,6 +114,12 @@ impl PushSecrets {
             };
             return done(Outcome::quiet(again));
         }
+        if let Some(fault) = refresh::unreadable_interval(object) {
+            return Attempt {
+                ended: Err(LookedAt::default()),
+                outcome: self.unreadable(fault),
+            };
+        }
         if !refresh::should_push(object, now) {
             let next = refresh::next(object, now);
             let again = next.map(|next| {

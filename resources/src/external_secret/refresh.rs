@@ -5,7 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{
-    CreationPolicy, DATA_HASH_ANNOTATION, ExternalSecret, MANAGED_LABEL, RefreshPolicy, hash,
+    CreationPolicy, DATA_HASH_ANNOTATION, ExternalSecret, ExternalSecretSpec, MANAGED_LABEL,
+    RefreshPolicy, hash,
 };
 use sealwright_template::go_duration;
 
@@ -132,6 +133,30 @@ pub fn is_managed(metadata: &ObjectMeta) -> bool {
     label.is_some_and(|value| value == "true")
 }
 
+/// Names the first duration that cannot be read, `1d` for one. Whatever stood in its place would refresh the object far more often
+/// than its author wants, or freeze it for ever.
+#[must_use]
+pub fn unreadable_duration(spec: &ExternalSecretSpec) -> Option<String> {
+    let interval = no_duration("spec.refreshInterval", &spec.refresh_interval);
+    interval.or_else(|| {
+        let windows = spec.sync_windows.iter().flat_map(|all| &all.windows);
+        windows.enumerate().find_map(|(index, window)| {
+            let field = format!("spec.syncWindows.windows[{index}].duration");
+            no_duration(&field, &window.duration)
+        })
+    })
+}
+
+/// What is said of a field whose text is no duration.
+pub(crate) fn no_duration(field: &str, text: &str) -> Option<String> {
+    match go_duration::parse(text) {
+        Some(_) => None,
+        None => Some(format!(
+            "{field} cannot be read: expected a duration such as 1h30m; there is no unit for days"
+        )),
+    }
+}
+
 /// The interval of the spec; one that cannot be read counts as one hour.
 #[must_use]
 pub fn interval(object: &ExternalSecret) -> SignedDuration {
@@ -245,6 +270,38 @@ mod tests {
         // A change of the object does not wait.
         old.metadata.generation = Some(2);
         assert!(refreshes(&old));
+    }
+
+    #[test]
+    fn durations_that_cannot_be_read_are_named() {
+        let spec = |interval: &str, durations: &[&str]| {
+            let windows = durations
+                .iter()
+                .map(|duration| serde_json::json!({"schedule": "@daily", "duration": duration}));
+            let windows: Vec<_> = windows.collect();
+            let spec = serde_json::json!({"refreshInterval": interval,
+                "syncWindows": {"kind": "deny", "windows": windows}});
+            unreadable_duration(&serde_json::from_value(spec).unwrap())
+        };
+        assert_eq!(spec("1h", &["2h", "0"]), None);
+        assert_eq!(unreadable_duration(&ExternalSecretSpec::default()), None);
+        for (interval, durations, field) in [
+            ("1d", &["2h"][..], "spec.refreshInterval"),
+            ("", &[][..], "spec.refreshInterval"),
+            ("9999999999h", &[][..], "spec.refreshInterval"),
+            (
+                "1h",
+                &["2h", "2d"][..],
+                "spec.syncWindows.windows[1].duration",
+            ),
+        ] {
+            let fault = spec(interval, durations).unwrap();
+            let rest = fault.strip_prefix(field).unwrap();
+            assert!(
+                rest.starts_with(" cannot be read: expected a duration"),
+                "{fault}"
+            );
+        }
     }
 
     #[test]

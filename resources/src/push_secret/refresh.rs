@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::PushSecret;
 use crate::external_secret::hash;
+use crate::external_secret::refresh::no_duration;
 use crate::external_secret::status::{self, READY};
 use sealwright_template::go_duration;
 
@@ -37,6 +38,12 @@ pub const NOT_CLEANED_UP: &str = "failed to cleanup provider secrets";
 pub fn not_deleted() -> String {
     let detail = "it stays in the record of what was pushed and is tried again";
     status::message(NOT_DELETED, Some(detail))
+}
+
+/// Says that the interval cannot be read, if that is so: any other would push far more often than its author wants.
+#[must_use]
+pub fn unreadable_interval(object: &PushSecret) -> Option<String> {
+    no_duration("spec.refreshInterval", &object.spec.refresh_interval)
 }
 
 /// The interval of the spec; one that cannot be read counts as one hour.
@@ -113,5 +120,15 @@ mod tests {
         assert_eq!(next(&push, now), None);
         push.metadata.generation = Some(2);
         assert!(should_push(&push, now));
+    }
+
+    #[test]
+    fn an_interval_that_cannot_be_read_is_named() {
+        let mut push = PushSecret::new("ps", Default::default());
+        for (interval, is_readable) in [("1h", true), ("0", true), ("1d", false), ("", false)] {
+            push.spec.refresh_interval = interval.to_owned();
+            let fault = unreadable_interval(&push);
+            assert_eq!(fault.is_none(), is_readable, "{interval}: {fault:?}");
+        }
     }
 }

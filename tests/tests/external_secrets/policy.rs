@@ -49,7 +49,15 @@ async fn the_policy_refuses_what_the_real_webhook_refuses() {
     let from = |entry: Value| json!({"dataFrom": [entry]});
     let account = "kubernetes.io/service-account-token";
     let generator = json!({"generatorRef": {"kind": "Password", "name": "x"}});
+    let refreshed = |interval: &str, window: &str| {
+        json!({"data": [entry], "refreshInterval": interval,
+            "syncWindows": {"kind": "deny", "windows": [{"schedule": "@daily", "duration": window}]}})
+    };
     let refused = [
+        (refreshed("1d", "2h"), "spec.refreshInterval: a duration"),
+        (refreshed("90", "2h"), "spec.refreshInterval: a duration"),
+        (refreshed("1h", "2d"), "windows: a duration"),
+        (refreshed("1h", ""), "windows: a duration"),
         (
             with(json!({"creationPolicy": "Merge", "deletionPolicy": "Delete"})),
             "deletionPolicy Delete",
@@ -97,6 +105,9 @@ async fn the_policy_refuses_what_the_real_webhook_refuses() {
     }
     let let_in = [
         with(json!({})),
+        refreshed("1h30m0.5s", "30m"),
+        refreshed("0", ".5h"),
+        refreshed("-1s", "10µs"),
         with(json!({"creationPolicy": "Orphan", "deletionPolicy": "Delete"})),
         from(json!({"sourceRef": generator})),
         json!({"data": [entry, entry], "target": {"deletionPolicy": "Delete"}}),

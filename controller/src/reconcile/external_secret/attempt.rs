@@ -38,6 +38,14 @@ impl ExternalSecrets {
         if !plan::has_finalizer(object) {
             return self.add_finalizer(key, object).await;
         }
+        if let Some(fault) = refresh::unreadable_duration(&object.spec)
+            && !self.is_foreign(object).await
+        {
+            return Attempt {
+                ended: Err(LookedAt::default()),
+                outcome: self.unreadable(fault),
+            };
+        }
         if let Some(manifest) = &object.spec.target.manifest {
             if self.is_foreign(object).await {
                 return Attempt {

@@ -125,15 +125,7 @@ impl Kind for PushSecrets {
     }
 
     fn unreadable(&self, fault: String) -> Outcome {
-        let mut next = PushSecretStatus::default();
         let message = status::message(refresh::NOT_PUSHED, Some(&fault));
-        refresh::set_ready(
-            &mut next,
-            false,
-            refresh::ERRORED,
-            &message,
-            Timestamp::now(),
-        );
         Outcome {
             event: Some((true, refresh::ERRORED, message)),
             ..Outcome::quiet(None)
@@ -145,10 +137,19 @@ impl Kind for PushSecrets {
         _metadata: &ObjectMeta,
         status: Option<&PushSecretStatus>,
         outcome: &Outcome,
-        _now: Timestamp,
+        now: Timestamp,
     ) -> Option<PushSecretStatus> {
-        let next = outcome.status.as_ref()?;
-        (status != Some(next)).then(|| next.clone())
+        let next = match (&outcome.status, &outcome.event) {
+            (Some(next), _) => next.clone(),
+            // What cannot be read keeps the record of what was pushed.
+            (None, Some((_, reason, message))) => {
+                let mut next = status.cloned().unwrap_or_default();
+                refresh::set_ready(&mut next, false, reason, message, now);
+                next
+            }
+            (None, None) => return None,
+        };
+        (status != Some(&next)).then_some(next)
     }
 
     fn events(&self, metadata: &ObjectMeta, outcome: &Outcome) -> Vec<Event> {

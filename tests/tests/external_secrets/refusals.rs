@@ -1,0 +1,72 @@
+//! Objects that cannot be worked on as they are, and what they say about that.
+
+use serde_json::{Value, json};
+
+use super::support::{Place, eventually};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_duration_that_cannot_be_read_is_named_and_holds_up_no_deletion() {
+    let place = Place::new("no-duration").await;
+    place
+        .apply(&json!({"apiVersion": "external-secrets.io/v1", "kind": "SecretStore", "metadata": {"name": "fake"},
+            "spec": {"provider": {"fake": {"data": [{"key": "a", "value": "one"}]}}}}))
+        .await;
+    place.secret("src", &json!({"a": "one"})).await;
+    let _controller = place.controller("");
+    let data = json!([{"secretKey": "k", "remoteRef": {"key": "a"}}]);
+    let spec = |more: Value| {
+        let mut spec = json!({"secretStoreRef": {"name": "fake"}, "data": data});
+        for (name, value) in more.as_object().unwrap() {
+            spec[name] = value.clone();
+        }
+        spec
+    };
+    let window = json!({"schedule": "0 0 * * *", "duration": "2d"});
+    let windows = json!({"syncWindows": {"kind": "deny", "windows": [window]}});
+    place
+        .external_secret("interval", &spec(json!({"refreshInterval": "1d"})))
+        .await;
+    place.external_secret("window", &spec(windows)).await;
+    place
+        .apply(&json!({"apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret",
+            "metadata": {"name": "push"}, "spec": {"refreshInterval": "1d", "deletionPolicy": "Delete",
+            "secretStoreRefs": [{"name": "fake"}], "selector": {"secret": {"name": "src"}},
+            "data": [{"match": {"secretKey": "a", "remoteRef": {"remoteKey": "r"}}}]}}))
+        .await;
+    for (kind, name, field) in [
+        ("ExternalSecret", "interval", "spec.refreshInterval"),
+        (
+            "ExternalSecret",
+            "window",
+            "spec.syncWindows.windows[0].duration",
+        ),
+        ("PushSecret", "push", "spec.refreshInterval"),
+    ] {
+        eventually(&format!("{name} says what is wrong"), async || {
+            let object = place.get(kind, name).await?;
+            let ready = &object["status"]["conditions"][0];
+            let named = format!("{field} cannot be read");
+            let says = ready["message"].as_str()?.contains(&named);
+            (says && ready["status"] == "False").then_some(())
+        })
+        .await;
+        assert!(place.get("Secret", name).await.is_none(), "{name}");
+        place.delete(kind, name).await;
+        eventually(&format!("{name} is gone"), async || {
+            place.get(kind, name).await.is_none().then_some(())
+        })
+        .await;
+    }
+    // A duration that is mended is enough.
+    place
+        .external_secret("mended", &spec(json!({"refreshInterval": "1d"})))
+        .await;
+    place
+        .external_secret("mended", &spec(json!({"refreshInterval": "24h"})))
+        .await;
+    eventually("the Secret is made", async || {
+        let secret = place.get("Secret", "mended").await?;
+        (place.value(&secret, "k")? == "one").then_some(())
+    })
+    .await;
+}

@@ -42,6 +42,37 @@ async fn t29_a_copy_of_a_secret_with_its_labels_goes_with_the_next_refresh() {
 }
 
 #[tokio::test]
+async fn t29_a_copy_goes_with_a_refresh_that_changes_nothing() {
+    let scene = Scene::start("copy-periodic", 1, "").await;
+    scene.apply(0, one()).await;
+    let mut spec = of_fake();
+    spec["refreshInterval"] = json!("2s");
+    scene.apply(0, external_secret("es", spec)).await;
+    scene.eventually_has(0, "es", "k", "one").await;
+    // By now a refresh finds the values that it knows.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let made = scene.get(0, "Secret", "es").await.unwrap();
+    let copy = json!({"apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": "copy", "labels": made["metadata"]["labels"]}, "data": made["data"]});
+    scene.apply(0, copy).await;
+    eventually("the copy is gone", async || {
+        let copy = scene.get(0, "Secret", "copy").await;
+        copy.is_none().then_some(())
+    })
+    .await;
+    let left = scene.get(0, "Secret", "es").await.unwrap();
+    assert_eq!(left["metadata"]["uid"], made["metadata"]["uid"]);
+    let events =
+        scene
+            .cluster()
+            .kubectl(&["get", "events", "--namespace", scene.name(0), "-o", "yaml"]);
+    assert!(
+        events.contains("secret deleted because it was orphaned"),
+        "{events}"
+    );
+}
+
+#[tokio::test]
 async fn t31_the_class_of_every_store_counts() {
     let scene = Scene::start("classes", 1, "").await;
     scene.apply(0, one()).await;

@@ -154,11 +154,12 @@ impl ExternalSecrets {
             }
             _ => None,
         };
-        // Without a template, the same values make the same Secret.
+        // Without a template, the same values make the same Secret. Copies of it go with a refresh.
         if let Some(kept) = &kept
             && values.is_some()
             && values == known.extra.values
             && object.spec.target.template.is_none()
+            && !self.is_copied(object)
         {
             let mut plan = plan::unchanged(object, data.missing, started, &self.rules.zone);
             plan.again = turn::of(object, plan.again, &self.rules.zone);

@@ -10,6 +10,14 @@ use crate::frame::object::key_of;
 use crate::frame::tracked::{Target, Tracked};
 
 impl ExternalSecrets {
+    /// Returns true if the object owns its Secret and another one is there with the same label.
+    pub(super) fn is_copied(&self, object: &ExternalSecret) -> bool {
+        let owner = hash::of_owner(object.namespace(), object.name());
+        let made = self.made.lock().expect("no holder panics");
+        object.spec.target.creation_policy == CreationPolicy::Owner
+            && made.has_others(object.namespace(), &owner, object.target_name())
+    }
+
     /// The metadata of Secrets that the object made under another name.
     pub(super) async fn orphans(
         &self,

@@ -8,13 +8,13 @@ use serde_json::value::RawValue;
 /// Values nested deeper than this are refused.
 const MOST_LEVELS: u32 = 128;
 
-/// The members of a JSON object, each as its own JSON text; of equal names the last one counts.
+/// The members of a JSON object, each as its own JSON text; of equal names the last one counts. Null has none.
 ///
-/// Returns `None` for anything but an object.
+/// Returns `None` for anything else.
 #[must_use]
 pub fn members(text: &[u8]) -> Option<Vec<(String, SecretBytes)>> {
-    let members: BTreeMap<String, &RawValue> = serde_json::from_slice(text).ok()?;
-    let owned = members.into_iter().map(|(name, raw)| {
+    let members: Option<BTreeMap<String, &RawValue>> = serde_json::from_slice(text).ok()?;
+    let owned = members.unwrap_or_default().into_iter().map(|(name, raw)| {
         let raw = SecretBytes::copy_of(raw.get().as_bytes());
         (name, raw)
     });
@@ -205,6 +205,7 @@ mod tests {
             .collect();
         assert_eq!(read, [("a", "\"t\""), ("b", "1.50")]);
         assert!(members(b"[1]").is_none());
+        assert_eq!(members(b" null ").map(|none| none.len()), Some(0));
     }
 
     #[test]

@@ -66,10 +66,11 @@ pub fn synced_version(metadata: &ObjectMeta) -> String {
 
 /// Hashes the content of an object of another kind: its `spec`, or its `data` if it has none.
 ///
-/// Returns `None` for an object that has neither.
+/// Returns `None` for an object that has neither; null is nothing.
 #[must_use]
 pub fn of_object(object: &serde_json::Value) -> Option<String> {
-    let content = object.get("spec").or_else(|| object.get("data"))?;
+    let part = |name: &str| object.get(name).filter(|content| !content.is_null());
+    let content = part("spec").or_else(|| part("data"))?;
     let mut hash = Hash::default();
     hash.push_value(content);
     Some(hash.finish())
@@ -162,14 +163,20 @@ impl Hash {
     }
 }
 
-/// Go's `%v` of a float: the shortest digits, with an exponent below `1e-4` and from `1e21` on.
+/// Go's `%v` of a float, as the API server gives it back: the shortest digits, with an exponent below `1e-4` and from `1e6` on. Whole
+/// ones have no point in its JSON, and are integers when they are read again.
 fn go_float(value: f64) -> String {
+    const INTEGERS: std::ops::Range<f64> =
+        -9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0;
+    if value.fract() == 0.0 && INTEGERS.contains(&value) {
+        return format!("{value}");
+    }
     let scientific = format!("{value:e}");
     let Some((digits, exponent)) = scientific.split_once('e') else {
         return scientific;
     };
     let exponent: i32 = exponent.parse().unwrap_or_default();
-    if value == 0.0 || (-4..21).contains(&exponent) {
+    if (-4..6).contains(&exponent) {
         return format!("{value}");
     }
     let sign = if exponent < 0 { '-' } else { '+' };
@@ -266,6 +273,30 @@ mod tests {
             "3ae9bd3cae951c77e8891f2682c521cd5a6d78522c9ecb83497e6801"
         );
         assert_eq!(of_object(&json!({"other": 1})), None);
+        // What is null is not there.
+        let object = json!({"spec": null, "data": {"k": "one", "l": "two"}});
+        assert_eq!(
+            of_object(&object).unwrap(),
+            "3ae9bd3cae951c77e8891f2682c521cd5a6d78522c9ecb83497e6801"
+        );
+        assert_eq!(of_object(&json!({"spec": null, "data": null})), None);
+    }
+
+    /// As Go 1.26 prints them.
+    #[test]
+    fn large_and_small_numbers_have_an_exponent_as_in_go() {
+        let object = json!({"spec": {"a": 1_234_567.5, "b": 999_999.5, "c": -12_345_678.9, "d": 1e-5,
+            "e": 0.0001, "f": u64::MAX, "g": 1e20, "h": i64::MAX, "i": 1_000_000}});
+        assert_eq!(
+            of_object(&object).unwrap(),
+            of_text(
+                "map[a:1.2345675e+06 b:999999.5 c:-1.23456789e+07 d:1e-05 e:0.0001 \
+                 f:1.8446744073709552e+19 g:1e+20 h:9223372036854775807 i:1000000]"
+            )
+        );
+        // The API server writes both in the same way.
+        let object = |number: serde_json::Value| of_object(&json!({"spec": {"n": number}}));
+        assert_eq!(object(json!(1e6)), object(json!(1_000_000)));
     }
 
     #[test]

@@ -29,10 +29,10 @@ use super::{GeneratorError, Values, base32};
 pub struct MfaSpec {
     /// The Secret with the seed, in base32.
     pub secret: SeedRef,
-    /// The number of digits; 6 without it.
+    /// The number of digits; 6 if it is not positive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length: Option<i64>,
-    /// How many seconds a password is valid; 30 without it.
+    /// How many seconds a password is valid; 30 if it is not positive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_period: Option<i64>,
     /// The hash function: sha1, sha256 or sha512.
@@ -81,15 +81,16 @@ impl MfaSpec {
                 .parse()
                 .map_err(|_| invalid("`when` is no date and time"))?,
         };
-        let length = u32::try_from(self.length.filter(|&length| length != 0).unwrap_or(6))
+        let length = self.length.filter(|&length| length > 0).unwrap_or(6);
+        // Beyond that the result of upstream depends on its processor.
+        let length = u32::try_from(length)
             .ok()
-            .filter(|length| (1..=9).contains(length))
-            .ok_or(invalid("the length must be between 1 and 9"))?;
-        let period = self.time_period.filter(|&period| period != 0).unwrap_or(30);
-        let period = u64::try_from(period)
-            .ok()
-            .filter(|&period| period > 0)
-            .ok_or(invalid("the time period must be positive"))?;
+            .filter(|&length| length <= 18)
+            .ok_or(invalid("the length must be at most 18"))?;
+        let period = self.time_period.filter(|&period| period > 0);
+        let period = period
+            .and_then(|period| u64::try_from(period).ok())
+            .unwrap_or(30);
         let seconds = u64::try_from(at.as_second()).map_err(|_| invalid("it is before 1970"))?;
         // Upstream takes a hash function and never uses it: existing seeds were set up with SHA-1.
         let seed = base32::decode(seed.expose()).ok_or(invalid("the seed is no base32"))?;
@@ -98,7 +99,7 @@ impl MfaSpec {
         let tag = tag.as_ref();
         let offset = usize::from(tag[tag.len() - 1] & 0x0f);
         let word: [u8; 4] = tag[offset..offset + 4].try_into().expect("four bytes");
-        let code = (u32::from_be_bytes(word) & 0x7fff_ffff) % 10u32.pow(length);
+        let code = u64::from(u32::from_be_bytes(word) & 0x7fff_ffff) % 10u64.pow(length);
         let token = format!("{code:0width$}", width = length as usize);
         let left = period - seconds % period;
         Ok(Values::from([
@@ -142,5 +143,34 @@ mod tests {
         assert_eq!(values["timeLeft"].expose(), b"1");
         let bad = SecretBytes::copy_of(b"not base32!");
         assert!(spec.generate(&bad, Timestamp::now()).is_err());
+    }
+
+    /// 94287082 are the last digits of 1094287082 in the specification.
+    #[test]
+    fn fields_that_are_not_positive_count_as_left_out_and_long_passwords_have_zeros_before() {
+        let seed = SecretBytes::copy_of(b"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
+        let token = |length: i64, period: i64| {
+            let spec = MfaSpec {
+                length: Some(length),
+                time_period: Some(period),
+                ..MfaSpec::default()
+            };
+            let values = spec.generate(&seed, Timestamp::from_second(59).unwrap());
+            let token = values.ok()?["token"].expose().to_vec();
+            Some(String::from_utf8(token).unwrap())
+        };
+        for (length, wanted) in [
+            (0, "287082"),
+            (-8, "287082"),
+            (10, "1094287082"),
+            (12, "001094287082"),
+            (18, "000000001094287082"),
+        ] {
+            for period in [30, 0, -60] {
+                let found = token(length, period);
+                assert_eq!(found.as_deref(), Some(wanted), "{length} {period}");
+            }
+        }
+        assert_eq!(token(19, 30), None);
     }
 }

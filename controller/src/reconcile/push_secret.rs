@@ -135,11 +135,9 @@ impl PushSecrets {
         let sources = match self.sources(object).await {
             Ok(sources) => sources,
             Err(gone) => {
-                let synced = before
-                    .synced_push_secrets
-                    .values()
-                    .any(|all| !all.is_empty());
-                if gone && deletes && synced {
+                // A push that failed is in the record, too, with nothing in it.
+                let is_recorded = !before.synced_push_secrets.is_empty();
+                if gone && deletes && is_recorded {
                     return self.source_deleted(object, before, now).await;
                 }
                 return self.failed(before, refresh::NO_SOURCE.to_owned(), now);

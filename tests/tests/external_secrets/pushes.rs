@@ -155,3 +155,34 @@ async fn a_key_that_does_not_exist_is_an_error_though_the_store_has_a_value() {
         "set secret failed: secret key x does not exist"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_goes_after_a_failed_push_is_not_waited_for() {
+    let place = Place::new("ps-gone").await;
+    place.apply(&fake_store("s")).await;
+    place.secret("src", &json!({"a": "one"})).await;
+    let _controller = place.controller("");
+    place
+        .apply(
+            &json!({"apiVersion": PUSH, "kind": "PushSecret", "metadata": {"name": "ps"}, "spec": {
+            "deletionPolicy": "Delete", "refreshInterval": "1h",
+            "secretStoreRefs": [{"name": "s"}], "selector": {"secret": {"name": "src"}},
+            "data": [{"match": {"secretKey": "x", "remoteRef": {"remoteKey": "r"}}}]}}),
+        )
+        .await;
+    eventually("the push has failed", async || {
+        let push = place.get("PushSecret", "ps").await?;
+        let nothing = json!({"SecretStore/s": {}});
+        (push["status"]["syncedPushSecrets"] == nothing).then_some(())
+    })
+    .await;
+    place.delete("Secret", "src").await;
+    let status = eventually("it says that the source is gone", async || {
+        let push = place.get("PushSecret", "ps").await?;
+        let status = push["status"].clone();
+        (status["conditions"][0]["reason"] == "SourceDeleted").then_some(status)
+    })
+    .await;
+    let left = status["syncedPushSecrets"].as_object();
+    assert!(left.is_none_or(|left| left.is_empty()), "{status}");
+}

@@ -70,3 +70,34 @@ async fn a_duration_that_cannot_be_read_is_named_and_holds_up_no_deletion() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_of_a_kind_without_namespace_is_not_written() {
+    let place = Place::new("no-namespace").await;
+    place
+        .apply(&json!({"apiVersion": "external-secrets.io/v1", "kind": "SecretStore", "metadata": {"name": "fake"},
+            "spec": {"provider": {"fake": {"data": [{"key": "a", "value": "one"}]}}}}))
+        .await;
+    let _controller = place.controller("--unsafe-allow-generic-targets");
+    place
+        .external_secret(
+            "es",
+            &json!({"secretStoreRef": {"name": "fake"},
+            "target": {"name": "no-namespace-made", "manifest": {"apiVersion": "v1", "kind": "Namespace"}},
+            "data": [{"secretKey": "k", "remoteRef": {"key": "a"}}]}),
+        )
+        .await;
+    let ready = eventually("it says why", async || {
+        let object = place.get("ExternalSecret", "es").await?;
+        let ready = object["status"]["conditions"].get(0)?.clone();
+        Some(ready)
+    })
+    .await;
+    assert_eq!(ready["reason"], "ResourceSyncedError");
+    assert_eq!(
+        ready["message"],
+        "could not update secret: objects of this kind have no namespace"
+    );
+    let made = place.get("Namespace", "no-namespace-made").await;
+    assert!(made.is_none(), "{made:?}");
+}

@@ -91,8 +91,8 @@ impl ExternalSecrets {
             Ok(Some(served)) if served.namespaced => served,
             Ok(Some(_)) => {
                 let why = "objects of this kind have no namespace";
-                let fixed = status::INVALID_GENERIC;
-                return Ok(refused(object, fixed, why, Again::Never, started));
+                let fixed = status::NOT_UPDATED;
+                return Ok(refused(object, fixed, why, Again::Retry, started));
             }
             Ok(None) => {
                 let why = "the API server has no such kind";

@@ -91,6 +91,15 @@ impl Definition {
         self
     }
 
+    /// Takes a part of the derived schema out.
+    pub(crate) fn leave_out(mut self, pointer: &str) -> Self {
+        let (parent, key) = pointer.rsplit_once('/').expect("a path");
+        let parent = self.schema().pointer_mut(parent);
+        let fields = parent.and_then(Value::as_object_mut);
+        fields.expect("the schema has this place").remove(key);
+        self
+    }
+
     /// Adds the version v1beta1, which objects may still be stored as; it is served only on demand.
     pub(crate) fn older(mut self, older: Older, served: bool) -> Self {
         let mut version = self.crd["spec"]["versions"][0].clone();

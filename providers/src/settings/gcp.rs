@@ -1,7 +1,7 @@
 //! Settings of Google Secret Manager.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Needs, SecretKeySelector, ServiceAccountSelector};
 use crate::credential::{NeededObject, Scope};
@@ -26,13 +26,24 @@ pub struct GcpSettings {
 }
 
 /// What to do when the newest version of a secret is disabled or destroyed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 pub enum GcpVersionSelection {
     /// It is an error.
     #[default]
     LatestOrFail,
     /// The newest version that is enabled counts.
     LatestOrFetch,
+}
+
+/// Upstream takes any text, and each but one for the first.
+impl<'de> Deserialize<'de> for GcpVersionSelection {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(match text.as_str() {
+            "LatestOrFetch" => Self::LatestOrFetch,
+            _ => Self::LatestOrFail,
+        })
+    }
 }
 
 /// How to sign in to Google: the first of these that is set counts.
@@ -97,6 +108,10 @@ pub struct GcpFederation {
     pub external_token_endpoint: Option<String>,
     /// The service account of Google that is impersonated.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1),
+        regex(pattern = r"^.*@.*\.iam\.gserviceaccount\.com$")
+    )]
     pub gcp_service_account_email: Option<String>,
 }
 
@@ -120,7 +135,7 @@ pub struct GcpCredConfig {
 #[serde(rename_all = "camelCase")]
 pub struct GcpAwsCredentials {
     /// The region of AWS.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = 50), regex(pattern = r"^[a-z0-9-]+$"))]
     pub region: String,
     /// The Secret.
     pub aws_credentials_secret_ref: GcpSecretName,
@@ -242,5 +257,26 @@ impl GcpSettings {
         }
         super::check_needs(scope, self.needs())?;
         Ok(Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn any_policy_but_the_one_that_falls_back_fails() {
+        for (text, selection) in [
+            ("LatestOrFetch", GcpVersionSelection::LatestOrFetch),
+            ("LatestOrFail", GcpVersionSelection::LatestOrFail),
+            ("latestOrFetch", GcpVersionSelection::LatestOrFail),
+            ("", GcpVersionSelection::LatestOrFail),
+        ] {
+            let settings = json!({"secretVersionSelectionPolicy": text});
+            let settings: GcpSettings = serde_json::from_value(settings).unwrap();
+            assert_eq!(settings.secret_version_selection_policy, Some(selection));
+        }
     }
 }

@@ -26,7 +26,11 @@ pub fn custom_resource_definitions() -> Vec<Value> {
             .finish()
     };
     vec![
-        finished(Definition::of::<AcrAccessToken>()),
+        finished(with(
+            Definition::of::<AcrAccessToken>(),
+            "/properties/spec",
+            ACR,
+        )),
         other("BeyondtrustWorkloadCredentialsDynamicSecret"),
         other("CloudsmithAccessToken"),
         finished(CHOICES.iter().fold(
@@ -38,7 +42,11 @@ pub fn custom_resource_definitions() -> Vec<Value> {
         )),
         finished(Definition::of::<EcrAuthorizationToken>()),
         finished(Definition::of::<Fake>()),
-        finished(Definition::of::<GcrAccessToken>()),
+        finished(with(
+            Definition::of::<GcrAccessToken>(),
+            "/properties/spec",
+            GCR,
+        )),
         Definition::of::<GeneratorState>()
             .required_spec(false)
             .status_subresource(false)
@@ -69,8 +77,15 @@ pub fn custom_resource_definitions() -> Vec<Value> {
     ]
 }
 
-/// By their places in the specification of a generator: parts of schemas.
+/// By their places in the specification of a generator: parts of schemas. What is empty is taken out.
 type Rules = &'static [(&'static str, &'static str)];
+
+const ACR: Rules = &[("properties/environmentType/default", r#""PublicCloud""#)];
+
+const GCR: Rules = &[(
+    "properties/auth/properties/workloadIdentity/required",
+    r#"["clusterLocation", "clusterName", "serviceAccountRef"]"#,
+)];
 
 const GITLAB: Rules = &[(
     "x-kubernetes-validations",
@@ -93,10 +108,17 @@ const WEBHOOK: Rules = &[
     ("properties/auth/maxProperties", "1"),
     ("properties/auth/minProperties", "1"),
     ("properties/caBundle/format", r#""byte""#),
+    // A generator reads the Secrets of the namespace that it makes values for.
+    (
+        "properties/secrets/items/properties/secretRef/properties/namespace",
+        "",
+    ),
 ];
 
 /// The generators that a ClusterGenerator can hold and that have rules.
 const CHOICES: &[(&str, Rules)] = &[
+    ("acrAccessTokenSpec", ACR),
+    ("gcrAccessTokenSpec", GCR),
     ("gitlabDeployTokenSpec", GITLAB),
     ("vaultDynamicSecretSpec", VAULT),
     ("webhookSpec", WEBHOOK),
@@ -104,8 +126,12 @@ const CHOICES: &[(&str, Rules)] = &[
 
 fn with(definition: Definition, spec: &str, rules: Rules) -> Definition {
     rules.iter().fold(definition, |definition, (place, value)| {
+        let place = format!("{spec}/{place}");
+        if value.is_empty() {
+            return definition.leave_out(&place);
+        }
         let value = serde_json::from_str(value).expect("the rules are JSON");
-        definition.put(&format!("{spec}/{place}"), value)
+        definition.put(&place, value)
     })
 }
 
@@ -171,6 +197,43 @@ mod tests {
         for definition in definitions {
             let size = definition.to_string().len();
             assert!(size < 262_144, "{size}");
+        }
+    }
+    /// Both as a kind of its own and in a ClusterGenerator.
+    #[test]
+    fn generators_ask_for_what_upstreams_ask_for() {
+        let definitions = custom_resource_definitions();
+        let spec = |kind: &str| {
+            let mut all = definitions.iter();
+            let found = all.find(|found| found["spec"]["names"]["kind"] == kind);
+            let schema = &found.unwrap()["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+            &schema["properties"]["spec"]["properties"]
+        };
+        let choice = |name: &str| &spec("ClusterGenerator")["generator"]["properties"][name];
+        for acr in [
+            spec("ACRAccessToken"),
+            &choice("acrAccessTokenSpec")["properties"],
+        ] {
+            assert_eq!(acr["environmentType"]["default"], "PublicCloud");
+        }
+        for gcr in [
+            spec("GCRAccessToken"),
+            &choice("gcrAccessTokenSpec")["properties"],
+        ] {
+            let auth = &gcr["auth"]["properties"];
+            let required = json!(["clusterLocation", "clusterName", "serviceAccountRef"]);
+            assert_eq!(auth["workloadIdentity"]["required"], required);
+            let federation = &auth["workloadIdentityFederation"]["properties"];
+            let email = &federation["gcpServiceAccountEmail"];
+            assert_eq!(email["pattern"], r"^.*@.*\.iam\.gserviceaccount\.com$");
+            let region = &federation["awsSecurityCredentials"]["properties"]["region"];
+            assert_eq!(region["pattern"], "^[a-z0-9-]+$");
+            assert_eq!(region["maxLength"], 50);
+        }
+        for webhook in [spec("Webhook"), &choice("webhookSpec")["properties"]] {
+            let secret = &webhook["secrets"]["items"]["properties"]["secretRef"]["properties"];
+            let names: Vec<&String> = secret.as_object().unwrap().keys().collect();
+            assert_eq!(names, ["key", "name"]);
         }
     }
 }

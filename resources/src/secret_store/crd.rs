@@ -54,6 +54,23 @@ const RULES: &[(&str, &str)] = &[
             "rule": "!('esoNamespace' in self) && !('esoStoreName' in self) && !('esoStoreKind' in self)"}]"#,
     ),
     ("aws/properties/sessionTagsPolicy/default", r#""None""#),
+    ("azurekv/properties/useAzureSDK/default", "false"),
+    (
+        "doppler/properties/auth/x-kubernetes-validations",
+        r#"[{"message": "Exactly one of 'secretRef' or 'oidcConfig' must be specified",
+            "rule": "(has(self.secretRef) && !has(self.oidcConfig)) || (!has(self.secretRef) && has(self.oidcConfig))"}]"#,
+    ),
+    (
+        "gcpsm/properties/auth/properties/workloadIdentity/required",
+        r#"["serviceAccountRef"]"#,
+    ),
+    (
+        "gcpsm/properties/secretVersionSelectionPolicy",
+        r#"{"description": "What to do when the newest version of a secret is disabled or destroyed.",
+            "type": "string", "default": "LatestOrFail"}"#,
+    ),
+    ("gitlab/properties/auth/required", r#"["SecretRef"]"#),
+    ("gitlab/required", r#"["auth"]"#),
     ("kubernetes/properties/auth/maxProperties", "1"),
     ("kubernetes/properties/auth/minProperties", "1"),
     (
@@ -105,3 +122,38 @@ const RULES: &[(&str, &str)] = &[
     ("webhook/properties/auth/minProperties", "1"),
     ("webhook/properties/caBundle/format", r#""byte""#),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stores_ask_for_what_upstreams_ask_for() {
+        for definition in [
+            secret_store_definition(false),
+            cluster_secret_store_definition(false),
+        ] {
+            let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+            let providers = &schema["properties"]["spec"]["properties"]["provider"]["properties"];
+            let at = |place: &str| {
+                let found = providers.pointer(place);
+                found.unwrap_or_else(|| panic!("no {place}"))
+            };
+            assert_eq!(at("/gitlab/required"), &json!(["auth"]));
+            let token = at("/gitlab/properties/auth/required");
+            assert_eq!(token, &json!(["SecretRef"]));
+            let rule = at("/doppler/properties/auth/x-kubernetes-validations/0/rule");
+            assert!(rule.as_str().unwrap().contains("oidcConfig"));
+            let sdk = at("/azurekv/properties/useAzureSDK/default");
+            assert_eq!(sdk, &json!(false));
+            let google = at("/gcpsm/properties/auth/properties");
+            let identity = &google["workloadIdentity"]["required"];
+            assert_eq!(*identity, json!(["serviceAccountRef"]));
+            let federation = &google["workloadIdentityFederation"]["properties"];
+            assert_eq!(federation["gcpServiceAccountEmail"]["minLength"], 1);
+            let policy = at("/gcpsm/properties/secretVersionSelectionPolicy");
+            assert_eq!(policy["default"], "LatestOrFail");
+            assert!(policy.get("enum").is_none(), "{policy}");
+        }
+    }
+}

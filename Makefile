@@ -3,8 +3,6 @@
 CARGO  ?= cargo
 SERVERS = $(CARGO) run --quiet --package sealwright-tests --bin servers --
 STATIC  = $(shell uname -m)-unknown-linux-musl
-# A tenth of the size of plain relocations, and fewer pages to read at the start; the static programs need no loader that knows them.
-PACKED  = -C link-arg=-Wl,-z,pack-relative-relocs
 PREFIX ?= /usr/local
 LINKS  ?=
 # Tests that wait for a controller most of their time are many at a time.
@@ -54,8 +52,8 @@ bench: servers ## measures sealwright beside the incumbents, in turn, and writes
 dist: ## builds static programs and packs them into target/dist: .tar.gz, .deb, root filesystem, SBOM (needs musl-tools)
 	@command -v musl-gcc >/dev/null || { echo 'make dist needs musl-gcc (Debian: apt install musl-tools)' >&2; exit 1; }
 	@rustup target list --installed | grep -qx $(STATIC) || rustup target add $(STATIC)
-	$(CARGO) rustc --locked --release --target $(STATIC) --package sealwright --bin sealwright -- $(PACKED)
-	$(CARGO) rustc --locked --release --target $(STATIC) --package sealwright-controller --bin sealwright-controller -- $(PACKED)
+	$(CARGO) build --locked --release --target $(STATIC) --package sealwright --bin sealwright
+	$(CARGO) build --locked --release --target $(STATIC) --package sealwright-controller --bin sealwright-controller
 	$(CARGO) run --locked --quiet --package sealwright-tests --features sbom --bin sbom -- $(STATIC) sealwright sealwright-controller >"$${CARGO_TARGET_DIR:-target}/sealwright.cdx.json"
 	deploy/dist "$${CARGO_TARGET_DIR:-target}/$(STATIC)/release" "$${CARGO_TARGET_DIR:-target}/dist" "$${CARGO_TARGET_DIR:-target}/sealwright.cdx.json"
 

@@ -1,4 +1,4 @@
-//! Tells the program which commit it is built of.
+//! Tells the program which commit it is built of, and the linker how to write it.
 //!
 //! A packager sets `SEALWRIGHT_COMMIT`. Otherwise Git is asked, in release builds only: builds of development are made of
 //! whatever lies in the working tree, and would be made again after each commit.
@@ -8,9 +8,14 @@
     reason = "that is how a build script speaks to cargo"
 )]
 
+#[path = "../deploy/packed_relocations.rs"]
+mod packed_relocations;
+
 use std::process::Command;
 
 fn main() {
+    println!("cargo::rerun-if-changed=../deploy/packed_relocations.rs");
+    packed_relocations::ask_for();
     println!("cargo::rerun-if-env-changed=SEALWRIGHT_COMMIT");
     println!("cargo::rerun-if-changed=build.rs");
     let release = std::env::var("PROFILE").is_ok_and(|profile| profile == "release");

@@ -14,8 +14,9 @@ use serde::de::DeserializeOwned;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sealwright_crypto::sealing::{KeyError, PrivateKey, base64};
 use sealwright_crypto::secret::SecretBytes;
-use sealwright_template::yaml::{self, Node, SyntaxError};
+use sealwright_template::yaml::{self, NODE_SIZE, Node, SyntaxError};
 
+pub(crate) use self::node::{to_value, weight};
 use crate::plain_secret::PlainSecret;
 use crate::sealed_secret::{API_VERSION, KIND, SealedSecret};
 
@@ -341,15 +342,20 @@ fn write_value(value: &serde_json::Value, output: Output) -> SecretBytes {
 /// Names the line of what is no YAML.
 pub fn read_values(text: &[u8]) -> Result<Vec<serde_json::Value>, ManifestError> {
     let documents = yaml::read_within(text, MOST_NODES)?;
-    Ok(documents
-        .iter()
-        .map(|(_, node)| node::to_value(node))
-        .collect())
+    Ok(documents.iter().map(|(_, node)| to_value(node)).collect())
 }
 
 /// Reads the first document, whose texts are wiped when it is dropped.
 pub(crate) fn first_document(text: &[u8]) -> Result<Option<Node>, ManifestError> {
     Ok(yaml::first_within(text, MOST_NODES)?)
+}
+
+/// About how many bytes the pairs of [`read_text_pairs`] take.
+pub(crate) fn weight_of_pairs(pairs: &BTreeMap<String, SecretBytes>) -> usize {
+    pairs
+        .iter()
+        .map(|(key, value)| NODE_SIZE + key.len() + value.len())
+        .sum()
 }
 
 /// Reads the first document as a map of keys and texts; scalars become texts as in a field that wants one, null is empty.

@@ -72,8 +72,25 @@ fn each_ends_within_its_budget() {
     );
 }
 
+#[test]
+fn keys_that_are_aliases_count_as_often_as_they_are_named() {
+    let source = r#"{{ $key := repeat 20000 "x" -}}
+{{ fromYaml (printf "a: &x %s\nb: [%s]" $key (repeat 90 "{*x : 1},")) | len }}"#;
+    let limits = |memory| Limits {
+        memory,
+        ..Limits::default()
+    };
+    let rendered = |memory| render_as(Dialect::ExternalSecrets, source, limits(memory));
+    assert!(rendered(16 << 20).is_ok());
+    assert!(matches!(rendered(1_600_000), Err(Cause::Budget)));
+}
+
 fn render(source: &str, limits: Limits) -> Result<usize, Cause> {
-    let options = Options::of(Dialect::SealedSecrets).with_limits(limits);
+    render_as(Dialect::SealedSecrets, source, limits)
+}
+
+fn render_as(dialect: Dialect, source: &str, limits: Limits) -> Result<usize, Cause> {
+    let options = Options::of(dialect).with_limits(limits);
     let budget = Budget::new(limits);
     let mut context = Context::default();
     context.insert("user", b"admin");

@@ -451,14 +451,23 @@ struct ContextNames {
     user: String,
 }
 
+/// How many bytes the texts of a kubeconfig may have with all that aliases repeat: a Secret holds less than 1 MiB.
+const MOST_KUBECONFIG: usize = 2 << 20;
+
 fn read_kubeconfig(text: &SecretBytes) -> Result<Parts, StoreError> {
     let wrong = |reason: &str| {
         StoreError::new(Trouble::Unauthenticated, format!("`authRef`: {reason}")).public()
     };
     let text =
         std::str::from_utf8(text.expose()).map_err(|_| wrong("the kubeconfig is no text"))?;
-    let config: Kubeconfig =
-        serde_saphyr::from_str(text).map_err(|_| wrong("the Secret holds no kubeconfig"))?;
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_total_scalar_bytes: MOST_KUBECONFIG,
+            max_recorded_anchor_bytes: MOST_KUBECONFIG,
+        },
+    };
+    let config: Kubeconfig = serde_saphyr::from_str_with_options(text, options)
+        .map_err(|_| wrong("the Secret holds no kubeconfig"))?;
     let current = config.current_context.unwrap_or_default();
     let context = config
         .contexts
@@ -556,6 +565,22 @@ mod tests {
         assert_eq!(parts.server.to_string(), "https://k:6443");
         assert!(matches!(parts.auth, Auth::Token(_)));
         assert_eq!(parts.tls.authorities.unwrap(), b"---");
+    }
+
+    #[test]
+    fn aliases_of_a_kubeconfig_are_bounded() {
+        let read = |times: usize| {
+            let users = "- name: *x\n".repeat(times);
+            let text = format!(
+                "current-context: a\nx: &x {}\ncontexts:\n- name: a\n  context: {{cluster: c, user: u}}\n\
+                 clusters:\n- name: c\n  cluster: {{server: 'https://k:6443'}}\n\
+                 users:\n{users}- name: u\n  user: {{token: t}}\n",
+                "x".repeat(60_000),
+            );
+            read_kubeconfig(&SecretBytes::copy_of(text.as_bytes()))
+        };
+        assert!(read(20).is_ok());
+        assert!(read(60).is_err());
     }
 
     #[test]

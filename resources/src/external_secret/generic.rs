@@ -13,7 +13,7 @@ use thiserror::Error;
 use super::data::{self, Values};
 use super::refresh;
 use super::remote_ref::DecodingStrategy;
-use super::render::{self, Inputs, Part, RenderError, RenderProblem, Rendering};
+use super::render::{self, Inputs, Part, RenderError, RenderProblem, Rendering, spend, take};
 use super::target::owner_reference;
 use super::validate::{self, PrivilegeError};
 use super::{
@@ -396,7 +396,9 @@ fn put_document(
 ) -> Result<(), RenderProblem> {
     match place {
         Place::Metadata(_) | Place::Data => {
-            let pairs = manifest::read_text_pairs(yaml).map_err(|_| RenderProblem::Yaml)?;
+            let pairs = spend(budget, || manifest::read_text_pairs(yaml))?
+                .map_err(|_| RenderProblem::Yaml)?;
+            take(budget, manifest::weight_of_pairs(&pairs))?;
             for (key, value) in pairs {
                 let value = data::decode(value, decoding).map_err(|_| RenderProblem::Decoding)?;
                 put_value(made, place, &key, value.expose(), budget)?;
@@ -419,16 +421,12 @@ fn put_document(
 
 /// Reads the first document of a text, which lives as long as the object that it becomes a part of.
 fn document(yaml: &[u8], budget: &Budget) -> Result<Value, RenderProblem> {
-    take(budget, yaml.len())?;
-    let documents = manifest::read_values(yaml).map_err(|_| RenderProblem::Document)?;
-    Ok(documents.into_iter().next().unwrap_or(Value::Null))
-}
-
-/// Takes memory for a part of the object.
-fn take(budget: &Budget, bytes: usize) -> Result<(), RenderProblem> {
-    budget
-        .take(bytes)
-        .ok_or(RenderProblem::Budget { line: None })
+    let read = spend(budget, || manifest::first_document(yaml))?;
+    let Some(document) = read.map_err(|_| RenderProblem::Document)? else {
+        return Ok(Value::Null);
+    };
+    take(budget, manifest::weight(&document))?;
+    Ok(manifest::to_value(&document))
 }
 
 /// Walks to a place, and makes what is missing on the way.

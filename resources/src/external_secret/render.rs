@@ -422,8 +422,11 @@ impl Work {
         match scope {
             Scope::Values => self.put(part, key, decoded(rendered)?),
             Scope::KeysAndValues => {
-                let pairs = manifest::read_text_pairs(rendered.expose())
-                    .map_err(|_| RenderProblem::Yaml)?;
+                let pairs = spend(&self.budget, || {
+                    manifest::read_text_pairs(rendered.expose())
+                })?
+                .map_err(|_| RenderProblem::Yaml)?;
+                take(&self.budget, manifest::weight_of_pairs(&pairs))?;
                 for (key, value) in pairs {
                     self.put(part, &key, decoded(value)?)?;
                 }
@@ -439,9 +442,9 @@ impl Work {
         rendered: &SecretBytes,
         scope: Scope,
     ) -> Result<(), RenderProblem> {
-        let taken = self.budget.take(rendered.len());
-        taken.ok_or(RenderProblem::Budget { line: None })?;
-        let document = match (manifest::first_document(rendered.expose()), scope) {
+        take(&self.budget, rendered.len())?;
+        let read = spend(&self.budget, || manifest::first_document(rendered.expose()))?;
+        let document = match (read, scope) {
             (Ok(document), _) => document.unwrap_or(Node::Null),
             (Err(_), Scope::KeysAndValues) => return Err(RenderProblem::Document),
             // To upstream, a single value that is no YAML is a text.
@@ -451,6 +454,7 @@ impl Work {
                 Node::text(text.to_owned())
             }
         };
+        take(&self.budget, manifest::weight(&document))?;
         let is_merged = scope == Scope::KeysAndValues;
         secret_path::put(&mut self.output, steps, &document, is_merged)
     }
@@ -472,6 +476,20 @@ impl Work {
         texts.insert(key.to_owned(), text.to_owned());
         Ok(())
     }
+}
+
+/// Takes memory for what a template made.
+pub(super) fn take(budget: &Budget, bytes: usize) -> Result<(), RenderProblem> {
+    budget
+        .take(bytes)
+        .ok_or(RenderProblem::Budget { line: None })
+}
+
+/// Reads what a template made, in the time of the templates.
+pub(super) fn spend<T>(budget: &Budget, read: impl FnOnce() -> T) -> Result<T, RenderProblem> {
+    budget
+        .spend(read)
+        .ok_or(RenderProblem::Budget { line: None })
 }
 
 /// The constant name of all templates: their errors point to the spec instead.

@@ -170,6 +170,25 @@ mod tests {
     }
 
     #[test]
+    fn aliases_of_long_texts_share_the_budget_of_the_object() {
+        let literal = |aliases: usize| {
+            format!(
+                "a: &x {{{{ repeat 60000 \"x\" }}}}\n{{{{ range until {aliases} }}}}k{{{{ . }}}}: *x\n{{{{ end }}}}"
+            )
+        };
+        for target in ["Data", "Annotations", "metadata.annotations", "foo"] {
+            let from = |aliases, times| {
+                let one = json!({"target": target, "literal": literal(aliases)});
+                rendered(Value::Array(vec![one; times])).err()
+            };
+            assert_eq!(from(30, 2), None, "{target}");
+            assert!(from(1000, 1).is_some(), "{target}");
+            let used_up = RenderProblem::Budget { line: None };
+            assert_eq!(from(30, 20), Some(used_up), "{target}");
+        }
+    }
+
+    #[test]
     fn what_does_not_fit_a_pushed_secret_is_an_error() {
         for (target, literal, problem) in [
             ("foo..bar", "a: b", RenderProblem::Path),

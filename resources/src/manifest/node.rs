@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
-use sealwright_template::yaml::{Node, float_text};
+use sealwright_template::yaml::{NODE_SIZE, Node, float_text};
 
 /// Fields of objects whose spelling is mended when only the case is wrong.
 const FIELDS: &[&str] = &[
@@ -126,8 +126,22 @@ pub(super) fn last_of_each(entries: &[(Rc<Node>, Rc<Node>)]) -> Vec<(String, &No
     kept
 }
 
+/// About how many bytes [`to_value`] needs: what an alias stands for is there as often as it is named.
+pub(crate) fn weight(node: &Node) -> usize {
+    let below = match node {
+        Node::Text(text) => text.len(),
+        Node::List(items) => items.iter().map(|item| weight(item)).sum(),
+        Node::Map(entries) => entries
+            .iter()
+            .map(|(key, value)| weight(key) + weight(value))
+            .sum(),
+        Node::Null | Node::Bool(_) | Node::Int(_) | Node::Float(_) => 0,
+    };
+    NODE_SIZE + below
+}
+
 /// The same as a plain value, of which nothing is wiped.
-pub(super) fn to_value(node: &Node) -> serde_json::Value {
+pub(crate) fn to_value(node: &Node) -> serde_json::Value {
     use serde_json::Value;
     match node {
         Node::Null => Value::Null,

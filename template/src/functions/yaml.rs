@@ -230,9 +230,11 @@ fn value(
         Node::Map(pairs) => {
             let mut map = Entries::new();
             for (key, node) in pairs {
-                charge.grow(ENTRY_SIZE)?;
+                let key = key.as_key();
+                // A key may be an alias, too.
+                charge.grow(ENTRY_SIZE + key.len())?;
                 match value(e, charge, node, depth + 1)? {
-                    Ok(value) => map.insert(Text::from(key.as_key()), value),
+                    Ok(value) => map.insert(Text::from(key), value),
                     Err(error) => return Ok(Err(error)),
                 };
             }

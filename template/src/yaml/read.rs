@@ -37,8 +37,18 @@ pub const NODE_SIZE: usize = 160;
 /// How many nodes the aliases of one stream may stand for: far above any manifest, far below a bomb.
 const MOST_NODES: usize = 1_000_000;
 
-/// How deeply nodes may nest: far above any manifest, and what is below is dropped level by level.
+/// How deeply nodes may nest, what aliases stand for included: far above any manifest. Readers of nodes, and what drops them,
+/// go down level by level on the stack.
 const MOST_LEVELS: usize = 500;
+
+/// How many bytes of text the aliases of one object may stand for: the API server stores none of more than 1.5 MiB.
+///
+/// An alias is one node whatever the length of its text, and whoever makes a value of the nodes copies the text for each.
+const MOST_COPIED: usize = 2 << 20;
+
+/// The same for a stream that may hold any number of objects: a fixed part, and one in proportion to its length.
+const COPIED_OF_STREAM: usize = 4 << 20;
+const COPIED_PER_BYTE: usize = 8;
 
 /// Why a line is no YAML, without a word of it: the parser's own reason may quote.
 fn reason(text: &str, line: usize) -> String {
@@ -55,19 +65,23 @@ fn reason(text: &str, line: usize) -> String {
 ///
 /// # Errors
 ///
-/// Names the place of what is no YAML.
+/// Names the place of what is no YAML, and of aliases that stand for far more than the text has.
 pub fn read(text: &[u8]) -> Result<Vec<(usize, Node)>, SyntaxError> {
-    read_within(text, usize::MAX)
+    let bounds = Bounds {
+        nodes: usize::MAX,
+        copied: COPIED_OF_STREAM.saturating_add(COPIED_PER_BYTE.saturating_mul(text.len())),
+    };
+    documents(text, false, bounds)
 }
 
 /// Does what [`read`] does as long as there are no more than so many nodes, each of which takes up to [`NODE_SIZE`] bytes: a
-/// hundred times what stands for it in the text.
+/// hundred times what stands for it in the text. Aliases may add 2 MiB of text.
 ///
 /// # Errors
 ///
 /// As [`read`]; a stream with more nodes is refused.
 pub fn read_within(text: &[u8], most_nodes: usize) -> Result<Vec<(usize, Node)>, SyntaxError> {
-    documents(text, false, most_nodes)
+    documents(text, false, Bounds::of_object(most_nodes))
 }
 
 /// Reads the first document, and nothing behind it; none if it is empty. Its nodes are bounded as in [`read_within`].
@@ -76,14 +90,32 @@ pub fn read_within(text: &[u8], most_nodes: usize) -> Result<Vec<(usize, Node)>,
 ///
 /// As [`read_within`].
 pub fn first_within(text: &[u8], most_nodes: usize) -> Result<Option<Node>, SyntaxError> {
-    let documents = documents(text, true, most_nodes)?;
+    let documents = documents(text, true, Bounds::of_object(most_nodes))?;
     Ok(documents.into_iter().next().map(|(_, node)| node))
+}
+
+/// What a stream may become in memory.
+#[derive(Clone, Copy, Default)]
+struct Bounds {
+    /// Nodes, each alias counted as what it stands for.
+    nodes: usize,
+    /// Bytes of text that are there once more through aliases.
+    copied: usize,
+}
+
+impl Bounds {
+    fn of_object(nodes: usize) -> Self {
+        Self {
+            nodes,
+            copied: MOST_COPIED,
+        }
+    }
 }
 
 fn documents(
     text: &[u8],
     only_first: bool,
-    most_nodes: usize,
+    bounds: Bounds,
 ) -> Result<Vec<(usize, Node)>, SyntaxError> {
     let text = std::str::from_utf8(text).map_err(|error| {
         let at = error.valid_up_to();
@@ -111,7 +143,7 @@ fn documents(
         });
     }
     let mut builder = Builder {
-        most_nodes,
+        bounds,
         ..Builder::default()
     };
     let last = last_line(text);
@@ -171,10 +203,15 @@ struct Builder {
     /// Whether the event ends with the stream, without a line break.
     ends: bool,
     open: Vec<Open>,
-    anchors: HashMap<usize, (Rc<Node>, usize)>,
+    anchors: HashMap<usize, (Rc<Node>, Extent)>,
     root: Option<Rc<Node>>,
+    /// Nodes so far, each alias counted as what it stands for.
     nodes: usize,
-    most_nodes: usize,
+    /// Bytes of text so far, counted likewise.
+    bytes: usize,
+    /// The part of these bytes that aliases stand for.
+    copied: usize,
+    bounds: Bounds,
 }
 
 struct Open {
@@ -182,6 +219,17 @@ struct Open {
     is_map: bool,
     children: Vec<Rc<Node>>,
     nodes_before: usize,
+    bytes_before: usize,
+    /// How many levels the deepest child has.
+    levels: usize,
+}
+
+/// How large a node is, with everything below it and behind its aliases.
+#[derive(Clone, Copy)]
+struct Extent {
+    nodes: usize,
+    bytes: usize,
+    levels: usize,
 }
 
 impl Builder {
@@ -204,12 +252,19 @@ impl Builder {
                     text.truncate(text.len() - 1);
                 }
                 let node = scalar(&text, style, &tag);
+                let bytes = text.len();
                 text.zeroize();
                 let Some(node) = node else {
                     return refuse("a scalar does not fit its tag");
                 };
                 self.nodes += 1;
-                self.put(Rc::new(node), anchor, 1);
+                self.bytes += bytes;
+                let extent = Extent {
+                    nodes: 1,
+                    bytes,
+                    levels: 0,
+                };
+                self.put(Rc::new(node), anchor, extent);
             }
             Event::SequenceStart(_, anchor, _) | Event::MappingStart(_, anchor, _) => {
                 let is_map = matches!(event, Event::MappingStart(..));
@@ -222,6 +277,8 @@ impl Builder {
                     is_map,
                     children: Vec::new(),
                     nodes_before: self.nodes,
+                    bytes_before: self.bytes,
+                    levels: 0,
                 });
             }
             Event::SequenceEnd | Event::MappingEnd => {
@@ -245,37 +302,49 @@ impl Builder {
                         ..error
                     });
                 };
-                let size = self.nodes - open.nodes_before + 1;
-                self.put(Rc::new(node), open.anchor, size);
+                let extent = Extent {
+                    nodes: self.nodes - open.nodes_before + 1,
+                    bytes: self.bytes - open.bytes_before,
+                    levels: open.levels + 1,
+                };
+                self.put(Rc::new(node), open.anchor, extent);
             }
             Event::Alias(id) => {
-                let Some((node, size)) = self
+                let Some((node, extent)) = self
                     .anchors
                     .get(&id)
-                    .map(|(node, size)| (Rc::clone(node), *size))
+                    .map(|(node, extent)| (Rc::clone(node), *extent))
                 else {
                     return refuse("an alias stands within its own anchor");
                 };
-                self.nodes += size;
-                if self.nodes > MOST_NODES {
+                if self.open.len() + extent.levels > MOST_LEVELS {
+                    return refuse("the nodes nest too deeply");
+                }
+                self.nodes += extent.nodes;
+                self.bytes += extent.bytes;
+                self.copied += extent.bytes;
+                if self.nodes > MOST_NODES || self.copied > self.bounds.copied {
                     return refuse("the aliases stand for too much");
                 }
-                self.put(node, 0, size);
+                self.put(node, 0, extent);
             }
             _ => {}
         }
-        match self.nodes > self.most_nodes {
+        match self.nodes > self.bounds.nodes {
             true => refuse("there are too many nodes"),
             false => Ok(()),
         }
     }
 
-    fn put(&mut self, node: Rc<Node>, anchor: usize, size: usize) {
+    fn put(&mut self, node: Rc<Node>, anchor: usize, extent: Extent) {
         if anchor != 0 {
-            self.anchors.insert(anchor, (Rc::clone(&node), size));
+            self.anchors.insert(anchor, (Rc::clone(&node), extent));
         }
         match self.open.last_mut() {
-            Some(open) => open.children.push(node),
+            Some(open) => {
+                open.levels = open.levels.max(extent.levels);
+                open.children.push(node);
+            }
             None => self.root = Some(node),
         }
     }
@@ -408,4 +477,51 @@ fn is_float(text: &str) -> bool {
     };
     mantissa_fits
         && exponent.is_none_or(|text| all_digits(text.strip_prefix(['-', '+']).unwrap_or(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFUSED: &str = "the aliases stand for too much";
+
+    fn reason(documents: Result<Vec<(usize, Node)>, SyntaxError>) -> Option<String> {
+        documents.err().map(|error| error.reason)
+    }
+
+    #[test]
+    fn aliases_of_a_long_text_are_counted_in_bytes() {
+        let long = "x".repeat(60_000);
+        let text = |item: &str, times: usize| {
+            let items = item.repeat(times);
+            format!("a: &x {long}\nb: &y [*x, *x]\nc: [{items}]\n")
+        };
+        // A text, a key, and what is below a list.
+        for (item, few, many) in [("*x, ", 30, 40), ("{*x : 1}, ", 30, 40), ("*y, ", 15, 20)] {
+            let within = |times| read_within(text(item, times).as_bytes(), MOST_NODES);
+            assert_eq!(reason(within(few)), None, "{item}");
+            assert_eq!(reason(within(many)).as_deref(), Some(REFUSED), "{item}");
+            let first = first_within(text(item, many).as_bytes(), MOST_NODES);
+            assert!(first.is_err(), "{item}");
+        }
+        // A stream may hold many objects.
+        assert_eq!(reason(read(text("*x, ", 70).as_bytes())), None);
+        let refused = reason(read(text("*x, ", 100).as_bytes()));
+        assert_eq!(refused.as_deref(), Some(REFUSED));
+    }
+
+    #[test]
+    fn aliases_do_not_nest_deeper_than_what_is_written() {
+        let nested = |links: usize| {
+            let (open, close) = ("[".repeat(50), "]".repeat(50));
+            let mut text = "a0: &a0 [x]\n".to_owned();
+            for link in 1..links {
+                text += &format!("a{link}: &a{link} {open}*a{}{close}\n", link - 1);
+            }
+            read(text.as_bytes())
+        };
+        assert_eq!(reason(nested(9)), None);
+        let refused = reason(nested(12));
+        assert_eq!(refused.as_deref(), Some("the nodes nest too deeply"));
+    }
 }

@@ -241,3 +241,37 @@ fn documents_that_take_far_more_than_their_text_are_refused() {
     }
     assert!(at("spec.a", "{{ repeat 100 \"- \" }}a").is_ok());
 }
+
+#[test]
+fn aliases_of_long_texts_share_the_budget_of_the_object() {
+    let literal = |aliases: usize| {
+        format!(
+            "a: &x {{{{ repeat 60000 \"x\" }}}}\n{{{{ range until {aliases} }}}}k{{{{ . }}}}: *x\n{{{{ end }}}}"
+        )
+    };
+    let made = |target: &str, aliases: usize, times: usize| {
+        let from: Vec<Value> = (0..times)
+            .map(|number| {
+                let target = target.replace('#', &number.to_string());
+                json!({"target": target, "literal": literal(aliases)})
+            })
+            .collect();
+        built(&map(json!({"template": {"templateFrom": from}})), None)
+    };
+    for target in ["data", "spec.a#"] {
+        assert!(made(target, 30, 2).is_ok(), "{target}");
+        // Each alone is larger than any object.
+        assert!(made(target, 1000, 1).is_err(), "{target}");
+        let Err(GenericError::Template(error)) = made(target, 30, 20) else {
+            panic!("{target}: another outcome");
+        };
+        assert_eq!(error.problem, RenderProblem::Budget { line: None });
+    }
+}
+
+#[test]
+fn only_the_first_document_of_a_text_counts() {
+    let one = json!({"target": "spec.a", "literal": "x: 1\n---\ny: ["});
+    let made = created(&map(json!({"template": {"templateFrom": [one]}})));
+    assert_eq!(made["spec"]["a"], json!({"x": 1}));
+}

@@ -38,6 +38,16 @@ fn post(stream: &mut TcpStream, caller: usize, length: usize) {
     );
 }
 
+/// Lists of 6,000 levels, of which 200 are written at a time.
+fn nested_by_aliases() -> String {
+    let (open, close) = ("[".repeat(200), "]".repeat(200));
+    let mut text = "a0: &a0 [x]\n".to_owned();
+    for link in 1..31 {
+        text += &format!("a{link}: &a{link} {open}*a{}{close}\n", link - 1);
+    }
+    text
+}
+
 #[tokio::test]
 async fn slow_large_and_invented_requests_stay_within_the_memory_limit() {
     let rig = Rig::start(cluster(), "bad-clients", &[]).await;
@@ -87,6 +97,13 @@ async fn slow_large_and_invented_requests_stay_within_the_memory_limit() {
         "- ".repeat(1 << 20),
         "a: &a [0]\n".to_owned() + &"b: *a\n".repeat(40_000),
         format!("a: {}", "{b: ".repeat(50_000)),
+        // Aliases of a long text, in bodies that are not heavy, and lists that only aliases nest.
+        format!(
+            "a: &x \"{}\"\nb: [{}]\n",
+            "x".repeat(60_000),
+            "*x,".repeat(22_000)
+        ),
+        nested_by_aliases(),
     ];
     let port = rig.port();
     std::thread::scope(|scope| {

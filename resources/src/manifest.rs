@@ -385,11 +385,36 @@ pub fn read_text_pairs(text: &[u8]) -> Result<BTreeMap<String, SecretBytes>, Man
     Ok(pairs)
 }
 
+/// Reads a stream that begins as JSON. Where at most one object is JSON, the rest is YAML, as upstream has it: a document in
+/// braces, or objects with `---` between them.
+fn json_or_yaml(text: &[u8]) -> Result<Vec<(usize, Node)>, SyntaxError> {
+    let (mut documents, rest) = json::read(text);
+    let Some(json::Rest { offset, error }) = rest else {
+        return Ok(documents);
+    };
+    if documents.len() > 1 {
+        return Err(error);
+    }
+    let (before, rest) = text.split_at(offset);
+    let lines = before.iter().filter(|byte| **byte == b'\n').count();
+    match yaml::read(rest) {
+        Ok(more) => {
+            documents.extend(more.into_iter().map(|(line, node)| (lines + line, node)));
+            Ok(documents)
+        }
+        Err(in_yaml) if rest.trim_ascii_start().starts_with(b"---") => Err(SyntaxError {
+            line: lines + in_yaml.line,
+            ..in_yaml
+        }),
+        Err(_) => Err(error),
+    }
+}
+
 /// Splits a stream into documents, each of which is an object.
 fn documents(text: &[u8]) -> Result<Vec<Object>, ManifestError> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let documents = if text.trim_ascii_start().starts_with(b"{") {
-        json::read(text)?
+        json_or_yaml(text)?
     } else {
         yaml::read(text)?
     };

@@ -5,11 +5,18 @@ use std::rc::Rc;
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 use sealwright_template::yaml::{Node, SyntaxError};
 
-use super::ManifestError;
 use super::node::write_json_text;
 
-/// Reads concatenated objects, each with the line on which it starts.
-pub(super) fn read(text: &[u8]) -> Result<Vec<(usize, Node)>, ManifestError> {
+/// What stands behind the objects of a stream and is no JSON.
+pub(super) struct Rest {
+    /// Where the last object ends.
+    pub(super) offset: usize,
+    /// Why it is no JSON.
+    pub(super) error: SyntaxError,
+}
+
+/// Reads concatenated objects, each with the line on which it starts, as far as there are any.
+pub(super) fn read(text: &[u8]) -> (Vec<(usize, Node)>, Option<Rest>) {
     let mut objects = Vec::new();
     let mut stream = serde_json::Deserializer::from_slice(text).into_iter::<Node>();
     loop {
@@ -24,10 +31,10 @@ pub(super) fn read(text: &[u8]) -> Result<Vec<(usize, Node)>, ManifestError> {
             .count()
             + 1;
         match stream.next() {
-            None => return Ok(objects),
+            None => return (objects, None),
             Some(Ok(node)) => objects.push((line, node)),
             Some(Err(error)) => {
-                return Err(ManifestError::Syntax(SyntaxError {
+                let error = SyntaxError {
                     line: error.line(),
                     column: error.column(),
                     reason: if error.is_eof() {
@@ -37,7 +44,12 @@ pub(super) fn read(text: &[u8]) -> Result<Vec<(usize, Node)>, ManifestError> {
                     }
                     .to_owned(),
                     known_as: None,
-                }));
+                };
+                let rest = Rest {
+                    offset: start,
+                    error,
+                };
+                return (objects, Some(rest));
             }
         }
     }

@@ -112,6 +112,36 @@ fn k53_lists_are_expanded() {
 }
 
 #[test]
+fn k45_a_stream_that_begins_as_json_may_go_on_in_yaml() {
+    let object = r#"{"metadata":{"name":"a"},"data":{"a":"Zm9v"}}"#;
+    let yaml = "metadata: {name: b}\ndata: {b: Zm9v}\n";
+    for (text, count) in [
+        (format!("{object}\n---\n{object}\n"), 2),
+        (format!("{object}\n---\n{yaml}---\n{object}\n"), 3),
+        (format!("{object}\n{yaml}"), 2),
+        (format!("{object}\n---\n"), 1),
+        ("{metadata: {name: a}, data: {a: Zm9v}}\n".to_owned(), 1),
+        (
+            format!("{{metadata: {{name: a}}, data: {{}}}}\n---\n{yaml}"),
+            2,
+        ),
+    ] {
+        let read = read_secrets(text.as_bytes()).map(|secrets| secrets.len());
+        assert_eq!(read, Ok(count), "{text}");
+    }
+    // Two objects are JSON, and so is what follows.
+    let error = reason(&format!("{object}\n{object}\n---\n{object}\n"));
+    assert!(error.starts_with("line 3, "), "{error}");
+    assert!(error.ends_with(": no valid JSON"), "{error}");
+    // Places are those of the whole stream.
+    let error = reason(&format!("{object}\n---\nmetadata: [\n"));
+    assert!(error.ends_with(": no valid YAML"), "{error}");
+    assert!(!error.starts_with("line 1,"), "{error}");
+    let error = reason(&format!("{object}\n---\nkind: ConfigMap\n"));
+    assert!(error.starts_with("document 2 (line 3): kind: "), "{error}");
+}
+
+#[test]
 fn k56_errors_name_the_field_and_not_the_value() {
     let error = reason("data: {a: Zm9v, b: 'canary canary'}\n");
     assert!(
@@ -128,7 +158,7 @@ fn k56_errors_name_the_field_and_not_the_value() {
         "document 1 (line 1): immutable: true or false is expected"
     );
     assert_eq!(reason("a: [\n"), "line 1, column 4: no valid YAML");
-    assert_eq!(reason("{\"a\": }"), "line 1, column 7: no valid JSON");
+    assert_eq!(reason("{\"a\": ]"), "line 1, column 7: no valid JSON");
 }
 
 #[test]

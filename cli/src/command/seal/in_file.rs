@@ -261,10 +261,15 @@ fn first_sealed_secret(path: &Path, text: &SecretBytes) -> Result<SealedSecret> 
 }
 
 pub(super) fn format_of(path: &Path, text: &SecretBytes) -> &'static dyn Format {
+    // A document in braces may be YAML, and so may what follows it.
+    let is_object = || {
+        text.expose().trim_ascii_start().starts_with(b"{")
+            && serde_json::from_slice::<serde::de::IgnoredAny>(text.expose()).is_ok()
+    };
     let is_json = path
         .extension()
         .is_some_and(|extension| extension == "json")
-        || text.expose().trim_ascii_start().starts_with(b"{");
+        || is_object();
     format::by_name(if is_json { "json" } else { "yaml" }).expect("a format of ours")
 }
 

@@ -238,6 +238,9 @@ fn k50_k53_k55_k57_streams_lists_and_kinds() {
         "metadata: {name: a, namespace: b}\nstringData:\n  x: |\n    a\n    b\n  y: >-\n    c\n    d\n",
         "metadata: {name: a, namespace: b}\r\nstringData: {x: y}\r\n",
         "\u{feff}metadata: {name: a, namespace: b}\nstringData: {x: y}\n",
+        "{\"metadata\":{\"name\":\"a\",\"namespace\":\"b\"},\"stringData\":{\"x\":\"1\"}}\n---\n{\"metadata\":{\"name\":\"c\",\"namespace\":\"b\"},\"stringData\":{\"y\":\"1\"}}\n",
+        "{\"metadata\":{\"name\":\"a\",\"namespace\":\"b\"},\"stringData\":{\"x\":\"1\"}}\n---\nmetadata: {name: c, namespace: d}\nstringData: {y: z}\n",
+        "{apiVersion: v1, kind: Secret, metadata: {name: a, namespace: b}, stringData: {x: y}}\n",
     ] {
         bench.same(&args, input);
     }
@@ -470,6 +473,24 @@ fn k74_k75_k76_merging_where_the_incumbent_crashes_or_loses() {
         "metadata: {name: x}\nstringData: {added: x}\n",
     );
     let merged = bench.read("sealed.json");
+    assert!(
+        bench
+            .unseal(Program::Theirs, &merged, "yaml")
+            .contains("  added: eA==\n"),
+        "{merged}"
+    );
+    // A document in braces is YAML all the same.
+    bench.write(
+        "braces.yaml",
+        "{apiVersion: bitnami.com/v1alpha1, kind: SealedSecret, metadata: {name: demo, namespace: ns1}, spec: {encryptedData: {}, template: {}}}\n",
+    );
+    bench.ok(
+        Program::Ours,
+        &["--cert", "cert.pem", "--merge-into", "braces.yaml"],
+        "metadata: {name: x}\nstringData: {added: x}\n",
+    );
+    // The reference opens it where it does not begin as JSON.
+    let merged = format!("# YAML\n{}", bench.read("braces.yaml"));
     assert!(
         bench
             .unseal(Program::Theirs, &merged, "yaml")

@@ -22,7 +22,8 @@ use crate::error::{Error, Kind, Result};
 /// Adds the sealed values of a stream of Secrets to the SealedSecret that stands first in a file's text, and gives the
 /// new text. Other documents of the file stay as they are.
 ///
-/// Name, namespace and scope are the file's: a value sealed under another label would never open.
+/// Scope, name and namespace are the file's, the last two as far as it has them: a value sealed under another label would
+/// never open. A namespace that was asked for and is another than the file's is an error, as in upstream.
 pub(crate) fn merge_into(
     path: &Path,
     text: SecretBytes,
@@ -42,30 +43,18 @@ pub(crate) fn merge_into(
     let mut secrets = manifest::read_secrets(secrets.expose()).map_err(unreadable)?;
     let format = format_of(path, &text);
     let mut text = text;
+    let is_given = |text: &String| !text.is_empty();
+    let options = SealOptions {
+        scope: None,
+        name: target.metadata.name.clone().filter(is_given),
+        ..options.clone()
+    };
+    let namespace = target.metadata.namespace.filter(is_given);
     for secret in &mut secrets {
-        prepare(
-            secret,
-            &SealOptions {
-                scope: None,
-                name: target.metadata.name.clone(),
-                ..options.clone()
-            },
-        )
-        .or_else(
-            // The file names the namespace, whatever the input or the cluster says.
-            |error| {
-                if secret.name().is_empty() || secret.is_empty() {
-                    Err(error)
-                } else {
-                    Ok(())
-                }
-            },
-        )?;
-        secret.metadata.name.clone_from(&target.metadata.name);
-        secret
-            .metadata
-            .namespace
-            .clone_from(&target.metadata.namespace);
+        if namespace.is_some() {
+            secret.metadata.namespace.clone_from(&namespace);
+        }
+        prepare(secret, &options)?;
         let sealed = seal(secret, to, scope)
             .map_err(|error| Error::generic("cannot seal the new values").because(error))?;
         let mut put = |path: &[&str], value: &str| -> Result<()> {

@@ -508,6 +508,51 @@ fn k74_k75_k76_merging_where_the_incumbent_crashes_or_loses() {
     }
 }
 
+#[test]
+fn k59_k74_a_merge_goes_by_the_namespace_of_the_file_and_of_the_flag() {
+    let bench = Bench::new();
+    let secret = "metadata: {name: demo, namespace: team, labels: {l: x}, annotations: {a: x}}\nstringData: {foo: bar}\n";
+    let yaml = ["--cert", "cert.pem", "-o", "yaml"];
+    let sealed = bench.ok(Program::Theirs, &yaml, secret);
+    let is_kept = |line: &&str| !line.trim_start().starts_with("namespace: ");
+    let bare: Vec<_> = sealed.lines().filter(is_kept).collect();
+    let bare = bare.join("\n") + "\n";
+    assert!(!bare.contains("team"), "{bare}");
+    let more = "metadata: {name: x, namespace: else}\nstringData: {more: x}\n";
+    let unplaced = "metadata: {name: x}\nstringData: {more: x}\n";
+    for program in BOTH {
+        let merge = |file: &str, namespace: &str, input: &str| {
+            bench.write("merged.yaml", file);
+            let args = [&yaml[..], &["--merge-into", "merged.yaml", "-n", namespace]].concat();
+            let told = told(&bench.run(program, &args, input));
+            (told, bench.read("merged.yaml"))
+        };
+        // A file without a namespace is merged into for that of the flag.
+        let ((_, errors, code), merged) = merge(&bare, "team", unplaced);
+        assert_eq!((code, errors.as_str()), (Some(0), ""), "{program:?}");
+        let placed = merged.replacen("  name: demo\n", "  name: demo\n  namespace: team\n", 1);
+        let opened = bench.unseal(Program::Theirs, &placed, "yaml");
+        assert!(opened.contains("  more: eA==\n"), "{program:?}: {opened}");
+        // Of a file with one the input's does not count, and the flag has to agree.
+        let ((_, errors, code), _) = merge(&sealed, "team", more);
+        assert_eq!((code, errors.as_str()), (Some(0), ""), "{program:?}");
+        let ((_, errors, code), merged) = merge(&sealed, "prod", unplaced);
+        assert_eq!(code, Some(1), "{program:?}");
+        let words =
+            "namespace mismatch: input secret is in namespace \"team\" but \"prod\" was specified";
+        assert!(errors.contains(words), "{program:?}: {errors}");
+        assert_eq!(merged, sealed, "{program:?}");
+        // Without any, the flag is compared with the input's.
+        let ((_, errors, code), merged) = merge(&bare, "team", more);
+        assert_eq!(code, Some(1), "{program:?}");
+        assert!(
+            errors.contains("namespace \"else\" but \"team\""),
+            "{program:?}: {errors}"
+        );
+        assert_eq!(merged, bare, "{program:?}");
+    }
+}
+
 /// An object without a value in any field of a Secret is passed over; one with an empty map of data is a Secret.
 #[test]
 fn objects_that_say_nothing_are_no_secrets() {

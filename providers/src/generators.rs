@@ -194,6 +194,18 @@ fn refusal(response: &Response) -> Option<StoreError> {
     Some(StoreError::new(trouble, text).public())
 }
 
+/// Waits until what a server made is deleted, because its answer is of no use, and gives the reason. No state would say later
+/// that it is there.
+async fn undone(
+    reason: StoreError,
+    deletion: impl Future<Output = Result<(), StoreError>>,
+) -> StoreError {
+    match deletion.await {
+        Ok(()) => reason,
+        Err(_) => reason.with_hint("a token was made and could not be deleted: delete it there"),
+    }
+}
+
 /// A text of an answer; an empty one counts as none.
 fn text_of(response: &Response, name: &str) -> Result<SecretBytes, StoreError> {
     let body = Json::parse(response.body.expose()).ok();

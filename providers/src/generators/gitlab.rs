@@ -6,9 +6,9 @@ use sealwright_crypto::secret::SecretBytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{JSON, Made, ask, client, number_of, refusal, text_of};
+use super::{JSON, Made, ask, client, number_of, refusal, text_of, undone};
 use crate::http::url::Url;
-use crate::http::{Request, secret_header};
+use crate::http::{Request, Response, secret_header};
 use crate::outcome::StoreError;
 use crate::remote::SecretMap;
 use crate::settings::generators::GitlabDeployTokenSettings;
@@ -65,13 +65,21 @@ pub async fn generate(
     let http = client(connection)?;
     let answer = ask(&http, "GitLab", "make a deploy token", request).await?;
     state.token = number_of(&answer, "id")?;
-    Ok(Made {
-        values: SecretMap::from([
-            ("username".to_owned(), text_of(&answer, "username")?),
-            ("token".to_owned(), text_of(&answer, "token")?),
-        ]),
-        state: Some(json!(state)),
-    })
+    let state = json!(state);
+    match values_of(&answer) {
+        Ok(values) => Ok(Made {
+            values,
+            state: Some(state),
+        }),
+        Err(error) => Err(undone(error, clean_up(settings, &state, connection)).await),
+    }
+}
+
+fn values_of(answer: &Response) -> Result<SecretMap, StoreError> {
+    Ok(SecretMap::from([
+        ("username".to_owned(), text_of(answer, "username")?),
+        ("token".to_owned(), text_of(answer, "token")?),
+    ]))
 }
 
 /// Deletes the token of a state, where it was made. One that is gone already is no error.

@@ -7,7 +7,7 @@ use sealwright_crypto::secret::SecretBytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{JSON, Made, ask, basic, bearer, client, number_of, refusal, text_of};
+use super::{JSON, Made, ask, basic, bearer, client, number_of, refusal, text_of, undone};
 use crate::http::url::Url;
 use crate::http::{HttpClient, Request};
 use crate::json::Json;
@@ -51,20 +51,23 @@ pub async fn generate(
     let answer = server
         .call("make a token", Method::POST, &path, Some(&wanted))
         .await?;
-    let token = text_of(&answer, "key")?;
-    let state = State {
+    let state = json!(State {
         service_account: Account {
             id: Some(id),
             login: Some(login.clone()),
             token: Some(number_of(&answer, "id")?),
         },
+    });
+    let token = match text_of(&answer, "key") {
+        Ok(token) => token,
+        Err(error) => return Err(undone(error, clean_up(settings, &state, connection)).await),
     };
     Ok(Made {
         values: SecretMap::from([
             ("login".to_owned(), SecretBytes::from(login.into_bytes())),
             ("token".to_owned(), token),
         ]),
-        state: Some(json!(state)),
+        state: Some(state),
     })
 }
 

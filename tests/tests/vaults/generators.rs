@@ -283,3 +283,47 @@ async fn gitlab_makes_deploy_tokens_and_takes_them_back() {
         Trouble::Invalid
     );
 }
+
+#[tokio::test]
+async fn a_token_whose_answer_lacks_a_part_is_not_left_behind() {
+    let server = Double::start(|asked| match (asked.method.as_str(), asked.path.as_str()) {
+        ("POST", "/api/v4/projects/7/deploy_tokens") => {
+            (201, json!({"id": 5, "username": "", "token": "gldt-5"}))
+        }
+        ("POST", "/api/v4/projects/8/deploy_tokens") => (201, json!({"id": 6, "username": "u"})),
+        ("GET", path) if path.starts_with("/api/serviceaccounts/search") => (
+            200,
+            json!({"serviceAccounts": [{"id": 3, "name": "bot", "login": "sa-bot"}]}),
+        ),
+        ("POST", "/api/serviceaccounts/3/tokens") => (200, json!({"id": 9, "key": ""})),
+        ("DELETE", "/api/v4/projects/8/deploy_tokens/6") => (403, json!({})),
+        ("DELETE", _) => (200, json!({})),
+        _ => (404, json!({})),
+    });
+    let (connection, held) = connection("unused");
+    held.put("made", "token", b"t");
+    let deploy = |project: &str| {
+        settings(
+            json!({"url": server.address(), "projectID": project, "name": "pull", "scopes": ["read_registry"],
+            "auth": {"token": {"secretRef": {"name": "made", "key": "token"}}}}),
+        )
+    };
+    let deleted = || {
+        let asked = server.asked().into_iter();
+        let deletions = asked.filter(|asked| asked.method == "DELETE");
+        deletions.map(|asked| asked.path).collect::<Vec<_>>()
+    };
+    let refused = failed(gitlab::generate(&deploy("7"), &connection).await);
+    assert_eq!(refused.trouble(), Trouble::Malformed);
+    assert_eq!(deleted(), ["/api/v4/projects/7/deploy_tokens/5"]);
+    // The reason stays what it was where the deletion fails, too.
+    let refused = failed(gitlab::generate(&deploy("8"), &connection).await);
+    assert_eq!(refused.trouble(), Trouble::Malformed);
+    assert_eq!(deleted(), ["/api/v4/projects/8/deploy_tokens/6"]);
+    let settings = settings(json!({"url": server.address(),
+        "auth": {"token": {"name": "made", "key": "token"}},
+        "serviceAccount": {"name": "bot", "role": "Viewer"}}));
+    let refused = failed(grafana::generate(&settings, &connection).await);
+    assert_eq!(refused.trouble(), Trouble::Malformed);
+    assert_eq!(deleted(), ["/api/serviceaccounts/3/tokens/9"]);
+}

@@ -97,6 +97,35 @@ fn values_that_mean_nothing_are_refused() {
     }
 }
 
+#[test]
+fn a_disruption_budget_says_what_the_values_say_and_lets_a_single_replica_go() {
+    let budget = |values: &str| {
+        // With the NetworkPolicy there is always something to show.
+        let values = format!("networkPolicy.enabled=true,{values}");
+        let output = template(&["--show-only=templates/policies.yaml", "--set", &values]);
+        assert!(output.status.success(), "{values}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let line = text
+            .lines()
+            .map(str::trim)
+            .find(|line| line.starts_with("minAvailable:") || line.starts_with("maxUnavailable:"));
+        line.map(str::to_owned)
+    };
+    for (values, wanted) in [
+        ("pdb.create=true", Some("minAvailable: 1")),
+        ("pdb.minAvailable=50%", Some("minAvailable: 50%")),
+        ("pdb.maxUnavailable=1", Some("maxUnavailable: 1")),
+        ("pdb.maxUnavailable=0", Some("maxUnavailable: 0")),
+        ("pdb.maxUnavailable=50%", Some("maxUnavailable: 50%")),
+        ("pdb.maxUnavailable=null", Some("minAvailable: 1")),
+        ("pdb.create=false", None),
+        ("replicaCount=1", None),
+        ("replicaCount=1,pdb.maxUnavailable=1", None),
+    ] {
+        assert_eq!(budget(values).as_deref(), wanted, "{values}");
+    }
+}
+
 /// What kustomize users apply for ExternalSecrets is what the chart makes, without what is Helm's.
 #[test]
 fn the_folder_for_kustomize_is_what_the_chart_renders() {

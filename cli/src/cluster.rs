@@ -368,9 +368,23 @@ fn told(error: &kube::Error) -> String {
                 }
                 cause = error.source();
             }
-            text
+            in_words(text)
         }
     }
+}
+
+/// Replaces what the TLS library names only in its code. Go accepts the certificate of an authority from a server where that very
+/// certificate is trusted; this library never does (K81).
+fn in_words(mut text: String) -> String {
+    if text.contains("CaUsedAsEndEntity") {
+        let start = text.find("invalid peer certificate").unwrap_or_default();
+        text.truncate(start);
+        text.push_str(
+            "the certificate of the server is marked as one of an authority (CA:TRUE), which is not accepted from a server; \
+             give it one without the mark, signed by that authority",
+        );
+    }
+    text
 }
 
 /// The reason in an answer, when it is a short text or an API status.
@@ -396,6 +410,19 @@ mod tests {
     fn parts_of_a_path_are_escaped() {
         assert_eq!(path_part("sealed-secrets"), "sealed-secrets");
         assert_eq!(path_part("a/../b?c"), "a%2F..%2Fb%3Fc");
+    }
+
+    #[test]
+    fn a_server_with_the_certificate_of_an_authority_is_told_in_words() {
+        let words = "client error (Connect): invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))";
+        let text = told(&kube::Error::Service(words.into()));
+        assert!(
+            text.starts_with("client error (Connect): the certificate of the server is marked"),
+            "{text}"
+        );
+        assert!(!text.contains("OtherError"), "{text}");
+        let other = "client error (Connect): invalid peer certificate: UnknownIssuer";
+        assert_eq!(told(&kube::Error::Service(other.into())), other);
     }
 
     #[test]

@@ -73,6 +73,7 @@ impl<'a> Call<'a> {
 
     /// Prints the certificate to seal with.
     pub(super) fn fetch_certificate(&self) -> Result<()> {
+        self.refuse_absent_input()?;
         self.write(self.certificate().fetch()?.into())
     }
 
@@ -99,6 +100,7 @@ impl<'a> Call<'a> {
 
     /// Seals one value.
     pub(super) fn seal_value(&self, options: &SealOptions) -> Result<()> {
+        self.refuse_absent_input()?;
         let value = match &self.flags.list("from-file")[..] {
             [] => self.read_stdin("the value to seal")?,
             [one] => seal::read_input(Some(&PathBuf::from(
@@ -154,14 +156,19 @@ impl<'a> Call<'a> {
         if self.input.is_none() {
             return self.read_stdin("a manifest in YAML or JSON");
         }
-        // The words that scripts know; the cause tells the rest.
-        seal::read_input(self.input.as_ref()).map_err(|error| {
-            Error::new(
-                Kind::Read,
-                "Could not read file specified with --secret-file",
-            )
-            .because(error.message())
-        })
+        seal::read_input(self.input.as_ref())
+            .map_err(|error| unreadable_input().because(error.message()))
+    }
+
+    /// Refuses an input that cannot be opened in a mode that reads none, as upstream does.
+    fn refuse_absent_input(&self) -> Result<()> {
+        let Some(input) = &self.input else {
+            return Ok(());
+        };
+        match std::fs::File::open(input) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(unreadable_input().because(error)),
+        }
     }
 
     fn read_stdin(&self, what: &str) -> Result<SecretBytes> {
@@ -198,4 +205,12 @@ impl<'a> Call<'a> {
             None => self.terminal.out(bytes.expose()),
         }
     }
+}
+
+/// The words that scripts know; the cause tells the rest.
+fn unreadable_input() -> Error {
+    Error::new(
+        Kind::Read,
+        "Could not read file specified with --secret-file",
+    )
 }

@@ -124,6 +124,22 @@ fn k45_an_input_that_cannot_be_read_is_told_in_the_known_words() {
         assert_eq!(output.status.code(), Some(1), "{program:?}");
         assert!(errors.starts_with(words), "{program:?} {errors}");
     }
+    // Also where nothing of it is read.
+    for mode in [
+        &["--raw", "--name", "a", "-n", "b"][..],
+        &["--raw", "--name", "a", "-n", "b", "--from-file", "cert.pem"],
+        &["--fetch-cert"],
+    ] {
+        for (input, code) in [("absent.yaml", 1), ("key.pem", 0), (".", 0)] {
+            let args = [mode, &["--cert", "cert.pem", "-f", input]].concat();
+            for program in BOTH {
+                let output = bench.run(program, &args, "value");
+                let errors = String::from_utf8(output.stderr).unwrap();
+                assert_eq!(output.status.code(), Some(code), "{program:?} {args:?}");
+                assert_eq!(errors.starts_with(words), code == 1, "{program:?} {errors}");
+            }
+        }
+    }
     // The reference reads a folder for ever.
     std::fs::create_dir(bench.path("folder")).unwrap();
     let output = bench.run(Program::Ours, &["--cert", "cert.pem", "-f", "folder"], "");

@@ -479,6 +479,20 @@ mod refusals {
         let (_, _, reason) = refused(text);
         assert!(reason.contains("aliases blow this document up"), "{reason}");
     }
+
+    #[test]
+    fn keys_that_are_aliases_count_by_their_length() {
+        let long = "x".repeat(60_000);
+        for item in ["{*x : 1}, ", "*y, "] {
+            let text = |times| {
+                let items = item.repeat(times);
+                format!("a: &x {long}\nb: &y {{*x : 1}}\nc: [{items}]\n")
+            };
+            assert!(parse(&text(60)).nodes.len() > 60);
+            let (_, _, reason) = refused(text(100));
+            assert!(reason.contains("aliases blow this document up"), "{reason}");
+        }
+    }
 }
 
 #[test]

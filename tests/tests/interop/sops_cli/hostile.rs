@@ -84,6 +84,13 @@ fn many_aliases_of_a_long_text_are_refused_early() {
     );
     let (ran, errors) = scale.within(&desk, "sops encrypt", "hostile.yaml");
     assert!(ran.code > 0 && errors.contains("aliases"), "{errors}");
+    // As keys, too.
+    desk.write(
+        "hostile.yaml",
+        format!("a: &x {long}\nb: [{}]\n", "{*x : 1}, ".repeat(4_000)),
+    );
+    let (ran, errors) = scale.within(&desk, "sops encrypt", "hostile.yaml");
+    assert!(ran.code > 0 && errors.contains("aliases"), "{errors}");
 }
 
 /// Without `SEALWRIGHT_SOAK=1` one file of so many is tried.

@@ -180,7 +180,9 @@ impl Composer<'_> {
             return Err(self.error(event.start, EXCESSIVE));
         }
         let bytes = self.nodes[range.clone()].iter();
-        let bytes = bytes.map(|node| content_len(node.value)).sum();
+        let bytes = bytes
+            .map(|node| key_len(node.key) + content_len(node.value))
+            .sum();
         self.count_copied(bytes, event)?;
         self.anchors.copies.push(Copy {
             alias: alias as u32,
@@ -201,7 +203,12 @@ impl Composer<'_> {
         Ok(())
     }
 
-    /// Bounds what aliases make of a document: each value is written and encrypted as often as it is named.
+    /// Counts a key that is an alias as a copy.
+    pub(super) fn count_alias_key(&mut self, key: Key, event: &Event) -> Composed<()> {
+        self.count_copied(key_len(key), event)
+    }
+
+    /// Bounds what aliases make of a document: each key and value is written as often as it is named.
     fn count_copied(&mut self, bytes: usize, event: &Event) -> Composed<()> {
         self.anchors.copied_bytes += bytes;
         let limit = FREE_BYTES + BYTES_PER_BYTE * self.events.scanner.src().len();
@@ -212,13 +219,25 @@ impl Composer<'_> {
     }
 }
 
+/// How long the content of a key is.
+fn key_len(key: Key) -> usize {
+    match key {
+        Key::None => 0,
+        Key::Text(text) | Key::NotText(text) => text_len(text),
+    }
+}
+
 /// How long the content of a value is.
 fn content_len(value: Value) -> usize {
     match value {
-        Value::Str(text) | Value::Time(text) | Value::Unsupported(text) => match text {
-            Text::File(span) | Text::Decoded(span) => span.len(),
-        },
+        Value::Str(text) | Value::Time(text) | Value::Unsupported(text) => text_len(text),
         _ => 1,
+    }
+}
+
+fn text_len(text: Text) -> usize {
+    match text {
+        Text::File(span) | Text::Decoded(span) => span.len(),
     }
 }
 

@@ -30,7 +30,10 @@ impl Composer<'_> {
                 let name = self.events.scanner.content(event.text);
                 match self.anchors.find(name) {
                     Some(target) => match target.key {
-                        Some(key) => (key, false),
+                        Some(key) => {
+                            self.count_alias_key(key, event)?;
+                            (key, false)
+                        }
                         None => {
                             return Err(self.error(
                                 event.start,

@@ -136,6 +136,7 @@ async fn from_kubeconfig(
     if cluster.server.is_none() {
         return Err(ClusterError::NoConfiguration);
     }
+    refuse_contradictions(&cluster)?;
     if cluster
         .server
         .as_deref()
@@ -188,22 +189,44 @@ fn override_cluster(cluster: &mut ClusterEntry, options: &ClusterOptions) {
         }
     };
     replace(&mut cluster.server, &options.server);
-    replace(&mut cluster.tls_server_name, &options.tls_server_name);
     replace(&mut cluster.proxy_url, &options.proxy_url);
-    if let Some(path) = &options.certificate_authority {
-        cluster.certificate_authority = Some(path.clone());
-        cluster.certificate_authority_data = None;
+    if options.server.is_some() || options.tls_server_name.is_some() {
+        // The kubeconfig's name belongs to the kubeconfig's server.
+        cluster.tls_server_name.clone_from(&options.tls_server_name);
     }
-    if let Some(skip) = options.insecure_skip_tls_verify {
-        cluster.insecure_skip_tls_verify = Some(skip);
-        if skip {
-            cluster.certificate_authority = None;
-            cluster.certificate_authority_data = None;
-        }
+    if options.insecure_skip_tls_verify.is_some() {
+        cluster.insecure_skip_tls_verify = options.insecure_skip_tls_verify;
+    }
+    let skips = options.insecure_skip_tls_verify == Some(true);
+    if skips || options.certificate_authority.is_some() {
+        // Who names an authority wants it asked, whatever the kubeconfig switches off.
+        cluster.insecure_skip_tls_verify = Some(skips);
+        cluster
+            .certificate_authority
+            .clone_from(&options.certificate_authority);
+        cluster.certificate_authority_data = None;
     }
     if options.disable_compression.is_some() {
         cluster.disable_compression = options.disable_compression;
     }
+}
+
+/// An authority that is never asked is a mistake, as for kubectl; without TLS neither matters.
+fn refuse_contradictions(cluster: &ClusterEntry) -> Result<(), ClusterError> {
+    let given = |field: &Option<String>| field.as_deref().is_some_and(|text| !text.is_empty());
+    let plain = cluster
+        .server
+        .as_deref()
+        .is_some_and(|server| server.starts_with("http://"));
+    let skips = cluster.insecure_skip_tls_verify == Some(true);
+    let has_authority =
+        given(&cluster.certificate_authority) || given(&cluster.certificate_authority_data);
+    if skips && has_authority && !plain {
+        return Err(ClusterError::Kubeconfig(
+            "specifying a root certificates file with the insecure flag is not allowed".to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 fn override_user(user: &mut AuthInfo, options: &ClusterOptions) {
@@ -267,4 +290,83 @@ fn sign_in(user: &mut AuthInfo) -> Result<(), ClusterError> {
     user.username = Some(name);
     user.password = Some(password.expose().to_owned().into());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn k26_k36_who_names_an_authority_wants_it_asked() {
+        let insecure = ClusterEntry {
+            server: Some("https://api".to_owned()),
+            insecure_skip_tls_verify: Some(true),
+            ..ClusterEntry::default()
+        };
+        let named = ClusterOptions {
+            certificate_authority: Some("ca.pem".to_owned()),
+            ..ClusterOptions::default()
+        };
+        let mut cluster = insecure.clone();
+        override_cluster(&mut cluster, &named);
+        assert_eq!(cluster.insecure_skip_tls_verify, Some(false));
+        assert_eq!(cluster.certificate_authority.as_deref(), Some("ca.pem"));
+        assert!(refuse_contradictions(&cluster).is_ok());
+
+        // Without such a wish, what the kubeconfig says holds.
+        let mut cluster = insecure.clone();
+        override_cluster(&mut cluster, &ClusterOptions::default());
+        assert_eq!(cluster.insecure_skip_tls_verify, Some(true));
+
+        let both = ClusterOptions {
+            insecure_skip_tls_verify: Some(true),
+            ..named
+        };
+        let mut cluster = insecure;
+        override_cluster(&mut cluster, &both);
+        assert!(refuse_contradictions(&cluster).is_err());
+        cluster.server = Some("http://api".to_owned());
+        assert!(refuse_contradictions(&cluster).is_ok(), "there is no TLS");
+    }
+
+    #[test]
+    fn k36_to_skip_the_verification_drops_the_authority_of_the_kubeconfig() {
+        let mut cluster = ClusterEntry {
+            server: Some("https://api".to_owned()),
+            certificate_authority_data: Some("LS0t".to_owned()),
+            ..ClusterEntry::default()
+        };
+        let options = ClusterOptions {
+            insecure_skip_tls_verify: Some(true),
+            ..ClusterOptions::default()
+        };
+        override_cluster(&mut cluster, &options);
+        assert_eq!(cluster.insecure_skip_tls_verify, Some(true));
+        assert_eq!(cluster.certificate_authority_data, None);
+        assert!(refuse_contradictions(&cluster).is_ok());
+    }
+
+    #[test]
+    fn k33_k34_another_server_has_another_name() {
+        let of_file = ClusterEntry {
+            server: Some("https://api".to_owned()),
+            tls_server_name: Some("of-file".to_owned()),
+            ..ClusterEntry::default()
+        };
+        let name = |server: Option<&str>, name: Option<&str>| {
+            let mut cluster = of_file.clone();
+            let options = ClusterOptions {
+                server: server.map(str::to_owned),
+                tls_server_name: name.map(str::to_owned),
+                ..ClusterOptions::default()
+            };
+            override_cluster(&mut cluster, &options);
+            cluster.tls_server_name
+        };
+        assert_eq!(name(None, None).as_deref(), Some("of-file"));
+        assert_eq!(name(Some("https://other"), None), None);
+        let both = name(Some("https://other"), Some("of-flag"));
+        assert_eq!(both.as_deref(), Some("of-flag"));
+        assert_eq!(name(None, Some("of-flag")).as_deref(), Some("of-flag"));
+    }
 }

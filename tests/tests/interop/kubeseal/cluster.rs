@@ -204,6 +204,73 @@ fn k22_to_k40_k81_who_asks_and_where() {
 }
 
 #[test]
+fn k26_k34_k36_flags_about_tls_count_more_than_a_kubeconfig() {
+    let bench = Bench::new();
+    let door = bench.door(Answers::default());
+    bench.write("ca.pem", &door.authority);
+    let server = format!("https://127.0.0.1:{}", door.port);
+    let by_name = format!("https://localhost:{}", door.port);
+    let whole: serde_json::Value =
+        serde_json::from_str(&door.kubeconfig(&json!({ "token": "t" }))).unwrap();
+    let write = |name: &str, cluster: serde_json::Value| {
+        let mut config = whole.clone();
+        config["clusters"][0]["cluster"] = cluster;
+        bench.write(name, &config.to_string());
+    };
+    let authority = whole["clusters"][0]["cluster"]["certificate-authority-data"].clone();
+    write(
+        "insecure",
+        json!({ "server": server, "insecure-skip-tls-verify": true }),
+    );
+    write(
+        "named",
+        json!({ "server": by_name, "tls-server-name": "api.cluster.invalid",
+                "certificate-authority-data": authority.clone() }),
+    );
+    write(
+        "both",
+        json!({ "server": server, "insecure-skip-tls-verify": true,
+                "certificate-authority-data": authority }),
+    );
+    // How often the door is asked: for the Service and the certificate, or not at all.
+    let cases: &[(&str, &[&str], usize)] = &[
+        ("insecure", &[], 2),
+        ("insecure", &["--certificate-authority", "ca.pem"], 2),
+        ("insecure", &["--certificate-authority", "cert.pem"], 0),
+        (
+            "insecure",
+            &[
+                "--certificate-authority",
+                "ca.pem",
+                "--insecure-skip-tls-verify",
+            ],
+            0,
+        ),
+        ("named", &[], 2),
+        ("named", &["--server", &by_name], 0),
+        (
+            "named",
+            &[
+                "--server",
+                &by_name,
+                "--tls-server-name",
+                "api.cluster.invalid",
+            ],
+            2,
+        ),
+        ("both", &[], 0),
+        ("both", &["--insecure-skip-tls-verify"], 2),
+    ];
+    for (config, flags, times) in cases {
+        let args = [&["--kubeconfig", *config, "--fetch-cert"], *flags].concat();
+        let (outputs, asked) = bench.asked_alike(&door, &args, &[], "");
+        let codes = outputs.each_ref().map(|output| output.status.code());
+        assert_eq!(codes[1], codes[0], "{config} {flags:?}");
+        assert_eq!(asked.len(), *times, "{config} {flags:?}");
+    }
+}
+
+#[test]
 fn k81_a_plugin_gives_the_token() {
     let bench = Bench::new();
     let door = bench.door(Answers::default());

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use kube::client::Body;
 use kube::{Client, Config};
+use sealwright_providers::proxy::Proxies;
 
 use kubeconfig::kubeconfig;
 pub(crate) use objects::{Lister, Listing};
@@ -284,8 +285,7 @@ pub(crate) async fn fetch_url(url: &str) -> Result<Vec<u8>, ClusterError> {
         .parse()
         .map_err(|_| failed("not a URL".to_owned()))?;
     let mut config = Config::new(origin);
-    config.proxy_url =
-        proxy_for(&scheme, address.host().unwrap_or_default()).and_then(|proxy| proxy.parse().ok());
+    config.proxy_url = Proxies::of_environment().proxy_for(&address).cloned();
     let client = Client::try_from(config).map_err(|error| failed(told(&error)))?;
     let request = http::Request::get(path)
         .body(Body::empty())
@@ -303,30 +303,6 @@ pub(crate) async fn fetch_url(url: &str) -> Result<Vec<u8>, ClusterError> {
         .await
         .map_err(|error| failed(told(&error)))?;
     Ok(body.to_vec())
-}
-
-fn proxy_for(scheme: &str, host: &str) -> Option<String> {
-    let variable = |name: &str| {
-        let value = std::env::var(name)
-            .or_else(|_| std::env::var(name.to_ascii_uppercase()))
-            .ok()?;
-        (!value.is_empty()).then_some(value)
-    };
-    let excluded = variable("no_proxy").unwrap_or_default();
-    let is_excluded = excluded
-        .split(',')
-        .map(str::trim)
-        .filter(|entry| !entry.is_empty())
-        .any(|entry| {
-            let domain = entry.trim_start_matches('.');
-            entry == "*" || host == domain || host.ends_with(&format!(".{domain}"))
-        });
-    let is_local = host == "localhost" || host.starts_with("127.") || host == "[::1]";
-    if is_excluded || is_local {
-        None
-    } else {
-        variable(&format!("{scheme}_proxy"))
-    }
 }
 
 fn get(path: &str, accept: &str) -> http::Request<Vec<u8>> {

@@ -1,18 +1,22 @@
 //! Puts the pieces together and takes them apart again when the process is told to stop.
 
+mod connection;
 mod sealed_side;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
-use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use kube::config::Config;
+use sealwright_providers::proxy::Proxies;
 use sealwright_resources::sealed_secret::custom_resource_definition;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use self::connection::Unusable;
 use self::sealed_side::SealedSide;
 use crate::announcement::Gate;
 use crate::api::Api;
@@ -53,7 +57,7 @@ pub(crate) enum StartError {
         /// Its path.
         path: String,
         #[source]
-        source: kube::config::KubeconfigError,
+        source: Unusable,
     },
     /// The client cannot be made of the configuration.
     #[error("cannot make a client of the configuration")]
@@ -201,18 +205,23 @@ pub(crate) async fn client(kubeconfig: &str) -> Result<Client, StartError> {
     let mut config = match path.as_str() {
         "" => Config::incluster().map_err(StartError::Cluster)?,
         path => {
-            let failed = |source| StartError::Kubeconfig {
+            let failed = |source: Unusable| StartError::Kubeconfig {
                 path: path.to_owned(),
                 source,
             };
-            let file = match kubeconfig.is_empty() {
-                // The variable may name several files.
-                true => Kubeconfig::from_env().map_err(failed)?.unwrap_or_default(),
-                false => Kubeconfig::read_from(path).map_err(failed)?,
+            let files: Vec<PathBuf> = match kubeconfig.is_empty() {
+                // The variable may name several files; those that are not there are as good as empty.
+                true => std::env::split_paths(path)
+                    .filter(|file| file.exists())
+                    .collect(),
+                false => vec![PathBuf::from(path)],
             };
-            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
-                .await
-                .map_err(failed)?
+            let read = connection::read(files).map_err(|error| failed(error.into()))?;
+            let configured = connection::configuration(&read, &Proxies::of_environment());
+            match configured.map_err(failed)? {
+                Some(config) => config,
+                None => Config::incluster().map_err(|_| failed(Unusable::Nothing))?,
+            }
         }
     };
     config.headers.push((

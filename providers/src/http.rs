@@ -19,7 +19,6 @@ use http::header::{
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -30,6 +29,7 @@ use self::tls::{TlsError, TlsSettings};
 use self::url::Url;
 use crate::address::Guard;
 use crate::outcome::{StoreError, Trouble, shown};
+use crate::proxy::Proxies;
 
 /// What bounds a call.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +83,7 @@ pub struct HttpSettings {
 /// Which proxies are used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Proxy {
-    /// Those of `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`.
+    /// Those of `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
     #[default]
     Environment,
     /// None.
@@ -95,7 +95,7 @@ pub enum Proxy {
 /// A client: a pool of connections with one idea of TLS, proxies and bounds.
 pub struct HttpClient {
     client: Client<Connector, Full<Bytes>>,
-    proxies: Arc<Matcher>,
+    proxies: Arc<Proxies>,
     limits: Limits,
     calls: AtomicU64,
     /// The turn of this client among those who want one for a large answer.
@@ -329,9 +329,9 @@ impl HttpClient {
     /// When certificates or keys in the settings are none.
     pub fn new(settings: HttpSettings) -> Result<Self, TlsError> {
         let proxies = Arc::new(match &settings.proxy {
-            Proxy::Environment => Matcher::from_env(),
-            Proxy::None => Matcher::builder().build(),
-            Proxy::Always(proxy) => Matcher::builder().all(proxy.clone()).build(),
+            Proxy::Environment => Proxies::of_environment(),
+            Proxy::None => Proxies::none(),
+            Proxy::Always(proxy) => Proxies::always(proxy),
         });
         let connector = Connector::new(&settings, Arc::clone(&proxies))?;
         let client = Client::builder(TokioExecutor::new())

@@ -103,6 +103,8 @@ mod message;
 #[cfg(feature = "onepassword")]
 mod onepassword;
 pub mod outcome;
+#[cfg(feature = "clients")]
+pub mod proxy;
 pub mod remote;
 pub mod settings;
 pub mod store;

@@ -1,18 +1,20 @@
 //! The kubeconfig as kubectl reads it, with the command line's wishes over it.
 
 use kube::config::{
-    AuthInfo, Cluster as ClusterEntry, Context, KubeConfigOptions, Kubeconfig, NamedAuthInfo,
+    AuthInfo, Cluster as ClusterEntry, ExecAuthCluster, Kubeconfig, KubeconfigError,
 };
-use kube::config::{NamedCluster, NamedContext};
 use kube::{Client, Config};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use sealwright_crypto::master_key::Callbacks as _;
+use sealwright_providers::proxy::Proxies;
 
 use super::{ClusterError, ClusterOptions, told};
 use crate::terminal::{Terminal, Voice};
 
 /// Reads the kubeconfig: the flag, else `KUBECONFIG`, else the file in the home folder; `None` when there is none.
 pub(super) fn kubeconfig(options: &ClusterOptions) -> Result<Option<Kubeconfig>, ClusterError> {
-    let failed = |error: kube::config::KubeconfigError| ClusterError::Kubeconfig(error.to_string());
+    let failed = |error: KubeconfigError| ClusterError::Kubeconfig(error.to_string());
     if let Some(path) = options
         .kubeconfig
         .as_deref()
@@ -57,8 +59,8 @@ pub(super) async fn connect(options: &ClusterOptions) -> Result<Client, ClusterE
     // A program that links one backend must still say so before the first connection.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let mut config = match (kubeconfig(options)?, &options.server) {
-        (Some(kubeconfig), _) => from_kubeconfig(kubeconfig, options).await?,
-        (None, Some(_)) => from_kubeconfig(Kubeconfig::default(), options).await?,
+        (Some(kubeconfig), _) => from_kubeconfig(&kubeconfig, options)?,
+        (None, Some(_)) => from_kubeconfig(&Kubeconfig::default(), options)?,
         (None, None) => Config::incluster().map_err(|_| ClusterError::NoConfiguration)?,
     };
     config.default_retry = true;
@@ -68,11 +70,10 @@ pub(super) async fn connect(options: &ClusterOptions) -> Result<Client, ClusterE
     Client::try_from(config).map_err(|error| ClusterError::Client(told(&error)))
 }
 
-async fn from_kubeconfig(
-    mut kubeconfig: Kubeconfig,
+fn from_kubeconfig(
+    kubeconfig: &Kubeconfig,
     options: &ClusterOptions,
 ) -> Result<Config, ClusterError> {
-    const OURS: &str = "sealwright-command-line";
     let context_name = options
         .context
         .clone()
@@ -152,34 +153,59 @@ async fn from_kubeconfig(
         sign_in(&mut user)?;
     }
 
-    kubeconfig.clusters.push(NamedCluster {
-        name: OURS.to_owned(),
-        cluster: Some(cluster),
-        other: Default::default(),
-    });
-    kubeconfig.auth_infos.push(NamedAuthInfo {
-        name: OURS.to_owned(),
-        auth_info: Some(user),
-        other: Default::default(),
-    });
-    let context = Context {
-        cluster: OURS.to_owned(),
-        user: Some(OURS.to_owned()),
-        ..context
+    configuration(
+        &cluster,
+        user,
+        context.namespace,
+        &Proxies::of_environment(),
+    )
+}
+
+/// What the library needs to know. Its own reading of a kubeconfig chooses proxies by rules that are not those of kubectl.
+fn configuration(
+    cluster: &ClusterEntry,
+    mut user: AuthInfo,
+    namespace: Option<String>,
+    proxies: &Proxies,
+) -> Result<Config, ClusterError> {
+    let unusable = |error: KubeconfigError| ClusterError::Kubeconfig(error.to_string());
+    let url = cluster
+        .server
+        .as_deref()
+        .unwrap_or_default()
+        .parse::<http::Uri>()
+        .map_err(|error| unusable(KubeconfigError::ParseClusterUrl(error)))?;
+    let proxy = match cluster.proxy_url.as_deref() {
+        // It was named for this server: what the environment says is for all others.
+        Some(proxy) if !proxy.is_empty() => {
+            let proxy = proxy.parse::<http::Uri>();
+            Some(proxy.map_err(|error| unusable(KubeconfigError::ParseProxyUrl(error)))?)
+        }
+        _ => proxies.proxy_for(&url).cloned(),
     };
-    kubeconfig.contexts.push(NamedContext {
-        name: OURS.to_owned(),
-        context: Some(context),
-        other: Default::default(),
-    });
-    let chosen = KubeConfigOptions {
-        context: Some(OURS.to_owned()),
-        cluster: None,
-        user: None,
-    };
-    Config::from_custom_kubeconfig(kubeconfig, &chosen)
-        .await
-        .map_err(|error| ClusterError::Kubeconfig(error.to_string()))
+    // With the authority that a file may hold.
+    let described = ExecAuthCluster::try_from(cluster).map_err(unusable)?;
+    let mut config = Config::new(url);
+    if let Some(pem) = &described.certificate_authority_data {
+        let read: Result<Vec<Vec<u8>>, _> = CertificateDer::pem_slice_iter(pem)
+            .map(|certificate| certificate.map(|certificate| certificate.to_vec()))
+            .collect();
+        config.root_cert = Some(read.map_err(|_| {
+            ClusterError::Kubeconfig("the certificate authority is not in PEM".to_owned())
+        })?);
+    }
+    config.default_namespace = namespace.unwrap_or_else(|| "default".to_owned());
+    config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or(false);
+    config.disable_compression = cluster.disable_compression.unwrap_or(false);
+    config.tls_server_name.clone_from(&cluster.tls_server_name);
+    config.proxy_url = proxy;
+    if let Some(exec) = &mut user.exec
+        && exec.provide_cluster_info
+    {
+        exec.cluster = Some(described);
+    }
+    config.auth_info = user;
+    Ok(config)
 }
 
 fn override_cluster(cluster: &mut ClusterEntry, options: &ClusterOptions) {
@@ -294,6 +320,9 @@ fn sign_in(user: &mut AuthInfo) -> Result<(), ClusterError> {
 
 #[cfg(test)]
 mod tests {
+    use kube::config::ExecConfig;
+    use sealwright_crypto::sealing::base64;
+
     use super::*;
 
     #[test]
@@ -344,6 +373,68 @@ mod tests {
         assert_eq!(cluster.insecure_skip_tls_verify, Some(true));
         assert_eq!(cluster.certificate_authority_data, None);
         assert!(refuse_contradictions(&cluster).is_ok());
+    }
+
+    #[test]
+    fn k35_the_environment_names_proxies_for_the_server() {
+        let proxy = |server: &str, own: Option<&str>, exceptions: &str| {
+            let proxies = Proxies::of(|name| match name {
+                "HTTPS_PROXY" => Some("proxy:1".to_owned()),
+                "NO_PROXY" => Some(exceptions.to_owned()),
+                _ => None,
+            });
+            let cluster = ClusterEntry {
+                server: Some(server.to_owned()),
+                proxy_url: own.map(str::to_owned),
+                ..ClusterEntry::default()
+            };
+            let config = configuration(&cluster, AuthInfo::default(), None, &proxies).unwrap();
+            config.proxy_url.map(|proxy| proxy.to_string())
+        };
+        let through = Some("http://proxy:1/".to_owned());
+        assert_eq!(proxy("https://api:6443", None, ""), through);
+        assert_eq!(proxy("https://api:6443", None, "localhost,"), through);
+        assert_eq!(proxy("https://api:6443", None, "proxy"), through);
+        assert_eq!(proxy("https://api:6443", None, "api"), None);
+        assert_eq!(proxy("https://10.1.2.3", None, "10.0.0.0/8,"), None);
+        for local in ["https://127.0.0.1:6443", "https://localhost:6443"] {
+            assert_eq!(proxy(local, None, ""), None, "{local}");
+        }
+        // What the kubeconfig names counts for its server, whatever the environment says.
+        let own = Some("http://127.0.0.1:2/".to_owned());
+        for exceptions in ["127.0.0.1", "*", "api", ","] {
+            let found = proxy("https://api:6443", own.as_deref(), exceptions);
+            assert_eq!(found, own, "{exceptions}");
+        }
+        assert_eq!(proxy("https://api:6443", Some(""), ""), through);
+    }
+
+    #[test]
+    fn k81_all_that_a_kubeconfig_says_of_a_cluster_counts() {
+        let pem = "-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n";
+        let cluster = ClusterEntry {
+            server: Some("https://api:6443/path".to_owned()),
+            certificate_authority_data: Some(base64::encode(format!("{pem}{pem}").as_bytes())),
+            tls_server_name: Some("name".to_owned()),
+            disable_compression: Some(true),
+            ..ClusterEntry::default()
+        };
+        let user = AuthInfo {
+            exec: Some(ExecConfig {
+                provide_cluster_info: true,
+                ..ExecConfig::default()
+            }),
+            ..AuthInfo::default()
+        };
+        let proxies = Proxies::of(|_| None);
+        let config = configuration(&cluster, user, Some("team".to_owned()), &proxies).unwrap();
+        assert_eq!(config.cluster_url, "https://api:6443/path");
+        assert_eq!(config.default_namespace, "team");
+        assert_eq!(config.root_cert, Some(vec![vec![0, 1, 2]; 2]));
+        assert_eq!(config.tls_server_name.as_deref(), Some("name"));
+        assert!(config.disable_compression && !config.accept_invalid_certs);
+        let described = config.auth_info.exec.unwrap().cluster.unwrap();
+        assert_eq!(described.server.as_deref(), Some("https://api:6443/path"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::Uri;
 use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use hyper_util::client::proxy::matcher::Intercept;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig};
@@ -24,6 +24,7 @@ use tokio_rustls::TlsConnector;
 use super::tls::{TlsError, TlsSettings, configuration};
 use super::{HttpSettings, Limits};
 use crate::address::Guard;
+use crate::proxy::Proxies;
 
 /// Why there is no connection.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -98,13 +99,13 @@ struct Inner {
     /// For proxies that speak TLS themselves: the system's authorities, and no certificate of the client.
     proxy_tls: Option<Arc<ClientConfig>>,
     server_name: Option<ServerName<'static>>,
-    proxies: Arc<Matcher>,
+    proxies: Arc<Proxies>,
     guard: Guard,
     limits: Limits,
 }
 
 impl Connector {
-    pub(super) fn new(settings: &HttpSettings, proxies: Arc<Matcher>) -> Result<Self, TlsError> {
+    pub(super) fn new(settings: &HttpSettings, proxies: Arc<Proxies>) -> Result<Self, TlsError> {
         let server_name = match &settings.tls.server_name {
             Some(name) => {
                 Some(ServerName::try_from(name.clone()).map_err(|_| TlsError::ServerName)?)

@@ -136,18 +136,6 @@ async fn what_a_failed_refresh_made_is_taken_back() {
     assert!(live(&tokens).contains(&held));
 }
 
-/// The variables that lead a controller to doubles behind their host names.
-fn surroundings(clouds: &Clouds) -> Vec<(&'static str, String)> {
-    let variables = clouds.variables().into_iter();
-    variables
-        .map(|(name, value)| match name {
-            // A client of the API server would take this one for itself, too.
-            "HTTPS_PROXY" => ("ALL_PROXY", value),
-            name => (name, value),
-        })
-        .collect()
-}
-
 /// A namespace with a generator of deploy tokens, the double that GitLab's own client has proved (`prove_gitlab.py`), and a
 /// controller that keeps outdated states for an hour.
 async fn gitlab(name: &str) -> (Place, Clouds, Server) {
@@ -164,7 +152,7 @@ async fn gitlab(name: &str) -> (Place, Clouds, Server) {
             "auth": {"token": {"secretRef": {"name": "gitlab", "key": "token"}}}}}),
         )
         .await;
-    let variables = surroundings(&clouds);
+    let variables = clouds.variables();
     let controller = place.controller_with("--generator-gc-grace-period=1h", &variables);
     (place, clouds, controller)
 }
@@ -375,7 +363,7 @@ async fn a_robot_account_of_quay_gets_a_token_for_that_of_a_service_account() {
                     "serviceAccountRef": {"name": account, "audiences": ["quay.example"]}}}))
             .await;
     }
-    let _controller = place.controller_with("", &surroundings(&clouds));
+    let _controller = place.controller_with("", &clouds.variables());
     for account in ["puller", "stranger"] {
         let spec = asks_once_an_hour("QuayAccessToken", account, &[]);
         place.external_secret(account, &spec).await;

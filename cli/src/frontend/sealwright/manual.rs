@@ -45,7 +45,7 @@ const VARIABLES: [(&str, &str); 11] = [
     ),
     (
         "HTTPS_PROXY, HTTP_PROXY, NO_PROXY",
-        "The way to vaults and key services.",
+        "The way to vaults, key services and the cluster.",
     ),
     ("NO_COLOR", "Set to anything: no colours."),
 ];

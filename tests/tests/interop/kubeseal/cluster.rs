@@ -383,6 +383,95 @@ fn k35_a_proxy_leads_to_the_api_server() {
 }
 
 #[test]
+fn k35_the_environment_leads_where_it_leads_the_incumbent() {
+    let bench = Bench::new();
+    let door = bench.door(Answers::default());
+    let whole: serde_json::Value =
+        serde_json::from_str(&door.kubeconfig(&json!({ "token": "t" }))).unwrap();
+    let through = format!("http://127.0.0.1:{}", door.port);
+    let through = through.as_str();
+    let bare = through.trim_start_matches("http://");
+    let far = "https://api.cluster.invalid:6443";
+    for (name, server, proxy) in [
+        ("near", None, None),
+        ("far", Some(far), None),
+        ("named", Some(far), Some(through)),
+    ] {
+        let mut config = whole.clone();
+        let cluster = &mut config["clusters"][0]["cluster"];
+        if let Some(server) = server {
+            cluster["server"] = server.into();
+        }
+        if let Some(proxy) = proxy {
+            cluster["proxy-url"] = proxy.into();
+        }
+        bench.write(name, &config.to_string());
+    }
+    let nobody = "http://127.0.0.1:1";
+    // A kubeconfig, variables, whether the certificate comes, and whether through the proxy.
+    let cases: &[(&str, &[(&str, &str)], bool, bool)] = &[
+        ("near", &[("HTTPS_PROXY", nobody)], true, false),
+        (
+            "near",
+            &[("HTTPS_PROXY", nobody), ("NO_PROXY", "localhost,")],
+            true,
+            false,
+        ),
+        ("far", &[("HTTPS_PROXY", through)], true, true),
+        ("far", &[("https_proxy", bare)], true, true),
+        (
+            "far",
+            &[("HTTPS_PROXY", through), ("NO_PROXY", "127.0.0.1")],
+            true,
+            true,
+        ),
+        (
+            "far",
+            &[
+                ("HTTPS_PROXY", through),
+                ("NO_PROXY", "10.0.0.0/8, cluster.invalid:443,"),
+            ],
+            true,
+            true,
+        ),
+        (
+            "far",
+            &[("HTTPS_PROXY", through), ("NO_PROXY", "*.cluster.invalid")],
+            false,
+            false,
+        ),
+        ("named", &[("NO_PROXY", "127.0.0.1")], true, true),
+        (
+            "named",
+            &[("HTTPS_PROXY", nobody), ("no_proxy", "*")],
+            true,
+            true,
+        ),
+    ];
+    for (config, env, comes, proxied) in cases {
+        let args = [
+            "--kubeconfig",
+            *config,
+            "--fetch-cert",
+            "--request-timeout",
+            "10s",
+        ];
+        for program in BOTH {
+            door.asked();
+            let output = bench.run_with(program, &args, env, "");
+            let asked = door.asked();
+            let seen = asked.iter().any(|asked| asked.method == "CONNECT");
+            assert_eq!(
+                (output.status.success(), seen),
+                (*comes, *proxied),
+                "{program:?} {config} {env:?} {:?}",
+                told(&output)
+            );
+        }
+    }
+}
+
+#[test]
 fn k58_k59_the_namespace_comes_from_flag_context_or_default() {
     let bench = Bench::new();
     let door = bench.door(Answers::default());

@@ -65,6 +65,9 @@ pub(crate) enum ClusterError {
         "invalid configuration: no configuration has been provided, try setting KUBERNETES_MASTER environment variable"
     )]
     NoConfiguration,
+    /// The kubeconfig does not have what was chosen. The text is what kubectl's users know.
+    #[error("invalid configuration: {0}")]
+    Invalid(String),
     /// The kubeconfig cannot be used.
     #[error("cannot use the kubeconfig: {0}")]
     Kubeconfig(String),
@@ -118,33 +121,31 @@ pub(crate) fn default_namespace(options: &ClusterOptions) -> Result<String, Clus
     {
         return Ok(namespace.to_owned());
     }
-    let Some(kubeconfig) = kubeconfig(options)? else {
-        if let Ok(namespace) = std::env::var("POD_NAMESPACE")
-            && !namespace.is_empty()
-        {
-            return Ok(namespace);
-        }
-        let of_pod =
-            std::fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace");
-        return of_pod
-            .map(|text| text.trim().to_owned())
-            .map_err(|_| ClusterError::NoConfiguration);
-    };
-    let name = options
-        .context
-        .as_deref()
-        .or(kubeconfig.current_context.as_deref())
-        .unwrap_or_default();
-    let context = kubeconfig
-        .contexts
-        .iter()
-        .find(|context| context.name == name);
-    let namespace = context
-        .and_then(|named| named.context.as_ref())
-        .and_then(|context| context.namespace.clone());
-    Ok(namespace
+    let file = kubeconfig(options)?.unwrap_or_default();
+    let chosen = kubeconfig::chosen(&file, options)?;
+    let named = chosen.map(|chosen| chosen.context.namespace.unwrap_or_default());
+    namespace_of(named, kubeconfig::in_pod().then(namespace_of_pod))
+}
+
+/// The namespace by what a kubeconfig says, if one leads to a cluster, and by that of the pod, if this is one.
+fn namespace_of(named: Option<String>, of_pod: Option<String>) -> Result<String, ClusterError> {
+    match (named, of_pod) {
+        (Some(named), _) if !named.is_empty() => Ok(named),
+        (_, Some(of_pod)) => Ok(of_pod),
+        (Some(_), None) => Ok("default".to_owned()),
+        (None, None) => Err(ClusterError::NoConfiguration),
+    }
+}
+
+fn namespace_of_pod() -> String {
+    let named = std::env::var("POD_NAMESPACE").ok();
+    let mounted =
+        || std::fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace").ok();
+    named
         .filter(|namespace| !namespace.is_empty())
-        .unwrap_or_else(|| "default".to_owned()))
+        .or_else(|| Some(mounted()?.trim().to_owned()))
+        .filter(|namespace| !namespace.is_empty())
+        .unwrap_or_else(|| "default".to_owned())
 }
 
 /// A connection to the controller through the API server.
@@ -399,6 +400,18 @@ mod tests {
         assert!(!text.contains("OtherError"), "{text}");
         let other = "client error (Connect): invalid peer certificate: UnknownIssuer";
         assert_eq!(told(&kube::Error::Service(other.into())), other);
+    }
+
+    #[test]
+    fn k58_the_namespace_comes_from_the_context_then_from_the_pod() {
+        let named = |named: Option<&str>, of_pod: Option<&str>| {
+            namespace_of(named.map(str::to_owned), of_pod.map(str::to_owned)).ok()
+        };
+        assert_eq!(named(Some("team"), Some("pod")).as_deref(), Some("team"));
+        assert_eq!(named(Some(""), Some("pod")).as_deref(), Some("pod"));
+        assert_eq!(named(Some(""), None).as_deref(), Some("default"));
+        assert_eq!(named(None, Some("pod")).as_deref(), Some("pod"));
+        assert_eq!(named(None, None), None, "nothing leads to a cluster");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The kubeconfig as kubectl reads it, with the command line's wishes over it.
 
+use std::path::Path;
+
 use kube::config::{
-    AuthInfo, Cluster as ClusterEntry, ExecAuthCluster, Kubeconfig, KubeconfigError,
+    AuthInfo, Cluster as ClusterEntry, Context, ExecAuthCluster, Kubeconfig, KubeconfigError,
 };
 use kube::{Client, Config};
 use rustls::pki_types::CertificateDer;
@@ -28,14 +30,14 @@ pub(super) fn kubeconfig(options: &ClusterOptions) -> Result<Option<Kubeconfig>,
                 reason.to_ascii_lowercase()
             )));
         }
-        return Kubeconfig::read_from(path).map(Some).map_err(failed);
+        return read(path).map(Some).map_err(failed);
     }
     if let Some(list) = std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) {
         // As for kubectl, files of the list that are not there are as good as empty.
         return std::env::split_paths(&list)
             .filter(|path| path.exists())
             .try_fold(None, |merged: Option<Kubeconfig>, path| {
-                let next = Kubeconfig::read_from(path)?;
+                let next = read(path)?;
                 Ok(Some(match merged {
                     Some(merged) => merged.merge(next)?,
                     None => next,
@@ -48,20 +50,100 @@ pub(super) fn kubeconfig(options: &ClusterOptions) -> Result<Option<Kubeconfig>,
     };
     let path = home.join(".kube/config");
     if path.exists() {
-        Kubeconfig::read_from(path).map(Some).map_err(failed)
+        read(path).map(Some).map_err(failed)
     } else {
         Ok(None)
     }
+}
+
+fn read(path: impl AsRef<Path>) -> Result<Kubeconfig, KubeconfigError> {
+    let mut read = Kubeconfig::read_from(path)?;
+    // A name that is empty is none, so that a later file may have one.
+    read.current_context = read.current_context.filter(|name| !name.is_empty());
+    Ok(read)
+}
+
+/// What a kubeconfig and the command line lead to together.
+pub(super) struct Chosen {
+    pub(super) context: Context,
+    cluster: ClusterEntry,
+}
+
+/// Finds the context and the cluster; nothing when neither names a server, which leaves the pod's own cluster.
+pub(super) fn chosen(
+    kubeconfig: &Kubeconfig,
+    options: &ClusterOptions,
+) -> Result<Option<Chosen>, ClusterError> {
+    let mut faults = Vec::new();
+    let name = options
+        .context
+        .as_deref()
+        .or(kubeconfig.current_context.as_deref())
+        .unwrap_or_default();
+    let context = kubeconfig.contexts.iter().find(|named| named.name == name);
+    if context.is_none() && !name.is_empty() {
+        faults.push(format!(
+            "context was not found for specified context: {name}"
+        ));
+    }
+    let context = context
+        .and_then(|named| named.context.clone())
+        .unwrap_or_default();
+    let name = options.cluster.as_deref().unwrap_or(&context.cluster);
+    let entry = kubeconfig.clusters.iter().find(|named| named.name == name);
+    let mut cluster = entry
+        .and_then(|named| named.cluster.clone())
+        .unwrap_or_default();
+    override_cluster(&mut cluster, options);
+    let is_unknown = entry.is_none() && options.cluster.is_some();
+    if is_unknown || cluster.server.as_deref().is_none_or(str::is_empty) {
+        let says_nothing = entry.is_none() && !is_unknown && !says_how(options);
+        if says_nothing && faults.is_empty() {
+            return Ok(None);
+        }
+        faults.push(match name {
+            _ if says_nothing => "cluster has no server defined".to_owned(),
+            "" => "default cluster has no server defined".to_owned(),
+            name => format!("no server found for cluster {name:?}"),
+        });
+    }
+    match &faults[..] {
+        [] => Ok(Some(Chosen { context, cluster })),
+        [fault] => Err(ClusterError::Invalid(fault.clone())),
+        faults => Err(ClusterError::Invalid(format!("[{}]", faults.join(", ")))),
+    }
+}
+
+/// Whether the command line says how a server is reached, apart from where it is.
+fn says_how(options: &ClusterOptions) -> bool {
+    options.certificate_authority.is_some()
+        || options.tls_server_name.is_some()
+        || options.proxy_url.is_some()
+        || options.insecure_skip_tls_verify == Some(true)
+        || options.disable_compression == Some(true)
+}
+
+/// Whether this is a pod that may ask its cluster.
+pub(super) fn in_pod() -> bool {
+    let given = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    given("KUBERNETES_SERVICE_HOST")
+        && given("KUBERNETES_SERVICE_PORT")
+        && Path::new("/var/run/secrets/kubernetes.io/serviceaccount/token").is_file()
 }
 
 /// Puts the command line's wishes over the kubeconfig and connects.
 pub(super) async fn connect(options: &ClusterOptions) -> Result<Client, ClusterError> {
     // A program that links one backend must still say so before the first connection.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let mut config = match (kubeconfig(options)?, &options.server) {
-        (Some(kubeconfig), _) => from_kubeconfig(&kubeconfig, options)?,
-        (None, Some(_)) => from_kubeconfig(&Kubeconfig::default(), options)?,
-        (None, None) => Config::incluster().map_err(|_| ClusterError::NoConfiguration)?,
+    let kubeconfig = kubeconfig(options)?.unwrap_or_default();
+    refuse_unknown_names(&kubeconfig, options)?;
+    let mut config = match chosen(&kubeconfig, options)? {
+        Some(chosen) => from_kubeconfig(&kubeconfig, chosen, options)?,
+        None if in_pod() => {
+            let config = Config::incluster().map_err(|_| ClusterError::NoConfiguration)?;
+            as_the_caller(config, options)
+        }
+        None => return Err(ClusterError::NoConfiguration),
     };
     config.default_retry = true;
     if let Some(namespace) = &options.namespace {
@@ -70,59 +152,56 @@ pub(super) async fn connect(options: &ClusterOptions) -> Result<Client, ClusterE
     Client::try_from(config).map_err(|error| ClusterError::Client(told(&error)))
 }
 
-fn from_kubeconfig(
+/// Names on the command line that the kubeconfig does not have are told before anything else that is wrong.
+fn refuse_unknown_names(
     kubeconfig: &Kubeconfig,
     options: &ClusterOptions,
-) -> Result<Config, ClusterError> {
-    let context_name = options
-        .context
-        .clone()
-        .or_else(|| kubeconfig.current_context.clone())
-        .unwrap_or_default();
-    let context = kubeconfig
-        .contexts
-        .iter()
-        .find(|named| named.name == context_name);
-    if context.is_none() && options.context.is_some() {
-        return Err(ClusterError::Kubeconfig(format!(
-            "context {context_name:?} does not exist"
-        )));
-    }
-    let context = context
-        .and_then(|named| named.context.clone())
-        .unwrap_or_default();
-    let cluster_name = options
-        .cluster
-        .clone()
-        .unwrap_or_else(|| context.cluster.clone());
-    let user_name = options
-        .user
-        .clone()
-        .or_else(|| context.user.clone())
-        .unwrap_or_default();
+) -> Result<(), ClusterError> {
+    let Kubeconfig {
+        contexts,
+        clusters,
+        auth_infos,
+        ..
+    } = kubeconfig;
+    let unknown = |kind: &str, wish: &Option<String>, is_known: &dyn Fn(&str) -> bool| match wish {
+        Some(name) if !is_known(name.as_str()) => Err(ClusterError::Kubeconfig(format!(
+            "{kind} {name:?} does not exist"
+        ))),
+        _ => Ok(()),
+    };
+    unknown("user", &options.user, &|name| {
+        auth_infos.iter().any(|named| named.name == name)
+    })?;
+    unknown("context", &options.context, &|name| {
+        contexts.iter().any(|named| named.name == name)
+    })?;
+    unknown("cluster", &options.cluster, &|name| {
+        clusters.iter().any(|named| named.name == name)
+    })
+}
 
-    let found = kubeconfig
-        .clusters
-        .iter()
-        .find(|named| named.name == cluster_name);
-    if found.is_none() && options.cluster.is_some() {
-        return Err(ClusterError::Kubeconfig(format!(
-            "cluster {cluster_name:?} does not exist"
-        )));
+/// In a pod, a token of the command line stands in the place of the pod's.
+fn as_the_caller(mut config: Config, options: &ClusterOptions) -> Config {
+    if let Some(token) = &options.token {
+        config.auth_info = AuthInfo {
+            token: Some(token.clone().into()),
+            ..AuthInfo::default()
+        };
     }
-    let mut cluster = found
-        .and_then(|named| named.cluster.clone())
-        .unwrap_or_default();
-    let found = kubeconfig
+    config
+}
+
+fn from_kubeconfig(
+    kubeconfig: &Kubeconfig,
+    chosen: Chosen,
+    options: &ClusterOptions,
+) -> Result<Config, ClusterError> {
+    let Chosen { context, cluster } = chosen;
+    let name = options.user.as_ref().or(context.user.as_ref());
+    let mut user = kubeconfig
         .auth_infos
         .iter()
-        .find(|named| named.name == user_name);
-    if found.is_none() && options.user.is_some() {
-        return Err(ClusterError::Kubeconfig(format!(
-            "user {user_name:?} does not exist"
-        )));
-    }
-    let mut user = found
+        .find(|named| Some(&named.name) == name)
         .and_then(|named| named.auth_info.clone())
         .unwrap_or_default();
     if let Some(path) = user.token_file.take() {
@@ -132,11 +211,7 @@ fn from_kubeconfig(
         })?;
         user.token = Some(token.trim().to_owned().into());
     }
-    override_cluster(&mut cluster, options);
     override_user(&mut user, options);
-    if cluster.server.is_none() {
-        return Err(ClusterError::NoConfiguration);
-    }
     refuse_contradictions(&cluster)?;
     if cluster
         .server
@@ -152,7 +227,6 @@ fn from_kubeconfig(
     } else if !says_who_asks(&user) && somebody_is_there() {
         sign_in(&mut user)?;
     }
-
     configuration(
         &cluster,
         user,
@@ -435,6 +509,106 @@ mod tests {
         assert!(config.disable_compression && !config.accept_invalid_certs);
         let described = config.auth_info.exec.unwrap().cluster.unwrap();
         assert_eq!(described.server.as_deref(), Some("https://api:6443/path"));
+    }
+
+    fn kubeconfig_of(current: &str) -> Kubeconfig {
+        Kubeconfig::from_yaml(&format!(
+            "current-context: {current}\n\
+             contexts:\n\
+             - {{name: main, context: {{cluster: c, user: u, namespace: team}}}}\n\
+             - {{name: lost, context: {{cluster: gone, user: u}}}}\n\
+             - {{name: mute, context: {{cluster: mute, user: u}}}}\n\
+             clusters:\n\
+             - {{name: c, cluster: {{server: 'https://api:6443'}}}}\n\
+             - {{name: mute, cluster: {{}}}}\n"
+        ))
+        .unwrap()
+    }
+
+    #[test]
+    fn k58_k81_a_kubeconfig_leads_to_a_cluster_or_says_why_not() {
+        let found =
+            |kubeconfig: &Kubeconfig, options: ClusterOptions| match chosen(kubeconfig, &options) {
+                Ok(Some(chosen)) => format!(
+                    "{} {}",
+                    chosen.cluster.server.unwrap(),
+                    chosen.context.namespace.unwrap_or_default()
+                ),
+                Ok(None) => "nothing".to_owned(),
+                Err(error) => error.to_string(),
+            };
+        let with = |set: fn(&mut ClusterOptions)| {
+            let mut options = ClusterOptions::default();
+            set(&mut options);
+            options
+        };
+        let none = ClusterOptions::default;
+        let invalid = |reason: &str| format!("invalid configuration: {reason}");
+        let main = kubeconfig_of("main");
+        assert_eq!(found(&main, none()), "https://api:6443 team");
+        assert_eq!(found(&kubeconfig_of("lost"), none()), "nothing");
+        assert_eq!(found(&Kubeconfig::default(), none()), "nothing");
+        assert_eq!(
+            found(&kubeconfig_of("mute"), none()),
+            invalid("no server found for cluster \"mute\"")
+        );
+        let typo = with(|options| options.context = Some("stagin".to_owned()));
+        let no_context = "context was not found for specified context: stagin";
+        let no_server = "cluster has no server defined";
+        assert_eq!(
+            found(&main, typo.clone()),
+            invalid(&format!("[{no_context}, {no_server}]"))
+        );
+        assert_eq!(
+            found(&kubeconfig_of("stagin"), none()),
+            invalid(&format!("[{no_context}, {no_server}]"))
+        );
+        let server = Some("https://other".to_owned());
+        let elsewhere = ClusterOptions { server, ..typo };
+        assert_eq!(found(&main, elsewhere.clone()), invalid(no_context));
+        let elsewhere = ClusterOptions {
+            context: None,
+            ..elsewhere
+        };
+        assert_eq!(found(&main, elsewhere.clone()), "https://other team");
+        assert_eq!(found(&Kubeconfig::default(), elsewhere), "https://other ");
+        let absent = with(|options| options.cluster = Some("absent".to_owned()));
+        assert_eq!(
+            found(&main, absent),
+            invalid("no server found for cluster \"absent\"")
+        );
+        let authority = with(|options| options.certificate_authority = Some("ca".to_owned()));
+        assert_eq!(
+            found(&Kubeconfig::default(), authority),
+            invalid("default cluster has no server defined")
+        );
+    }
+
+    #[test]
+    fn k25_a_token_of_the_command_line_stands_in_the_place_of_the_pods() {
+        let pod = || {
+            let mut config = Config::new("https://10.0.0.1".parse().unwrap());
+            config.auth_info.token_file = Some("/token".to_owned());
+            config
+        };
+        let options = ClusterOptions {
+            token: Some("of-flag".to_owned()),
+            ..ClusterOptions::default()
+        };
+        let config = as_the_caller(pod(), &options);
+        assert!(config.auth_info.token.is_some() && config.auth_info.token_file.is_none());
+        let config = as_the_caller(pod(), &ClusterOptions::default());
+        assert!(config.auth_info.token.is_none() && config.auth_info.token_file.is_some());
+    }
+
+    #[test]
+    fn k81_an_empty_name_of_a_context_is_none() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "current-context: ''\n").unwrap();
+        assert_eq!(read(file.path()).unwrap().current_context, None);
+        std::fs::write(file.path(), "current-context: a\n").unwrap();
+        let named = read(file.path()).unwrap().current_context;
+        assert_eq!(named.as_deref(), Some("a"));
     }
 
     #[test]

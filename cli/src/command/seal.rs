@@ -15,7 +15,7 @@ use sealwright_crypto::secret::SecretBytes;
 use sealwright_resources::manifest::{self, Output};
 use sealwright_resources::plain_secret::PlainSecret;
 use sealwright_resources::scope::Scope;
-use sealwright_resources::sealed_secret::{SealedSecret, seal_each};
+use sealwright_resources::sealed_secret::{SealError, SealedSecret, seal_each};
 
 pub(crate) use certificate::{CertificateSource, new_sealing_key};
 pub(crate) use folder::SealFolder;
@@ -101,6 +101,11 @@ fn prepare(secret: &mut PlainSecret, options: &SealOptions) -> Result<()> {
             _ => match cluster::default_namespace(&options.cluster) {
                 Ok(namespace) => secret.metadata.namespace = Some(namespace),
                 Err(ClusterError::NoConfiguration) => {} // sealing itself then asks for a namespace
+                Err(error @ ClusterError::Invalid(_)) => {
+                    // In the same words; the reference does not say why.
+                    let told = Error::generic(SealError::NoNamespace.to_string());
+                    return Err(told.hint(error.to_string()));
+                }
                 Err(error) => return Err(of_cluster(error)),
             },
         }
@@ -325,7 +330,7 @@ fn of_cluster(error: ClusterError) -> Error {
     let told = Error::generic(error.to_string());
     match error {
         ClusterError::NoConfiguration => told.hint(
-            "there is no kubeconfig, and this is no pod: name one with --kubeconfig or KUBECONFIG, or do without a cluster with --cert and --namespace",
+            "no kubeconfig leads to a cluster, and this is no pod: name one with --kubeconfig or KUBECONFIG, or do without a cluster with --cert and --namespace",
         ),
         ClusterError::Service(_) => told.report([SERVICE_ADVICE.to_owned()]),
         _ => told,

@@ -457,7 +457,10 @@ fn what_needs_a_cluster_and_has_none_says_what_to_do() {
         let output = bench.run(args);
         let errors = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{args:?}");
-        assert!(errors.contains("hint: there is no kubeconfig"), "{errors}");
+        assert!(
+            errors.contains("hint: no kubeconfig leads to a cluster"),
+            "{errors}"
+        );
     }
     let output = bench.run(&["cert", "--kubeconfig", "absent"]);
     let errors = String::from_utf8(output.stderr).unwrap();

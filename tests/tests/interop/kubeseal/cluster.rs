@@ -505,6 +505,82 @@ fn k58_k59_the_namespace_comes_from_flag_context_or_default() {
 }
 
 #[test]
+fn k58_k81_a_kubeconfig_that_leads_nowhere_gives_no_namespace() {
+    let bench = Bench::new();
+    let door = bench.door(Answers::default());
+    let whole: serde_json::Value =
+        serde_json::from_str(&door.kubeconfig(&json!({ "token": "t" }))).unwrap();
+    let write = |name: &str, change: &dyn Fn(&mut serde_json::Value)| {
+        let mut config = whole.clone();
+        change(&mut config);
+        bench.write(name, &config.to_string());
+    };
+    write("config", &|_| {});
+    write("gone", &|config| config["current-context"] = "gone".into());
+    write("unset", &|config| config["current-context"] = "".into());
+    write("lost", &|config| {
+        config["contexts"][0]["context"]["cluster"] = "gone".into();
+    });
+    write("mute", &|config| {
+        config["clusters"][0]["cluster"] = json!({});
+    });
+    let bare = "kind: Secret\nmetadata: {name: a}\nstringData: {a: b}\n";
+    let cases: &[(&[&str], &[(&str, &str)])] = &[
+        (&["--kubeconfig", "config", "--context", "stagin"], &[]),
+        (&["--kubeconfig", "config", "--cluster", "absent"], &[]),
+        (&["--kubeconfig", "gone"], &[]),
+        (&["--kubeconfig", "unset"], &[]),
+        (&["--kubeconfig", "lost"], &[]),
+        (&["--kubeconfig", "mute"], &[]),
+        (&["--certificate-authority", "cert.pem"], &[]),
+        (&[], &[("KUBECONFIG", "/dev/null")]),
+        (&[], &[("POD_NAMESPACE", "of-pod")]),
+    ];
+    for (flags, env) in cases {
+        for mode in [&[][..], &["--raw", "--name", "x"]] {
+            let args = [&["--cert", "cert.pem"], *flags, mode].concat();
+            let [theirs, ours] =
+                BOTH.map(|program| told(&bench.run_with(program, &args, env, bare)));
+            assert_eq!((ours.2, theirs.2), (Some(1), Some(1)), "{args:?} {ours:?}");
+            assert_eq!(ours.0, "", "{args:?}");
+            assert_eq!(
+                ours.1.lines().next(),
+                theirs.1.lines().next(),
+                "{args:?} {env:?}"
+            );
+        }
+        // Nor does one of them lead to a controller.
+        let args = [&["--fetch-cert"], *flags].concat();
+        let (outputs, asked) = bench.asked_alike(&door, &args, env, "");
+        assert!(asked.is_empty(), "{args:?} {asked:?}");
+        let codes = outputs.each_ref().map(|output| output.status.code());
+        assert_eq!(codes, [Some(1), Some(1)], "{args:?}");
+    }
+    // Of several files, the first that names a context does.
+    let list = format!("{0}unset:{0}config", bench.path("").display());
+    for flags in [
+        &["--kubeconfig", "unset", "--server", "https://127.0.0.1:1"][..],
+        &[],
+    ] {
+        let args = [&["--cert", "cert.pem", "-o", "yaml"], flags].concat();
+        let env = [("KUBECONFIG", list.as_str())];
+        let [theirs, ours] = BOTH.map(|program| {
+            let output = bench.run_with(program, &args, &env, bare);
+            super::masked(&told(&output).0)
+        });
+        assert_eq!(ours, theirs, "{flags:?}");
+        let namespace = match flags {
+            [] => "  namespace: from-main",
+            _ => "  namespace: default",
+        };
+        assert!(
+            ours.lines().any(|line| line == namespace),
+            "{flags:?}: {ours}"
+        );
+    }
+}
+
+#[test]
 fn k72_t20_t33_validating_a_stream_waits_out_the_rate_limit() {
     let bench = Bench::new();
     let door = bench.door(Answers {

@@ -8,9 +8,13 @@ mod secrets;
 
 use std::time::Duration;
 
+use kube::Client;
 use kube::client::Body;
-use kube::{Client, Config};
-use sealwright_providers::proxy::Proxies;
+use sealwright_crypto::secret::SecretText;
+use sealwright_providers::address::Guard;
+use sealwright_providers::http::tls::{TlsSettings, Verification};
+use sealwright_providers::http::url::Url;
+use sealwright_providers::http::{HttpClient, HttpSettings, Request, Response, basic_auth};
 
 use kubeconfig::kubeconfig;
 pub(crate) use objects::{Lister, Listing};
@@ -267,43 +271,77 @@ impl Controller {
     }
 }
 
-/// Fetches an `http` or `https` URL, through the proxy that the environment names for it.
+/// Fetches an `http` or `https` URL, with the user that it names and to wherever it leads, as Go's programs do.
 pub(crate) async fn fetch_url(url: &str) -> Result<Vec<u8>, ClusterError> {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    const MOST_REQUESTS: usize = 10;
+    let shown = without_password(url);
     let failed =
-        |reason: String| ClusterError::Controller(format!("cannot fetch {url:?}: {reason}"));
-    let address: http::Uri = url.parse().map_err(|_| failed("not a URL".to_owned()))?;
-    let path = address
-        .path_and_query()
-        .map_or("/", |path| path.as_str())
-        .to_owned();
-    let authority = address
-        .authority()
-        .ok_or_else(|| failed("it names no host".to_owned()))?
-        .to_string();
-    let scheme = address.scheme_str().unwrap_or("https").to_owned();
-    let origin = format!("{scheme}://{authority}")
-        .parse()
-        .map_err(|_| failed("not a URL".to_owned()))?;
-    let mut config = Config::new(origin);
-    config.proxy_url = Proxies::of_environment().proxy_for(&address).cloned();
-    let client = Client::try_from(config).map_err(|error| failed(told(&error)))?;
-    let request = http::Request::get(path)
-        .body(Body::empty())
-        .map_err(|error| failed(error.to_string()))?;
-    let response = client
-        .send(request)
-        .await
-        .map_err(|error| failed(told(&error)))?;
-    if !response.status().is_success() {
-        return Err(failed(response.status().to_string()));
+        |reason: String| ClusterError::Controller(format!("cannot fetch {shown:?}: {reason}"));
+    let (mut at, mut user) =
+        Url::parse_with_user(url).map_err(|error| failed(error.to_string()))?;
+    // The caller chose the first address, and servers choose those that follow.
+    let mut guard = Guard::Open;
+    for _ in 0..MOST_REQUESTS {
+        let answer = ask(&at, user.as_ref(), guard).await.map_err(failed)?;
+        let moved = matches!(answer.status.as_u16(), 301..=303 | 307 | 308);
+        let target = answer.header("location").filter(|_| moved);
+        let Some(target) = target.filter(|target| !target.is_empty()) else {
+            return match answer.status {
+                http::StatusCode::OK => Ok(answer.body.expose().to_vec()),
+                status => Err(failed(status.to_string())),
+            };
+        };
+        let (next, named) = at
+            .join_with_user(target)
+            .map_err(|error| failed(format!("it redirects to where none can follow: {error}")))?;
+        // What is for one server is for no other, and not for those who listen in.
+        let is_same = next.origin() == at.origin();
+        user = named.or(user.filter(|_| is_same));
+        (at, guard) = (next, Guard::Machine);
     }
-    let body = response
-        .into_body()
-        .collect_bytes()
-        .await
-        .map_err(|error| failed(told(&error)))?;
-    Ok(body.to_vec())
+    Err(failed(format!("stopped after {MOST_REQUESTS} redirects")))
+}
+
+async fn ask(url: &Url, user: Option<&SecretText>, guard: Guard) -> Result<Response, String> {
+    let verification = match url.is_https() {
+        true => Verification::Full,
+        // Without TLS there is nothing to verify, and no need of authorities, which small images do not have.
+        false => Verification::Skipped,
+    };
+    let settings = HttpSettings {
+        tls: TlsSettings {
+            verification,
+            ..TlsSettings::default()
+        },
+        guard,
+        ..HttpSettings::default()
+    };
+    let client = HttpClient::new(settings).map_err(|error| error.to_string())?;
+    let mut request = Request::new(http::Method::GET, url.clone());
+    if let Some(user) = user {
+        let header = basic_auth(user).map_err(|error| error.to_string())?;
+        request = request.header(http::header::AUTHORIZATION, header);
+    }
+    let answer = client.call_once(request).await;
+    answer.map_err(|error| crate::error::with_causes(&error))
+}
+
+/// A URL for messages; a path stays as it is.
+pub(crate) fn without_password(url: &str) -> String {
+    let Some(start) = url.find("://").map(|at| at + 3) else {
+        return url.to_owned();
+    };
+    let rest = &url[start..];
+    // In one that cannot be read, the password may hold what ends the host elsewhere.
+    let end = match Url::parse_with_user(url) {
+        Ok(_) => rest.find(['/', '?', '#']).unwrap_or(rest.len()),
+        Err(_) => rest.len(),
+    };
+    let user = rest[..end].rsplit_once('@').map(|(user, _)| user);
+    match user.and_then(|user| Some((user, user.split_once(':')?.0))) {
+        Some((user, name)) => format!("{}{name}:***{}", &url[..start], &rest[user.len()..]),
+        None => url.to_owned(),
+    }
 }
 
 fn get(path: &str, accept: &str) -> http::Request<Vec<u8>> {
@@ -400,6 +438,26 @@ mod tests {
         assert!(!text.contains("OtherError"), "{text}");
         let other = "client error (Connect): invalid peer certificate: UnknownIssuer";
         assert_eq!(told(&kube::Error::Service(other.into())), other);
+    }
+
+    #[test]
+    fn k70_messages_have_no_password() {
+        for (url, shown) in [
+            ("folder:a@b", "folder:a@b"),
+            ("https://host/cert.pem", "https://host/cert.pem"),
+            ("http://host:80/a@b:c", "http://host:80/a@b:c"),
+            ("https://me@host/x", "https://me@host/x"),
+            (
+                "https://me:p%40s@host:1/x?a@b",
+                "https://me:***@host:1/x?a@b",
+            ),
+            ("https://me:p@s@host/x", "https://me:***@host/x"),
+            ("https://me:p/s@host/x", "https://me:***@host/x"),
+            ("https://me:p s@host/x", "https://me:***@host/x"),
+            ("ftp://me:p@host/x", "ftp://me:***@host/x"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
     }
 
     #[test]

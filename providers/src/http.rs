@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{
     CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
@@ -20,7 +22,7 @@ use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use sealwright_crypto::secret::{SecretBytes, SecretWriter};
+use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
@@ -389,6 +391,23 @@ impl HttpClient {
         }
     }
 
+    /// As [`call`](Self::call), but a redirect is an answer like any other.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call).
+    pub async fn call_once(&self, mut request: Request) -> Result<Response, HttpError> {
+        let body = request.body.take().map(shared).unwrap_or_default();
+        let limits = self.limits;
+        match tokio::time::timeout(limits.total, self.send(&request, body, limits.answer)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(HttpError::TimedOut {
+                host: request.url.authority(),
+                after: limits.total,
+            }),
+        }
+    }
+
     async fn follow(&self, mut request: Request, most: usize) -> Result<Response, HttpError> {
         let body = request.body.take().map(shared).unwrap_or_default();
         let mut redirects = 0;
@@ -571,6 +590,48 @@ pub fn secret_header(value: SecretBytes) -> Result<HeaderValue, StoreError> {
     })?;
     header.set_sensitive(true);
     Ok(header)
+}
+
+/// The header for a user and a password as they stand in an address, where what is escaped counts as what it stands for.
+///
+/// # Errors
+///
+/// As [`secret_header`].
+pub fn basic_auth(user: &SecretText) -> Result<HeaderValue, StoreError> {
+    let (name, password) = user.expose().split_once(':').unwrap_or((user.expose(), ""));
+    let mut plain = SecretWriter::with_capacity(user.expose().len() + 1);
+    unescape(name, &mut plain);
+    plain.push_byte(b':');
+    unescape(password, &mut plain);
+    let plain = plain.finish();
+    let mut basic = SecretWriter::default();
+    basic.push(b"Basic ");
+    let length = base64::encoded_len(plain.len(), true).unwrap_or_default();
+    // The place is as long as the text.
+    let _ = STANDARD.encode_slice(plain.expose(), basic.extend_zeroed(length));
+    secret_header(basic.finish())
+}
+
+/// Resolves `%` and two digits; anything else stays as it is.
+fn unescape(text: &str, out: &mut SecretWriter) {
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let escaped = after.get(..2).filter(|_| *first == b'%');
+        let escaped = escaped.filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        let byte = escaped
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match byte {
+            Some(byte) => {
+                out.push_byte(byte);
+                rest = &after[2..];
+            }
+            None => {
+                out.push_byte(*first);
+                rest = after;
+            }
+        }
+    }
 }
 
 /// Hands secret bytes to hyper without copying them; they are wiped when the last holder lets go.

@@ -11,18 +11,16 @@ mod rendering;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use futures::future::BoxFuture;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
-use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
+use sealwright_crypto::secret::{SecretBytes, SecretText};
 
 use self::rendering::{Escaping, Seen};
 use crate::credential::WholeSecret;
 use crate::http::tls::TlsSettings;
 use crate::http::url::Url;
-use crate::http::{HttpClient, HttpSettings, Limits, Request, Response, secret_header};
+use crate::http::{HttpClient, HttpSettings, Limits, Request, Response, basic_auth, secret_header};
 use crate::json::{self, Json, Kind, Numbers, converted};
 use crate::outcome::{Absent, Answer, Outcome, Proof, StoreError, Trouble, shown};
 use crate::remote::{Find, MetadataPolicy, PushItem, PushSource, RemoteRef, SecretMap};
@@ -153,12 +151,7 @@ impl WebhookStore {
             Url::parse_with_user(text.expose()).map_err(|error| error.at_field("url"))?;
         let mut request = Request::new(method, url);
         if let Some(user) = user {
-            let mut basic = SecretWriter::default();
-            basic.push(b"Basic ");
-            let length = base64::encoded_len(user.expose().len(), true).unwrap_or_default();
-            // The place is as long as the text.
-            let _ = STANDARD.encode_slice(user.expose(), basic.extend_zeroed(length));
-            request = request.header(AUTHORIZATION, secret_header(basic.finish())?);
+            request = request.header(AUTHORIZATION, basic_auth(&user)?);
         }
         for (name, value) in self.settings.headers.iter().flatten() {
             let value = seen.render("headers", value, Escaping::None)?;

@@ -400,3 +400,28 @@ fn a_credential_with_a_line_break_is_no_header() {
     let header = secret_header(SecretBytes::copy_of(b"canary")).unwrap();
     assert!(!format!("{header:?}").contains("canary"));
 }
+
+#[test]
+fn users_of_addresses_are_unescaped() {
+    for (user, header) in [
+        ("user:pass", "Basic dXNlcjpwYXNz"),
+        ("me:p%40ss", "Basic bWU6cEBzcw=="),
+        ("onlyme", "Basic b25seW1lOg=="),
+        ("a:b:c", "Basic YTpiOmM="),
+        ("a:100%", "Basic YToxMDAl"),
+        ("a:%zz%4", "Basic YTolenolNA=="),
+    ] {
+        let made = basic_auth(&SecretText::copy_of(user)).unwrap();
+        assert_eq!(made.to_str().unwrap(), header, "{user}");
+        assert!(made.is_sensitive());
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_follows_nothing_gives_the_redirect() {
+    let address = serve(|_| async { answer("302 x\r\nlocation: http://other.example/", "") }).await;
+    let client = client(short());
+    let moved = client.call_once(get(address, "/")).await.unwrap();
+    assert_eq!(moved.status, StatusCode::FOUND);
+    assert_eq!(moved.header("location"), Some("http://other.example/"));
+}

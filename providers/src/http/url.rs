@@ -176,19 +176,34 @@ impl Url {
     ///
     /// When it is none.
     pub fn join(&self, target: &str) -> Result<Self, UrlError> {
+        Self::parse(&self.joined(target))
+    }
+
+    /// The same for an address that may hold a user and a password; they come apart from it.
+    ///
+    /// # Errors
+    ///
+    /// When it is none.
+    pub fn join_with_user(&self, target: &str) -> Result<(Self, Option<SecretText>), UrlError> {
+        Self::parse_with_user(&self.joined(target))
+    }
+
+    fn joined(&self, target: &str) -> String {
         if target.starts_with("//") {
             let scheme = if self.https { "https:" } else { "http:" };
-            return Self::parse(&format!("{scheme}{target}"));
+            return format!("{scheme}{target}");
         }
-        if target.contains("://") {
-            return Self::parse(target);
+        // A path or a query may hold the address of something else.
+        let whole = target.split(['/', '?', '#']).next().unwrap_or_default();
+        if whole.ends_with(':') && target[whole.len()..].starts_with("//") {
+            return target.to_owned();
         }
         let base = self.origin();
         if target.starts_with('/') {
-            return Self::parse(&format!("{base}{target}"));
+            return format!("{base}{target}");
         }
         let folder = self.path.rfind('/').map_or("/", |at| &self.path[..=at]);
-        Self::parse(&format!("{base}{folder}{target}"))
+        format!("{base}{folder}{target}")
     }
 
     pub(super) fn to_uri(&self) -> Result<Uri, http::Error> {
@@ -299,6 +314,11 @@ mod tests {
         assert_eq!(join("/c").to_string(), "https://h:1/c");
         assert_eq!(join("c").to_string(), "https://h:1/a/c");
         assert_eq!(join("//other/c").origin(), "https://other:443");
+        let way = join("/c?to=http://other/d");
+        assert_eq!((way.origin(), way.path()), (from.origin(), "/c"));
+        let (there, user) = from.join_with_user("http://u:p@h:1/c").unwrap();
+        assert_eq!(there.to_string(), "http://h:1/c");
+        assert_eq!(user.unwrap().expose(), "u:p");
         assert_eq!(join("http://h:1/c").origin(), "http://h:1");
         assert_ne!(join("http://h:1/c").origin(), from.origin());
     }

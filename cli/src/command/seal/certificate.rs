@@ -66,7 +66,10 @@ impl CertificateSource {
     fn parse(&self, bytes: &[u8]) -> Result<Certificate> {
         Certificate::from_pem(bytes).map_err(|error| {
             let from = match self {
-                CertificateSource::Named(name) => format!("cannot use the certificate of {name}"),
+                CertificateSource::Named(name) => {
+                    let name = cluster::without_password(name);
+                    format!("cannot use the certificate of {name}")
+                }
                 CertificateSource::Controller(..) => {
                     "cannot use the controller's certificate".to_owned()
                 }
@@ -119,7 +122,8 @@ fn fetch_named(name: &str) -> Result<Vec<u8>> {
         Some("file") => name[7..].strip_prefix("localhost").unwrap_or(&name[7..]),
         Some(scheme) if scheme.len() > 1 => {
             return Err(Error::generic(format!(
-                "cannot fetch {name:?}: the scheme {scheme:?} is not supported"
+                "cannot fetch {:?}: the scheme {scheme:?} is not supported",
+                cluster::without_password(name)
             ))
             .hint("give a file, or an http, https or file URL"));
         }

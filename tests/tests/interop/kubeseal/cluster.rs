@@ -801,6 +801,56 @@ fn k70_certificates_come_from_urls_and_variables_too() {
 }
 
 #[test]
+fn k70_urls_of_certificates_name_users_and_lead_elsewhere() {
+    let bench = Bench::new();
+    let door = bench.door(Answers::default());
+    let here = format!("127.0.0.1:{}", door.port);
+    let there = format!("localhost:{}", door.port);
+    let abroad = format!("to/http://{there}/hops/1");
+    let as_another = format!("to/http://you:too@{here}/hops/1");
+    // What stands before the host, the path, and how often is asked, if a certificate comes.
+    let cases: &[(&str, &str, Option<usize>)] = &[
+        ("", "hops/0", Some(1)),
+        ("", "hops/9", Some(10)),
+        ("", "hops/10", None),
+        ("me:p%40ss@", "hops/2", Some(3)),
+        ("me@", "hops/0", Some(1)),
+        ("me:p%40ss@", abroad.as_str(), Some(3)),
+        ("me:p%40ss@", as_another.as_str(), Some(3)),
+        ("me:p%40ss@", "to/ftp://files.example/cert.pem", None),
+        ("me:p%40ss@", "absent.pem", None),
+    ];
+    for (user, path, times) in cases {
+        let url = format!("http://{user}{here}/{path}");
+        let args = ["--cert", &url, "--fetch-cert"];
+        let (outputs, asked) = bench.asked_alike(&door, &args, &[], "");
+        let [theirs, ours] = outputs.each_ref().map(told);
+        assert_eq!((&ours.0, ours.2), (&theirs.0, theirs.2), "{url}");
+        match times {
+            Some(times) => assert_eq!(
+                (ours.0, asked.len()),
+                (bench.read("cert.pem"), *times),
+                "{url}"
+            ),
+            None => {
+                assert_eq!(ours.2, Some(1), "{url}");
+                assert!(!ours.1.contains("p%40ss"), "{}", ours.1);
+            }
+        }
+    }
+    // Plain requests go to a proxy as they are, whatever port they are for.
+    let proxy = format!("http://{here}");
+    let args = ["--cert", "http://certs.invalid/hops/1", "--fetch-cert"];
+    let env = [("HTTP_PROXY", proxy.as_str())];
+    let (outputs, asked) = bench.asked_alike(&door, &args, &env, "");
+    assert_eq!(
+        told(&outputs[1]),
+        (bench.read("cert.pem"), String::new(), Some(0))
+    );
+    assert_eq!(asked.len(), 2);
+}
+
+#[test]
 fn sealwright_validate_names_every_file_with_a_fault() {
     let bench = Bench::new();
     let door = bench.door(Answers {

@@ -150,10 +150,10 @@ impl Served {
             }
             let (status, kind, body) = answer(&asked, &self.answers, &self.put_off);
             self.written.lock().unwrap().push(asked);
-            let again = if status.starts_with("429") {
-                "Retry-After: 1\r\n"
-            } else {
-                ""
+            let again = match &status[..3] {
+                "429" => "Retry-After: 1\r\n".to_owned(),
+                "302" => format!("Location: {body}\r\n"),
+                _ => String::new(),
             };
             let head = format!(
                 "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n{again}Content-Length: {}\r\n\r\n",
@@ -218,6 +218,19 @@ fn answer(
         .to_string()
     };
     let path = asked.path.split('?').next().unwrap_or_default();
+    if let Some(target) = path.strip_prefix("/to/") {
+        return ("302 Found", "text/plain", target.to_owned());
+    }
+    if let Some(hops) = path.strip_prefix("/hops/") {
+        return match hops.parse::<u32>().unwrap_or_default() {
+            0 => (
+                "200 OK",
+                "application/x-pem-file",
+                answers.certificate.clone(),
+            ),
+            hops => ("302 Found", "text/plain", format!("/hops/{}", hops - 1)),
+        };
+    }
     if path == "/api/v1/namespaces/kube-system/services/sealed-secrets-controller" {
         let mut port = json!({ "port": 8080 });
         if !answers.port_name.is_empty() {

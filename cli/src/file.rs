@@ -100,6 +100,16 @@ pub(crate) fn read(path: &Path) -> io::Result<Original> {
     read_open(file)
 }
 
+/// Reads the file that an output will replace. `None` when nothing is there, and when the output goes to a pipe or a
+/// device: reading from it would wait for what only this program writes.
+pub(crate) fn read_replaced(path: &Path) -> io::Result<Option<Original>> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Ok(metadata) if is_special(&metadata) || is_standard_output(path) => Ok(None),
+        _ => read(path).map(Some),
+    }
+}
+
 /// Reads a file that will be replaced at once: another program that updates it the same way waits until this one is
 /// done, so that both changes last.
 pub(crate) fn read_to_update(path: &Path) -> io::Result<Original> {

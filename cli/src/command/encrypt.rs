@@ -10,7 +10,7 @@ use sealwright_documents::format::{Format, Layout};
 use sealwright_documents::metadata::Metadata;
 use sealwright_documents::selection::SelectionRule;
 
-use super::found::{What, what_is};
+use super::found::is_sealed;
 use super::new_keys::{NewKeys, Recipe};
 use super::{Change, Input, KeyTexts, Output, SelectionTexts, Settings, conflict, document};
 use crate::audit::Action;
@@ -153,15 +153,13 @@ pub(crate) fn refuse_encrypted(document: &Document) -> Result<()> {
 /// Refuses a manifest whose Secrets are sealed: it is safe to commit as it is.
 pub(crate) fn refuse_sealed(from: &Input, settings: &Settings) -> Result<()> {
     match from {
-        Input::File(path) if matches!(what_is(path, settings), Ok(What::Sealed)) => {
-            Err(Error::new(
-                Kind::AlreadyEncrypted,
-                format!(
-                    "{} holds SealedSecrets, which are safe to commit as they are",
-                    crate::visible::shown(path)
-                ),
-            ))
-        }
+        Input::File(path) if is_sealed(path, settings) => Err(Error::new(
+            Kind::AlreadyEncrypted,
+            format!(
+                "{} holds SealedSecrets, which are safe to commit as they are",
+                crate::visible::shown(path)
+            ),
+        )),
         _ => Ok(()),
     }
 }

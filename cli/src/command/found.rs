@@ -252,8 +252,11 @@ fn is_configuration(path: &Path) -> bool {
 }
 
 /// Looks at what is in a file. Of a large one only both ends are read: the block stands at one of them in every file that
-/// a program wrote.
+/// a program wrote. What a pipe or a device gives is gone once it is read, so it is never looked into.
 pub(crate) fn what_is(path: &Path, settings: &Settings) -> io::Result<What> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Ok(What::Plain);
+    }
     let mut ends = Vec::new();
     let whole = read_ends(path, &mut ends)?;
     let has = |text: &str| memmem::find(&ends, text.as_bytes()).is_some();
@@ -270,7 +273,7 @@ pub(crate) fn what_is(path: &Path, settings: &Settings) -> io::Result<What> {
 
 /// Returns true if a file is a manifest whose Secrets are all sealed.
 pub(crate) fn is_sealed(path: &Path, settings: &Settings) -> bool {
-    path.is_file() && matches!(what_is(path, settings), Ok(What::Sealed))
+    matches!(what_is(path, settings), Ok(What::Sealed))
 }
 
 /// Whether a plain file is a manifest with a Secret.

@@ -194,6 +194,9 @@ enum State {
 
 impl State {
     fn of(world: &World, path: &Path, settings: &Settings, look_for_secrets: bool) -> Self {
+        if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Self::Unreadable("a pipe or a device, which is not looked into".to_owned());
+        }
         let rule = super::covers(world, settings, path) == Some(true);
         let what = match what_is(path, settings) {
             Ok(what) => what,

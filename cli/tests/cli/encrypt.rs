@@ -125,3 +125,49 @@ fn a_full_standard_output_has_the_code_of_each_front_end() {
         assert!(String::from_utf8_lossy(&ran.stderr).contains("No space left"));
     }
 }
+
+/// What a pipe gives is gone once it is read: nothing may look into it before the verb does.
+#[test]
+fn a_pipe_is_read_once() {
+    let desk = Desk::with_rule();
+    let words = ["encrypt", "--name", "a.yaml", "/dev/stdin"];
+    let encrypted = desk.run_with(words, PLAIN.as_bytes()).good();
+    let words = ["decrypt", "--name", "a.yaml", "/dev/stdin"];
+    assert_eq!(desk.run_with(words, encrypted.as_bytes()).good(), PLAIN);
+
+    // More than what is looked at of a large file.
+    let large = "x".repeat(3_000_000);
+    let encrypted = desk.run_with(["encrypt", "/dev/stdin"], large.as_bytes());
+    let encrypted = encrypted.good();
+    let back = desk.run_with(["decrypt", "/dev/stdin"], encrypted.as_bytes());
+    assert!(back.good() == large);
+
+    let pipe = desk.path("pipe.yaml");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let given = |words: [&str; 2]| {
+        let pipe = pipe.clone();
+        let writer = std::thread::spawn(move || std::fs::write(pipe, PLAIN));
+        let ran = desk.run(words);
+        writer.join().unwrap().unwrap();
+        ran
+    };
+    let encrypted = given(["encrypt", "pipe.yaml"]).good();
+    let words = ["decrypt", "--name", "a.yaml", "/dev/stdin"];
+    assert_eq!(desk.run_with(words, encrypted.as_bytes()).good(), PLAIN);
+    let err = given(["decrypt", "pipe.yaml"]).fails(1);
+    assert!(err.contains("pipe.yaml is not encrypted"), "{err}");
+    // Without anyone who writes.
+    for words in [
+        &["status", "pipe.yaml"][..],
+        &["status", "--check-secrets", "pipe.yaml"],
+    ] {
+        let ran = desk.run(words);
+        assert!(
+            ran.out.contains("unreadable: a pipe or a device"),
+            "{}",
+            ran.out
+        );
+        ran.fails(2);
+    }
+}

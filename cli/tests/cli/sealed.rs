@@ -90,6 +90,22 @@ fn one_value_is_read_set_and_removed() {
     insta::assert_snapshot!("unseal_decode", opened.good());
 }
 
+/// An old content that values could be kept of is looked for in files only.
+#[test]
+fn a_secret_is_sealed_into_a_pipe() {
+    let desk = desk();
+    let words = [
+        "seal",
+        "s.yaml",
+        "--cert",
+        "one.crt",
+        "--out",
+        "/dev/stdout",
+    ];
+    let sealed = desk.run(words).good();
+    assert!(sealed.contains("kind: SealedSecret"), "{sealed}");
+}
+
 #[test]
 fn what_cannot_be_done_says_why() {
     let desk = desk();

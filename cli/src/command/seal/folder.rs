@@ -88,7 +88,8 @@ impl SealFolder<'_> {
                 Error::new(Kind::Write, format!("cannot create {}", shown(parent))).because(error)
             })?;
         }
-        let is_same = file::read(&target).is_ok_and(|old| old.bytes == bytes);
+        let old = file::read_replaced(&target).ok().flatten();
+        let is_same = old.is_some_and(|old| old.bytes == bytes);
         change.bytes = (!is_same).then_some(bytes);
         change.notes = vec![format!("into {}", shown(&target))];
         change.to = Output::File(target);

@@ -22,9 +22,9 @@ pub(crate) fn keep_unchanged(
     keys: &Keyring,
     to: &Certificate,
 ) -> Result<Option<String>> {
-    let old = match crate::file::read(file) {
-        Ok(old) => old.bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+    let old = match crate::file::read_replaced(file) {
+        Ok(Some(old)) => old.bytes,
+        Ok(None) => return Ok(None),
         Err(error) => {
             return Err(
                 Error::new(Kind::Read, format!("cannot read {}", file.display())).because(error),

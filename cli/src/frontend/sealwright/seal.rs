@@ -152,7 +152,8 @@ impl Seal {
             world.terminal.tell(&note);
         }
         let bytes = SecretBytes::from(seal::write_all(&sealed, output));
-        let same = crate::file::read(&out).is_ok_and(|old| old.bytes == bytes);
+        let old = crate::file::read_replaced(&out).ok().flatten();
+        let same = old.is_some_and(|old| old.bytes == bytes);
         one_change(world, everywhere, dry_run, "sealed", &out, || {
             Ok(Change {
                 from: Input::Stdin,

@@ -99,9 +99,12 @@ pub(crate) fn check_rule(world: &World, settings: &Settings, name: &Path) -> Res
     rule_for(world, settings, name, &KeySettings::default()).map(drop)
 }
 
-/// Returns whether a creation rule covers a file; `None` when there are no rules.
-pub(crate) fn covers(world: &World, settings: &Settings, name: &Path) -> Option<bool> {
-    world.configuration(settings).ok()??.covers(name)
+/// Returns whether a creation rule covers a file; `None` when there are no rules, an error when they cannot be used.
+pub(crate) fn covers(world: &World, settings: &Settings, name: &Path) -> Result<Option<bool>> {
+    match world.configuration(settings)? {
+        Some(config) => config.covers(name),
+        None => Ok(None),
+    }
 }
 
 /// The rule of a file; `None` when there are no rules at all, an error when there are and none matches (S149, S151).

@@ -167,12 +167,19 @@ impl Config {
         )
     }
 
-    /// The number of the rule that a file falls under, from 0.
-    pub(crate) fn rule_number(&self, name: &Path) -> Option<usize> {
-        match self.rules.creation_rule(&self.matched_text(name)) {
-            Ok(Found::Rule(number, _)) => Some(number),
-            Ok(Found::NoRules | Found::NoMatch) | Err(_) => None,
-        }
+    /// The number of the rule that a file falls under, from 0; an error when a rule before it cannot be used.
+    pub(crate) fn rule_number(&self, name: &Path) -> Result<Option<usize>> {
+        Ok(match self.found(name)? {
+            Found::Rule(number, _) => Some(number),
+            Found::NoRules | Found::NoMatch => None,
+        })
+    }
+
+    /// What the creation rules say of a file.
+    fn found(&self, name: &Path) -> Result<Found<'_>> {
+        self.rules
+            .creation_rule(&self.matched_text(name))
+            .map_err(|error| Self::unusable(&self.path, &error.to_string()))
     }
 
     /// What it says.
@@ -224,13 +231,14 @@ impl Config {
         }
     }
 
-    /// Returns whether a creation rule covers a file; `None` when there are no rules.
-    pub(crate) fn covers(&self, name: &Path) -> Option<bool> {
-        match self.rules.creation_rule(&self.matched_text(name)) {
-            Ok(Found::NoRules) => None,
-            Ok(Found::NoMatch) | Err(_) => Some(false),
-            Ok(Found::Rule(..)) => Some(true),
-        }
+    /// Returns whether a creation rule covers a file; `None` when there are no rules, an error when one of them cannot be
+    /// used: then no one knows.
+    pub(crate) fn covers(&self, name: &Path) -> Result<Option<bool>> {
+        Ok(match self.found(name)? {
+            Found::NoRules => None,
+            Found::NoMatch => Some(false),
+            Found::Rule(..) => Some(true),
+        })
     }
 
     /// The rule that matches a file, and its line; `None` when none does, or there are none.

@@ -74,7 +74,7 @@ impl Doctor {
             [] => &here[..],
             paths => paths,
         };
-        let found = Found::look(world, &self.settings, paths, Wanted::Any)?;
+        let found = Found::look(world, &self.settings, paths, Wanted::AnyByUsableRules)?;
         let skipped = found.skipped_counts();
         let mut files: Vec<(PathBuf, State)> = Vec::with_capacity(found.files.len());
         let total = found.files.len();
@@ -154,8 +154,9 @@ impl Doctor {
             Err(error) => State::Broken(crate::error::reason(&error)),
             Ok(What::Sealed) => State::Sealed,
             Ok(What::Plain) => match super::covers(world, &self.settings, path) {
-                Some(true) => State::Plain,
-                Some(false) | None => State::Uncovered,
+                Ok(Some(true)) => State::Plain,
+                // What is wrong with the rules is told of the configuration.
+                Ok(Some(false) | None) | Err(_) => State::Uncovered,
             },
             Ok(What::Encrypted) => match self.parse(path) {
                 Err(reason) => State::Broken(reason),

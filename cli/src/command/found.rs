@@ -48,6 +48,15 @@ pub(crate) enum Wanted {
     Any,
     /// Those, and manifests with plain Secrets.
     AnyOrSecrets,
+    /// As [`Wanted::Any`], for a command that tells by itself which rules cannot be used: they cover nothing.
+    AnyByUsableRules,
+}
+
+impl Wanted {
+    /// Whether the creation rules decide, so that nothing is known without them.
+    fn goes_by_rules(self) -> bool {
+        matches!(self, Wanted::Plain | Wanted::Any | Wanted::AnyOrSecrets)
+    }
 }
 
 /// Why a file of a folder was passed over.
@@ -117,13 +126,17 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// Looks at files and folders. What a killed run left beside a file is cleared away on the way.
+    /// Looks at files and folders. What a killed run left beside a file is cleared away on the way. Where rules decide, a
+    /// configuration that cannot be read is an error, and a file whose rule is not known is unreadable.
     pub(crate) fn look(
         world: &World,
         settings: &Settings,
         paths: &[PathBuf],
         wanted: Wanted,
     ) -> Result<Self> {
+        if wanted.goes_by_rules() {
+            super::check_configuration(world, settings)?;
+        }
         let mut found = Self::default();
         for path in paths {
             let path = absolute(path)?;
@@ -204,41 +217,44 @@ impl Walk<'_> {
     }
 
     fn file(&mut self, path: PathBuf, ignored: bool) {
-        let what = match what_is(&path, self.settings) {
-            Ok(what) => what,
-            Err(error) => {
+        let judged = what_is(&path, self.settings)
+            .map_err(|error| {
                 let text = format!("cannot read {}", crate::visible::shown(&path));
-                let error = Error::new(Kind::Read, text).because(error);
-                self.found.unreadable.push((path, error));
-                return;
-            }
-        };
-        match self.judge(&path, what, ignored) {
-            Ok(()) => self.found.files.push(path),
-            Err(reason) => self.found.skipped.push((path, reason)),
+                Error::new(Kind::Read, text).because(error)
+            })
+            .and_then(|what| self.passed_over(&path, what, ignored));
+        match judged {
+            Ok(None) => self.found.files.push(path),
+            Ok(Some(reason)) => self.found.skipped.push((path, reason)),
+            Err(error) => self.found.unreadable.push((path, error)),
         }
     }
 
-    fn judge(&self, path: &Path, what: What, ignored: bool) -> std::result::Result<(), Skipped> {
-        match (what, self.wanted) {
-            (What::Encrypted, Wanted::Encrypted | Wanted::Any | Wanted::AnyOrSecrets)
-            | (What::Sealed, Wanted::Sealed | Wanted::Any | Wanted::AnyOrSecrets) => Ok(()),
-            (What::Encrypted, _) => Err(Skipped::Encrypted),
-            (What::Sealed, _) => Err(Skipped::Sealed),
-            (What::Plain, _) if is_configuration(path) => Err(Skipped::Configuration),
-            (What::Plain, _) if ignored => Err(Skipped::Ignored),
-            (What::Plain, Wanted::Secrets | Wanted::AnyOrSecrets) if holds_secrets(path) => Ok(()),
-            (What::Plain, Wanted::Encrypted | Wanted::Sealed | Wanted::Secrets) => {
-                Err(Skipped::Plain)
-            }
-            (What::Plain, Wanted::Plain | Wanted::Any | Wanted::AnyOrSecrets) => {
-                match super::covers(self.world, self.settings, path) {
-                    Some(true) => Ok(()),
-                    None if format_by_suffix(path).is_some() => Ok(()),
-                    Some(false) | None => Err(Skipped::NoRule),
+    /// Why the command is not for a file; `None` if it is.
+    fn passed_over(&self, path: &Path, what: What, ignored: bool) -> Result<Option<Skipped>> {
+        use Wanted::{Any, AnyByUsableRules, AnyOrSecrets, Encrypted, Plain, Sealed, Secrets};
+
+        Ok(match (what, self.wanted) {
+            (What::Encrypted, Encrypted | Any | AnyOrSecrets | AnyByUsableRules)
+            | (What::Sealed, Sealed | Any | AnyOrSecrets | AnyByUsableRules) => None,
+            (What::Encrypted, _) => Some(Skipped::Encrypted),
+            (What::Sealed, _) => Some(Skipped::Sealed),
+            (What::Plain, _) if is_configuration(path) => Some(Skipped::Configuration),
+            (What::Plain, _) if ignored => Some(Skipped::Ignored),
+            (What::Plain, Secrets | AnyOrSecrets) if holds_secrets(path) => None,
+            (What::Plain, Encrypted | Sealed | Secrets) => Some(Skipped::Plain),
+            (What::Plain, Plain | Any | AnyOrSecrets | AnyByUsableRules) => {
+                let covered = match super::covers(self.world, self.settings, path) {
+                    Err(_) if self.wanted == AnyByUsableRules => Some(false),
+                    covered => covered?,
+                };
+                match covered {
+                    Some(true) => None,
+                    None if format_by_suffix(path).is_some() => None,
+                    Some(false) | None => Some(Skipped::NoRule),
                 }
             }
-        }
+        })
     }
 }
 

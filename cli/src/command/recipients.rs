@@ -191,7 +191,7 @@ fn heading(config: &Config, number: usize) -> String {
 
 fn rule_of(config: &Config, path: &Path) -> Result<usize> {
     let path = absolute(path)?;
-    config.rule_number(&path).ok_or_else(|| {
+    config.rule_number(&path)?.ok_or_else(|| {
         Error::generic(format!("no creation rule covers {}", shown(&path)))
             .hint("`sealwright config explain` tells which rules were looked at")
     })
@@ -348,11 +348,9 @@ impl Scope {
             std::slice::from_ref(path),
             Wanted::Any,
         )?;
-        let rules = found
-            .files
-            .iter()
-            .filter_map(|file| config.rule_number(file));
-        let rules: BTreeSet<usize> = rules.collect();
+        let rules = found.files.iter().map(|file| config.rule_number(file));
+        let rules: BTreeSet<Option<usize>> = rules.collect::<Result<_>>()?;
+        let rules: BTreeSet<usize> = rules.into_iter().flatten().collect();
         match rules.is_empty() {
             true => Err(Error::generic(format!(
                 "no creation rule covers a file below {}",
@@ -437,11 +435,15 @@ impl<'a> Plan<'a> {
         if let Some((_, error)) = found.unreadable.into_iter().next() {
             return Err(error);
         }
-        let is_meant = |file: &PathBuf| {
-            let rule = self.before.rule_number(file);
-            rule.is_some_and(|rule| self.rules.contains(&rule))
-        };
-        Ok(found.files.into_iter().filter(is_meant).collect())
+        let mut files = Vec::with_capacity(found.files.len());
+        for file in found.files {
+            // A file whose rule is not known must not stay behind unseen.
+            let rule = self.before.rule_number(&file)?;
+            if rule.is_some_and(|rule| self.rules.contains(&rule)) {
+                files.push(file);
+            }
+        }
+        Ok(files)
     }
 
     fn carry_out(

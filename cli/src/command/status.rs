@@ -197,24 +197,28 @@ impl State {
         if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
             return Self::Unreadable("a pipe or a device, which is not looked into".to_owned());
         }
-        let rule = super::covers(world, settings, path) == Some(true);
+        let rule = super::covers(world, settings, path);
         let what = match what_is(path, settings) {
             Ok(what) => what,
             Err(error) => return Self::Unreadable(crate::error::reason(&error)),
         };
         match what {
-            What::Plain => Self::Plain {
-                rule,
-                secrets: match look_for_secrets {
-                    true => secrets_in_clear(path),
-                    false => Vec::new(),
+            What::Plain => match rule {
+                // No one knows whether it should be encrypted.
+                Err(error) => Self::Unreadable(error.message()),
+                Ok(rule) => Self::Plain {
+                    rule: rule == Some(true),
+                    secrets: match look_for_secrets {
+                        true => secrets_in_clear(path),
+                        false => Vec::new(),
+                    },
                 },
             },
             What::Sealed => Self::Sealed,
             What::Encrypted => match parse(path, settings) {
                 Ok(file) => Self::Encrypted {
                     file: Box::new(file),
-                    rule,
+                    rule: matches!(rule, Ok(Some(true))),
                 },
                 Err(reason) => Self::Unreadable(reason),
             },

@@ -173,6 +173,36 @@ fn verbs_over_a_large_tree_agree_with_the_list_of_its_maker() {
     }
 }
 
+/// A guard must not pass because it could not look.
+#[test]
+fn rules_that_cannot_be_used_fail_what_goes_by_them() {
+    let desk = Desk::with_rule();
+    desk.write("secrets/a.yaml", "a: 1\n");
+    for (rules, reason) in [
+        ("creation_rules: [\n", ".sops.yaml"),
+        ("creation_rules: 5\n", "a list expected"),
+        (
+            "creation_rules:\n  - path_regex: secrets/(?!x)\n    age: ALICE\n",
+            "creation_rules[0].path_regex",
+        ),
+    ] {
+        desk.write(".sops.yaml", rules.replace("ALICE", KEYS[0].0));
+        for words in [
+            &["status", "--check", "secrets"][..],
+            &["status", "--check", "secrets/a.yaml"],
+            &["--output", "json", "status", "secrets"],
+            &["encrypt", "-i", "secrets"],
+            &["encrypt", "-i", "--dry-run", "secrets"],
+        ] {
+            let ran = desk.run(words);
+            let said = format!("{}{}", ran.err, ran.out);
+            assert_ne!(ran.code, 0, "{words:?}: {said}");
+            assert!(said.contains(reason), "{words:?}: {said}");
+        }
+    }
+    assert_eq!(desk.read("secrets/a.yaml"), "a: 1\n");
+}
+
 #[test]
 fn one_failure_of_many_files_is_told_once() {
     let desk = Desk::new();

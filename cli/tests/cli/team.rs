@@ -61,6 +61,24 @@ fn people_come_and_go() {
     insta::assert_snapshot!("team", text);
 }
 
+/// Which files a rule is for is not known behind one that cannot be used, so no file is left out without a word.
+#[test]
+fn no_one_is_taken_out_by_rules_that_cannot_be_used() {
+    let desk = Desk::new();
+    desk.rule(&[0, 1], "");
+    desk.encrypted("dev/a.yaml", "a: 1\n");
+    let rules = format!(
+        "creation_rules:\n  - path_regex: prod/(?!x)\n    age: {0},{1}\n  - age: {0},{1}\n",
+        KEYS[0].0, KEYS[1].0
+    );
+    desk.write(".sops.yaml", &rules);
+    let err = desk
+        .run(["recipients", "remove", KEYS[1].0, "--all", "--yes"])
+        .fails(1);
+    assert!(err.contains("creation_rules[0].path_regex"), "{err}");
+    assert_eq!(desk.read(".sops.yaml"), rules);
+}
+
 #[test]
 fn nothing_is_written_when_a_file_cannot_follow() {
     let desk = desk();

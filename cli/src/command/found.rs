@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use memchr::memmem;
+use sealwright_crypto::secret::SecretBytes;
 use sealwright_documents::envelope::{Encrypted, ReadError};
 use sealwright_documents::metadata::MetadataError;
 use sealwright_resources::manifest;
@@ -241,7 +242,7 @@ impl Walk<'_> {
             (What::Sealed, _) => Some(Skipped::Sealed),
             (What::Plain, _) if is_configuration(path) => Some(Skipped::Configuration),
             (What::Plain, _) if ignored => Some(Skipped::Ignored),
-            (What::Plain, Secrets | AnyOrSecrets) if holds_secrets(path) => None,
+            (What::Plain, Secrets | AnyOrSecrets) if holds_secrets(path)? => None,
             (What::Plain, Encrypted | Sealed | Secrets) => Some(Skipped::Plain),
             (What::Plain, Plain | Any | AnyOrSecrets | AnyByUsableRules) => {
                 let covered = match super::covers(self.world, self.settings, path) {
@@ -279,12 +280,22 @@ pub(crate) fn what_is(path: &Path, settings: &Settings) -> io::Result<What> {
     if has("sops") && has("ENC[AES256_GCM") && opens_as_encrypted(path, settings)? {
         return Ok(What::Encrypted);
     }
-    let is_manifest =
-        format_by_suffix(path).is_some_and(|format| matches!(format.name(), "yaml" | "json"));
-    if is_manifest && whole && has("SealedSecret") && holds_only_sealed(&ends) {
-        return Ok(What::Sealed);
+    if has_name_of_manifest(path) && has("SealedSecret") {
+        let sealed = match whole {
+            true => holds_only_sealed(&ends),
+            false if std::fs::metadata(path)?.len() > LARGEST_MANIFEST => false,
+            false => holds_only_sealed(file::read(path)?.bytes.expose()),
+        };
+        if sealed {
+            return Ok(What::Sealed);
+        }
     }
     Ok(What::Plain)
+}
+
+/// Whether a manifest may have that name.
+fn has_name_of_manifest(path: &Path) -> bool {
+    format_by_suffix(path).is_some_and(|format| matches!(format.name(), "yaml" | "json"))
 }
 
 /// Returns true if a file is a manifest whose Secrets are all sealed.
@@ -293,27 +304,56 @@ pub(crate) fn is_sealed(path: &Path, settings: &Settings) -> bool {
 }
 
 /// Whether a plain file is a manifest with a Secret.
-fn holds_secrets(path: &Path) -> bool {
-    manifest_with_secrets(path).is_some_and(|text| {
-        manifest::kinds(&text).is_ok_and(|kinds| kinds.iter().any(|kind| kind == "Secret"))
-    })
+fn holds_secrets(path: &Path) -> Result<bool> {
+    Ok(manifest_with_secrets(path)?.is_some_and(|text| {
+        manifest::kinds(text.expose()).is_ok_and(|kinds| kinds.iter().any(|kind| kind == "Secret"))
+    }))
 }
 
 /// Names the Secrets of a plain manifest whose values anyone can read. A text that is no YAML, such as a template of Helm, has none.
-pub(crate) fn secrets_in_clear(path: &Path) -> Vec<String> {
-    let text = manifest_with_secrets(path);
-    let names = text.and_then(|text| manifest::secrets_with_values(&text).ok());
-    names.unwrap_or_default()
+pub(crate) fn secrets_in_clear(path: &Path) -> Result<Vec<String>> {
+    let text = manifest_with_secrets(path)?;
+    let names = text.and_then(|text| manifest::secrets_with_values(text.expose()).ok());
+    Ok(names.unwrap_or_default())
 }
 
-/// The text of a manifest that speaks of Secrets.
-fn manifest_with_secrets(path: &Path) -> Option<Vec<u8>> {
-    let format = format_by_suffix(path)?;
-    let mut text = Vec::new();
-    let speaks_of_secrets = matches!(format.name(), "yaml" | "json")
-        && read_ends(path, &mut text).unwrap_or(false)
-        && memmem::find(&text, b"Secret").is_some();
-    speaks_of_secrets.then_some(text)
+/// The largest manifest that is looked through for Secrets and SealedSecrets. Its objects take several times as much memory.
+const LARGEST_MANIFEST: u64 = 64 << 20;
+
+/// The text of a manifest that speaks of Secrets. One that is too large for that is an error: no one knows what is in it.
+fn manifest_with_secrets(path: &Path) -> Result<Option<SecretBytes>> {
+    if !has_name_of_manifest(path) {
+        return Ok(None);
+    }
+    let failed = |error: io::Error| {
+        let text = format!("cannot read {}", crate::visible::shown(path));
+        Error::new(Kind::Read, text).because(error)
+    };
+    if !speaks_of_secrets(File::open(path).map_err(failed)?).map_err(failed)? {
+        return Ok(None);
+    }
+    if std::fs::metadata(path).map_err(failed)?.len() > LARGEST_MANIFEST {
+        let text = "it has more than 64 MiB, so it is not looked through for Secrets";
+        return Err(failed(io::Error::other(text)));
+    }
+    let read = file::read(path).map_err(failed)?;
+    Ok(Some(read.into_bytes()))
+}
+
+/// Whether the word stands anywhere in a text, however large it is.
+fn speaks_of_secrets(mut text: impl Read) -> io::Result<bool> {
+    const WORD: &[u8] = b"Secret";
+    let mut part = Vec::new();
+    loop {
+        // What may be the beginning of the word at the end of a part belongs to the next one.
+        part.drain(..part.len().saturating_sub(WORD.len() - 1));
+        if text.by_ref().take(END).read_to_end(&mut part)? == 0 {
+            return Ok(false);
+        }
+        if memmem::find(&part, WORD).is_some() {
+            return Ok(true);
+        }
+    }
 }
 
 /// Returns true if a file certainly has a `sops` block.
@@ -452,6 +492,16 @@ pub(crate) fn skipped_line(path: &Path, reason: Skipped) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_is_found_wherever_it_stands() {
+        let end = usize::try_from(END).unwrap();
+        for before in [0, 5, end - 3, end, 3 * end - 1] {
+            let text = format!("{}Secret{}", "x".repeat(before), "y".repeat(end));
+            assert!(speaks_of_secrets(text.as_bytes()).unwrap(), "{before}");
+        }
+        assert!(!speaks_of_secrets(&b"kind: ConfigMap"[..]).unwrap());
+    }
 
     #[test]
     fn a_manifest_counts_as_sealed_when_no_secret_in_it_is_plain() {

@@ -203,17 +203,20 @@ impl State {
             Err(error) => return Self::Unreadable(crate::error::reason(&error)),
         };
         match what {
-            What::Plain => match rule {
-                // No one knows whether it should be encrypted.
-                Err(error) => Self::Unreadable(error.message()),
-                Ok(rule) => Self::Plain {
-                    rule: rule == Some(true),
-                    secrets: match look_for_secrets {
-                        true => secrets_in_clear(path),
-                        false => Vec::new(),
+            What::Plain => {
+                let secrets = match look_for_secrets {
+                    true => secrets_in_clear(path),
+                    false => Ok(Vec::new()),
+                };
+                match (rule, secrets) {
+                    (Ok(rule), Ok(secrets)) => Self::Plain {
+                        rule: rule == Some(true),
+                        secrets,
                     },
-                },
-            },
+                    // No one knows whether it should be encrypted.
+                    (Err(error), _) | (_, Err(error)) => Self::Unreadable(error.message()),
+                }
+            }
             What::Sealed => Self::Sealed,
             What::Encrypted => match parse(path, settings) {
                 Ok(file) => Self::Encrypted {

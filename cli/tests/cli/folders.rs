@@ -173,6 +173,36 @@ fn verbs_over_a_large_tree_agree_with_the_list_of_its_maker() {
     }
 }
 
+/// A Secret counts in a file of any size.
+#[test]
+fn secrets_are_found_in_large_manifests() {
+    let desk = Desk::with_rule();
+    let padding = |size: usize| format!("# {}\n", "x".repeat(998)).repeat(size / 1000);
+    let secret = "---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: db\nstringData:\n  password: s3cr3t\n";
+    let large = padding(1_500_000) + secret + &padding(1_500_000);
+    desk.write("k8s/all.yaml", &large);
+    for path in ["k8s", "k8s/all.yaml"] {
+        let ran = desk.run(["status", "--check-secrets", path]);
+        assert!(ran.out.contains("Secret in clear: db"), "{}", ran.out);
+        ran.fails(1);
+    }
+    let sealed = large.replace("kind: Secret", "kind: SealedSecret");
+    desk.write("sealed/all.yaml", format!("# SealedSecret\n{sealed}"));
+    let ran = desk.run(["status", "sealed"]);
+    assert!(ran.good().contains("all.yaml: sealed"));
+    // Beyond what is looked through.
+    desk.write("huge/all.yaml", secret);
+    let huge = std::fs::File::options()
+        .write(true)
+        .open(desk.path("huge/all.yaml"));
+    huge.unwrap().set_len(65 << 20).unwrap();
+    for path in ["huge", "huge/all.yaml"] {
+        let ran = desk.run(["status", "--check-secrets", path]);
+        assert!(ran.out.contains("more than 64 MiB"), "{}", ran.out);
+        ran.fails(2);
+    }
+}
+
 /// A guard must not pass because it could not look.
 #[test]
 fn rules_that_cannot_be_used_fail_what_goes_by_them() {

@@ -62,7 +62,7 @@ pub(crate) use decrypt::Decrypt;
 pub(crate) use diff::{Diff, Textconv};
 pub(crate) use doctor::Doctor;
 pub(crate) use document::by_suffix as format_by_suffix;
-pub(crate) use edit::Edit;
+pub(crate) use edit::{Edit, find_kept};
 pub(crate) use encrypt::{Encrypt, refuse_sealed};
 pub(crate) use exec_env::{ExecEnv, ExecHow};
 pub(crate) use exec_file::ExecFile;

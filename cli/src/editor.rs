@@ -20,7 +20,7 @@ use crate::private::{self, PrivateFolder};
 use crate::signals::{Child, Watch, end, from_keyboard};
 use crate::terminal::{Terminal, TerminalModes};
 
-/// A file open for editing. Dropping it wipes the text.
+/// A file open for editing. Dropping it wipes the text, unless the text was kept before and is edited on.
 #[derive(Debug)]
 pub(crate) struct Session {
     // For as long as the plaintext is there, the pause between two editors included: the handlers of a process outlive
@@ -33,8 +33,10 @@ pub(crate) struct Session {
     words: Vec<OsString>,
 }
 
-/// What lies beside the text of a session: the text that the editor showed first, and which file it is of.
+/// What lies beside the text of a session: the text that the editor showed first, which file it is of, and what the text
+/// is called where that is not the name of the file.
 const SHOWN: &str = ".sealwright-shown";
+const NAME: &str = ".sealwright-name";
 /// A text on its way into the place of another.
 const NEXT: &str = ".sealwright-next";
 const TARGET: &str = ".sealwright-target";
@@ -42,10 +44,10 @@ const TARGET: &str = ".sealwright-target";
 const BLOCK: &str = ".sealwright-block";
 
 impl Session {
-    /// Puts `text` into a private file with the same name as `target`, so that the editor knows its kind.
+    /// Puts `text` into a private file whose name is the last part of `name`, so that the editor knows its kind.
     pub(crate) fn open(
         terminal: &Terminal,
-        target: &Path,
+        name: &Path,
         text: &SecretBytes,
         with_block: bool,
     ) -> Result<Self> {
@@ -56,7 +58,8 @@ impl Session {
                 "this system has no folder in memory: the decrypted text lies on a disk while it is edited",
             );
         }
-        let session = Self::in_folder(folder, words, target);
+        let path = text_in(folder.path(), name);
+        let session = Self::in_folder(folder, words, path);
         write_new(&session.path, text.expose()).map_err(cannot_show)?;
         if with_block {
             write_new(&session.folder.path().join(BLOCK), b"").map_err(cannot_show)?;
@@ -73,7 +76,7 @@ impl Session {
                 kept.folder.display()
             ))
         })?;
-        let session = Self::in_folder(folder, words, &kept.target);
+        let session = Self::in_folder(folder, words, kept.text);
         // Never without either text: the kept one exists nowhere else.
         let next = session.folder.path().join(NEXT);
         let again = |path: &Path, bytes: &[u8]| {
@@ -83,17 +86,10 @@ impl Session {
         };
         let done = again(&session.path, text.expose())
             .and_then(|()| again(&session.folder.path().join(SHOWN), shown.expose()));
-        match done {
-            Ok(()) => Ok(session),
-            Err(error) => {
-                let _ = session.folder.keep();
-                Err(cannot_show(error))
-            }
-        }
+        done.map(|()| session).map_err(cannot_show)
     }
 
-    fn in_folder(folder: PrivateFolder, words: Vec<OsString>, target: &Path) -> Self {
-        let path = text_in(folder.path(), target);
+    fn in_folder(folder: PrivateFolder, words: Vec<OsString>, path: PathBuf) -> Self {
         let (editor, modes) = (Child::default(), TerminalModes::now());
         Self {
             watch: Some(watch(&folder, &editor, &modes)),
@@ -103,6 +99,18 @@ impl Session {
             path,
             words,
         }
+    }
+
+    /// Whether the text was kept by an earlier run.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.folder.is_kept()
+    }
+
+    /// Wipes the text: it is in its file now, or no one wants it.
+    pub(crate) fn close(self) {
+        let Self { watch, folder, .. } = self;
+        drop(watch);
+        folder.discard();
     }
 
     /// Keeps the text for [`Kept::find`] when it was changed: it was edited, and could not be written. `shown` is what the
@@ -115,18 +123,27 @@ impl Session {
             ..
         } = self;
         drop(watch);
-        let text = file::read(&path).ok()?.into_bytes();
-        if text == *shown || text.is_empty() {
-            return None;
+        match file::read(&path) {
+            Ok(text) if text.bytes == *shown => {
+                folder.discard();
+                return None;
+            }
+            Ok(text) if !text.bytes.is_empty() => {}
+            // The editor left nothing.
+            _ if !folder.is_kept() => return None,
+            _ => {}
         }
+        let name = path.file_name().unwrap_or_default();
         let beside = |name: &str, bytes: &[u8]| {
             let path = folder.path().join(name);
             path.exists() || write_new(&path, bytes).is_ok()
         };
         // Without them the text is still there to be copied from.
-        let _ = beside(SHOWN, shown.expose()) && beside(TARGET, target.as_os_str().as_bytes());
+        let _ = beside(SHOWN, shown.expose())
+            && (target.file_name() == Some(name) || beside(NAME, name.as_bytes()))
+            && beside(TARGET, target.as_os_str().as_bytes());
         let kept = folder.keep().ok()?;
-        Some(text_in(&kept, target))
+        Some(kept.join(name))
     }
 
     /// Runs the editor and reads the text back; `line` is where it should open.
@@ -209,6 +226,8 @@ impl Session {
 #[derive(Debug)]
 pub(crate) struct Kept {
     folder: PathBuf,
+    /// Where the text lies in it.
+    text: PathBuf,
     /// The file that was edited.
     pub(crate) target: PathBuf,
     /// Whether the text has the `sops` block in it.
@@ -221,9 +240,12 @@ impl Kept {
         let found = PrivateFolder::kept().into_iter();
         found
             .filter_map(|folder| {
-                let target = std::fs::read(folder.join(TARGET)).ok()?;
+                let read = |name: &str| std::fs::read(folder.join(name)).map(OsString::from_vec);
+                let target = PathBuf::from(read(TARGET).ok()?);
+                let name = read(NAME).map_or_else(|_| target.clone(), PathBuf::from);
                 Some(Self {
-                    target: OsString::from_vec(target).into(),
+                    text: text_in(&folder, &name),
+                    target,
                     with_block: folder.join(BLOCK).exists(),
                     folder,
                 })
@@ -246,16 +268,13 @@ impl Kept {
                     Error::new(Kind::Read, text).because(error)
                 })
         };
-        Ok((
-            read(text_in(&self.folder, &self.target))?,
-            read(self.folder.join(SHOWN))?,
-        ))
+        Ok((read(self.text.clone())?, read(self.folder.join(SHOWN))?))
     }
 }
 
 /// Where the text of a file lies in a private folder.
-fn text_in(folder: &Path, target: &Path) -> PathBuf {
-    folder.join(target.file_name().unwrap_or(OsStr::new("file")))
+fn text_in(folder: &Path, name: &Path) -> PathBuf {
+    folder.join(name.file_name().unwrap_or(OsStr::new("file")))
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {

@@ -6,7 +6,8 @@
 //! the next run of the same user does. A folder whose maker lives is locked, and the lock of a dead process is gone.
 //!
 //! An edited text that could not be written is kept on purpose: its folder gets a name of another kind
-//! ([`PrivateFolder::keep`]), which no run wipes but the one that resumes the edit ([`PrivateFolder::reopen`]).
+//! ([`PrivateFolder::keep`]), which no run wipes but the one that resumes the edit ([`PrivateFolder::reopen`]), and that one
+//! only on purpose ([`PrivateFolder::discard`]): until then the text exists nowhere else.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -25,11 +26,12 @@ pub(crate) const EXEC: &str = ".sops";
 /// Of edits that wait to be resumed.
 const KEPT: &str = "sealwright-kept-";
 
-/// A private folder; dropping it wipes and removes it.
+/// A private folder; dropping it wipes and removes it, unless it is kept.
 #[derive(Debug)]
 pub(crate) struct PrivateFolder {
     path: PathBuf,
     in_memory: bool,
+    kept: bool,
     // Tells other runs that this one lives.
     _lock: Option<File>,
 }
@@ -49,6 +51,7 @@ impl PrivateFolder {
                     return Ok(Self {
                         path,
                         in_memory,
+                        kept: false,
                         _lock: lock,
                     });
                 }
@@ -70,20 +73,26 @@ impl PrivateFolder {
 
     /// Lets the folder outlive the program, and gives its new place.
     pub(crate) fn keep(mut self) -> io::Result<PathBuf> {
-        let path = std::mem::take(&mut self.path);
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with(KEPT) {
-            return Ok(path);
+        if !self.kept {
+            let name = self.path.file_name().unwrap_or_default();
+            let name = name.to_string_lossy();
+            let digits = name.rsplit('-').next().unwrap_or_default();
+            let kept = self.path.with_file_name(format!("{KEPT}{digits}"));
+            fs::rename(&self.path, &kept)?;
+            self.path = kept;
+            self.kept = true;
         }
-        let digits = name.rsplit('-').next().unwrap_or_default();
-        let kept = path.with_file_name(format!("{KEPT}{digits}"));
-        match fs::rename(&path, &kept) {
-            Ok(()) => Ok(kept),
-            Err(error) => {
-                self.path = path;
-                Err(error)
-            }
-        }
+        Ok(std::mem::take(&mut self.path))
+    }
+
+    /// Whether it outlives this value.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kept
+    }
+
+    /// Wipes and removes it, kept or not.
+    pub(crate) fn discard(mut self) {
+        self.kept = false;
     }
 
     /// The folders of this user that were kept.
@@ -116,31 +125,33 @@ impl PrivateFolder {
         Some(Self {
             in_memory: path.parent().is_some_and(is_in_memory),
             path,
+            kept: true,
             _lock: lock,
         })
     }
 
-    /// Removes the folder ahead of its time, when a signal is about to end the program.
+    /// Removes the folder ahead of its time, when a signal is about to end the program. One that is kept stays.
     pub(crate) fn wiper(&self) -> Wiper {
-        Wiper(self.path.clone())
+        Wiper((!self.kept).then(|| self.path.clone()))
     }
 }
 
 /// Wipes a private folder from another thread.
 #[derive(Debug)]
-pub(crate) struct Wiper(PathBuf);
+pub(crate) struct Wiper(Option<PathBuf>);
 
 impl Wiper {
     /// Does it.
     pub(crate) fn wipe(&self) {
-        wipe(&self.0);
+        if let Some(path) = &self.0 {
+            wipe(path);
+        }
     }
 }
 
 impl Drop for PrivateFolder {
     fn drop(&mut self) {
-        // A folder that is kept has given its path away.
-        if !self.path.as_os_str().is_empty() {
+        if !self.kept {
             wipe(&self.path);
         }
     }
@@ -297,6 +308,19 @@ mod tests {
         assert!(!path.exists());
         drop(folder);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_is_kept_goes_away_on_purpose_only() {
+        let kept = PrivateFolder::create(EDIT).unwrap().keep().unwrap();
+        let again = PrivateFolder::reopen(kept.clone()).unwrap();
+        again.wiper().wipe();
+        drop(again);
+        assert!(kept.exists());
+        let again = PrivateFolder::reopen(kept.clone()).unwrap();
+        assert_eq!(again.keep().unwrap(), kept);
+        PrivateFolder::reopen(kept.clone()).unwrap().discard();
+        assert!(!kept.exists());
     }
 
     #[test]

@@ -42,18 +42,20 @@ pub(crate) struct Edit {
     pub(crate) show_master_keys: bool,
     pub(crate) ignore_mac: bool,
     pub(crate) recipients: Recipients,
-    /// Go on with a text that could not be written; the file may be left out.
-    pub(crate) resume: bool,
+    /// The text of an earlier edit to go on with; it says which file is edited.
+    pub(crate) kept: Option<Kept>,
     pub(crate) settings: Settings,
 }
 
 impl Edit {
     /// Opens the file in the editor, and writes it when it was changed.
     pub(crate) fn run(mut self, world: &World) -> Result<()> {
-        let kept = match self.resume {
-            true => Some(self.find_kept()?),
-            false => None,
-        };
+        let kept = self.kept.take();
+        if let Some(kept) = &kept {
+            self.file.clone_from(&kept.target);
+            self.name.clone_from(&kept.target);
+            self.show_master_keys = kept.with_block;
+        }
         let config = world.configuration(&self.settings)?;
         let input = document::input_format(&self.settings, &self.name);
         let output = document::output_format(&self.settings, &self.name);
@@ -63,30 +65,6 @@ impl Edit {
             _ => self.existing_file(world, input)?,
         };
         self.edit(world, target, kept, output, layout)
-    }
-
-    /// The kept text that is to be resumed: of the file that was named, or the only one.
-    fn find_kept(&mut self) -> Result<Kept> {
-        let mut found = Kept::find();
-        if !self.file.as_os_str().is_empty() {
-            found.retain(|kept| kept.target == self.file);
-        }
-        match found.len() {
-            1 => {
-                let kept = found.remove(0);
-                self.file.clone_from(&kept.target);
-                self.name.clone_from(&kept.target);
-                self.show_master_keys = kept.with_block;
-                Ok(kept)
-            }
-            0 => Err(Error::new(Kind::NoFile, "no edited text is waiting to be resumed")
-                .hint("an edit is kept when its text could not be written, until this machine restarts")),
-            _ => Err(Error::generic("several edited texts are waiting to be resumed")
-                .report(found.iter().map(|kept| {
-                    format!("  {} in {}", kept.target.display(), kept.folder().display())
-                }))
-                .hint("name the file; of several texts of one file, remove the folders that you do not need")),
-        }
     }
 
     fn existing_file(&self, world: &World, input: &'static dyn Format) -> Result<Target> {
@@ -176,17 +154,13 @@ impl Edit {
             ),
         };
         let shown = self.shown(&plain, &metadata, format, layout)?;
-        let (mut session, resumed) = match kept {
-            None => {
-                let session =
-                    Session::open(&world.terminal, &self.file, &shown, self.show_master_keys)?;
-                (session, false)
-            }
-            Some(kept) => (resume(world, kept, &shown)?, true),
+        let mut session = match kept {
+            None => Session::open(&world.terminal, &self.file, &shown, self.show_master_keys)?,
+            Some(kept) => resume(world, kept, &shown)?,
         };
         let from = Input::File(self.file.clone());
         let work = || {
-            let edited = self.edit_until_good(world, &mut session, &shown, resumed, format)?;
+            let edited = self.edit_until_good(world, &mut session, &shown, format)?;
             if let Some(block) = edited.metadata {
                 keep_keys(&mut metadata, block)?;
             }
@@ -209,12 +183,8 @@ impl Edit {
             }
             .finish(&world.terminal)
         };
-        match work() {
-            Err(error) if !matches!(error.kind, Kind::Unchanged | Kind::Interrupted) => {
-                Err(kept_for_later(error, session, &self.file, &shown))
-            }
-            done => done,
-        }
+        let done = work();
+        end(done, session, &self.file, &shown)
     }
 
     fn decrypt<'a>(
@@ -255,9 +225,9 @@ impl Edit {
         world: &World,
         session: &mut Session,
         shown: &SecretBytes,
-        resumed: bool,
         format: &'static dyn Format,
     ) -> Result<Good> {
+        let resumed = session.is_resumed();
         let mut line = None;
         loop {
             let edited = session.run(line)?;
@@ -274,7 +244,7 @@ impl Edit {
                 Ok(good) => return Ok(good),
                 Err(bad) => {
                     line = bad.line;
-                    ask_again(&world.terminal, &bad)?;
+                    ask_again(&world.terminal, &bad, resumed)?;
                 }
             }
         }
@@ -337,8 +307,29 @@ struct Target {
     key: DataKey,
 }
 
+/// The kept text that is to be resumed: of the file that was named, or the only one where the path is empty.
+pub(crate) fn find_kept(file: &Path) -> Result<Kept> {
+    let mut found = Kept::find();
+    if !file.as_os_str().is_empty() {
+        found.retain(|kept| kept.target == file);
+    }
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        0 => Err(Error::new(Kind::NoFile, "no edited text is waiting to be resumed").hint(
+            "an edit is kept when its text could not be written, until this machine restarts",
+        )),
+        _ => Err(
+            Error::generic("several edited texts are waiting to be resumed")
+                .report(found.iter().map(|kept| {
+                    format!("  {} in {}", kept.target.display(), kept.folder().display())
+                }))
+                .hint("name the file; of several texts of one file, remove the folders that you do not need"),
+        ),
+    }
+}
+
 /// Opens a kept text again, with what changed in the file meanwhile.
-fn resume(world: &World, kept: Kept, shown: &SecretBytes) -> Result<Session> {
+pub(super) fn resume(world: &World, kept: Kept, shown: &SecretBytes) -> Result<Session> {
     let (edited, first) = kept.texts()?;
     let merged = merge::merge(&first, shown, &edited);
     if merged.conflict {
@@ -349,19 +340,41 @@ fn resume(world: &World, kept: Kept, shown: &SecretBytes) -> Result<Session> {
     Session::reopen(kept, &merged.text, shown)
 }
 
-/// Keeps the edited text, and says where it is and how to go on.
-fn kept_for_later(error: Error, session: Session, file: &Path, shown: &SecretBytes) -> Error {
+/// Ends a session once its text is in the file, or was given up. Otherwise the text is kept, and the error says where it is
+/// and how to go on. A text that an earlier run kept exists nowhere else: Ctrl+C does not give it up.
+pub(super) fn end(
+    done: Result<()>,
+    session: Session,
+    file: &Path,
+    shown: &SecretBytes,
+) -> Result<()> {
+    let error = match done {
+        Ok(()) => {
+            session.close();
+            return Ok(());
+        }
+        Err(error) => error,
+    };
+    let is_given_up = match error.kind {
+        Kind::Unchanged => true,
+        Kind::Interrupted => !session.is_resumed(),
+        _ => false,
+    };
+    if is_given_up {
+        session.close();
+        return Err(error);
+    }
     let Some(place) = session.keep(file, shown) else {
-        return error;
+        return Err(error);
     };
     let folder = place.parent().unwrap_or(&place).display();
-    error
+    Err(error
         .hint(format!(
             "the edited text is kept in {}; `sealwright edit --resume {}` opens it again",
             place.display(),
             crate::visible::shown(file)
         ))
-        .hint(format!("to throw it away: rm -r {folder}"))
+        .hint(format!("to throw it away: rm -r {folder}")))
 }
 
 /// An edited text that can be encrypted.
@@ -385,14 +398,16 @@ impl From<ParseError> for Bad {
     }
 }
 
-fn ask_again(terminal: &Terminal, bad: &Bad) -> Result<()> {
+fn ask_again(terminal: &Terminal, bad: &Bad, resumed: bool) -> Result<()> {
     terminal.tell_marked(
         Colour::Red,
         "The edited text cannot be encrypted:",
         &bad.reason,
     );
-    terminal
-        .tell("Press Enter to edit it again, or Ctrl+C to give up and leave the file as it is.");
+    terminal.tell(match resumed {
+        false => "Press Enter to edit it again, or Ctrl+C to give up and leave the file as it is.",
+        true => "Press Enter to edit it again, or Ctrl+C to stop; `sealwright edit --resume` goes on with it.",
+    });
     match terminal.ask_line("") {
         Some(_) => Ok(()),
         None => Err(Error::generic(format!(

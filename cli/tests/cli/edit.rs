@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::desk::Desk;
+use super::screen::Screen;
 
 /// A desk with an encrypted file, and a shell script as the editor.
 fn desk(editor: &str) -> Desk {
@@ -49,6 +50,43 @@ fn a_text_that_cannot_be_written_is_kept_and_resumed_on_top_of_the_other_change(
     );
     assert_eq!(kept(&desk), [] as [PathBuf; 0]);
     desk.run(["edit", "--resume", "a.yaml"]).fails(100);
+}
+
+/// A kept text exists nowhere else, so no way to end the run that resumes it wipes it.
+#[test]
+fn a_resumed_text_outlives_what_ends_the_run() {
+    let desk = desk("sed -i s/s3cr3t/n3w/ \"$1\"; sh other.sh\n");
+    other(&desk, "set a.yaml user root");
+    desk.run(["edit", "a.yaml"]).fails(3);
+    let resume = ["edit", "--resume", "a.yaml"];
+
+    // Ctrl+C ends the editor.
+    desk.write("editor.sh", "kill -INT $$\n");
+    let err = desk.run(resume).fails(1);
+    assert!(err.contains("edit --resume a.yaml"), "{err}");
+    assert_eq!(kept(&desk).len(), 1);
+
+    // The program is asked to end while the editor is open.
+    desk.write("editor.sh", "kill -TERM $PPID; exec sleep 60\n");
+    desk.run(resume).fails(1);
+    assert_eq!(kept(&desk).len(), 1);
+
+    // Ctrl+C at the question.
+    desk.write("editor.sh", "echo '{[' >> \"$1\"\n");
+    let mut screen = Screen::start(&desk, &resume);
+    screen.expect("Press Enter");
+    screen.send("\x03");
+    let (code, shown) = screen.finish();
+    assert_eq!(code, 1, "{shown}");
+    assert_eq!(kept(&desk).len(), 1);
+
+    desk.write("editor.sh", "sed -i '/{\\[/d' \"$1\"\n");
+    desk.run(resume).good();
+    assert_eq!(
+        desk.run(["decrypt", "a.yaml"]).good(),
+        "user: root\npassword: n3w\n"
+    );
+    assert_eq!(kept(&desk), [] as [PathBuf; 0]);
 }
 
 #[test]

@@ -48,6 +48,10 @@ impl Edit {
     pub(super) fn perform(self, world: &World, everywhere: &Everywhere) -> Result<()> {
         let named = self.file.as_deref();
         let file = named.map(absolute).transpose()?.unwrap_or_default();
+        let kept = match self.resume {
+            true => Some(command::find_kept(&file)?),
+            false => None,
+        };
         if !self.resume && found::is_sealed(&file, &everywhere.settings()) {
             let keys = self.sealed.keys(world, everywhere)?;
             let sealed = SealedFile::open(&file)?;
@@ -64,7 +68,7 @@ impl Edit {
             show_master_keys: self.show_master_keys,
             ignore_mac: false,
             recipients: self.acceptance.recipients(),
-            resume: self.resume,
+            kept,
             settings: everywhere.settings(),
         }
         .run(world)?;

@@ -23,7 +23,7 @@ impl Call<'_> {
             show_master_keys: self.values.on("show-master-keys"),
             ignore_mac: self.values.on("ignore-mac"),
             recipients: Recipients::AsTheyAre,
-            resume: false,
+            kept: None,
             settings: self.settings_to_decrypt()?,
         }
         .run(self.world)

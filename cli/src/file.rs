@@ -272,6 +272,14 @@ pub(crate) fn replace(
     }
 }
 
+/// Refuses what [`replace`] would refuse in the end, before a person works on it.
+pub(crate) fn check_writable(terminal: &Terminal, path: &Path) -> Result<()> {
+    match fs::metadata(path) {
+        Ok(old) => refuse_read_only(terminal, path, &old),
+        Err(_) => Ok(()),
+    }
+}
+
 /// Refuses a file that its owner may not write to: someone made it so. Upstream overwrites it where the system lets it, and
 /// so does its front-end for root.
 fn refuse_read_only(terminal: &Terminal, path: &Path, old: &fs::Metadata) -> Result<()> {

@@ -127,6 +127,16 @@ fn a_text_that_cannot_be_encrypted_is_kept() {
 }
 
 #[test]
+fn a_file_that_cannot_be_written_is_refused_before_the_editor_opens() {
+    let desk = desk("touch opened\n");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o444);
+    std::fs::set_permissions(desk.path("a.yaml"), mode).unwrap();
+    let err = desk.run(["edit", "a.yaml"]).fails(3);
+    assert!(err.contains("a.yaml is read-only (mode 0444)"), "{err}");
+    assert!(!desk.path("opened").exists());
+}
+
+#[test]
 fn an_editor_that_dies_after_saving_loses_nothing() {
     let desk = desk("sed -i s/s3cr3t/n3w/ \"$1\"; kill -9 $$\n");
     desk.run(["edit", "a.yaml"]).fails(201);

@@ -4,9 +4,9 @@ use super::desk::Desk;
 
 const SECRET: &str = "# The database.\napiVersion: v1\nkind: Secret\nmetadata:\n  name: db\n  namespace: shop\nstringData:\n  user: shop\n  password: \"correct horse\"\n";
 
-/// A desk with two key pairs and a SealedSecret for the first.
+/// A desk with two key pairs and a SealedSecret for the first. In memory, so that texts that are kept go with it.
 fn desk() -> Desk {
-    let desk = Desk::with_rule();
+    let desk = Desk::in_memory();
     for pair in ["one", "two"] {
         let (key, cert) = (format!("{pair}.pem"), format!("{pair}.crt"));
         desk.run([
@@ -174,6 +174,74 @@ fn an_editor_shows_what_a_key_opens_and_keeps_the_rest() {
         .fails(2);
     assert!(err.contains("the value of a is no text"), "{err}");
     assert_eq!(desk.read("sealed.yaml"), before);
+}
+
+/// What was typed is not lost, whatever fails after the editor has closed; what can be known before is told before.
+#[test]
+fn edited_values_that_cannot_be_written_are_kept_and_resumed() {
+    let mut desk = desk();
+    let kept = |desk: &Desk| std::fs::read_dir(desk.root().join("run")).unwrap().count();
+    desk.set("EDITOR", "sh editor.sh");
+    desk.run(["seal", "s.yaml", "--cert", "one.crt", "--out", "db.json"])
+        .good();
+
+    // No cluster that could be asked for the certificate.
+    for name in ["sealed.yaml", "db.json"] {
+        let before = desk.read(name);
+        desk.write("editor.sh", "sed -i s/horse/mule/ \"$1\"\n");
+        let err = desk.run(["edit", name, "--key", "one.pem"]).fails(1);
+        assert!(err.contains(&format!("edit --resume {name}")), "{err}");
+        assert_eq!((desk.read(name), kept(&desk)), (before, 1), "{err}");
+        desk.write("editor.sh", "cp \"$1\" seen\n");
+        let words = [
+            "edit", "--resume", name, "--key", "one.pem", "--cert", "one.crt",
+        ];
+        desk.run(words).good();
+        assert!(desk.read("seen").contains("password: correct mule\n"));
+        let password = desk.run(["get", name, "password", "--key", "one.pem"]);
+        assert_eq!(
+            (password.good(), kept(&desk)),
+            ("correct mule".to_owned(), 0)
+        );
+    }
+
+    // Another program puts another file in the place.
+    let edit = [
+        "edit",
+        "sealed.yaml",
+        "--key",
+        "one.pem",
+        "--cert",
+        "one.crt",
+    ];
+    desk.write(
+        "editor.sh",
+        "sed -i s/mule/ox/ \"$1\"; cp sealed.yaml new; mv new sealed.yaml\n",
+    );
+    let err = desk.run(edit).fails(3);
+    assert!(err.contains("was changed by another program"), "{err}");
+    assert_eq!(kept(&desk), 1, "{err}");
+    desk.write("editor.sh", "true\n");
+    let words = [&["edit", "--resume"][..], &edit[2..]].concat();
+    desk.run(words).good();
+    assert_eq!(
+        (get(&desk, "password"), kept(&desk)),
+        ("correct ox".to_owned(), 0)
+    );
+
+    desk.write("editor.sh", "touch opened\n");
+    let err = desk
+        .run(["edit", "sealed.yaml", "--cert", "nowhere.crt"])
+        .fails(1);
+    assert!(err.contains("nowhere.crt"), "{err}");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o444);
+    std::fs::set_permissions(desk.path("sealed.yaml"), mode).unwrap();
+    let err = desk.run(edit).fails(3);
+    assert!(
+        err.contains("sealed.yaml is read-only (mode 0444)"),
+        "{err}"
+    );
+    assert!(!desk.path("opened").exists());
 }
 
 #[test]

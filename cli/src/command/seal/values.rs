@@ -18,7 +18,8 @@ use sealwright_resources::sealed_secret::SealedSecret;
 use super::CertificateSource;
 use super::in_file::{child, format_of, is_sealed_secret, json_of, parse};
 use crate::change::{Change, Input, Output};
-use crate::editor::Session;
+use crate::command::{conflict, edit};
+use crate::editor::{Kept, Session};
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Content, Original};
 use crate::visible::shown;
@@ -211,20 +212,51 @@ impl SealedFile {
         })
     }
 
-    /// Shows the values in an editor, and seals those that come back changed.
+    /// Shows the values in an editor, seals those that come back changed, and delivers the result. The text is kept until
+    /// that is done, and goes on from `kept`, as with every edit.
     pub(crate) fn edit_values(
-        mut self,
+        self,
         world: &World,
-        to: &CertificateSource,
-        keys: &Keyring,
-    ) -> Result<Change> {
+        (to, keys): (&CertificateSource, &Keyring),
+        kept: Option<Kept>,
+        deliver: impl FnOnce(Change) -> Result<()>,
+    ) -> Result<()> {
+        let certificate = match to {
+            // What cannot be used should not be found out about afterwards. A controller is asked only for what there is to seal.
+            CertificateSource::Named(_) => Some(to.load()?),
+            CertificateSource::Controller(..) => None,
+        };
         let before = self.shown_values(keys);
         let text = before.text(&self.sealed)?;
-        let name = self.path.with_extension("yaml");
-        let mut session = Session::open(&world.terminal, &name, &text, false)?;
+        let path = self.path.clone();
+        let mut session = match kept {
+            None => Session::open(&world.terminal, &path.with_extension("yaml"), &text, false)?,
+            Some(kept) => edit::resume(world, kept, &text)?,
+        };
+        let done = self
+            .edited(
+                world,
+                (to, keys),
+                certificate,
+                &mut session,
+                (&before, &text),
+            )
+            .and_then(deliver);
+        edit::end(done, session, &path, &text)
+    }
+
+    /// What would be written of the text that the editor leaves.
+    fn edited(
+        mut self,
+        world: &World,
+        (to, keys): (&CertificateSource, &Keyring),
+        mut certificate: Option<Certificate>,
+        session: &mut Session,
+        (before, text): (&Values, &SecretBytes),
+    ) -> Result<Change> {
         loop {
             let edited = session.run(None)?;
-            if edited.text == text {
+            if edited.text == *text {
                 return Err(Error::new(
                     Kind::Unchanged,
                     format!("{} is as it was", shown(&self.path)),
@@ -235,8 +267,18 @@ impl SealedFile {
                 SecretBytes::copy_of(self.text.expose()),
                 self.sealed.clone(),
             );
-            let tried =
-                read_values(edited.text).and_then(|after| self.take(&before, after, to, keys));
+            let conflict = match session.is_resumed() {
+                true => conflict::unresolved(edited.text.expose()),
+                false => None,
+            };
+            let tried = match conflict {
+                Some(line) => Err(Error::new(
+                    Kind::Parse,
+                    format!("line {line}: an unresolved merge conflict"),
+                )),
+                None => read_values(edited.text)
+                    .and_then(|after| self.take(before, after, (to, &mut certificate), keys)),
+            };
             let Err(error) = tried else {
                 return self.change();
             };
@@ -252,12 +294,12 @@ impl SealedFile {
         }
     }
 
-    /// Puts edited values into the file.
+    /// Puts edited values into the file. The certificate is loaded when it is not there yet.
     fn take(
         &mut self,
         before: &Values,
         after: Vec<(String, SecretBytes)>,
-        to: &CertificateSource,
+        (to, loaded): (&CertificateSource, &mut Option<Certificate>),
         keys: &Keyring,
     ) -> Result<()> {
         for (at, (key, _)) in after.iter().enumerate() {
@@ -268,15 +310,14 @@ impl SealedFile {
                 ));
             }
         }
-        let mut certificate = None;
         for (key, value) in &after {
             let old = before.0.iter().find(|(known, _)| known == key);
             if old.is_some_and(|(_, old)| old.is(value)) {
                 continue;
             }
-            let certificate = match &mut certificate {
+            let certificate = match &mut *loaded {
                 Some(certificate) => certificate,
-                None => certificate.insert(to.load()?),
+                None => loaded.insert(to.load()?),
             };
             self.set(key, value, certificate, keys)?;
         }

@@ -47,16 +47,22 @@ impl Edit {
     /// Does what was asked.
     pub(super) fn perform(self, world: &World, everywhere: &Everywhere) -> Result<()> {
         let named = self.file.as_deref();
-        let file = named.map(absolute).transpose()?.unwrap_or_default();
+        let mut file = named.map(absolute).transpose()?.unwrap_or_default();
         let kept = match self.resume {
             true => Some(command::find_kept(&file)?),
             false => None,
         };
-        if !self.resume && found::is_sealed(&file, &everywhere.settings()) {
+        if let Some(kept) = &kept {
+            file.clone_from(&kept.target);
+        }
+        crate::file::check_writable(&world.terminal, &file)?;
+        if found::is_sealed(&file, &everywhere.settings()) {
             let keys = self.sealed.keys(world, everywhere)?;
             let sealed = SealedFile::open(&file)?;
-            let change = sealed.edit_values(world, &self.sealed.source(), &keys)?;
-            return one_change(world, everywhere, false, "edited", &file, || Ok(change));
+            let to = self.sealed.source();
+            return sealed.edit_values(world, (&to, &keys), kept, |change| {
+                one_change(world, everywhere, false, "edited", &file, || Ok(change))
+            });
         }
         command::Edit {
             name: file.clone(),

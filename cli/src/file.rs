@@ -1,11 +1,11 @@
 //! Files: read into wiped memory, replaced whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, OFlags};
+use rustix::fs::{FallocateFlags, FlockOperation, OFlags};
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use crate::error::{Error, Kind, Result};
@@ -262,11 +262,13 @@ pub(crate) fn replace(
         }
         Err(error) if old.is_some() && cannot_rename(&error) => {
             // A folder that takes no new file, or a single file mounted into a container.
+            let mut file = open_to_overwrite(&target, content).map_err(failed)?;
             terminal.warn(&format!(
                 "{} cannot be replaced in one step ({error}): it is overwritten in place",
                 visible_path(path)
             ));
-            overwrite(&target, bytes, content).map_err(failed)
+            let old = read(&target).map(Original::into_bytes).ok();
+            overwrite(&mut file, bytes, old.as_ref()).map_err(failed)
         }
         other => other.map_err(failed),
     }
@@ -323,6 +325,7 @@ fn cannot_rename(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
             | io::ErrorKind::ResourceBusy
             | io::ErrorKind::CrossesDevices
     )
@@ -337,8 +340,8 @@ fn write_through(path: &Path, target: &Path, bytes: &SecretBytes) -> io::Result<
     stream.write_all(bytes.expose())
 }
 
-fn overwrite(target: &Path, bytes: &SecretBytes, content: Content) -> io::Result<()> {
-    let mut file = File::options()
+fn open_to_overwrite(target: &Path, content: Content) -> io::Result<File> {
+    let file = File::options()
         .write(true)
         .custom_flags(OFlags::NOFOLLOW.bits() as i32)
         .open(target)?;
@@ -352,6 +355,39 @@ fn overwrite(target: &Path, bytes: &SecretBytes, content: Content) -> io::Result
     if content == Content::Private {
         file.set_permissions(fs::Permissions::from_mode(0o600))?;
     }
+    Ok(file)
+}
+
+/// Writes over the content of a file, which may be the only copy of it: the room is there before the first byte is
+/// written, and after a failure the file has its `old` content again, whose room it still has.
+fn overwrite(file: &mut File, bytes: &SecretBytes, old: Option<&SecretBytes>) -> io::Result<()> {
+    let length = file.metadata()?.len();
+    if let Err(error) = reserve(file, bytes.len() as u64) {
+        let _ = file.set_len(length);
+        return Err(error);
+    }
+    let written = write_whole(file, bytes);
+    if let (Err(_), Some(old)) = (&written, old) {
+        let _ = write_whole(file, old);
+    }
+    written
+}
+
+/// Gets the room for so many bytes, where the file system can tell.
+fn reserve(file: &File, length: u64) -> io::Result<()> {
+    use rustix::io::Errno;
+
+    if length == 0 {
+        return Ok(());
+    }
+    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, length) {
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn write_whole(file: &mut File, bytes: &SecretBytes) -> io::Result<()> {
+    file.seek(SeekFrom::Start(0))?;
     file.write_all(bytes.expose())?;
     file.set_len(bytes.len() as u64)?;
     file.sync_all()
@@ -529,6 +565,44 @@ mod tests {
         let mut got = Vec::new();
         reader.read_to_end(&mut got).unwrap();
         assert_eq!(got, b"through");
+    }
+
+    #[test]
+    fn a_file_that_cannot_grow_keeps_its_content_when_it_is_overwritten() {
+        use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+
+        const OLD: usize = 1 << 20;
+        let old = SecretBytes::from(vec![b'o'; OLD]);
+        let mut file = File::from(memfd_create("x", MemfdFlags::ALLOW_SEALING).unwrap());
+        file.write_all(old.expose()).unwrap();
+        // As on a full disk: there is room for what is there, and for no more.
+        fcntl_add_seals(&file, SealFlags::GROW).unwrap();
+        let long = SecretBytes::from(vec![b'n'; OLD + (1 << 20)]);
+        let now = |file: &mut File| {
+            let mut text = Vec::new();
+            file.seek(SeekFrom::Start(0)).unwrap();
+            file.read_to_end(&mut text).unwrap();
+            SecretBytes::from(text)
+        };
+        assert!(overwrite(&mut file, &long, None).is_err());
+        assert!(now(&mut file) == old);
+        let short = SecretBytes::copy_of(b"new");
+        overwrite(&mut file, &short, Some(&old)).unwrap();
+        assert!(now(&mut file) == short);
+    }
+
+    #[test]
+    fn a_file_in_a_folder_that_takes_no_new_one_is_overwritten() {
+        for kind in [
+            io::ErrorKind::PermissionDenied,
+            io::ErrorKind::ReadOnlyFilesystem,
+            io::ErrorKind::ResourceBusy,
+            io::ErrorKind::CrossesDevices,
+        ] {
+            assert!(cannot_rename(&kind.into()), "{kind}");
+        }
+        // There the file would fare no better.
+        assert!(!cannot_rename(&io::ErrorKind::StorageFull.into()));
     }
 
     #[test]

@@ -121,6 +121,20 @@ pub(crate) fn read_to_update(path: &Path) -> io::Result<Original> {
     Ok(original)
 }
 
+/// The most that is read of anything: all of it is held in memory, several times over.
+const LARGEST: u64 = 4 << 30;
+
+/// Refuses what has more than [`LARGEST`].
+fn refuse_large(length: u64) -> io::Result<()> {
+    if length <= LARGEST {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::FileTooLarge,
+        "it has more than 4 GiB, which is more than this program holds in memory",
+    ))
+}
+
 /// Reads all of standard input.
 pub(crate) fn read_stdin() -> io::Result<SecretBytes> {
     let mut writer = SecretWriter::with_capacity(64 << 10);
@@ -136,6 +150,7 @@ pub(crate) fn read_stdin() -> io::Result<SecretBytes> {
             Err(errno) => return Err(errno.into()),
         };
         writer.truncate(at + got);
+        refuse_large(writer.len() as u64)?;
         if got == 0 {
             return Ok(writer.finish());
         }
@@ -147,12 +162,14 @@ fn read_open(mut file: File) -> io::Result<Original> {
     if metadata.is_dir() {
         return Err(io::Error::from(io::ErrorKind::IsADirectory));
     }
+    refuse_large(metadata.len())?;
     let expected = usize::try_from(metadata.len()).unwrap_or(0);
     // Room for the file, and a little to see that it ends there; more only for what has no size, or grew meanwhile.
     const STEP: usize = 8 << 10;
     let mut writer = SecretWriter::with_capacity(expected + 64);
     let mut most = if expected > 0 { expected + 1 } else { STEP };
     while writer.read_from(&mut file, most)? == most {
+        refuse_large(writer.len() as u64)?;
         most = STEP;
     }
     Ok(Original {

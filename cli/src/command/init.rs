@@ -148,7 +148,7 @@ impl Init {
             true => "age1…".to_owned(),
             false => {
                 let key = NewKey::make(false);
-                key.store(&place, None)?;
+                key.store(world, &place, None)?;
                 key.recipient().to_owned()
             }
         };

@@ -1,8 +1,6 @@
 //! Making age keys.
 
-use std::fs::File;
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use sealwright_crypto::age::{self, Content};
@@ -10,6 +8,7 @@ use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
 use sealwright_crypto::surroundings::{Surroundings, SystemSurroundings};
 
 use crate::error::{Error, Kind, Result};
+use crate::file::{self, Original};
 use crate::world::World;
 
 /// Makes an age identity.
@@ -64,7 +63,7 @@ impl Keygen {
                 .tell(&format!("Public key: {}", key.recipient()));
             return Ok(());
         };
-        key.store(&path, passphrase.as_ref())?;
+        key.store(world, &path, passphrase.as_ref())?;
         if self.json {
             let value = serde_json::json!({
                 "recipient": key.recipient(),
@@ -134,32 +133,28 @@ impl NewKey {
         }
     }
 
-    /// Writes it to a new file, and makes the folder of the file only once there is something to write.
+    /// Writes it to a new file, whole or not at all, and makes the folder of the file only once there is something to write.
     ///
     /// Never over an existing file: an identity that is lost takes its secrets with it.
-    pub(super) fn store(&self, path: &Path, passphrase: Option<&SecretText>) -> Result<()> {
-        let failed = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::AlreadyExists => exists(path),
-            _ => {
-                Error::new(Kind::Write, format!("cannot create {}", path.display())).because(error)
-            }
-        };
+    pub(super) fn store(
+        &self,
+        world: &World,
+        path: &Path,
+        passphrase: Option<&SecretText>,
+    ) -> Result<()> {
         let text = self.text(passphrase)?;
         if let Some(parent) = path.parent() {
             std::fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
                 .create(parent)
-                .map_err(failed)?;
+                .map_err(|error| {
+                    Error::new(Kind::Write, format!("cannot create {}", parent.display()))
+                        .because(error)
+                })?;
         }
-        let mut file = File::options()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(failed)?;
-        file.write_all(text.expose()).map_err(failed)?;
-        file.sync_all().map_err(failed)
+        let (content, nothing) = (file::Content::Private, Original::absent());
+        file::replace(&world.terminal, path, &text, content, Some(&nothing))
     }
 }
 

@@ -171,3 +171,19 @@ fn a_pipe_is_read_once() {
         ran.fails(2);
     }
 }
+
+#[test]
+fn a_file_that_no_memory_holds_is_an_error() {
+    let desk = Desk::with_rule();
+    let file = std::fs::File::create(desk.path("f.yaml")).unwrap();
+    file.set_len(900 << 30).unwrap();
+    for words in [
+        &["encrypt", "f.yaml"][..],
+        &["encrypt", "-i", "f.yaml"],
+        &["decrypt", "f.yaml"],
+        &["rotate", "f.yaml"],
+    ] {
+        let err = desk.run(words).fails(2);
+        assert!(err.contains("more than 4 GiB"), "{words:?}: {err}");
+    }
+}

@@ -31,6 +31,24 @@ fn a_failed_run_leaves_no_folder_behind() {
     assert!(!desk.path("new").exists());
 }
 
+/// Neither a key nor the empty beginning of one is left where there is no room for it.
+#[test]
+fn a_full_disk_leaves_no_file_behind() {
+    let desk = Desk::fresh();
+    let mut command = std::process::Command::new("sh");
+    desk.furnish(&mut command);
+    // As on a full disk: no file may grow.
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" keygen --out keys.txt";
+    command.args(["-c", script, super::desk::program()]);
+    let err = super::desk::run(command, b"").fails(3);
+    assert!(err.contains("keys.txt"), "{err}");
+    assert!(!desk.path("keys.txt").exists());
+    desk.run(["keygen", "--out", "keys.txt"]).good();
+    let metadata = std::fs::metadata(desk.path("keys.txt")).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions());
+    assert_eq!(mode & 0o777, 0o600);
+}
+
 #[test]
 fn a_key_behind_a_passphrase_opens_with_it() {
     let desk = Desk::fresh();

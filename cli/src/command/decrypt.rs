@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use sealwright_documents::format::Step;
 
 use super::{Change, Input, Output, Settings, document};
+use crate::config::Config;
 use crate::error::Result;
-use crate::file::Content;
+use crate::file::{Content, Original};
 use crate::world::World;
 
 /// Decrypts a document.
@@ -34,9 +35,24 @@ impl Decrypt {
 
     /// Computes the result. In place, a file that is not encrypted is an error as everywhere.
     pub(crate) fn change(self, world: &World) -> Result<Change> {
+        let config = world.configuration(&self.settings)?;
+        let original = document::read(&self.from, self.to == Output::InPlace)?;
+        self.decrypted(world, original, config.as_deref())
+    }
+
+    /// Computes the result for a text that was read already.
+    pub(crate) fn change_of(self, world: &World, original: Original) -> Result<Change> {
+        let config = world.configuration(&self.settings)?;
+        self.decrypted(world, original, config.as_deref())
+    }
+
+    fn decrypted(
+        self,
+        world: &World,
+        mut original: Original,
+        config: Option<&Config>,
+    ) -> Result<Change> {
         let settings = &self.settings;
-        let config = world.configuration(settings)?;
-        let mut original = document::read(&self.from, self.to == Output::InPlace)?;
         let input = document::input_format(settings, &self.name);
         let output = document::output_format(settings, &self.name);
         let text = original.take_bytes();
@@ -45,7 +61,7 @@ impl Decrypt {
         // Before a key is used, so that a wrong order costs no one a touch.
         let key = document::key_to_decrypt(world, settings, &self.from, &file)?;
         let plain = document::decrypt_with(world, &file, &key, self.ignore_mac)?;
-        let layout = document::layout(settings, config.as_deref(), output)?;
+        let layout = document::layout(settings, config, output)?;
         let bytes = if self.as_json {
             document::extract_json(plain.tree(), &self.extract)?
         } else if !self.extract.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use sealwright_crypto::secret::SecretBytes;
 use sealwright_documents::envelope::{Encrypted, ReadError};
 use sealwright_documents::format::by_name;
 use sealwright_documents::metadata::MetadataError;
@@ -41,7 +42,8 @@ impl FileStatus {
         if original.bytes.is_empty() && format.name() == "yaml" {
             return Ok(false); // as by the incumbent, though no document is an error elsewhere
         }
-        match Encrypted::parse(format, original.into_bytes()) {
+        let text = original.into_bytes();
+        match Encrypted::parse(format, SecretBytes::copy_of(text.expose())) {
             Ok(file) => {
                 let metadata = file.metadata();
                 Ok(!metadata.version.is_empty() && !metadata.mac.is_empty())
@@ -49,9 +51,7 @@ impl FileStatus {
             // What is stored for a binary file is JSON; anything else there is no file of this kind (L11).
             Err(ReadError::Metadata(MetadataError::NotFound)) if format.name() == "binary" => {
                 let json = by_name("json").expect("JSON is in the list of formats");
-                let original = file::read(&self.file)
-                    .map_err(|error| failed(format!("{}: {error}", self.file.display())))?;
-                json.parse(original.into_bytes())
+                json.parse(text)
                     .map(|_| false)
                     .map_err(|error| failed(error.to_string()))
             }

@@ -276,11 +276,12 @@ pub(crate) fn what_is(path: &Path, settings: &Settings) -> io::Result<What> {
     }
     let mut ends = Vec::new();
     let whole = read_ends(path, &mut ends)?;
-    let has = |text: &str| memmem::find(&ends, text.as_bytes()).is_some();
-    if has("sops") && has("ENC[AES256_GCM") && opens_as_encrypted(path, settings)? {
+    if has_marks_of_encrypted(&ends)
+        && opens_as_encrypted(path, settings, file::read(path)?.into_bytes())
+    {
         return Ok(What::Encrypted);
     }
-    if has_name_of_manifest(path) && has("SealedSecret") {
+    if has_name_of_manifest(path) && memmem::find(&ends, b"SealedSecret").is_some() {
         let sealed = match whole {
             true => holds_only_sealed(&ends),
             false if std::fs::metadata(path)?.len() > LARGEST_MANIFEST => false,
@@ -356,9 +357,16 @@ fn speaks_of_secrets(mut text: impl Read) -> io::Result<bool> {
     }
 }
 
-/// Returns true if a file certainly has a `sops` block.
-pub(crate) fn is_encrypted(path: &Path, settings: &Settings) -> bool {
-    matches!(what_is(path, settings), Ok(What::Encrypted))
+/// Returns true if what was read from a path certainly has a `sops` block. The text decides, and not the path again: what a
+/// pipe gives is gone.
+pub(crate) fn is_encrypted(path: &Path, settings: &Settings, text: &SecretBytes) -> bool {
+    has_marks_of_encrypted(text.expose())
+        && opens_as_encrypted(path, settings, SecretBytes::copy_of(text.expose()))
+}
+
+fn has_marks_of_encrypted(text: &[u8]) -> bool {
+    let has = |mark: &str| memmem::find(text, mark.as_bytes()).is_some();
+    has("sops") && has("ENC[AES256_GCM")
 }
 
 /// How much of each end of a file is looked at.
@@ -378,16 +386,15 @@ fn read_ends(path: &Path, ends: &mut Vec<u8>) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Whether a file with the marks of an encrypted one is one. In a format that its name claims, a text that cannot be read
+/// Whether a text with the marks of an encrypted one is one. In a format that its name claims, a text that cannot be read
 /// is for the command to report.
-fn opens_as_encrypted(path: &Path, settings: &Settings) -> io::Result<bool> {
-    let text = file::read(path)?.into_bytes();
+fn opens_as_encrypted(path: &Path, settings: &Settings, text: SecretBytes) -> bool {
     let format = document::input_format(settings, path);
-    Ok(match Encrypted::parse(format, text) {
+    match Encrypted::parse(format, text) {
         Ok(_) => true,
         Err(ReadError::Metadata(MetadataError::NotFound)) => false,
         Err(_) => format.name() != "binary",
-    })
+    }
 }
 
 /// Whether every Secret of a manifest is sealed.

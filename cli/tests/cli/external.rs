@@ -167,6 +167,37 @@ fn templates_are_rendered_against_given_values() {
     insta::assert_snapshot!("template", text);
 }
 
+/// What a pipe gives is gone once it is read, so the text that was read is looked at, and not the path again.
+#[test]
+fn values_come_through_pipes() {
+    let desk = desk();
+    desk.write(
+        "sealed.yaml",
+        "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: { name: a, namespace: b }\nspec:\n  \
+         encryptedData:\n    user: AgB\n  template:\n    data:\n      url: \"db://{{ .user }}\"\n",
+    );
+    let values = "user: root\n";
+    desk.encrypted("values.yaml", values);
+    let words = |data| ["template", "sealed.yaml", "--data", data, "--decode"];
+    let expected = desk.run(words("values.yaml")).good();
+    assert!(expected.contains("db://root"), "{expected}");
+    let piped = desk.run_with(words("/dev/stdin"), values.as_bytes());
+    assert_eq!(piped.good(), expected);
+    // Encrypted, and of a name that says the format.
+    let pipe = desk.path("pipe.yaml");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let encrypted = desk.read("values.yaml");
+    let writer = std::thread::spawn(move || std::fs::write(pipe, encrypted));
+    assert_eq!(desk.run(words("pipe.yaml")).good(), expected);
+    writer.join().unwrap().unwrap();
+
+    let words = |file| ["fetch", "-f", file, "-f", "store.yaml", "--decode"];
+    let expected = desk.run(words("es.yaml")).good();
+    let piped = desk.run_with(words("/dev/stdin"), desk.read("es.yaml").as_bytes());
+    assert_eq!(piped.good(), expected);
+}
+
 #[test]
 fn esoctl_users_find_their_verb() {
     let desk = desk();

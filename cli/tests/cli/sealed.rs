@@ -90,6 +90,21 @@ fn one_value_is_read_set_and_removed() {
     insta::assert_snapshot!("unseal_decode", opened.good());
 }
 
+/// A backup of private keys may come through a pipe, encrypted or not.
+#[test]
+fn a_private_key_comes_through_a_pipe() {
+    let desk = desk();
+    let words = ["get", "sealed.yaml", "password", "--key", "/dev/stdin"];
+    let key = desk.read("one.pem");
+    let value = desk.run_with(words, key.as_bytes());
+    assert_eq!(value.good(), "correct horse");
+    desk.run(["encrypt", "-i", "one.pem"]).good();
+    let key = desk.read("one.pem");
+    assert!(!key.contains("PRIVATE KEY"), "{key}");
+    let value = desk.run_with(words, key.as_bytes());
+    assert_eq!(value.good(), "correct horse");
+}
+
 /// An old content that values could be kept of is looked for in files only.
 #[test]
 fn a_secret_is_sealed_into_a_pipe() {

@@ -47,7 +47,7 @@ pub(super) fn opened(
     text: SecretBytes,
 ) -> Result<SecretBytes> {
     let path = absolute(path)?;
-    if !is_encrypted(&path, settings) {
+    if !is_encrypted(&path, settings, &text) {
         return Ok(text);
     }
     let format = document::input_format(settings, &path);

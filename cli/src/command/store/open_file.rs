@@ -11,7 +11,7 @@ use crate::command::document::data_of;
 use crate::command::found::is_encrypted;
 use crate::command::{Decrypt as DecryptCommand, Input, Output, Settings};
 use crate::error::{Error, Kind, Result};
-use crate::file;
+use crate::file::{self, Original};
 use crate::terminal::Terminal;
 use crate::world::World;
 
@@ -39,14 +39,14 @@ impl Decrypt for Opener {
     ) -> std::result::Result<SecretBytes, String> {
         let json = by_name("json").expect("JSON is in the list of formats");
         let is_json = by_path(path).name() == json.name();
-        let encrypted = is_encrypted(path, &self.settings);
-        if encrypted {
+        if is_encrypted(path, &self.settings, &bytes) {
             let output_type = (whole && !is_json).then_some("json");
             // On a thread of its own: a key that is far away has a runtime, and this is asked from within one.
             let opened = std::thread::scope(|scope| {
                 let work = || {
                     let world = World::new(Arc::clone(&self.terminal));
-                    decrypt(&world, &self.settings, path, output_type)
+                    let original = Original::of_pipe(bytes);
+                    decrypt(&world, &self.settings, path, original, output_type)
                         .map_err(|error| error.message())
                 };
                 scope.spawn(work).join()
@@ -68,6 +68,7 @@ fn decrypt(
     world: &World,
     settings: &Settings,
     path: &Path,
+    original: Original,
     output_type: Option<&'static str>,
 ) -> Result<SecretBytes> {
     let settings = Settings {
@@ -85,7 +86,7 @@ fn decrypt(
         ignore_mac: false,
         settings,
     }
-    .change(world)?;
+    .change_of(world, original)?;
     change
         .bytes
         .ok_or_else(|| Error::new(Kind::Read, "the document is empty"))
@@ -97,11 +98,11 @@ pub(in crate::command) fn plain(
     settings: &Settings,
     path: &Path,
 ) -> Result<SecretBytes> {
-    if is_encrypted(path, settings) {
-        return decrypt(world, settings, path, None);
-    }
     let read = file::read(path).map_err(|error| {
         Error::new(Kind::Read, format!("cannot read {}", path.display())).because(error)
     })?;
+    if is_encrypted(path, settings, &read.bytes) {
+        return decrypt(world, settings, path, read, None);
+    }
     Ok(read.into_bytes())
 }

@@ -10,7 +10,8 @@
 use std::fs;
 use std::io;
 use std::process::{Command, ExitStatus};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,67 +20,33 @@ use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// Watches for SIGINT, SIGTERM and SIGHUP until it is dropped.
+///
+/// A process never loses the handlers that it once got. So one thread has the signals for as long as the program runs, and the
+/// watches are a stack: the newest gets a signal, and where there is none a signal ends the program, as it does before the
+/// first.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    /// Asks whether all signals so far were seen to. Without it the watch is over.
-    questions: Option<UnboundedSender<mpsc::Sender<()>>>,
-    thread: Option<thread::JoinHandle<()>>,
+    number: u64,
 }
 
 impl Watch {
     /// Gives each signal to `on`, in a thread of its own. Without a thread the signals do what they always do.
-    pub(crate) fn start(mut on: impl FnMut(Signal) + Send + 'static) -> Self {
-        let (questions, mut asked) = unbounded_channel::<mpsc::Sender<()>>();
-        let (ready, is_ready) = mpsc::channel();
-        let ignored = ignored();
-        let thread = thread::spawn(move || {
-            let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
-                .enable_io()
-                .build()
-            else {
-                return;
-            };
-            runtime.block_on(async move {
-                let watched = |wanted: Signal, kind: SignalKind| {
-                    let watched = !ignored.contains(&wanted);
-                    watched.then(|| signal(kind).ok()).flatten()
-                };
-                let mut signals = Signals {
-                    interrupt: watched(Signal::INT, SignalKind::interrupt()),
-                    terminate: watched(Signal::TERM, SignalKind::terminate()),
-                    hangup: watched(Signal::HUP, SignalKind::hangup()),
-                };
-                let _ = ready.send(());
-                loop {
-                    let answer = tokio::select! {
-                        signal = signals.next() => {
-                            on(signal);
-                            continue;
-                        }
-                        question = asked.recv() => question,
-                    };
-                    let Some(answer) = answer else { return };
-                    // The runtime looks for what the handlers left only between two turns.
-                    tokio::task::yield_now().await;
-                    while let Some(signal) = signals.waiting().await {
-                        on(signal);
-                    }
-                    let _ = answer.send(());
-                }
-            });
+    pub(crate) fn start(on: impl FnMut(Signal) + Send + 'static) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        watches().push(Watched {
+            number,
+            on: Box::new(on),
         });
-        // Until the handlers stand, a signal would still end the program at once.
-        let _ = is_ready.recv();
-        Self {
-            questions: Some(questions),
-            thread: Some(thread),
-        }
+        let _ = questions();
+        Self { number }
     }
 
     /// Waits until the signals that came so far were seen to, however late the thread gets its turn.
     fn settle(&self) {
         let (answer, settled) = mpsc::channel();
-        if let Some(questions) = &self.questions
+        if let Some(questions) = questions()
             && questions.send(answer).is_ok()
         {
             let _ = settled.recv();
@@ -88,12 +55,92 @@ impl Watch {
 }
 
 impl Drop for Watch {
+    /// Waits for the signal that is being seen to.
     fn drop(&mut self) {
-        drop(self.questions.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        watches().retain(|watched| watched.number != self.number);
+    }
+}
+
+/// What a watch does about signals.
+struct Watched {
+    number: u64,
+    on: Box<dyn FnMut(Signal) + Send>,
+}
+
+/// All that are on, the newest last.
+fn watches() -> MutexGuard<'static, Vec<Watched>> {
+    static WATCHES: Mutex<Vec<Watched>> = Mutex::new(Vec::new());
+
+    WATCHES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gives a signal to the newest watch. If that asks for the end, the older ones are told, too: they may hold what must not
+/// stay behind.
+fn see_to(signal: Signal) {
+    let mut watches = watches();
+    for watched in watches.iter_mut().rev() {
+        (watched.on)(signal);
+        if WANTED.get().is_none() {
+            return;
         }
     }
+    leave(WANTED.get().copied().unwrap_or_else(|| code_of(signal)));
+}
+
+/// Asks whether all signals so far were seen to.
+type Questions = UnboundedSender<mpsc::Sender<()>>;
+
+/// The way to the thread that has the signals; `None` where there can be none.
+fn questions() -> Option<&'static Questions> {
+    static QUESTIONS: OnceLock<Option<Questions>> = OnceLock::new();
+
+    QUESTIONS.get_or_init(start_thread).as_ref()
+}
+
+fn start_thread() -> Option<Questions> {
+    let (questions, mut asked) = unbounded_channel::<mpsc::Sender<()>>();
+    let (ready, is_ready) = mpsc::channel();
+    let ignored = ignored();
+    let work = move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+        else {
+            return;
+        };
+        runtime.block_on(async move {
+            let watched = |wanted: Signal, kind: SignalKind| {
+                let watched = !ignored.contains(&wanted);
+                watched.then(|| signal(kind).ok()).flatten()
+            };
+            let mut signals = Signals {
+                interrupt: watched(Signal::INT, SignalKind::interrupt()),
+                terminate: watched(Signal::TERM, SignalKind::terminate()),
+                hangup: watched(Signal::HUP, SignalKind::hangup()),
+            };
+            let _ = ready.send(());
+            loop {
+                let answer = tokio::select! {
+                    signal = signals.next() => {
+                        see_to(signal);
+                        continue;
+                    }
+                    question = asked.recv() => question,
+                };
+                let Some(answer) = answer else { return };
+                // The runtime looks for what the handlers left only between two turns.
+                tokio::task::yield_now().await;
+                while let Some(signal) = signals.waiting().await {
+                    see_to(signal);
+                }
+                let _ = answer.send(());
+            }
+        });
+    };
+    thread::Builder::new().spawn(work).ok()?;
+    // Until the handlers stand, a signal would still end the program at once.
+    is_ready.recv().ok()?;
+    Some(questions)
 }
 
 /// The three signals, but those that are ignored.
@@ -149,9 +196,17 @@ pub(crate) fn code_of(signal: Signal) -> u8 {
     u8::try_from(128 + signal.as_raw()).unwrap_or(u8::MAX)
 }
 
-/// Ends the program from the thread of a watch, when the main thread waits for what does not come any more.
+/// The exit code that a watch asked for.
+static WANTED: OnceLock<u8> = OnceLock::new();
+
+/// Asks from within a watch for the end of the program: the main thread may wait for what does not come any more. The program
+/// ends when all watches were told of the signal.
+pub(crate) fn end(code: u8) {
+    let _ = WANTED.set(code);
+}
+
 #[allow(clippy::exit, reason = "the main thread cannot return")]
-pub(crate) fn end(code: u8) -> ! {
+fn leave(code: u8) -> ! {
     std::process::exit(code.into())
 }
 
@@ -263,5 +318,23 @@ mod tests {
         );
         assert_eq!(child.got(), Some(Signal::TERM));
         assert!(!child.is_running());
+    }
+
+    #[test]
+    fn the_newest_watch_has_the_signals_until_it_is_over() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let start = |name: &'static str| {
+            let told = Arc::clone(&told);
+            Watch::start(move |signal| told.lock().unwrap().push((name, signal)))
+        };
+        let (older, newer) = (start("older"), start("newer"));
+        see_to(Signal::TERM);
+        drop(newer);
+        see_to(Signal::HUP);
+        older.settle();
+        assert_eq!(
+            *told.lock().unwrap(),
+            [("newer", Signal::TERM), ("older", Signal::HUP)]
+        );
     }
 }

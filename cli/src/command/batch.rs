@@ -195,8 +195,9 @@ impl Interruption {
             Watch::start(move |signal| {
                 if came.swap(true, Ordering::SeqCst) {
                     end(code_of(signal));
+                } else {
+                    code.store(code_of(signal).into(), Ordering::SeqCst);
                 }
-                code.store(code_of(signal).into(), Ordering::SeqCst);
             })
         });
         Self {

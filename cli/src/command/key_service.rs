@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use rustix::process::Signal;
+
 use crate::error::{Error, Result};
 use crate::key_service::{Door, Server};
+use crate::signals::{Watch, code_of, end};
 use crate::terminal::Level;
 use crate::world::World;
 
@@ -26,6 +29,12 @@ impl KeyService {
         let terminal = Arc::clone(&world.terminal);
         let log = Arc::new(move |line: &str| terminal.log_always(Level::Info, "KEYSERVICE", line));
         let server = Server::new(world.keys.for_others(), consent, log.clone());
+        // The passphrase of a key may be asked for: when that watch is over, these signals are still for the service.
+        let _watch = Watch::start(|signal| {
+            if signal == Signal::HUP {
+                end(code_of(signal));
+            }
+        });
         let served = world.network.block_on(async {
             // Before the door: who sees it open may send a signal at once.
             let stop = interrupted().map_err(|error| failed(error.into()))?;

@@ -100,8 +100,16 @@ impl Screen {
     }
 
     /// Waits for the end. Gives the exit code and what a person sees then.
+    #[track_caller]
     pub(crate) fn finish(mut self) -> (i32, String) {
-        let status = self.child.wait().unwrap();
+        let end = Instant::now() + Duration::from_secs(60);
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < end, "no end within 60 s:\n{}", self.text());
+            std::thread::sleep(Duration::from_millis(10));
+        };
         while let Ok(bytes) = self.output.recv_timeout(Duration::from_secs(1)) {
             self.terminal.process(&bytes);
         }

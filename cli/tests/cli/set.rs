@@ -89,3 +89,23 @@ fn a_value_comes_from_standard_input_a_file_or_an_unseen_prompt() {
     assert!(!shown.contains("unseen"), "{shown}");
     assert_eq!(desk.run(["get", "f.yaml", "db.host"]).good(), "unseen");
 }
+
+/// The watch of the prompt is over by then, and the keyboard still ends the program.
+#[test]
+fn a_key_command_that_hangs_after_the_prompt_is_left_with_ctrl_c() {
+    let mut desk = desk();
+    let before = desk.read("f.yaml");
+    let none = desk.home().join("none.txt");
+    std::fs::write(&none, "").unwrap();
+    desk.set("SOPS_AGE_KEY_FILE", none.to_str().unwrap());
+    let command = "sh -c 'trap \"\" INT; echo it hangs > /dev/tty; exec sleep 90'";
+    desk.set("SOPS_AGE_KEY_CMD", command);
+    let mut screen = Screen::start(&desk, &["set", "f.yaml", "db.host"]);
+    screen.expect("New value of db.host:");
+    screen.send("typed\n");
+    screen.expect("it hangs");
+    screen.send("\x03");
+    let (code, shown) = screen.finish();
+    assert_eq!(code, 130, "{shown}");
+    assert_eq!(desk.read("f.yaml"), before, "{shown}");
+}

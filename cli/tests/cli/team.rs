@@ -138,6 +138,24 @@ fn a_person_sees_the_plan_and_is_asked() {
     }
 }
 
+/// The files were looked at under a watch of their own, which is over when the question is asked.
+#[test]
+fn a_person_can_leave_with_ctrl_c_instead_of_an_answer() {
+    let desk = desk();
+    let configuration = desk.read(".sops.yaml");
+    let before = desk.read("dev/a.yaml");
+    let mut screen = Screen::start(
+        &desk,
+        &["recipients", "add", KEYS[1].0, "dev", "--name", "bob"],
+    );
+    screen.expect("Go on? (y/n):");
+    screen.send("\x03");
+    let (code, shown) = screen.finish();
+    assert_eq!(code, 130, "{shown}");
+    assert_eq!(desk.read("dev/a.yaml"), before, "{shown}");
+    assert_eq!(desk.read(".sops.yaml"), configuration, "{shown}");
+}
+
 /// A run that was cut off after the configuration is started again.
 #[test]
 fn a_second_run_finishes_what_the_first_began() {

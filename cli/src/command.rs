@@ -48,6 +48,7 @@ use sealwright_documents::metadata::Metadata;
 use crate::config::Rule;
 use crate::error::Result;
 use crate::key_texts::KeySettings;
+use crate::visible::recipient;
 use crate::world::World;
 
 pub(crate) use crate::absolute::absolute;
@@ -140,7 +141,10 @@ pub(crate) struct SelectionTexts {
 pub(crate) fn key_names(metadata: &Metadata) -> Vec<String> {
     let entries = metadata.groups.iter().flatten();
     entries
-        .map(|entry| format!("{} {}", entry.key.kind().section, entry.key.identity()))
+        .map(|entry| {
+            let identity = entry.key.identity();
+            format!("{} {}", entry.key.kind().section, recipient(&identity))
+        })
         .collect()
 }
 

@@ -3,7 +3,10 @@
 mod fault;
 mod kind;
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
+
+use crate::visible::without_secrets;
 
 pub(crate) use self::fault::Fault;
 pub(crate) use self::kind::Kind;
@@ -94,12 +97,13 @@ impl Error {
         self
     }
 
-    /// The text and its causes, and behind them the report, if any, with line breaks between.
+    /// The text and its causes, and behind them the report, if any, with line breaks between; without private keys and
+    /// tokens.
     pub(crate) fn message(&self) -> String {
         self.lines().join("\n")
     }
 
-    /// The text with its causes, then the lines of the report.
+    /// The text with its causes, then the lines of the report; without private keys and tokens.
     pub(crate) fn lines(&self) -> Vec<String> {
         let first = self.first_line();
         let mut lines = Vec::with_capacity(1 + self.report.len());
@@ -107,7 +111,20 @@ impl Error {
             lines.push(first);
         }
         lines.extend_from_slice(&self.report);
+        for line in &mut lines {
+            if let Cow::Owned(rest) = without_secrets(line) {
+                *line = rest;
+            }
+        }
         lines
+    }
+
+    /// What to do about it, without private keys and tokens.
+    pub(crate) fn shown_hints(&self) -> Vec<String> {
+        let hints = self.hints.iter();
+        hints
+            .map(|hint| without_secrets(hint).into_owned())
+            .collect()
     }
 
     fn first_line(&self) -> String {
@@ -167,5 +184,21 @@ mod tests {
             Error::generic("cannot read a.yaml").because(std::io::Error::other("disk on fire"));
         assert_eq!(error.message(), "cannot read a.yaml: disk on fire");
         assert_eq!(error.kind.code(), 1);
+    }
+
+    #[test]
+    fn nothing_of_an_error_shows_a_token() {
+        let token = "hvs.CAESIJlU9JMYEhOPYv4igdhm9PnZDrabYTobQ4Ymnlq1qY";
+        let said = format!("the peer says {token}");
+        let error = Error::generic("cannot read")
+            .because(std::io::Error::other(said.clone()))
+            .report([said.clone()])
+            .hint(said);
+        let hidden = "the peer says [token]";
+        assert_eq!(
+            error.lines(),
+            [format!("cannot read: {hidden}"), hidden.to_owned()]
+        );
+        assert_eq!(error.shown_hints(), [hidden]);
     }
 }

@@ -1,8 +1,10 @@
 //! Standard output, error and input, the terminal behind them, and the program's log.
 //!
 //! # Contract
-//! - [`Terminal::out`] writes documents and other results byte for byte. Everything else is a message, and in messages
-//!   every character that a terminal would obey is written out ([`crate::visible`]), wherever the text came from.
+//! - [`Terminal::out`] writes documents and other results byte for byte. In everything else every character that a terminal
+//!   would obey is written out ([`crate::visible`]), wherever the text came from.
+//! - Standard error has messages, and those are without private keys and tokens. Lines of results on standard output are as they
+//!   are: who puts a message into one uses [`Terminal::say_message`] or [`crate::visible::without_secrets`].
 //! - A message is one line. Only [`Terminal::tell_text`] keeps line breaks, for texts of this program.
 
 mod input;
@@ -14,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use jiff::{Timestamp, Unit};
 
 use crate::error::{Error, Kind, Result};
-use crate::visible::{json_line, visible};
+use crate::visible::{escaped, json_line, json_message, visible};
 
 pub(crate) use input::TerminalModes;
 
@@ -158,13 +160,12 @@ impl Terminal {
         self.colours.load(Ordering::Relaxed)
     }
 
-    /// `text` with what a terminal would obey written out, in a colour where colours are wanted.
+    /// `text` in a colour where colours are wanted. What a terminal would obey is written out in it already.
     fn paint(&self, colour: Colour, text: &str) -> String {
-        let text = visible(text);
         if self.colours() {
             format!("\x1b[{}m{text}\x1b[0m", colour.sgr())
         } else {
-            text.into_owned()
+            text.to_owned()
         }
     }
 
@@ -192,14 +193,19 @@ impl Terminal {
         Ok(())
     }
 
-    /// Writes a line to standard output.
+    /// Writes a line of a result to standard output.
     pub(crate) fn say(&self, line: &str) -> Result<()> {
+        self.out(format!("{}\n", escaped(line)).as_bytes())
+    }
+
+    /// Writes a line to standard output that is a message, or has one in it.
+    pub(crate) fn say_message(&self, line: &str) -> Result<()> {
         self.out(format!("{}\n", visible(line)).as_bytes())
     }
 
-    /// Writes a line to standard output in a colour.
+    /// Writes a line of a result to standard output in a colour.
     pub(crate) fn say_painted(&self, colour: Colour, line: &str) -> Result<()> {
-        self.out(format!("{}\n", self.paint(colour, line)).as_bytes())
+        self.out(format!("{}\n", self.paint(colour, &escaped(line))).as_bytes())
     }
 
     /// Writes JSON to standard output, on one line.
@@ -220,17 +226,19 @@ impl Terminal {
 
     /// Writes a line to standard error with a mark in a colour before it.
     pub(crate) fn tell_marked(&self, colour: Colour, mark: &str, text: &str) {
-        self.tell_raw(&format!("{} {}", self.paint(colour, mark), visible(text)));
+        let mark = self.paint(colour, &visible(mark));
+        self.tell_raw(&format!("{mark} {}", visible(text)));
     }
 
     /// Writes a line to standard error whose end is in a colour.
     pub(crate) fn tell_verdict(&self, text: &str, colour: Colour, verdict: &str) {
-        self.tell_raw(&format!("{}{}", visible(text), self.paint(colour, verdict)));
+        let verdict = self.paint(colour, &visible(verdict));
+        self.tell_raw(&format!("{}{verdict}", visible(text)));
     }
 
     /// Writes JSON to standard error, on one line.
     pub(crate) fn tell_json(&self, value: &serde_json::Value) {
-        self.tell_raw(&json_line(value));
+        self.tell_raw(&json_message(value));
     }
 
     /// Writes a line to standard error that is of interest to a person who waits, and nothing with `--quiet`.
@@ -271,7 +279,7 @@ impl Terminal {
             let now = Timestamp::now()
                 .round(Unit::Second)
                 .unwrap_or_else(|_| Timestamp::now());
-            let message = json_line(&serde_json::Value::from(message));
+            let message = json_message(&serde_json::Value::from(message));
             self.tell_raw(&format!(
                 "[{part}]\t time=\"{now}\" level={} msg={message}",
                 level.name()
@@ -300,7 +308,7 @@ impl Terminal {
     pub(crate) fn progress(&self, done: usize, total: usize, what: &str) {
         if self.colours() && self.is_terminal && total > 1 && self.verbosity() > 0 {
             self.progress_shown.store(true, Ordering::Relaxed);
-            let _ = write!(io::stderr(), "\r\x1b[K{done}/{total} {}", visible(what));
+            let _ = write!(io::stderr(), "\r\x1b[K{done}/{total} {}", escaped(what));
         }
     }
 

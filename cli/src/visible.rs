@@ -2,12 +2,17 @@
 //!
 //! Names, recipients, paths and error texts come from files, network peers and vaults. A terminal obeys the control
 //! characters in them: they can move the cursor, erase the line above, or turn the direction of writing, so that a person
-//! agrees to something else than what stands there. [`Terminal`](crate::terminal::Terminal) passes every message through
-//! this module; only documents that were asked for leave the program as they are.
+//! agrees to something else than what stands there. [`Terminal`](crate::terminal::Terminal) passes all lines through this
+//! module; only documents that were asked for leave the program as they are.
+//!
+//! Messages ([`visible`]) are also without private keys and tokens. Results ([`escaped`]) are not: the name of a file, a key of a
+//! store, or a value that was asked for is what it is. A message that stands in a result goes through [`without_secrets`].
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::Path;
+
+use serde_json::Value;
 
 /// Returns `text` on one line with every character that a terminal would obey or hide written as an escape, and without
 /// private keys and tokens: someone may give one where a public key or a name belongs.
@@ -19,7 +24,7 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
 }
 
 /// Leaves out what no message has a use for: private keys, tokens, and the numbers of system errors.
-fn without_secrets(text: &str) -> Cow<'_, str> {
+pub(crate) fn without_secrets(text: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(text);
     for part in [without_private_keys, without_tokens, without_error_numbers] {
         if let Cow::Owned(rest) = part(&text) {
@@ -49,24 +54,25 @@ fn without_error_numbers(text: &str) -> Cow<'_, str> {
     kept
 }
 
-/// What tokens of widespread services begin with, and how many characters follow at least.
-const TOKENS: [(&str, usize); 16] = [
-    ("hvs.", 8),
-    ("hvb.", 8),
-    ("hvr.", 8),
-    ("ghp_", 16),
-    ("gho_", 16),
-    ("ghu_", 16),
-    ("ghs_", 16),
-    ("ghr_", 16),
-    ("github_pat_", 16),
-    ("glpat-", 12),
-    ("xoxb-", 12),
-    ("xoxp-", 12),
-    ("sk_live_", 12),
-    ("rk_live_", 12),
-    ("npm_", 20),
-    ("eyJ", 40),
+/// What tokens of widespread services begin with, how many characters follow at least, and whether those are letters and
+/// digits alone: words with `_` between them are names.
+const TOKENS: [(&str, usize, bool); 16] = [
+    ("hvs.", 8, false),
+    ("hvb.", 8, false),
+    ("hvr.", 8, false),
+    ("ghp_", 16, true),
+    ("gho_", 16, true),
+    ("ghu_", 16, true),
+    ("ghs_", 16, true),
+    ("ghr_", 16, true),
+    ("github_pat_", 16, true),
+    ("glpat-", 12, false),
+    ("xoxb-", 12, false),
+    ("xoxp-", 12, false),
+    ("sk_live_", 12, true),
+    ("rk_live_", 12, true),
+    ("npm_", 20, true),
+    ("eyJ", 40, false),
 ];
 
 /// Leaves out the tokens of widespread services.
@@ -86,9 +92,9 @@ fn without_tokens(text: &str) -> Cow<'_, str> {
             .take_while(|byte| is_part(**byte))
             .count();
         let word = &text[at..at + length];
-        let is_token = |(start, least): &(&str, usize)| {
-            word.strip_prefix(start)
-                .is_some_and(|rest| rest.len() >= *least)
+        let is_token = |(start, least, alone): &(&str, usize, bool)| {
+            let rest = word.strip_prefix(start).and_then(|rest| rest.get(..*least));
+            rest.is_some_and(|rest| !alone || rest.bytes().all(|byte| byte.is_ascii_alphanumeric()))
         };
         if TOKENS.iter().any(is_token) {
             let kept = kept.get_or_insert_default();
@@ -107,7 +113,8 @@ fn without_tokens(text: &str) -> Cow<'_, str> {
     }
 }
 
-fn escaped(text: &str) -> Cow<'_, str> {
+/// Returns `text` on one line with every character that a terminal would obey or hide written as an escape.
+pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_obeyed_or_hidden) {
         return Cow::Borrowed(text);
     }
@@ -125,20 +132,19 @@ fn escaped(text: &str) -> Cow<'_, str> {
 /// Returns a path as people read it, on one line; bytes that are no text become `\xff`.
 pub(crate) fn visible_path(path: &Path) -> String {
     match path.to_str() {
-        Some(text) => visible(text).into_owned(),
+        Some(text) => escaped(text).into_owned(),
         None => {
             let quoted = format!("{path:?}");
-            visible(quoted.trim_matches('"')).into_owned()
+            escaped(quoted.trim_matches('"')).into_owned()
         }
     }
 }
 
-/// Writes JSON on one line with those characters in JSON's own escapes, so that programs read the same text.
-pub(crate) fn json_line(value: &serde_json::Value) -> String {
+/// Writes JSON on one line with such characters in JSON's own escapes, so that programs read the same text.
+pub(crate) fn json_line(value: &Value) -> String {
     let text = value.to_string();
-    let text = without_secrets(&text);
     if !text.chars().any(is_obeyed_or_hidden) {
-        return text.into_owned();
+        return text;
     }
     let mut shown = String::with_capacity(text.len() + 16);
     for character in text.chars() {
@@ -151,6 +157,30 @@ pub(crate) fn json_line(value: &serde_json::Value) -> String {
         }
     }
     shown
+}
+
+/// The same for messages: without private keys and tokens in its texts.
+pub(crate) fn json_message(value: &Value) -> String {
+    json_line(&all_without_secrets(value))
+}
+
+fn all_without_secrets(value: &Value) -> Value {
+    match value {
+        Value::String(text) => without_secrets(text).into_owned().into(),
+        Value::Array(values) => values.iter().map(all_without_secrets).collect(),
+        Value::Object(members) => {
+            let members = members.iter();
+            members
+                .map(|(name, value)| (name.clone(), all_without_secrets(value)))
+                .collect()
+        }
+        other => other.clone(),
+    }
+}
+
+/// A recipient as it is shown: someone may have put a private key in its place.
+pub(crate) fn recipient(text: &str) -> Cow<'_, str> {
+    without_private_keys(text)
 }
 
 /// What age identities begin with; Bech32 follows.
@@ -258,7 +288,7 @@ mod tests {
                 visible(&text),
                 "cannot use \"[private key]\" as a recipient"
             );
-            let line = json_line(&serde_json::json!({ "message": text }));
+            let line = json_message(&serde_json::json!({ "message": text }));
             assert!(!line.to_ascii_uppercase().contains("ABCDEF"), "{line}");
         }
         assert_eq!(visible("(AGE-SECRET-KEY-…)"), "(AGE-SECRET-KEY-…)");
@@ -278,7 +308,7 @@ mod tests {
         ] {
             let text = format!("cannot use {token:?} as a recipient, ü");
             assert_eq!(visible(&text), "cannot use \"[token]\" as a recipient, ü");
-            let line = json_line(&serde_json::json!({ "message": text }));
+            let line = json_message(&serde_json::json!({ "message": [{ "a": text }] }));
             assert!(!line.contains(token), "{line}");
         }
         for text in [
@@ -287,8 +317,31 @@ mod tests {
             "task-force",
             "eyJ",
             "age1xlfde4vg8lqd47wvyk2chvgw769vtr59rxrqmflu7",
+            "npm_registry_credentials.yaml",
+            "npm_publish_token_for_the_ci",
         ] {
             assert_eq!(visible(text), text);
+        }
+    }
+
+    /// The end of a key in armor may be missing; what stands behind the text is no part of it.
+    #[test]
+    fn a_message_with_half_a_private_key_is_still_json() {
+        let value = serde_json::json!({ "message": "-----BEGIN PRIVATE KEY-----\nabc", "code": 1 });
+        let line = json_message(&value);
+        assert!(!line.contains("abc"), "{line}");
+        let read: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(read["code"], 1);
+    }
+
+    #[test]
+    fn results_are_as_they_are() {
+        let jwt = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N";
+        for text in [jwt, "-----BEGIN PRIVATE KEY-----", "a (os error 2)"] {
+            assert_eq!(escaped(text), text);
+            assert_eq!(visible_path(Path::new(text)), text);
+            let value = serde_json::json!({ "file": text });
+            assert_eq!(json_line(&value), format!("{{\"file\":\"{text}\"}}"));
         }
     }
 

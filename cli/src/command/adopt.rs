@@ -23,6 +23,7 @@ use super::Settings;
 use super::seal::in_cluster;
 use crate::cluster::{ClusterOptions, Lister};
 use crate::error::{Error, Kind, Result};
+use crate::visible::without_secrets;
 use crate::world::World;
 
 /// Looks at a cluster, or at files, and says how to move to this program or back.
@@ -413,7 +414,7 @@ impl Report {
             };
             world
                 .terminal
-                .say(&format!("    {} {}{text}", item.kind, item.name))?;
+                .say_message(&format!("    {} {}{text}", item.kind, item.name))?;
         }
         for problem in self
             .problems
@@ -421,7 +422,7 @@ impl Report {
             .filter(|problem| problem.program == program)
         {
             let mark = if problem.blocks { "problem" } else { "note" };
-            world.terminal.say(&format!(
+            world.terminal.say_message(&format!(
                 "    {mark}: {}: {}; {}",
                 problem.object, problem.text, problem.remedy
             ))?;
@@ -466,13 +467,13 @@ impl Report {
                 "program": item.program.name(),
                 "kind": item.kind,
                 "name": item.name,
-                "text": item.text,
+                "text": without_secrets(&item.text),
             })).collect::<Vec<_>>(),
             "problems": problems.map(|problem| json!({
                 "program": problem.program.name(),
                 "object": problem.object,
-                "message": problem.text,
-                "remedy": problem.remedy,
+                "message": without_secrets(&problem.text),
+                "remedy": without_secrets(&problem.remedy),
                 "blocks": problem.blocks,
             })).collect::<Vec<_>>(),
             "steps": steps,

@@ -11,7 +11,7 @@ use super::found::{Found, Skipped, Wanted, skipped_line};
 use super::{Change, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::signals::{Watch, code_of, end};
-use crate::visible::{relative, shown};
+use crate::visible::{relative, shown, without_secrets};
 use crate::world::World;
 
 /// A command over many files.
@@ -322,7 +322,7 @@ impl Report {
             }
         }
         for note in &outcome.notes {
-            world.terminal.say(&format!("    {note}"))?;
+            world.terminal.say_message(&format!("    {note}"))?;
         }
         Ok(())
     }
@@ -337,7 +337,7 @@ impl Report {
             match result {
                 Ok(outcome) => {
                     if !outcome.warnings.is_empty() {
-                        entry["warnings"] = outcome.warnings.into();
+                        entry["warnings"] = told(&outcome.warnings);
                     }
                     entry["status"] = match (outcome.changed, self.dry_run) {
                         (true, true) => format!("would-be-{}", self.done).into(),
@@ -348,7 +348,7 @@ impl Report {
                         entry["keys"] = outcome.keys.into();
                     }
                     if outcome.changed || !outcome.notes.is_empty() {
-                        entry["notes"] = outcome.notes.into();
+                        entry["notes"] = told(&outcome.notes);
                     }
                 }
                 Err(error) => {
@@ -357,7 +357,7 @@ impl Report {
                     entry["error"] = error.kind.name().into();
                     entry["code"] = error.kind.code().into();
                     entry["message"] = error.message().into();
-                    entry["hints"] = error.hints.into();
+                    entry["hints"] = error.shown_hints().into();
                 }
             }
             entries.push(entry);
@@ -416,6 +416,12 @@ impl Report {
         line.push_str(&skipped_text(skipped));
         line
     }
+}
+
+/// Messages as they stand in JSON.
+fn told(messages: &[String]) -> Value {
+    let messages = messages.iter();
+    messages.map(|message| without_secrets(message)).collect()
 }
 
 /// How many files had which outcome.

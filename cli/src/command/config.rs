@@ -9,6 +9,7 @@ use crate::absolute::absolute;
 use crate::config::{Config, Rule};
 use crate::error::{Error, Kind, Result};
 use crate::key_texts::KeySettings;
+use crate::visible::without_secrets;
 use crate::world::World;
 
 /// The configuration to look at. It is read without the warnings of other commands: to find what is odd is the verb's task.
@@ -75,7 +76,10 @@ pub(super) fn findings(config: &Config) -> Vec<(usize, String, String)> {
         }
     }
     findings.sort();
+    let findings = findings.into_iter();
     findings
+        .map(|(line, field, text)| (line, field, without_secrets(&text).into_owned()))
+        .collect()
 }
 
 /// `config schema`: for editors that know JSON schema.
@@ -108,7 +112,7 @@ pub(crate) fn explain(
             Ok(true) if step.path_regex.is_empty() => "it is for every file".to_owned(),
             Ok(true) => "it matches".to_owned(),
             Ok(false) => "it does not match".to_owned(),
-            Err(error) => format!("it cannot be used: {}", error.reason),
+            Err(error) => format!("it cannot be used: {}", without_secrets(&error.reason)),
         };
         steps.push(json!({
             "rule": step.rule,

@@ -15,7 +15,7 @@ use super::{Settings, data_key, document};
 use crate::config::{Config, Names};
 use crate::error::{Error, Kind, Result};
 use crate::file;
-use crate::visible::shown;
+use crate::visible::{shown, without_secrets};
 use crate::world::World;
 
 /// Looks at everything that decides whether commands work here.
@@ -223,7 +223,7 @@ impl Doctor {
             None => say("configuration: cannot be used")?,
         }
         for problem in problems {
-            say(&format!("    {problem}"))?;
+            world.terminal.say_message(&format!("    {problem}"))?;
         }
         say("age keys:")?;
         let mut any = false;
@@ -232,7 +232,8 @@ impl Doctor {
                 Content::Absent => {}
                 Content::Failed(reason) => {
                     any = true;
-                    say(&format!("    {}: {reason}", found.place))?;
+                    let line = format!("    {}: {reason}", found.place);
+                    world.terminal.say_message(&line)?;
                 }
                 Content::Identities(identities) => {
                     any = true;
@@ -302,7 +303,9 @@ impl Doctor {
             for (path, state) in those.iter().take(listed) {
                 let more = match state {
                     State::Closed(keys) => format!(": {}", keys.join(", ")),
-                    State::Differs(reason) | State::Broken(reason) => format!(": {reason}"),
+                    State::Differs(reason) | State::Broken(reason) => {
+                        format!(": {}", without_secrets(reason))
+                    }
                     _ => String::new(),
                 };
                 say(&format!("        {}{more}", shown(path)))?;
@@ -332,7 +335,7 @@ fn files_json(files: &[(PathBuf, State)]) -> Vec<Value> {
         match state {
             State::Closed(keys) => entry["keys"] = keys.clone().into(),
             State::Differs(reason) | State::Broken(reason) => {
-                entry["message"] = reason.clone().into();
+                entry["message"] = without_secrets(reason).into();
             }
             _ => {}
         }
@@ -348,7 +351,7 @@ fn keys_json(world: &World) -> Vec<Value> {
         let (state, keys) = match found.content {
             Content::Absent => ("absent", Vec::new()),
             Content::Failed(reason) => {
-                entry.insert("message".into(), reason.into());
+                entry.insert("message".into(), without_secrets(&reason).into());
                 ("unusable", Vec::new())
             }
             Content::Identities(identities) => {

@@ -10,7 +10,6 @@ use super::Settings;
 use super::store::{Address, StorePlace, online, told};
 use super::{read_value_file, read_value_stdin};
 use crate::error::{Error, Kind, Result};
-use crate::visible::visible;
 use crate::world::World;
 
 /// Writes a value into a store.
@@ -84,7 +83,7 @@ impl Push {
                 let value = json!({"key": key, "status": status, "provider": opened.provider});
                 return world.terminal.say_json(&value);
             }
-            world.terminal.say(&format!("{}: {status}", visible(&key)))
+            world.terminal.say(&format!("{key}: {status}"))
         })
     }
 }

@@ -24,7 +24,7 @@ use crate::config::rule_text::{self, Id, RuleChange};
 use crate::config::{Config, Names};
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Content};
-use crate::visible::shown;
+use crate::visible::{recipient, shown};
 use crate::world::World;
 
 /// Someone, by a key or by a name of the configuration.
@@ -141,7 +141,7 @@ impl RecipientsList {
                     .map(|(group, key)| {
                         json!({
                             "kind": key.kind().section,
-                            "key": key.identity(),
+                            "key": recipient(&key.identity()),
                             "name": names.of(key.kind().section, &key.identity()),
                             "group": group,
                         })

@@ -11,7 +11,7 @@ use super::recipients::by_recipient;
 use super::{Settings, batch, document};
 use crate::error::{Error, Kind, Result};
 use crate::file;
-use crate::visible::visible;
+use crate::visible::{recipient, without_secrets};
 use crate::world::World;
 
 /// Tells what files are.
@@ -156,7 +156,7 @@ impl Status {
                         .map(|file| crate::visible::relative(file).to_string_lossy());
                     json!({
                         "kind": kind,
-                        "key": key,
+                        "key": recipient(key),
                         "name": names.of(kind, key),
                         "files": files.collect::<Vec<_>>(),
                     })
@@ -250,7 +250,6 @@ impl State {
                 }
                 if !secrets.is_empty() {
                     let names = secrets.join(", ");
-                    let names = visible(&names);
                     let word = if secrets.len() == 1 {
                         "Secret"
                     } else {
@@ -263,7 +262,9 @@ impl State {
                     false => format!("{shown}: plain ({})", why.join("; ")),
                 }
             }
-            Self::Unreadable(reason) => format!("{shown}: unreadable: {reason}"),
+            Self::Unreadable(reason) => {
+                format!("{shown}: unreadable: {}", without_secrets(reason))
+            }
         }
     }
 
@@ -292,7 +293,7 @@ impl State {
                 entry
             }
             Self::Unreadable(reason) => {
-                json!({ "file": name, "status": "unreadable", "message": reason })
+                json!({ "file": name, "status": "unreadable", "message": without_secrets(reason) })
             }
         }
     }

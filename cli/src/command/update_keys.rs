@@ -11,6 +11,7 @@ use super::{Change, Input, Output, Settings, data_key, document, groups};
 use crate::error::{Error, Kind, Result};
 use crate::file::Content;
 use crate::terminal::Colour;
+use crate::visible::recipient;
 use crate::world::World;
 
 /// Aligns the master keys of files with the configuration, asking before each.
@@ -234,10 +235,10 @@ fn compare(old: &KeyGroup, new: &[KeyFields]) -> Vec<String> {
     for (kind, identity) in &new {
         let known = old.contains(&(*kind, identity.clone()));
         let mark = if known { "   " } else { "+++" };
-        lines.push(format!("{mark} {identity}"));
+        lines.push(format!("{mark} {}", recipient(identity)));
     }
     for gone in old.iter().filter(|key| !new.contains(key)) {
-        lines.push(format!("--- {}", gone.1));
+        lines.push(format!("--- {}", recipient(&gone.1)));
     }
     lines
 }

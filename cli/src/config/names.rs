@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 
 use sealwright_crypto::key_kind::KeyFields;
 
+use crate::visible::recipient;
+
 /// Names of keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Names {
@@ -54,8 +56,8 @@ impl Names {
     /// A key for people: with its name where it has one.
     pub(crate) fn shown(&self, section: &str, identity: &str) -> String {
         match self.of(section, identity) {
-            Some(name) => format!("{name} ({identity})"),
-            None => identity.to_owned(),
+            Some(name) => format!("{name} ({})", recipient(identity)),
+            None => recipient(identity).into_owned(),
         }
     }
 

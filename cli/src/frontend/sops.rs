@@ -57,7 +57,7 @@ fn dispatch(world: &World, mut words: Vec<OsString>) -> Result<()> {
         Err(error) => {
             if !error.is_about_variable() {
                 let help = help::of_program("sops");
-                terminal.say(&format!("Incorrect Usage. {error}"))?;
+                terminal.say_message(&format!("Incorrect Usage. {error}"))?;
                 terminal.out(format!("\n{help}").as_bytes())?;
             }
             return Err(Error::new(Kind::Usage, error.to_string()));
@@ -147,7 +147,7 @@ fn run_command(
         Ok(parsed) => parsed,
         Err(error) => {
             let help = help::of_command(path, command);
-            terminal.say(&format!("Incorrect Usage: {error}"))?;
+            terminal.say_message(&format!("Incorrect Usage: {error}"))?;
             terminal.out(format!("\n{help}").as_bytes())?;
             return Err(Error::new(Kind::Usage, error.to_string()));
         }

@@ -53,6 +53,35 @@ fn someone_without_the_key_sees_which_values_changed() {
     assert!(!out.contains(" a\n"), "{out}");
 }
 
+/// Tokens and private keys are what secrets are made of: who asks for the values gets them, and JSON stays JSON.
+#[test]
+fn values_that_look_like_tokens_are_shown_as_they_are() {
+    let desk = repository();
+    let token = |mark: &str| {
+        format!("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.{mark}")
+    };
+    let (old, new) = (token("old"), token("new"));
+    let armor = "-----BEGIN PRIVATE KEY-----";
+    desk.run(["set", "s/a.yaml", "e", old.as_str()]).good();
+    desk.git(&["commit", "--quiet", "--all", "--message", "second"]);
+    desk.run(["set", "s/a.yaml", "e", new.as_str()]).good();
+    desk.run_with(["set", "s/a.yaml", "k", "--stdin"], armor.as_bytes())
+        .good();
+    let out = desk.run(["diff", "--reveal"]).good();
+    assert!(out.contains(&format!("~ e: {old} -> {new}")), "{out}");
+    let out = desk.run(["--output", "json", "diff", "--reveal"]).good();
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let changes = &value["files"][0]["changes"];
+    assert_eq!(changes[0]["before"], old.as_str());
+    assert_eq!(changes[0]["after"], new.as_str());
+    assert_eq!(changes[1]["after"], armor);
+    // A value that the rule leaves in clear.
+    desk.rule(&[0], "    encrypted_regex: ^secret$\n");
+    desk.encrypted("s/b.yaml", &format!("t: {new}\nsecret: x\n"));
+    let out = desk.run(["git", "textconv", "s/b.yaml"]).good();
+    assert!(out.contains(&format!("t: {new}\n")), "{out}");
+}
+
 #[test]
 fn outside_of_a_repository_the_error_says_so() {
     let desk = Desk::with_rule();

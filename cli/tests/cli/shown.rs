@@ -89,6 +89,74 @@ fn nothing_that_a_terminal_obeys_leaves_the_program_in_a_message() {
     }
 }
 
+/// A name that looks like a token of GitHub.
+const TOKEN: &str = "ghp_16C7e42F292c6912E7710c838347Ae178B4a";
+
+/// Scripts work on with what they read; only messages leave tokens out.
+#[test]
+fn names_in_results_are_as_they_are() {
+    let desk = Desk::with_rule();
+    for name in ["npm_registry_credentials.yaml", TOKEN] {
+        desk.write(name, "a: 1\n");
+        let text = desk.run(["encrypt", "-i", name]).good();
+        assert_eq!(text, format!("{name}: encrypted\n"));
+        let text = desk.run(["status", name]).good();
+        assert!(text.starts_with(&format!("{name}: encrypted, ")), "{text}");
+        let text = desk.run(["--output", "json", "status", name]).good();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["files"][0]["file"], name);
+        let text = desk.run(["--output", "json", "rotate", name]).good();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["files"][0]["file"], name);
+    }
+    desk.write(
+        "store.yaml",
+        "apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: { name: s, namespace: n }\n\
+         spec: { provider: { file: { path: vault } } }\n",
+    );
+    desk.write(&format!("vault/{TOKEN}"), "x");
+    let list = ["store", "ls", "--store", "store.yaml"];
+    assert_eq!(desk.run(list).good(), format!("{TOKEN}\n"));
+    let text = desk.run([&["--output", "json"], &list[..]].concat()).good();
+    assert_eq!(text, format!("{{\"keys\":[\"{TOKEN}\"]}}\n"));
+}
+
+/// Where a recipient belongs, a private key is shown by no verb.
+#[test]
+fn a_private_key_among_recipients_is_not_shown() {
+    let desk = Desk::with_rule();
+    desk.encrypted("a.yaml", "a: 1\n");
+    let secret = KEYS[2].1;
+    let text = desk.read("a.yaml").replace(KEYS[0].0, secret);
+    desk.write("a.yaml", text);
+    let rule = desk.read(".sops.yaml").replace(KEYS[0].0, secret);
+    desk.write("rule.yaml", rule);
+    for words in [
+        &["status", "a.yaml"][..],
+        &["--output", "json", "status", "a.yaml"],
+        &["status", "--by", "recipient", "a.yaml"],
+        &["--output", "json", "status", "--by", "recipient", "a.yaml"],
+        &["doctor", "a.yaml"],
+        &["--output", "json", "doctor", "a.yaml"],
+        &["updatekeys", "--dry-run", "a.yaml"],
+        &["--output", "json", "updatekeys", "--dry-run", "a.yaml"],
+        &["git", "textconv", "a.yaml"],
+        &["--config", "rule.yaml", "recipients", "list"],
+        &[
+            "--config",
+            "rule.yaml",
+            "--output",
+            "json",
+            "recipients",
+            "list",
+        ],
+    ] {
+        let ran = desk.run(words);
+        let text = format!("{}{}", ran.out, ran.err);
+        assert!(!text.contains(secret), "{words:?}: {text}");
+    }
+}
+
 /// A key service shows what a client on the network asks for, and waits for an answer.
 #[test]
 fn a_key_service_that_asks_cannot_be_deceived() {

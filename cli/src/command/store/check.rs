@@ -8,7 +8,7 @@ use super::{Address, StorePlace, not_there, online, told};
 use crate::command::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::terminal::Colour;
-use crate::visible::visible;
+use crate::visible::without_secrets;
 use crate::world::World;
 
 /// Finds out whether a store can be used: as whom, what is allowed, and which call fails why.
@@ -47,10 +47,13 @@ impl StoreCheck {
                     .steps
                     .iter()
                     .map(|step| match &step.result {
-                        Ok(seen) => json!({"step": step.what, "status": "ok", "seen": seen}),
+                        Ok(seen) => json!({"step": step.what, "status": "ok",
+                            "seen": without_secrets(seen)}),
                         Err(error) => json!({"step": step.what, "status": "failed",
-                            "error": error.trouble().name(), "message": error.to_string(),
-                            "missing": error.permission(), "hint": error.hint()}),
+                            "error": error.trouble().name(),
+                            "message": without_secrets(&error.to_string()),
+                            "missing": error.permission().map(without_secrets),
+                            "hint": error.hint().map(without_secrets)}),
                     })
                     .collect();
                 world.terminal.say_json(&json!({
@@ -65,10 +68,14 @@ impl StoreCheck {
                 world.terminal.say(opened.store.describe())?;
                 for step in &inspection.steps {
                     match &step.result {
-                        Ok(seen) => world.terminal.say(&format!("  {}: {seen}", step.what))?,
+                        Ok(seen) => world
+                            .terminal
+                            .say_message(&format!("  {}: {seen}", step.what))?,
                         Err(error) => {
                             let line = format!("  {}: {}", step.what, error.reason());
-                            world.terminal.say_painted(Colour::Red, &line)?;
+                            world
+                                .terminal
+                                .say_painted(Colour::Red, &without_secrets(&line))?;
                         }
                     }
                 }
@@ -122,7 +129,7 @@ impl StoreList {
                 return world.terminal.say_json(&json!({"keys": names}));
             }
             for name in names {
-                world.terminal.say(&visible(&name))?;
+                world.terminal.say(&name)?;
             }
             Ok(())
         })

@@ -9,6 +9,7 @@ use rustix::fs::{FallocateFlags, FlockOperation, OFlags};
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use crate::error::{Error, Kind, Result};
+use crate::stdio;
 use crate::terminal::{Terminal, Voice};
 use crate::visible::visible_path;
 
@@ -141,14 +142,7 @@ pub(crate) fn read_stdin() -> io::Result<SecretBytes> {
     loop {
         let at = writer.len();
         let room = writer.extend_zeroed(64 << 10);
-        let got = match rustix::io::read(rustix::stdio::stdin(), room) {
-            Ok(got) => got,
-            Err(rustix::io::Errno::INTR) => {
-                writer.truncate(at);
-                continue;
-            }
-            Err(errno) => return Err(errno.into()),
-        };
+        let got = stdio::read(room)?;
         writer.truncate(at + got);
         refuse_large(writer.len() as u64)?;
         if got == 0 {

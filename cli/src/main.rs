@@ -20,6 +20,7 @@ mod network;
 mod private;
 mod settings;
 mod signals;
+mod stdio;
 mod terminal;
 mod tree_path;
 mod visible;

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use jiff::{Timestamp, Unit};
 
 use crate::error::{Error, Kind, Result};
+use crate::stdio;
 use crate::visible::{escaped, json_line, json_message, visible};
 
 pub(crate) use input::TerminalModes;
@@ -169,28 +170,21 @@ impl Terminal {
         }
     }
 
-    /// Writes to standard output without a buffer of our own, which could keep plaintext. When the reader went away the
-    /// rest is not wanted: the program ends without a word, as if SIGPIPE had ended it.
+    /// Writes to standard output. When the reader went away the rest is not wanted: the program ends without a word, as if
+    /// SIGPIPE had ended it.
     pub(crate) fn out(&self, bytes: &[u8]) -> Result<()> {
         self.clear_progress();
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            match rustix::io::write(rustix::stdio::stdout(), rest) {
-                Ok(written) => rest = &rest[written..],
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::PIPE) => return Err(Error::new(Kind::Pipe, "")),
-                Err(errno) => {
-                    // sops has a code of its own for files only.
-                    let kind = match self.voice {
-                        Voice::Own => Kind::Write,
-                        Voice::Upstream => Kind::Generic,
-                    };
-                    let text = "cannot write to standard output";
-                    return Err(Error::new(kind, text).because(errno));
-                }
+        stdio::write_all(rustix::stdio::stdout(), bytes).map_err(|errno| {
+            if errno == rustix::io::Errno::PIPE {
+                return Error::new(Kind::Pipe, "");
             }
-        }
-        Ok(())
+            // sops has a code of its own for files only.
+            let kind = match self.voice {
+                Voice::Own => Kind::Write,
+                Voice::Upstream => Kind::Generic,
+            };
+            Error::new(kind, "cannot write to standard output").because(errno)
+        })
     }
 
     /// Writes a line of a result to standard output.
@@ -250,8 +244,9 @@ impl Terminal {
 
     fn tell_raw(&self, text: &str) {
         self.clear_progress();
-        // No one is left to read a message about a closed standard error.
-        let _ = writeln!(io::stderr(), "{text}");
+        // Lines of several threads stay whole. No one is left to read a message about a closed standard error.
+        let _alone = io::stderr().lock();
+        let _ = stdio::write_all(rustix::stdio::stderr(), format!("{text}\n").as_bytes());
     }
 
     /// Writes a line of the log: the part of the program in brackets, then time, level and message; on a terminal the

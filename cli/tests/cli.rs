@@ -30,5 +30,6 @@ mod cli {
     mod shown;
     mod store;
     mod story;
+    mod streams;
     mod team;
 }

@@ -9,6 +9,7 @@ use sealwright_crypto::secret::{SecretText, SecretWriter};
 
 use super::Terminal;
 use crate::signals::{Watch, code_of, end};
+use crate::stdio;
 use crate::visible::visible;
 
 impl Terminal {
@@ -19,13 +20,11 @@ impl Terminal {
         let mut byte = [0];
         // Byte by byte, so that what follows the line is left for a child or the next question.
         loop {
-            match rustix::io::read(rustix::stdio::stdin(), &mut byte) {
-                Ok(0) if line.is_empty() => return None,
-                Ok(0) => break,
-                Ok(_) if byte[0] == b'\n' => break,
-                Ok(_) => line.push(byte[0]),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(_) => return None,
+            match stdio::read(&mut byte).ok()? {
+                0 if line.is_empty() => return None,
+                0 => break,
+                _ if byte[0] == b'\n' => break,
+                _ => line.push(byte[0]),
             }
         }
         Some(String::from_utf8_lossy(&line).trim().to_owned())

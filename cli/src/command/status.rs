@@ -89,12 +89,7 @@ impl Status {
                 batch::skipped_text(&skipped)
             ));
         }
-        if tally.unreadable > 0 {
-            return Err(Error::new(
-                Kind::Read,
-                batch::count(tally.unreadable, "cannot be read", "cannot be read"),
-            ));
-        }
+        none_unreadable(tally.unreadable)?;
         self.judge(&tally)
     }
 
@@ -131,11 +126,18 @@ impl Status {
     fn by_recipient(&self, world: &World, found: &Found) -> Result<()> {
         let config = world.configuration(&self.settings)?;
         let names = config.map(|config| config.names()).unwrap_or_default();
-        let encrypted: Vec<(&Path, Encrypted)> = found
-            .files
-            .iter()
-            .filter_map(|path| Some((path.as_path(), parse(path, &self.settings).ok()?)))
-            .collect();
+        let mut encrypted: Vec<(&Path, Box<Encrypted>)> = Vec::new();
+        let mut unreadable: Vec<(&Path, State)> = Vec::new();
+        for path in &found.files {
+            match State::of(world, path, &self.settings, false) {
+                State::Encrypted { file, .. } => encrypted.push((path.as_path(), file)),
+                state @ State::Unreadable(_) => unreadable.push((path.as_path(), state)),
+                State::Sealed | State::Plain { .. } => {}
+            }
+        }
+        for (path, error) in &found.unreadable {
+            unreadable.push((path.as_path(), State::Unreadable(error.message())));
+        }
         let by = by_recipient(
             encrypted
                 .iter()
@@ -162,7 +164,11 @@ impl Status {
                     })
                 })
                 .collect();
-            return world.terminal.say_json(&json!({ "recipients": entries }));
+            let unreadable = unreadable.iter();
+            let others: Vec<Value> = unreadable.map(|(path, state)| state.json(path)).collect();
+            let value = json!({ "recipients": entries, "unreadable_files": others });
+            world.terminal.say_json(&value)?;
+            return none_unreadable(others.len());
         }
         for ((kind, key), files) in by {
             let shown = names.shown(kind, &key);
@@ -173,7 +179,21 @@ impl Status {
                     .say(&format!("    {}", crate::visible::shown(&file)))?;
             }
         }
-        Ok(())
+        for (path, state) in &unreadable {
+            world.terminal.say(&state.line(path))?;
+        }
+        none_unreadable(unreadable.len())
+    }
+}
+
+/// Fails when files or folders could not be read.
+fn none_unreadable(count: usize) -> Result<()> {
+    match count {
+        0 => Ok(()),
+        count => Err(Error::new(
+            Kind::Read,
+            batch::count(count, "cannot be read", "cannot be read"),
+        )),
     }
 }
 

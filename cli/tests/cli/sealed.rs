@@ -122,11 +122,25 @@ fn a_secret_is_sealed_into_a_pipe() {
 }
 
 #[test]
+fn a_backup_that_no_key_opens_is_named() {
+    let desk = desk();
+    desk.rule(&[2], "");
+    desk.run(["encrypt", "one.pem", "--out", "one.enc"]).good();
+    let words = ["get", "sealed.yaml", "password", "--key", "one.enc"];
+    let err = desk.run(words).fails(128);
+    assert!(
+        err.starts_with("cannot decrypt one.enc: no key here opens it"),
+        "{err}"
+    );
+}
+
+#[test]
 fn what_cannot_be_done_says_why() {
     let desk = desk();
     let before = desk.read("sealed.yaml");
     let mut text = desk.transcript(&["get", "sealed.yaml", "password"]);
     text += &desk.transcript(&["get", "sealed.yaml", "password", "--key", "two.pem"]);
+    text += &desk.transcript(&["get", "sealed.yaml", "password", "--key", "missing.pem"]);
     text += &desk.transcript(&["get", "sealed.yaml", "passwort", "--key", "one.pem"]);
     text += &desk.transcript(&["unset", "sealed.yaml", "passwort"]);
     text += &desk.transcript(&["set", "sealed.yaml", "a/b", "x", "--cert", "one.crt"]);

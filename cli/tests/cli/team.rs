@@ -1,6 +1,7 @@
 //! `recipients add|remove|list` and `status --by recipient`: people come and go.
 
 use super::desk::{Desk, KEYS};
+use super::schema::assert_is;
 use super::screen::Screen;
 
 /// Two rules: the first for everyone's files, the second for production.
@@ -182,4 +183,27 @@ fn a_second_run_finishes_what_the_first_began() {
     for name in ["dev/a.yaml", "dev/b.json", "prod/a.yaml"] {
         assert!(!desk.read(name).contains(KEYS[1].0), "{name}");
     }
+}
+
+/// Who is to leave may be a recipient of just the file that cannot be read.
+#[test]
+fn files_that_cannot_be_read_are_not_passed_over() {
+    let desk = desk();
+    let broken = desk.read("dev/a.yaml").replacen("a: ENC", "a: [ENC", 1);
+    desk.write("dev/a.yaml", broken);
+    let words = ["status", "--by", "recipient", "."];
+    let ran = desk.run(words);
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert_eq!(lines[1..3], ["    dev/b.json", "    prod/a.yaml"]);
+    assert!(
+        lines[3].starts_with("dev/a.yaml: unreadable: line "),
+        "{ran:?}"
+    );
+    assert_eq!(ran.fails(2), "1 file cannot be read\n");
+    let ran = desk.run([&["--output", "json"], &words[..]].concat());
+    let value = assert_is("by_recipient", ran.out.trim_end());
+    assert_eq!(value["unreadable_files"][0]["file"], "dev/a.yaml");
+    assert_eq!(value["unreadable_files"][0]["status"], "unreadable");
+    let failure = assert_is("failure", ran.fails(2).trim_end());
+    assert_eq!(failure["error"], "unreadable");
 }

@@ -126,7 +126,7 @@ pub(crate) fn reseal_file(
     for document in tree.documents.iter().map(|root| *root as NodeId) {
         for object in sealed_secrets_below(&tree, document) {
             objects += 1;
-            let json = json_of(&tree, object)?;
+            let json = json_of(&tree, object, &shown.to_string())?;
             let sealed = manifest::read_sealed_secrets(json.expose()).map_err(unreadable)?;
             let [sealed] = &sealed[..] else { continue };
             let name = sealed.metadata.name.clone().unwrap_or_default();
@@ -232,11 +232,11 @@ pub(super) fn child(tree: &Tree, map: NodeId, key: &str) -> Option<NodeId> {
         .find(|child| tree.key(*child) == Some(key.as_bytes()))
 }
 
-pub(super) fn json_of(tree: &Tree, node: NodeId) -> Result<SecretBytes> {
+pub(super) fn json_of(tree: &Tree, node: NodeId, shown: &str) -> Result<SecretBytes> {
     format::by_name("json")
         .expect("a format of ours")
         .render(&[Data::of(tree, node)], Layout::default())
-        .map_err(|error| Error::new(Kind::Read, "cannot read a SealedSecret").because(error))
+        .map_err(|error| Error::new(Kind::Read, format!("cannot read {shown}")).because(error))
 }
 
 fn first_sealed_secret(path: &Path, text: &SecretBytes) -> Result<SealedSecret> {

@@ -51,7 +51,7 @@ impl SealedFile {
                 shown(path)
             ))
         })?;
-        let json = json_of(&tree, root)?;
+        let json = json_of(&tree, root, &shown(path))?;
         let sealed = manifest::read_first_sealed_secret(json.expose()).map_err(|error| {
             Error::generic(format!("cannot use {}", shown(path))).because(error)
         })?;

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::command::Settings;
 use crate::command::found::{What, what_is};
+use crate::command::{Settings, absolute};
 use crate::error::{Error, Fault, Kind};
 use crate::visible::shown;
 
@@ -25,11 +25,13 @@ pub(super) fn ours(mut error: Error, file: Option<&Path>) -> Error {
                 ));
             }
         }
-        Kind::NoFile if matches!(error.fault.as_deref(), Some(Fault::ReadFile(_))) => {
-            error.text = format!("cannot read {name}");
-        }
-        Kind::Read if !file.as_os_str().is_empty() => {
-            error.text = format!("cannot read {name}");
+        Kind::Read | Kind::NoFile => {
+            // A command reads more than its subject: keys, values, texts of other files.
+            if let Some(Fault::ReadFile(path)) = error.fault.as_deref() {
+                let is_subject = absolute(file).is_ok_and(|file| file == *path);
+                let name = if is_subject { name } else { shown(path) };
+                error.text = format!("cannot read {name}");
+            }
             error = error.absent_as_no_file();
         }
         Kind::Parse => error.text = format!("cannot read {name}"),
@@ -37,6 +39,10 @@ pub(super) fn ours(mut error: Error, file: Option<&Path>) -> Error {
         Kind::AlreadyEncrypted if matches!(error.fault.as_deref(), Some(Fault::Reserved(_))) => {
             error.text = format!("{name} is {}", error.text);
             error = error.hint(format!("`sealwright edit {name}` changes it"));
+        }
+        // A backup of private keys may be encrypted, too, and is named already.
+        Kind::NoDataKey if error.text.starts_with("cannot decrypt ") => {
+            error.text.push_str(": no key here opens it");
         }
         Kind::NoDataKey => error.text = format!("cannot decrypt {name}: no key here opens it"),
         Kind::Unchanged => error.text = format!("{name} is {}", error.text),

@@ -5,12 +5,13 @@
 //! someone who can read the file anyway.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
-use std::io::Read as _;
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use memchr::memmem;
 use sealwright_crypto::cipher::looks_encrypted;
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 use sealwright_documents::envelope::Encrypted;
@@ -18,10 +19,11 @@ use sealwright_documents::scalar::Scalar;
 use sealwright_documents::tree::{Tree, Value};
 use serde_json::json;
 
-use super::{Input, Settings, absolute, document, key_names};
-use crate::error::{Error, Kind, Result};
+use super::{Input, Settings, absolute, batch, document, key_names};
+use crate::error::{Error, Kind, Result, reason};
 use crate::file;
 use crate::terminal::Colour;
+use crate::visible::without_secrets;
 use crate::world::World;
 
 /// Shows what changed in encrypted files since a revision.
@@ -47,19 +49,31 @@ struct Difference {
 impl Diff {
     /// Prints the differences of each file that is or was encrypted.
     pub(crate) fn run(self, world: &World) -> Result<()> {
-        git(&["rev-parse", "--git-dir"])
+        git(["rev-parse", "--git-dir"].map(OsStr::new))
             .map_err(|error| error.hint("`diff` compares with a revision of a Git repository"))?;
         let mut entries = Vec::new();
-        let mut shown = 0;
-        for path in self.changed_files()? {
+        let (mut shown, mut unreadable) = (0, 0);
+        for changed in self.changed_files()? {
+            let path = &changed.path;
             let name = path.to_string_lossy();
-            let before = git(&["show", &format!("{}:./{name}", self.revision)]).ok();
-            let after = file::read(&path).ok().map(|read| read.bytes);
-            let before = before.and_then(|text| self.view(world, &path, text.into()));
-            let after = after.and_then(|text| self.view(world, &path, text));
-            if before.is_none() && after.is_none() {
-                continue;
-            }
+            let (before, after) = match self.views(world, &changed) {
+                Ok((None, None)) => continue,
+                Ok(views) => views,
+                Err(reason) => {
+                    shown += 1;
+                    unreadable += 1;
+                    let reason = without_secrets(&reason);
+                    if self.json {
+                        entries.push(json!({ "file": name, "changes": [], "message": reason }));
+                    } else {
+                        let file = crate::visible::shown(path);
+                        world
+                            .terminal
+                            .say(&format!("{file}: unreadable: {reason}"))?;
+                    }
+                    continue;
+                }
+            };
             shown += 1;
             let differences = differences(before, after);
             if self.json {
@@ -79,7 +93,7 @@ impl Diff {
             }
             world
                 .terminal
-                .say(&format!("{}:", crate::visible::shown(&path)))?;
+                .say(&format!("{}:", crate::visible::shown(path)))?;
             if differences.is_empty() {
                 world
                     .terminal
@@ -97,45 +111,105 @@ impl Diff {
         } else if shown == 0 {
             world.terminal.remark("no encrypted file differs");
         }
-        Ok(())
+        match unreadable {
+            0 => Ok(()),
+            files => Err(Error::new(
+                Kind::Read,
+                batch::count(files, "cannot be read", "cannot be read"),
+            )),
+        }
     }
 
     /// What Git says differs, relative to the working folder.
-    fn changed_files(&self) -> Result<Vec<PathBuf>> {
-        let mut words = vec![
+    fn changed_files(&self) -> Result<Vec<Changed>> {
+        let words = [
             "diff",
-            "--name-only",
+            "--name-status",
+            "--no-renames",
+            "--ignore-submodules=all",
             "--relative",
             "-z",
             &self.revision,
             "--",
         ];
-        let paths: Vec<String> = self
-            .paths
-            .iter()
-            .map(|path| path.to_string_lossy().into_owned())
-            .collect();
-        words.extend(paths.iter().map(String::as_str));
-        let names = git(&words)?;
-        let names = names.split(|byte| *byte == 0);
-        Ok(names
-            .filter(|name| !name.is_empty())
-            .map(|name| PathBuf::from(OsString::from_vec(name.to_vec())))
-            .collect())
+        let paths = self.paths.iter().map(|path| path.as_os_str());
+        let listed = git(words.into_iter().map(OsStr::new).chain(paths))?;
+        let mut fields = listed.split(|byte| *byte == 0);
+        let mut changed = Vec::new();
+        while let (Some(status), Some(name)) = (fields.next(), fields.next()) {
+            changed.push(Changed {
+                path: PathBuf::from(OsStr::from_bytes(name)),
+                was_there: matches!(status, b"M" | b"D"),
+            });
+        }
+        Ok(changed)
+    }
+
+    /// What a file was and is, or why that cannot be told.
+    fn views(
+        &self,
+        world: &World,
+        changed: &Changed,
+    ) -> std::result::Result<(Option<View>, Option<View>), String> {
+        let path = &changed.path;
+        let mut object = OsString::from(&self.revision);
+        object.push(":./");
+        object.push(path);
+        let before = match git([OsStr::new("show"), object.as_os_str()]) {
+            Ok(text) => self
+                .view(world, path, text.into())
+                .map_err(|reason| format!("in {}: {reason}", self.revision))?,
+            Err(error) if changed.was_there => return Err(error.message()),
+            Err(_) => None,
+        };
+        let after = match file::read(path) {
+            Ok(read) => self.view(world, path, read.bytes)?,
+            Err(error) if is_gone(&error) => None,
+            Err(error) => return Err(reason(&error)),
+        };
+        Ok((before, after))
     }
 
     /// The values of a version; `None` for a plain file.
-    fn view(&self, world: &World, path: &Path, text: SecretBytes) -> Option<View> {
+    fn view(
+        &self,
+        world: &World,
+        path: &Path,
+        text: SecretBytes,
+    ) -> std::result::Result<Option<View>, String> {
         let format = document::input_format(&self.settings, path);
-        let encrypted = Encrypted::parse(format, text).ok()?;
-        let from = Input::File(absolute(path).ok()?);
+        let has = |mark: &str| memmem::find(text.expose(), mark.as_bytes()).is_some();
+        let is_marked = format.name() != "binary" && has("sops") && has("ENC[AES256_GCM");
+        let encrypted = match document::parse_any_version(format, text) {
+            Ok(encrypted) => encrypted,
+            Err(error) if is_marked && error.kind != Kind::NotEncrypted => {
+                return Err(error.message());
+            }
+            Err(_) => return Ok(None),
+        };
+        let from = Input::File(absolute(path).map_err(|error| error.message())?);
         let plain = document::open(world, &self.settings, &from, &encrypted).ok();
-        Some(View {
+        Ok(Some(View {
             masks: leaves(encrypted.tree()),
             plain: plain.map(|plain| leaves(plain.tree())),
             recipients: key_names(encrypted.metadata()).into_iter().collect(),
-        })
+        }))
     }
+}
+
+/// A file that Git says differs.
+struct Changed {
+    path: PathBuf,
+    /// Whether it certainly was a file in the revision.
+    was_there: bool,
+}
+
+/// Whether there is no file any more.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory
+    )
 }
 
 impl Difference {
@@ -330,10 +404,13 @@ impl Textconv {
 }
 
 /// Runs Git in the working folder, and gives what it prints.
-fn git(words: &[&str]) -> Result<Vec<u8>> {
-    let failed = || Error::generic(format!("git {} failed", words[0]));
+fn git<'a>(words: impl IntoIterator<Item = &'a OsStr>) -> Result<Vec<u8>> {
+    let words: Vec<&OsStr> = words.into_iter().collect();
+    let verb = words.first().map(|word| word.to_string_lossy());
+    let verb = verb.unwrap_or_default();
+    let failed = || Error::generic(format!("git {verb} failed"));
     let mut child = Command::new("git")
-        .args(words)
+        .args(&words)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -1,6 +1,10 @@
 //! `diff` and `git textconv`: what changed in values, for people and for `git diff`.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
 use super::desk::{Desk, KEYS};
+use super::schema::assert_is;
 
 /// A repository with a rule for two keys and a committed file.
 fn repository() -> Desk {
@@ -80,6 +84,47 @@ fn values_that_look_like_tokens_are_shown_as_they_are() {
     desk.encrypted("s/b.yaml", &format!("t: {new}\nsecret: x\n"));
     let out = desk.run(["git", "textconv", "s/b.yaml"]).good();
     assert!(out.contains(&format!("t: {new}\n")), "{out}");
+}
+
+#[test]
+fn a_name_that_is_no_text_is_compared_like_others() {
+    let desk = repository();
+    let file = desk.path("s").join(OsStr::from_bytes(b"\xff.yaml"));
+    std::fs::write(&file, "a: 1\nb: 2\n").unwrap();
+    desk.run(["encrypt", "-i", "s"]).good();
+    desk.git(&["add", "s"]);
+    desk.git(&["commit", "--quiet", "--message", "second"]);
+    let [set, key, value] = ["set", "a", "3"].map(OsStr::new);
+    desk.run([set, file.as_os_str(), key, value]).good();
+    assert_eq!(desk.run(["diff"]).good(), "s/\\xFF.yaml:\n    ~ a\n");
+}
+
+/// A file that cannot be read is not one whose values went.
+#[test]
+fn an_unresolved_conflict_is_no_difference() {
+    let desk = repository();
+    let text = desk.read("s/a.yaml");
+    let (first, rest) = text.split_once('\n').unwrap();
+    let broken = format!("<<<<<<< HEAD\n{first}\n=======\n{first}\n>>>>>>> other\n{rest}");
+    desk.write("s/a.yaml", &broken);
+    desk.encrypted("s/b.yaml", "a: 1\n");
+    desk.git(&["add", "s/b.yaml"]);
+    let reason = "not valid YAML: line 1: an unresolved merge conflict";
+    let ran = desk.run(["diff"]);
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert_eq!(lines[0], format!("s/a.yaml: unreadable: {reason}"));
+    assert_eq!(lines[1], "s/b.yaml:");
+    assert_eq!(ran.fails(2), "1 file cannot be read\n");
+    let ran = desk.run(["--output", "json", "diff"]);
+    let value = assert_is("differences", ran.out.trim_end());
+    assert_eq!(value["files"][0]["message"], reason);
+    assert_eq!(ran.code, 2);
+
+    desk.git(&["commit", "--quiet", "--all", "--message", "second"]);
+    desk.write("s/a.yaml", &text);
+    let ran = desk.run(["diff"]);
+    let line = format!("s/a.yaml: unreadable: in HEAD: {reason}\n");
+    assert_eq!((ran.code, ran.out), (2, line));
 }
 
 #[test]

@@ -16,7 +16,6 @@ use sealwright_crypto::secret::SecretBytes;
 use crate::error::{Error, Kind, Result};
 use crate::private::{self, PrivateFolder};
 use crate::signals::{Child, Watch, code_of, from_keyboard};
-use crate::terminal::Terminal;
 
 /// Who the command runs as.
 #[derive(Debug)]
@@ -44,7 +43,6 @@ pub(crate) struct How {
 /// Runs a command through the shell with these variables added (S113, S114). Gives its exit code; with `same_process` it
 /// does not come back.
 pub(crate) fn with_environment(
-    terminal: &Terminal,
     how: &How,
     command: &OsStr,
     variables: &[(SecretBytes, SecretBytes)],
@@ -63,7 +61,7 @@ pub(crate) fn with_environment(
         let error = shell.exec();
         return Err(Error::generic("cannot run /bin/sh").because(error));
     }
-    run(terminal, how, shell, None)
+    run(how, shell, None)
 }
 
 /// How the file of [`with_file`] is made.
@@ -77,7 +75,6 @@ pub(crate) struct FileOptions {
 
 /// Runs a command through the shell with every `{}` in it replaced by the path of a file with this content (S118–S122).
 pub(crate) fn with_file(
-    terminal: &Terminal,
     how: &How,
     command: &OsStr,
     content: SecretBytes,
@@ -128,7 +125,7 @@ pub(crate) fn with_file(
         });
     }
     let command = replace_braces(command, path.as_os_str());
-    run(terminal, how, shell(how, &command), Some(folder))
+    run(how, shell(how, &command), Some(folder))
 }
 
 fn shell(how: &How, command: &OsStr) -> Command {
@@ -148,12 +145,7 @@ fn shell(how: &How, command: &OsStr) -> Command {
 /// Starts the shell and waits for it. A signal that asks this program to end is passed on to the shell, and this program
 /// ends after it with the code of that signal, which is what a shell shows for the incumbent. Ctrl+C reaches the command
 /// by itself, and what it makes of it is its own business.
-fn run(
-    terminal: &Terminal,
-    how: &How,
-    mut shell: Command,
-    folder: Option<PrivateFolder>,
-) -> Result<()> {
+fn run(how: &How, mut shell: Command, folder: Option<PrivateFolder>) -> Result<()> {
     if how.background {
         shell
             .stdin(Stdio::null())
@@ -185,11 +177,12 @@ fn run(
     if status.success() && asked.is_none() {
         return Ok(());
     }
-    if !status.success() {
-        terminal.tell(&describe(status));
-    }
+    let text = match status.success() {
+        true => String::new(),
+        false => describe(status),
+    };
     let code = asked.map_or_else(|| code(status), code_of);
-    Err(Error::new(Kind::Child(code), ""))
+    Err(Error::new(Kind::Child(code), text))
 }
 
 fn describe(status: ExitStatus) -> String {

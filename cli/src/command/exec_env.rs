@@ -61,7 +61,7 @@ impl ExecEnv {
         let plain = document::open(world, &self.settings, &from, &file)?;
         let variables = variables(plain.tree())?;
         drop(plain);
-        exec::with_environment(&world.terminal, &how, &self.command, &variables)
+        exec::with_environment(&how, &self.command, &variables)
     }
 }
 

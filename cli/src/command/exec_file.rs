@@ -41,6 +41,6 @@ impl ExecFile {
             no_fifo: self.no_fifo,
             name: self.filename,
         };
-        exec::with_file(&world.terminal, &how, &self.command, content, &options)
+        exec::with_file(&how, &self.command, content, &options)
     }
 }

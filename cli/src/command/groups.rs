@@ -27,8 +27,8 @@ pub(crate) struct GroupsAdd {
 }
 
 impl GroupsAdd {
-    /// Does it. A group without a key, or with one that cannot wrap, fails and writes nothing (D8).
-    pub(crate) fn run(self, world: &World) -> Result<()> {
+    /// Computes the result. A group without a key, or with one that cannot wrap, fails (D8).
+    pub(crate) fn change(self, world: &World) -> Result<Change> {
         let mut keys = self.keys.parse(&self.keys.settings(&world.terminal)?)?;
         world.keys.complete(&mut keys)?;
         regroup(
@@ -70,8 +70,8 @@ pub(crate) struct GroupsDelete {
 }
 
 impl GroupsDelete {
-    /// Does it.
-    pub(crate) fn run(self, world: &World) -> Result<()> {
+    /// Computes the result.
+    pub(crate) fn change(self, world: &World) -> Result<Change> {
         let (index, given) = (self.index, self.threshold);
         regroup(
             world,
@@ -124,7 +124,7 @@ fn regroup(
     in_place: bool,
     (recipients, lockout): (Recipients, Lockout),
     change: impl FnOnce(&Metadata) -> Result<(Vec<Vec<KeyFields>>, u32)>,
-) -> Result<()> {
+) -> Result<Change> {
     let config = world.configuration(settings)?;
     let from = Input::File(file.clone());
     let mut original = document::read(&from, in_place)?;
@@ -149,7 +149,7 @@ fn regroup(
     lockout.check(world, settings, &file, encrypted.metadata(), &metadata)?;
     let written = write_metadata(&encrypted, &metadata, layout)
         .map_err(|error| Error::new(crate::error::Kind::Emit, error.to_string()))?;
-    Change {
+    Ok(Change {
         from,
         to: if in_place {
             Output::InPlace
@@ -159,11 +159,10 @@ fn regroup(
         original: Some(original),
         bytes: Some(written.text),
         content: Content::Encrypted,
-        keys: Vec::new(),
+        keys: super::key_names(&metadata),
         notes: Vec::new(),
         warnings: Vec::new(),
-    }
-    .deliver(&world.terminal)
+    })
 }
 
 /// The block of a file with its data key wrapped for other groups.

@@ -136,6 +136,10 @@ fn misused(terminal: &Terminal, error: &clap::Error, json: bool) -> u8 {
     let text = text.trim_end();
     // Without a verb the text is the whole help.
     let Some(text) = text.strip_prefix("error: ") else {
+        if json {
+            let told = Error::new(Kind::Usage, "what is to be done is missing");
+            return report_json(terminal, &told.hint("--help names the verbs"));
+        }
         terminal.tell_text(text);
         return Kind::Usage.code();
     };

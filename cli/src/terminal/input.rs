@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::sync::atomic::Ordering;
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 use sealwright_crypto::master_key::Callbacks;
@@ -30,8 +31,12 @@ impl Terminal {
         Some(String::from_utf8_lossy(&line).trim().to_owned())
     }
 
-    /// Asks until the answer is `y` or `n`; `None` when no one answers.
+    /// Asks until the answer is `y` or `n`; `None` when no one answers, and with JSON: a program reads standard output, and
+    /// has no answer.
     pub(crate) fn ask_yes_no(&self, question: &str) -> Option<bool> {
+        if self.json.load(Ordering::Relaxed) {
+            return None;
+        }
         loop {
             match self.ask_line(&format!("{question} (y/n):"))?.as_str() {
                 "y" | "Y" => return Some(true),

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::desk::{Desk, KEYS};
-use super::schema::{fits, schema};
+use super::schema::{assert_is, fits, schema};
+use super::screen::Screen;
 
 /// What only verbs that ask a cluster write, and a message, which few verbs have.
 const NEED_A_CLUSTER: [&str; 5] = [
@@ -16,7 +17,7 @@ const NEED_A_CLUSTER: [&str; 5] = [
 
 /// Each verb with the part of the schema that its standard output fits. What stands on standard error is a failure or a
 /// message.
-const VERBS: [(&str, &[&str]); 52] = [
+const VERBS: [(&str, &[&str]); 63] = [
     ("setup", &["init", "--yes"]),
     ("setup", &["init", "--yes"]),
     ("health", &["doctor"]),
@@ -55,6 +56,14 @@ const VERBS: [(&str, &[&str]); 52] = [
     ("report", &["recipients", "remove", "eve", "--yes"]),
     ("report", &["recipients", "remove", "nobody", "--yes"]),
     ("report", &["groups", "delete", "a.yaml", "3"]),
+    ("report", &["encrypt", "s.yaml", "--out", "g.yaml"]),
+    ("report", &["groups", "add", "g.yaml", "--age", KEYS[1].0]),
+    (
+        "report",
+        &["groups", "delete", "g.yaml", "1", "--threshold", "1"],
+    ),
+    ("report", &["decrypt", "g.yaml", "--out", "plain-g.yaml"]),
+    ("failure", &["exec-env", "plain.yaml", "exit 3"]),
     ("problems", &["config", "check"]),
     ("explanation", &["config", "explain", "a.yaml"]),
     ("recipient", &["keygen", "--out", "k.txt"]),
@@ -75,6 +84,18 @@ const VERBS: [(&str, &[&str]); 52] = [
     (
         "report",
         &["seal", "s.yaml", "--cert", "c.pem", "--out", "sealed.yaml"],
+    ),
+    (
+        "value",
+        &[
+            "seal",
+            "--raw",
+            "--scope",
+            "cluster-wide",
+            "--cert",
+            "c.pem",
+            "value",
+        ],
     ),
     (
         "report",
@@ -115,7 +136,77 @@ const VERBS: [(&str, &[&str]); 52] = [
     ("report", &["decrypt", "nofile.yaml"]),
     ("report", &["decrypt", "--nonsense"]),
     ("report", &["nonsense"]),
+    ("failure", &["groups"]),
+    ("failure", &["git"]),
+    ("failure", &["config"]),
+    ("failure", &["store"]),
+    ("failure", &["recipients"]),
 ];
+
+#[test]
+fn what_was_done_is_told() {
+    let desk = Desk::with_rule();
+    desk.write("a.yaml", "a: 1\n");
+    let done: [(&[&str], &str, &str); 4] = [
+        (
+            &["encrypt", "a.yaml", "--out", "b.yaml"],
+            "b.yaml",
+            "done-encrypted",
+        ),
+        (
+            &["groups", "add", "b.yaml", "--age", KEYS[1].0],
+            "b.yaml",
+            "done-updated",
+        ),
+        (
+            &["groups", "delete", "b.yaml", "1", "--threshold", "1"],
+            "b.yaml",
+            "done-updated",
+        ),
+        (
+            &["decrypt", "b.yaml", "--out", "c.yaml"],
+            "c.yaml",
+            "done-decrypted",
+        ),
+    ];
+    for (words, file, status) in done {
+        let out = desk.run([&["--output", "json"], words].concat()).good();
+        let value = assert_is("report", out.trim_end());
+        assert_eq!(value["files"][0]["file"], file, "{words:?}");
+        assert_eq!(value["files"][0]["status"], status, "{words:?}");
+    }
+    assert_eq!(desk.read("c.yaml"), "a: 1\n");
+    let failed: [(&[&str], i32, &str, &str); 2] = [
+        (
+            &["exec-env", "b.yaml", "exit 3"],
+            3,
+            "child",
+            "exit status 3",
+        ),
+        (&["groups"], 1, "usage", "what is to be done is missing"),
+    ];
+    for (words, code, name, message) in failed {
+        let all = [&["--output", "json"], words].concat();
+        let err = desk.run(all).fails(code);
+        let value = assert_is("failure", err.trim_end());
+        assert_eq!(value["error"], name);
+        assert_eq!(value["message"], message);
+    }
+}
+
+/// Standard output is for a program, and may be read by one although standard input is a terminal.
+#[test]
+fn no_question_stands_between_objects() {
+    let desk = Desk::with_rule();
+    desk.encrypted("a.yaml", "a: 1\n");
+    let before = desk.read("a.yaml");
+    desk.rule(&[2], "");
+    let screen = Screen::start(&desk, &["--output", "json", "updatekeys", "a.yaml"]);
+    let (code, shown) = screen.finish();
+    assert_eq!(code, 1, "{shown}");
+    assert!(!shown.contains("(y/n)"), "{shown}");
+    assert_eq!(desk.read("a.yaml"), before);
+}
 
 #[test]
 fn every_object_is_as_the_published_schema_says() {

@@ -96,16 +96,23 @@ impl Files {
             Some(path) => Output::File(absolute(path)?),
             None => Output::Stdout,
         };
-        let shown = name.clone();
+        let shown = match (&to, everywhere.json() && !self.dry_run) {
+            (Output::File(path), true) => path.clone(),
+            _ => name.clone(),
+        };
+        let is_told = self.dry_run || (everywhere.json() && self.out.is_some());
         if from == Input::Stdin {
             world.terminal.announce_typing();
         }
         let change = work(from, to, name)?;
-        if self.dry_run {
-            return Report::new(everywhere.json(), done, true)
-                .finish(world, vec![(shown, Ok(Outcome::of(change)))]);
+        if !is_told {
+            return change.finish(&world.terminal);
         }
-        change.finish(&world.terminal)
+        if !self.dry_run {
+            change.deliver(&world.terminal)?;
+        }
+        Report::new(everywhere.json(), done, self.dry_run)
+            .finish(world, vec![(shown, Ok(Outcome::of(change)))])
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::everywhere::Everywhere;
-use super::files::{Acceptance, Consent};
+use super::files::{Acceptance, Consent, one_change};
 use super::key_options::{Group, KeyOptions};
 use crate::command::{GroupsAdd, GroupsDelete, absolute};
 use crate::error::Result;
@@ -55,15 +55,18 @@ impl GroupVerb {
 
     /// Does what was asked.
     pub(super) fn perform(self, world: &World, everywhere: &Everywhere) -> Result<()> {
-        match self {
+        let (Self::Add { file, .. } | Self::Delete { file, .. }) = &self;
+        let file = absolute(file)?;
+        let path = file.clone();
+        one_change(world, everywhere, false, "updated", &path, || match self {
             Self::Add {
-                file,
                 keys,
                 threshold,
                 acceptance,
                 consent,
+                ..
             } => GroupsAdd {
-                file: absolute(&file)?,
+                file,
                 keys: keys.texts(),
                 in_place: true,
                 threshold: threshold.unwrap_or(0),
@@ -71,15 +74,15 @@ impl GroupVerb {
                 lockout: consent.lockout(),
                 settings: everywhere.settings(),
             }
-            .run(world),
+            .change(world),
             Self::Delete {
-                file,
                 index,
                 threshold,
                 acceptance,
                 consent,
+                ..
             } => GroupsDelete {
-                file: absolute(&file)?,
+                file,
                 index,
                 in_place: true,
                 threshold: threshold.unwrap_or(0),
@@ -87,7 +90,7 @@ impl GroupVerb {
                 lockout: consent.lockout(),
                 settings: everywhere.settings(),
             }
-            .run(world),
-        }
+            .change(world),
+        })
     }
 }

@@ -118,9 +118,13 @@ impl Seal {
         }
         let certificate = to.source(&cluster).load()?;
         if raw {
-            return world
-                .terminal
-                .out(seal::seal_raw(&input, &certificate, &options)?.as_bytes());
+            let value = seal::seal_raw(&input, &certificate, &options)?;
+            return match json {
+                true => world
+                    .terminal
+                    .say_json(&serde_json::json!({ "value": value })),
+                false => world.terminal.out(value.as_bytes()),
+            };
         }
         if let Some(target) = merge_into {
             return one_change(world, everywhere, dry_run, "sealed", &target, || {

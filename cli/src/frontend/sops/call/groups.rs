@@ -29,7 +29,8 @@ impl Call<'_> {
             lockout: Lockout::Happens,
             settings: self.settings(),
         }
-        .run(self.world)
+        .change(self.world)?
+        .finish(&self.world.terminal)
     }
 
     pub(in crate::frontend::sops) fn groups_delete(&self) -> Result<()> {
@@ -51,7 +52,8 @@ impl Call<'_> {
             lockout: Lockout::Happens,
             settings: self.settings(),
         }
-        .run(self.world)
+        .change(self.world)?
+        .finish(&self.world.terminal)
     }
 
     fn group_file(&self) -> Result<PathBuf> {

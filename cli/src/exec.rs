@@ -71,6 +71,8 @@ pub(crate) struct FileOptions {
     pub(crate) no_fifo: bool,
     /// Its name.
     pub(crate) name: Option<String>,
+    /// Whether the command is made of words in single quotes, and so every `{}` stands in them.
+    pub(crate) in_quotes: bool,
 }
 
 /// Runs a command through the shell with every `{}` in it replaced by the path of a file with this content (S118–S122).
@@ -124,7 +126,11 @@ pub(crate) fn with_file(
             }
         });
     }
-    let command = replace_braces(command, path.as_os_str());
+    let path = path.as_os_str().as_bytes();
+    let command = match options.in_quotes {
+        true => replace_braces(command, &in_quotes(path)),
+        false => replace_braces(command, path),
+    };
     run(how, shell(how, &command), Some(folder))
 }
 
@@ -222,13 +228,25 @@ fn check_local(name: &str) -> Result<()> {
     }
 }
 
-fn replace_braces(command: &OsStr, path: &OsStr) -> OsString {
+/// A text as it stands between single quotes of a shell.
+pub(crate) fn in_quotes(text: &[u8]) -> Vec<u8> {
+    let mut quoted = Vec::with_capacity(text.len());
+    for byte in text {
+        match byte {
+            b'\'' => quoted.extend_from_slice(br"'\''"),
+            byte => quoted.push(*byte),
+        }
+    }
+    quoted
+}
+
+fn replace_braces(command: &OsStr, path: &[u8]) -> OsString {
     let command = command.as_bytes();
     let mut out = Vec::with_capacity(command.len() + path.len());
     let mut at = 0;
     while at < command.len() {
         if command[at..].starts_with(b"{}") {
-            out.extend_from_slice(path.as_bytes());
+            out.extend_from_slice(path);
             at += 2;
         } else {
             out.push(command[at]);
@@ -345,7 +363,7 @@ mod tests {
 
     #[test]
     fn s121_every_pair_of_braces_is_replaced() {
-        let replaced = replace_braces(OsStr::new("cat {} {}; echo {x}"), OsStr::new("/t/f"));
+        let replaced = replace_braces(OsStr::new("cat {} {}; echo {x}"), b"/t/f");
         assert_eq!(replaced, "cat /t/f /t/f; echo {x}");
     }
 

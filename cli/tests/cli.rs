@@ -12,6 +12,7 @@ mod cli {
     mod doctor;
     mod edit;
     mod encrypt;
+    mod exec;
     mod external;
     mod first_hour;
     mod folders;

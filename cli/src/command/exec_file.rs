@@ -13,6 +13,8 @@ use crate::world::World;
 pub(crate) struct ExecFile {
     pub(crate) file: PathBuf,
     pub(crate) command: OsString,
+    /// Whether the command is made of words in single quotes.
+    pub(crate) in_quotes: bool,
     pub(crate) how: ExecHow,
     pub(crate) no_fifo: bool,
     pub(crate) filename: Option<String>,
@@ -40,6 +42,7 @@ impl ExecFile {
         let options = FileOptions {
             no_fifo: self.no_fifo,
             name: self.filename,
+            in_quotes: self.in_quotes,
         };
         exec::with_file(&how, &self.command, content, &options)
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::everywhere::Everywhere;
-use super::quote::quote_words;
+use super::quote::{has_quotes, quote_words};
 use crate::command::{self, absolute};
 use crate::error::Result;
 use crate::world::World;
@@ -41,6 +41,7 @@ impl ExecFile {
     pub(super) fn perform(self, world: &World, everywhere: &Everywhere) -> Result<()> {
         command::ExecFile {
             file: absolute(&self.file)?,
+            in_quotes: has_quotes(&self.command),
             command: quote_words(&self.command),
             how: command::ExecHow {
                 user: self.user,

@@ -24,6 +24,7 @@ impl Call<'_> {
         command::ExecFile {
             file,
             command,
+            in_quotes: false,
             how: self.how(),
             no_fifo: self.values.on("no-fifo"),
             filename: self.values.some_text("filename"),

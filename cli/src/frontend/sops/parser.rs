@@ -127,7 +127,9 @@ pub(super) fn reorder(command: &Command, words: &[OsString]) -> Vec<OsString> {
             may_be_value = false;
             flags.push(word.clone());
         } else if word == "--" {
-            rest.extend_from_slice(&words[at..]);
+            // The mark ends the flags, so it goes before the operands that stood in front of it, too.
+            rest.insert(0, word.clone());
+            rest.extend_from_slice(&words[at + 1..]);
             break;
         } else if is_flag {
             may_be_value = !word.as_encoded_bytes().contains(&b'=');
@@ -462,5 +464,23 @@ mod tests {
         assert_eq!(values.text("output"), "x");
         assert!(!values.on("in-place"));
         assert_eq!(operands, words("-i"));
+    }
+
+    #[test]
+    fn two_dashes_behind_an_operand_are_none_themselves() {
+        for (line, left) in [
+            ("f -- -i", "f -i"),
+            ("-i=true f --", "f"),
+            ("f --output x -- y", "f y"),
+            ("f -- --", "f --"),
+            ("-i -- f", "f"),
+        ] {
+            let (_, operands) = parse_command("decrypt", line).unwrap();
+            assert_eq!(operands, words(left), "{line}");
+        }
+        // What follows a flag that takes a value is the value.
+        let (values, operands) = parse_command("decrypt", "f --output -- y").unwrap();
+        assert_eq!(values.text("output"), "--");
+        assert_eq!(operands, words("f y"));
     }
 }

@@ -1,17 +1,50 @@
 //! Absolute paths, as rules and reports see them.
+//!
+//! The working folder has the name by which the shell came there (`PWD`), as in programs in Go: rules are for the paths that
+//! people see, whatever symbolic links lead to them.
 
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// Makes a path absolute against the working folder, without following symbolic links (S75).
+/// The working folder under the name that the shell has for it, or else the one without links.
+pub(crate) fn working_folder() -> io::Result<PathBuf> {
+    let named = std::env::var_os("PWD").map(PathBuf::from);
+    match named.filter(|named| named.is_absolute()) {
+        Some(named) if is_same(&named, Path::new(".")) => Ok(clean(&named)),
+        _ => std::env::current_dir(),
+    }
+}
+
+/// Makes a path absolute against the working folder by its text alone, as upstream does (S75): `..` leads back over a
+/// symbolic link. No path at all is the working folder.
+pub(crate) fn absolute_by_name(path: &Path) -> Result<PathBuf> {
+    let here = working_folder().map_err(|error| not_absolute(path, error))?;
+    Ok(clean(&here.join(path)))
+}
+
+/// Makes a path absolute against the working folder, without following symbolic links. Where `..` behind a link leads
+/// elsewhere than its text says, it is the file that the system finds.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
-    let joined = std::path::absolute(path).map_err(|error| {
-        Error::generic(format!("cannot make {} absolute", path.display())).because(error)
-    })?;
-    // As upstream cleans it, so that rules see the same text.
+    let named = absolute_by_name(path)?;
+    let leads_back = path.components().any(|part| part == Component::ParentDir);
+    if !leads_back || is_same(&named, path) {
+        return Ok(named);
+    }
+    let here = std::env::current_dir().map_err(|error| not_absolute(path, error))?;
+    Ok(clean(&here.join(path)))
+}
+
+fn not_absolute(path: &Path, error: io::Error) -> Error {
+    Error::generic(format!("cannot make {} absolute", path.display())).because(error)
+}
+
+/// As Go's `Clean` has it for an absolute path, so that rules see the same text.
+fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
-    for part in joined.components() {
+    for part in path.components() {
         match part {
             Component::ParentDir => {
                 clean.pop();
@@ -20,7 +53,16 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
             other => clean.push(other),
         }
     }
-    Ok(clean)
+    clean
+}
+
+/// Whether two paths lead to the same file or folder.
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
+    let number = |path: &Path| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    matches!((number(one), number(other)), (Some(one), Some(other)) if one == other)
 }
 
 #[cfg(test)]
@@ -29,8 +71,13 @@ mod tests {
 
     #[test]
     fn paths_become_absolute_and_clean() {
-        let here = std::env::current_dir().unwrap();
-        assert_eq!(absolute(Path::new("./a/../b")).unwrap(), here.join("b"));
-        assert_eq!(absolute(Path::new("/x/./y")).unwrap(), Path::new("/x/y"));
+        let here = working_folder().unwrap();
+        assert!(is_same(&here, Path::new(".")));
+        for make in [absolute, absolute_by_name] {
+            assert_eq!(make(Path::new("./a/../b")).unwrap(), here.join("b"));
+            assert_eq!(make(Path::new("/x/./y")).unwrap(), Path::new("/x/y"));
+            assert_eq!(make(Path::new("/../x")).unwrap(), Path::new("/x"));
+            assert_eq!(make(Path::new("")).unwrap(), here);
+        }
     }
 }

@@ -51,7 +51,7 @@ use crate::key_texts::KeySettings;
 use crate::visible::recipient;
 use crate::world::World;
 
-pub(crate) use crate::absolute::absolute;
+pub(crate) use crate::absolute::{absolute, absolute_by_name};
 pub(crate) use crate::change::{Change, Input, Output};
 pub(crate) use crate::key_texts::KeyTexts;
 pub(crate) use crate::settings::Settings;

@@ -15,7 +15,7 @@ use sealwright_documents::rules::{
 };
 use sealwright_documents::selection::SelectionRule;
 
-use crate::absolute::absolute;
+use crate::absolute::{absolute, absolute_by_name, is_same, working_folder};
 use crate::error::{Error, Fault, Result};
 use crate::file;
 use crate::key_texts::KeySettings;
@@ -26,12 +26,41 @@ pub(crate) use self::names::Names;
 /// The configurations that commands of this run go by, each read once.
 pub(crate) struct Configurations {
     terminal: Arc<Terminal>,
-    found: OnceLock<std::result::Result<Option<PathBuf>, String>>,
+    found: OnceLock<std::result::Result<Option<Place>, String>>,
     /// By the path that was named; `None` for the one that is found.
     loaded: Mutex<HashMap<Option<PathBuf>, Loaded>>,
 }
 
 type Loaded = std::result::Result<Option<Arc<Config>>, Arc<Error>>;
+
+/// Where a configuration is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    path: PathBuf,
+    /// As the user calls it.
+    named: PathBuf,
+    /// The folder that the paths of files are relative to. It has the name by which the shell came to the working folder,
+    /// as many folders above it as the configuration was found: behind a symbolic link that is another one than the
+    /// folder of the file, and rules match what upstream has them match.
+    folder: PathBuf,
+}
+
+impl Place {
+    /// That of a configuration that was named.
+    pub(crate) fn of(path: &Path) -> Result<Self> {
+        let by_name = absolute_by_name(path)?;
+        Ok(Self {
+            path: absolute(path)?,
+            named: path.to_owned(),
+            folder: by_name.parent().unwrap_or(Path::new("/")).to_owned(),
+        })
+    }
+
+    /// The path of the file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
 
 impl Configurations {
     /// Nothing is looked for before the first need.
@@ -54,9 +83,9 @@ impl Configurations {
 
     /// Where the configuration is: as named, or `.sops.yaml` in the working folder or the nearest one above (S146). It is
     /// looked for once.
-    pub(crate) fn find(&self, named: Option<&Path>) -> Result<Option<PathBuf>> {
+    pub(crate) fn find(&self, named: Option<&Path>) -> Result<Option<Place>> {
         match named {
-            Some(path) => Ok(Some(path.to_owned())),
+            Some(path) => Place::of(path).map(Some),
             None => self
                 .found
                 .get_or_init(|| self.look().map_err(|error| error.message()))
@@ -71,13 +100,26 @@ impl Configurations {
         loaded.insert(named.map(Path::to_owned), Ok(Some(Arc::new(config))));
     }
 
-    fn look(&self) -> Result<Option<PathBuf>> {
-        let here = std::env::current_dir()
-            .map_err(|error| Error::generic("the working folder is not there").because(error))?;
-        for folder in here.ancestors().take(100) {
+    fn look(&self) -> Result<Option<Place>> {
+        let gone = |error: std::io::Error| {
+            Error::generic("the working folder is not there").because(error)
+        };
+        // The folders above are those that the system finds, whatever the shell calls them.
+        let here = std::env::current_dir().map_err(gone)?;
+        let named = working_folder().map_err(gone)?;
+        for (height, folder) in here.ancestors().take(100).enumerate() {
+            let folder_by_name = named.ancestors().nth(height).unwrap_or(Path::new("/"));
+            let folder = match is_same(folder, folder_by_name) {
+                true => folder_by_name,
+                false => folder,
+            };
             let path = folder.join(".sops.yaml");
             if path.exists() {
-                return Ok(Some(path));
+                return Ok(Some(Place {
+                    named: path.clone(),
+                    path,
+                    folder: folder_by_name.to_owned(),
+                }));
             }
             let other = folder.join(".sops.yml");
             if other.exists() {
@@ -92,14 +134,14 @@ impl Configurations {
     }
 
     fn load(&self, named: Option<&Path>) -> Result<Option<Arc<Config>>> {
-        let Some(path) = self.find(named)? else {
+        let Some(place) = self.find(named)? else {
             return Ok(None);
         };
-        let config = Config::read(&path)?;
+        let config = Config::read(&place)?;
         for warning in &config.rules.warnings {
             self.terminal.advise(&format!(
                 "{}, line {}: {}: {}",
-                path.display(),
+                place.named.display(),
                 warning.line,
                 warning.path,
                 warning.text
@@ -112,26 +154,26 @@ impl Configurations {
 /// A configuration and where it lies.
 #[derive(Debug)]
 pub(crate) struct Config {
-    path: PathBuf,
+    place: Place,
     text: SecretBytes,
     rules: Rules,
 }
 
 impl Config {
     /// Reads a configuration; one that says nothing has no rules (S147).
-    pub(crate) fn read(path: &Path) -> Result<Self> {
-        let original = file::read(path)
-            .map_err(|error| Self::unusable(path, &crate::error::reason(&error)))?;
-        Self::of_text(path, original.into_bytes())
+    pub(crate) fn read(place: &Place) -> Result<Self> {
+        let original = file::read(&place.path)
+            .map_err(|error| Self::unusable(&place.named, &crate::error::reason(&error)))?;
+        Self::of_text(place, original.into_bytes())
     }
 
     fn unusable(path: &Path, reason: &str) -> Error {
         Error::of(Fault::Configuration(path.to_owned())).because(reason)
     }
 
-    /// Reads the text of a configuration that lies, or will lie, at a path.
-    pub(crate) fn of_text(path: &Path, text: SecretBytes) -> Result<Self> {
-        let failed = |reason: String| Self::unusable(path, &reason);
+    /// Reads the text of a configuration that lies, or will lie, in a place.
+    pub(crate) fn of_text(place: &Place, text: SecretBytes) -> Result<Self> {
+        let failed = |reason: String| Self::unusable(&place.named, &reason);
         let mut bytes = SecretBytes::copy_of(text.expose());
         if is_blank(bytes.expose()) {
             bytes = b"{}\n".to_vec().into();
@@ -141,7 +183,7 @@ impl Config {
             .parse(bytes)
             .map_err(|error| failed(error.to_string()))?;
         Ok(Self {
-            path: absolute(path)?,
+            place: place.clone(),
             text,
             rules: Rules::read(&tree).map_err(|error| failed(error.to_string()))?,
         })
@@ -149,7 +191,12 @@ impl Config {
 
     /// Where it lies.
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        &self.place.path
+    }
+
+    /// Where it lies, and what paths are relative to.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Its text.
@@ -199,14 +246,14 @@ impl Config {
 
     /// The text that patterns are searched in.
     pub(crate) fn matched_text(&self, name: &Path) -> String {
-        let folder = self.path.parent().unwrap_or(Path::new("/"));
-        relative_path(&name.to_string_lossy(), &folder.to_string_lossy()).to_owned()
+        let folder = self.place.folder.to_string_lossy();
+        relative_path(&name.to_string_lossy(), &folder).to_owned()
     }
 
     /// The rule of a file; `None` when there are no rules at all, an error when there are and none matches (S149, S151).
     pub(crate) fn rule_for(&self, name: &Path, given: &KeySettings) -> Result<Option<Rule>> {
         let failed = |error: &dyn std::fmt::Display| {
-            Error::of(Fault::Configuration(self.path.clone())).because(error.to_string())
+            Error::of(Fault::Configuration(self.place.path.clone())).because(error.to_string())
         };
         let text = self.matched_text(name);
         match self
@@ -215,7 +262,7 @@ impl Config {
             .map_err(|error| failed(&error))?
         {
             Found::NoRules => Ok(None),
-            Found::NoMatch => Err(Error::of(Fault::NoRule(self.path.clone())).hint(
+            Found::NoMatch => Err(Error::of(Fault::NoRule(self.place.path.clone())).hint(
                 match text.as_str() {
                     "" => "a name that rules can match is needed, too".to_owned(),
                     text => format!("no path_regex is found in {text:?}"),
@@ -244,7 +291,7 @@ impl Config {
     /// The rule that matches a file, and its line; `None` when none does, or there are none.
     pub(crate) fn matching_rule(&self, name: &Path) -> Result<Option<(usize, Rule)>> {
         let failed = |error: ConfigError| {
-            Error::of(Fault::Configuration(self.path.clone())).because(error.to_string())
+            Error::of(Fault::Configuration(self.place.path.clone())).because(error.to_string())
         };
         let text = self.matched_text(name);
         match self.rules.creation_rule(&text).map_err(failed)? {
@@ -338,7 +385,7 @@ mod tests {
             &path,
             "creation_rules:\n  - path_regex: a\n    pgp: AB\n  - path_regex: b\n    age: age1x\n",
         );
-        let config = Config::read(&path).unwrap();
+        let config = Config::read(&Place::of(&path).unwrap()).unwrap();
         let rule = |name: &str| {
             let name = folder.path().join(name);
             config.rule_for(&name, &KeySettings::default())

@@ -14,13 +14,13 @@ use crate::world::World;
 
 /// The configuration to look at. It is read without the warnings of other commands: to find what is odd is the verb's task.
 fn existing(world: &World, path: Option<&Path>) -> Result<Config> {
-    let path = world.configurations.find(path)?.ok_or_else(|| {
+    let place = world.configurations.find(path)?.ok_or_else(|| {
         Error::new(
             Kind::NoFile,
             "there is no .sops.yaml here or in a folder above",
         )
     })?;
-    Config::read(&path)
+    Config::read(&place)
 }
 
 /// `config check`: everything that cannot be used, and everything that has no effect, is a failure.

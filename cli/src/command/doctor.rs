@@ -133,10 +133,10 @@ impl Doctor {
 
     /// The configuration, and what is wrong with it. One that cannot be read is a finding, not the end.
     fn configuration(&self, world: &World) -> Result<(Option<Config>, Vec<String>)> {
-        let Some(path) = world.configurations.find(self.settings.config.as_deref())? else {
+        let Some(place) = world.configurations.find(self.settings.config.as_deref())? else {
             return Ok((None, Vec::new()));
         };
-        match Config::read(&path) {
+        match Config::read(&place) {
             Err(error) => Ok((None, vec![error.message()])),
             Ok(config) => {
                 let problems = super::config::findings(&config);

@@ -424,20 +424,29 @@ fn holds_only_sealed(text: &[u8]) -> bool {
 /// The `.gitignore` files on the way to a folder, outermost first.
 struct Ignores {
     files: Vec<(PathBuf, Gitignore)>,
+    /// The folder that is looked through.
+    start: PathBuf,
+    /// The same without links: those above it belong to its repository.
+    real: PathBuf,
 }
 
 impl Ignores {
     /// Those above a folder, up to the root of the repository that it is in.
     fn above(folder: &Path) -> Self {
-        let mut ignores = Self { files: Vec::new() };
-        let root = folder
+        let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let mut ignores = Self {
+            files: Vec::new(),
+            start: folder.to_owned(),
+            real: real.clone(),
+        };
+        let root = real
             .ancestors()
             .skip(1)
             .find(|above| above.join(".git").exists());
         let Some(root) = root else {
             return ignores;
         };
-        let mut way: Vec<&Path> = folder
+        let mut way: Vec<&Path> = real
             .ancestors()
             .skip(1)
             .take_while(|above| above.starts_with(root))
@@ -471,10 +480,17 @@ impl Ignores {
 
     /// Whether the innermost file that says anything about a path names it.
     fn name(&self, path: &Path, is_folder: bool) -> bool {
+        let real = match path.strip_prefix(&self.start) {
+            Ok(below) => self.real.join(below),
+            Err(_) => path.to_owned(),
+        };
         self.files
             .iter()
             .rev()
-            .map(|(_, file)| file.matched(path, is_folder))
+            .map(|(folder, file)| match path.starts_with(folder) {
+                true => file.matched(path, is_folder),
+                false => file.matched(&real, is_folder),
+            })
             .find(|answer| !answer.is_none())
             .is_some_and(|answer| answer.is_ignore())
     }

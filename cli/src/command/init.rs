@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::keygen::{self, NewKey};
 use super::{KeyOrName, Settings};
-use crate::config::{Config, rule_text};
+use crate::config::{Config, Place, rule_text};
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Content};
 use crate::visible::shown;
@@ -61,14 +61,15 @@ impl Init {
         };
         let mut steps = Vec::new();
         let (config, key) = match path.exists() {
-            true => (Config::read(&path)?, None),
+            true => (Config::read(&Place::of(&path)?)?, None),
             false => {
                 let keys = self.keys(world, &mut steps)?;
                 let path_regex = self.files(world)?;
                 let first = keys.first().map(|(key, _)| key.clone());
                 let text = rule_text::new_text(path_regex.as_deref(), &keys);
                 let text = SecretBytes::from(text.into_bytes());
-                let config = Config::of_text(&path, SecretBytes::copy_of(text.expose()))?;
+                let config =
+                    Config::of_text(&Place::of(&path)?, SecretBytes::copy_of(text.expose()))?;
                 if let Some(problem) = config.rules().problems().first() {
                     return Err(Error::generic(problem.to_string()));
                 }

@@ -21,7 +21,7 @@ use super::found::{Found, Wanted};
 use super::sharing::{Lockout, Recipients};
 use super::{Input, Output, Rotate, RotatedKeys, Settings, Unless, absolute, update_keys};
 use crate::config::rule_text::{self, Id, RuleChange};
-use crate::config::{Config, Names};
+use crate::config::{Config, Names, Place};
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Content};
 use crate::visible::{recipient, shown};
@@ -97,15 +97,16 @@ fn id(key: &KeyFields) -> Id {
 
 /// The configuration to work on.
 fn configuration(world: &World, settings: &Settings) -> Result<Config> {
-    let path = world.configurations.find(settings.config.as_deref())?;
-    let path = path.ok_or_else(|| {
+    let place = world.configurations.find(settings.config.as_deref())?;
+    let place = place.ok_or_else(|| {
         Error::new(
             Kind::NoFile,
             "there is no .sops.yaml here or in a folder above",
         )
         .hint("`sealwright init` makes one")
     })?;
-    Config::read(&path)
+    // The files are looked for below its own folder, so their paths are relative to that one.
+    Config::read(&Place::of(place.path())?)
 }
 
 /// Tells which keys the rules name.

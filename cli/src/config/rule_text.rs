@@ -59,7 +59,7 @@ pub(crate) fn change(config: &Config, rule: usize, change: &RuleChange<'_>) -> R
         .hint("add another key first, or take the rule out by hand"));
     }
     let text = edited(config, rule, change).ok_or_else(by_hand)?;
-    let changed = Config::of_text(config.path(), text).map_err(|_| by_hand())?;
+    let changed = Config::of_text(config.place(), text).map_err(|_| by_hand())?;
     match groups_of(&changed)? == wanted && same_patterns(config, &changed) {
         true => Ok(changed),
         false => Err(by_hand()),

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use serde_json::Value;
 
-use super::desk::{Desk, KEYS};
+use super::desk::{Desk, KEYS, run};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -273,4 +273,77 @@ fn an_interrupted_run_says_what_it_did() {
         shown.contains(&format!("{} files are as they were", 400 - plain)),
         "{plain}: {shown}"
     );
+}
+
+/// Rules are for the paths that people see: the working folder has the name by which the shell came there.
+#[test]
+fn behind_a_link_rules_match_the_paths_that_the_shell_has() {
+    let desk = Desk::new();
+    let config = format!(
+        "creation_rules:\n  - path_regex: ^secrets/\n    age: {}\n  - path_regex: ^lnk/\n    age: {}\n",
+        KEYS[0].0, KEYS[1].0
+    );
+    desk.write("real/.sops.yaml", config);
+    desk.write("real/secrets/a.yaml", "a: 1\n");
+    desk.write("real/sub/a.yaml", "a: 1\n");
+    std::fs::create_dir(desk.path("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("real", desk.path("link")).unwrap();
+    std::os::unix::fs::symlink("../real/sub", desk.path("elsewhere/lnk")).unwrap();
+    let encrypt = |front_end: &[&str], folder: &str, shell: &str, file: &str| {
+        let mut command = desk.command();
+        command
+            .current_dir(desk.path(folder))
+            .env("PWD", shell)
+            .args(front_end)
+            .args(["encrypt", file]);
+        run(command, b"")
+    };
+    let path = |name: &str| desk.path(name).to_str().unwrap().to_owned();
+    for front_end in [&[][..], &["sops"]] {
+        for (folder, shell, file, key) in [
+            ("link", path("link"), path("link/secrets/a.yaml"), 0),
+            ("link", path("link"), "secrets/a.yaml".to_owned(), 0),
+            // What the shell says is another folder.
+            ("link", path("elsewhere"), "secrets/a.yaml".to_owned(), 0),
+            ("link", path("real"), path("real/secrets/a.yaml"), 0),
+            (
+                "elsewhere/lnk",
+                path("elsewhere/lnk"),
+                "a.yaml".to_owned(),
+                1,
+            ),
+        ] {
+            let text = encrypt(front_end, folder, &shell, &file).good();
+            assert!(text.contains(KEYS[key].0), "{folder} {shell} {file}");
+        }
+        let refused = encrypt(
+            front_end,
+            "link",
+            &path("link"),
+            &path("real/secrets/a.yaml"),
+        );
+        assert!(refused.fails(1).contains("creation rule"));
+    }
+}
+
+#[test]
+fn behind_a_link_the_ignored_files_are_those_of_the_repository() {
+    let desk = Desk::new();
+    desk.write(
+        "real/.sops.yaml",
+        format!("creation_rules:\n  - age: {}\n", KEYS[0].0),
+    );
+    std::fs::create_dir(desk.path("real/.git")).unwrap();
+    desk.write("real/.gitignore", "/sub/local.yaml\n");
+    desk.write("real/sub/local.yaml", "a: 1\n");
+    desk.write("real/sub/a.yaml", "a: 1\n");
+    std::os::unix::fs::symlink("real/sub", desk.path("lnk")).unwrap();
+    let mut command = desk.command();
+    command
+        .current_dir(desk.path("lnk"))
+        .env("PWD", desk.path("lnk"))
+        .args(["encrypt", "-i", "."]);
+    run(command, b"").good();
+    assert_eq!(desk.read("real/sub/local.yaml"), "a: 1\n");
+    assert!(desk.read("real/sub/a.yaml").contains("ENC["));
 }

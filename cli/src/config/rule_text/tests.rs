@@ -3,6 +3,7 @@ use std::path::Path;
 use sealwright_crypto::key_kind::{AGE, PGP};
 
 use super::*;
+use crate::config::Place;
 
 const ALICE: &str = "age1xlfde4vg8lqd47wvyk2chvgw769vtr59rxrqmflu7tp3dzl284cq0cme47";
 const BOB: &str = "age1twl7e9sz227hy5vpmgdagpx8e2ucxp9pyfd0c6ztk36sf69rvceq65htfd";
@@ -10,7 +11,7 @@ const EVE: &str = "age1wmzfjjste6klq46pyl4d769ljzrxhnrp952maywq8ga6u2wfcu7qz9x8f
 
 fn config(text: &str) -> Config {
     Config::of_text(
-        Path::new("/repo/.sops.yaml"),
+        &Place::of(Path::new("/repo/.sops.yaml")).unwrap(),
         SecretBytes::copy_of(text.as_bytes()),
     )
     .unwrap()

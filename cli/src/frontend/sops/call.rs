@@ -12,7 +12,9 @@ mod update_keys;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::command::{self, Input, KeyTexts, Output, SelectionTexts, Settings, absolute};
+use crate::command::{
+    self, Input, KeyTexts, Output, SelectionTexts, Settings, absolute, absolute_by_name,
+};
 use crate::error::{Error, Kind, Result};
 use crate::world::World;
 
@@ -52,9 +54,10 @@ impl Call<'_> {
     }
 
     pub(super) fn filestatus(&self) -> Result<()> {
-        let file = self.file()?;
+        self.file()?;
         command::FileStatus {
-            file,
+            // Opened as it was typed.
+            file: absolute(Path::new(&self.operands[0]))?,
             settings: self.settings(),
         }
         .run(self.world)
@@ -78,7 +81,7 @@ impl Call<'_> {
             return Err(no_file());
         };
         self.warn_of_more();
-        absolute(Path::new(first))
+        absolute_by_name(Path::new(first))
     }
 
     fn warn_of_more(&self) {
@@ -143,7 +146,7 @@ impl Call<'_> {
         match (self.values.text("filename-override"), from) {
             ("", Input::File(file)) => Ok(file.clone()),
             ("", Input::Stdin) => Ok(PathBuf::new()),
-            (name, _) => absolute(Path::new(name)),
+            (name, _) => absolute_by_name(Path::new(name)),
         }
     }
 

@@ -349,6 +349,34 @@ fn code_203_is_a_file_that_is_encrypted_already() {
 }
 
 #[test]
+fn two_dashes_end_the_flags_wherever_they_stand() {
+    let desk = desk();
+    desk.write(
+        ".sops.yaml",
+        format!("creation_rules:\n  - age: {}\n", desk.recipients[0]),
+    );
+    desk.theirs_encrypts("a.env", "A=1\n", &[]);
+    for (code, words) in [
+        (0, &["exec-env", "a.env", "--", "test \"$A\" = 1"][..]),
+        (0, &["exec-env", "--", "a.env", "true"]),
+        (0, &["exec-file", "a.env", "--", "test -p {}"]),
+        (0, &["set", "enc.yaml", "[\"a\"]", "--", "-5"]),
+        (1, &["unset", "enc.yaml", "--", "[\"zz\"]"]),
+        (0, &["decrypt", "enc.yaml", "--", "-i"]),
+        (0, &["encrypt", "plain.yaml", "--", "--age", "x"]),
+        (0, &["filestatus", "enc.yaml", "--"]),
+        (0, &["updatekeys", "enc.yaml", "--"]),
+        (1, &["groups", "add", "--file", "enc.yaml", "--", "x"]),
+        // Here they are the value of the flag before them.
+        (0, &["encrypt", "plain.yaml", "--output", "--"]),
+    ] {
+        both(&desk, code, words);
+    }
+    let (theirs, ours) = both(&desk, 0, &["decrypt", "enc.yaml", "--"]);
+    assert_eq!((ours.out, ours.err), (theirs.out, theirs.err));
+}
+
+#[test]
 fn a_childs_own_code_is_passed_on_and_a_signal_is_255() {
     let desk = desk();
     desk.theirs_encrypts("a.env", "A=1\n", &[]);

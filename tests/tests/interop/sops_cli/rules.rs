@@ -95,6 +95,72 @@ fn s146_the_configuration_is_looked_for_from_the_working_folder_upwards() {
 }
 
 #[test]
+fn s75_the_working_folder_has_the_name_that_the_shell_has_for_it() {
+    let desk = Desk::new();
+    let [a, b] = [&desk.recipients[0], &desk.recipients[1]];
+    desk.write(
+        "real/.sops.yaml",
+        format!(
+            "creation_rules:\n  - path_regex: ^secrets/\n    age: {a}\n  - path_regex: ^lnk/\n    age: {b}\n"
+        ),
+    );
+    desk.write("real/secrets/a.yaml", TEXT);
+    desk.write("real/sub/a.yaml", TEXT);
+    fs::create_dir(desk.path("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("real", desk.path("link")).unwrap();
+    std::os::unix::fs::symlink("../real/sub", desk.path("elsewhere/lnk")).unwrap();
+    let root = desk.work();
+    let root = root.to_str().unwrap();
+    for (folder, shell, file) in [
+        ("link", "/link", "/link/secrets/a.yaml"),
+        ("link", "/link", "secrets/a.yaml"),
+        ("link", "/link", "/real/secrets/a.yaml"),
+        ("link", "/elsewhere", "/link/secrets/a.yaml"),
+        ("link", "/elsewhere", "secrets/a.yaml"),
+        ("link", "/./elsewhere/../link", "secrets/a.yaml"),
+        ("link", "relative", "secrets/a.yaml"),
+        ("elsewhere/lnk", "/elsewhere/lnk", "a.yaml"),
+        ("elsewhere/lnk", "/elsewhere/lnk", "../secrets/a.yaml"),
+        ("elsewhere/lnk", "/elsewhere/lnk", "/elsewhere/lnk/a.yaml"),
+        ("elsewhere/lnk", "/real", "../secrets/a.yaml"),
+        ("elsewhere/lnk", "/real", "a.yaml"),
+        ("real", "/real", ""),
+    ] {
+        let full = |name: &str| match name.strip_prefix('/') {
+            Some(_) => format!("{root}{name}"),
+            None => name.to_owned(),
+        };
+        let [theirs, ours] = [Whose::Theirs, Whose::Ours].map(|whose| {
+            let mut command = desk.command(whose);
+            command
+                .current_dir(desk.path(folder))
+                .env("PWD", full(shell))
+                .args(["encrypt", &full(file)]);
+            let ran = run(&mut command, b"");
+            (ran.code, seen(&ran.show_out()))
+        });
+        assert_eq!(ours, theirs, "{folder} {shell} {file}");
+    }
+    // What is not found by its text alone is found by those commands that open it as it was typed.
+    desk.theirs_encrypts("real/above.env", "A=found\n", &[]);
+    for whose in [Whose::Theirs, Whose::Ours] {
+        for (words, code) in [
+            (&["exec-env", "../above.env", "printf %s \"$A\""][..], 0),
+            (&["filestatus", "../above.env"], 0),
+            (&["decrypt", "../above.env"], 100),
+        ] {
+            let mut command = desk.command(whose);
+            command
+                .current_dir(desk.path("elsewhere/lnk"))
+                .env("PWD", desk.path("elsewhere/lnk"))
+                .args(words);
+            let ran = run(&mut command, b"");
+            assert_eq!(ran.code, code, "{whose:?} {words:?} {}", ran.err);
+        }
+    }
+}
+
+#[test]
 fn s147_s148_s149_s151_shapes_of_a_configuration() {
     let desk = Desk::new();
     let age = &desk.recipients[0];

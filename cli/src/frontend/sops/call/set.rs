@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Call;
-use crate::command::{self, absolute, parse_tree_path};
+use crate::command::{self, absolute_by_name, parse_tree_path};
 use crate::error::{Error, Kind, Result};
 
 impl Call<'_> {
@@ -30,7 +30,7 @@ impl Call<'_> {
             Some(path) if from_file => command::SetValue::File(PathBuf::from(path)),
             Some(text) => command::SetValue::json(text.to_string_lossy().as_bytes()),
         };
-        let file = absolute(Path::new(&self.operands[0]))?;
+        let file = absolute_by_name(Path::new(&self.operands[0]))?;
         command::Set {
             name: file.clone(),
             file,
@@ -51,7 +51,7 @@ impl Call<'_> {
                 "Error: no file specified, or index is missing. Need precisely 2 positional arguments.",
             ));
         }
-        let file = absolute(Path::new(&self.operands[0]))?;
+        let file = absolute_by_name(Path::new(&self.operands[0]))?;
         command::Unset {
             name: file.clone(),
             file,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Call, no_file};
-use crate::command::{self, absolute};
+use crate::command::{self, absolute_by_name};
 use crate::error::{Error, Result};
 use crate::frontend::sops::words::theirs;
 
@@ -16,7 +16,7 @@ impl Call<'_> {
         let files = self
             .operands
             .iter()
-            .map(|path| absolute(Path::new(path)))
+            .map(|path| absolute_by_name(Path::new(path)))
             .collect::<Result<Vec<_>>>()?;
         let mut failed = 0;
         for file in &files {

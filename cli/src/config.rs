@@ -174,7 +174,7 @@ impl Config {
     /// Reads the text of a configuration that lies, or will lie, in a place.
     pub(crate) fn of_text(place: &Place, text: SecretBytes) -> Result<Self> {
         let failed = |reason: String| Self::unusable(&place.named, &reason);
-        let mut bytes = SecretBytes::copy_of(text.expose());
+        let mut bytes = SecretBytes::copy_of(first_document(text.expose()));
         if is_blank(bytes.expose()) {
             bytes = b"{}\n".to_vec().into();
         }
@@ -305,6 +305,29 @@ impl Config {
     }
 }
 
+/// The first document of a configuration. Upstream reads no other, and what follows may be anything.
+fn first_document(text: &[u8]) -> &[u8] {
+    let mut has_begun = false;
+    let mut at = 0;
+    for line in text.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
+        let content = line.trim_ascii_end();
+        let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
+        let is_mark = |mark: &[u8]| {
+            let rest = content.strip_prefix(mark);
+            rest.is_some_and(|rest| matches!(rest.first(), None | Some(b' ' | b'\t')))
+        };
+        let (is_start, is_end) = (is_mark(b"---"), is_mark(b"..."));
+        if has_begun && (is_start || is_end) {
+            return &text[..at];
+        }
+        let says_nothing =
+            is_end || matches!(content.trim_ascii_start().first(), None | Some(b'#'));
+        has_begun |= !says_nothing && !content.starts_with(b"%");
+        at += line.len();
+    }
+    text
+}
+
 /// Returns true if there is nothing but blanks and comments.
 fn is_blank(text: &[u8]) -> bool {
     text.split(|byte| *byte == b'\n').all(|line| {
@@ -375,6 +398,27 @@ mod tests {
         std::fs::remove_file(&bad).unwrap();
         let same = configurations.of(Some(&bad)).unwrap_err();
         assert_eq!(error.message(), same.message());
+    }
+
+    #[test]
+    fn what_follows_the_first_document_is_not_read() {
+        let first = |text: &'static str| std::str::from_utf8(first_document(text.as_bytes()));
+        for (text, document) in [
+            ("a: 1\n---\nb: [}\n", "a: 1\n"),
+            ("a: 1\n...\n][", "a: 1\n"),
+            ("a: 1\r\n---\tb", "a: 1\r\n"),
+            (
+                "# c\n%YAML 1.2\n\n--- # c\na: 1\n--- b",
+                "# c\n%YAML 1.2\n\n--- # c\na: 1\n",
+            ),
+            ("\u{feff}---\na: 1\n---\n", "\u{feff}---\na: 1\n"),
+            ("---\n---\na: 1\n", "---\n"),
+            ("...\na: 1\n", "...\na: 1\n"),
+            ("a: |\n  ---\n---b: 1\n", "a: |\n  ---\n---b: 1\n"),
+            ("", ""),
+        ] {
+            assert_eq!(first(text), Ok(document), "{text:?}");
+        }
     }
 
     #[test]

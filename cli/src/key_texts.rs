@@ -55,7 +55,7 @@ impl KeyTexts {
     pub(crate) fn parse(&self, settings: &KeySettings) -> Result<Vec<KeyFields>> {
         let mut keys = Vec::new();
         for (kind, texts) in &self.keys {
-            for text in texts.split(',') {
+            for text in texts.split(',').filter(|text| !kind.skips(text)) {
                 let mut key = kind
                     .parse(text)
                     .map_err(|error| Error::generic(error.to_string()))?;
@@ -157,6 +157,32 @@ mod tests {
             identities,
             ["arn:a+arn:r|x:1,y:2|me", "arn:b|x:1,y:2|me", "AB", "CD"]
         );
+    }
+
+    #[test]
+    fn an_empty_text_is_no_key_where_upstream_passes_over_it() {
+        let read = |section: &str, text: &str| {
+            let texts = KeyTexts::collect(
+                |kind| (kind.section == section).then(|| text.to_owned()),
+                |_| None,
+            );
+            let keys = texts.parse(&KeySettings::default()).ok()?;
+            Some(keys.iter().map(KeyFields::identity).collect::<Vec<_>>())
+        };
+        let uri = "https://v/v1/transit/keys/k";
+        for (section, text, keys) in [
+            ("hc_vault", format!("{uri},"), Some(vec![uri])),
+            ("hc_vault", ",".to_owned(), Some(vec![])),
+            ("hckms", ",r:1, ,r:2".to_owned(), Some(vec!["r:1", "r:2"])),
+            ("pgp", "AB,".to_owned(), None),
+            ("kms", "arn:a,,arn:b".to_owned(), None),
+        ] {
+            let read = read(section, &text);
+            let read = read
+                .as_ref()
+                .map(|keys| keys.iter().map(String::as_str).collect::<Vec<_>>());
+            assert_eq!(read, keys, "{section} {text}");
+        }
     }
 
     #[test]

@@ -108,6 +108,8 @@ pub struct KeyKind {
     pub dated: bool,
     /// Whether its list stands in every key group of a file with several, even when it is empty (T17).
     pub always_listed: bool,
+    /// Whether an empty text among others is no key instead of a wrong one, as upstream has it for this kind.
+    pub skips_empty: bool,
     /// Its names in creation rules.
     pub rule: RuleNames,
     /// Its flags and its variable.
@@ -262,6 +264,11 @@ impl KeyKind {
             kind: self.title,
             reason,
         })
+    }
+
+    /// Whether a text among others stands for no key.
+    pub fn skips(&self, text: &str) -> bool {
+        self.skips_empty && text.trim().is_empty()
     }
 
     /// The field with a name.

@@ -18,7 +18,7 @@ use crate::tree::Tree;
 pub use creation::CreationRule;
 pub use destination::{Destination, DestinationRule};
 
-use reader::{Map, Reader};
+use reader::Reader;
 
 /// A configuration.
 #[derive(Clone, Debug, Default)]
@@ -157,9 +157,9 @@ impl Config {
         let known = ["creation_rules", "destination_rules", "stores"];
         reader.check_names(&top, &known);
         if let Some(rules) = reader.list(&top, "creation_rules")? {
-            let rules = rules.into_iter().map(|(node, path)| {
-                let map = reader.map(node, &path)?;
-                creation::read(&mut reader, map.unwrap_or_else(|| Map::empty(&path)))
+            let rules = rules.into_iter().filter_map(|(node, path)| {
+                let map = reader.map(node, &path).transpose()?;
+                Some(map.and_then(|map| creation::read(&mut reader, map)))
             });
             config.creation_rules = Some(rules.collect::<Result<_, _>>()?);
         }

@@ -148,26 +148,27 @@ fn expected(config: &Config, rule: usize, change: &RuleChange<'_>) -> Result<Gro
 /// The new text; `None` where the keys do not stand as texts in the rule.
 fn edited(config: &Config, rule: usize, change: &RuleChange<'_>) -> Option<SecretBytes> {
     let yaml = by_name("yaml").expect("YAML is in the list of formats");
-    let tree = yaml
-        .parse(SecretBytes::copy_of(config.text().expose()))
-        .ok()?;
+    let whole = config.text().expose();
+    let first = super::first_document(whole);
+    let rest = std::str::from_utf8(&whole[first.len()..]).ok()?;
+    let tree = yaml.parse(SecretBytes::copy_of(first)).ok()?;
     let page = Page {
         text: std::str::from_utf8(tree.text.expose()).ok()?,
         tree: &tree,
     };
     let root = *tree.documents.first()? as usize;
     let rules = page.child(root, "creation_rules")?;
-    let map = page.elements(rules).nth(rule)?;
+    let map = page.maps(rules).nth(rule)?;
     let edits = match change {
         RuleChange::Add { key, name, group } => {
             let kind = key.kind();
             let text = key.address();
             vec![match page
                 .child(map, "key_groups")
-                .filter(|node| page.elements(*node).next().is_some())
+                .filter(|node| page.maps(*node).next().is_some())
             {
                 Some(groups) => {
-                    let group = page.elements(groups).nth(*group)?;
+                    let group = page.maps(groups).nth(*group)?;
                     page.add(group, kind.rule.group, &text, *name)?
                 }
                 None => page.add(map, kind.rule.flat, &text, *name)?,
@@ -180,6 +181,7 @@ fn edited(config: &Config, rule: usize, change: &RuleChange<'_>) -> Option<Secre
     for edit in edits.into_iter().rev() {
         text.replace_range(edit.range, &edit.with);
     }
+    text.push_str(rest);
     Some(SecretBytes::from(text.into_bytes()))
 }
 
@@ -210,6 +212,12 @@ impl Page<'_> {
     fn elements(&self, list: NodeId) -> impl Iterator<Item = NodeId> {
         let children = self.tree.children(list);
         children.filter(|node| !matches!(self.tree.nodes[*node].value, Value::Comment { .. }))
+    }
+
+    /// The elements of a list of rules or groups, where null is none.
+    fn maps(&self, list: NodeId) -> impl Iterator<Item = NodeId> {
+        let elements = self.elements(list);
+        elements.filter(|node| self.tree.nodes[*node].value != Value::Null)
     }
 
     /// The place of a value, without the line breaks that belong to a block of text.
@@ -352,10 +360,10 @@ impl Page<'_> {
         let mut edits = Vec::new();
         match self
             .child(map, "key_groups")
-            .filter(|node| self.elements(*node).next().is_some())
+            .filter(|node| self.maps(*node).next().is_some())
         {
             Some(groups) => {
-                for group in self.elements(groups) {
+                for group in self.maps(groups) {
                     self.remove_from(group, gone, |kind| kind.rule.group, &mut edits)?;
                 }
             }

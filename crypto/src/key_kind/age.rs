@@ -12,6 +12,7 @@ pub static AGE: KeyKind = KeyKind {
     fields: &[Field::text("recipient", 1)],
     dated: false,
     always_listed: true,
+    skips_empty: false,
     rule: RuleNames {
         flat: "age",
         flat_form: FlatForm::Texts,

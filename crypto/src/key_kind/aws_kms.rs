@@ -39,6 +39,7 @@ pub static AWS_KMS: KeyKind = KeyKind {
     ],
     dated: true,
     always_listed: false,
+    skips_empty: false,
     rule: RuleNames {
         flat: "kms",
         flat_form: FlatForm::Texts,

@@ -24,6 +24,7 @@ pub static AZURE_KEY_VAULT: KeyKind = KeyKind {
     ],
     dated: true,
     always_listed: false,
+    skips_empty: false,
     rule: RuleNames {
         flat: "azure_keyvault",
         flat_form: FlatForm::Texts,

@@ -12,6 +12,7 @@ pub static GCP_KMS: KeyKind = KeyKind {
     fields: &[Field::text("resource_id", 1)],
     dated: true,
     always_listed: false,
+    skips_empty: false,
     rule: RuleNames {
         flat: "gcp_kms",
         flat_form: FlatForm::Texts,

@@ -12,6 +12,7 @@ pub static HUAWEI_KMS: KeyKind = KeyKind {
     fields: &[Field::text("key_id", 1)],
     dated: true,
     always_listed: false,
+    skips_empty: true,
     rule: RuleNames {
         flat: "hckms",
         flat_form: FlatForm::List,

@@ -12,6 +12,7 @@ pub static PGP: KeyKind = KeyKind {
     fields: &[Field::text("fp", 1)],
     dated: true,
     always_listed: false,
+    skips_empty: false,
     rule: RuleNames {
         flat: "pgp",
         flat_form: FlatForm::Texts,

@@ -14,6 +14,7 @@ pub static VAULT_TRANSIT: KeyKind = KeyKind {
     ],
     dated: true,
     always_listed: true,
+    skips_empty: true,
     rule: RuleNames {
         flat: "hc_vault_transit_uri",
         flat_form: FlatForm::Texts,

@@ -61,10 +61,10 @@ pub(super) fn read(reader: &mut Reader<'_>, map: Map) -> Result<CreationRule, Co
         map.path.clone(),
     );
     let threshold = reader.integer(&map, "shamir_threshold")?.unwrap_or(0);
-    let shamir_threshold = u32::try_from(threshold)
-        .map_err(|_| map.error("shamir_threshold", "not a number of key groups"))?;
+    let threshold = u32::try_from(threshold)
+        .map_err(|_| map.error("shamir_threshold", "not a number of key groups"));
     let mac_only_encrypted = reader.boolean(&map, "mac_only_encrypted")?;
-    let groups = match reader.list(&map, "key_groups")? {
+    let groups: Result<Vec<Vec<KeyFields>>, ConfigError> = match reader.list(&map, "key_groups")? {
         Some(groups) if !groups.is_empty() => groups
             .into_iter()
             .map(|(node, path)| {
@@ -81,9 +81,9 @@ pub(super) fn read(reader: &mut Reader<'_>, map: Map) -> Result<CreationRule, Co
     Ok(CreationRule {
         line: map.line,
         path_regex,
-        shamir_threshold,
+        shamir_threshold: threshold.as_ref().copied().unwrap_or(0),
         mac_only_encrypted,
-        groups,
+        groups: threshold.and(groups),
         selection: read_selection(reader, &map)?,
     })
 }
@@ -122,8 +122,8 @@ fn read_flat(reader: &Reader<'_>, map: &Map) -> Result<Vec<KeyFields>, ConfigErr
             FlatForm::Texts => reader.comma_list(map, name)?,
             FlatForm::List => split_by_commas(reader.texts(map, name)?),
         };
-        for text in texts {
-            let mut key = parse(map, name, kind, &text)?;
+        for text in texts.iter().filter(|text| !kind.skips(text)) {
+            let mut key = parse(map, name, kind, text)?;
             for field in kind.fields {
                 if let Some(name) = field.setting.and_then(|setting| setting.in_rule) {
                     key.set_text(field.name, reader.text(map, name)?);
@@ -209,8 +209,10 @@ fn read_entry(
     Ok(key)
 }
 
+/// An element without any character in it has no keys.
 fn split_by_commas(texts: Vec<String>) -> Vec<String> {
-    let parts = texts.iter().flat_map(|text| text.split(','));
+    let texts = texts.iter().filter(|text| !text.is_empty());
+    let parts = texts.flat_map(|text| text.split(','));
     parts.map(str::to_owned).collect()
 }
 

@@ -20,14 +20,6 @@ struct Entry {
 }
 
 impl Map {
-    pub(super) fn empty(path: &str) -> Self {
-        Self {
-            path: path.to_owned(),
-            line: 1,
-            entries: Vec::new(),
-        }
-    }
-
     pub(super) fn path_of(&self, name: &str) -> String {
         if self.path.is_empty() {
             name.to_owned()
@@ -71,7 +63,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The elements of a list, comments left out, with their paths; `None` for null.
+    /// The elements of a list, comments and null left out, with their paths; `None` for null. (Upstream's reader drops null
+    /// where it expects anything else.)
     pub(super) fn list(
         &self,
         map: &Map,
@@ -91,6 +84,7 @@ impl<'a> Reader<'a> {
                 let numbered = elements.enumerate();
                 Ok(Some(
                     numbered
+                        .filter(|(_, node)| self.tree.nodes[*node].value != Value::Null)
                         .map(|(at, node)| (node, format!("{path}[{at}]")))
                         .collect(),
                 ))
@@ -189,18 +183,31 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A whole number; of a fraction the whole part, as upstream's reader has it.
     pub(super) fn integer(&self, map: &Map, name: &str) -> Result<Option<i64>, ConfigError> {
+        const ABOVE_ALL: f64 = 9_223_372_036_854_775_808.0;
+
         match map.node(name).map(|node| self.tree.nodes[node].value) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::Int(value)) => Ok(Some(value)),
+            // What is below all numbers becomes the lowest; NaN is none.
+            Some(Value::Float(value)) if value < ABOVE_ALL => Ok(Some(value as i64)),
             _ => Err(map.error(name, "a whole number expected")),
         }
     }
 
+    /// A boolean. As in upstream, the words of YAML 1.1 count as well, with quotes or without; `true` with quotes does not.
     pub(super) fn boolean(&self, map: &Map, name: &str) -> Result<bool, ConfigError> {
-        match map.node(name).map(|node| self.tree.nodes[node].value) {
-            None | Some(Value::Null) => Ok(false),
-            Some(Value::Bool(value)) => Ok(value),
+        let scalar = map.node(name).map(|node| self.tree.scalar(node));
+        match scalar {
+            None | Some(Some(Scalar::Null)) => Ok(false),
+            Some(Some(Scalar::Bool(value))) => Ok(value),
+            Some(Some(Scalar::Str(
+                b"y" | b"Y" | b"yes" | b"Yes" | b"YES" | b"on" | b"On" | b"ON",
+            ))) => Ok(true),
+            Some(Some(Scalar::Str(
+                b"n" | b"N" | b"no" | b"No" | b"NO" | b"off" | b"Off" | b"OFF",
+            ))) => Ok(false),
             _ => Err(map.error(name, "true or false expected, without quotes")),
         }
     }
@@ -225,7 +232,8 @@ impl<'a> Reader<'a> {
             .collect()
     }
 
-    /// Text separated by commas, or a list of such texts, as key fields have it (S154).
+    /// Text separated by commas, or a list of such texts, as key fields have it (S154). Of a list every element has to be
+    /// text; one without any character in it is none.
     pub(super) fn comma_list(&self, map: &Map, name: &str) -> Result<Vec<String>, ConfigError> {
         let Some(node) = map.node(name) else {
             return Ok(Vec::new());
@@ -235,10 +243,16 @@ impl<'a> Reader<'a> {
         };
         match self.tree.nodes[node].value {
             Value::List => {
-                let texts = self.texts(map, name)?;
-                Ok(match texts.is_empty() {
-                    true => texts,
-                    false => trimmed(&texts.join(",")),
+                let is_text = |child: NodeId| {
+                    self.is_comment(child) || matches!(self.tree.nodes[child].value, Value::Str(_))
+                };
+                if !self.tree.children(node).all(is_text) {
+                    return Err(map.error(name, "a list of texts expected"));
+                }
+                let joined = self.texts(map, name)?.join(",");
+                Ok(match joined.is_empty() {
+                    true => Vec::new(),
+                    false => trimmed(&joined),
                 })
             }
             Value::Null | Value::Str(_) => {

@@ -163,6 +163,93 @@ fn wrong_types_are_errors_and_wrong_rules_are_errors_when_used() {
 }
 
 #[test]
+fn booleans_and_numbers_are_read_as_loosely_as_upstream_reads_them() {
+    for (word, value) in [
+        ("true", true),
+        ("\"yes\"", true),
+        ("\"On\"", true),
+        ("\"Y\"", true),
+        ("\"n\"", false),
+        ("\"OFF\"", false),
+        ("null", false),
+    ] {
+        assert_eq!(
+            rule(&format!(r#"{{"mac_only_encrypted": {word}}}"#)).mac_only_encrypted,
+            value,
+            "{word}"
+        );
+        let config = config(&format!(
+            r#"{{"destination_rules": [{{"vault_path": "v", "omit_extensions": {word}}}]}}"#
+        ));
+        assert_eq!(config.destination_rules[0].omit_extensions, value, "{word}");
+    }
+    for word in ["\"yEs\"", "\"true\"", "\"\"", "1", "[]"] {
+        let text = format!(r#"{{"creation_rules": [{{"mac_only_encrypted": {word}}}]}}"#);
+        assert!(try_config(&text).is_err(), "{word}");
+    }
+    for (number, value) in [("2.0", 2), ("1.9", 1), ("2e0", 2), ("-0.5", 0)] {
+        let text = format!(
+            r#"{{"stores": {{"json": {{"indent": {number}}}}}, "creation_rules": [{{"shamir_threshold": {number}}}]}}"#
+        );
+        let config = config(&text);
+        assert_eq!(config.json.indent, Some(value), "{number}");
+        let rules = config.creation_rules.unwrap();
+        assert_eq!(i64::from(rules[0].shamir_threshold), i64::from(value));
+    }
+    for word in ["1e300", "\"2\"", "true"] {
+        let text = format!(r#"{{"creation_rules": [{{"shamir_threshold": {word}}}]}}"#);
+        assert!(try_config(&text).is_err(), "{word}");
+    }
+    // What no number of groups is stops the files of its rule alone.
+    assert!(
+        rule(r#"{"age": "a", "shamir_threshold": -1}"#)
+            .usable()
+            .is_err()
+    );
+}
+
+#[test]
+fn null_and_empty_elements_are_none_where_upstream_drops_them() {
+    let config = config(r#"{"creation_rules": [null, {"path_regex": "x"}, null, {"age": "a"}]}"#);
+    assert_eq!(config.creation_rules.as_ref().map(Vec::len), Some(2));
+    assert!(matches!(
+        config.creation_rule("y").unwrap(),
+        Found::Rule(1, _)
+    ));
+    for (text, keys) in [
+        (
+            r#"{"key_groups": [null, {"age": ["a", null, "", "b"], "pgp": [null], "kms": [null], "merge": [null]}]}"#,
+            vec!["a", "b"],
+        ),
+        (r#"{"key_groups": [null], "age": "a"}"#, vec!["a"]),
+        (
+            r#"{"age": ["a"], "hckms": [null, "", "r:1,"]}"#,
+            vec!["a", "r:1"],
+        ),
+        (
+            r#"{"age": [""], "pgp": [""], "kms": [""], "gcp_kms": [""], "azure_keyvault": [""], "hc_vault_transit_uri": [""]}"#,
+            vec![],
+        ),
+        (
+            r#"{"hc_vault_transit_uri": ["", "https://v/v1/transit/keys/k"]}"#,
+            vec!["https://v/v1/transit/keys/k"],
+        ),
+    ] {
+        assert_eq!(identities(rule(text).groups().unwrap()), [keys], "{text}");
+    }
+    for text in [
+        r#"{"age": ["a", null]}"#,
+        r#"{"pgp": [5]}"#,
+        r#"{"age": ["a,,b"]}"#,
+        r#"{"key_groups": [{"pgp": [""]}]}"#,
+        r#"{"key_groups": [{"hc_vault": [""]}]}"#,
+        r#"{"key_groups": [{"age": ["a,,b"]}]}"#,
+    ] {
+        assert!(rule(text).usable().is_err(), "{text}");
+    }
+}
+
+#[test]
 fn stores_and_destinations() {
     let config = config(
         r#"{"stores": {"yaml": {"indent": 2}, "json": {"indent": -1}, "json_binary": {"indent": 0}},

@@ -91,6 +91,10 @@ fn a_key_joins_a_rule_however_it_is_laid_out() {
             "keys:\n  - &alice ALICE\ncreation_rules:\n  - key_groups:\n      - age:\n          - *alice\n        pgp: [AB]\n",
             "keys:\n  - &alice ALICE\ncreation_rules:\n  - key_groups:\n      - age:\n          - *alice\n          - BOB # bob\n        pgp: [AB]\n",
         ),
+        (
+            "creation_rules:\n  -\n  - age:\n      - ALICE\n---\nother: [}\n",
+            "creation_rules:\n  -\n  - age:\n      - ALICE\n      - BOB # bob\n---\nother: [}\n",
+        ),
     ] {
         assert_eq!(add(before, 0, &AGE, "BOB", Some("bob")), after, "{before}");
     }

@@ -272,6 +272,74 @@ fn s153_to_s160_fields_of_a_rule() {
 }
 
 #[test]
+fn values_are_read_as_loosely_as_upstream_reads_them() {
+    let desk = Desk::new();
+    let [a, b] = [&desk.recipients[0], &desk.recipients[1]];
+    let groups = format!("key_groups: [{{age: [{a}]}}, {{age: [{b}]}}]");
+    for (rules, works) in [
+        (format!("- age: {a}\n    mac_only_encrypted: yes"), true),
+        (format!("- age: {a}\n    mac_only_encrypted: \"on\""), true),
+        (format!("- age: {a}\n    mac_only_encrypted: n"), true),
+        (format!("- age: {a}\n    mac_only_encrypted: yEs"), false),
+        (format!("- {groups}\n    shamir_threshold: 2.0"), true),
+        (format!("- {groups}\n    shamir_threshold: 1.9"), false),
+        (format!("- {groups}\n    shamir_threshold: -1"), false),
+        (format!("-\n  - age: {a}"), true),
+        (format!("- ~\n  - path_regex: none\n  - age: {a}"), true),
+        (format!("- key_groups: [~, {{age: [{a}]}}]"), true),
+        (format!("- key_groups: [{{age: [{a}, ~, \"\"]}}]"), true),
+        (
+            format!("- key_groups: [{{age: [{a}], pgp: [~], kms: [~]}}]"),
+            true,
+        ),
+        (format!("- key_groups: [{{age: [{a}], pgp: ['']}}]"), false),
+        (format!("- key_groups: [~]\n    age: {a}"), true),
+        (format!("- age: [{a}, ~]"), false),
+        (format!("- age: [{a}, '']"), false),
+        (format!("- age: {a}\n    pgp: [5]"), false),
+        (format!("- age: ['{a},,{b}']"), false),
+        (format!("- age: {a}\n    hckms: [~, '']"), true),
+        (format!("- age: {a}\n    kms: ['']\n    pgp: ['']"), true),
+        (
+            format!("- age: {a}\n    hc_vault_transit_uri: ['', '']"),
+            true,
+        ),
+        (format!("- age: {a}\n---\n a: [}}"), true),
+        (format!("- age: {a}\n...\n]["), true),
+    ] {
+        let config = format!("creation_rules:\n  {rules}\n");
+        assert_eq!(
+            both(&desk, &config, "a.yaml", TEXT).is_ok(),
+            works,
+            "{config}"
+        );
+    }
+    // A negative threshold of one group is written by upstream, and refused here.
+    desk.write(
+        ".sops.yaml",
+        format!("creation_rules:\n  - path_regex: a\n    age: {a}\n    shamir_threshold: -1\n  - age: {a}\n"),
+    );
+    desk.theirs(["encrypt", "a.yaml"]).good();
+    assert!(
+        desk.ours(["encrypt", "a.yaml"])
+            .fails(1)
+            .contains("shamir_threshold")
+    );
+    desk.write("b.yaml", TEXT);
+    desk.ours(["encrypt", "b.yaml"]).good();
+    for (flags, code) in [
+        (["--hc-vault-transit", ","], 0),
+        (["--hckms", ","], 0),
+        (["--kms", ","], 1),
+    ] {
+        for whose in [Whose::Theirs, Whose::Ours] {
+            let ran = desk.run(whose, ["encrypt", "--age", a, flags[0], flags[1], "b.yaml"]);
+            assert_eq!(ran.code, code, "{whose:?} {flags:?} {}", ran.err);
+        }
+    }
+}
+
+#[test]
 fn s161_s162_s167_key_groups_merge_in_order_without_doubles() {
     let desk = Desk::new();
     let [a, b, c] = [0, 1, 2].map(|at| &desk.recipients[at]);

@@ -174,16 +174,11 @@ impl Target {
             0 if count > 1 => count,
             kept => kept,
         };
-        let mut difference = difference(&metadata.groups, &rule.groups);
+        let groups = difference(&metadata.groups, &rule.groups);
         let changed = kept != metadata.shamir_threshold
-            || difference.iter().any(|line| line.starts_with(['+', '-']));
-        if kept != metadata.shamir_threshold {
-            difference.push(format!(
-                "--- shamir_threshold: {}",
-                metadata.shamir_threshold
-            ));
-            difference.push(format!("+++ shamir_threshold: {threshold}"));
-        }
+            || groups.iter().any(|line| line.starts_with(['+', '-']));
+        let mut difference = threshold_difference(metadata.shamir_threshold, kept);
+        difference.extend(groups);
         if changed && (rule.groups.iter().any(Vec::is_empty) || rule.groups.is_empty()) {
             return Err(Error::new(
                 Kind::Generic,
@@ -205,7 +200,23 @@ impl Target {
     }
 }
 
-/// A line for each key of each group, those that come and go marked with `+++` and `---`.
+/// What becomes of the threshold; nothing where there is none. It is told before the groups, as upstream does.
+fn threshold_difference(old: u32, new: u32) -> Vec<String> {
+    if old == new {
+        let kept = (old > 0).then(|| format!("shamir_threshold: {old}"));
+        return kept.into_iter().collect();
+    }
+    let line = |mark: &str, threshold: u32| {
+        (threshold > 0).then(|| format!("{mark} shamir_threshold: {threshold}"))
+    };
+    [line("+++", new), line("---", old)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// A line for each key of each group: those that stay, those that come, marked with `+++`, and those that go, marked with
+/// `---`.
 pub(super) fn difference(old: &[KeyGroup], new: &[Vec<KeyFields>]) -> Vec<String> {
     let mut difference = Vec::new();
     for index in 0..old.len().max(new.len()) {
@@ -231,16 +242,12 @@ fn compare(old: &KeyGroup, new: &[KeyFields]) -> Vec<String> {
     let name = |key: &KeyFields| (key.kind(), key.identity());
     let old: Vec<_> = old.iter().map(|entry| name(&entry.key)).collect();
     let new: Vec<_> = new.iter().map(name).collect();
-    let mut lines = Vec::new();
-    for (kind, identity) in &new {
-        let known = old.contains(&(*kind, identity.clone()));
-        let mark = if known { "   " } else { "+++" };
-        lines.push(format!("{mark} {}", recipient(identity)));
-    }
-    for gone in old.iter().filter(|key| !new.contains(key)) {
-        lines.push(format!("--- {}", recipient(&gone.1)));
-    }
-    lines
+    let (kept, added): (Vec<_>, Vec<_>) = new.iter().partition(|key| old.contains(key));
+    let gone = old.iter().filter(|key| !new.contains(key));
+    let kept = kept.into_iter().map(|(_, key)| format!("    {}", recipient(key)));
+    let added = added.into_iter().map(|(_, key)| format!("+++ {}", recipient(key)));
+    let gone = gone.map(|(_, key)| format!("--- {}", recipient(key)));
+    kept.chain(added).chain(gone).collect()
 }
 
 impl Plan {
@@ -269,5 +276,27 @@ impl Plan {
             notes: self.target.notes(),
             warnings: Vec::new(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_threshold_is_told_where_there_is_one() {
+        for (old, new, lines) in [
+            (0, 0, &[][..]),
+            (2, 2, &["shamir_threshold: 2"]),
+            (
+                3,
+                2,
+                &["+++ shamir_threshold: 2", "--- shamir_threshold: 3"],
+            ),
+            (0, 2, &["+++ shamir_threshold: 2"]),
+            (2, 0, &["--- shamir_threshold: 2"]),
+        ] {
+            assert_eq!(threshold_difference(old, new), lines);
+        }
     }
 }

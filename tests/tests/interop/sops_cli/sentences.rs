@@ -91,6 +91,42 @@ fn updatekeys_tells_what_upstream_tells() {
 }
 
 #[test]
+fn updatekeys_tells_thresholds_and_keys_in_upstreams_order() {
+    let desk = Desk::new();
+    let [a, b, c] = &desk.recipients[..] else {
+        unreachable!("a desk has three recipients")
+    };
+    let two = |more: &str| format!("key_groups: [{{age: [{a}]}}, {{age: [{b}]}}]{more}");
+    for (before, after) in [
+        // The threshold stays, and keys change.
+        (
+            two("\n    shamir_threshold: 2"),
+            format!("key_groups: [{{age: [{c}, {a}]}}, {{age: [{b}]}}]"),
+        ),
+        // It falls with the number of groups.
+        (
+            two("\n    shamir_threshold: 2"),
+            format!("key_groups: [{{age: [{a}]}}]"),
+        ),
+        (two(""), format!("key_groups: [{{age: [{b}, {a}]}}]")),
+        // Keys that stay stand before those that come, whatever the order in the rule.
+        (format!("age: [{a}, {b}]"), format!("age: [{c}, {b}]")),
+        (two("\n    shamir_threshold: 2"), two("")),
+    ] {
+        let mut told = Vec::new();
+        for whose in [Whose::Theirs, Whose::Ours] {
+            let rule = |text: &str| format!("creation_rules:\n  - {text}\n");
+            desk.write(".sops.yaml", rule(&before));
+            desk.write("f.yaml", "a: 1\n");
+            desk.theirs(["encrypt", "-i", "f.yaml"]).good();
+            desk.write(".sops.yaml", rule(&after));
+            told.push(said(&desk, whose, &["updatekeys", "-y", "f.yaml"]));
+        }
+        assert_eq!(told[1], told[0], "{before} {after}");
+    }
+}
+
+#[test]
 fn help_of_a_command_in_a_command_is_its_own() {
     let desk = Desk::new();
     for words in [["groups", "add", "--help"], ["groups", "delete", "-h"]] {

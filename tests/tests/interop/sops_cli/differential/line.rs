@@ -117,7 +117,33 @@ struct Words<'a> {
 type Make<'a> = fn(&mut Words<'a>);
 
 impl Words<'_> {
+    /// Makes the words, in some lines with the mark that ends the flags somewhere near their end.
     fn fill(&mut self) {
+        self.fill_command();
+        let ends_flags = [
+            "decrypt",
+            "edit",
+            "encrypt",
+            "exec-env",
+            "exec-file",
+            "filestatus",
+            "rotate",
+            "set",
+            "unset",
+        ];
+        let has = |names: &[&str]| {
+            let mut words = self.words.iter();
+            words.any(|word| names.contains(&word.as_str()))
+        };
+        let takes_it = has(&ends_flags) && !has(&["help", "h", "-h", "--help"]);
+        if takes_it && self.dice.chance(6) {
+            let before = self.dice.roll(2).min(self.words.len() - 1);
+            self.words
+                .insert(self.words.len() - before, "--".to_owned());
+        }
+    }
+
+    fn fill_command(&mut self) {
         let kinds: [(usize, Make<'_>); 17] = [
             (18, Self::encrypt),
             (18, Self::decrypt),

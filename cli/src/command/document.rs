@@ -54,8 +54,9 @@ pub(crate) fn output_format(settings: &Settings, name: &Path) -> &'static dyn Fo
     choose(told, name)
 }
 
-/// The format of an encrypted output: as above, but a document that is not binary stays readable as JSON where the name
-/// says nothing. Upstream stores binary files as JSON, so that is what it writes there (Ansible's `sops_encrypt` lives by it).
+/// The format of an encrypted output: as above, but what is no binary file is written whole, as JSON. Upstream stores binary
+/// files as JSON, so that is what it writes, whether the type was given or the name says nothing (Ansible's `sops_encrypt`
+/// lives by it).
 pub(crate) fn encrypted_output_format(
     settings: &Settings,
     name: &Path,
@@ -64,10 +65,22 @@ pub(crate) fn encrypted_output_format(
     let output = output_format(settings, name);
     match (output.name(), input.name()) {
         ("binary", "binary") => output,
-        ("binary", _) if settings.output_type.is_none() => {
-            by_name("json").expect("JSON is in the list of formats")
-        }
+        ("binary", _) => by_name("json").expect("JSON is in the list of formats"),
         _ => output,
+    }
+}
+
+/// The columns per level of an encrypted output: those of binary files, too, where JSON is written in their place.
+pub(crate) fn encrypted_layout(
+    settings: &Settings,
+    config: Option<&Config>,
+    name: &Path,
+    format: &'static dyn Format,
+) -> Result<Layout> {
+    let told = output_format(settings, name);
+    match (told.name(), format.name()) {
+        ("binary", "json") => layout(settings, config, told),
+        _ => layout(settings, config, format),
     }
 }
 

@@ -98,7 +98,7 @@ impl Encrypt {
         (input, output, config): (&'static dyn Format, &'static dyn Format, Option<&Config>),
     ) -> Result<Change> {
         let settings = &self.settings;
-        let layout = document::layout(settings, config, output)?;
+        let layout = document::encrypted_layout(settings, config, &self.name, output)?;
         let plain = parse_plain(input, original.take_bytes())?;
         refuse_encrypted(&plain)?;
         let plain = in_format(plain, output, layout)?;

@@ -142,7 +142,7 @@ impl Rotate {
         self.lockout
             .check(world, settings, &self.name, file.metadata(), &metadata)?;
         let keys = super::key_names(&metadata);
-        let layout = document::layout(settings, config.as_deref(), output)?;
+        let layout = document::encrypted_layout(settings, config.as_deref(), &self.name, output)?;
         let plain = encrypt::in_format(plain, output, layout)?;
         let written = encrypt::Writing {
             world,

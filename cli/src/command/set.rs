@@ -249,7 +249,8 @@ impl Update {
                     );
                     return Err(Error::new(Kind::EncryptTree, reason));
                 }
-                let layout = document::layout(settings, config.as_deref(), output)?;
+                let layout =
+                    document::encrypted_layout(settings, config.as_deref(), &self.name, output)?;
                 let plain = encrypt::in_format(plain, output, layout)?;
                 let now = Timestamp::now();
                 let writing = encrypt::Writing {

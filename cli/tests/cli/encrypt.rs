@@ -187,3 +187,45 @@ fn a_file_that_no_memory_holds_is_an_error() {
         assert!(err.contains("more than 4 GiB"), "{words:?}: {err}");
     }
 }
+
+/// Files of the type binary are JSON, so a document with other values is written whole.
+#[test]
+fn a_document_that_is_no_binary_file_is_json_where_the_type_is_binary() {
+    for words in [
+        &["encrypt", "--output-type", "binary", "-i", "plain.yaml"][..],
+        &[
+            "sops",
+            "encrypt",
+            "--output-type",
+            "binary",
+            "-i",
+            "plain.yaml",
+        ],
+        &["sops", "rotate", "--output-type", "binary", "-i", "f.yaml"],
+        &[
+            "sops",
+            "set",
+            "--output-type",
+            "binary",
+            "f.yaml",
+            "[\"z\"]",
+            "5",
+        ],
+    ] {
+        let desk = Desk::with_rule();
+        desk.write("plain.yaml", "data: d\nport: 5432\n");
+        desk.encrypted("f.yaml", "data: d\nport: 5432\n");
+        desk.run(words).good();
+        let name = match words.contains(&"f.yaml") {
+            true => "f.yaml",
+            false => "plain.yaml",
+        };
+        let text = desk.read(name);
+        assert!(text.starts_with("{\n"), "{words:?} {text}");
+        let plain = desk.run(["decrypt", name]).good();
+        for value in ["\"data\"", "5432"] {
+            assert!(plain.contains(value), "{words:?} {plain}");
+        }
+        assert_eq!(plain.contains("\"z\""), words.contains(&"set"), "{plain}");
+    }
+}

@@ -149,7 +149,7 @@ fn excuse(line: &Line, theirs: &Deed, ours: &Deed) -> Option<&'static str> {
     if (they.code, we.code) == (4, 1) && we.err.contains("no one is there to correct it") {
         return Some("D4: a spoiled edit ends without a person to answer");
     }
-    if we.code == 4 && they.code == 0 {
+    if we.code == 4 && they.code == 0 && !we.err.contains("no binary data") {
         return Some("D12, D13, D21: what a format cannot hold is refused");
     }
     if words.contains("set ")

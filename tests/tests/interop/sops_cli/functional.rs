@@ -478,3 +478,56 @@ fn f41_files_of_all_formats_of_the_real_program_decrypt_to_the_same_text() {
         );
     }
 }
+
+#[test]
+fn a_document_that_is_no_binary_file_is_json_where_the_type_is_binary() {
+    let desk = Desk::with_rule();
+    desk.rule("stores:\n  json:\n    indent: 2\n  json_binary:\n    indent: 5\n");
+    let fields = |bytes: &[u8]| {
+        let value: Value = serde_json::from_slice(bytes).unwrap();
+        let map = value.as_object().unwrap();
+        let kind = |value: &Value| {
+            let text = value.as_str().unwrap_or_default();
+            text.rsplit("type:").next().unwrap_or_default().to_owned()
+        };
+        let fields = map.iter().map(|(key, value)| (key.clone(), kind(value)));
+        fields.collect::<Vec<_>>()
+    };
+    for (name, text) in [
+        ("a.yaml", "a: 1\nb: text\n"),
+        ("data.yaml", "data: text\nx: 1\n"),
+        ("a.json", "{\"a\": 1}"),
+        ("a.env", "A=1\n"),
+    ] {
+        for words in [&["encrypt"][..], &["rotate"], &["set"], &["unset"]] {
+            let [theirs, ours] = [Whose::Theirs, Whose::Ours].map(|whose| {
+                desk.write(name, text);
+                if words != ["encrypt"] {
+                    desk.theirs(["encrypt", "-i", name]).good();
+                }
+                let mut all = words.to_vec();
+                all.extend(["--output-type", "binary"]);
+                match words {
+                    ["set"] => all.extend([name, "[\"new\"]", "\"x\""]),
+                    ["unset"] => all.extend(["--idempotent=false", name, "[\"a\"]"]),
+                    _ => all.extend(["-i", name]),
+                }
+                let ran = desk.run(whose, all);
+                (ran.code, desk.bytes(name))
+            });
+            assert_eq!(ours.0, theirs.0, "{name} {words:?}");
+            if theirs.0 == 0 {
+                assert_eq!(fields(&ours.1), fields(&theirs.1), "{name} {words:?}");
+                // What is JSON already keeps its own layout here.
+                let indent = |bytes: &[u8]| {
+                    let text = String::from_utf8_lossy(bytes).into_owned();
+                    let line = text.lines().nth(1).unwrap_or_default().to_owned();
+                    line.len() - line.trim_start().len()
+                };
+                if name != "a.json" {
+                    assert_eq!(indent(&ours.1), indent(&theirs.1), "{name} {words:?}");
+                }
+            }
+        }
+    }
+}

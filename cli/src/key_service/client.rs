@@ -44,15 +44,18 @@ enum Place {
 }
 
 impl Remote {
-    /// Takes `tcp://host:port` or `unix:///path`.
+    /// Takes `tcp://host:port`, `unix:///path` or, as gRPC has it, `unix:path`.
     pub(crate) fn parse(address: &str) -> Result<Self, NotAnAddress> {
         let refused = |reason: &str| NotAnAddress {
             address: address.to_owned(),
             reason: reason.to_owned(),
         };
-        let (scheme, rest) = address
-            .split_once("://")
-            .ok_or_else(|| refused("it has no scheme"))?;
+        let (scheme, rest) = match address.strip_prefix("unix:") {
+            Some(path) if !path.starts_with("//") => ("unix:", path),
+            _ => address
+                .split_once("://")
+                .ok_or_else(|| refused("it has no scheme"))?,
+        };
         let place = match scheme {
             "tcp" | "tcp4" | "tcp6" => {
                 let host = rest.trim_end_matches('/');
@@ -72,6 +75,9 @@ impl Remote {
             }
             #[cfg(unix)]
             "unix" if rest.starts_with('/') => Place::Unix(rest.into()),
+            #[cfg(unix)]
+            "unix:" if !rest.is_empty() => Place::Unix(rest.into()),
+            "unix:" => return Err(refused("it has no path")),
             "unix" => return Err(refused("its path is not absolute")),
             _ => return Err(refused("its scheme is neither tcp nor unix")),
         };

@@ -263,6 +263,8 @@ fn addresses_are_checked() {
         "tcp://host:1/",
         "tcp://:5000",
         "unix:///run/x",
+        "unix:/run/x",
+        "unix:x",
     ] {
         assert_eq!(Remote::parse(good).unwrap().to_string(), good);
     }
@@ -272,6 +274,7 @@ fn addresses_are_checked() {
         "tcp://host",
         "tcp://host:x",
         "unix://x",
+        "unix:",
         "http://h:1",
         "tcp://a b:1",
     ] {

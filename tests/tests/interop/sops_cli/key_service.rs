@@ -143,6 +143,32 @@ fn a_service_that_hangs_does_not_hold_up_the_next() {
 }
 
 #[test]
+fn the_path_of_a_socket_may_stand_behind_one_colon() {
+    let desk = Desk::with_rule();
+    desk.theirs_encrypts("a.yaml", "a: 1\n", &[]);
+    let service = Service::start(&desk, Whose::Ours, "unix");
+    let path = service.uri.trim_start_matches("unix://");
+    let name = path.rsplit('/').next().unwrap();
+    for (uri, code) in [
+        (format!("unix:{path}"), 0),
+        (format!("unix:../{name}"), 0),
+        (format!("unix://../{name}"), 128),
+    ] {
+        for client in [Whose::Theirs, Whose::Ours] {
+            let ran = ask(&desk, client, &uri, &["decrypt", "a.yaml"]);
+            assert_eq!(ran.code, code, "{client:?} {uri} {}", ran.err);
+            let mut command = desk.command(client);
+            command
+                .env_remove("SOPS_AGE_KEY_FILE")
+                .env("SOPS_KEYSERVICE", &uri)
+                .args(["decrypt", "a.yaml"]);
+            let ran = run(&mut command, b"");
+            assert_eq!(ran.code, code, "{client:?} {uri} {}", ran.err);
+        }
+    }
+}
+
+#[test]
 fn s18_without_any_service_nothing_opens() {
     let desk = Desk::with_rule();
     desk.theirs_encrypts("a.yaml", "a: 1\n", &[]);

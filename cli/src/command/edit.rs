@@ -430,8 +430,8 @@ fn cut_blocks(tree: &sealwright_documents::tree::Tree) -> SecretBytes {
     document::apply(&tree.text, edits)
 }
 
-/// Takes over what a person may change in the block: the keys that stay, the threshold, the selection (D3). A new key
-/// would have nothing wrapped.
+/// Takes over what a person may change in the block: the keys that stay, the selection (D3). A new key would have nothing
+/// wrapped, and another threshold would not be that of the parts that are.
 fn keep_keys(metadata: &mut Metadata, edited: Metadata) -> Result<()> {
     for entry in edited.groups.iter().flatten() {
         let known = metadata.groups.iter().flatten().any(|old| old == entry);
@@ -447,6 +447,12 @@ fn keep_keys(metadata: &mut Metadata, edited: Metadata) -> Result<()> {
         return Err(Error::generic(
             "key groups cannot be added or removed by hand: use `groups`",
         ));
+    }
+    if edited.shamir_threshold != metadata.shamir_threshold {
+        return Err(Error::generic(
+            "the threshold cannot be changed by hand: the data key was split for the old one",
+        )
+        .hint("`groups add` and `groups delete` take a threshold, `updatekeys` lowers it with the groups"));
     }
     metadata.groups = edited.groups;
     metadata.selection = edited.selection;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::desk::Desk;
+use super::desk::{Desk, KEYS};
 use super::screen::Screen;
 
 /// A desk with an encrypted file, and a shell script as the editor.
@@ -162,4 +162,21 @@ fn a_new_file_that_appears_meanwhile_is_not_overwritten() {
     desk.run(["edit", "--resume", "new.yaml"]).good();
     let text = desk.run(["decrypt", "new.yaml"]).good();
     assert!(text.contains("Hello") && text.contains("more: 1"), "{text}");
+}
+
+#[test]
+fn a_threshold_that_is_changed_by_hand_is_refused() {
+    let desk = desk("sed -i 's/shamir_threshold: 2/shamir_threshold: 1/' \"$1\"\n");
+    let config = format!(
+        "creation_rules:\n  - shamir_threshold: 2\n    key_groups:\n      - age: [{}]\n      - age: [{}]\n",
+        KEYS[0].0, KEYS[1].0
+    );
+    desk.write(".sops.yaml", config);
+    desk.encrypted("two.yaml", "a: 1\n");
+    let before = desk.read("two.yaml");
+    let err = desk
+        .run(["sops", "edit", "--show-master-keys", "two.yaml"])
+        .fails(1);
+    assert!(err.contains("threshold"), "{err}");
+    assert_eq!(desk.read("two.yaml"), before);
 }

@@ -94,6 +94,7 @@ impl NewKeys<'_> {
         ];
         let mut chosen: Option<SelectionRule> = None;
         let mut given = 0;
+        let mut told = 0;
         for (field, text) in flags {
             let from_flag = text
                 .as_ref()
@@ -101,14 +102,18 @@ impl NewKeys<'_> {
             let from_rule = || rule.and_then(|rule| rule.selection_of(field));
             if let Some(selection) = from_flag.or_else(from_rule) {
                 given += 1;
+                told += usize::from(field != "unencrypted_comment_regex");
                 chosen = Some(selection);
             }
         }
         if self.format.name() == "binary" {
-            if given > 0 || self.mac_only_encrypted {
-                world.terminal.warn(
-                    "binary files are encrypted as a whole: the selection options are ignored",
-                );
+            let ignored =
+                "binary files are encrypted as a whole: the selection options are ignored";
+            if told > 0 {
+                world.terminal.warn(ignored);
+            } else if given > 0 || self.mac_only_encrypted {
+                // Upstream is silent about what has no effect on a single value anyway.
+                world.terminal.advise(ignored);
             }
             return Ok(None);
         }

@@ -229,3 +229,39 @@ fn a_document_that_is_no_binary_file_is_json_where_the_type_is_binary() {
         assert_eq!(plain.contains("\"z\""), words.contains(&"set"), "{plain}");
     }
 }
+
+/// Scripts compare standard error, and upstream is silent about options that have no effect on a single value anyway.
+#[test]
+fn only_the_options_that_upstream_names_are_told_to_be_ignored_by_a_binary_file() {
+    let desk = Desk::with_rule();
+    desk.write("f.bin", "one value");
+    for (words, is_told) in [
+        (
+            &["sops", "--mac-only-encrypted", "encrypt", "f.bin"][..],
+            false,
+        ),
+        (
+            &["sops", "--unencrypted-comment-regex", "x", "-e", "f.bin"],
+            false,
+        ),
+        (
+            &["sops", "--encrypted-comment-regex", "x", "-e", "f.bin"],
+            true,
+        ),
+        (
+            &["sops", "encrypt", "--unencrypted-suffix", "x", "f.bin"],
+            true,
+        ),
+        (&["encrypt", "--unencrypted-suffix", "x", "f.bin"], true),
+    ] {
+        let ran = desk.run(words);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        assert_eq!(
+            ran.err.contains("ignored"),
+            is_told,
+            "{words:?} {}",
+            ran.err
+        );
+        assert_eq!(ran.err.is_empty(), !is_told, "{words:?} {}", ran.err);
+    }
+}

@@ -67,6 +67,24 @@ fn rules_that_say_nothing_about_a_file() {
 }
 
 #[test]
+fn options_that_a_binary_file_ignores() {
+    let desk = Desk::with_rule();
+    desk.write("f.bin", "one value");
+    for words in [
+        &["--mac-only-encrypted", "encrypt", "f.bin"][..],
+        &["--unencrypted-comment-regex", "x", "-e", "f.bin"],
+        &["--encrypted-comment-regex", "x", "-e", "f.bin"],
+        &["encrypt", "--encrypted-regex", "x", "f.bin"],
+    ] {
+        let [theirs, ours] = [Whose::Theirs, Whose::Ours].map(|whose| {
+            let ran = desk.run(whose, words);
+            (ran.code, ran.err.lines().count())
+        });
+        assert_eq!(ours, theirs, "{words:?}");
+    }
+}
+
+#[test]
 fn updatekeys_tells_what_upstream_tells() {
     let desk = Desk::new();
     let [a, b, _] = &desk.recipients[..] else {

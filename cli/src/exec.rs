@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 use rustix::fs::{FileType, Mode};
@@ -86,12 +86,9 @@ pub(crate) fn with_file(
         become_user(user)?;
     }
     let name = match &options.name {
-        Some(name) => {
-            check_local(name)?;
-            name.clone()
-        }
-        None if options.no_fifo => format!("tmp-file{}", random_digits()),
-        None => "tmp-file".to_owned(),
+        Some(name) => local_name(name)?,
+        None if options.no_fifo => format!("tmp-file{}", random_digits()).into(),
+        None => "tmp-file".into(),
     };
     let folder = PrivateFolder::create(private::EXEC).map_err(|error| {
         Error::generic("cannot make a private folder for the decrypted file").because(error)
@@ -206,21 +203,20 @@ fn code(status: ExitStatus) -> u8 {
         .map_or(255, |code| u8::try_from(code & 0xff).unwrap_or(255))
 }
 
-/// A name that stays in its folder (S120).
-fn check_local(name: &str) -> Result<()> {
-    let mut depth = 0;
+/// A name that stays in its folder (S120), cleaned as by Go.
+fn local_name(name: &str) -> Result<PathBuf> {
+    let mut clean = PathBuf::new();
     let mut local = !name.is_empty();
     for part in Path::new(name).components() {
         match part {
-            Component::Normal(_) => depth += 1,
-            Component::ParentDir => depth -= 1,
+            Component::Normal(part) => clean.push(part),
+            Component::ParentDir => local &= clean.pop(),
             Component::CurDir => {}
             Component::RootDir | Component::Prefix(_) => local = false,
         }
-        local &= depth >= 0;
     }
     if local {
-        Ok(())
+        Ok(clean)
     } else {
         Err(Error::generic(format!(
             "--filename {name:?} must be a name inside the temporary folder"
@@ -353,11 +349,17 @@ mod tests {
 
     #[test]
     fn s120_names_stay_inside() {
-        for good in ["a", "a/b", "a/../b", "./a"] {
-            assert!(check_local(good).is_ok(), "{good}");
+        for (good, clean) in [
+            ("a", "a"),
+            ("a/b", "a/b"),
+            ("a/../b", "b"),
+            ("./a", "a"),
+            ("a//.", "a"),
+        ] {
+            assert_eq!(local_name(good).unwrap(), Path::new(clean), "{good}");
         }
         for bad in ["", "/a", "../a", "a/../../b"] {
-            assert!(check_local(bad).is_err(), "{bad}");
+            assert!(local_name(bad).is_err(), "{bad}");
         }
     }
 

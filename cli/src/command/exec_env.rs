@@ -80,7 +80,8 @@ fn variables(tree: &Tree) -> Result<Vec<(SecretBytes, SecretBytes)>> {
                 "cannot use non-string keys in environment, got {name:?}"
             )));
         }
-        if key.contains(&b'=') || key.contains(&0) || key.is_empty() {
+        // An empty name goes on as it is, as upstream has it; shells drop it.
+        if key.contains(&b'=') || key.contains(&0) {
             return Err(Error::generic(format!(
                 "cannot use keys with '=' in environment: {name:?}"
             )));

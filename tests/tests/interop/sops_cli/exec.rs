@@ -66,6 +66,10 @@ fn s113_s114_s115_values_reach_a_shell_command_over_inherited_variables() {
             desk.run(whose, ["exec-env", name, "true"]).fails(1);
         }
     }
+    for (name, text) in [("none.env", "=v\nA=1\n"), ("none.yaml", "\"\": v\nA: 1\n")] {
+        desk.theirs_encrypts(name, text, &[]);
+        assert_eq!(same(&desk, &["exec-env", name, "printf %s \"$A\""]), "1");
+    }
     // Null is nothing here, where the reference says <nil> (D12).
     assert_eq!(
         desk.ours(["exec-env", "a.yaml", "printf '%s' \"[$n]\""])
@@ -217,6 +221,13 @@ fn s120_s122_a_name_stays_inside_and_the_folder_goes_away() {
         ];
         for whose in [Whose::Theirs, Whose::Ours] {
             desk.run(whose, words).fails(1);
+        }
+    }
+    for name in ["a/../b", "x/", "./x", "x//."] {
+        for kind in ["--no-fifo=true", "--no-fifo=false"] {
+            let command = "basename {}; head -c 3 {}";
+            let words = ["exec-file", kind, "--filename", name, "a.env", command];
+            assert!(same(&desk, &words).ends_with("\nFOO"), "{name} {kind}");
         }
     }
     let folder = desk.ours(["exec-file", "--no-fifo", "a.env", "dirname {}; exit 3"]);

@@ -78,6 +78,8 @@ fn code_1_is_everything_without_a_code_of_its_own() {
 #[test]
 fn code_2_is_an_input_that_cannot_be_read() {
     let desk = desk();
+    // No name is the working folder.
+    both(&desk, 2, &["decrypt", ""]);
     desk.write("broken.yaml", "a: [");
     both(&desk, 2, &["rotate", "missing.yaml"]);
     both(&desk, 2, &["set", "missing.yaml", "[\"a\"]", "1"]);

@@ -140,30 +140,26 @@ impl<K: Grouped + Clone + Eq + Hash> Queue<K> {
         self.wake();
     }
 
-    /// Waits for the next key of a lane; it belongs to the caller until [`done`](Self::done).
-    pub(crate) async fn next(&self, lane: Lane) -> K {
-        let wake = &self.wake[lane as usize];
-        loop {
-            let notified = wake.notified();
-            let (key, sleep_until) = {
-                let mut state = self.state.lock().expect("no holder panics");
-                let key = state.take(lane, Instant::now());
-                (key, state.later.keys().next().map(|(at, _)| *at))
-            };
-            match (key, sleep_until) {
-                (Some(key), _) => {
-                    // One notification may have stood for several keys.
-                    wake.notify_one();
-                    return key;
-                }
-                (None, Some(at)) => {
-                    tokio::select! {
-                        () = notified => {}
-                        () = tokio::time::sleep_until(at) => {}
-                    }
-                }
-                (None, None) => notified.await,
-            }
+    /// Hands out the next key of a lane, if one waits; it belongs to the caller until [`done`](Self::done).
+    pub(crate) fn take(&self, lane: Lane) -> Option<K> {
+        let mut state = self.state.lock().expect("no holder panics");
+        state.take(lane, Instant::now())
+    }
+
+    /// Waits until there may be a key to [take](Self::take) that was not there before.
+    pub(crate) async fn filled(&self, lane: Lane) {
+        // What came since the last look has left a notification.
+        let notified = self.wake[lane as usize].notified();
+        let first = {
+            let state = self.state.lock().expect("no holder panics");
+            state.later.keys().next().map(|(at, _)| *at)
+        };
+        match first {
+            Some(at) => tokio::select! {
+                () = notified => {}
+                () = tokio::time::sleep_until(at) => {}
+            },
+            None => notified.await,
         }
     }
 

@@ -13,12 +13,12 @@ use tokio::task::JoinSet;
 
 use super::kind::{Attempt, Kind, LookedAt, Trouble, fetch, seen};
 use super::object::Key;
-use super::queue::Lane;
+use super::queue::{Lane, Queue};
 use super::read::Read;
 use super::status::{Told, tell};
 use super::tracked::{Ended, Seen, State, Target, Tracked};
 use super::verdict::{self, Verdict};
-use super::worker::Workers;
+use super::worker::{Worker, Workers};
 use crate::action;
 use crate::api::{ApiError, jitter};
 use crate::metrics::{MetricObject, SyncedKind};
@@ -60,14 +60,10 @@ pub(super) async fn work<K: Kind>(kind: Arc<K>, lane: Lane, mut halt: watch::Rec
     });
     let mut working = JoinSet::new();
     loop {
-        let next = async {
-            let worker = workers.free().await;
-            (worker, kind.frame().queue.next(lane).await)
-        };
         let (worker, key) = tokio::select! {
             biased;
             _ = halt.wait_for(|halt| *halt) => break,
-            next = next => next,
+            found = next(&workers, &kind.frame().queue, lane) => found,
         };
         while working.try_join_next().is_some() {}
         let worker = worker.telling({
@@ -88,6 +84,19 @@ pub(super) async fn work<K: Kind>(kind: Arc<K>, lane: Lane, mut halt: watch::Rec
     }
     // What has begun is ended, unless the caller that waits for it drops it.
     while working.join_next().await.is_some() {}
+}
+
+/// Waits for a key of a lane, and for a worker that is free for it.
+async fn next(workers: &Workers, queue: &Queue<Key>, lane: Lane) -> (Worker, Key) {
+    loop {
+        let worker = workers.free().await;
+        if let Some(key) = queue.take(lane) {
+            return (worker, key);
+        }
+        // While there is no key, an attempt that was set aside and has its answer may have the worker.
+        drop(worker);
+        queue.filled(lane).await;
+    }
 }
 
 /// Works on one object; a duration means that it is to come again.
@@ -306,4 +315,26 @@ async fn read<K: Kind>(
             }),
         },
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::queue::Urgency;
+    use super::super::worker::aside;
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_without_keys_keeps_no_worker_from_an_attempt_that_has_its_answer() {
+        // As many workers as the slow lane has.
+        let (workers, queue) = (Workers::new(1), Queue::new(1));
+        let minute = Duration::from_secs(60);
+        queue.add(Key::new("ns", "a"), Urgency::Now);
+        let (worker, key) = next(&workers, &queue, Lane::Quick).await;
+        assert_eq!(key, Key::new("ns", "a"));
+        let attempt = worker.does(aside(tokio::time::sleep(minute)));
+        tokio::select! {
+            ended = tokio::time::timeout(2 * minute, attempt) => assert!(ended.is_ok()),
+            _ = next(&workers, &queue, Lane::Quick) => panic!("there is no other key"),
+        }
+    }
 }

@@ -104,11 +104,19 @@ impl ApiError {
 }
 
 impl Api {
-    /// Uses `client`; with `qps`, no more than so many requests a second beside the watches.
+    /// Uses `client`; with `qps`, no more than so many requests a second beside the watches and the election.
     pub(crate) fn new(client: Client, qps: Option<f32>, burst: u32) -> Self {
         Self {
             client,
             throttle: qps.map(|qps| Throttle::new(qps, burst)),
+        }
+    }
+
+    /// The same API server, for requests that do not wait behind others.
+    pub(crate) fn without_limit(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            throttle: None,
         }
     }
 

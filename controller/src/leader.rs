@@ -46,7 +46,7 @@ pub(crate) struct ElectionSettings {
 
 /// Takes part in the election.
 pub(crate) struct Candidate {
-    api: Arc<Api>,
+    api: Api,
     metrics: Arc<Metrics>,
     namespace: String,
     identity: String,
@@ -55,14 +55,11 @@ pub(crate) struct Candidate {
 
 impl Candidate {
     /// Announces itself as `identity`, which no other process may share.
-    pub(crate) fn new(
-        api: Arc<Api>,
-        metrics: Arc<Metrics>,
-        namespace: &str,
-        identity: &str,
-    ) -> Self {
+    ///
+    /// A Lease that waits for its turn behind the requests of all objects expires, so it does not count in their limit.
+    pub(crate) fn new(api: &Api, metrics: Arc<Metrics>, namespace: &str, identity: &str) -> Self {
         Self {
-            api,
+            api: api.without_limit(),
             metrics,
             namespace: namespace.to_owned(),
             identity: identity.to_owned(),

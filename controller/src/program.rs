@@ -114,7 +114,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), StartError> {
     };
 
     let candidate = Arc::new(Candidate::new(
-        Arc::clone(&api),
+        &api,
         Arc::clone(&metrics),
         &namespace,
         &identity(),

@@ -124,7 +124,11 @@ impl Replicas {
     }
 
     fn start(&mut self) {
-        let api = Arc::new(Api::new(self.server.client(), None, 1));
+        let api = Api::new(self.server.client(), None, 1);
+        self.start_with(&api);
+    }
+
+    fn start_with(&mut self, api: &Api) {
         let metrics = Arc::new(Metrics::new(false, false));
         let identity = format!("replica-{}", self.candidates.len());
         let candidate = Candidate::new(api, metrics, NAMESPACE, &identity);
@@ -253,6 +257,22 @@ async fn the_lease_changes_hands_when_its_holder_stops_or_is_cut_off() {
         [false, false],
         "before the Lease expires"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lead_is_kept_while_a_limit_makes_other_requests_wait() {
+    let mut replicas = Replicas::new();
+    let api = Arc::new(Api::new(replicas.server.client(), Some(1.0), 1));
+    replicas.start_with(&api);
+    assert_eq!(replicas.pass(5).await, [true]);
+    // The work of two minutes, of which every request has its turn already.
+    for _ in 0..120 {
+        let api = Arc::clone(&api);
+        tokio::spawn(async move { api.get("/").await.map(drop) });
+    }
+    for _ in 0..60 {
+        assert_eq!(replicas.pass(1).await, [true]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

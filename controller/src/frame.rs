@@ -66,6 +66,7 @@
 //! one in its `Extra` (the worker writes it with `frame.index.update`) and answers from that.
 
 pub(crate) mod backlog;
+pub(crate) mod backoff;
 pub(crate) mod bodies;
 pub(crate) mod dependents;
 pub(crate) mod event;

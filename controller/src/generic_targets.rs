@@ -10,7 +10,7 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use kube::Resource as _;
 use kube::core::{ApiResource, DynamicObject, PartialObjectMeta};
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::watcher;
 use sealwright_resources::external_secret::{ExternalSecret, MANAGED_LABEL, Manifest};
 use serde::Deserialize;
 use serde_json::Value;
@@ -18,6 +18,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::action;
 use crate::api::{Api, ApiError};
+use crate::frame::backoff::patiently;
 use crate::frame::dependents::{Dependents, Need};
 use crate::frame::object::{Key, key_of};
 use crate::frame::pages::{self, Listed};
@@ -199,7 +200,7 @@ impl GenericTargets {
             None => kube::Api::all_with(client, resource),
         };
         let ours = Listed::new(api, &format!("{MANAGED_LABEL}=true"));
-        let mut events = pages::follow(ours).default_backoff().boxed();
+        let mut events = patiently(pages::follow(ours)).boxed();
         let (mut listed, mut told) = (false, false);
         while let Some(event) = events.next().await {
             let object = match event {

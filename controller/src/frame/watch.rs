@@ -12,13 +12,13 @@ use futures::stream::FuturesUnordered;
 use futures::{Stream, StreamExt};
 use kube::Resource;
 use kube::core::DynamicResourceScope;
-use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use super::backlog;
+use super::backoff::patiently;
 use super::kind::{Kind, Listing, Progress, SecretUse, Targets, seen};
 use super::object::{Key, key_of};
 use super::pages::{self, listed};
@@ -321,5 +321,5 @@ where
         + 'static,
 {
     let listed = listed::<T>(api, namespace, label_selector);
-    Box::pin(pages::follow(listed).default_backoff())
+    Box::pin(patiently(pages::follow(listed)))
 }

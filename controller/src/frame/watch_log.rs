@@ -53,7 +53,11 @@ impl WatchLog {
             },
             error => error.to_string(),
         };
-        self.health.fails();
+        let in_listing = matches!(
+            error,
+            watcher::Error::InitialListFailed(_) | watcher::Error::NoResourceVersion
+        );
+        self.health.fails(in_listing);
         if self.told.as_ref() != Some(&text) {
             tracing::warn!(what = self.what, error = text, "cannot watch, trying again");
             self.told = Some(text);

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::collected::{Collected, Kind, family};
 
 const UNPOISONED: &str = "no holder panics";
-/// A watch that has not failed for so long works: attempts are half a minute apart at most, and one that succeeds says
-/// nothing until an object changes.
+/// A watch that has not failed for so long works: attempts are a good minute apart at most, and one that succeeds says nothing
+/// until an object changes.
 const QUIET: Duration = Duration::from_secs(90);
 
 /// The watches of this process.
@@ -30,6 +30,7 @@ struct Watch {
     what: &'static str,
     /// Since when it has not worked; a new watch has to prove itself.
     broken_since: Option<Instant>,
+    /// When it failed, if it would not say that it works again.
     failed: Option<Instant>,
 }
 
@@ -122,13 +123,13 @@ impl WatchHealth {
         self.change(|watch| watch.broken_since = None);
     }
 
-    /// The watch has failed and is tried again.
-    pub(crate) fn fails(&self) {
+    /// The watch has failed and is tried again. A listing says when it works, so one that failed has not worked until then.
+    pub(crate) fn fails(&self, in_listing: bool) {
         let mut what = "";
         self.change(|watch| {
             let now = Instant::now();
             watch.broken_since = watch.broken_since().or(Some(now));
-            watch.failed = Some(now);
+            watch.failed = (!in_listing).then_some(now);
             what = watch.what;
         });
         self.watches.errors.with_label_values(&[what]).inc();
@@ -161,22 +162,38 @@ mod tests {
         keys[1].works();
         tokio::time::advance(minute / 2).await;
         assert_eq!(watches.dead(minute), None);
-        keys[1].fails();
+        keys[1].fails(false);
         tokio::time::advance(minute / 2).await;
         assert_eq!(watches.dead(minute), Some("Secrets"), "it never began");
         secrets.works();
         assert_eq!(watches.dead(minute), None);
         let up = [("Secrets", true), ("sealing keys", false)];
         assert_eq!(watches.up(), up.into());
-        keys[1].fails();
+        keys[1].fails(false);
         tokio::time::advance(minute / 2).await;
         assert_eq!(watches.dead(minute), Some("sealing keys"));
         tokio::time::advance(minute).await;
         assert_eq!(watches.dead(minute), None, "the last attempt went well");
-        keys[1].fails();
+        keys[1].fails(false);
         assert_eq!(watches.dead(minute), None, "a new trouble");
         assert!(!watches.up()["sealing keys"]);
         drop(keys);
         assert_eq!(watches.up(), [("Secrets", true)].into());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_listing_that_fails_is_broken_however_long_the_next_attempt_takes() {
+        let watches = Arc::new(Watches::default());
+        let minute = Duration::from_secs(60);
+        let secrets = watches.start("Secrets");
+        secrets.works();
+        secrets.fails(true);
+        // A pause, and a page that does not arrive.
+        tokio::time::advance(Duration::from_secs(97)).await;
+        assert_eq!(watches.dead(minute), Some("Secrets"));
+        secrets.fails(true);
+        assert_eq!(watches.dead(minute), Some("Secrets"), "the same trouble");
+        secrets.works();
+        assert_eq!(watches.dead(minute), None);
     }
 }

@@ -14,7 +14,6 @@ use futures::{Stream, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watcher};
 use sealwright_crypto::sealing::{Certificate, CertificateError, KeyError, PrivateKey};
 use sealwright_crypto::secret::SecretBytes;
@@ -29,6 +28,7 @@ use tokio::sync::watch;
 use crate::action;
 use crate::api::{Api, ApiError};
 use crate::flags::KeyOrder;
+use crate::frame::backoff::patiently;
 use crate::frame::event::{Event, Recorder};
 use crate::frame::watch_log::WatchLog;
 use crate::keys::SealingKeys;
@@ -107,7 +107,7 @@ fn tagged<S>(source: Source, stream: S) -> impl Stream<Item = (Source, S::Item)>
 where
     S: Stream<Item = watcher::Result<watcher::Event<KeySecret>>> + Send + 'static,
 {
-    Box::pin(stream.default_backoff().map(move |event| (source, event)))
+    Box::pin(patiently(stream).map(move |event| (source, event)))
 }
 
 /// Which of the two watches tells something.

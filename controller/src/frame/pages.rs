@@ -38,8 +38,11 @@ const MOST_BYTES: usize = 3 << 20;
 const GOOD_BYTES: usize = 2 << 20;
 /// A page that has not arrived by then is asked for again.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A watch that is silent for longer than the API server keeps one open is dead.
-const SILENCE: Duration = Duration::from_secs(295);
+/// A watch that has not begun by then is asked for again: the API server answers before there is anything to show.
+const BEGINS: Duration = Duration::from_secs(30);
+/// A watch that is silent for so long is dead, or its connection is: each minute the API server sends a bookmark at least. What
+/// has none is begun again where it was.
+const SILENCE: Duration = Duration::from_secs(130);
 /// What lists of metadata alone are asked for with.
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
@@ -247,7 +250,12 @@ where
                 bookmarks: true,
                 ..WatchParams::default()
             };
-            match listed.api.watch(&params, &version).await {
+            let begun = timeout(BEGINS, listed.api.watch(&params, &version)).await;
+            let begun = begun.unwrap_or_else(|_| {
+                let late = "the watch did not begin in time";
+                Err(kube::Error::Service(late.into()))
+            });
+            match begun {
                 Ok(events) => (None, State::Watching(version, events.boxed())),
                 Err(error) => {
                     let state = match &error {
@@ -324,10 +332,20 @@ mod tests {
     use super::super::read::Read;
     use super::*;
 
+    /// What becomes of a watch.
+    #[derive(Debug, Clone, Copy)]
+    enum Watch {
+        NeverBegins,
+        Silent,
+        Shows,
+    }
+
     /// An API server that has objects of these sizes, and streams its answers.
     #[derive(Default)]
     struct ApiServer {
         sizes: Vec<usize>,
+        /// What becomes of the next watches.
+        watches: Mutex<VecDeque<Watch>>,
         /// How many objects were asked for at a time.
         limits: Mutex<Vec<usize>>,
         /// The most bytes of one answer that were taken.
@@ -392,11 +410,36 @@ mod tests {
             Response::new(StreamBody::new(frames).boxed_unsync())
         }
 
+        /// Answers a watch; nothing if it does not begin.
+        fn watch(&self) -> Option<Response<UnsyncBoxBody<Bytes, Infallible>>> {
+            let watch = self.watches.lock().unwrap().pop_front();
+            let line = match watch {
+                Some(Watch::Shows) => {
+                    let event = json!({"type": "MODIFIED", "object": self.object(0)});
+                    Some(format!("{event}\n"))
+                }
+                Some(Watch::Silent) => None,
+                Some(Watch::NeverBegins) | None => return None,
+            };
+            let line = line.map(|line| Ok::<_, Infallible>(Frame::data(Bytes::from(line))));
+            let frames = futures::stream::iter(line).chain(futures::stream::pending());
+            Some(Response::new(StreamBody::new(frames).boxed_unsync()))
+        }
+
         fn listed(self: &Arc<Self>) -> Listed<Read<SealedSecret>> {
             let server = Arc::clone(self);
             let service = tower::service_fn(move |request: Request<Body>| {
-                let answer = server.answer(request.uri());
-                async move { Ok::<_, Infallible>(answer) }
+                let uri = request.uri();
+                let answer = match uri.query().unwrap_or_default().contains("watch=true") {
+                    true => server.watch(),
+                    false => Some(server.answer(uri)),
+                };
+                async move {
+                    match answer {
+                        Some(answer) => Ok::<_, Infallible>(answer),
+                        None => std::future::pending().await,
+                    }
+                }
             });
             let client = Client::new(service, "ns");
             Listed::new(kube::Api::all_with(client, &()), "")
@@ -471,5 +514,30 @@ mod tests {
             }
         }
         assert_eq!((begun, seen.len()), (2, 60));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_does_not_begin_or_falls_silent_is_begun_again() {
+        let server = ApiServer::with(vec![10]);
+        let watches = [Watch::NeverBegins, Watch::Silent, Watch::Shows];
+        server.watches.lock().unwrap().extend(watches);
+        let mut events = Box::pin(follow(server.listed()));
+        let mut failures = Vec::new();
+        // Three bookmarks at most are missed before it shows what it would have shown.
+        let shown = timeout(Duration::from_secs(180), async {
+            loop {
+                match events.next().await.unwrap() {
+                    Ok(Event::Apply(object)) => return object,
+                    Ok(_) => {}
+                    Err(error) => failures.push(error),
+                }
+            }
+        });
+        let shown = shown.await.unwrap();
+        assert_eq!(shown.meta().name.as_deref(), Some("s0"));
+        assert!(
+            matches!(failures[..], [Error::WatchStartFailed(_)]),
+            "{failures:?}"
+        );
     }
 }

@@ -22,7 +22,7 @@ use kube::runtime::watcher::{Error, Event};
 use kube::{Client, Resource};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::api::Api;
 
@@ -43,6 +43,8 @@ const BEGINS: Duration = Duration::from_secs(30);
 /// A watch that is silent for so long is dead, or its connection is: each minute the API server sends a bookmark at least. What
 /// has none is begun again where it was.
 const SILENCE: Duration = Duration::from_secs(130);
+/// A watch that ends so soon, and has shown nothing, is not begun again sooner than after as long a pause.
+const AT_ONCE: Duration = Duration::from_secs(1);
 /// What lists of metadata alone are asked for with.
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
@@ -198,7 +200,12 @@ enum State<T> {
     Listing(Box<Pages<T>>, VecDeque<T>),
     /// Everything of this version is known.
     Known(String),
-    Watching(String, BoxStream<'static, kube::Result<WatchEvent<T>>>),
+    /// With when it began, as long as it has shown nothing.
+    Watching(
+        String,
+        BoxStream<'static, kube::Result<WatchEvent<T>>>,
+        Option<Instant>,
+    ),
 }
 
 /// Lists objects, in [`Pages`], and then shows what happens to them. After an error it goes on when it is polled again: from
@@ -256,7 +263,10 @@ where
                 Err(kube::Error::Service(late.into()))
             });
             match begun {
-                Ok(events) => (None, State::Watching(version, events.boxed())),
+                Ok(events) => {
+                    let began = Some(Instant::now());
+                    (None, State::Watching(version, events.boxed(), began))
+                }
                 Err(error) => {
                     let state = match &error {
                         kube::Error::Api(status) if status.code == 410 => State::Start,
@@ -266,12 +276,18 @@ where
                 }
             }
         }
-        State::Watching(version, mut events) => {
+        State::Watching(version, mut events, began) => {
             let event = match timeout(SILENCE, events.next()).await {
+                Err(_) => return (None, State::Known(version)),
                 // The API server ends every watch now and then.
-                Err(_) | Ok(None) => return (None, State::Known(version)),
+                Ok(None) => {
+                    if began.is_some_and(|began| began.elapsed() < AT_ONCE) {
+                        sleep(AT_ONCE).await;
+                    }
+                    return (None, State::Known(version));
+                }
                 Ok(Some(Err(error))) => {
-                    let state = State::Watching(version, events);
+                    let state = State::Watching(version, events, None);
                     return (Some(Err(Error::WatchFailed(error))), state);
                 }
                 Ok(Some(Ok(event))) => event,
@@ -281,12 +297,12 @@ where
                 WatchEvent::Deleted(object) => (object, true),
                 WatchEvent::Bookmark(bookmark) => {
                     let version = bookmark.metadata.resource_version;
-                    return (None, State::Watching(version, events));
+                    return (None, State::Watching(version, events, None));
                 }
                 WatchEvent::Error(status) => {
                     let state = match status.code {
                         410 => State::Start,
-                        _ => State::Watching(version, events),
+                        _ => State::Watching(version, events, None),
                     };
                     return (Some(Err(Error::WatchError(status))), state);
                 }
@@ -298,7 +314,7 @@ where
                 true => Event::Delete(object),
                 false => Event::Apply(object),
             };
-            (Some(Ok(event)), State::Watching(version, events))
+            (Some(Ok(event)), State::Watching(version, events, None))
         }
     }
 }
@@ -338,6 +354,7 @@ mod tests {
         NeverBegins,
         Silent,
         Shows,
+        Ends,
     }
 
     /// An API server that has objects of these sizes, and streams its answers.
@@ -419,6 +436,10 @@ mod tests {
                     Some(format!("{event}\n"))
                 }
                 Some(Watch::Silent) => None,
+                Some(Watch::Ends) => {
+                    let body = Full::new(Bytes::new());
+                    return Some(Response::new(body.boxed_unsync()));
+                }
                 Some(Watch::NeverBegins) | None => return None,
             };
             let line = line.map(|line| Ok::<_, Infallible>(Frame::data(Bytes::from(line))));
@@ -539,5 +560,16 @@ mod tests {
             matches!(failures[..], [Error::WatchStartFailed(_)]),
             "{failures:?}"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn watches_that_end_at_once_do_not_follow_on_each_other_without_a_pause() {
+        let server = ApiServer::with(vec![10]);
+        server.watches.lock().unwrap().extend([Watch::Ends; 500]);
+        let mut events = Box::pin(follow(server.listed()));
+        let watching = async { while events.next().await.is_some() {} };
+        assert!(timeout(Duration::from_secs(20), watching).await.is_err());
+        let left = server.watches.lock().unwrap().len();
+        assert!((475..485).contains(&left), "{left}");
     }
 }

@@ -67,13 +67,17 @@ impl<E: Clone + Default> Index<E> {
             Some(name) => TargetName::Other(name.into()),
         };
         self.with(|inner| {
-            let listing = inner.listing;
+            // A listing of targets that is under way may have shown this one before anyone asked for it, so it says nothing.
+            let (listing, asked) = (inner.listing, inner.target_listing);
             inner.note_writer(key, &target);
             match inner.objects.get_mut(key) {
                 Some(known) if known.uid() == uid => {
                     known.listing = listing;
                     let changed = known.observed().digest != seen.digest;
                     note(&mut known.extra, changed);
+                    if known.target_name != target {
+                        known.target_listing = asked;
+                    }
                     known.rename_target(target);
                     known.observe(seen, self.statuses)
                 }
@@ -81,7 +85,7 @@ impl<E: Clone + Default> Index<E> {
                 before => {
                     let (there, target_listing) = before
                         .filter(|known| known.target_name == target)
-                        .map_or((Target::Unknown, 0), |known| {
+                        .map_or((Target::Unknown, asked), |known| {
                             (known.target().clone(), known.target_listing)
                         });
                     let mut extra = E::default();
@@ -300,7 +304,7 @@ fn is_in(key: &Key, namespace: Option<&str>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tracked::Digest;
+    use super::super::tracked::{Digest, State};
     use super::*;
 
     fn index() -> Index<()> {
@@ -336,6 +340,31 @@ mod tests {
         let began = index.begin_listing();
         see(&index, "a", None);
         assert_eq!(index.end_listing(began, None), []);
+    }
+
+    #[test]
+    fn a_target_that_was_asked_for_during_a_listing_is_not_taken_for_gone() {
+        let index = index();
+        for name in ["old", "renamed"] {
+            see(&index, name, Some(name));
+        }
+        let began = index.begin_listing_targets();
+        // The listing has shown their Secrets already.
+        see(&index, "new", Some("new"));
+        see(&index, "renamed", Some("other"));
+        for name in ["old", "new", "renamed"] {
+            let settle = |known: &mut Tracked<()>| known.settle_as_observed(version("5"));
+            index.update(&Key::new("ns", name), "u", settle);
+        }
+        let end = |began| {
+            index.end_listing_targets(began, None);
+            let state = |name| index.get(&Key::new("ns", name)).unwrap().state(false);
+            ["old", "new", "renamed"].map(state)
+        };
+        // One that is gone and settled at the same time would be worked on for ever.
+        let (gone, settled) = (State::TargetGone, State::Settled);
+        assert_eq!(end(began), [gone, settled, settled]);
+        assert_eq!(end(index.begin_listing_targets()), [gone, gone, gone]);
     }
 
     #[test]

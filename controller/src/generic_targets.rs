@@ -200,7 +200,7 @@ impl GenericTargets {
             None => kube::Api::all_with(client, resource),
         };
         let ours = Listed::new(api, &format!("{MANAGED_LABEL}=true"));
-        let mut events = patiently(pages::follow(ours)).boxed();
+        let mut events = patiently(pages::follow(ours, Box::new(|| {}))).boxed();
         let (mut listed, mut told) = (false, false);
         while let Some(event) = events.next().await {
             let object = match event {

@@ -48,11 +48,15 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 /// What lists of metadata alone are asked for with.
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
+/// Called whenever a watch proves that it works without having anything to show.
+pub(crate) type Alive = Box<dyn Fn() + Send + Sync>;
+
 /// What is listed and watched.
 #[derive(Clone)]
 pub(crate) struct Listed<T> {
     api: kube::Api<T>,
     label_selector: String,
+    field_selector: Option<String>,
 }
 
 /// A listing, page by page.
@@ -84,7 +88,14 @@ impl<T> Listed<T> {
         Self {
             api,
             label_selector: label_selector.to_owned(),
+            field_selector: None,
         }
+    }
+
+    /// Of these, only the ones with these fields.
+    pub(crate) fn with_fields(mut self, selector: &str) -> Self {
+        self.field_selector = Some(selector.to_owned());
+        self
     }
 
     fn selector(&self) -> Option<String> {
@@ -145,6 +156,7 @@ impl<T: Resource + Clone + DeserializeOwned> Pages<T> {
     async fn ask(&self) -> Result<Option<Vec<u8>>, kube::Error> {
         let params = ListParams {
             label_selector: self.listed.selector(),
+            field_selector: self.listed.field_selector.clone(),
             limit: u32::try_from(self.size).ok(),
             continue_token: self.token.clone(),
             ..ListParams::default()
@@ -210,22 +222,32 @@ enum State<T> {
 
 /// Lists objects, in [`Pages`], and then shows what happens to them. After an error it goes on when it is polled again: from
 /// where it was, or from the start if the API server no longer knows that.
-pub(crate) fn follow<T>(listed: Listed<T>) -> impl Stream<Item = Result<Event<T>, Error>> + Send
+pub(crate) fn follow<T>(
+    listed: Listed<T>,
+    alive: Alive,
+) -> impl Stream<Item = Result<Event<T>, Error>> + Send
 where
     T: Resource + Clone + fmt::Debug + DeserializeOwned + Send + 'static,
 {
-    unfold((listed, State::Start), |(listed, mut state)| async {
-        loop {
-            let (event, next) = step(&listed, state).await;
-            state = next;
-            if let Some(event) = event {
-                return Some((event, (listed, state)));
+    unfold(
+        (listed, State::Start, alive),
+        |(listed, mut state, alive)| async {
+            loop {
+                let (event, next) = step(&listed, state, &*alive).await;
+                state = next;
+                if let Some(event) = event {
+                    return Some((event, (listed, state, alive)));
+                }
             }
-        }
-    })
+        },
+    )
 }
 
-async fn step<T>(listed: &Listed<T>, state: State<T>) -> (Option<Result<Event<T>, Error>>, State<T>)
+async fn step<T>(
+    listed: &Listed<T>,
+    state: State<T>,
+    alive: &(dyn Fn() + Send + Sync),
+) -> (Option<Result<Event<T>, Error>>, State<T>)
 where
     T: Resource + Clone + fmt::Debug + DeserializeOwned + Send + 'static,
 {
@@ -254,6 +276,7 @@ where
         State::Known(version) => {
             let params = WatchParams {
                 label_selector: listed.selector(),
+                field_selector: listed.field_selector.clone(),
                 bookmarks: true,
                 ..WatchParams::default()
             };
@@ -264,6 +287,7 @@ where
             });
             match begun {
                 Ok(events) => {
+                    alive();
                     let began = Some(Instant::now());
                     (None, State::Watching(version, events.boxed(), began))
                 }
@@ -296,6 +320,7 @@ where
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => (object, false),
                 WatchEvent::Deleted(object) => (object, true),
                 WatchEvent::Bookmark(bookmark) => {
+                    alive();
                     let version = bookmark.metadata.resource_version;
                     return (None, State::Watching(version, events, None));
                 }
@@ -511,7 +536,7 @@ mod tests {
     #[tokio::test]
     async fn a_listing_that_fails_begins_again() {
         let server = ApiServer::with(vec![10; 60]);
-        let mut events = Box::pin(follow(server.listed()));
+        let mut events = Box::pin(follow(server.listed(), Box::new(|| {})));
         let (mut begun, mut seen) = (0, Vec::new());
         loop {
             match events.next().await.unwrap() {
@@ -542,7 +567,14 @@ mod tests {
         let server = ApiServer::with(vec![10]);
         let watches = [Watch::NeverBegins, Watch::Silent, Watch::Shows];
         server.watches.lock().unwrap().extend(watches);
-        let mut events = Box::pin(follow(server.listed()));
+        let alive = Arc::new(AtomicUsize::new(0));
+        let count = {
+            let alive = Arc::clone(&alive);
+            move || {
+                alive.fetch_add(1, Relaxed);
+            }
+        };
+        let mut events = Box::pin(follow(server.listed(), Box::new(count)));
         let mut failures = Vec::new();
         // Three bookmarks at most are missed before it shows what it would have shown.
         let shown = timeout(Duration::from_secs(180), async {
@@ -556,6 +588,7 @@ mod tests {
         });
         let shown = shown.await.unwrap();
         assert_eq!(shown.meta().name.as_deref(), Some("s0"));
+        assert_eq!(alive.load(Relaxed), 2, "two watches have begun");
         assert!(
             matches!(failures[..], [Error::WatchStartFailed(_)]),
             "{failures:?}"
@@ -566,7 +599,7 @@ mod tests {
     async fn watches_that_end_at_once_do_not_follow_on_each_other_without_a_pause() {
         let server = ApiServer::with(vec![10]);
         server.watches.lock().unwrap().extend([Watch::Ends; 500]);
-        let mut events = Box::pin(follow(server.listed()));
+        let mut events = Box::pin(follow(server.listed(), Box::new(|| {})));
         let watching = async { while events.next().await.is_some() {} };
         assert!(timeout(Duration::from_secs(20), watching).await.is_err());
         let left = server.watches.lock().unwrap().len();

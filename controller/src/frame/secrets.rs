@@ -44,8 +44,8 @@ pub(super) async fn watch(
     let _ = tokio::time::timeout(LATE, join_all(all)).await;
     // As long as no kind is installed that uses them, Secrets are nothing to watch, and may not be permitted.
     select_all(kinds.iter().map(|kind| kind.listed(scope))).await;
-    let mut events = stream::<Read<PartialObjectMeta<Secret>>>(&api, scope, "");
     let mut log = WatchLog::new("Secrets", &watches);
+    let mut events = stream::<Read<PartialObjectMeta<Secret>>>(&api, scope, "", &log);
     let mut listings: Vec<Option<u64>> = vec![None; kinds.len()];
     let (mut listed, mut began) = (false, 0);
     while let Some(event) = events.next().await {
@@ -138,8 +138,8 @@ async fn watch_neighbours<T>(
 ) where
     T: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
 {
-    let mut events = stream::<Read<PartialObjectMeta<T>>>(api, scope, "");
     let mut log = WatchLog::new(kind, watches);
+    let mut events = stream::<Read<PartialObjectMeta<T>>>(api, scope, "", &log);
     let (mut listed, mut began) = (false, 0);
     while let Some(event) = events.next().await {
         if let Ok(event) = &event {

@@ -195,8 +195,8 @@ async fn watch_objects<K: Kind>(kind: &K, progress: &Progress, number: usize) {
     let scope = progress.scope.as_deref();
     let name: &'static str = K::NAME;
     let selector = &frame.watching.label_selector;
-    let mut events = stream::<Read<K::Object>>(frame.api(), scope, selector);
     let mut log = WatchLog::new(K::PLURAL, &frame.shared.watches);
+    let mut events = stream::<Read<K::Object>>(frame.api(), scope, selector, &log);
     let dependents = &frame.shared.dependents;
     let note = |read: &Read<K::Object>| {
         let key = key_of(read.meta());
@@ -311,6 +311,7 @@ pub(super) fn stream<T>(
     api: &Api,
     namespace: Option<&str>,
     label_selector: &str,
+    log: &WatchLog,
 ) -> impl Stream<Item = watcher::Result<watcher::Event<T>>> + Send + Unpin + use<T>
 where
     T: Resource<Scope = DynamicResourceScope, DynamicType = ()>
@@ -321,5 +322,5 @@ where
         + 'static,
 {
     let listed = listed::<T>(api, namespace, label_selector);
-    Box::pin(patiently(pages::follow(listed)))
+    Box::pin(patiently(pages::follow(listed, log.alive())))
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use kube::runtime::watcher;
 
+use super::pages::Alive;
 use crate::metrics::watches::{WatchHealth, Watches};
 
 /// The state of one watch.
 pub(crate) struct WatchLog {
     what: &'static str,
-    health: WatchHealth,
+    health: Arc<WatchHealth>,
     told: Option<String>,
 }
 
@@ -17,9 +18,15 @@ impl WatchLog {
     pub(crate) fn new(what: &'static str, watches: &Arc<Watches>) -> Self {
         Self {
             what,
-            health: watches.start(what),
+            health: Arc::new(watches.start(what)),
             told: None,
         }
+    }
+
+    /// For a watch that works and has nothing to show.
+    pub(crate) fn alive(&self) -> Alive {
+        let health = Arc::clone(&self.health);
+        Box::new(move || health.works())
     }
 
     /// Something arrived. That a listing begins proves nothing: the watcher says so before it asks.
@@ -53,11 +60,7 @@ impl WatchLog {
             },
             error => error.to_string(),
         };
-        let in_listing = matches!(
-            error,
-            watcher::Error::InitialListFailed(_) | watcher::Error::NoResourceVersion
-        );
-        self.health.fails(in_listing);
+        self.health.fails();
         if self.told.as_ref() != Some(&text) {
             tracing::warn!(what = self.what, error = text, "cannot watch, trying again");
             self.told = Some(text);

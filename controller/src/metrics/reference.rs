@@ -48,7 +48,7 @@ pub(super) fn of_everything() -> (Metrics, WatchHealth) {
     });
     metrics.show_queues(|| vec![("SealedSecret", QueueDepth::default())]);
     let watch = metrics.watches().start("Secrets");
-    watch.fails(false);
+    watch.fails();
     metrics.reconciled("SealedSecret", true, Duration::ZERO);
     let object = MetricObject {
         namespace: "ns",

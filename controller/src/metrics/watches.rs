@@ -10,9 +10,6 @@ use tokio::time::Instant;
 use super::collected::{Collected, Kind, family};
 
 const UNPOISONED: &str = "no holder panics";
-/// A watch that has not failed for so long works: attempts are a good minute apart at most, and one that succeeds says nothing
-/// until an object changes.
-const QUIET: Duration = Duration::from_secs(90);
 
 /// The watches of this process.
 pub(crate) struct Watches {
@@ -30,16 +27,6 @@ struct Watch {
     what: &'static str,
     /// Since when it has not worked; a new watch has to prove itself.
     broken_since: Option<Instant>,
-    /// When it failed, if it would not say that it works again.
-    failed: Option<Instant>,
-}
-
-impl Watch {
-    /// Since when it has not worked.
-    fn broken_since(&self) -> Option<Instant> {
-        self.broken_since
-            .filter(|_| self.failed.is_none_or(|failed| failed.elapsed() < QUIET))
-    }
 }
 
 /// One watch; it is forgotten when this is dropped.
@@ -83,11 +70,7 @@ impl Watches {
         let id = state.next;
         state.next += 1;
         let broken_since = Some(Instant::now());
-        let watch = Watch {
-            what,
-            broken_since,
-            failed: None,
-        };
+        let watch = Watch { what, broken_since };
         state.watches.insert(id, watch);
         WatchHealth {
             watches: Arc::clone(self),
@@ -101,7 +84,7 @@ impl Watches {
         let mut watches = state.watches.values();
         let dead = watches.find(|watch| {
             watch
-                .broken_since()
+                .broken_since
                 .is_some_and(|since| since.elapsed() >= patience)
         });
         dead.map(|watch| watch.what)
@@ -111,25 +94,23 @@ impl Watches {
         let state = self.state.lock().expect(UNPOISONED);
         let mut up = BTreeMap::new();
         for watch in state.watches.values() {
-            *up.entry(watch.what).or_insert(true) &= watch.broken_since().is_none();
+            *up.entry(watch.what).or_insert(true) &= watch.broken_since.is_none();
         }
         up
     }
 }
 
 impl WatchHealth {
-    /// The API server has sent something.
+    /// The API server has sent something, or has begun the watch.
     pub(crate) fn works(&self) {
         self.change(|watch| watch.broken_since = None);
     }
 
-    /// The watch has failed and is tried again. A listing says when it works, so one that failed has not worked until then.
-    pub(crate) fn fails(&self, in_listing: bool) {
+    /// The watch has failed and is tried again.
+    pub(crate) fn fails(&self) {
         let mut what = "";
         self.change(|watch| {
-            let now = Instant::now();
-            watch.broken_since = watch.broken_since().or(Some(now));
-            watch.failed = (!in_listing).then_some(now);
+            watch.broken_since.get_or_insert_with(Instant::now);
             what = watch.what;
         });
         self.watches.errors.with_label_values(&[what]).inc();
@@ -162,38 +143,28 @@ mod tests {
         keys[1].works();
         tokio::time::advance(minute / 2).await;
         assert_eq!(watches.dead(minute), None);
-        keys[1].fails(false);
+        keys[1].fails();
         tokio::time::advance(minute / 2).await;
         assert_eq!(watches.dead(minute), Some("Secrets"), "it never began");
         secrets.works();
         assert_eq!(watches.dead(minute), None);
         let up = [("Secrets", true), ("sealing keys", false)];
         assert_eq!(watches.up(), up.into());
-        keys[1].fails(false);
+        keys[1].fails();
         tokio::time::advance(minute / 2).await;
         assert_eq!(watches.dead(minute), Some("sealing keys"));
         tokio::time::advance(minute).await;
-        assert_eq!(watches.dead(minute), None, "the last attempt went well");
-        keys[1].fails(false);
+        assert_eq!(
+            watches.dead(minute),
+            Some("sealing keys"),
+            "as long as it takes"
+        );
+        keys[1].works();
+        assert_eq!(watches.dead(minute), None, "it has begun again");
+        keys[1].fails();
         assert_eq!(watches.dead(minute), None, "a new trouble");
         assert!(!watches.up()["sealing keys"]);
         drop(keys);
         assert_eq!(watches.up(), [("Secrets", true)].into());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_listing_that_fails_is_broken_however_long_the_next_attempt_takes() {
-        let watches = Arc::new(Watches::default());
-        let minute = Duration::from_secs(60);
-        let secrets = watches.start("Secrets");
-        secrets.works();
-        secrets.fails(true);
-        // A pause, and a page that does not arrive.
-        tokio::time::advance(Duration::from_secs(97)).await;
-        assert_eq!(watches.dead(minute), Some("Secrets"));
-        secrets.fails(true);
-        assert_eq!(watches.dead(minute), Some("Secrets"), "the same trouble");
-        secrets.works();
-        assert_eq!(watches.dead(minute), None);
     }
 }

@@ -14,7 +14,7 @@ use futures::{Stream, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::runtime::watcher::{self, watcher};
+use kube::runtime::watcher;
 use sealwright_crypto::sealing::{Certificate, CertificateError, KeyError, PrivateKey};
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_resources::keyring::SealingKey;
@@ -30,6 +30,7 @@ use crate::api::{Api, ApiError};
 use crate::flags::KeyOrder;
 use crate::frame::backoff::patiently;
 use crate::frame::event::{Event, Recorder};
+use crate::frame::pages::{Listed, follow};
 use crate::frame::watch_log::WatchLog;
 use crate::keys::SealingKeys;
 use crate::metrics::watches::Watches;
@@ -62,20 +63,19 @@ pub(crate) async fn watch(
     watches: Arc<Watches>,
 ) {
     let secrets: kube::Api<KeySecret> = kube::Api::namespaced(api.client(), &settings.namespace);
-    let active = watcher::Config::default()
-        .labels(&format!("{SEALING_KEY_LABEL}=active"))
-        .page_size(20);
+    let active = Listed::new(secrets.clone(), &format!("{SEALING_KEY_LABEL}=active"));
     // T27: the single key from before 0.9 has the prefix as its name and no label.
-    let legacy = watcher::Config::default().fields(&format!("metadata.name={}", settings.prefix));
-    let mut events = futures::stream::select(
-        tagged(Source::Active, watcher(secrets.clone(), active)),
-        tagged(Source::Legacy, watcher(secrets, legacy)),
-    );
-    let mut seen = Seen::default();
+    let legacy = format!("metadata.name={}", settings.prefix);
+    let legacy = Listed::new(secrets, "").with_fields(&legacy);
     let mut logs = [
         WatchLog::new("sealing keys", &watches),
         WatchLog::new("the sealing key from before 0.9", &watches),
     ];
+    let mut events = futures::stream::select(
+        tagged(Source::Active, follow(active, logs[0].alive())),
+        tagged(Source::Legacy, follow(legacy, logs[1].alive())),
+    );
+    let mut seen = Seen::default();
     while let Some((source, event)) = events.next().await {
         let log = &mut logs[source as usize];
         let event = match event {

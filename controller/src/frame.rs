@@ -74,6 +74,8 @@ pub(crate) mod index;
 pub(crate) mod kind;
 pub(crate) mod object;
 pub(crate) mod pages;
+#[cfg(test)]
+mod plain;
 pub(crate) mod queue;
 pub(crate) mod read;
 pub(crate) mod secret_target;

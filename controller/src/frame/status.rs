@@ -59,7 +59,11 @@ pub(super) async fn tell<K: Kind>(
         }
         if error.is_conflict() {
             match fetch::<K>(frame.api(), key).await {
-                Ok(fresh) if seen(kind, &fresh).digest == digest => {
+                // Another object of the same name has nothing to do with what was done.
+                Ok(fresh)
+                    if fresh.meta().uid.as_deref().unwrap_or_default() == uid
+                        && seen(kind, &fresh).digest == digest =>
+                {
                     metadata = fresh.meta().clone();
                     status = match &fresh.0 {
                         Ok(object) => K::status(object).cloned(),
@@ -85,4 +89,53 @@ pub(super) async fn tell<K: Kind>(
         .index
         .update(key, &uid, |known| known.state_not_written());
     told
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use hyper::{Method, Request, Response, StatusCode};
+    use kube::Client;
+    use kube::client::Body;
+    use sealwright_resources::sealed_secret::{SealedSecret, SealedSecretStatus};
+    use serde_json::json;
+
+    use super::super::plain::Plain;
+    use super::super::read::Read;
+    use super::*;
+
+    #[tokio::test]
+    async fn an_object_that_was_made_anew_does_not_get_the_status_of_the_old_one() {
+        let writes = Arc::new(AtomicUsize::new(0));
+        let service = tower::service_fn({
+            let writes = Arc::clone(&writes);
+            move |request: Request<Body>| {
+                let (code, answer) = match *request.method() == Method::GET {
+                    true => (StatusCode::OK, Plain::object("a", "new", "9")),
+                    false => {
+                        writes.fetch_add(1, Relaxed);
+                        (StatusCode::CONFLICT, json!({"reason": "Conflict"}))
+                    }
+                };
+                let mut response = Response::new(Body::from(answer.to_string().into_bytes()));
+                *response.status_mut() = code;
+                async move { Ok::<_, Infallible>(response) }
+            }
+        });
+        let kind = Plain::new(Client::new(service, "ns"));
+        let old = Plain::object("a", "old", "5").to_string();
+        let old = Read::<SealedSecret>::from_json(&old).unwrap();
+        let digest = seen(&kind, &old).digest;
+        let outcome = SealedSecretStatus {
+            observed_generation: Some(1),
+            ..SealedSecretStatus::default()
+        };
+        let key = Key::new("ns", "a");
+        let told = tell(&kind, &key, digest, old.meta().clone(), None, &outcome).await;
+        assert_eq!((told, writes.load(Relaxed)), (Told::Overtaken, 1));
+    }
 }

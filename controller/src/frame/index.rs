@@ -101,6 +101,14 @@ impl<E: Clone + Default> Index<E> {
         })
     }
 
+    /// Returns true if this version of an object is the one that was observed last.
+    pub(crate) fn has_seen(&self, key: &Key, resource_version: Option<&str>) -> bool {
+        self.with(|inner| {
+            let known = inner.objects.get(key);
+            known.is_some_and(|known| known.is_last_seen(resource_version))
+        })
+    }
+
     /// Ends a listing of the namespace, or of all: returns what is gone.
     pub(crate) fn end_listing(&self, began: u64, namespace: Option<&str>) -> Vec<Key> {
         self.with(|inner| {

@@ -205,8 +205,11 @@ async fn watch_objects<K: Kind>(kind: &K, progress: &Progress, number: usize) {
             Err(_) => Vec::new(),
         };
         dependents.set(number, &key, needs);
+        let is_known = frame
+            .index
+            .has_seen(&key, read.meta().resource_version.as_deref());
         let wakes = see(kind, &key, read);
-        (key, wakes)
+        (key, is_known, wakes)
     };
     let gone = |key: Key| {
         dependents.set(number, &key, Vec::new());
@@ -232,11 +235,16 @@ async fn watch_objects<K: Kind>(kind: &K, progress: &Progress, number: usize) {
             }
             Ok(watcher::Event::Init) => began = frame.index.begin_listing(),
             Ok(watcher::Event::InitApply(read)) => {
-                let (key, wakes) = note(&read);
+                let (key, is_known, wakes) = note(&read);
                 // The first listing is judged as a whole when the Secrets are known too.
-                if wakes && listed() {
-                    dependents.changed(name, &key);
-                    frame.queue.add(key, Urgency::Now);
+                if listed() {
+                    // Others may wait for what is no work for the object itself, such as its status.
+                    if !is_known {
+                        dependents.changed(name, &key);
+                    }
+                    if wakes {
+                        frame.queue.add(key, Urgency::Now);
+                    }
                 }
             }
             Ok(watcher::Event::InitDone) => {
@@ -248,7 +256,7 @@ async fn watch_objects<K: Kind>(kind: &K, progress: &Progress, number: usize) {
                 });
             }
             Ok(watcher::Event::Apply(read)) => {
-                let (key, wakes) = note(&read);
+                let (key, _, wakes) = note(&read);
                 dependents.changed(name, &key);
                 if wakes {
                     frame.bodies.keep(&key, read);
@@ -323,4 +331,74 @@ where
 {
     let listed = listed::<T>(api, namespace, label_selector);
     Box::pin(patiently(pages::follow(listed, log.alive())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::{Mutex, Weak};
+
+    use hyper::{Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::super::dependents::{Need, Wake};
+    use super::super::plain::Plain;
+    use super::super::tracked::Ended;
+    use super::*;
+
+    /// Notes what is woken.
+    #[derive(Default)]
+    struct Woken(Mutex<Vec<String>>);
+
+    impl Wake for Woken {
+        fn wake(&self, key: &Key, _: Urgency) {
+            self.0.lock().unwrap().push(key.to_string());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_changed_while_a_watch_was_broken_wakes_what_reads_it() {
+        // The status of one has changed.
+        let service = tower::service_fn(|request: Request<Body>| async move {
+            let query = request.uri().query().unwrap_or_default();
+            if query.contains("watch=true") {
+                std::future::pending::<()>().await;
+            }
+            let items = [
+                Plain::object("changed", "u", "6"),
+                Plain::object("same", "u", "5"),
+            ];
+            let list = json!({"metadata": {"resourceVersion": "9"}, "items": items});
+            let body = Body::from(list.to_string().into_bytes());
+            Ok::<_, Infallible>(Response::new(body))
+        });
+        let kind = Plain::new(Client::new(service, "ns"));
+        let frame = kind.frame();
+        let dependents = &frame.shared.dependents;
+        let woken = Arc::new(Woken::default());
+        let readers = dependents.join(Arc::downgrade(&woken) as Weak<dyn Wake>);
+        for name in ["changed", "same"] {
+            let object = Plain::object(name, "u", "5").to_string();
+            let key = Key::new("ns", name);
+            see(&kind, &key, &Read::from_json(&object).unwrap());
+            frame.index.update(&key, "u", |known| {
+                let seen = known.observed().clone();
+                let status = seen.status;
+                known.finish(seen, Ended::Applied(None));
+                known.state_written(status, "5");
+            });
+            assert!(!frame.is_unsettled(&key));
+            let reader = Key::new("ns", &format!("reader of {name}"));
+            dependents.set(readers, &reader, vec![Need::one(Plain::NAME, "ns", name)]);
+        }
+        let progress = &frame.progress[0];
+        progress.objects.send_replace(Listing::Listed);
+        let watching = watch_objects(&kind, progress, readers + 1);
+        let watching = tokio::time::timeout(Duration::from_secs(5), watching);
+        assert!(watching.await.is_err());
+        assert_eq!(*woken.0.lock().unwrap(), ["ns/reader of changed"]);
+        assert!(!frame.is_unsettled(&Key::new("ns", "changed")));
+    }
 }

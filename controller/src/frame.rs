@@ -75,7 +75,7 @@ pub(crate) mod kind;
 pub(crate) mod object;
 pub(crate) mod pages;
 #[cfg(test)]
-mod plain;
+pub(crate) mod plain;
 pub(crate) mod queue;
 pub(crate) mod read;
 pub(crate) mod secret_target;
@@ -197,6 +197,7 @@ impl<K: Kind> AnyKind for K {
 
     fn forget(&self) {
         self.frame().forget();
+        self.forgets();
     }
 
     fn listed_or_stalled(&self, scope: Option<&str>) -> BoxFuture<'_, ()> {

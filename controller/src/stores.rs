@@ -109,6 +109,12 @@ impl Pushers {
             .any(|(holder, hold)| hold.is_on(holder, id, labels))
     }
 
+    /// Forgets all PushSecrets.
+    pub(crate) fn clear(&self) {
+        self.set_complete(false);
+        self.holds.lock().expect("no holder panics").clear();
+    }
+
     /// Says whether all PushSecrets have been seen.
     pub(crate) fn set_complete(&self, complete: bool) {
         self.complete.store(complete, Ordering::Release);
@@ -196,6 +202,18 @@ impl Stores {
             let mut providers = self.providers.lock().expect("no holder panics");
             providers.remove(&store.uid);
         }
+    }
+
+    /// Forgets all stores of a kind until a watch shows them again. What they have opened is closed when no one uses it.
+    pub(crate) fn forget_all(&self, kind: StoreKind) {
+        let mut known = self.known.lock().expect("no holder panics");
+        known.retain(|id, _| id.kind != kind);
+        drop(known);
+        let mut asked_for = self.asked_for.lock().expect("no holder panics");
+        asked_for.retain(|id, _| id.kind != kind);
+        drop(asked_for);
+        let mut identities = self.identities.lock().expect("no holder panics");
+        identities.retain(|id, _| id.kind != kind);
     }
 
     /// Looks a store up.
@@ -410,6 +428,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::frame::{AnyKind, plain};
+    use crate::reconcile::secret_store::{StoreReconciler, StoreRules};
 
     fn id(name: &str) -> StoreId {
         StoreId {
@@ -466,6 +486,47 @@ mod tests {
         assert!(stores.find(&id("gone")).await.unwrap().is_none());
         let forbidden = stores.find(&id("forbidden")).await;
         assert!(forbidden.is_err_and(|error| error.is_forbidden()));
+    }
+
+    #[tokio::test]
+    async fn what_was_known_of_stores_goes_with_the_lead() {
+        let service = tower::service_fn(|_: Request<Body>| async {
+            let mut answer = Response::new(Body::from(b"{}".to_vec()));
+            *answer.status_mut() = StatusCode::NOT_FOUND;
+            Ok::<_, Infallible>(answer)
+        });
+        let shared = plain::shared(Client::new(service, "ns"));
+        let metrics = Arc::clone(&shared.metrics);
+        let stores = Arc::new(Stores::new(Arc::clone(&shared.api), metrics));
+        let rules = StoreRules {
+            class: String::new(),
+            interval: Duration::from_secs(300),
+        };
+        let all = Arc::clone(&stores);
+        let kind = StoreReconciler::<SecretStore>::new(shared, plain::watching(), rules, all);
+        let of_cluster = StoreId {
+            kind: StoreKind::ClusterSecretStore,
+            namespace: String::new(),
+            name: "there".to_owned(),
+        };
+        for id in [id("there"), of_cluster.clone()] {
+            let seen: SecretStore = serde_json::from_value(store("mine")).unwrap();
+            stores.see(id, seen.into());
+        }
+        let pushers = &stores.pushers;
+        let hold = Hold {
+            references: Vec::new(),
+            synced: vec![store_key(StoreKind::SecretStore, "there")],
+        };
+        pushers.set(&Key::new("ns", "push"), Some(hold));
+        pushers.set_complete(true);
+        assert!(pushers.hold(&id("there"), &BTreeMap::new()));
+        // It was deleted while another replica led.
+        AnyKind::forget(&kind);
+        assert!(stores.find(&id("there")).await.unwrap().is_none());
+        assert!(stores.get(&of_cluster).is_some());
+        pushers.clear();
+        assert!(!pushers.hold(&id("there"), &BTreeMap::new()) && !pushers.is_complete());
     }
 
     #[cfg(feature = "aws")]

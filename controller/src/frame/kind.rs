@@ -199,6 +199,10 @@ pub(crate) trait Kind: Sized + Send + Sync + 'static {
         std::future::ready(None)
     }
 
+    /// Forgets what it has noted of objects beside what the frame keeps: from now on another replica may look after them, and no
+    /// watch tells what becomes of them.
+    fn forgets(&self) {}
+
     /// Deals with an object that is gone.
     fn gone(&self, _key: &Key) -> impl Future<Output = Option<Duration>> + Send {
         std::future::ready(None)

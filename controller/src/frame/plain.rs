@@ -19,6 +19,34 @@ use crate::api::Api;
 use crate::metrics::Metrics;
 use crate::pool::Pool;
 
+/// What kinds share.
+pub(crate) fn shared(client: Client) -> Shared {
+    let metrics = Arc::new(Metrics::new(false, false));
+    Shared {
+        api: Arc::new(Api::new(client, None, 1)),
+        recorder: Arc::new(Recorder::default()),
+        dependents: Arc::new(Dependents::default()),
+        watches: Arc::clone(metrics.watches()),
+        metrics,
+        limits: Limits::default(),
+        pool: Arc::new(Pool::slow()),
+        slow_pool: Arc::new(Pool::slow()),
+        ahead: Arc::default(),
+        rendering: Shared::rendering(),
+    }
+}
+
+/// How objects are watched that use no Secrets.
+pub(crate) fn watching() -> Watching {
+    Watching {
+        scopes: vec![None],
+        label_selector: String::new(),
+        secrets: SecretUse::None,
+        statuses: true,
+        workers: 1,
+    }
+}
+
 /// The kind; what comes of an attempt is the status.
 pub(super) struct Plain {
     frame: Frame<Self>,
@@ -27,28 +55,8 @@ pub(super) struct Plain {
 impl Plain {
     /// One that asks this API server.
     pub(super) fn new(client: Client) -> Self {
-        let metrics = Arc::new(Metrics::new(false, false));
-        let shared = Shared {
-            api: Arc::new(Api::new(client, None, 1)),
-            recorder: Arc::new(Recorder::default()),
-            dependents: Arc::new(Dependents::default()),
-            watches: Arc::clone(metrics.watches()),
-            metrics,
-            limits: Limits::default(),
-            pool: Arc::new(Pool::slow()),
-            slow_pool: Arc::new(Pool::slow()),
-            ahead: Arc::default(),
-            rendering: Shared::rendering(),
-        };
-        let watching = Watching {
-            scopes: vec![None],
-            label_selector: String::new(),
-            secrets: SecretUse::None,
-            statuses: true,
-            workers: 1,
-        };
         Self {
-            frame: Frame::new(shared, watching),
+            frame: Frame::new(shared(client), watching()),
         }
     }
 

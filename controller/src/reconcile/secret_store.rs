@@ -539,6 +539,10 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
         }
     }
 
+    fn forgets(&self) {
+        self.stores.forget_all(K::KIND);
+    }
+
     async fn gone(&self, key: &Key) -> Option<Duration> {
         self.stores.forget(&Self::id(key));
         None

@@ -99,6 +99,10 @@ impl Kind for PushSecrets {
         std::future::pending().await
     }
 
+    fn forgets(&self) {
+        self.stores.pushers.clear();
+    }
+
     async fn gone(&self, key: &Key) -> Option<Duration> {
         self.hold(key, None);
         None

@@ -177,7 +177,8 @@ impl<K: Grouped + Clone + Eq + Hash> Queue<K> {
                 state.places.insert(key.clone(), other);
                 return;
             }
-            None => After::default(),
+            // It was forgotten: another replica may look after it now.
+            None => return,
         };
         let again = again.map(|delay| Instant::now() + delay);
         match (after.urgency, [after.at, again].into_iter().flatten().min()) {

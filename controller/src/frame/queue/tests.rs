@@ -282,3 +282,15 @@ async fn a_worker_of_the_slow_lane_wakes_for_its_keys() {
     queue.done(&"s", None);
     assert_eq!(next_of(&queue, Lane::Slow).await, "s");
 }
+
+#[tokio::test]
+async fn a_key_that_was_forgotten_with_all_others_does_not_come_again() {
+    let queue = Queue::new(100);
+    queue.add("a", Urgency::Now);
+    assert_eq!(taken(&queue), Some("a"));
+    // Its worker is still ending when the lead is lost.
+    queue.clear();
+    queue.done(&"a", Some(Duration::ZERO));
+    assert_eq!(taken(&queue), None);
+    assert_eq!(queue.depth(), QueueDepth::default());
+}

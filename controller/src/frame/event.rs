@@ -123,6 +123,8 @@ impl Recorder {
                 left: BURST,
                 refilled: now,
             });
+        // The clock may have been set back.
+        allowance.refilled = allowance.refilled.min(now);
         while allowance.left < BURST && now.duration_since(allowance.refilled) >= REFILL {
             allowance.left += 1;
             allowance.refilled += REFILL;
@@ -253,6 +255,17 @@ mod tests {
         assert!(recorder.write(&event("x"), at(299)).is_none());
         assert!(recorder.write(&event("x"), at(301)).is_some());
         assert!(recorder.write(&event("x"), at(302)).is_none());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_silences_no_object() {
+        let recorder = Recorder::default();
+        let later = 100_000;
+        for number in 0..100 {
+            let _ = recorder.write(&event(&number.to_string()), at(later));
+        }
+        assert!(recorder.write(&event("x"), at(0)).is_none());
+        assert!(recorder.write(&event("x"), at(301)).is_some());
     }
 
     #[test]

@@ -201,17 +201,10 @@ impl GenericTargets {
         };
         let ours = Listed::new(api, &format!("{MANAGED_LABEL}=true"));
         let mut events = patiently(pages::follow(ours, Box::new(|| {}))).boxed();
-        let (mut listed, mut told) = (false, false);
+        let (mut shown, mut told) = (Shown::default(), false);
         while let Some(event) = events.next().await {
-            let object = match event {
-                Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => object,
-                // While the watch was broken, anything may have changed.
-                Ok(watcher::Event::InitApply(object)) if listed => object,
-                Ok(watcher::Event::InitDone) => {
-                    (listed, told) = (true, false);
-                    continue;
-                }
-                Ok(_) => continue,
+            let event = match event {
+                Ok(event) => event,
                 Err(error) => {
                     if !std::mem::replace(&mut told, true) {
                         tracing::warn!(kind = %resource.kind, error = %error, "targets of this kind cannot be watched: edits of them are put back at the next refresh");
@@ -219,9 +212,53 @@ impl GenericTargets {
                     continue;
                 }
             };
-            let key = key_of(object.meta());
-            let target = name_of(&resource.api_version, &resource.kind, &key.name);
-            dependents.changed(TARGET, &Key::new(&key.namespace, &target));
+            told &= !matches!(event, watcher::Event::InitDone);
+            for key in shown.take(event) {
+                let target = name_of(&resource.api_version, &resource.kind, &key.name);
+                dependents.changed(TARGET, &Key::new(&key.namespace, &target));
+            }
+        }
+    }
+}
+
+/// The targets of one kind that a watch has shown, so that a listing tells which are gone.
+#[derive(Default)]
+struct Shown {
+    listed: bool,
+    here: HashSet<Key>,
+    /// Those that a listing has not shown yet.
+    before: HashSet<Key>,
+}
+
+impl Shown {
+    /// Takes note of an event; returns the targets that may have come, changed or gone.
+    fn take<T: kube::Resource>(&mut self, event: watcher::Event<T>) -> Vec<Key> {
+        match event {
+            watcher::Event::Init => {
+                self.before.extend(self.here.drain());
+                Vec::new()
+            }
+            watcher::Event::InitApply(object) => {
+                let key = key_of(object.meta());
+                self.before.remove(&key);
+                self.here.insert(key.clone());
+                // While the watch was broken, anything may have changed.
+                Vec::from_iter(self.listed.then_some(key))
+            }
+            watcher::Event::InitDone => {
+                self.listed = true;
+                self.before.drain().collect()
+            }
+            watcher::Event::Apply(object) => {
+                let key = key_of(object.meta());
+                self.here.insert(key.clone());
+                vec![key]
+            }
+            watcher::Event::Delete(object) => {
+                let key = key_of(object.meta());
+                self.here.remove(&key);
+                vec![key]
+            }
         }
     }
 }
@@ -235,4 +272,47 @@ pub(crate) fn need_of(object: &ExternalSecret) -> Option<Need> {
 
 fn name_of(api_version: &str, kind: &str, name: &str) -> String {
     format!("{api_version}/{kind}/{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+    use kube::runtime::watcher::Event;
+
+    use super::*;
+
+    fn target(name: &str) -> ConfigMap {
+        ConfigMap {
+            metadata: ObjectMeta {
+                namespace: Some("ns".to_owned()),
+                name: Some(name.to_owned()),
+                ..ObjectMeta::default()
+            },
+            ..ConfigMap::default()
+        }
+    }
+
+    #[test]
+    fn a_target_that_went_while_the_watch_was_broken_is_told() {
+        let mut shown = Shown::default();
+        let mut told = |event: Event<ConfigMap>| {
+            let keys = shown.take(event).into_iter();
+            keys.map(|key| key.to_string()).collect::<Vec<_>>()
+        };
+        let none: [String; 0] = [];
+        assert_eq!(told(Event::Init), none);
+        for name in ["a", "b"] {
+            assert_eq!(told(Event::InitApply(target(name))), none);
+        }
+        assert_eq!(told(Event::InitDone), none);
+        assert_eq!(told(Event::Apply(target("c"))), ["ns/c"]);
+        assert_eq!(told(Event::Delete(target("b"))), ["ns/b"]);
+        // The first listing breaks off.
+        for event in [Event::Init, Event::InitApply(target("a")), Event::Init] {
+            told(event);
+        }
+        assert_eq!(told(Event::InitApply(target("a"))), ["ns/a"]);
+        assert_eq!(told(Event::InitDone), ["ns/c"]);
+    }
 }

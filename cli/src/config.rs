@@ -226,7 +226,7 @@ impl Config {
     fn found(&self, name: &Path) -> Result<Found<'_>> {
         self.rules
             .creation_rule(&self.matched_text(name))
-            .map_err(|error| Self::unusable(&self.path, &error.to_string()))
+            .map_err(|error| Self::unusable(&self.place.path, &error.to_string()))
     }
 
     /// What it says.

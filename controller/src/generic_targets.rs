@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use kube::Resource as _;
 use kube::core::{ApiResource, DynamicObject, PartialObjectMeta};
 use kube::runtime::watcher;
 use sealwright_resources::external_secret::{ExternalSecret, MANAGED_LABEL, Manifest};

@@ -244,8 +244,12 @@ fn compare(old: &KeyGroup, new: &[KeyFields]) -> Vec<String> {
     let new: Vec<_> = new.iter().map(name).collect();
     let (kept, added): (Vec<_>, Vec<_>) = new.iter().partition(|key| old.contains(key));
     let gone = old.iter().filter(|key| !new.contains(key));
-    let kept = kept.into_iter().map(|(_, key)| format!("    {}", recipient(key)));
-    let added = added.into_iter().map(|(_, key)| format!("+++ {}", recipient(key)));
+    let kept = kept
+        .into_iter()
+        .map(|(_, key)| format!("    {}", recipient(key)));
+    let added = added
+        .into_iter()
+        .map(|(_, key)| format!("+++ {}", recipient(key)));
     let gone = gone.map(|(_, key)| format!("--- {}", recipient(key)));
     kept.chain(added).chain(gone).collect()
 }

@@ -30,7 +30,7 @@ use super::{Settings, value_of};
 
 /// A folder with three age keys, and both programs working in it.
 pub(super) struct Desk {
-    folder: TempDir,
+    pub(super) folder: TempDir,
     pub(super) recipients: Vec<String>,
     pub(super) identities: Vec<SecretText>,
 }

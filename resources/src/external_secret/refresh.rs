@@ -284,7 +284,8 @@ mod tests {
             unreadable_duration(&serde_json::from_value(spec).unwrap())
         };
         assert_eq!(spec("1h", &["2h", "0"]), None);
-        assert_eq!(unreadable_duration(&ExternalSecretSpec::default()), None);
+        let left_out = serde_json::from_value(serde_json::json!({}));
+        assert_eq!(unreadable_duration(&left_out.unwrap()), None);
         for (interval, durations, field) in [
             ("1d", &["2h"][..], "spec.refreshInterval"),
             ("", &[][..], "spec.refreshInterval"),

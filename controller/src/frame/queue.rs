@@ -140,21 +140,20 @@ impl<K: Grouped + Clone + Eq + Hash> Queue<K> {
         self.wake();
     }
 
-    /// Hands out the next key of a lane, if one waits; it belongs to the caller until [`done`](Self::done).
-    pub(crate) fn take(&self, lane: Lane) -> Option<K> {
+    /// Hands out the next key of a lane; it belongs to the caller until [`done`](Self::done). If none waits, the error is when
+    /// the next key of any lane is due.
+    pub(crate) fn take(&self, lane: Lane) -> Result<K, Option<Instant>> {
         let mut state = self.state.lock().expect("no holder panics");
-        state.take(lane, Instant::now())
+        let key = state.take(lane, Instant::now());
+        key.ok_or_else(|| state.later.keys().next().map(|(at, _)| *at))
     }
 
-    /// Waits until there may be a key to [take](Self::take) that was not there before.
-    pub(crate) async fn filled(&self, lane: Lane) {
+    /// Waits until there may be a key to [take](Self::take) that was not there before. `due` is what the last look said: if it
+    /// were asked for anew, the other lane might have lined that key up in between, and no one would wake.
+    pub(crate) async fn filled(&self, lane: Lane, due: Option<Instant>) {
         // What came since the last look has left a notification.
         let notified = self.wake[lane as usize].notified();
-        let first = {
-            let state = self.state.lock().expect("no holder panics");
-            state.later.keys().next().map(|(at, _)| *at)
-        };
-        match first {
+        match due {
             Some(at) => tokio::select! {
                 () = notified => {}
                 () = tokio::time::sleep_until(at) => {}

@@ -90,12 +90,13 @@ pub(super) async fn work<K: Kind>(kind: Arc<K>, lane: Lane, mut halt: watch::Rec
 async fn next(workers: &Workers, queue: &Queue<Key>, lane: Lane) -> (Worker, Key) {
     loop {
         let worker = workers.free().await;
-        if let Some(key) = queue.take(lane) {
-            return (worker, key);
-        }
+        let due = match queue.take(lane) {
+            Ok(key) => return (worker, key),
+            Err(due) => due,
+        };
         // While there is no key, an attempt that was set aside and has its answer may have the worker.
         drop(worker);
-        queue.filled(lane).await;
+        queue.filled(lane, due).await;
     }
 }
 

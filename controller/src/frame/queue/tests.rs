@@ -19,8 +19,8 @@ fn taken(queue: &Queue<&'static str>) -> Option<&'static str> {
 async fn next_of(queue: &Queue<&'static str>, lane: Lane) -> &'static str {
     loop {
         match queue.take(lane) {
-            Some(key) => return key,
-            None => queue.filled(lane).await,
+            Ok(key) => return key,
+            Err(due) => queue.filled(lane, due).await,
         }
     }
 }
@@ -281,6 +281,23 @@ async fn a_worker_of_the_slow_lane_wakes_for_its_keys() {
     queue.add("s", Urgency::Now);
     queue.done(&"s", None);
     assert_eq!(next_of(&queue, Lane::Slow).await, "s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_wakes_for_a_key_that_the_other_lane_has_lined_up() {
+    let (queue, minute) = (Queue::new(100), Duration::from_secs(60));
+    queue.add_after("a", minute);
+    // Takes the notification of that.
+    queue.filled(Lane::Quick, None).await;
+    let Err(due) = queue.take(Lane::Quick) else {
+        panic!("it is not due yet");
+    };
+    tokio::time::advance(2 * minute).await;
+    // Between the look and the wait of one lane, the other looks.
+    assert!(queue.take(Lane::Slow).is_err());
+    let filled = queue.filled(Lane::Quick, due);
+    assert!(tokio::time::timeout(minute, filled).await.is_ok());
+    assert_eq!(queue.take(Lane::Quick), Ok("a"));
 }
 
 #[tokio::test]

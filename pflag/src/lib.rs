@@ -143,7 +143,9 @@ impl<W: Iterator<Item = String>> CommandLine<W> {
         let behind = at + letter.len_utf8();
         let rest = &word[behind..];
         let mut value = None;
-        if let Some(given) = rest.strip_prefix('=') {
+        // Where nothing stands behind it, the sign of equality is a value, or a letter, like any other.
+        let given = rest.strip_prefix('=').filter(|given| !given.is_empty());
+        if let Some(given) = given {
             value = Some(given.to_owned());
         } else if !rest.is_empty() && !found.is_switch {
             value = Some(rest.to_owned());
@@ -231,7 +233,9 @@ mod tests {
         for words in [&["-qäojson"][..], &["-qäo=json"], &["-qäo", "json"]] {
             assert_eq!(read(words).unwrap(), ["q:true", "ä:true", "o:json"]);
         }
-        assert_eq!(read(&["-q=0", "-o="]).unwrap(), ["q:0", "o:"]);
+        assert_eq!(read(&["-q=0", "-o="]).unwrap(), ["q:0", "o:="]);
+        let (letter, word) = ('=', "-q=".to_owned());
+        assert_eq!(read(&["-q="]), Err(Problem::UnknownShort { letter, word }));
         assert_eq!(read(&["-oq", "-q"]).unwrap(), ["o:q", "q:true"]);
     }
 

@@ -28,25 +28,27 @@ pub fn encode(value: Json<'_>, numbers: Numbers, out: &mut SecretWriter) {
 /// Writes a value as [`encode`] does, with the choice whether `<`, `>` and `&` are escaped.
 pub fn encode_with(value: Json<'_>, numbers: Numbers, html: Html, out: &mut SecretWriter) {
     let ends = Ends::of(value.0);
-    encode_range(value.0, &ends, 0..value.0.len(), (numbers, html), out);
+    let whole = (0..value.0.len(), 0);
+    encode_range(value.0, &ends, whole, (numbers, html), out);
 }
 
-/// Writes the value that stands there in a text whose deep values have these ends.
+/// Writes the value that stands there, on a level of a text whose deep values have these ends.
 fn encode_range(
     text: &[u8],
     ends: &Ends,
-    range: Range<usize>,
+    (range, level): (Range<usize>, usize),
     how: (Numbers, Html),
     out: &mut SecretWriter,
 ) {
     let (numbers, html) = how;
+    let further_in = level + 1;
     let mut at = range.start + 1;
     let value = Json(&text[range]);
     match value.kind() {
         Kind::Object => {
             let mut members: BTreeMap<Vec<u8>, (SecretText, Range<usize>)> = BTreeMap::new();
-            while let Some(name) = ends.next(text, &mut at) {
-                let Some(member) = ends.next(text, &mut at) else {
+            while let Some(name) = ends.next(text, &mut at, further_in) {
+                let Some(member) = ends.next(text, &mut at, further_in) else {
                     break;
                 };
                 let name = Json(&text[name]).string().unwrap_or_default();
@@ -60,18 +62,18 @@ fn encode_range(
                 }
                 write_text(name.expose().as_bytes(), html, out);
                 out.push_byte(b':');
-                encode_range(text, ends, member, how, out);
+                encode_range(text, ends, (member, further_in), how, out);
             }
             out.push_byte(b'}');
         }
         Kind::Array => {
             out.push_byte(b'[');
             let mut first = true;
-            while let Some(element) = ends.next(text, &mut at) {
+            while let Some(element) = ends.next(text, &mut at, further_in) {
                 if !std::mem::take(&mut first) {
                     out.push_byte(b',');
                 }
-                encode_range(text, ends, element, how, out);
+                encode_range(text, ends, (element, further_in), how, out);
             }
             out.push_byte(b']');
         }

@@ -190,10 +190,41 @@ pub fn object_values(text: &[u8]) -> Result<BTreeMap<String, SecretBytes>, Store
     if value.kind() != Kind::Object {
         return Err(not_an_object());
     }
-    Ok(value
-        .members()
-        .map(|(name, value)| (name.expose().to_owned(), value.unquoted()))
-        .collect())
+    values_of(value, Json::unquoted)
+}
+
+/// How many members of an object may become values. A Secret has no room for as many, and each takes ten times the memory of its
+/// text.
+const MOST_VALUES: usize = 100_000;
+
+/// Makes a value of each member of an object; of equal names the last counts.
+///
+/// # Errors
+///
+/// When there are too many.
+pub fn values_of<'a>(
+    object: Json<'a>,
+    value: impl Fn(Json<'a>) -> SecretBytes,
+) -> Result<BTreeMap<String, SecretBytes>, StoreError> {
+    let mut values = BTreeMap::new();
+    for (name, member) in object.members() {
+        values.insert(name.expose().to_owned(), value(member));
+        check_count(values.len())?;
+    }
+    Ok(values)
+}
+
+/// Checks how many values there are so far.
+///
+/// # Errors
+///
+/// When there are too many.
+pub fn check_count(values: usize) -> Result<(), StoreError> {
+    if values <= MOST_VALUES {
+        return Ok(());
+    }
+    let text = format!("the object has more than {MOST_VALUES} members");
+    Err(StoreError::new(Trouble::TooLarge, text).public())
 }
 
 fn not_an_object() -> StoreError {

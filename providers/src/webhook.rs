@@ -320,10 +320,7 @@ fn members_of(text: &[u8]) -> Result<SecretMap, StoreError> {
         if !matches!(value.kind(), Kind::Object | Kind::Null) {
             return Err(wrong());
         }
-        let members = value.members();
-        Ok(members
-            .map(|(name, value)| (name.expose().to_owned(), converted(value, Numbers::Float)))
-            .collect())
+        json::values_of(value, |value| converted(value, Numbers::Float))
     };
     match Json::parse(text).ok().and_then(Json::string) {
         Some(inner) => members(inner.expose().as_bytes()),

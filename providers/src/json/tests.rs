@@ -77,6 +77,25 @@ fn encoding_again_is_gos() {
 }
 
 #[test]
+fn members_are_in_the_order_of_what_their_names_stand_for() {
+    let text =
+        r#"{"b": 1, "\u0061": 2, "a": {"z": 1, "\"y": 2}, "B": 4, "c": 5, "\u0063": 6, "": 7}"#;
+    let sorted = r#"{"":7,"B":4,"a":{"\"y":2,"z":1},"b":1,"c":6}"#;
+    assert_eq!(encoded(text, Numbers::Literal), sorted);
+}
+
+#[test]
+fn an_object_has_so_many_values_at_most() {
+    let members = |count: usize| {
+        let members: Vec<String> = (0..count).map(|name| format!("\"{name:x}\":0")).collect();
+        object_values(format!("{{{}}}", members.join(",")).as_bytes())
+    };
+    assert_eq!(members(100_000).unwrap().len(), 100_000);
+    let error = members(100_001).unwrap_err();
+    assert_eq!(error.trouble(), Trouble::TooLarge);
+}
+
+#[test]
 fn deep_documents_are_written_as_flat_ones_are() {
     let (open, close) = (
         r#"{"z": [0, {"b": "#.repeat(60),

@@ -1,12 +1,13 @@
 //! JSON as Go writes it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
+use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use super::ends::Ends;
-use super::scan::is_whole;
+use super::scan::{DEPTH, is_whole, skip_value};
 use super::{Json, Kind};
 use crate::outcome::{StoreError, shown};
 
@@ -46,23 +47,35 @@ fn encode_range(
     let value = Json(&text[range]);
     match value.kind() {
         Kind::Object => {
-            let mut members: BTreeMap<Vec<u8>, (SecretText, Range<usize>)> = BTreeMap::new();
-            while let Some(name) = ends.next(text, &mut at, further_in) {
-                let Some(member) = ends.next(text, &mut at, further_in) else {
-                    break;
-                };
-                let name = Json(&text[name]).string().unwrap_or_default();
-                // Names are not wiped: they are no values.
-                members.insert(name.expose().as_bytes().to_vec(), (name, member));
+            // Where the names begin: there may be millions of them, so nothing else is kept.
+            let mut names = Vec::new();
+            while let Some(name) = ends.next(text, &mut at, further_in)
+                && ends.next(text, &mut at, further_in).is_some()
+            {
+                names.push(name.start);
             }
+            names.sort_by(|one, other| name_at(text, *one).cmp(&name_at(text, *other)));
             out.push_byte(b'{');
-            for (count, (name, member)) in members.into_values().enumerate() {
-                if count > 0 {
+            let mut first = true;
+            for (count, start) in names.iter().enumerate() {
+                let name = name_at(text, *start);
+                // Equal names are still in the order of the text, and the last counts.
+                let next = names.get(count + 1).map(|next| name_at(text, *next));
+                if next.is_some_and(|next| next == name) {
+                    continue;
+                }
+                if !std::mem::take(&mut first) {
                     out.push_byte(b',');
                 }
-                write_text(name.expose().as_bytes(), html, out);
+                write_text(&name, html, out);
                 out.push_byte(b':');
-                encode_range(text, ends, (member, further_in), how, out);
+                let mut at = *start;
+                let member = ends
+                    .next(text, &mut at, further_in)
+                    .and_then(|_| ends.next(text, &mut at, further_in));
+                if let Some(member) = member {
+                    encode_range(text, ends, (member, further_in), how, out);
+                }
             }
             out.push_byte(b'}');
         }
@@ -90,6 +103,23 @@ fn encode_range(
             out.push(float_in_json(number).as_bytes());
         }
         _ => out.push(value.0),
+    }
+}
+
+/// The name that begins there, unescaped. Names are not wiped: they are no values.
+fn name_at(text: &[u8], start: usize) -> Cow<'_, [u8]> {
+    let end = skip_value(text, start, DEPTH).unwrap_or(start);
+    let quoted = text.get(start..end).unwrap_or_default();
+    let inside = quoted
+        .strip_prefix(b"\"")
+        .and_then(|rest| rest.strip_suffix(b"\""));
+    match inside {
+        Some(plain) if !plain.contains(&b'\\') => Cow::Borrowed(plain),
+        Some(_) => {
+            let name = Json(quoted).string().unwrap_or_default();
+            Cow::Owned(name.expose().as_bytes().to_vec())
+        }
+        None => Cow::default(),
     }
 }
 

@@ -23,6 +23,7 @@ pub(super) fn payload_of(secret: Json<'_>) -> Result<Payload, StoreError> {
             .decode(text.expose())
             .map_err(|_| malformed("its data is not base64"))?;
         parts.insert(format!("{DATA}{}", name.expose()), SecretBytes::from(bytes));
+        json::check_count(parts.len())?;
     }
     let metadata = secret.member("metadata");
     for part in ["labels", "annotations"] {
@@ -138,12 +139,11 @@ pub(super) fn map_of(at: &RemoteRef, payload: &Payload) -> Result<SecretMap, Sto
         .filter(|object| matches!(object.kind(), Kind::Object | Kind::Null))
         .ok_or_else(|| StoreError::new(Trouble::Missing, "the value is no JSON object").public())?;
     // Members stay JSON: strings keep their quotes, as upstream has it.
-    let members = object.members().map(|(name, value)| {
+    json::values_of(object, |value| {
         let mut out = SecretWriter::default();
         json::encode_with(value, Numbers::Float, Html::Plain, &mut out);
-        (name.expose().to_owned(), out.finish())
-    });
-    Ok(members.collect())
+        out.finish()
+    })
 }
 
 pub(super) fn malformed(what: &str) -> StoreError {

@@ -109,9 +109,10 @@ fn part(body: &SecretBytes, wanted: VaultResultType) -> Result<SecretMap, StoreE
             let data = whole.member("data");
             let data = data.filter(|data| data.kind() == Kind::Object);
             // Upstream decodes these numbers as texts, and those of the other parts as floats.
-            return Ok(data
-                .map(|data| values(data, Numbers::Literal))
-                .unwrap_or_default());
+            return match data {
+                Some(data) => values(data, Numbers::Literal),
+                None => Ok(SecretMap::new()),
+            };
         }
         VaultResultType::Auth => match auth {
             Some(auth) => auth,
@@ -135,7 +136,7 @@ fn part(body: &SecretBytes, wanted: VaultResultType) -> Result<SecretMap, StoreE
     };
     let object = Json::parse(object.expose())
         .map_err(|_| StoreError::new(Trouble::Malformed, "the answer is no JSON"))?;
-    Ok(values(object, Numbers::Float))
+    values(object, Numbers::Float)
 }
 
 /// These fields of an object, as JSON.
@@ -159,11 +160,8 @@ fn encoded(value: Json<'_>) -> SecretBytes {
     out.finish()
 }
 
-fn values(object: Json<'_>, numbers: Numbers) -> SecretMap {
-    object
-        .members()
-        .map(|(name, value)| (name.expose().to_owned(), converted(value, numbers)))
-        .collect()
+fn values(object: Json<'_>, numbers: Numbers) -> Result<SecretMap, StoreError> {
+    json::values_of(object, |value| converted(value, numbers))
 }
 
 #[cfg(test)]

@@ -325,12 +325,8 @@ impl Store for VaultStore {
                 StoreError::new(Trouble::Missing, "the value is no JSON object").public()
             });
         let object = self.placed(object, "read", &at.key)?;
-        Ok(Answer::Found(
-            object
-                .members()
-                .map(|(name, value)| (name.expose().to_owned(), converted(value, Numbers::Float)))
-                .collect(),
-        ))
+        let values = json::values_of(object, |value| converted(value, Numbers::Float));
+        self.placed(values, "read", &at.key).map(Answer::Found)
     }
 
     fn list<'a>(&'a self, what: &'a Find) -> BoxFuture<'a, Outcome<Vec<Match>>> {

@@ -322,7 +322,7 @@ where
                 WatchEvent::Bookmark(bookmark) => {
                     alive();
                     let version = bookmark.metadata.resource_version;
-                    return (None, State::Watching(version, events, None));
+                    return (None, State::Watching(version, events, began));
                 }
                 WatchEvent::Error(status) => {
                     let state = match status.code {
@@ -380,6 +380,7 @@ mod tests {
         Silent,
         Shows,
         Ends,
+        EndsAfterBookmark,
     }
 
     /// An API server that has objects of these sizes, and streams its answers.
@@ -463,6 +464,13 @@ mod tests {
                 Some(Watch::Silent) => None,
                 Some(Watch::Ends) => {
                     let body = Full::new(Bytes::new());
+                    return Some(Response::new(body.boxed_unsync()));
+                }
+                Some(Watch::EndsAfterBookmark) => {
+                    let event = json!({"type": "BOOKMARK", "object": {
+                        "apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret",
+                        "metadata": {"resourceVersion": "9"}}});
+                    let body = Full::new(Bytes::from(format!("{event}\n")));
                     return Some(Response::new(body.boxed_unsync()));
                 }
                 Some(Watch::NeverBegins) | None => return None,
@@ -597,12 +605,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn watches_that_end_at_once_do_not_follow_on_each_other_without_a_pause() {
-        let server = ApiServer::with(vec![10]);
-        server.watches.lock().unwrap().extend([Watch::Ends; 500]);
-        let mut events = Box::pin(follow(server.listed(), Box::new(|| {})));
-        let watching = async { while events.next().await.is_some() {} };
-        assert!(timeout(Duration::from_secs(20), watching).await.is_err());
-        let left = server.watches.lock().unwrap().len();
-        assert!((475..485).contains(&left), "{left}");
+        for watch in [Watch::Ends, Watch::EndsAfterBookmark] {
+            let server = ApiServer::with(vec![10]);
+            server.watches.lock().unwrap().extend([watch; 500]);
+            let mut events = Box::pin(follow(server.listed(), Box::new(|| {})));
+            let watching = async { while events.next().await.is_some() {} };
+            assert!(timeout(Duration::from_secs(20), watching).await.is_err());
+            let left = server.watches.lock().unwrap().len();
+            assert!((475..485).contains(&left), "{watch:?}: {left}");
+        }
     }
 }

@@ -1,17 +1,19 @@
 //! Reports once that a watch does not work, and once that it works again.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use kube::runtime::watcher;
 
 use super::pages::Alive;
 use crate::metrics::watches::{WatchHealth, Watches};
 
+const UNPOISONED: &str = "no holder panics";
+
 /// The state of one watch.
 pub(crate) struct WatchLog {
     what: &'static str,
     health: Arc<WatchHealth>,
-    told: Option<String>,
+    told: Arc<Mutex<Option<String>>>,
 }
 
 impl WatchLog {
@@ -19,14 +21,15 @@ impl WatchLog {
         Self {
             what,
             health: Arc::new(watches.start(what)),
-            told: None,
+            told: Arc::default(),
         }
     }
 
     /// For a watch that works and has nothing to show.
     pub(crate) fn alive(&self) -> Alive {
-        let health = Arc::clone(&self.health);
-        Box::new(move || health.works())
+        let what = self.what;
+        let (health, told) = (Arc::clone(&self.health), Arc::clone(&self.told));
+        Box::new(move || works(what, &health, &told))
     }
 
     /// Something arrived. That a listing begins proves nothing: the watcher says so before it asks.
@@ -34,10 +37,7 @@ impl WatchLog {
         if matches!(event, watcher::Event::Init) {
             return;
         }
-        self.health.works();
-        if self.told.take().is_some() {
-            tracing::info!(what = self.what, "watching again");
-        }
+        works(self.what, &self.health, &self.told);
     }
 
     /// Something went wrong; an expired watch is the ordinary course of things.
@@ -61,10 +61,19 @@ impl WatchLog {
             error => error.to_string(),
         };
         self.health.fails();
-        if self.told.as_ref() != Some(&text) {
+        let mut told = self.told.lock().expect(UNPOISONED);
+        if told.as_ref() != Some(&text) {
             tracing::warn!(what = self.what, error = text, "cannot watch, trying again");
-            self.told = Some(text);
+            *told = Some(text);
         }
+    }
+}
+
+/// The watch works, and says so if it did not before.
+fn works(what: &'static str, health: &WatchHealth, told: &Mutex<Option<String>>) {
+    health.works();
+    if told.lock().expect(UNPOISONED).take().is_some() {
+        tracing::info!(what, "watching again");
     }
 }
 
@@ -80,4 +89,22 @@ fn refusal(code: u16) -> String {
 fn unreadable(error: &serde_json::Error) -> String {
     let (line, column) = (error.line(), error.column());
     format!("the API server sent an answer that cannot be read at line {line}, column {column}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_watch_that_has_begun_again_tells_its_next_trouble() {
+        let mut log = WatchLog::new("Secrets", &Arc::new(Watches::default()));
+        let alive = log.alive();
+        for _ in 0..2 {
+            log.fails(&watcher::Error::NoResourceVersion);
+            assert!(log.told.lock().unwrap().is_some());
+            // Nothing has happened that it could show.
+            alive();
+            assert!(log.told.lock().unwrap().is_none());
+        }
+    }
 }

@@ -70,7 +70,7 @@ pub(super) fn of_store(
         Some(GcpAuth {
             workload_identity: Some(identity),
             ..
-        }) => super::workload::cluster::of_cluster(identity, settings, secrets, http)?,
+        }) => super::workload::cluster::of_cluster(identity, secrets, http)?,
         Some(GcpAuth {
             workload_identity_federation: Some(federation),
             ..

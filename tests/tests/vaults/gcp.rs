@@ -338,6 +338,11 @@ async fn every_way_to_sign_in_works_and_wrong_ones_are_told() {
     // What is not named is asked of the machine.
     let of_machine = json!({"serviceAccountRef": {"name": "web"}});
     good(json!({ "workloadIdentity": of_machine })).await;
+    // The cluster may be in another project than the secrets; the number names the project only for these.
+    let apart =
+        json!({"gcpsm": {"projectID": "123456789012", "auth": {"workloadIdentity": of_machine}}});
+    let apart = connect_with(&apart, &connection).await;
+    assert_eq!(get(&apart, &RemoteRef::new("k")).await, "v");
     let annotation = "iam.gke.io/gcp-service-account".to_owned();
     let email = "other@shop.iam.gserviceaccount.com".to_owned();
     held.put_annotations("web", BTreeMap::from([(annotation, email.clone())]));

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::bearer::token::{AccessToken, TokenSource, ask};
 use crate::http::{HttpClient, Request};
 use crate::outcome::{StoreError, shown};
-use crate::settings::gcp::{GcpSettings, GcpWorkloadIdentity};
+use crate::settings::gcp::GcpWorkloadIdentity;
 
 use super::super::credential_file::https;
 use super::super::sign_in::{
@@ -22,13 +22,11 @@ use super::{ACCESS_TOKEN, ANNOTATION, EXCHANGE, JWT, token_of_account};
 /// Makes the source of a store with `workloadIdentity`.
 pub(in crate::gcp) fn of_cluster(
     identity: GcpWorkloadIdentity,
-    settings: &GcpSettings,
     secrets: StoreSecrets,
     http: &Arc<HttpClient>,
 ) -> Result<Source, StoreError> {
     Ok(Box::new(OfCluster {
         identity,
-        project: settings.project_id.clone(),
         metadata: Metadata::new(&SystemSurroundings)?,
         secrets,
         http: Arc::clone(http),
@@ -38,7 +36,6 @@ pub(in crate::gcp) fn of_cluster(
 /// A Kubernetes service account of a GKE cluster.
 struct OfCluster {
     identity: GcpWorkloadIdentity,
-    project: Option<String>,
     metadata: Metadata,
     secrets: StoreSecrets,
     http: Arc<HttpClient>,
@@ -47,32 +44,37 @@ struct OfCluster {
 impl OfCluster {
     async fn or_metadata(
         &self,
-        given: [Option<&String>; 2],
+        given: Option<&String>,
         path: &[&str],
         what: &str,
     ) -> Result<String, StoreError> {
-        let given = given.into_iter().flatten().find(|text| !text.is_empty());
-        match given {
-            Some(text) => Ok(text.clone()),
-            None => self.metadata.text(path.iter().copied(), what).await,
+        if let Some(text) = given.filter(|text| !text.is_empty()) {
+            return Ok(text.clone());
         }
+        let text = self.metadata.text(path.iter().copied(), what).await;
+        text.map_err(|error| {
+            error.with_hint(
+                "set clusterProjectID, clusterLocation and clusterName in `auth.workloadIdentity`",
+            )
+        })
     }
 
     async fn sign_in(&self) -> Result<AccessToken, StoreError> {
         const FIELD: &str = "auth.workloadIdentity.serviceAccountRef";
         let identity = &self.identity;
         let account = &identity.service_account_ref;
-        let named = [identity.cluster_project_id.as_ref(), self.project.as_ref()];
+        // The project of the secrets says nothing here: it is often another one than that of the cluster.
+        let named = identity.cluster_project_id.as_ref();
         let project = ["project", "project-id"];
         let project = self
             .or_metadata(named, &project, "project of the cluster")
             .await?;
-        let named = [identity.cluster_location.as_ref(), None];
+        let named = identity.cluster_location.as_ref();
         let path = ["instance", "attributes", "cluster-location"];
         let location = self
             .or_metadata(named, &path, "location of the cluster")
             .await?;
-        let named = [identity.cluster_name.as_ref(), None];
+        let named = identity.cluster_name.as_ref();
         let path = ["instance", "attributes", "cluster-name"];
         let cluster = self
             .or_metadata(named, &path, "name of the cluster")

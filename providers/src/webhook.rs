@@ -317,7 +317,8 @@ fn members_of(text: &[u8]) -> Result<SecretMap, StoreError> {
     let wrong = || StoreError::new(Trouble::Missing, "the value is no JSON object").public();
     let members = |text: &[u8]| -> Result<SecretMap, StoreError> {
         let value = Json::parse(text).map_err(|_| wrong())?;
-        if !matches!(value.kind(), Kind::Object | Kind::Null) {
+        // Null is no empty object: that would take every key from the target.
+        if value.kind() != Kind::Object {
             return Err(wrong());
         }
         json::values_of(value, |value| converted(value, Numbers::Float))
@@ -536,6 +537,9 @@ mod tests {
         assert_eq!(lines(r#""{\"a\": \"b\"}""#), ["a=b"]);
         assert!(members_of(b"[1]").is_err());
         assert!(members_of(br#""text""#).is_err());
+        assert!(members_of(b"null").is_err());
+        assert!(members_of(br#""null""#).is_err());
+        assert!(members_of(b"{}").is_ok_and(|members| members.is_empty()));
         let value = |answer: &str| {
             let found = Json::parse(answer.as_bytes()).unwrap();
             text(&WebhookStore::as_value(found).unwrap())

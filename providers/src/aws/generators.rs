@@ -154,18 +154,41 @@ fn sign_in(
     auth: &AwsGeneratorAuth,
     connection: &Connection,
 ) -> Result<SignIn, StoreError> {
-    let keys = AwsAuth {
-        secret_ref: auth.secret_ref.clone(),
-        jwt: auth.jwt.clone(),
-    };
     let role = role.map(str::to_owned);
-    let settings = AwsSettings::to_sign_in(keys, role, region.to_owned());
+    let settings = AwsSettings::to_sign_in(auth_of(auth), role, region.to_owned());
     SignIn::of_store(&settings, connection)
+}
+
+/// The way to sign in that counts. Static keys come first, as upstream; for stores the service account does.
+fn auth_of(auth: &AwsGeneratorAuth) -> AwsAuth {
+    AwsAuth {
+        secret_ref: auth.secret_ref.clone(),
+        jwt: auth.jwt.clone().filter(|_| auth.secret_ref.is_none()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn static_keys_come_before_a_service_account() {
+        let used = |auth: serde_json::Value| {
+            let auth = auth_of(&serde_json::from_value(auth).unwrap());
+            (auth.secret_ref.is_some(), auth.jwt.is_some())
+        };
+        let (keys, jwt) = (serde_json::json!({}), serde_json::json!({}));
+        assert_eq!(
+            used(serde_json::json!({"secretRef": keys, "jwt": jwt})),
+            (true, false)
+        );
+        assert_eq!(
+            used(serde_json::json!({ "secretRef": keys })),
+            (true, false)
+        );
+        assert_eq!(used(serde_json::json!({ "jwt": jwt })), (false, true));
+        assert_eq!(used(serde_json::json!({})), (false, false));
+    }
 
     #[test]
     fn times_are_whole_seconds() {

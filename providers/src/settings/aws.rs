@@ -64,7 +64,7 @@ pub enum AwsService {
     CertificateManager,
 }
 
-/// How to sign in to AWS: the first of the two that is set counts.
+/// How to sign in to AWS: if both are set, the service account counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AwsAuth {

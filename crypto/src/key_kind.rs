@@ -419,6 +419,18 @@ mod tests {
                 "http://v/v1/transit/keys/dev",
                 Some("http://v/v1/transit/keys/dev"),
             ),
+            (
+                &VAULT_TRANSIT,
+                "http://v/v1/team/app/v2/keys/dev",
+                Some("http://v/v1/team/app/v2/keys/dev"),
+            ),
+            (
+                &VAULT_TRANSIT,
+                "http://v/v1/a/b/c/keys/v1",
+                Some("http://v/v1/a/b/c/keys/v1"),
+            ),
+            (&VAULT_TRANSIT, "http://v/v1/v2/b/keys/dev", None),
+            (&VAULT_TRANSIT, "http://v/v1/a/v2/b/keys/dev", None),
             (&VAULT_TRANSIT, "http://v/x/v1/transit/keys/dev", None),
             (&VAULT_TRANSIT, "v/v1/transit/keys/dev", None),
         ];

@@ -60,8 +60,9 @@ fn parse(text: &str) -> Result<KeyFields, String> {
         let [version, engine @ .., _, name] = &segments[..] else {
             return None;
         };
-        let nested =
-            segments.iter().skip(1).any(|segment| is_version(segment)) && segments.len() > 5;
+        // Upstream takes what stands before a version with three segments behind it for a prefix. The last segment of the
+        // engine and the name have fewer behind them, and may look like a version: `v1/team/v2/keys/name`.
+        let nested = engine.iter().rev().skip(1).any(|part| is_version(part));
         let valid = is_version(version)
             && !engine.is_empty()
             && !nested

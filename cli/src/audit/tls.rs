@@ -17,6 +17,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
+use sealwright_crypto::surroundings::{Surroundings, SystemSurroundings};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::Socket;
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
@@ -25,6 +26,9 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use super::connection_string::Settings;
+
+/// The authorities that a user keeps for servers of databases.
+const OWN_AUTHORITIES: &str = "~/.postgresql/root.crt";
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +43,9 @@ pub(super) enum TlsError {
     /// A file cannot be read.
     #[error("cannot read the file that `{name}` names: {reason}")]
     File { name: &'static str, reason: String },
+    /// The user's own authorities cannot be read.
+    #[error("cannot read ~/.postgresql/root.crt: {0}")]
+    OwnAuthorities(String),
     /// A text is no certificate or key.
     #[error("`{0}` holds nothing of use in PEM")]
     Pem(&'static str),
@@ -67,7 +74,8 @@ impl std::fmt::Debug for Tls {
 
 impl Tls {
     /// Reads the `ssl…` settings; `None` when no encryption is wanted. A server is verified if an authority is named or the
-    /// mode asks for it; without a named one, the system's authorities count.
+    /// mode asks for it; without a named one, the system's authorities count. As upstream's client has it, `require` verifies
+    /// with the authorities that the user keeps, but only where it is said, not as the default.
     pub(super) fn new(settings: &Settings) -> Result<Option<Self>, TlsError> {
         let (verified, name) = match settings.get("sslmode") {
             Some("disable") => return Ok(None),
@@ -83,8 +91,14 @@ impl Tls {
         };
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let roots = match settings.get("sslrootcert") {
-            Some(path) => Roots::Pem(read("sslrootcert", Path::new(path))?.to_vec()),
+            Some(path) => Roots::Pem(
+                "sslrootcert",
+                read("sslrootcert", Path::new(path))?.to_vec(),
+            ),
             None if verified => Roots::System,
+            None if settings.get("sslmode").is_some() => {
+                own_roots(SystemSurroundings.home().as_deref())?
+            }
             None => Roots::None,
         };
         let verifier = Verifier::new(roots, name, &provider)?;
@@ -110,6 +124,21 @@ fn file(name: &'static str, error: &io::Error) -> TlsError {
     TlsError::File {
         name,
         reason: error.to_string(),
+    }
+}
+
+/// The authorities below a home. They count only where the server would not be verified at all: in the modes that verify, a
+/// user could let a server of their own take the rows.
+fn own_roots(home: Option<&Path>) -> Result<Roots, TlsError> {
+    let path = home.map(|home| home.join(".postgresql/root.crt"));
+    // What cannot be looked for is not there, as upstream's client has it.
+    match path.filter(|path| path.exists()) {
+        None => Ok(Roots::None),
+        Some(path) => {
+            let pem = fs::read(path);
+            let pem = pem.map_err(|error| TlsError::OwnAuthorities(error.to_string()))?;
+            Ok(Roots::Pem(OWN_AUTHORITIES, pem))
+        }
     }
 }
 
@@ -156,7 +185,8 @@ fn certificates(name: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'st
 enum Roots {
     None,
     System,
-    Pem(Vec<u8>),
+    /// Certificates, and the name of where they are.
+    Pem(&'static str, Vec<u8>),
 }
 
 /// Looks at a server's certificate as far as it is asked to.
@@ -187,8 +217,8 @@ impl Verifier {
                 store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
                 Vec::new()
             }
-            Roots::Pem(pem) => {
-                let certificates = certificates("sslrootcert", &pem)?;
+            Roots::Pem(name, pem) => {
+                let certificates = certificates(name, &pem)?;
                 store.add_parsable_certificates(certificates.iter().cloned());
                 certificates
             }
@@ -339,5 +369,22 @@ impl AsyncWrite for Encrypted {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authorities_that_the_user_keeps_count() {
+        let home = tempfile::tempdir().unwrap();
+        assert!(matches!(own_roots(None), Ok(Roots::None)));
+        assert!(matches!(own_roots(Some(home.path())), Ok(Roots::None)));
+        let folder = home.path().join(".postgresql");
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("root.crt"), "pem").unwrap();
+        let kept = own_roots(Some(home.path()));
+        assert!(matches!(kept, Ok(Roots::Pem(_, pem)) if pem == b"pem"));
     }
 }

@@ -212,6 +212,16 @@ fn s175_connection_strings_do_what_they_do_in_the_real_program() {
         assert_eq!(found, [""; 0], "{string}");
         assert!(err.contains(&format!("`{name}`")), "{string}: {err}");
     }
+    // Where the mode says `require`, a server is verified with authorities that the user keeps.
+    let kept = machine.desk.home().join(".postgresql");
+    std::fs::create_dir(&kept).unwrap();
+    let kept = kept.join("root.crt");
+    std::fs::copy(&root, &kept).unwrap();
+    check(&machine, &tls("127.0.0.1", "sslmode=require"), true);
+    std::fs::copy(&other, &kept).unwrap();
+    check(&machine, &tls("127.0.0.1", "sslmode=require"), false);
+    check(&machine, &tls("127.0.0.1", ""), true);
+    std::fs::remove_file(&kept).unwrap();
     // The password alone may come from a variable.
     machine.desk.set("PGPASSWORD", PASSWORD);
     check(&machine, &pairs("host=127.0.0.1"), true);

@@ -114,33 +114,45 @@ pub(crate) fn endpoint_override(own: &str, service: &str) -> Option<String> {
     read(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| read("AWS_ENDPOINT_URL"))
 }
 
-/// The endpoint of a service in a region.
+/// The endpoint of a service in a region, of the kind that the environment asks for.
 pub(crate) fn endpoint(service: &str, region: &str) -> String {
     let on = |name: &str| std::env::var(name).is_ok_and(|text| text.eq_ignore_ascii_case("true"));
-    let fips = if on("AWS_USE_FIPS_ENDPOINT") {
-        "-fips"
-    } else {
-        ""
+    let (fips, dual) = (
+        on("AWS_USE_FIPS_ENDPOINT"),
+        on("AWS_USE_DUALSTACK_ENDPOINT"),
+    );
+    endpoint_of(service, region, fips, dual)
+}
+
+/// The endpoint by the vendor's rules for each service. Most hosts are made of the same parts, and some are not.
+fn endpoint_of(service: &str, region: &str, fips: bool, dual: bool) -> String {
+    let host = match (service, fips, dual) {
+        ("api.ecr", true, true) => "ecr-fips".to_owned(),
+        ("api.ecr", false, true) => "ecr".to_owned(),
+        ("api.ecr-public", false, true) => "ecr-public".to_owned(),
+        ("ssm" | "acm" | "sts", true, false) if region.starts_with("us-gov-") => service.to_owned(),
+        ("s3", true, true) => "s3-fips.dualstack".to_owned(),
+        ("s3", false, true) => "s3.dualstack".to_owned(),
+        (_, true, _) => format!("{service}-fips"),
+        (_, false, _) => service.to_owned(),
     };
-    let dual = on("AWS_USE_DUALSTACK_ENDPOINT");
-    let suffix = match (region.split('-').next().unwrap_or_default(), dual) {
-        ("cn", false) => "amazonaws.com.cn",
-        ("cn", true) => "api.amazonwebservices.com.cn",
-        ("eusc", false) => "amazonaws.eu",
-        ("eusc", true) => "api.amazonwebservices.eu",
-        _ if region.starts_with("us-isob-") => "sc2s.sgov.gov",
-        _ if region.starts_with("us-isof-") || region.starts_with("eu-isoe-") => {
-            if region.starts_with("us") {
-                "csp.hci.ic.gov"
-            } else {
-                "cloud.adc-e.uk"
-            }
-        }
-        _ if region.starts_with("us-iso-") => "c2s.ic.gov",
-        (_, true) => "api.aws",
-        (_, false) => "amazonaws.com",
+    // Hosts that have both kinds of addresses under their plain names.
+    let is_plain = match service {
+        "s3" => true,
+        "secretsmanager" => !region.starts_with("eusc-") && !region.contains("-iso"),
+        _ => false,
     };
-    format!("https://{service}{fips}.{region}.{suffix}")
+    let dual = dual && !is_plain;
+    let suffixes = match region {
+        _ if region.starts_with("cn-") => ["amazonaws.com.cn", "api.amazonwebservices.com.cn"],
+        _ if region.starts_with("eusc-") => ["amazonaws.eu", "api.amazonwebservices.eu"],
+        _ if region.starts_with("us-isob-") => ["sc2s.sgov.gov", "api.aws.scloud"],
+        _ if region.starts_with("us-isof-") => ["csp.hci.ic.gov", "api.aws.hci.ic.gov"],
+        _ if region.starts_with("eu-isoe-") => ["cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"],
+        _ if region.starts_with("us-iso-") => ["c2s.ic.gov", "api.aws.ic.gov"],
+        _ => ["amazonaws.com", "api.aws"],
+    };
+    format!("https://{host}.{region}.{}", suffixes[usize::from(dual)])
 }
 
 #[cfg(test)]
@@ -165,5 +177,73 @@ mod tests {
             endpoint("kms", "us-gov-west-1"),
             "https://kms.us-gov-west-1.amazonaws.com"
         );
+    }
+
+    #[test]
+    fn endpoints_of_other_kinds_have_the_hosts_of_the_vendors_rules() {
+        const PLAIN: (bool, bool) = (false, false);
+        const FIPS: (bool, bool) = (true, false);
+        const DUAL: (bool, bool) = (false, true);
+        const BOTH: (bool, bool) = (true, true);
+        let (ireland, america, china) = ("eu-west-1", "us-gov-west-1", "cn-north-1");
+        for (service, region, kind, host) in [
+            ("kms", ireland, FIPS, "kms-fips.eu-west-1.amazonaws.com"),
+            ("kms", ireland, DUAL, "kms.eu-west-1.api.aws"),
+            ("kms", america, FIPS, "kms-fips.us-gov-west-1.amazonaws.com"),
+            ("ssm", ireland, FIPS, "ssm-fips.eu-west-1.amazonaws.com"),
+            ("ssm", america, FIPS, "ssm.us-gov-west-1.amazonaws.com"),
+            ("ssm", america, BOTH, "ssm-fips.us-gov-west-1.api.aws"),
+            ("acm", america, FIPS, "acm.us-gov-west-1.amazonaws.com"),
+            ("s3", ireland, DUAL, "s3.dualstack.eu-west-1.amazonaws.com"),
+            (
+                "s3",
+                america,
+                BOTH,
+                "s3-fips.dualstack.us-gov-west-1.amazonaws.com",
+            ),
+            (
+                "s3",
+                china,
+                DUAL,
+                "s3.dualstack.cn-north-1.amazonaws.com.cn",
+            ),
+            ("api.ecr", ireland, PLAIN, "api.ecr.eu-west-1.amazonaws.com"),
+            (
+                "api.ecr",
+                ireland,
+                FIPS,
+                "api.ecr-fips.eu-west-1.amazonaws.com",
+            ),
+            ("api.ecr", ireland, DUAL, "ecr.eu-west-1.api.aws"),
+            ("api.ecr", america, BOTH, "ecr-fips.us-gov-west-1.api.aws"),
+            (
+                "api.ecr",
+                china,
+                DUAL,
+                "ecr.cn-north-1.api.amazonwebservices.com.cn",
+            ),
+            (
+                "api.ecr-public",
+                "us-east-1",
+                DUAL,
+                "ecr-public.us-east-1.api.aws",
+            ),
+            (
+                "secretsmanager",
+                ireland,
+                DUAL,
+                "secretsmanager.eu-west-1.amazonaws.com",
+            ),
+            (
+                "kms",
+                "us-iso-east-1",
+                DUAL,
+                "kms.us-iso-east-1.api.aws.ic.gov",
+            ),
+        ] {
+            let (fips, dual) = kind;
+            let endpoint = endpoint_of(service, region, fips, dual);
+            assert_eq!(endpoint, format!("https://{host}"));
+        }
     }
 }

@@ -38,6 +38,10 @@ impl Cloud {
         }
     }
 
+    fn modules(login: &str, host: &str) -> Self {
+        Self::known(login, host, &[host])
+    }
+
     fn public() -> Self {
         Self::known(
             "login.microsoftonline.com",
@@ -104,11 +108,9 @@ impl Cloud {
             Self::china(),
             Self::german(),
             // Managed hardware modules speak the same interface for a resource of their own.
-            Self::known(
-                "login.microsoftonline.com",
-                "managedhsm.azure.net",
-                &["managedhsm.azure.net"],
-            ),
+            Self::modules("login.microsoftonline.com", "managedhsm.azure.net"),
+            Self::modules("login.microsoftonline.us", "managedhsm.usgovcloudapi.net"),
+            Self::modules("login.chinacloudapi.cn", "managedhsm.azure.cn"),
         ];
         clouds.into_iter().find(|cloud| cloud.has(vault))
     }
@@ -249,6 +251,14 @@ mod tests {
             resource("https://v.vault.usgovcloudapi.net").as_deref(),
             Some("https://vault.usgovcloudapi.net")
         );
+        for host in [
+            "managedhsm.azure.net",
+            "managedhsm.usgovcloudapi.net",
+            "managedhsm.azure.cn",
+        ] {
+            let found = resource(&format!("https://v.{host}"));
+            assert_eq!(found, Some(format!("https://{host}")));
+        }
         for foreign in [
             "https://vault.azure.net",
             "https://evil.example",

@@ -9,11 +9,13 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// The working folder under the name that the shell has for it, or else the one without links.
+/// The working folder under the name that the shell has for it, or else the one without links. A name is believed only as it
+/// is used, which is without `..`: behind a link that may be another folder than before.
 pub(crate) fn working_folder() -> io::Result<PathBuf> {
     let named = std::env::var_os("PWD").map(PathBuf::from);
-    match named.filter(|named| named.is_absolute()) {
-        Some(named) if is_same(&named, Path::new(".")) => Ok(clean(&named)),
+    let named = named.filter(|named| named.is_absolute());
+    match named.map(|named| clean(&named)) {
+        Some(named) if is_same(&named, Path::new(".")) => Ok(named),
         _ => std::env::current_dir(),
     }
 }

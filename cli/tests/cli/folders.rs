@@ -326,6 +326,29 @@ fn behind_a_link_rules_match_the_paths_that_the_shell_has() {
     }
 }
 
+/// A variable decides how the working folder is called, and never which one it is.
+#[test]
+fn what_the_shell_calls_the_working_folder_leads_to_no_other() {
+    let desk = Desk::with_rule();
+    desk.write("real/sub/x.yaml", "a: 1\n");
+    desk.write("other/x.yaml", "a: 1\n");
+    std::os::unix::fs::symlink("../real/sub", desk.path("other/lnk")).unwrap();
+    for (front_end, file) in [(&[][..], "a.yaml"), (&["sops"][..], "b.yaml")] {
+        for folder in ["real", "other"] {
+            desk.write(&format!("{folder}/{file}"), "a: 1\n");
+        }
+        let mut command = desk.command();
+        command
+            .current_dir(desk.path("real"))
+            .env("PWD", desk.path("other/lnk/.."))
+            .args(front_end)
+            .args(["encrypt", "-i", file]);
+        run(command, b"").good();
+        assert!(desk.read(&format!("real/{file}")).contains("ENC["));
+        assert_eq!(desk.read(&format!("other/{file}")), "a: 1\n");
+    }
+}
+
 #[test]
 fn behind_a_link_the_ignored_files_are_those_of_the_repository() {
     let desk = Desk::new();

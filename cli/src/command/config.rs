@@ -9,7 +9,7 @@ use crate::absolute::absolute;
 use crate::config::{Config, Rule};
 use crate::error::{Error, Kind, Result};
 use crate::key_texts::KeySettings;
-use crate::visible::without_secrets;
+use crate::visible::{recipient, without_secrets};
 use crate::world::World;
 
 /// The configuration to look at. It is read without the warnings of other commands: to find what is odd is the verb's task.
@@ -158,7 +158,10 @@ pub(crate) fn explain(
         .map(|group| {
             let names = group.iter();
             names
-                .map(|key| format!("{} {}", key.kind().section, key.identity()))
+                .map(|key| {
+                    let identity = key.identity();
+                    format!("{} {}", key.kind().section, recipient(&identity))
+                })
                 .collect()
         })
         .collect();

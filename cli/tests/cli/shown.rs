@@ -131,6 +131,8 @@ fn a_private_key_among_recipients_is_not_shown() {
     desk.write("a.yaml", text);
     let rule = desk.read(".sops.yaml").replace(KEYS[0].0, secret);
     desk.write("rule.yaml", rule);
+    // Any text may be the fingerprint of a key.
+    desk.write("pgp.yaml", format!("creation_rules:\n  - pgp: {secret}\n"));
     for words in [
         &["status", "a.yaml"][..],
         &["--output", "json", "status", "a.yaml"],
@@ -149,6 +151,10 @@ fn a_private_key_among_recipients_is_not_shown() {
             "json",
             "recipients",
             "list",
+        ],
+        &["--config", "pgp.yaml", "config", "explain", "a.yaml"],
+        &[
+            "--config", "pgp.yaml", "--output", "json", "config", "explain", "a.yaml",
         ],
     ] {
         let ran = desk.run(words);

@@ -22,6 +22,7 @@ use super::sharing::{Recipients, Wanted};
 use super::{
     Change, Input, KeyTexts, Output, SelectionTexts, Settings, conflict, document, encrypt,
 };
+use crate::absolute::is_same;
 use crate::editor::{Kept, Session};
 use crate::error::{Error, Fault, Kind, Result};
 use crate::file::{Content, Original};
@@ -311,7 +312,7 @@ struct Target {
 pub(crate) fn find_kept(file: &Path) -> Result<Kept> {
     let mut found = Kept::find();
     if !file.as_os_str().is_empty() {
-        found.retain(|kept| kept.target == file);
+        found.retain(|kept| is_same_place(&kept.target, file));
     }
     match found.len() {
         1 => Ok(found.remove(0)),
@@ -326,6 +327,15 @@ pub(crate) fn find_kept(file: &Path) -> Result<Kept> {
                 .hint("name the file; of several texts of one file, remove the folders that you do not need"),
         ),
     }
+}
+
+/// Whether two paths are one name in one folder: it may have been edited behind a link, and the shell calls a folder as it came
+/// there.
+fn is_same_place(one: &Path, other: &Path) -> bool {
+    let folders = (one.parent(), other.parent());
+    one == other
+        || (one.file_name() == other.file_name()
+            && matches!(folders, (Some(one), Some(other)) if is_same(one, other)))
 }
 
 /// Opens a kept text again, with what changed in the file meanwhile.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::desk::{Desk, KEYS};
+use super::desk::{Desk, KEYS, run};
 use super::screen::Screen;
 
 /// A desk with an encrypted file, and a shell script as the editor.
@@ -87,6 +87,27 @@ fn a_resumed_text_outlives_what_ends_the_run() {
         "user: root\npassword: n3w\n"
     );
     assert_eq!(kept(&desk), [] as [PathBuf; 0]);
+}
+
+#[test]
+fn a_text_that_was_edited_behind_a_link_is_found_from_everywhere() {
+    let desk = desk("sed -i s/s3cr3t/n3w/ \"$1\"; sh other.sh\n");
+    other(&desk, "set a.yaml user root");
+    std::os::unix::fs::symlink("work", desk.root().join("lnk")).unwrap();
+    let edit = |shell: &str, words: &[&str]| {
+        let mut command = desk.command();
+        command.env("PWD", desk.root().join(shell)).args(words);
+        run(command, b"")
+    };
+    edit("lnk", &["edit", "a.yaml"]).fails(3);
+    desk.write("editor.sh", "true\n");
+    desk.write("b.yaml", desk.read("a.yaml"));
+    edit("work", &["edit", "--resume", "b.yaml"]).fails(100);
+    edit("work", &["edit", "--resume", "a.yaml"]).good();
+    assert_eq!(
+        desk.run(["decrypt", "a.yaml"]).good(),
+        "user: root\npassword: n3w\n"
+    );
 }
 
 #[test]

@@ -63,7 +63,16 @@ pub(super) fn compose(text: SecretBytes) -> Composed<Composition> {
     let (mut nodes, mut found) = (nodes, found);
     let hidden = take_hidden_comments(&mut nodes, &mut found);
     let copies = anchors.copies();
-    let Some(woven) = weave::weave(nodes, starts, documents, found, hidden, copies) else {
+    let most_copied = anchors::most_copied(text.len());
+    let woven = weave::weave(
+        nodes,
+        starts,
+        documents,
+        (found, hidden),
+        copies,
+        most_copied,
+    );
+    let Some(woven) = woven else {
         return Err(ParseError::at(text.expose(), 0, anchors::EXCESSIVE));
     };
     let weave::Woven {

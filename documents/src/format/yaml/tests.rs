@@ -493,6 +493,26 @@ mod refusals {
             assert!(reason.contains("aliases blow this document up"), "{reason}");
         }
     }
+
+    #[test]
+    fn comments_behind_aliases_count_by_their_length() {
+        let long = "x".repeat(60_000);
+        // Before a value, behind a value, behind a tag, and outside of what the anchor is for.
+        for target in [
+            format!("a: &x\n  # {long}\n  k: 1\n"),
+            format!("a: &x\n  k: 1 # {long}\n"),
+            format!("a: &x\n  k: !!str # {long}\n   v\n"),
+            format!("a:\n# {long}\n- &x\n  k: 1\n"),
+        ] {
+            let text = |times| {
+                let items = "- *x\n".repeat(times);
+                format!("{target}b:\n{items}")
+            };
+            assert!(parse(&text(60)).nodes.len() > 60);
+            let (_, _, reason) = refused(text(100));
+            assert!(reason.contains("aliases blow this document up"), "{reason}");
+        }
+    }
 }
 
 #[test]

@@ -211,12 +211,17 @@ impl Composer<'_> {
     /// Bounds what aliases make of a document: each key and value is written as often as it is named.
     fn count_copied(&mut self, bytes: usize, event: &Event) -> Composed<()> {
         self.anchors.copied_bytes += bytes;
-        let limit = FREE_BYTES + BYTES_PER_BYTE * self.events.scanner.src().len();
+        let limit = most_copied(self.events.scanner.src().len());
         match self.anchors.copied_bytes <= limit {
             true => Ok(()),
             false => Err(self.error(event.start, EXCESSIVE)),
         }
     }
+}
+
+/// How many bytes aliases may repeat in a document of so many.
+pub(super) fn most_copied(length: usize) -> usize {
+    FREE_BYTES + BYTES_PER_BYTE * length
 }
 
 /// How long the content of a key is.
@@ -235,7 +240,7 @@ fn content_len(value: Value) -> usize {
     }
 }
 
-fn text_len(text: Text) -> usize {
+pub(super) fn text_len(text: Text) -> usize {
     match text {
         Text::File(span) | Text::Decoded(span) => span.len(),
     }

@@ -7,7 +7,7 @@ use crate::attachment::{Attachment, HiddenComment, Spot};
 use crate::tree::{Key, Node, Span, Text, Value};
 
 use super::super::place::Place;
-use super::anchors::Copy;
+use super::anchors::{Copy, text_len};
 use super::comments::{Found, Rank};
 
 /// Nodes with the comments among them.
@@ -28,14 +28,14 @@ const COPIES_PER_NODE: usize = 8;
 
 /// Gives nodes, where they start, and roots, with the comments among them. Sites ascend: a comment that stands amidst
 /// another collection than its own lies in that one, and says how far above its own is. An alias of a collection has
-/// copies of the comments in it. `None` when there are too many.
+/// copies of the comments in it. `None` when these are too many, or have more than `most_bytes` together.
 pub(super) fn weave(
     nodes: Vec<Node>,
     starts: Vec<u32>,
     documents: Vec<u32>,
-    mut found: Vec<Found>,
-    hidden: Vec<Found>,
+    (mut found, hidden): (Vec<Found>, Vec<Found>),
     copies: Vec<Copy>,
+    most_bytes: usize,
 ) -> Option<Woven> {
     if found.is_empty() && hidden.is_empty() {
         return Some(Woven {
@@ -64,6 +64,8 @@ pub(super) fn weave(
         hidden_to_come: hidden.iter().peekable(),
         copied: 0,
         limit: FREE_COPIES + COPIES_PER_NODE * room,
+        copied_bytes: 0,
+        most_bytes,
     };
     let mut roots = Vec::with_capacity(documents.len());
     let mut document = documents.iter().copied().peekable();
@@ -142,6 +144,9 @@ struct Weaver<'a> {
     /// How many comments are copies.
     copied: usize,
     limit: usize,
+    /// How long these are together: each is written, and may be encrypted, as often as it is repeated.
+    copied_bytes: usize,
+    most_bytes: usize,
 }
 
 impl Weaver<'_> {
@@ -237,12 +242,16 @@ impl Weaver<'_> {
         }
     }
 
+    /// Counts comments that an alias repeats; `None` when there is too much of them.
+    fn count_copied(&mut self, comments: usize, bytes: usize) -> Option<()> {
+        self.copied += comments;
+        self.copied_bytes += bytes;
+        (self.copied <= self.limit && self.copied_bytes <= self.most_bytes).then_some(())
+    }
+
     /// Puts a comment that an alias repeats.
     fn copied_comment(&mut self, site: Span, text: Text, above: u16, spot: Spot) -> Option<()> {
-        self.copied += 1;
-        if self.copied > self.limit {
-            return None;
-        }
+        self.count_copied(1, text_len(text))?;
         self.comment(site, false, above, spot, false);
         let new = self.out.len() - 1;
         self.out[new].value = Value::Comment {
@@ -337,17 +346,15 @@ impl Weaver<'_> {
             let Some(comments) = self.hidden.get(target) else {
                 continue;
             };
-            self.copied += comments.len();
-            if self.copied > self.limit {
-                return None;
-            }
             let new_of = |node| moved.get(&node).copied().unwrap_or(node);
             let copies = comments.iter().map(|comment| HiddenComment {
                 text: comment.text,
                 parent: *parent,
                 spot: comment.spot.moved(new_of),
             });
-            let copies = copies.collect();
+            let copies: Vec<HiddenComment> = copies.collect();
+            let bytes = copies.iter().map(|comment| comment.text.len()).sum();
+            self.count_copied(copies.len(), bytes)?;
             self.hidden.insert(*parent, copies);
         }
         own(self, &copy.own.foot, Spot::tail(Rank::FOOT))

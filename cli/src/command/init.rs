@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::keygen::{self, NewKey};
 use super::{KeyOrName, Settings};
+use crate::absolute::working_folder;
 use crate::config::{Config, Place, rule_text};
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Content};
@@ -53,8 +54,10 @@ struct Step {
 impl Init {
     /// Asks at most three questions, and writes what is missing.
     pub(crate) fn run(self, world: &World) -> Result<()> {
-        let here = std::env::current_dir()
-            .map_err(|error| Error::generic("the working folder is not there").because(error))?;
+        let gone = |error: std::io::Error| {
+            Error::generic("the working folder is not there").because(error)
+        };
+        let here = working_folder().map_err(gone)?;
         let path = match &self.settings.config {
             Some(path) => super::absolute(path)?,
             None => here.join(".sops.yaml"),
@@ -90,7 +93,8 @@ impl Init {
             what: format!("configuration {}", shown(&path)),
             is_new: key.is_some(),
         });
-        if let Some(root) = repository(&here) {
+        // Behind a link it is the repository that Git finds.
+        if let Some(root) = repository(&std::env::current_dir().map_err(gone)?) {
             steps.push(self.lines(world, &here.join(".gitignore"), &IGNORED)?);
             steps.push(self.lines(world, &here.join(".gitattributes"), &ATTRIBUTES)?);
             steps.push(self.textconv(&root)?);

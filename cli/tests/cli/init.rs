@@ -1,6 +1,6 @@
 //! `init` sets a folder up, and is safe to run again.
 
-use super::desk::{Desk, KEYS};
+use super::desk::{Desk, KEYS, run};
 
 /// The files that `init` writes, one after the other.
 fn written(desk: &Desk) -> String {
@@ -34,6 +34,25 @@ fn a_key_that_is_there_is_used_and_a_second_run_changes_nothing() {
     desk.write("secrets/a.yaml", "a: 1\n");
     desk.run(["encrypt", "--in-place", "secrets"]).good();
     assert_eq!(desk.run(["get", "secrets/a.yaml", "a"]).good(), "1\n");
+}
+
+#[test]
+fn behind_a_link_files_have_the_names_of_the_working_folder() {
+    let desk = Desk::new();
+    desk.git(&["init", "--quiet"]);
+    std::os::unix::fs::symlink("work", desk.root().join("lnk")).unwrap();
+    let mut command = desk.command();
+    command
+        .env("PWD", desk.root().join("lnk"))
+        .args(["init", "--yes"]);
+    let text = run(command, b"").good();
+    for line in [
+        "configuration .sops.yaml: written",
+        ".gitignore: written",
+        "git config diff.sealwright.textconv: written",
+    ] {
+        assert!(text.lines().any(|shown| shown == line), "{text}");
+    }
 }
 
 #[test]

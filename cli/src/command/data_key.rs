@@ -14,6 +14,7 @@ use sealwright_documents::metadata::{KeyEntry, KeyGroup, Metadata, Timestamp};
 use super::Settings;
 use crate::error::{Error, Fault, Kind, Result};
 use crate::terminal::Level;
+use crate::visible::without_secrets;
 use crate::wait::block_on;
 use crate::world::World;
 
@@ -162,7 +163,9 @@ fn lines_of_keys(group: &GroupReport) -> Vec<String> {
                 continue;
             };
             for reason in std::iter::once(reason).chain(&way.tried) {
-                for (at, line) in wrap(reason, 60).iter().enumerate() {
+                // A private key in what a command or a server says goes on in the next lines.
+                let reason = without_secrets(reason);
+                for (at, line) in wrap(&reason, 60).iter().enumerate() {
                     let bullet = if at == 0 { "- | " } else { "  | " };
                     lines.push(format!("    {bullet}{line}"));
                 }

@@ -163,6 +163,32 @@ fn a_private_key_among_recipients_is_not_shown() {
     }
 }
 
+/// A report breaks what a command says into lines, and a key in armor is on all of them.
+#[test]
+fn a_private_key_in_a_reason_is_not_shown() {
+    let mut desk = Desk::new();
+    desk.rule(&[2], "");
+    desk.encrypted("a.yaml", "a: 1\n");
+    let body = "MIIEvQ".repeat(10);
+    desk.write(
+        "says.sh",
+        format!("echo 'no: -----BEGIN PRIVATE KEY----- {body} {body} {body}' >&2; exit 1\n"),
+    );
+    desk.set("SOPS_AGE_KEY_CMD", "sh says.sh");
+    for words in [
+        &["decrypt", "a.yaml"][..],
+        &["--output", "json", "decrypt", "a.yaml"],
+        &["rotate", "a.yaml"],
+        &["--output", "json", "rotate", "a.yaml"],
+        &["sops", "decrypt", "a.yaml"],
+    ] {
+        let ran = desk.run(words);
+        let text = format!("{}{}", ran.out, ran.err);
+        assert!(text.contains("PRIVATE KEY"), "{words:?}: {text}");
+        assert!(!text.contains("MIIEvQ"), "{words:?}: {text}");
+    }
+}
+
 /// A key service shows what a client on the network asks for, and waits for an answer.
 #[test]
 fn a_key_service_that_asks_cannot_be_deceived() {

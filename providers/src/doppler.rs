@@ -302,7 +302,7 @@ impl Doppler {
             None => Pushed::Created,
         };
         if std::str::from_utf8(value.expose()).is_err() {
-            let text = "the value is no text (UTF-8), and Doppler keeps texts only";
+            let text = "the value is not valid UTF-8, and Doppler stores only text";
             return Err(StoreError::invalid(text).public());
         }
         if mode == WriteMode::Apply {

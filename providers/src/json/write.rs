@@ -217,7 +217,7 @@ pub fn object_of_texts(map: &BTreeMap<String, SecretBytes>) -> Result<SecretByte
     for (count, (name, value)) in map.iter().enumerate() {
         if std::str::from_utf8(value.expose()).is_err() {
             return Err(StoreError::invalid(format!(
-                "the value of {:?} is no text (UTF-8), which a JSON object cannot carry",
+                "the value of {:?} is not valid UTF-8, which a JSON object cannot carry",
                 shown(name)
             ))
             .with_hint("push that key by itself"));

@@ -38,7 +38,7 @@ impl OnePassword {
     ) -> Result<Pushed, StoreError> {
         let value = source.value(item)?;
         if std::str::from_utf8(value.expose()).is_err() {
-            let text = "the value is no text (UTF-8), and 1Password keeps texts only";
+            let text = "the value is not valid UTF-8, and 1Password stores only text";
             return Err(StoreError::invalid(text).public());
         }
         let metadata: Metadata = item.metadata_spec()?;

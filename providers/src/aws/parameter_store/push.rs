@@ -163,7 +163,7 @@ impl ParameterStore {
     ) -> Result<Body, StoreError> {
         if std::str::from_utf8(value.expose()).is_err() {
             return Err(StoreError::invalid(
-                "the value is no text (UTF-8), which parameters must be",
+                "the value is not valid UTF-8, which parameters must be",
             )
             .public());
         }

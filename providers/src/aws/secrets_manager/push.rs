@@ -456,7 +456,7 @@ fn with_value(body: Body, format: Format, value: &SecretBytes) -> Result<Body, S
             Ok(body.secret_text("SecretString", value.expose()))
         }
         Format::String => Err(StoreError::invalid(
-            "the value is no text (UTF-8); push it with `secretPushFormat: binary`",
+            "the value is not valid UTF-8; push it with `secretPushFormat: binary`",
         )
         .public()),
     }

@@ -135,7 +135,7 @@ impl KeyVault {
             false => wanted.metadata.expiry()?,
         };
         let text = std::str::from_utf8(wanted.value.expose()).map_err(|_| {
-            StoreError::invalid("the value is no text (UTF-8), and a vault keeps texts only")
+            StoreError::invalid("the value is not valid UTF-8, and a vault stores only text")
                 .public()
         })?;
         let held = wanted.there();

@@ -254,7 +254,7 @@ fn with_property(
 ) -> Result<SecretBytes, StoreError> {
     if std::str::from_utf8(value.expose()).is_err() {
         return Err(
-            StoreError::invalid("the value is no text (UTF-8), which a property must be").public(),
+            StoreError::invalid("the value is not valid UTF-8, which a property must be").public(),
         );
     }
     let mut members = before.map(members).unwrap_or_default();

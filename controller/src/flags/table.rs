@@ -100,17 +100,17 @@ pub(super) const SEALED_SECRETS: &[Definition] = &[
     flag(
         "all-namespaces",
         Kind::Switch(true),
-        "Watch all namespaces, or only the own one.",
+        "Watch all namespaces, or only the controller's own.",
     ),
     flag(
         "additional-namespaces",
         Kind::Text(""),
-        "Comma-separated list of namespaces to watch beside the own one; switches the watch of all namespaces off.",
+        "Comma-separated list of namespaces to watch beside the controller's own; turns off the watch of all namespaces.",
     ),
     flag(
         "label-selector",
         Kind::Text(""),
-        "Only SealedSecrets with these labels are looked at.",
+        "Only reconcile SealedSecrets with these labels.",
     ),
     flag(
         "rate-limit",
@@ -216,12 +216,12 @@ pub(super) const SEALED_SECRETS: &[Definition] = &[
     flag(
         "leader-elect",
         Kind::Switch(true),
-        "Take turns with other replicas through a Lease; without permission for it the process goes on alone.",
+        "Elect a leader among the replicas with a Lease; without permission for it, the process works without an election.",
     ),
     flag(
         "leader-elect-lease",
         Kind::Text("sealed-secrets-controller"),
-        "Name of the Lease in the own namespace.",
+        "Name of the Lease in the controller's own namespace.",
     ),
     flag(
         "trusted-proxies",

@@ -10,11 +10,12 @@ use crate::command;
 use crate::error::Result;
 use crate::world::World;
 
-/// Tell what sops, Sealed Secrets and the External Secrets Operator have left, and how to move to sealwright and back.
+/// Report what sops, Sealed Secrets and the External Secrets Operator have left behind, and how to migrate to sealwright and
+/// back.
 ///
-/// Without paths a cluster is looked at, otherwise files and folders. Looking reads only, and of Secrets nothing but their
-/// metadata. The steps are command lines of kubectl, helm and sealwright; --run runs those that have a way back, one after
-/// the other, and stops at the first that fails.
+/// Without paths, examines the cluster, and reads only the metadata of its Secrets; otherwise examines files and folders.
+/// Nothing is changed without --run. The steps are command lines of kubectl, helm and sealwright; --run runs those that can
+/// be undone, one after the other, and stops at the first that fails.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  sealwright adopt\n  sealwright adopt --run --set image.registry=registry.example.com\n  \
@@ -31,23 +32,23 @@ pub(super) struct Adopt {
     /// The context of the kubeconfig.
     #[arg(long)]
     context: Option<String>,
-    /// Look at this namespace only.
+    /// Examine only this namespace.
     #[arg(long, short)]
     namespace: Option<String>,
     /// The chart that is installed: a folder, or what helm takes.
     #[arg(long, value_name = "CHART", default_value = command::Adopt::CHART)]
     chart: String,
-    /// A value of the chart beside those that upstream's flags mean, such as image.registry=registry.example.com; may be given
-    /// several times.
+    /// An additional chart value, such as image.registry=registry.example.com (repeatable). It overrides what upstream's
+    /// flags mean.
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
-    /// The way back to upstream's programs.
+    /// Return to upstream's programs.
     #[arg(long)]
     back: bool,
     /// Run the steps.
     #[arg(long)]
     run: bool,
-    /// Ask no question before the steps are run.
+    /// Do not ask before running the steps.
     #[arg(long, requires = "run")]
     yes: bool,
     /// Fail when something would not work.

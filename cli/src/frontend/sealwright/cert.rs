@@ -3,14 +3,15 @@
 use clap::Args;
 
 use super::everywhere::Everywhere;
-use super::sealed::{CertificateOptions, ClusterArguments};
+use super::sealed::{CertificateOptions, ClusterArguments, UNUSED_NAMESPACE};
 use crate::error::Result;
 use crate::world::World;
 
 /// Print the certificate that Secrets are sealed to.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  sealwright cert > cert.pem\n  sealwright cert --cert cert.pem --output json"
+    after_help = "Examples:\n  sealwright cert > cert.pem\n  sealwright cert --cert cert.pem --output json",
+    mut_arg("namespace", |arg| arg.help(UNUSED_NAMESPACE))
 )]
 pub(super) struct Cert {
     #[command(flatten)]

@@ -18,7 +18,7 @@ pub(super) enum ConfigVerb {
     /// Print its JSON schema, for editors.
     #[command(after_help = "Example:\n  sealwright config schema > sops.schema.json")]
     Schema,
-    /// Tell which rule a file falls under and why, and what it says.
+    /// Explain which rule applies to a file, and why.
     #[command(after_help = "Example:\n  sealwright config explain secrets/db.yaml")]
     Explain {
         /// The file, which need not exist.

@@ -9,10 +9,10 @@ use crate::command;
 use crate::error::Result;
 use crate::world::World;
 
-/// Tell which configuration and keys are found, and which files they open.
+/// Report the configuration and keys that are found, and which files they open.
 ///
-/// Exits with 1 when something has to be done: a configuration that cannot be used, plain files that a rule covers, files
-/// whose recipients differ from their rule, files that cannot be read. That a file is for others is no problem, but with
+/// Exits with 1 when something has to be done: a configuration that cannot be used, plaintext files that a rule covers, files
+/// whose recipients differ from their rule, files that cannot be read. Files for other recipients are a problem only with
 /// --strict.
 #[derive(Debug, Args)]
 #[command(

@@ -22,7 +22,7 @@ pub(super) struct Edit {
     /// The file; it is created when it does not exist.
     #[arg(required_unless_present = "resume")]
     file: Option<PathBuf>,
-    /// Go on with an edited text that could not be written.
+    /// Resume editing a text that could not be written.
     #[arg(long)]
     resume: bool,
     #[command(flatten)]

@@ -19,7 +19,7 @@ use crate::world::World;
 /// Print values of a store: a vault, a cluster, a folder.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A key is KEY[#property][@version] in the store of --store, or a store and a key in one word:
+A key is KEY[#property][@version] in the store of --store, or a store address:
   file:FOLDER/KEY, file:FILE.yaml/KEY        a folder, or the members of a file, encrypted or not
   vault://HOST/MOUNT/KEY, vault:MOUNT/KEY    Vault there, or at VAULT_ADDR; ?kv=1, ?mount=a/b, ?namespace=…
   openbao://HOST/MOUNT/KEY                   OpenBao, likewise, with BAO_ADDR
@@ -39,7 +39,7 @@ Examples:
 pub(super) struct Fetch {
     #[command(flatten)]
     place: Place,
-    /// What is wanted: [NAME=]KEY[#property][@version], or a store and a key in one word.
+    /// What is wanted: [NAME=]KEY[#property][@version], or a store address.
     #[arg(required_unless_present = "file", value_name = "KEY")]
     keys: Vec<String>,
     /// Print the Secrets that the ExternalSecrets of this file ask for. Stores, and Secrets and ConfigMaps that they or

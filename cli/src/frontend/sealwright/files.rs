@@ -24,7 +24,7 @@ pub(super) struct Files {
     /// Write the result to this file.
     #[arg(long, short = 'o', value_name = "FILE", conflicts_with = "in_place")]
     out: Option<PathBuf>,
-    /// Take this name for rules and types.
+    /// Use this name to select rules and types.
     #[arg(long, value_name = "NAME")]
     name: Option<PathBuf>,
     /// Show what would be done and with which keys, write nothing.
@@ -242,13 +242,13 @@ pub(super) struct SelectionOptions {
     /// Encrypt only values under matching keys.
     #[arg(long, value_name = "REGEX")]
     encrypted_regex: Option<String>,
-    /// Leave values under matching keys plain.
+    /// Leave values under matching keys unencrypted.
     #[arg(long, value_name = "REGEX")]
     unencrypted_regex: Option<String>,
     /// Encrypt only values under keys with this ending.
     #[arg(long, value_name = "SUFFIX")]
     encrypted_suffix: Option<String>,
-    /// Leave values under keys with this ending plain.
+    /// Leave values under keys with this ending unencrypted.
     #[arg(long, value_name = "SUFFIX")]
     unencrypted_suffix: Option<String>,
 }

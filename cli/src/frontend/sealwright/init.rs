@@ -7,10 +7,10 @@ use crate::command::{self, KeyOrName};
 use crate::error::Result;
 use crate::world::World;
 
-/// Set a folder up for encrypted files: an age key, .sops.yaml, .gitignore, .gitattributes.
+/// Set up a folder for encrypted files: an age key, .sops.yaml, .gitignore, .gitattributes.
 ///
-/// Asks at most three questions, and none with --yes. What is there already stays as it is, so that it is safe to run
-/// again: in a clone of a repository it only lets `git diff` show encrypted files.
+/// Asks at most three questions, and none with --yes. Existing files and lines are kept, so it is safe to run again: in a
+/// clone of a repository it only lets `git diff` show encrypted files.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  sealwright init\n  sealwright init --yes --name alice --path-regex '^secrets/'\n  \

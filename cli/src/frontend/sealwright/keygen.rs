@@ -19,7 +19,7 @@ pub(super) struct Keygen {
     /// Make a hybrid post-quantum key (age 1.3 and later).
     #[arg(long)]
     hybrid: bool,
-    /// Put the identity behind a passphrase, which is asked for.
+    /// Protect the identity with a passphrase, which is prompted for.
     #[arg(long)]
     passphrase: bool,
     /// Write the identity to this new file, mode 0600, and print the recipient; - is standard output. By default the

@@ -17,7 +17,7 @@ pub(super) struct Place {
     /// A file of Secrets that the manifest refers to, encrypted or not (repeatable).
     #[arg(long, value_name = "FILE")]
     pub(super) credentials: Vec<PathBuf>,
-    /// The namespace as whose member the store is used.
+    /// The namespace in which the store is used.
     #[arg(long, short = 'n', value_name = "NAMESPACE")]
     pub(super) namespace: Option<String>,
 }

@@ -23,15 +23,15 @@ use crate::world::World;
 pub(super) struct Push {
     #[command(flatten)]
     place: Place,
-    /// Where it goes: KEY[#property], or a store and a key in one word.
+    /// Where it goes: KEY[#property], or a store address.
     key: String,
     /// Read the value from this file.
     #[arg(long, value_name = "FILE")]
     from_file: Option<PathBuf>,
-    /// What the store shall keep beside it, as in a PushSecret: a JSON object PushSecretMetadata.
+    /// Metadata to store with the value, as in a PushSecret: a JSON object PushSecretMetadata.
     #[arg(long, value_name = "JSON")]
     metadata: Option<String>,
-    /// Look at everything and write nothing.
+    /// Check everything and write nothing.
     #[arg(long)]
     dry_run: bool,
 }

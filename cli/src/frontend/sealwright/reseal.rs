@@ -7,17 +7,18 @@ use sealwright_resources::sealed_secret::Refresh;
 
 use super::everywhere::Everywhere;
 use super::files::Caution;
-use super::sealed::{CertificateOptions, ClusterArguments, change_file};
+use super::sealed::{CertificateOptions, ClusterArguments, UNUSED_NAMESPACE, change_file};
 use crate::command::found::Wanted;
 use crate::command::seal;
 use crate::error::Result;
 use crate::world::World;
 
-/// Seal the SealedSecrets of files and folders for a new certificate, where they stand, without the cluster.
+/// Reseal SealedSecrets in files and folders for a new certificate, in place and without the cluster.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  sealwright reseal --key backup.yaml --cert new.pem clusters/prod\n  \
-    sealwright reseal --key backup.yaml --cert new.pem --check ."
+    sealwright reseal --key backup.yaml --cert new.pem --check .",
+    mut_arg("namespace", |arg| arg.help(UNUSED_NAMESPACE))
 )]
 pub(super) struct Reseal {
     /// Files and folders.

@@ -46,14 +46,13 @@ pub(super) struct Seal {
     /// Add the values to this SealedSecret file, which keeps its comments and layout.
     #[arg(long, value_name = "FILE", conflicts_with = "out")]
     merge_into: Option<PathBuf>,
-    /// Write to a file, or of a folder to another one; values that it has already and that did not change keep their
-    /// text, if --key can tell.
+    /// Write to a file, or for a folder to another folder; unchanged values keep their ciphertext if --key is given.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// A backup of private keys, to see which values of --out did not change.
     #[arg(long, value_name = "FILE", requires = "out")]
     key: Vec<PathBuf>,
-    /// Of a folder: replace the Secrets by what they are sealed to.
+    /// For a folder: replace the Secrets with their sealed form.
     #[arg(long, short = 'i', conflicts_with_all = ["out", "merge_into", "raw"])]
     in_place: bool,
     /// Show what would become of the file of --out or --merge-into, write nothing.

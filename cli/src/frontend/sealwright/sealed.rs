@@ -15,10 +15,14 @@ use crate::command::{Change, Input, Output, absolute};
 use crate::error::{Error, Kind, Result};
 use crate::world::World;
 
+/// The help of `--namespace` for verbs that only fetch something from the controller.
+pub(super) const UNUSED_NAMESPACE: &str =
+    "No effect: --controller-namespace is the namespace of the controller";
+
 /// Where the certificate comes from.
 #[derive(Debug, Args)]
 pub(super) struct CertificateOptions {
-    /// A certificate file or URL; without it the controller is asked.
+    /// A certificate file or URL; by default fetched from the controller.
     #[arg(long, value_name = "FILE", env = "SEALED_SECRETS_CERT")]
     cert: Option<String>,
 }
@@ -143,7 +147,8 @@ impl ScopeName {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "SealedSecrets")]
 pub(super) struct SealedOptions {
-    /// The certificate that new values of a SealedSecret are sealed to, a file or URL; by default the controller is asked.
+    /// The certificate that new values of a SealedSecret are sealed to, a file or URL; by default fetched from the
+    /// controller.
     #[arg(long, value_name = "FILE", env = "SEALED_SECRETS_CERT")]
     cert: Option<String>,
     /// A backup of private keys, to open the values of a SealedSecret (repeatable).

@@ -51,7 +51,8 @@ enum SealingKeyVerb {
     /// Write the keys of a controller into a file that is encrypted for its creation rule or the keys that are named.
     #[command(
         after_help = "Examples:\n  sealwright sealing-key export --out sealing-keys.yaml\n  \
-            sealwright sealing-key export --age age1… --from main.key --out sealing-keys.yaml"
+            sealwright sealing-key export --age age1… --from main.key --out sealing-keys.yaml",
+        mut_arg("namespace", |arg| arg.help(UNUSED_NAMESPACE))
     )]
     Export {
         /// The new file. Verbs that take a backup of private keys read it as it is.
@@ -69,7 +70,10 @@ enum SealingKeyVerb {
         dry_run: bool,
     },
     /// Put the keys of a file into the cluster, for the controller there.
-    #[command(after_help = "Example:\n  sealwright sealing-key import sealing-keys.yaml")]
+    #[command(
+        after_help = "Example:\n  sealwright sealing-key import sealing-keys.yaml",
+        mut_arg("namespace", |arg| arg.help(UNUSED_NAMESPACE))
+    )]
     Import {
         /// The file, encrypted or not.
         file: PathBuf,

@@ -26,14 +26,14 @@ pub(super) struct Set {
     file: PathBuf,
     #[arg(help = value_path::HELP)]
     path: String,
-    /// The new value; - reads it from standard input, and without it a terminal asks for it unseen. Other users of
-    /// this machine can read it from the list of processes: --stdin is safer.
+    /// The new value; - reads it from standard input; without a value, a terminal prompts for it without echo. Other
+    /// users of this machine can read an argument in the list of processes: --stdin is safer.
     #[arg(allow_hyphen_values = true)]
     value: Option<String>,
     /// The value is JSON: a number, a map, a list.
     #[arg(long, group = "type_of_value")]
     json: bool,
-    /// The value is a text, whatever stands there.
+    /// The value is a string, whatever its content.
     #[arg(long, group = "type_of_value")]
     string: bool,
     /// The type of the value; by default that of the value that is replaced, or text.

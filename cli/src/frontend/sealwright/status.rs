@@ -10,11 +10,14 @@ use crate::command::{self, StatusBy};
 use crate::error::Result;
 use crate::world::World;
 
-/// Tell which files are encrypted, when, with which keys; nothing is decrypted.
+/// Report which files are encrypted, when and with which keys; nothing is decrypted.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  sealwright status secrets/\n  \
+#[command(
+    after_help = "Examples:\n  sealwright status secrets/\n  \
     sealwright status --check secrets/   # in CI\n  \
-    sealwright status --check-secrets .   # no Secret in clear\n  sealwright --output json status . | jq .files[].keys")]
+    sealwright status --check-secrets .   # no Secret in plaintext\n  sealwright --output json status . | jq .files[].keys",
+    mut_arg("namespace", |arg| arg.help("With --cluster: report only the objects of this namespace"))
+)]
 pub(super) struct Status {
     /// Files and folders.
     #[arg(required_unless_present = "cluster", conflicts_with = "cluster")]
@@ -22,14 +25,14 @@ pub(super) struct Status {
     /// Fail when a file that a rule names is not encrypted.
     #[arg(long)]
     check: bool,
-    /// Fail when a manifest holds a Secret with values that is neither sealed nor encrypted.
+    /// Fail when a manifest holds a Secret with values in plaintext.
     #[arg(long, conflicts_with = "cluster")]
     check_secrets: bool,
     /// List the files of each recipient instead.
     #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["check", "check_secrets"])]
     by: Option<By>,
-    /// Tell of the objects of a cluster instead: their state, their age, and when they are looked at next. With --check, fail
-    /// when one is not ready.
+    /// Report the objects of a cluster instead: state, age and next reconciliation. With --check, fail when one is not
+    /// ready.
     #[arg(long, conflicts_with = "by")]
     cluster: bool,
     #[command(flatten)]

@@ -11,7 +11,7 @@ use crate::world::World;
 /// What can be looked at.
 #[derive(Debug, Subcommand)]
 pub(super) enum StoreVerb {
-    /// Tell whether a store can be used: as whom, what is allowed, which call fails and why.
+    /// Check whether a store can be used: with which identity, what is allowed, which call fails and why.
     #[command(
         after_help = "Examples:\n  sealwright store check --store store.yaml app/db\n  \
         sealwright store check vault:secret/app/db"
@@ -19,7 +19,7 @@ pub(super) enum StoreVerb {
     Check {
         #[command(flatten)]
         place: Place,
-        /// A key that is read as well, or a store and a key in one word.
+        /// A key that is read as well, or a store address.
         key: Option<String>,
     },
     /// List the keys of a store; values are not read.

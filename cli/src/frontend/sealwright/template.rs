@@ -19,7 +19,7 @@ use crate::world::World;
 pub(super) struct Template {
     /// The object with the templates.
     file: PathBuf,
-    /// A map of keys and texts in YAML or JSON; it may be encrypted by this program.
+    /// A map of keys and texts in YAML or JSON; it may be an encrypted file.
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     /// A file of ConfigMaps and Secrets that templateFrom names (repeatable).

@@ -19,7 +19,7 @@ use crate::world::World;
 pub(super) struct Unseal {
     /// The SealedSecrets in YAML or JSON; standard input without a file.
     file: Option<PathBuf>,
-    /// A backup of private keys: PEM, or the controller's key Secrets in YAML or JSON; it may be encrypted by this program.
+    /// A backup of private keys: PEM, or the controller's key Secrets in YAML or JSON; it may be an encrypted file.
     #[arg(long, required = true, value_name = "FILE")]
     key: Vec<PathBuf>,
     /// Write values as text, in stringData, and not in Base64.

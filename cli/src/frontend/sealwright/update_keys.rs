@@ -12,7 +12,7 @@ use crate::command::update_keys;
 use crate::error::Result;
 use crate::world::World;
 
-/// Give files the master keys that the configuration names for them.
+/// Update the master keys of files to those in the configuration.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  sealwright updatekeys --check .   # in CI\n  \

@@ -12,7 +12,10 @@ use crate::world::World;
 
 /// Ask the controller whether SealedSecrets can be unsealed.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  sealwright validate sealed.yaml")]
+#[command(
+    after_help = "Examples:\n  sealwright validate sealed.yaml",
+    mut_arg("namespace", |arg| arg.help("No effect: each SealedSecret names its own namespace"))
+)]
 pub(super) struct Validate {
     /// Files of SealedSecrets; standard input without a file.
     files: Vec<PathBuf>,

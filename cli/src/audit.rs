@@ -101,7 +101,7 @@ impl Trail {
             return Ok(());
         }
         let user = user_name().ok_or_else(|| {
-            Error::generic("cannot tell for the audit who is working: this user has no name")
+            Error::generic("cannot determine the user for the audit record: this user has no name")
         })?;
         let file = file.to_string_lossy();
         terminal.log(

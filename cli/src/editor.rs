@@ -180,7 +180,7 @@ impl Session {
             if status.signal() == Some(Signal::INT.as_raw()) {
                 return Err(Error::new(
                     Kind::Interrupted,
-                    "the edit was interrupted; the file is as it was",
+                    "the edit was interrupted; the file is unchanged",
                 ));
             }
             return Err(failed().because(status.to_string()));

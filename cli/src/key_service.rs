@@ -74,10 +74,10 @@ impl ServedKey {
     /// The failure of all services.
     fn failure(mut failures: Vec<KeyError>) -> KeyError {
         match failures.len() {
-            0 => KeyError::new("there is no key service to ask"),
+            0 => KeyError::new("no key service is configured"),
             1 => failures.remove(0),
             _ => KeyError {
-                reason: "no key service could do it".to_owned(),
+                reason: "no key service succeeded".to_owned(),
                 tried: failures.into_iter().flat_map(KeyError::lines).collect(),
             },
         }

@@ -139,8 +139,8 @@ impl Batch<'_> {
 
     fn interrupted(&self, code: u8, left: usize) -> Error {
         let left = match left {
-            1 => "1 file is as it was".to_owned(),
-            left => format!("{left} files are as they were"),
+            1 => "1 file is unchanged".to_owned(),
+            left => format!("{left} files are unchanged"),
         };
         let error = Error::new(
             Kind::Stopped(code),

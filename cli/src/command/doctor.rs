@@ -281,8 +281,8 @@ impl Doctor {
             ),
             (
                 "plain",
-                "is plain although a rule covers it; `sealwright encrypt --in-place` encrypts it",
-                "are plain although a rule covers them; `sealwright encrypt --in-place` encrypts them",
+                "is in plaintext although a rule covers it; `sealwright encrypt --in-place` encrypts it",
+                "are in plaintext although a rule covers them; `sealwright encrypt --in-place` encrypts them",
             ),
             ("unreadable", "cannot be read", "cannot be read"),
             ("sealed", "holds SealedSecrets", "hold SealedSecrets"),

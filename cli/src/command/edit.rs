@@ -344,7 +344,7 @@ pub(super) fn resume(world: &World, kept: Kept, shown: &SecretBytes) -> Result<S
     let merged = merge::merge(&first, shown, &edited);
     if merged.conflict {
         world.terminal.tell(
-            "the file was changed where the kept text was, too: both stand in the text, between <<<<<<< and >>>>>>>",
+            "the file and the kept text changed in the same place: both versions are between <<<<<<< and >>>>>>>",
         );
     }
     Session::reopen(kept, &merged.text, shown)

@@ -31,7 +31,7 @@ pub(crate) enum FetchForm {
 /// Reads values from a store.
 pub(crate) struct Fetch {
     pub(crate) place: StorePlace,
-    /// `[NAME=]KEY[#property][@version]`, or a store and a key in one word.
+    /// `[NAME=]KEY[#property][@version]`, or a store address.
     pub(crate) keys: Vec<String>,
     /// Whether the members of each value are wanted instead of the whole.
     pub(crate) extract: bool,

@@ -160,7 +160,7 @@ impl NewKey {
 
 fn exists(path: &Path) -> Error {
     Error::new(Kind::Write, format!("{} exists already", path.display()))
-        .hint("a key that is overwritten takes its secrets with it; --out names another file")
+        .hint("overwriting a key loses everything encrypted for it; use --out for another file")
 }
 
 /// The file where identities are looked for: as SOPS_AGE_KEY_FILE says, or in the settings of the user.

@@ -15,7 +15,7 @@ use crate::world::World;
 /// Writes a value into a store.
 pub(crate) struct Push {
     pub(crate) place: StorePlace,
-    /// `KEY[#property]`, or a store and a key in one word.
+    /// `KEY[#property]`, or a store address.
     pub(crate) key: String,
     /// The file that holds the value; standard input without it.
     pub(crate) from_file: Option<PathBuf>,

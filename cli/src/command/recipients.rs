@@ -501,7 +501,7 @@ impl<'a> Plan<'a> {
         if !planned.is_good() {
             let told = batch.tell(world, planned, about);
             let error = told.err().unwrap_or_else(|| Error::generic(""));
-            return Err(error.hint("the configuration and all files are as they were"));
+            return Err(error.hint("the configuration and all files are unchanged"));
         }
         if text.is_none() && changed == 0 {
             if scope.json {

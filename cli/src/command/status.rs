@@ -20,7 +20,7 @@ pub(crate) struct Status {
     pub(crate) paths: Vec<PathBuf>,
     /// Fail when a file that has a rule is not encrypted.
     pub(crate) check: bool,
-    /// Fail when a manifest holds a Secret in clear.
+    /// Fail when a manifest holds a Secret in plaintext.
     pub(crate) check_secrets: bool,
     pub(crate) by: StatusBy,
     pub(crate) json: bool,
@@ -106,8 +106,8 @@ impl Status {
         if tally.unsealed > 0 {
             faults.push(batch::count(
                 tally.unsealed,
-                "holds a Secret in clear",
-                "hold Secrets in clear",
+                "holds a Secret in plaintext",
+                "hold Secrets in plaintext",
             ));
         }
         if faults.is_empty() {
@@ -275,7 +275,7 @@ impl State {
                     } else {
                         "Secrets"
                     };
-                    why.push(format!("{word} in clear: {names}"));
+                    why.push(format!("{word} in plaintext: {names}"));
                 }
                 match why.is_empty() {
                     true => format!("{shown}: plain"),

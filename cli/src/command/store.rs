@@ -39,7 +39,7 @@ pub(crate) struct StorePlace {
     pub(crate) manifest: Option<PathBuf>,
     /// Files of Secrets that the manifest refers to.
     pub(crate) credentials: Vec<PathBuf>,
-    /// The namespace as whose member the store is used.
+    /// The namespace in which the store is used.
     pub(crate) namespace: Option<String>,
 }
 
@@ -86,7 +86,7 @@ impl StorePlace {
     pub(crate) async fn open(&self, world: &World, settings: &Settings) -> Result<Opened> {
         let path = self.manifest.as_deref().ok_or_else(|| {
             Error::new(Kind::Usage, "no store is named").hint(
-                "name its manifest with --store, or everything in one word such as file:vault/db",
+                "name its manifest with --store, or give a store address such as file:vault/db",
             )
         })?;
         let text = read(path)?;

@@ -38,12 +38,12 @@ pub(crate) fn lines() -> Vec<String> {
     let mut lines = vec![
         format!("sealwright {}", env!("CARGO_PKG_VERSION")),
         format!("commit: {COMMIT}"),
-        format!("stands in for: {}", contracts.join(", ")),
-        format!("key kinds: {}", listed(kinds.get(&true))),
+        format!("compatible with: {}", contracts.join(", ")),
+        format!("key types: {}", listed(kinds.get(&true))),
     ];
     if kinds.contains_key(&false) {
         lines.push(format!(
-            "key kinds that it keeps in files and cannot use: {}",
+            "key types preserved in files but not usable: {}",
             listed(kinds.get(&false))
         ));
     }

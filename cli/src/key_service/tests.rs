@@ -174,7 +174,7 @@ fn the_local_service_comes_first_and_remote_ones_in_their_order() {
 
     let hopeless = served("broken", Some("broken"), &services);
     let error = wait(hopeless.wrap_key(&KeyPart::copy_of(b"part"))).unwrap_err();
-    assert_eq!(error.reason, "no key service could do it");
+    assert_eq!(error.reason, "no key service succeeded");
     assert_eq!(error.tried[0], "local key service: it is broken");
     assert_eq!(error.tried[1], "a hammer: no");
     assert!(
@@ -212,7 +212,7 @@ fn without_remote_services_the_local_answers_are_unchanged() {
     assert_eq!(error.reason, "it is broken");
     let nobody = served("x", None, &none);
     let error = wait(nobody.wrap_key(&KeyPart::copy_of(b"part"))).unwrap_err();
-    assert_eq!(error.reason, "there is no key service to ask");
+    assert_eq!(error.reason, "no key service is configured");
 }
 
 #[test]

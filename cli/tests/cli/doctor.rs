@@ -4,7 +4,7 @@ use super::desk::{Desk, KEYS};
 
 /// What each build says of itself is not the matter here.
 fn without_build(text: &str) -> String {
-    let is_of_build = |line: &&str| !line.starts_with("key kinds") && !line.starts_with("stores: ");
+    let is_of_build = |line: &&str| !line.starts_with("key types") && !line.starts_with("stores: ");
     let lines = text.lines().filter(is_of_build);
     let lines = lines.map(|line| match line.find(",\"configuration\":") {
         Some(at) if line.starts_with("{\"build\":") => format!("{{…{}", &line[at..]),

@@ -183,7 +183,7 @@ fn secrets_are_found_in_large_manifests() {
     desk.write("k8s/all.yaml", &large);
     for path in ["k8s", "k8s/all.yaml"] {
         let ran = desk.run(["status", "--check-secrets", path]);
-        assert!(ran.out.contains("Secret in clear: db"), "{}", ran.out);
+        assert!(ran.out.contains("Secret in plaintext: db"), "{}", ran.out);
         ran.fails(1);
     }
     let sealed = large.replace("kind: Secret", "kind: SealedSecret");
@@ -270,7 +270,7 @@ fn an_interrupted_run_says_what_it_did() {
         .count();
     assert!(plain < 400, "it was over before the key was pressed");
     assert!(
-        shown.contains(&format!("{} files are as they were", 400 - plain)),
+        shown.contains(&format!("{} files are unchanged", 400 - plain)),
         "{plain}: {shown}"
     );
 }

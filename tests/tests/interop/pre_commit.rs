@@ -143,21 +143,21 @@ fn the_hooks_refuse_plaintext_with_a_rule_and_secrets_in_clear_and_nothing_else(
         text.contains("1 file that has a rule is not encrypted"),
         "{text}"
     );
-    assert!(!text.contains("Secret in clear:"), "{text}");
+    assert!(!text.contains("Secret in plaintext:"), "{text}");
 
     let both = format!("{SEALED}---\n{SECRET}");
     let json = r#"{"apiVersion": "v1", "kind": "List", "items": [{"kind": "Secret", "metadata": {"name": "one"}, "data": {"a": "Yg=="}}]}"#;
     let (passed, text) = repositories.commit(&[("both.yaml", &both), ("list.json", json)]);
     assert!(!passed, "{text}");
     assert!(
-        text.contains("both.yaml: plain (Secret in clear: db)"),
+        text.contains("both.yaml: plain (Secret in plaintext: db)"),
         "{text}"
     );
     assert!(
-        text.contains("list.json: plain (Secret in clear: one)"),
+        text.contains("list.json: plain (Secret in plaintext: one)"),
         "{text}"
     );
-    assert!(text.contains("2 files hold Secrets in clear"), "{text}");
+    assert!(text.contains("2 files hold Secrets in plaintext"), "{text}");
     assert!(
         text.contains("`sealwright seal FILE` seals a Secret"),
         "{text}"

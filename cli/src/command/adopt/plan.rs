@@ -155,8 +155,9 @@ impl Side<'_> {
             let out = format!("sealing-keys-{namespace}.yaml");
             steps.push(Step {
                 program: self.program,
-                title: "back up the sealing keys, encrypted for whom .sops.yaml or --age names"
-                    .to_owned(),
+                title:
+                    "back up the sealing keys, encrypted for the recipients in .sops.yaml or --age"
+                        .to_owned(),
                 runs: Runs::First,
                 commands: vec![tools.sealwright(&[
                     "sealing-key",

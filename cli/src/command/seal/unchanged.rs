@@ -41,7 +41,7 @@ pub(crate) fn keep_unchanged(
     };
     if keys.is_empty() {
         return Ok(Some(format!(
-            "all values of {shown} are resealed: without a private key (--key) there is no way to tell which are unchanged"
+            "all values of {shown} are resealed: without a private key (--key), unchanged values cannot be recognised"
         )));
     }
     let secrets = manifest::read_secrets(secrets.expose()).map_err(unreadable)?;

@@ -259,7 +259,7 @@ impl SealedFile {
             if edited.text == *text {
                 return Err(Error::new(
                     Kind::Unchanged,
-                    format!("{} is as it was", shown(&self.path)),
+                    format!("{} is unchanged", shown(&self.path)),
                 ));
             }
             // An attempt that fails half way leaves nothing behind.
@@ -304,10 +304,7 @@ impl SealedFile {
     ) -> Result<()> {
         for (at, (key, _)) in after.iter().enumerate() {
             if after[..at].iter().any(|(known, _)| known == key) {
-                return Err(Error::new(
-                    Kind::Parse,
-                    format!("{key:?} stands there twice"),
-                ));
+                return Err(Error::new(Kind::Parse, format!("{key:?} appears twice")));
             }
         }
         for (key, value) in &after {

@@ -1,4 +1,4 @@
-//! A store and a key in one word: `SCHEME:PLACE/KEY[?version=…][#property]`.
+//! Store addresses, each a store and a key: `SCHEME:PLACE/KEY[?version=…][#property]`.
 //!
 //! | word | store |
 //! |---|---|
@@ -27,7 +27,7 @@ use crate::command::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::world::World;
 
-/// A store and a key in one word.
+/// A store address: a store and a key.
 #[derive(Debug)]
 pub(crate) struct Address {
     scheme: Scheme,

@@ -14,7 +14,7 @@ use crate::world::World;
 /// Finds out whether a store can be used: as whom, what is allowed, and which call fails why.
 pub(crate) struct StoreCheck {
     pub(crate) place: StorePlace,
-    /// A key to be read, or a store and a key in one word.
+    /// A key to be read, or a store address.
     pub(crate) key: Option<String>,
     pub(crate) json: bool,
     pub(crate) settings: Settings,

@@ -1,4 +1,4 @@
-//! What this build is: its version and commit, what it can use, and which upstream programs it stands in for.
+//! What this build is: its version and commit, what it can use, and with which upstream programs it is compatible.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,15 @@ use crate::error::Result;
 use crate::keys::can_use;
 use crate::world::World;
 
-/// The upstream programs whose files, flags and answers this program has.
-const CONTRACTS: [(&str, &str); 3] = [
-    ("sops", sealwright_documents::metadata::VERSION),
-    ("Sealed Secrets", "0.40.0"),
-    ("External Secrets Operator", "2.14"),
+/// The upstream programs whose files, flags and answers this program has, and what it has of later versions.
+const CONTRACTS: [(&str, &str, &str); 3] = [
+    ("sops", sealwright_documents::metadata::VERSION, ""),
+    ("Sealed Secrets", "0.40.0", ""),
+    (
+        "External Secrets Operator",
+        "2.9.0",
+        " with the known changes to 2.14",
+    ),
 ];
 
 /// The commit that this program was built of, where the build could tell.
@@ -32,7 +36,7 @@ pub(crate) fn show(world: &World, as_json: bool) -> Result<()> {
 pub(crate) fn lines() -> Vec<String> {
     let contracts: Vec<String> = CONTRACTS
         .iter()
-        .map(|(program, version)| format!("{program} {version}"))
+        .map(|(program, version, later)| format!("{program} {version}{later}"))
         .collect();
     let kinds = kinds();
     let mut lines = vec![
@@ -60,7 +64,7 @@ pub(crate) fn build() -> Value {
     let kinds = kinds();
     let contracts: serde_json::Map<String, Value> = CONTRACTS
         .iter()
-        .map(|(program, version)| ((*program).to_owned(), (*version).into()))
+        .map(|(program, version, _)| ((*program).to_owned(), (*version).into()))
         .collect();
     json!({
         "version": env!("CARGO_PKG_VERSION"),

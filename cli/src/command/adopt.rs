@@ -382,7 +382,8 @@ impl Report {
             .collect();
         match (shown.is_empty(), back) {
             (true, _) if run && !self.steps.is_empty() => return Ok(()),
-            (true, false) => return say("nothing to do"),
+            (true, false) if self.problems.is_empty() => return say("nothing to do"),
+            (true, false) => return say("no steps"),
             (true, true) => return say("there is nothing to go back from"),
             (false, true) => say("steps of the way back:")?,
             (false, false) => say("steps:")?,

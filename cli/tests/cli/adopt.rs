@@ -113,6 +113,21 @@ fn a_repository_says_what_it_holds_and_what_would_not_work() {
             "{line:?} in\n{text}"
         );
     }
+    // A repository without steps has nothing to do only if it has no problem either.
+    let desk = Desk::with_rule();
+    assert!(
+        desk.run(["adopt", "--check", "."])
+            .good()
+            .contains("nothing to do")
+    );
+    let broken = encrypted.replace("sops:", "sops: 5\nx:");
+    desk.write("secrets/broken.yaml", broken);
+    let ran = desk.run(["adopt", "--check", "."]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.out.ends_with("\nno steps\n"), "{}", ran.out);
+    assert!(!ran.out.contains("nothing to do"), "{}", ran.out);
+    assert!(ran.err.contains("1 problem"), "{}", ran.err);
+
     let error = desk.run(["adopt", "nowhere"]).fails(100);
     assert!(error.contains("nowhere is not there"), "{error}");
     // A cluster is looked at only when no path is named.

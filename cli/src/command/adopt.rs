@@ -265,6 +265,17 @@ impl Adopt {
             false => Direction::Forward,
         };
         report.steps = plan::steps(&seen, &report.states, direction, &tools);
+        let mut commands = report.steps.iter().flat_map(|step| &step.commands);
+        if commands.any(|words| plan::installs(words)) && !names_image(&self.values) {
+            report.problems.push(Problem {
+                program: Program::Sealwright,
+                blocks: false,
+                object: "image".to_owned(),
+                text: "no registry is named, and releases have no image of the controller"
+                    .to_owned(),
+                remedy: PUSH_IMAGE.to_owned(),
+            });
+        }
         Ok(report)
     }
 
@@ -318,7 +329,7 @@ impl Adopt {
             world.terminal.tell(&step.title);
             for words in &step.commands {
                 world.terminal.tell(&format!("    {}", shell_line(words)));
-                if let Err(error) = perform(words) {
+                if let Err(error) = perform(words, Stdio::from(std::io::stderr())) {
                     let error = match step.back.is_empty() {
                         true => error,
                         false => error.hint("`sealwright adopt --back` tells the way back"),
@@ -348,8 +359,13 @@ impl Adopt {
                     "it is in the repository of sealwright; `--chart` takes its folder, or what helm takes",
                 ));
             }
+            if plan::installs(words) && !names_image(&self.values) {
+                let text =
+                    "no registry is named for the image of the controller, so no step was run";
+                return Err(Error::generic(text).hint(PUSH_IMAGE));
+            }
         }
-        Ok(())
+        try_installations(steps)
     }
 }
 
@@ -482,8 +498,20 @@ impl Report {
     }
 }
 
-/// Runs one command line; what it prints goes to standard error.
-fn perform(words: &[String]) -> Result<()> {
+/// Lets helm check the installations against the cluster: values that the chart refuses, objects of other releases.
+fn try_installations(steps: &[&Step]) -> Result<()> {
+    let commands = steps.iter().flat_map(|step| &step.commands);
+    for words in commands.filter(|words| plan::installs(words)) {
+        let mut trial = words.clone();
+        trial.push("--dry-run".to_owned());
+        perform(&trial, Stdio::null())
+            .map_err(|error| Error::generic(format!("{}, so no step was run", error.message())))?;
+    }
+    Ok(())
+}
+
+/// Runs one command line; what it prints goes to `stdout`, and its errors to standard error.
+fn perform(words: &[String], stdout: Stdio) -> Result<()> {
     let failed = |reason: String| Error::generic(format!("{}: {reason}", shell_line(words)));
     let (name, arguments) = words
         .split_first()
@@ -497,13 +525,26 @@ fn perform(words: &[String]) -> Result<()> {
     let status = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
-        .stdout(Stdio::from(std::io::stderr()))
+        .stdout(stdout)
         .status()
         .map_err(|error| failed(error.to_string()))?;
     match status.success() {
         true => Ok(()),
         false => Err(failed(status.to_string())),
     }
+}
+
+/// What to do about an installation without an image.
+const PUSH_IMAGE: &str =
+    "push one to a registry that the cluster can pull from, and pass --set image.registry=REGISTRY";
+
+/// Returns true if values of the chart, as `--set` takes them, say where the image is.
+fn names_image(values: &[String]) -> bool {
+    let mut values = values.iter().flat_map(|value| value.split(','));
+    values.any(|value| {
+        let name = value.split('=').next().unwrap_or_default().trim();
+        matches!(name, "image.registry" | "image.repository")
+    })
 }
 
 /// A command line as one types it.
@@ -535,6 +576,22 @@ fn on_path(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_is_named_by_its_registry_or_its_repository() {
+        for (values, is_named) in [
+            (vec![], false),
+            (vec!["image.tag=1", "replicaCount=1"], false),
+            (vec!["image.registry=registry.example.com"], true),
+            (
+                vec!["replicaCount=1,image.repository=team/controller"],
+                true,
+            ),
+        ] {
+            let values: Vec<String> = values.into_iter().map(str::to_owned).collect();
+            assert_eq!(names_image(&values), is_named, "{values:?}");
+        }
+    }
 
     #[test]
     fn a_command_line_can_be_pasted_into_a_shell() {

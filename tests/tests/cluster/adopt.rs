@@ -251,7 +251,8 @@ async fn sealed_secrets_of_the_real_controller_are_adopted_and_given_back() {
         ours.push(Replica::start(&namespace, &account, "sealwright", 0).await);
         kubelet::report_ready(&namespace, "sealwright").await;
     };
-    let done = desk.run(&[], meanwhile).await;
+    let registry = ["--set", "image.registry=registry.example.com"];
+    let done = desk.run(&registry, meanwhile).await;
     let install = done["steps"].to_string();
     assert!(install.contains("keyrenewperiod=720h0m0s"), "{install}");
     for name in &names {

@@ -69,6 +69,11 @@ impl Tools {
     }
 }
 
+/// Returns true if a command line installs this project's chart.
+pub(super) fn installs(words: &[String]) -> bool {
+    words.iter().any(|word| word == "--install")
+}
+
 /// Works out the steps for each program that upstream works for, or that we do when the way is back.
 pub(super) fn steps(
     seen: &Seen,

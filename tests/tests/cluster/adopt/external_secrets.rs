@@ -180,6 +180,25 @@ async fn external_secrets_that_the_operator_left_are_adopted_and_given_back() {
         error.contains("the chart /nowhere is not here, so no step was run"),
         "{error}"
     );
+    let output = run(
+        &mut desk.command(&desk.kubeconfig, &["--run", "--yes"]),
+        b"",
+    );
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(
+        error.contains("no registry is named for the image of the controller, so no step was run"),
+        "{error}"
+    );
+    // The chart refuses the value when helm only tries the installation.
+    let words = ["--run", "--yes", "--set", "image.registry=r,noSuchValue=1"];
+    let output = run(&mut desk.command(&desk.kubeconfig, &words), b"");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(
+        error.contains("noSuchValue") && error.contains("no step was run"),
+        "{error}"
+    );
     let mut command = desk.command(&desk.kubeconfig, &["--run", "--yes"]);
     let output = run(command.env("PATH", "/nowhere"), b"");
     let error = String::from_utf8_lossy(&output.stderr);

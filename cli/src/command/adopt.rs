@@ -92,6 +92,8 @@ pub(super) enum State {
     Both,
     /// Its objects are there, and no program looks after them.
     Idle,
+    /// Its objects are there. Its Deployment may be, too, where it was not looked for.
+    Unknown,
 }
 
 impl State {
@@ -102,6 +104,7 @@ impl State {
             Self::Adopted => "adopted",
             Self::Both => "both",
             Self::Idle => "idle",
+            Self::Unknown => "unknown",
         }
     }
 
@@ -112,6 +115,7 @@ impl State {
             Self::Adopted => "sealwright works in its place",
             Self::Both => "upstream's program and sealwright work on the same objects",
             Self::Idle => "no program looks after its objects",
+            Self::Unknown => "whether a program looks after its objects is not known",
         }
     }
 }

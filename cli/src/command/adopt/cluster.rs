@@ -18,6 +18,8 @@ use crate::cluster::{ClusterError, Lister, Listing};
 /// Everything that was looked at.
 #[derive(Default)]
 pub(super) struct Seen {
+    /// The only namespace that was looked at.
+    pub(super) only: Option<String>,
     pub(super) workloads: Vec<Workload>,
     pub(super) services: Vec<Service>,
     pub(super) definitions: Vec<Definition>,
@@ -144,7 +146,10 @@ impl Seen {
         lister: &Lister,
         namespace: Option<&str>,
     ) -> Result<Self, ClusterError> {
-        let mut seen = Self::default();
+        let mut seen = Self {
+            only: namespace.map(str::to_owned),
+            ..Self::default()
+        };
         let path = |group: &str, plural: &str| match namespace {
             Some(namespace) => format!("{group}/namespaces/{namespace}/{plural}"),
             None => format!("{group}/{plural}"),
@@ -291,10 +296,22 @@ impl Seen {
         })
     }
 
-    /// Returns true if a Service is there and what it leads to runs. Where Services or Deployments may not be seen, what
-    /// cannot be known counts as well.
+    fn is_hidden(&self, what: &str) -> bool {
+        self.hidden.iter().any(|(hidden, _)| *hidden == what)
+    }
+
+    /// Returns true if every controller of the cluster was seen: all Deployments of all namespaces.
+    pub(super) fn shows_all_controllers(&self) -> bool {
+        self.only.is_none() && !self.is_hidden("Deployments")
+    }
+
+    /// Returns true if a Service is there and what it leads to runs. Where Services or Deployments may not be seen, or were
+    /// not looked for, what cannot be known counts as well.
     pub(super) fn answers(&self, (namespace, name): &(String, String)) -> bool {
-        let is_hidden = |what| self.hidden.iter().any(|(hidden, _)| *hidden == what);
+        if self.only.as_ref().is_some_and(|only| only != namespace) {
+            return true;
+        }
+        let is_hidden = |what| self.is_hidden(what);
         let service = self.services.iter().any(|service| {
             service.metadata.namespace.as_ref() == Some(namespace)
                 && service.metadata.name.as_ref() == Some(name)

@@ -34,16 +34,23 @@ pub(super) fn judge(seen: &Seen) -> Report {
         });
     }
     for (program, state) in &report.states {
-        if *state == State::Both {
-            report.problems.push(Problem {
-                program: *program,
-                blocks: true,
-                object: "controllers".to_owned(),
-                text: state.text().to_owned(),
-                remedy: "scale one of them to 0".to_owned(),
-            });
-        }
+        let (blocks, remedy) = match state {
+            State::Both => (true, "scale one of them to 0"),
+            State::Unknown => (
+                false,
+                "examine the whole cluster, or the namespace of the controller",
+            ),
+            _ => continue,
+        };
+        report.problems.push(Problem {
+            program: *program,
+            blocks,
+            object: "controllers".to_owned(),
+            text: state.text().to_owned(),
+            remedy: remedy.to_owned(),
+        });
     }
+    add_several(seen, &mut report);
     for (what, reason) in &seen.hidden {
         report.problems.push(Problem {
             program: Program::Sealwright,
@@ -56,6 +63,26 @@ pub(super) fn judge(seen: &Seen) -> Report {
     report
 }
 
+/// Adds that a program has several controllers in the cluster: the plan knows how to put one in the place of one.
+fn add_several(seen: &Seen, report: &mut Report) {
+    for (program, runs) in [
+        (Program::SealedSecrets, Runs::SealedSecrets),
+        (Program::ExternalSecrets, Runs::ExternalSecrets),
+    ] {
+        let places = program::working(seen.workloads.iter().filter(|one| one.runs == runs));
+        if places.len() > 1 {
+            let places: Vec<String> = places.into_iter().map(Workload::place).collect();
+            report.problems.push(Problem {
+                program,
+                blocks: true,
+                object: "controllers".to_owned(),
+                text: format!("upstream's program works several times: {}", some(&places)),
+                remedy: "install one release of the chart in the place of each by hand".to_owned(),
+            });
+        }
+    }
+}
+
 fn state(seen: &Seen, works: impl Fn(&Workload) -> bool, has_objects: bool) -> State {
     let active = |ours: bool| {
         let mut workloads = seen.workloads.iter();
@@ -65,7 +92,9 @@ fn state(seen: &Seen, works: impl Fn(&Workload) -> bool, has_objects: bool) -> S
         (true, true) => State::Both,
         (true, false) => State::Upstream,
         (false, true) => State::Adopted,
-        (false, false) if has_objects || seen.workloads.iter().any(works) => State::Idle,
+        (false, false) if seen.workloads.iter().any(works) => State::Idle,
+        (false, false) if has_objects && !seen.shows_all_controllers() => State::Unknown,
+        (false, false) if has_objects => State::Idle,
         (false, false) => State::Absent,
     }
 }
@@ -505,6 +534,51 @@ mod tests {
         assert_eq!(judge(&seen).problems.len(), 1);
         seen.workloads = vec![workload("x/external-secrets:v2.9.0", 1, &["webhook"])];
         assert_eq!(judge(&seen).problems.len(), 0);
+    }
+
+    #[test]
+    fn what_was_not_looked_at_is_not_taken_for_absent() {
+        let webhook = super::super::cluster::Webhook {
+            name: "secretstore-validate".into(),
+            blocks: true,
+            service: ("external-secrets".into(), "external-secrets-webhook".into()),
+        };
+        let mut seen = Seen {
+            only: Some("team".into()),
+            webhooks: vec![webhook],
+            external_secrets: vec![object(
+                json!({"metadata": {"name": "a", "namespace": "team"}}),
+            )],
+            ..Seen::default()
+        };
+        let report = judge(&seen);
+        assert_eq!(report.states[1].1, State::Unknown);
+        assert!(
+            report
+                .problems
+                .iter()
+                .all(|problem| problem.object != "secretstore-validate"),
+            "its server may be in the other namespace"
+        );
+        seen.only = None;
+        assert_eq!(judge(&seen).states[1].1, State::Idle);
+        seen.hidden = vec![("Deployments", "forbidden".into())];
+        assert_eq!(judge(&seen).states[1].1, State::Unknown);
+    }
+
+    #[test]
+    fn several_controllers_of_upstream_are_left_to_people() {
+        let mut seen = Seen {
+            workloads: vec![
+                workload("x/external-secrets:v2.9.0", 1, &[]),
+                workload("x/external-secrets:v2.9.0", 0, &[]),
+            ],
+            ..Seen::default()
+        };
+        assert!(blocking(&judge(&seen)).is_empty(), "one of them is off");
+        seen.workloads[1].replicas_before = Some(1);
+        let report = judge(&seen);
+        assert!(blocking(&report)[0].starts_with("upstream's program works several times"));
     }
 
     #[test]

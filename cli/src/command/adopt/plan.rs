@@ -104,7 +104,9 @@ pub(super) fn steps(
             tools,
         };
         match (direction, state) {
-            (Direction::Forward, State::Absent) => {}
+            (Direction::Forward, State::Absent | State::Unknown) => {}
+            // One release would stand in for all of them, with the flags and the keys of one.
+            (Direction::Forward, _) if program::working(side.theirs.iter().copied()).len() > 1 => {}
             (Direction::Forward, State::Adopted) => side.finish(&mut steps),
             (Direction::Forward, _) => side.forward(&mut steps),
             (Direction::Back, _) => side.back(&mut steps),
@@ -574,5 +576,71 @@ fn remove_left_over_webhooks(seen: &Seen, tools: &Tools, steps: &mut Vec<Step>) 
                 back: Vec::new(),
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workload(
+        namespace: &str,
+        name: &str,
+        image: &str,
+        release: &str,
+        args: &[&str],
+    ) -> Workload {
+        let labels = json!({"app.kubernetes.io/name": name, "app.kubernetes.io/instance": release});
+        let deployment = json!({
+            "metadata": {"name": name, "namespace": namespace, "labels": labels, "annotations": {
+                "meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": namespace}},
+            "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": {"spec": {"containers": [
+                {"name": "c", "image": image, "args": args}]}}},
+        });
+        Workload::of(&serde_json::from_value(deployment).unwrap()).unwrap()
+    }
+
+    fn operator(namespace: &str) -> Workload {
+        let image = "x/external-secrets:v2.9.0";
+        workload(
+            namespace,
+            "external-secrets",
+            image,
+            "es",
+            &["--concurrent=1"],
+        )
+    }
+
+    fn tools() -> Tools {
+        Tools {
+            kubeconfig: None,
+            context: None,
+            chart: "chart".to_owned(),
+            values: Vec::new(),
+            has_controller: false,
+        }
+    }
+
+    fn lines(steps: &[Step]) -> Vec<String> {
+        let commands = steps.iter().flat_map(|step| &step.commands);
+        commands.map(|words| words.join(" ")).collect()
+    }
+
+    fn forward(seen: &Seen, state: State) -> Vec<Step> {
+        let states = [(Program::ExternalSecrets, state)];
+        steps(seen, &states, Direction::Forward, &tools())
+    }
+
+    #[test]
+    fn nothing_is_installed_where_a_controller_may_work_unseen() {
+        let mut seen = Seen {
+            only: Some("team".into()),
+            ..Seen::default()
+        };
+        assert!(forward(&seen, State::Unknown).is_empty());
+        seen.workloads = vec![operator("one"), operator("two")];
+        assert!(forward(&seen, State::Upstream).is_empty());
+        seen.workloads.pop();
+        assert!(lines(&forward(&seen, State::Upstream))[0].starts_with("kubectl annotate"));
     }
 }

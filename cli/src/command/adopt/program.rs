@@ -123,6 +123,13 @@ impl Workload {
     }
 }
 
+/// Those of some Deployments that work, or worked until `adopt` stopped them.
+pub(super) fn working<'a>(workloads: impl Iterator<Item = &'a Workload>) -> Vec<&'a Workload> {
+    workloads
+        .filter(|one| one.replicas > 0 || one.replicas_before.is_some())
+        .collect()
+}
+
 /// The last part of an image's path, without tag and digest.
 fn image_name(image: &str) -> &str {
     let image = image.split('@').next().unwrap_or(image);

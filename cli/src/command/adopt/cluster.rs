@@ -1,6 +1,6 @@
 //! What a cluster holds of upstream's programs and of this one. Nothing is written, and of Secrets only metadata is read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::program::Workload;
+use super::program::{self, Workload};
 use crate::cluster::{ClusterError, Lister, Listing};
 
 /// Everything that was looked at.
@@ -21,6 +21,8 @@ pub(super) struct Seen {
     /// The only namespace that was looked at.
     pub(super) only: Option<String>,
     pub(super) workloads: Vec<Workload>,
+    /// Namespace and name of each Helm release that has other Deployments.
+    pub(super) other_releases: BTreeSet<(String, String)>,
     pub(super) services: Vec<Service>,
     pub(super) definitions: Vec<Definition>,
     /// Namespace and creation time of each Secret that holds a sealing key.
@@ -157,7 +159,12 @@ impl Seen {
         let deployments: Vec<Deployment> = seen
             .list(lister, "Deployments", &path("/apis/apps/v1", "deployments"))
             .await?;
-        seen.workloads = deployments.iter().filter_map(Workload::of).collect();
+        for deployment in &deployments {
+            match Workload::of(deployment) {
+                Some(workload) => seen.workloads.push(workload),
+                None => seen.other_releases.extend(program::release_of(deployment)),
+            }
+        }
         seen.services = seen
             .list(lister, "Services", &path("/api/v1", "services"))
             .await?;
@@ -296,6 +303,17 @@ impl Seen {
         })
     }
 
+    /// Returns true if the Helm release of a Deployment has programs beside those that `is_of` tells.
+    pub(super) fn is_shared(&self, one: &Workload, is_of: impl Fn(&Workload) -> bool) -> bool {
+        let Some((namespace, release)) = one.record() else {
+            return false;
+        };
+        let other = (namespace.to_owned(), release.to_owned());
+        let mut workloads = self.workloads.iter();
+        self.other_releases.contains(&other)
+            || workloads.any(|one| one.record() == Some((namespace, release)) && !is_of(one))
+    }
+
     fn is_hidden(&self, what: &str) -> bool {
         self.hidden.iter().any(|(hidden, _)| *hidden == what)
     }
@@ -317,7 +335,7 @@ impl Seen {
                 && service.metadata.name.as_ref() == Some(name)
         });
         let runs = self.workloads.iter().any(|workload| {
-            workload.runs == super::program::Runs::Webhook
+            workload.runs == program::Runs::Webhook
                 && workload.namespace == *namespace
                 && workload.replicas > 0
         });

@@ -1,6 +1,6 @@
 //! What was seen in a cluster, as findings and problems. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sealwright_providers::store::OTHER_PROVIDERS;
 
@@ -51,6 +51,7 @@ pub(super) fn judge(seen: &Seen) -> Report {
         });
     }
     add_several(seen, &mut report);
+    add_shared(seen, &mut report);
     for (what, reason) in &seen.hidden {
         report.problems.push(Problem {
             program: Program::Sealwright,
@@ -61,6 +62,33 @@ pub(super) fn judge(seen: &Seen) -> Report {
         });
     }
     report
+}
+
+/// Adds the Helm releases that hold other programs beside upstream's.
+fn add_shared(seen: &Seen, report: &mut Report) {
+    let mut known = BTreeSet::new();
+    for one in &seen.workloads {
+        let programs = [Program::SealedSecrets, Program::ExternalSecrets];
+        let Some(program) = programs.into_iter().find(|program| one.is_of(*program)) else {
+            continue;
+        };
+        let is_shared = seen.is_shared(one, |other| other.is_of(program));
+        if let Some((namespace, release)) = one.record()
+            && is_shared
+            && known.insert((program, one.record()))
+        {
+            report.problems.push(Problem {
+                program,
+                blocks: false,
+                object: format!("Helm release {namespace}/{release}"),
+                text: "it holds other programs as well, so the last step leaves Helm's record of it"
+                    .to_owned(),
+                remedy: "before the chart is taken out of it, see that its definitions have helm.sh/resource-policy: keep \
+                         in the release; Helm deletes them otherwise, and the API server all their objects"
+                    .to_owned(),
+            });
+        }
+    }
 }
 
 /// Adds that a program has several controllers in the cluster: the plan knows how to put one in the place of one.
@@ -146,7 +174,7 @@ fn add_workload(workload: &Workload, report: &mut Report) {
         text: parts.join(", "),
     });
     if matches!(workload.runs, Runs::SealedSecrets | Runs::ExternalSecrets) {
-        for (flag, _) in &workload.flags {
+        for (flag, value) in &workload.flags {
             match program::becomes(workload.runs, flag) {
                 None => report.problems.push(Problem {
                     program,
@@ -154,6 +182,17 @@ fn add_workload(workload: &Workload, report: &mut Report) {
                     object: format!("deployment {}", workload.place()),
                     text: format!("this program does not take the flag --{flag}"),
                     remedy: "remove it first, and see that all still works".to_owned(),
+                }),
+                Some(Becomes::Files) if value == "false" => {}
+                Some(Becomes::Files) => report.problems.push(Problem {
+                    program,
+                    blocks: true,
+                    object: format!("deployment {}", workload.place()),
+                    text: format!(
+                        "the flag --{flag} needs a certificate, which this project's chart does not mount"
+                    ),
+                    remedy: "serve the metrics without TLS first, and let a NetworkPolicy say who may connect to them"
+                        .to_owned(),
                 }),
                 Some(Becomes::Nothing) => report.problems.push(Problem {
                     program,
@@ -484,7 +523,11 @@ mod tests {
             workloads: vec![workload(
                 "x/external-secrets:v2.9.0",
                 1,
-                &["--no-such-flag", "--enable-http2=true"],
+                &[
+                    "--no-such-flag",
+                    "--enable-http2=true",
+                    "--metrics-secure=true",
+                ],
             )],
             stores: vec![
                 object(
@@ -503,11 +546,12 @@ mod tests {
             blocking(&report),
             [
                 "this program does not take the flag --no-such-flag",
+                "the flag --metrics-secure needs a certificate, which this project's chart does not mount",
                 "this build has no provider akeyless",
                 "this build has no generator CloudsmithAccessToken",
             ]
         );
-        assert_eq!(report.problems.len(), 4);
+        assert_eq!(report.problems.len(), 5);
         seen.workloads = vec![workload("x/sealed-secrets-controller:1", 1, &[])];
         let report = judge(&seen);
         assert!(blocking(&report)[0].starts_with("it has no sealing key"));

@@ -286,13 +286,7 @@ impl Side<'_> {
             .seen
             .workloads
             .iter()
-            .filter(|one| match self.program {
-                Program::SealedSecrets => one.runs == Runs_::SealedSecrets,
-                _ => matches!(
-                    one.runs,
-                    Runs_::ExternalSecrets | Runs_::Webhook | Runs_::CertController
-                ),
-            })
+            .filter(|one| one.is_of(self.program))
             .collect();
         if theirs.is_empty() {
             return;
@@ -308,22 +302,16 @@ impl Side<'_> {
                 ]));
             }
         }
-        let mut releases: Vec<(&str, &str)> = Vec::new();
+        let mut records: Vec<(&str, &str)> = Vec::new();
         for one in &theirs {
-            match &one.release {
-                Some(release) => releases.push((release, &one.namespace)),
-                None => commands.push(tools.kubectl(&[
-                    "delete",
-                    "deployment",
-                    &one.name,
-                    "--namespace",
-                    &one.namespace,
-                ])),
+            // What the release holds beside it stays Helm's.
+            if !self.seen.is_shared(one, |other| other.is_of(self.program)) {
+                records.extend(one.record());
             }
         }
-        releases.sort_unstable();
-        releases.dedup();
-        for (release, namespace) in releases {
+        records.sort_unstable();
+        records.dedup();
+        for (namespace, release) in records {
             // Helm would delete the definitions of the release, and the API server all their objects.
             let record = format!("owner=helm,name={release}");
             commands.push(tools.kubectl(&[
@@ -334,20 +322,32 @@ impl Side<'_> {
                 "--selector",
                 &record,
             ]));
-            let label = format!("app.kubernetes.io/instance={release}");
+        }
+        for one in &theirs {
+            let namespace = &one.namespace;
+            let Some(labels) = one.labels_of_chart() else {
+                commands.push(tools.kubectl(&[
+                    "delete",
+                    "deployment",
+                    &one.name,
+                    "--namespace",
+                    namespace,
+                ]));
+                continue;
+            };
             commands.push(tools.kubectl(&[
                 "delete",
                 "deployment,service,serviceaccount,role,rolebinding,poddisruptionbudget",
                 "--namespace",
                 namespace,
                 "--selector",
-                &label,
+                labels,
             ]));
             commands.push(tools.kubectl(&[
                 "delete",
                 "clusterrole,clusterrolebinding",
                 "--selector",
-                &label,
+                labels,
             ]));
         }
         let release = self.release();
@@ -491,12 +491,10 @@ impl Side<'_> {
         }
         let services = self.seen.services.iter();
         let found = services.filter(|service| {
+            // In upstream's chart and manifests it has the name of the Deployment; its port is a value of the chart.
             let (name, namespace) = names(service);
-            let ports = service.spec.as_ref().and_then(|spec| spec.ports.as_ref());
-            let leads_to_api =
-                ports.is_some_and(|ports| ports.iter().any(|port| port.port == 8080));
             let mut theirs = self.theirs.iter();
-            leads_to_api && theirs.any(|one| one.namespace == namespace && one.name == name)
+            theirs.any(|one| one.namespace == namespace && one.name == name)
         });
         found.collect()
     }
@@ -629,6 +627,73 @@ mod tests {
     fn forward(seen: &Seen, state: State) -> Vec<Step> {
         let states = [(Program::ExternalSecrets, state)];
         steps(seen, &states, Direction::Forward, &tools())
+    }
+
+    #[test]
+    fn the_last_step_deletes_what_is_of_upstreams_chart_and_nothing_else_of_its_release() {
+        let webhook = workload(
+            "es",
+            "external-secrets-webhook",
+            "x/external-secrets:v2.9.0",
+            "es",
+            &["webhook"],
+        );
+        let mut seen = Seen {
+            workloads: vec![operator("es"), webhook],
+            ..Seen::default()
+        };
+        let last = |seen: &Seen| lines(&forward(seen, State::Adopted)).join("\n");
+        let all = last(&seen);
+        assert!(all.contains("kubectl delete secret --namespace es --selector owner=helm,name=es"));
+        for chart in ["external-secrets", "external-secrets-webhook"] {
+            let labels = format!(
+                "kubectl delete clusterrole,clusterrolebinding --selector \
+                 app.kubernetes.io/instance=es,app.kubernetes.io/name={chart}\n"
+            );
+            assert!(all.contains(&labels), "{all}");
+        }
+        // A release with other programs in it keeps its record, and they their Deployments.
+        seen.other_releases = [("es".to_owned(), "es".to_owned())].into();
+        let all = last(&seen);
+        assert!(!all.contains("owner=helm"), "{all}");
+        assert!(all.contains("app.kubernetes.io/name=external-secrets-webhook"));
+        seen.other_releases.clear();
+        let image = "x/sealed-secrets-controller:0.40.0";
+        let sealed = workload("es", "sealed-secrets", image, "es", &[]);
+        seen.workloads.push(sealed);
+        assert!(!last(&seen).contains("owner=helm"));
+        // Labels that do not say which chart of the release it is select nothing.
+        seen.workloads = vec![Workload {
+            selector: "app.kubernetes.io/instance=es".to_owned(),
+            ..operator("es")
+        }];
+        let all = last(&seen);
+        assert!(!all.contains("clusterrole"), "{all}");
+        assert!(all.contains("kubectl delete deployment external-secrets --namespace es\n"));
+    }
+
+    #[test]
+    fn the_service_of_another_port_leads_to_ours_too() {
+        let service = |name: &str, port: i32| -> Service {
+            serde_json::from_value(json!({
+                "metadata": {"name": name, "namespace": "kube-system"},
+                "spec": {"ports": [{"port": port}], "selector": {"app.kubernetes.io/name": "sealed-secrets"}},
+            }))
+            .unwrap()
+        };
+        let image = "x/sealed-secrets-controller:0.40.0";
+        let seen = Seen {
+            workloads: vec![workload("kube-system", "sealed-secrets", image, "s", &[])],
+            services: vec![
+                service("sealed-secrets", 80),
+                service("sealed-secrets-metrics", 8081),
+            ],
+            ..Seen::default()
+        };
+        let states = [(Program::SealedSecrets, State::Upstream)];
+        let all = lines(&steps(&seen, &states, Direction::Forward, &tools())).join("\n");
+        assert!(all.contains("kubectl patch service sealed-secrets --namespace"));
+        assert!(!all.contains("sealed-secrets-metrics"), "{all}");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Container;
 
+use super::Program;
+
 /// The programs that Deployments are recognised as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Runs {
@@ -38,12 +40,25 @@ pub(super) struct Workload {
     pub(super) selector: String,
     /// The Helm release that it is of.
     pub(super) release: Option<String>,
+    /// The namespace in which Helm keeps the record of the release.
+    pub(super) release_namespace: String,
     /// What would put it back when it is changed by hand: Flux or Argo CD, and its object.
     pub(super) manager: Option<(&'static str, String)>,
 }
 
 /// On a Deployment that `adopt` stopped: how many replicas it had.
 pub(super) const REPLICAS: &str = "sealwright.dev/replicas";
+
+const RELEASE: &str = "meta.helm.sh/release-name";
+const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
+
+/// Namespace and name of the Helm release that a Deployment is of.
+pub(super) fn release_of(deployment: &Deployment) -> Option<(String, String)> {
+    let annotations = deployment.metadata.annotations.as_ref()?;
+    let namespace = annotations.get(RELEASE_NAMESPACE);
+    let namespace = namespace.or(deployment.metadata.namespace.as_ref())?;
+    Some((namespace.clone(), annotations.get(RELEASE)?.clone()))
+}
 
 impl Workload {
     /// Recognises a Deployment by its image and its command.
@@ -88,7 +103,10 @@ impl Workload {
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect::<Vec<_>>()
                 .join(","),
-            release: annotation("meta.helm.sh/release-name"),
+            release: annotation(RELEASE),
+            release_namespace: annotation(RELEASE_NAMESPACE)
+                .or_else(|| metadata.namespace.clone())
+                .unwrap_or_default(),
             manager,
         })
     }
@@ -113,6 +131,18 @@ impl Workload {
         }
     }
 
+    /// Returns true if it is one of the Deployments of an upstream program.
+    pub(super) fn is_of(&self, program: Program) -> bool {
+        match program {
+            Program::SealedSecrets => self.runs == Runs::SealedSecrets,
+            Program::ExternalSecrets => matches!(
+                self.runs,
+                Runs::ExternalSecrets | Runs::Webhook | Runs::CertController
+            ),
+            Program::Sops | Program::Sealwright => false,
+        }
+    }
+
     /// Returns true if it is this project's.
     pub(super) fn is_ours(&self) -> bool {
         matches!(self.runs, Runs::Sealwright { .. })
@@ -120,6 +150,26 @@ impl Workload {
 
     pub(super) fn place(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
+    }
+
+    /// Namespace and name of its Helm release.
+    pub(super) fn record(&self) -> Option<(&str, &str)> {
+        Some((self.release_namespace.as_str(), self.release.as_deref()?))
+    }
+
+    /// The labels that every object of its chart has and no object of another chart: the release, and the chart in it.
+    /// Names of releases are not unique in a cluster, and a release can hold several charts.
+    pub(super) fn labels_of_chart(&self) -> Option<&str> {
+        let release = self.release.as_deref()?;
+        let (mut of_release, mut of_chart) = (false, false);
+        for label in self.selector.split(',') {
+            match label.split_once('=') {
+                Some(("app.kubernetes.io/instance", value)) => of_release |= value == release,
+                Some(("app.kubernetes.io/name", _)) => of_chart = true,
+                _ => {}
+            }
+        }
+        (of_release && of_chart).then_some(self.selector.as_str())
     }
 }
 
@@ -178,6 +228,7 @@ fn runs(container: &Container) -> Option<Runs> {
 }
 
 /// The flags as programs in Go read them: one or two dashes, a value behind `=` or in the next word, a switch without one.
+/// A negative number is a value.
 fn flags(container: &Container) -> Vec<(String, String)> {
     let mut flags = Vec::new();
     let words = words(container);
@@ -189,7 +240,10 @@ fn flags(container: &Container) -> Vec<(String, String)> {
         }
         let (name, value) = match name.split_once('=') {
             Some((name, value)) => (name, value.to_owned()),
-            None => match words.next_if(|next| !next.starts_with('-')) {
+            None => match words.next_if(|next| {
+                next.strip_prefix('-')
+                    .is_none_or(|rest| rest.starts_with(|digit: char| digit.is_ascii_digit()))
+            }) {
                 Some(value) => (name, (*value).to_owned()),
                 None => (name, "true".to_owned()),
             },
@@ -212,6 +266,8 @@ pub(super) enum Becomes {
     OfChart,
     /// It is accepted and changes nothing.
     Nothing,
+    /// It is a switch of what needs files in the pod, which our chart does not mount.
+    Files,
 }
 
 /// The flags of the Sealed Secrets controller.
@@ -305,7 +361,7 @@ pub(super) const EXTERNAL_SECRETS: &[(&str, Becomes)] = &[
     ("metrics-cert-dir", Becomes::Extra),
     ("metrics-cert-name", Becomes::Extra),
     ("metrics-key-name", Becomes::Extra),
-    ("metrics-secure", Becomes::Extra),
+    ("metrics-secure", Becomes::Files),
     ("namespace", Becomes::Value("scopedNamespace")),
     (
         "store-requeue-interval",
@@ -338,7 +394,14 @@ pub(super) fn becomes(runs: Runs, flag: &str) -> Option<Becomes> {
 
 /// The flags of a Deployment as words of `helm`'s `--set`.
 pub(super) fn values(workload: &Workload) -> Vec<String> {
-    let escaped = |value: &str| value.replace('\\', r"\\").replace(',', r"\,");
+    let escaped = |value: &str| {
+        let value = value.replace('\\', r"\\").replace(',', r"\,");
+        // A list would begin so.
+        match value.starts_with('{') {
+            true => format!(r"\{value}"),
+            false => value,
+        }
+    };
     let mut values = Vec::new();
     for (flag, value) in &workload.flags {
         match becomes(workload.runs, flag) {
@@ -350,7 +413,7 @@ pub(super) fn values(workload: &Workload) -> Vec<String> {
             Some(Becomes::Value(name)) => values.push(format!("{name}={}", escaped(value))),
             Some(Becomes::List(name)) => values.push(format!("{name}={{{value}}}")),
             Some(Becomes::Extra) => values.push(format!("extraArgs.{flag}={}", escaped(value))),
-            Some(Becomes::OfChart | Becomes::Nothing) | None => {}
+            Some(Becomes::OfChart | Becomes::Nothing | Becomes::Files) | None => {}
         }
     }
     values
@@ -439,6 +502,26 @@ mod tests {
                 "updateStatus=true",
                 r"extraArgs.my-cn=a\,b"
             ]
+        );
+        // As upstream's chart writes them: a switch, and a word of its own for each value.
+        assert_eq!(
+            of(&[
+                "--update-status",
+                "--kubeclient-qps",
+                "-1",
+                "--log-level",
+                "INFO"
+            ]),
+            ["updateStatus=true", "kubeClientQPS=-1", "logLevel=INFO"]
+        );
+        let operator = workload(
+            "x/external-secrets:v2.9.0",
+            &[],
+            &["--template-left-delimiter={{"],
+        );
+        assert_eq!(
+            values(&operator.unwrap()),
+            [r"extraArgs.template-left-delimiter=\{{"]
         );
         assert_eq!(
             of(&["--all-namespaces=false", "--additional-namespaces=a,b"]),

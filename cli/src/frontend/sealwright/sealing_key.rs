@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::everywhere::Everywhere;
 use super::key_options::{KeyOptions, Use};
-use super::sealed::ClusterArguments;
+use super::sealed::{ClusterArguments, UNUSED_NAMESPACE};
 use crate::command::seal::{self, ExportKeys, ImportKeys};
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Content};

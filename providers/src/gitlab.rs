@@ -179,6 +179,7 @@ impl Gitlab {
             let (number, size) = (page.to_string(), PAGE.to_string());
             let url = url.with_query([("per_page", &*size), ("page", &*number)]);
             let reply = self.rest.call(Call::get(url, what, "read_api")).await?;
+            listing.answer(reply.json().raw().len()).map_err(placed)?;
             if reply.json().kind() != Kind::Array {
                 return Err(self.malformed("the answer is no list", what));
             }

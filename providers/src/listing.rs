@@ -8,6 +8,8 @@ use crate::store::{Content, Match};
 
 /// How many bytes of names and values one search may hold: far more than the Secrets of a cluster can take.
 pub(crate) const MOST_BYTES: usize = 32 << 20;
+/// How many bytes a server may answer one search with, whatever of it is found.
+const MOST_ANSWERED: usize = 128 << 20;
 /// What an entry costs besides its texts.
 const ENTRY: usize = 96;
 
@@ -16,6 +18,7 @@ const ENTRY: usize = 96;
 pub(crate) struct Listing {
     pages: usize,
     most_pages: usize,
+    answered: usize,
     bytes: usize,
 }
 
@@ -25,6 +28,7 @@ impl Listing {
         Self {
             pages: 0,
             most_pages,
+            answered: 0,
             bytes: 0,
         }
     }
@@ -40,6 +44,22 @@ impl Listing {
         }
         self.pages += 1;
         Ok(())
+    }
+
+    /// Counts the bytes of a page that came: reading them takes time, also where nothing in them is kept.
+    ///
+    /// # Errors
+    ///
+    /// When all pages together are too large.
+    pub(crate) fn answer(&mut self, bytes: usize) -> Result<(), StoreError> {
+        self.answered = self.answered.saturating_add(bytes);
+        match self.answered > MOST_ANSWERED {
+            true => Err(too_large(format!(
+                "the list has more than {} MiB",
+                MOST_ANSWERED >> 20
+            ))),
+            false => Ok(()),
+        }
     }
 
     /// Counts a name that is kept.

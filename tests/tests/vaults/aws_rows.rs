@@ -472,7 +472,7 @@ async fn p12_p13_p15_p16_secrets_have_what_the_metadata_says() {
     let left = moto.with_vendors_client(
         "print([s['Name'] for s in client('secretsmanager').list_secrets(IncludePlannedDeletion=True)['SecretList']])",
     );
-    assert_eq!(left.trim(), "['p']");
+    assert_eq!(left.trim(), "['of-team', 'p']");
 }
 
 #[tokio::test]

@@ -8,14 +8,14 @@
     reason = "that is how a build script speaks to cargo"
 )]
 
-#[path = "../deploy/packed_relocations.rs"]
-mod packed_relocations;
+#[path = "../deploy/linking.rs"]
+mod linking;
 
 use std::process::Command;
 
 fn main() {
-    println!("cargo::rerun-if-changed=../deploy/packed_relocations.rs");
-    packed_relocations::ask_for();
+    println!("cargo::rerun-if-changed=../deploy/linking.rs");
+    linking::ask_for_a_quick_start();
     println!("cargo::rerun-if-env-changed=SEALWRIGHT_COMMIT");
     println!("cargo::rerun-if-changed=build.rs");
     let release = std::env::var("PROFILE").is_ok_and(|profile| profile == "release");

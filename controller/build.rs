@@ -5,11 +5,11 @@
     reason = "that is how a build script speaks to cargo"
 )]
 
-#[path = "../deploy/packed_relocations.rs"]
-mod packed_relocations;
+#[path = "../deploy/linking.rs"]
+mod linking;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=../deploy/packed_relocations.rs");
-    packed_relocations::ask_for();
+    println!("cargo::rerun-if-changed=../deploy/linking.rs");
+    linking::ask_for_a_quick_start();
 }

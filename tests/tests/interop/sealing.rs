@@ -138,7 +138,7 @@ fn sealed_values_that_did_not_change_keep_their_text() {
     assert!(
         String::from_utf8(output.stderr)
             .unwrap()
-            .contains("without a private key (--key) there is no way to tell")
+            .contains("without a private key (--key), unchanged values cannot be recognised")
     );
     assert_ne!(bench.read("sealed.yaml"), second);
     // A certificate of another key: the old texts would be of no use to its controller.

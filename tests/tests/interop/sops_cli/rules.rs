@@ -317,7 +317,7 @@ fn values_are_read_as_loosely_as_upstream_reads_them() {
     // A negative threshold of one group is written by upstream, and refused here.
     desk.write(
         ".sops.yaml",
-        format!("creation_rules:\n  - path_regex: a\n    age: {a}\n    shamir_threshold: -1\n  - age: {a}\n"),
+        format!("creation_rules:\n  - path_regex: ^a\n    age: {a}\n    shamir_threshold: -1\n  - age: {a}\n"),
     );
     desk.theirs(["encrypt", "a.yaml"]).good();
     assert!(

@@ -389,7 +389,7 @@ async fn two_installations_with_other_selectors_share_a_namespace_and_never_writ
     for (team, user) in teams.iter().zip(users) {
         let own = scene.cluster().requests_of(&user);
         let kinds = ["secrets", "externalsecrets", "pushsecrets"];
-        let written: BTreeSet<(&str, &str)> = own
+        let written: BTreeSet<(String, &str)> = own
             .iter()
             .filter(|request| is_write(request))
             .map(|request| (request.resource(), request.name()))
@@ -400,6 +400,7 @@ async fn two_installations_with_other_selectors_share_a_namespace_and_never_writ
             .filter(|(_, name)| !name.starts_with(team) && *name != "one-1");
         assert_eq!(others.count(), 0, "{user}: {written:?}");
         let name = format!("{team}-0");
-        assert!(written.contains(&("secrets", &name)), "{user}: {written:?}");
+        let own = ("secrets".to_owned(), name.as_str());
+        assert!(written.contains(&own), "{user}: {written:?}");
     }
 }

@@ -409,7 +409,8 @@ fn k35_the_environment_leads_where_it_leads_the_incumbent() {
     }
     let nobody = "http://127.0.0.1:1";
     // A kubeconfig, variables, whether the certificate comes, and whether through the proxy.
-    let cases: &[(&str, &[(&str, &str)], bool, bool)] = &[
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], bool, bool);
+    let cases: &[Case<'_>] = &[
         ("near", &[("HTTPS_PROXY", nobody)], true, false),
         (
             "near",
@@ -525,7 +526,8 @@ fn k58_k81_a_kubeconfig_that_leads_nowhere_gives_no_namespace() {
         config["clusters"][0]["cluster"] = json!({});
     });
     let bare = "kind: Secret\nmetadata: {name: a}\nstringData: {a: b}\n";
-    let cases: &[(&[&str], &[(&str, &str)])] = &[
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
+    let cases: &[Case<'_>] = &[
         (&["--kubeconfig", "config", "--context", "stagin"], &[]),
         (&["--kubeconfig", "config", "--cluster", "absent"], &[]),
         (&["--kubeconfig", "gone"], &[]),

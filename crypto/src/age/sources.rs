@@ -9,7 +9,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     ffi::OsStr,
     io,
     path::{Path, PathBuf},
@@ -32,6 +32,8 @@ use crate::{
 
 /// Bounds what is read from one place: 16 MiB of an age file and the armor around it.
 const READ_LIMIT: usize = 24 * 1024 * 1024;
+/// How many kinds of stanzas a report names.
+const MOST_KINDS: usize = 4;
 
 /// All identities that this program can find; shared by its age keys.
 pub struct Identities {
@@ -458,10 +460,15 @@ impl<'a> Search<'a> {
         if !for_ssh && self.identities.places.iter().any(|place| place.is_ssh()) {
             // Every file has one more that is for no one, so that readers learn to skip what they do not know.
             let kinds = stanzas.iter().map(|stanza| stanza.tag.as_str());
-            let kinds: Vec<&str> = kinds.filter(|tag| !tag.ends_with("-grease")).collect();
+            let kinds: BTreeSet<&str> = kinds.filter(|tag| !tag.ends_with("-grease")).collect();
+            // A file may have thousands of stanzas, each of a kind of its own.
+            let mut named: Vec<&str> = kinds.iter().copied().take(MOST_KINDS).collect();
+            if kinds.len() > MOST_KINDS {
+                named.push("and more");
+            }
             self.tried.borrow_mut().push(format!(
                 "SSH keys: not looked at, they do not open {}",
-                kinds.join(", ")
+                named.join(", ")
             ));
         }
         None

@@ -156,6 +156,11 @@ impl Scale {
         }
     }
 
+    /// Allows so much for what is more than reading.
+    pub(super) fn allow_milliseconds(&mut self, milliseconds: f64) {
+        self.allowed_milliseconds = milliseconds;
+    }
+
     /// Allows what compiling one regular expression may take, or no longer.
     pub(super) fn allow_expression(&mut self, is_expression: bool) {
         (self.allowed_milliseconds, self.allowed_mib) = match is_expression {

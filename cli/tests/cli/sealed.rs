@@ -251,7 +251,7 @@ fn edited_values_that_cannot_be_written_are_kept_and_resumed() {
     assert!(err.contains("was changed by another program"), "{err}");
     assert_eq!(kept(&desk), 1, "{err}");
     desk.write("editor.sh", "true\n");
-    let words = [&["edit", "--resume"][..], &edit[2..]].concat();
+    let words = [&["edit", "--resume"][..], &edit[1..]].concat();
     desk.run(words).good();
     assert_eq!(
         (get(&desk, "password"), kept(&desk)),

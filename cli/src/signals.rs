@@ -74,7 +74,7 @@ fn watches() -> MutexGuard<'static, Vec<Watched>> {
     WATCHES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Gives a signal to the newest watch. If that asks for the end, the older ones are told, too: they may hold what must not
+/// Gives a signal to the newest watch. If that asks for the end, the older ones get it as well: they may hold what must not
 /// stay behind.
 fn see_to(signal: Signal) {
     let mut watches = watches();

@@ -152,7 +152,7 @@ pub(super) async fn connect(options: &ClusterOptions) -> Result<Client, ClusterE
     Client::try_from(config).map_err(|error| ClusterError::Client(told(&error)))
 }
 
-/// Names on the command line that the kubeconfig does not have are told before anything else that is wrong.
+/// Rejects names on the command line that the kubeconfig does not have; this comes before any other fault.
 fn refuse_unknown_names(
     kubeconfig: &Kubeconfig,
     options: &ClusterOptions,

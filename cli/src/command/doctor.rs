@@ -155,7 +155,7 @@ impl Doctor {
             Ok(What::Sealed) => State::Sealed,
             Ok(What::Plain) => match super::covers(world, &self.settings, path) {
                 Ok(Some(true)) => State::Plain,
-                // What is wrong with the rules is told of the configuration.
+                // Faults of the rules are reported with the configuration.
                 Ok(Some(false) | None) | Err(_) => State::Uncovered,
             },
             Ok(What::Encrypted) => match self.parse(path) {
@@ -192,7 +192,7 @@ impl Doctor {
                     .collect::<Vec<_>>()
                     .join("; "),
             ),
-            // What is wrong with the rule is told of the configuration.
+            // Faults of the rule are reported with the configuration.
             Err(_) => State::Opens,
         }
     }

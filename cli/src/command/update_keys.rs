@@ -200,7 +200,7 @@ impl Target {
     }
 }
 
-/// What becomes of the threshold; nothing where there is none. It is told before the groups, as upstream does.
+/// The lines about the threshold; none if there is no threshold. They come before the groups, as upstream prints them.
 fn threshold_difference(old: u32, new: u32) -> Vec<String> {
     if old == new {
         let kept = (old > 0).then(|| format!("shamir_threshold: {old}"));

@@ -205,7 +205,7 @@ fn an_editor_shows_what_a_key_opens_and_keeps_the_rest() {
     assert_eq!(desk.read("sealed.yaml"), before);
 }
 
-/// What was typed is not lost, whatever fails after the editor has closed; what can be known before is told before.
+/// What was typed is not lost, whatever fails after the editor has closed. Faults that can be known earlier are reported earlier.
 #[test]
 fn edited_values_that_cannot_be_written_are_kept_and_resumed() {
     let mut desk = desk();

@@ -149,7 +149,7 @@ impl<K: Grouped + Clone + Eq + Hash> Queue<K> {
     }
 
     /// Waits until there may be a key to [take](Self::take) that was not there before. `due` is what the last look said: if it
-    /// were asked for anew, the other lane might have lined that key up in between, and no one would wake.
+    /// were asked for again, the other lane might have lined that key up in between, and no one would wake.
     pub(crate) async fn filled(&self, lane: Lane, due: Option<Instant>) {
         // What came since the last look has left a notification.
         let notified = self.wake[lane as usize].notified();

@@ -1,4 +1,4 @@
-//! A kubeconfig in place of the pod's own account, read as the clients of the incumbents read it.
+//! A kubeconfig in place of the pod's own account, read as upstream's clients read it.
 
 use std::path::Path;
 
@@ -42,7 +42,7 @@ fn merge(merged: Kubeconfig, mut next: Kubeconfig) -> Result<Kubeconfig, Kubecon
 }
 
 /// What the current context leads to; nothing where there is none. The library's own reading chooses proxies by rules that
-/// are not those of the incumbents.
+/// are not upstream's.
 pub(super) fn configuration(
     kubeconfig: &Kubeconfig,
     proxies: &Proxies,

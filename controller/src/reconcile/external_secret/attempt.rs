@@ -423,7 +423,7 @@ impl ExternalSecrets {
 /// An answer that is older is good for nothing.
 const OLDEST: Duration = Duration::from_secs(60);
 
-/// How old an answer may be for an object that may have failed before: nothing that it was told then is told to it again.
+/// How old an answer may be for an object that may have failed before: an answer from before the failure is not used again.
 fn oldest_answer(
     known: &Tracked<Extra>,
     object: &ExternalSecret,

@@ -216,9 +216,10 @@ pub(crate) async fn client(kubeconfig: &str) -> Result<Client, StartError> {
                     .collect(),
                 false => vec![PathBuf::from(path)],
             };
-            let read = connection::read(files).map_err(|error| failed(error.into()))?;
+            let read = connection::read(files)
+                .map_err(|error| failed(sealwright_kubeconfig::Unusable::from(error).into()))?;
             let configured = connection::configuration(&read, &Proxies::of_environment());
-            match configured.map_err(failed)? {
+            match configured.map_err(|error| failed(error.into()))? {
                 Some(config) => config,
                 None => Config::incluster().map_err(|_| failed(Unusable::Nothing))?,
             }

@@ -24,6 +24,7 @@ fn the_tests_that_parity_tables_name_exist() {
         "template",
         "providers",
         "pflag",
+        "kubeconfig",
         "re2",
         "tests",
     ] {

@@ -2,13 +2,10 @@
 
 use std::path::Path;
 
-use kube::config::{
-    AuthInfo, Cluster as ClusterEntry, Context, ExecAuthCluster, Kubeconfig, KubeconfigError,
-};
+use kube::config::{AuthInfo, Cluster as ClusterEntry, Context, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use sealwright_crypto::master_key::Callbacks as _;
+use sealwright_kubeconfig::{configuration, read};
 use sealwright_providers::proxy::Proxies;
 
 use super::{ClusterError, ClusterOptions, told};
@@ -54,13 +51,6 @@ pub(super) fn kubeconfig(options: &ClusterOptions) -> Result<Option<Kubeconfig>,
     } else {
         Ok(None)
     }
-}
-
-fn read(path: impl AsRef<Path>) -> Result<Kubeconfig, KubeconfigError> {
-    let mut read = Kubeconfig::read_from(path)?;
-    // A name that is empty is none, so that a later file may have one.
-    read.current_context = read.current_context.filter(|name| !name.is_empty());
-    Ok(read)
 }
 
 /// What a kubeconfig and the command line lead to together.
@@ -227,59 +217,9 @@ fn from_kubeconfig(
     } else if !says_who_asks(&user) && somebody_is_there() {
         sign_in(&mut user)?;
     }
-    configuration(
-        &cluster,
-        user,
-        context.namespace,
-        &Proxies::of_environment(),
-    )
-}
-
-/// What the library needs to know. Its own reading of a kubeconfig chooses proxies by rules that are not those of kubectl.
-fn configuration(
-    cluster: &ClusterEntry,
-    mut user: AuthInfo,
-    namespace: Option<String>,
-    proxies: &Proxies,
-) -> Result<Config, ClusterError> {
-    let unusable = |error: KubeconfigError| ClusterError::Kubeconfig(error.to_string());
-    let url = cluster
-        .server
-        .as_deref()
-        .unwrap_or_default()
-        .parse::<http::Uri>()
-        .map_err(|error| unusable(KubeconfigError::ParseClusterUrl(error)))?;
-    let proxy = match cluster.proxy_url.as_deref() {
-        // It was named for this server: what the environment says is for all others.
-        Some(proxy) if !proxy.is_empty() => {
-            let proxy = proxy.parse::<http::Uri>();
-            Some(proxy.map_err(|error| unusable(KubeconfigError::ParseProxyUrl(error)))?)
-        }
-        _ => proxies.proxy_for(&url).cloned(),
-    };
-    // With the authority that a file may hold.
-    let described = ExecAuthCluster::try_from(cluster).map_err(unusable)?;
-    let mut config = Config::new(url);
-    if let Some(pem) = &described.certificate_authority_data {
-        let read: Result<Vec<Vec<u8>>, _> = CertificateDer::pem_slice_iter(pem)
-            .map(|certificate| certificate.map(|certificate| certificate.to_vec()))
-            .collect();
-        config.root_cert = Some(read.map_err(|_| {
-            ClusterError::Kubeconfig("the certificate authority is not in PEM".to_owned())
-        })?);
-    }
-    config.default_namespace = namespace.unwrap_or_else(|| "default".to_owned());
-    config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or(false);
-    config.disable_compression = cluster.disable_compression.unwrap_or(false);
-    config.tls_server_name.clone_from(&cluster.tls_server_name);
-    config.proxy_url = proxy;
-    if let Some(exec) = &mut user.exec
-        && exec.provide_cluster_info
-    {
-        exec.cluster = Some(described);
-    }
-    config.auth_info = user;
-    Ok(config)
+    let proxies = Proxies::of_environment();
+    configuration(&cluster, user, context.namespace, &proxies)
+        .map_err(|error| ClusterError::Kubeconfig(error.to_string()))
 }
 
 fn override_cluster(cluster: &mut ClusterEntry, options: &ClusterOptions) {

@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use hyper::Uri;
-use kube::config::{Config, ExecAuthCluster, Kubeconfig, KubeconfigError};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
+use kube::config::{Config, Kubeconfig, KubeconfigError};
+use sealwright_kubeconfig::without_empty_context;
 use sealwright_providers::proxy::Proxies;
 use thiserror::Error;
 
@@ -15,10 +13,7 @@ use thiserror::Error;
 pub(crate) enum Unusable {
     /// It cannot be read, or contradicts itself.
     #[error(transparent)]
-    Kubeconfig(#[from] KubeconfigError),
-    /// The authority is none.
-    #[error("the certificate authority is not in PEM")]
-    Authority,
+    Kubeconfig(#[from] sealwright_kubeconfig::Unusable),
     /// It is not there, or says nothing.
     #[error("it names no cluster, and this is no pod")]
     Nothing,
@@ -35,18 +30,15 @@ pub(super) fn read<P: AsRef<Path>>(
         })
 }
 
-fn merge(merged: Kubeconfig, mut next: Kubeconfig) -> Result<Kubeconfig, KubeconfigError> {
-    // A name that is empty is none, so that a later file may have one.
-    next.current_context = next.current_context.filter(|name| !name.is_empty());
-    merged.merge(next)
+fn merge(merged: Kubeconfig, next: Kubeconfig) -> Result<Kubeconfig, KubeconfigError> {
+    merged.merge(without_empty_context(next))
 }
 
-/// What the current context leads to; nothing where there is none. The library's own reading chooses proxies by rules that
-/// are not upstream's.
+/// What the current context leads to; nothing where there is none.
 pub(super) fn configuration(
     kubeconfig: &Kubeconfig,
     proxies: &Proxies,
-) -> Result<Option<Config>, Unusable> {
+) -> Result<Option<Config>, sealwright_kubeconfig::Unusable> {
     let Some(name) = &kubeconfig.current_context else {
         return Ok(None);
     };
@@ -62,49 +54,16 @@ pub(super) fn configuration(
         .find(|named| named.name == context.cluster)
         .and_then(|named| named.cluster.as_ref())
         .ok_or_else(|| KubeconfigError::LoadClusterOfContext(context.cluster.clone()))?;
-    let mut user = kubeconfig
+    let user = kubeconfig
         .auth_infos
         .iter()
         .find(|named| Some(&named.name) == context.user.as_ref())
         .and_then(|named| named.auth_info.clone())
         .unwrap_or_default();
-    let url = cluster
-        .server
-        .as_deref()
-        .ok_or(KubeconfigError::MissingClusterUrl)?
-        .parse::<Uri>()
-        .map_err(KubeconfigError::ParseClusterUrl)?;
-    let proxy = match cluster.proxy_url.as_deref() {
-        // It was named for this server: what the environment says is for all others.
-        Some(proxy) if !proxy.is_empty() => {
-            let proxy = proxy.parse::<Uri>();
-            Some(proxy.map_err(KubeconfigError::ParseProxyUrl)?)
-        }
-        _ => proxies.proxy_for(&url).cloned(),
-    };
-    // With the authority that a file may hold.
-    let described = ExecAuthCluster::try_from(cluster)?;
-    let mut config = Config::new(url);
-    if let Some(pem) = &described.certificate_authority_data {
-        let read: Result<Vec<Vec<u8>>, _> = CertificateDer::pem_slice_iter(pem)
-            .map(|certificate| certificate.map(|certificate| certificate.to_vec()))
-            .collect();
-        config.root_cert = Some(read.map_err(|_| Unusable::Authority)?);
-    }
-    if let Some(namespace) = &context.namespace {
-        config.default_namespace.clone_from(namespace);
-    }
-    config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or(false);
-    config.disable_compression = cluster.disable_compression.unwrap_or(false);
-    config.tls_server_name.clone_from(&cluster.tls_server_name);
-    config.proxy_url = proxy;
-    if let Some(exec) = &mut user.exec
-        && exec.provide_cluster_info
-    {
-        exec.cluster = Some(described);
-    }
-    config.auth_info = user;
-    Ok(Some(config))
+    let namespace = context.namespace.clone();
+    Ok(Some(sealwright_kubeconfig::configuration(
+        cluster, user, namespace, proxies,
+    )?))
 }
 
 #[cfg(test)]
@@ -115,7 +74,7 @@ mod tests {
         current: &str,
         cluster: &str,
         variables: &[(&str, &str)],
-    ) -> Result<Option<Config>, Unusable> {
+    ) -> Result<Option<Config>, sealwright_kubeconfig::Unusable> {
         let text = format!(
             "current-context: {current}\n\
              contexts: [{{name: a, context: {{cluster: c, user: u, namespace: team}}}}]\n\

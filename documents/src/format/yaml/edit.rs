@@ -291,13 +291,7 @@ impl Editor<'_> {
         let has = |at: NodeId| (at..tree.nodes[at].end as usize).contains(&node);
         let is_in_brackets = |at: &NodeId| {
             let is_changed = *at < node || matches!(change, Change::Append(..));
-            // A pair in a list has no braces of its own.
-            let mut words = tree.spelling(*at).split(u8::is_ascii_whitespace);
-            let mut is_open = || {
-                let first = words.find(|word| !matches!(word.first(), None | Some(b'!' | b'&')));
-                first.is_some_and(|first| first.starts_with(b"{") || first.starts_with(b"["))
-            };
-            is_changed && has(*at) && Place::of(tree.nodes[*at].place).is_flow() && is_open()
+            is_changed && has(*at) && Place::of(tree.nodes[*at].place).is_flow()
         };
         let mut in_brackets = (0..=node).filter(is_in_brackets).peekable();
         if in_brackets.peek().is_none() {

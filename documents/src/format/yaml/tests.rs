@@ -312,6 +312,11 @@ mod edits {
                 "a: [\n  1,\n  2,\n  new,\n]\n",
             ),
             ("a: [x: 1]\n", "a.0.y", "a: [{x: 1, \"y\": new}]\n"),
+            (
+                "a: [1, # c\n x: 1]\n",
+                "a.1.y",
+                "a: [1, # c\n {x: 1, \"y\": new}]\n",
+            ),
             ("a: 1\n", "b.c.0", "a: 1\nb:\n    c:\n        - new\n"),
             (
                 "a: 1\nsops:\n    mac: x\n",
@@ -343,6 +348,14 @@ mod edits {
             ("a: [1, 2, 3]\n", "a.1", "a: [1, 3]\n"),
             ("a: [1, 2, 3]\n", "a.0", "a: [2, 3]\n"),
             ("a: [1]\n", "a.0", "a: []\n"),
+            // A pair of a list stays an element, whatever stands around it.
+            ("a: [x: 1]\n", "a.0.x", "a: [{}]\n"),
+            (
+                "a: [1, # c\n x: 1\n] # d\n",
+                "a.1.x",
+                "a: [1, # c\n {}\n] # d\n",
+            ),
+            ("a: [1, # c\n ? x : 1]\n", "a.1.x", "a: [1, # c\n {}]\n"),
             ("a: {b: 1, c: 2}\n", "a.c", "a: {b: 1}\n"),
             ("a: 1\n", "a", "{}\n"),
             ("a: 1\nsops:\n    mac: x\n", "a", "sops:\n    mac: x\n"),

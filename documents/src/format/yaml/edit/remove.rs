@@ -94,12 +94,22 @@ impl Editor<'_> {
         let before = index.checked_sub(1).map(|before| siblings[before]);
         let after = siblings.get(index + 1).copied();
         let end = self.around.end_of_value(at);
+        let is_map = matches!(tree.nodes[parent].value, Value::Map);
         if Place::of(tree.nodes[parent].place).is_flow() {
             let start = self.around.start_of(at);
             let cut = match (before, after) {
                 (Some(before), _) => self.around.end_of_value(before)..end,
                 (None, Some(after)) => start..self.around.start_of(after),
-                (None, None) => start..end,
+                (None, None) => {
+                    let pair = tree.nodes[parent].site.start as usize;
+                    if is_map && tree.text.expose().get(pair) != Some(&b'{') {
+                        // A pair in a list has no braces of its own, and is an element.
+                        let mut out = SecretWriter::default();
+                        out.push(b"{}");
+                        return Ok(Some(vec![edit(Span::new(pair..end), out)]));
+                    }
+                    start..end
+                }
             };
             return Ok(Some(vec![self.cut(cut)]));
         }
@@ -108,8 +118,7 @@ impl Editor<'_> {
         };
         let is_only = before.is_none() && after.is_none();
         let is_root = tree.documents.contains(&(parent as u32));
-        let is_list = matches!(tree.nodes[parent].value, Value::List);
-        let empty: &[u8] = if is_list { b"[]" } else { b"{}" };
+        let empty: &[u8] = if is_map { b"{}" } else { b"[]" };
         match self.around.line_of(start) {
             _ if self.on_one_line => Ok(Some(vec![self.cut(start..end)])),
             Some(line) if is_only && is_root => {
@@ -131,10 +140,10 @@ impl Editor<'_> {
                 Ok(Some(vec![edit(Span::new(line..end), out)]))
             }
             _ if is_only => {
-                let value = if is_list {
-                    Data::List(Vec::new())
-                } else {
+                let value = if is_map {
                     Data::Map(Vec::new())
+                } else {
+                    Data::List(Vec::new())
                 };
                 self.replace(parent, &value)
             }

@@ -63,7 +63,7 @@ impl Default for Policy {
                 budget: Duration::from_secs(60),
             },
             patience: Duration::from_secs(120),
-            keep: Duration::from_secs(60),
+            keep: Duration::from_secs(300),
             keep_bytes: 8 << 20,
             keep_bytes_of_all: 32 << 20,
             idle: Duration::from_secs(600),

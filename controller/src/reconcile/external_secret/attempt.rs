@@ -420,8 +420,11 @@ impl ExternalSecrets {
     }
 }
 
-/// An answer that is older is good for nothing.
-const OLDEST: Duration = Duration::from_secs(60);
+/// An answer that is older is good for nothing: that long, the last of ten thousand objects may wait on a slow machine.
+const OLDEST: Duration = Duration::from_secs(300);
+
+/// How old an answer may be that was read before a refresh was due.
+const OLDEST_BEFORE_DUE: Duration = Duration::from_secs(60);
 
 /// How old an answer may be for an object that may have failed before: an answer from before the failure is not used again.
 fn oldest_answer(
@@ -456,8 +459,8 @@ fn waited(known: &Tracked<Extra>, object: &ExternalSecret, has_target: bool) -> 
 }
 
 /// How old an answer of a store may be. Objects that are refreshed together share answers, and so do new ones with everything
-/// that was read since they were made; one that has changed, or whose Secret has, gets a new one; what was announced as changed
-/// gets one that is newer than the announcement.
+/// that was read since they were made, and late ones with everything that was read since they were due; one that has changed, or
+/// whose Secret has, gets a new one; what was announced as changed gets one that is newer than the announcement.
 fn max_age(object: &ExternalSecret, has_target: bool, news: Option<Instant>) -> Duration {
     const SHORTEST: Duration = Duration::from_secs(1);
     if let Some(announced) = news {
@@ -484,8 +487,14 @@ fn max_age(object: &ExternalSecret, has_target: bool, news: Option<Instant>) -> 
     if !unchanged || !has_target {
         return Duration::ZERO;
     }
-    let interval = Duration::try_from(refresh::interval(object)).unwrap_or_default();
-    (interval / 20).min(OLDEST)
+    let interval = refresh::interval(object);
+    let due = refresh::last_refresh(object).and_then(|last| last.checked_add(interval).ok());
+    let late = due.map(|due| Timestamp::now().duration_since(due));
+    let late = late.and_then(|late| Duration::try_from(late).ok());
+    // The status keeps whole seconds.
+    let late = late.unwrap_or_default().saturating_sub(SHORTEST);
+    let interval = Duration::try_from(interval).unwrap_or_default();
+    (interval / 20).min(OLDEST_BEFORE_DUE).max(late.min(OLDEST))
 }
 
 pub(super) fn at(again: Again) -> Option<Timestamp> {
@@ -562,6 +571,32 @@ mod tests {
         // A Secret that is gone is made of what its store has now.
         let answer = oldest_answer(&known(Some(20), Some(5)), &synced, false, None);
         assert_eq!(answer, Duration::ZERO);
+    }
+
+    #[test]
+    fn an_object_that_is_late_takes_what_was_read_since_it_was_due() {
+        for (interval, refreshed, oldest) in [
+            ("1h", 600, 60),
+            ("10m", 590, 30),
+            ("10m", 600 + 201, 200),
+            ("10m", 100_000, 300),
+            ("1s", 1, 0),
+        ] {
+            let mut object = object(json!({"refreshInterval": interval}), 200_000);
+            object.status = Some(Status {
+                synced_resource_version: Some(hash::synced_version(&object.metadata)),
+                refresh_time: Some(Time(
+                    Timestamp::now() - SignedDuration::from_secs(refreshed),
+                )),
+                ..Status::default()
+            });
+            let answer = oldest_answer(&known(None, None), &object, true, None).as_secs();
+            let expected = oldest..=oldest + 1;
+            assert!(
+                expected.contains(&answer),
+                "{interval}, {refreshed}: {answer}"
+            );
+        }
     }
 
     #[test]

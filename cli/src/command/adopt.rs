@@ -9,6 +9,7 @@ mod judge;
 mod plan;
 mod program;
 mod repository;
+mod tools;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,8 @@ use sealwright_resources::generator::Generator;
 use serde_json::{Value, json};
 
 use self::cluster::Seen;
-use self::plan::{Direction, Tools};
+use self::plan::Direction;
+use self::tools::{Tools, installs};
 use super::Settings;
 use super::seal::in_cluster;
 use crate::cluster::{ClusterOptions, Lister};
@@ -270,7 +272,7 @@ impl Adopt {
         };
         report.steps = plan::steps(&seen, &report.states, direction, &tools);
         let mut commands = report.steps.iter().flat_map(|step| &step.commands);
-        if commands.any(|words| plan::installs(words)) && !names_image(&self.values) {
+        if commands.any(|words| installs(words)) && !names_image(&self.values) {
             report.problems.push(Problem {
                 program: Program::Sealwright,
                 blocks: false,
@@ -363,7 +365,7 @@ impl Adopt {
                     "it is in the repository of sealwright; `--chart` takes its folder, or what helm takes",
                 ));
             }
-            if plan::installs(words) && !names_image(&self.values) {
+            if installs(words) && !names_image(&self.values) {
                 let text =
                     "no registry is named for the image of the controller, so no step was run";
                 return Err(Error::generic(text).hint(PUSH_IMAGE));
@@ -505,7 +507,7 @@ impl Report {
 /// Lets helm check the installations against the cluster: values that the chart refuses, objects of other releases.
 fn try_installations(steps: &[&Step]) -> Result<()> {
     let commands = steps.iter().flat_map(|step| &step.commands);
-    for words in commands.filter(|words| plan::installs(words)) {
+    for words in commands.filter(|words| installs(words)) {
         let mut trial = words.clone();
         trial.push("--dry-run".to_owned());
         perform(&trial, Stdio::null())

@@ -6,7 +6,7 @@ use sealwright_providers::store::OTHER_PROVIDERS;
 
 use super::cluster::{Object, Seen};
 use super::program::{self, Becomes, Runs, Workload};
-use super::{Item, Problem, Program, Report, State, count_of, some};
+use super::report::{Item, Problem, Program, Report, State, count_of, some};
 
 /// Says what there is and what would not work; the steps are left to the plan.
 pub(super) fn judge(seen: &Seen) -> Report {

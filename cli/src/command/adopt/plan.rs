@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::cluster::Seen;
 use super::program::{self, REPLICAS, Runs as Runs_, Workload};
+use super::report::{Program, Runs, State, Step};
 use super::tools::Tools;
-use super::{Program, Runs, State, Step};
 
 /// Where to, and by which means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Container;
 
-use super::Program;
+use super::report::Program;
 
 /// The programs that Deployments are recognised as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use sealwright_resources::generator;
 use sealwright_resources::manifest;
 use serde_json::Value;
 
-use super::{Item, Problem, Program, Report, Runs, Step, count_of, some};
+use super::report::{Item, Problem, Program, Report, Runs, Step, count_of, some};
 use crate::command::found::{What, what_is};
 use crate::command::{Settings, absolute, document, format_by_suffix};
 use crate::error::{Error, Kind, Result};

@@ -150,10 +150,3 @@ fn several_controllers_of_upstream_are_left_to_people() {
     let report = judge(&seen);
     assert!(blocking(&report)[0].starts_with("upstream's program works several times"));
 }
-
-#[test]
-fn long_lists_are_cut() {
-    let names: Vec<String> = (0..7).map(|number| number.to_string()).collect();
-    assert_eq!(some(&names), "0, 1, 2, 3, 4 and 2 more");
-    assert_eq!(some(&names[..2]), "0, 1");
-}

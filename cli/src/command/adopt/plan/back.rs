@@ -1,7 +1,7 @@
 //! The way back: ours is stopped, and upstream's program started again.
 
 use super::super::program::REPLICAS;
-use super::super::{Program, Runs, Step};
+use super::super::report::{Program, Runs, Step};
 use super::{SELECTOR, Side, names};
 
 impl Side<'_> {

@@ -1,7 +1,7 @@
 //! The last step, by hand: what is left of upstream's program is removed, and its definitions become ours.
 
 use super::super::program::Workload;
-use super::super::{Program, Runs, Step};
+use super::super::report::{Program, Runs, Step};
 use super::{Side, names};
 
 impl Side<'_> {

@@ -1,105 +1,29 @@
 //! Files: read into wiped memory, replaced whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use rustix::fs::{FallocateFlags, FlockOperation, OFlags};
-use sealwright_crypto::secret::{SecretBytes, SecretWriter};
+use sealwright_crypto::secret::SecretBytes;
 
 use crate::error::{Error, Kind, Result};
-use crate::stdio;
 use crate::terminal::{Terminal, Voice};
 use crate::visible::visible_path;
 
 mod attributes;
 mod new_file;
+mod original;
+mod overwrite;
 mod remains;
 mod shared_folder;
 
 use new_file::{Existing, NewFile};
+pub(crate) use original::{Original, read, read_stdin, read_to_update};
+use original::{Stamp, State, open_locked};
+use overwrite::{open_to_overwrite, overwrite};
 pub(crate) use remains::clear_if_remains as clear_remains;
 use shared_folder::folder_of;
-
-/// What a file was when it was read, so that a writer can tell whether another writer changed it meanwhile.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-}
-
-impl Stamp {
-    fn of(metadata: &fs::Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        }
-    }
-}
-
-/// What stood under a name when it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum State {
-    /// A pipe or a device, which no one can compare with anything.
-    Stream,
-    /// A file in this state.
-    File(Stamp),
-    /// Nothing.
-    Absent,
-}
-
-/// The bytes of a file, and which state of it they are.
-#[derive(Debug)]
-pub(crate) struct Original {
-    /// The content.
-    pub(crate) bytes: SecretBytes,
-    /// What it was when it was read.
-    state: State,
-    /// Holds the lock of a file that is to be updated.
-    _lock: Option<File>,
-}
-
-impl Original {
-    /// What came through a pipe.
-    pub(crate) fn of_pipe(bytes: SecretBytes) -> Self {
-        Self {
-            bytes,
-            state: State::Stream,
-            _lock: None,
-        }
-    }
-
-    /// A file that is not there yet, and that no one else may make meanwhile.
-    pub(crate) fn absent() -> Self {
-        Self {
-            bytes: SecretBytes::default(),
-            state: State::Absent,
-            _lock: None,
-        }
-    }
-
-    /// The content alone; the lock is given up.
-    pub(crate) fn into_bytes(self) -> SecretBytes {
-        self.bytes
-    }
-
-    /// Takes the content out and keeps what tells of other writers.
-    pub(crate) fn take_bytes(&mut self) -> SecretBytes {
-        std::mem::take(&mut self.bytes)
-    }
-}
-
-/// Reads a file. What a killed run left beside it is cleared away.
-pub(crate) fn read(path: &Path) -> io::Result<Original> {
-    remains::clear(path);
-    let file = File::open(path)?;
-    read_open(file)
-}
 
 /// Reads the file that an output will replace. `None` when nothing is there, and when the output goes to a pipe or a
 /// device: reading from it would wait for what only this program writes.
@@ -108,88 +32,6 @@ pub(crate) fn read_replaced(path: &Path) -> io::Result<Option<Original>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Ok(metadata) if is_special(&metadata) || is_standard_output(path) => Ok(None),
         _ => read(path).map(Some),
-    }
-}
-
-/// Reads a file that will be replaced at once: another program that updates it the same way waits until this one is
-/// done, so that both changes last.
-pub(crate) fn read_to_update(path: &Path) -> io::Result<Original> {
-    remains::clear(path);
-    let file = open_locked(path)?;
-    let lock = file.try_clone()?;
-    let mut original = read_open(file)?;
-    original._lock = Some(lock);
-    Ok(original)
-}
-
-/// The most that is read of anything: all of it is held in memory, several times over.
-const LARGEST: u64 = 4 << 30;
-
-/// Refuses what has more than [`LARGEST`].
-fn refuse_large(length: u64) -> io::Result<()> {
-    if length <= LARGEST {
-        return Ok(());
-    }
-    Err(io::Error::new(
-        io::ErrorKind::FileTooLarge,
-        "it has more than 4 GiB, which is more than this program holds in memory",
-    ))
-}
-
-/// Reads all of standard input.
-pub(crate) fn read_stdin() -> io::Result<SecretBytes> {
-    let mut writer = SecretWriter::with_capacity(64 << 10);
-    loop {
-        let at = writer.len();
-        let room = writer.extend_zeroed(64 << 10);
-        let got = stdio::read(room)?;
-        writer.truncate(at + got);
-        refuse_large(writer.len() as u64)?;
-        if got == 0 {
-            return Ok(writer.finish());
-        }
-    }
-}
-
-fn read_open(mut file: File) -> io::Result<Original> {
-    let metadata = file.metadata()?;
-    if metadata.is_dir() {
-        return Err(io::Error::from(io::ErrorKind::IsADirectory));
-    }
-    refuse_large(metadata.len())?;
-    let expected = usize::try_from(metadata.len()).unwrap_or(0);
-    // Room for the file, and a little to see that it ends there; more only for what has no size, or grew meanwhile.
-    const STEP: usize = 8 << 10;
-    let mut writer = SecretWriter::with_capacity(expected + 64);
-    let mut most = if expected > 0 { expected + 1 } else { STEP };
-    while writer.read_from(&mut file, most)? == most {
-        refuse_large(writer.len() as u64)?;
-        most = STEP;
-    }
-    Ok(Original {
-        bytes: writer.finish(),
-        state: match metadata.is_file() {
-            true => State::File(Stamp::of(&metadata)),
-            false => State::Stream,
-        },
-        _lock: None,
-    })
-}
-
-/// Opens the file at `path` under an exclusive lock. A file that was replaced while we waited is opened again.
-fn open_locked(path: &Path) -> io::Result<File> {
-    loop {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Ok(file);
-        }
-        // Some network file systems have no locks; the stamp still tells of another writer.
-        let _ = rustix::fs::flock(&file, FlockOperation::LockExclusive);
-        let now = fs::metadata(path)?;
-        if (now.dev(), now.ino()) == (metadata.dev(), metadata.ino()) {
-            return Ok(file);
-        }
     }
 }
 
@@ -351,59 +193,6 @@ fn write_through(path: &Path, target: &Path, bytes: &SecretBytes) -> io::Result<
     stream.write_all(bytes.expose())
 }
 
-fn open_to_overwrite(target: &Path, content: Content) -> io::Result<File> {
-    let file = File::options()
-        .write(true)
-        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-        .open(target)?;
-    let metadata = file.metadata()?;
-    shared_folder::refuse_of_others(target, &metadata)?;
-    if content != Content::Encrypted && metadata.uid() != shared_folder::user() {
-        return Err(io::Error::other(
-            "it belongs to another user, who must not be given what is in it",
-        ));
-    }
-    if content == Content::Private {
-        file.set_permissions(fs::Permissions::from_mode(0o600))?;
-    }
-    Ok(file)
-}
-
-/// Writes over the content of a file, which may be the only copy of it: the room is there before the first byte is
-/// written, and after a failure the file has its `old` content again, whose room it still has.
-fn overwrite(file: &mut File, bytes: &SecretBytes, old: Option<&SecretBytes>) -> io::Result<()> {
-    let length = file.metadata()?.len();
-    if let Err(error) = reserve(file, bytes.len() as u64) {
-        let _ = file.set_len(length);
-        return Err(error);
-    }
-    let written = write_whole(file, bytes);
-    if let (Err(_), Some(old)) = (&written, old) {
-        let _ = write_whole(file, old);
-    }
-    written
-}
-
-/// Gets the room for so many bytes, where the file system can tell.
-fn reserve(file: &File, length: u64) -> io::Result<()> {
-    use rustix::io::Errno;
-
-    if length == 0 {
-        return Ok(());
-    }
-    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, length) {
-        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
-        Err(errno) => Err(errno.into()),
-    }
-}
-
-fn write_whole(file: &mut File, bytes: &SecretBytes) -> io::Result<()> {
-    file.seek(SeekFrom::Start(0))?;
-    file.write_all(bytes.expose())?;
-    file.set_len(bytes.len() as u64)?;
-    file.sync_all()
-}
-
 fn replace_by_rename(
     terminal: &Terminal,
     target: &Path,
@@ -466,204 +255,4 @@ fn umask() -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Read as _;
-    use std::os::fd::AsRawFd as _;
-    use std::path::PathBuf;
-
-    use super::*;
-
-    fn content(path: &Path) -> Vec<u8> {
-        read(path).unwrap().bytes.expose().to_vec()
-    }
-
-    fn put(path: &Path, bytes: &[u8]) {
-        let bytes = SecretBytes::copy_of(bytes);
-        replace(
-            &Terminal::new(Voice::Own),
-            path,
-            &bytes,
-            Content::Plain,
-            None,
-        )
-        .unwrap();
-    }
-
-    #[test]
-    fn t61_mode_and_symlink_are_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let real = folder.path().join("real");
-        let link = folder.path().join("link");
-        put(&real, b"old");
-        fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
-        std::os::unix::fs::symlink("real", &link).unwrap();
-        put(&link, b"new and longer");
-        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-        assert_eq!(content(&real), b"new and longer");
-        assert_eq!(fs::metadata(&real).unwrap().mode() & 0o777, 0o640);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
-    }
-
-    #[test]
-    fn a_private_file_is_its_owners_and_a_pipe_keeps_its_mode() {
-        let folder = tempfile::tempdir().unwrap();
-        let bytes = SecretBytes::copy_of(b"private");
-        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
-        let [new, old, dangling] = ["new", "old", "dangling"].map(|name| folder.path().join(name));
-        put(&old, b"open to all");
-        fs::set_permissions(&old, fs::Permissions::from_mode(0o644)).unwrap();
-        std::os::unix::fs::symlink("behind", &dangling).unwrap();
-        for path in [&new, &old, &dangling] {
-            replace(
-                &Terminal::new(Voice::Own),
-                path,
-                &bytes,
-                Content::Private,
-                None,
-            )
-            .unwrap();
-            assert_eq!((content(path), mode(path)), (b"private".to_vec(), 0o600));
-        }
-        assert!(fs::symlink_metadata(&dangling).unwrap().is_symlink());
-        let nowhere = folder.path().join("no/where");
-        assert!(
-            replace(
-                &Terminal::new(Voice::Own),
-                &nowhere,
-                &bytes,
-                Content::Private,
-                None
-            )
-            .is_err()
-        );
-
-        // `-w /dev/null` of an administrator must not take /dev/null away from everybody else.
-        let pipe = folder.path().join("pipe");
-        let kind = rustix::fs::FileType::Fifo;
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            &pipe,
-            kind,
-            rustix::fs::Mode::from_raw_mode(0o622),
-            0,
-        )
-        .unwrap();
-        fs::set_permissions(&pipe, fs::Permissions::from_mode(0o622)).unwrap();
-        let reader = std::thread::spawn({
-            let pipe = pipe.clone();
-            move || fs::read(pipe).unwrap()
-        });
-        replace(
-            &Terminal::new(Voice::Own),
-            &pipe,
-            &bytes,
-            Content::Private,
-            None,
-        )
-        .unwrap();
-        assert_eq!(
-            (reader.join().unwrap(), mode(&pipe)),
-            (b"private".to_vec(), 0o622)
-        );
-    }
-
-    #[test]
-    fn a_pipe_without_a_name_is_written_to() {
-        let (mut reader, writer) = io::pipe().unwrap();
-        let path = PathBuf::from(format!("/dev/fd/{}", writer.as_raw_fd()));
-        put(&path, b"through");
-        drop(writer);
-        let mut got = Vec::new();
-        reader.read_to_end(&mut got).unwrap();
-        assert_eq!(got, b"through");
-    }
-
-    #[test]
-    fn a_file_that_cannot_grow_keeps_its_content_when_it_is_overwritten() {
-        use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-
-        const OLD: usize = 1 << 20;
-        let old = SecretBytes::from(vec![b'o'; OLD]);
-        let mut file = File::from(memfd_create("x", MemfdFlags::ALLOW_SEALING).unwrap());
-        file.write_all(old.expose()).unwrap();
-        // As on a full disk: there is room for what is there, and for no more.
-        fcntl_add_seals(&file, SealFlags::GROW).unwrap();
-        let long = SecretBytes::from(vec![b'n'; OLD + (1 << 20)]);
-        let now = |file: &mut File| {
-            let mut text = Vec::new();
-            file.seek(SeekFrom::Start(0)).unwrap();
-            file.read_to_end(&mut text).unwrap();
-            SecretBytes::from(text)
-        };
-        assert!(overwrite(&mut file, &long, None).is_err());
-        assert!(now(&mut file) == old);
-        let short = SecretBytes::copy_of(b"new");
-        overwrite(&mut file, &short, Some(&old)).unwrap();
-        assert!(now(&mut file) == short);
-    }
-
-    #[test]
-    fn a_file_in_a_folder_that_takes_no_new_one_is_overwritten() {
-        for kind in [
-            io::ErrorKind::PermissionDenied,
-            io::ErrorKind::ReadOnlyFilesystem,
-            io::ErrorKind::ResourceBusy,
-            io::ErrorKind::CrossesDevices,
-        ] {
-            assert!(cannot_rename(&kind.into()), "{kind}");
-        }
-        // There the file would fare no better.
-        assert!(!cannot_rename(&io::ErrorKind::StorageFull.into()));
-    }
-
-    #[test]
-    fn another_writer_is_noticed() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a");
-        put(&path, b"one");
-        let original = read(&path).unwrap();
-        put(&path, b"two");
-        let refused = replace(
-            &Terminal::new(Voice::Own),
-            &path,
-            &SecretBytes::copy_of(b"three"),
-            Content::Encrypted,
-            Some(&original),
-        );
-        assert_eq!(refused.unwrap_err().kind, Kind::Write);
-        assert_eq!(content(&path), b"two");
-    }
-
-    #[test]
-    fn updates_wait_for_each_other() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("count");
-        put(&path, b"0");
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    for _ in 0..25 {
-                        let original = read_to_update(&path).unwrap();
-                        let count: u32 = std::str::from_utf8(original.bytes.expose())
-                            .unwrap()
-                            .parse()
-                            .unwrap();
-                        let next = SecretBytes::copy_of((count + 1).to_string().as_bytes());
-                        let (terminal, content) = (Terminal::new(Voice::Own), Content::Encrypted);
-                        replace(&terminal, &path, &next, content, Some(&original)).unwrap();
-                    }
-                });
-            }
-        });
-        assert_eq!(content(&path), b"100");
-    }
-
-    #[test]
-    fn a_missing_file_is_created_with_the_usual_mode() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("new");
-        put(&path, b"");
-        let mode = fs::metadata(&path).unwrap().mode() & 0o777;
-        assert_eq!(mode, 0o666 & !umask());
-    }
-}
+mod tests;

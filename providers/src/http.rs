@@ -5,6 +5,9 @@
 //! and rustls' buffers hold on the way is theirs.
 
 mod connect;
+mod error;
+mod header;
+mod response;
 pub mod tls;
 pub mod url;
 
@@ -12,25 +15,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{
-    CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
-};
-use http::{Method, StatusCode};
+use http::Method;
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use sealwright_crypto::secret::{SecretBytes, SecretText, SecretWriter};
+use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use self::connect::{ConnectError, Connector};
+use self::connect::Connector;
+pub use self::error::HttpError;
+use self::error::broken;
+pub use self::header::{basic_auth, secret_header};
+pub use self::response::Response;
 use self::tls::{TlsError, TlsSettings};
 use self::url::Url;
 use crate::address::Guard;
-use crate::outcome::{StoreError, Trouble, shown};
+use crate::outcome::shown;
 use crate::proxy::Proxies;
 
 /// What bounds a call.
@@ -156,169 +159,8 @@ static LARGE_TURNS: Semaphore = Semaphore::const_new(2);
 /// How long the rest of a large answer may take: others wait for the turn.
 const LARGE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// An answer.
-pub struct Response {
-    /// The status.
-    pub status: StatusCode,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// What was sent.
-    pub body: SecretBytes,
-    /// The turn of a large answer, for as long as it lies in memory.
-    _turn: Option<SemaphorePermit<'static>>,
-}
-
 /// The turn of an answer that is being read: that of its client, that of the process, and when it ends.
 type Turn<'a> = (SemaphorePermit<'a>, SemaphorePermit<'static>, Instant);
-
-impl Response {
-    /// An answer that was read before.
-    #[cfg(test)]
-    pub(crate) fn new(status: StatusCode, body: SecretBytes) -> Self {
-        Self {
-            status,
-            headers: HeaderMap::new(),
-            body,
-            _turn: None,
-        }
-    }
-
-    /// Returns true if the answer is one of the few that may be large at a time.
-    #[cfg(test)]
-    fn has_turn(&self) -> bool {
-        self._turn.is_some()
-    }
-
-    /// A header, if it is text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
-    }
-
-    /// Returns true if the body claims to be JSON.
-    pub fn is_json(&self) -> bool {
-        self.header("content-type").is_some_and(|kind| {
-            let kind = kind.split(';').next().unwrap_or_default().trim();
-            kind == "application/json" || kind.starts_with("application/") && kind.ends_with("json")
-        })
-    }
-
-    /// The error that a status stands for by itself, whatever the body says: too many requests, or a server that fails.
-    #[cfg(any(feature = "aws", feature = "bearer"))]
-    pub(crate) fn failure(&self) -> Option<StoreError> {
-        match self.status.as_u16() {
-            429 => {
-                let retry_after = self.retry_after();
-                let trouble = Trouble::Throttled { retry_after };
-                Some(StoreError::new(trouble, "too many requests"))
-            }
-            status @ 500.. => Some(StoreError::new(
-                Trouble::Unavailable,
-                format!("the service failed with HTTP status {status}"),
-            )),
-            _ => None,
-        }
-    }
-
-    /// When the server wants to be asked again, if it said so in seconds; at most an hour.
-    pub fn retry_after(&self) -> Option<Duration> {
-        let seconds: u64 = self.header(RETRY_AFTER.as_str())?.trim().parse().ok()?;
-        Some(Duration::from_secs(seconds.min(3600)))
-    }
-}
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum HttpError {
-    /// No connection came about.
-    #[error("cannot connect to {host}")]
-    Connect {
-        /// The host.
-        host: String,
-        /// Why.
-        #[source]
-        source: ConnectError,
-    },
-    /// The time is up.
-    #[error("{host} did not answer within {} s", .after.as_secs_f32())]
-    TimedOut {
-        /// The host.
-        host: String,
-        /// After how long.
-        after: Duration,
-    },
-    /// The answer has more bytes than allowed.
-    #[error("the answer of {host} has more than {limit} bytes")]
-    TooLarge {
-        /// The host.
-        host: String,
-        /// How many are allowed.
-        limit: usize,
-    },
-    /// The server points to another host.
-    #[error("{host} redirects to {target}, and credentials are not sent to another host")]
-    Redirected {
-        /// The host.
-        host: String,
-        /// Where it points.
-        target: String,
-    },
-    /// The server points somewhere again and again.
-    #[error("{host} redirects too often")]
-    RedirectLoop {
-        /// The host.
-        host: String,
-    },
-    /// What came is not HTTP, or stopped in the middle.
-    #[error("the connection to {host} broke: {reason}")]
-    Broken {
-        /// The host.
-        host: String,
-        /// What happened.
-        reason: &'static str,
-    },
-    /// The request cannot be made.
-    #[error("the request to {host} cannot be made: {reason}")]
-    Request {
-        /// The host.
-        host: String,
-        /// Why.
-        reason: &'static str,
-    },
-}
-
-impl HttpError {
-    /// Returns true if the server cannot have seen the request.
-    pub fn is_before_request(&self) -> bool {
-        matches!(self, Self::Connect { .. } | Self::Request { .. })
-    }
-}
-
-impl From<HttpError> for StoreError {
-    fn from(error: HttpError) -> Self {
-        let text = match &error {
-            HttpError::Connect { source, .. } => format!("{error}: {source}"),
-            _ => error.to_string(),
-        };
-        let trouble = match &error {
-            HttpError::TooLarge { .. } => Trouble::TooLarge,
-            HttpError::Redirected { .. } | HttpError::Request { .. } => Trouble::Invalid,
-            HttpError::Connect { source, .. } if source.is_refused_address() => Trouble::Invalid,
-            _ => Trouble::Unavailable,
-        };
-        let made = StoreError::new(trouble, text);
-        match &error {
-            HttpError::Connect { source, .. } => match source.hint() {
-                Some(hint) => made.with_hint(hint),
-                None => made,
-            },
-            HttpError::Redirected { .. } => {
-                made.with_hint("set the address that it redirects to as the server")
-            }
-            _ => made,
-        }
-    }
-}
 
 /// How many redirects on one host are followed.
 const REDIRECTS: usize = 3;
@@ -534,103 +376,6 @@ impl HttpClient {
             body: body.finish(),
             _turn: turn.map(|(_, turn, _)| turn),
         })
-    }
-}
-
-fn broken(host: &str, error: hyper_util::client::legacy::Error) -> HttpError {
-    let mut source: Option<&dyn std::error::Error> = Some(&error);
-    while let Some(cause) = source {
-        if let Some(connect) = cause.downcast_ref::<ConnectError>() {
-            return HttpError::Connect {
-                host: host.to_owned(),
-                source: connect.clone(),
-            };
-        }
-        if let Some(hyper) = cause.downcast_ref::<hyper::Error>() {
-            let reason = if hyper.is_parse() || hyper.is_parse_too_large() {
-                "the answer is not HTTP"
-            } else if hyper.is_incomplete_message() || hyper.is_closed() {
-                "it was closed before an answer came"
-            } else if hyper.is_timeout() {
-                "it took too long"
-            } else {
-                "it failed"
-            };
-            return HttpError::Broken {
-                host: host.to_owned(),
-                reason,
-            };
-        }
-        source = cause.source();
-    }
-    HttpError::Broken {
-        host: host.to_owned(),
-        reason: "it failed",
-    }
-}
-
-/// Makes a header value of a credential, in wiped memory.
-///
-/// # Errors
-///
-/// When it holds a line break or another control character, which no header can carry.
-pub fn secret_header(value: SecretBytes) -> Result<HeaderValue, StoreError> {
-    let ends_with_break = value.expose().last().is_some_and(|byte| *byte == b'\n');
-    let mut header = HeaderValue::from_maybe_shared(shared(value)).map_err(|_| {
-        let error = StoreError::new(
-            Trouble::Unauthenticated,
-            "the credential holds a line break or a control character, which no request can carry",
-        )
-        .public();
-        if ends_with_break {
-            error.with_hint("remove the line break at its end")
-        } else {
-            error
-        }
-    })?;
-    header.set_sensitive(true);
-    Ok(header)
-}
-
-/// The header for a user and a password as they stand in an address, where what is escaped counts as what it stands for.
-///
-/// # Errors
-///
-/// As [`secret_header`].
-pub fn basic_auth(user: &SecretText) -> Result<HeaderValue, StoreError> {
-    let (name, password) = user.expose().split_once(':').unwrap_or((user.expose(), ""));
-    let mut plain = SecretWriter::with_capacity(user.expose().len() + 1);
-    unescape(name, &mut plain);
-    plain.push_byte(b':');
-    unescape(password, &mut plain);
-    let plain = plain.finish();
-    let mut basic = SecretWriter::default();
-    basic.push(b"Basic ");
-    let length = base64::encoded_len(plain.len(), true).unwrap_or_default();
-    // The place is as long as the text.
-    let _ = STANDARD.encode_slice(plain.expose(), basic.extend_zeroed(length));
-    secret_header(basic.finish())
-}
-
-/// Resolves `%` and two digits; anything else stays as it is.
-fn unescape(text: &str, out: &mut SecretWriter) {
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let escaped = after.get(..2).filter(|_| *first == b'%');
-        let escaped = escaped.filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
-        let byte = escaped
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match byte {
-            Some(byte) => {
-                out.push_byte(byte);
-                rest = &after[2..];
-            }
-            None => {
-                out.push_byte(*first);
-                rest = after;
-            }
-        }
     }
 }
 

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use futures::stream::{self, StreamExt};
 use tokio::sync::Mutex;
 
-use super::{OnePassword, Room, Vault, is_id, reading};
+use super::payload::Room;
+use super::search::is_id;
+use super::{OnePassword, Vault, reading};
 use crate::listing::Listing;
 use crate::message::{Reply, name_in};
 use crate::outcome::{Outcome, StoreError, Trouble, shown};

@@ -5,6 +5,7 @@
 
 mod config;
 pub mod files;
+mod providers;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,8 +14,9 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use sealwright_crypto::secret::SecretBytes;
 
-pub use self::config::{OTHER_PROVIDERS, OWN_PROVIDERS, StoreConfig};
+pub use self::config::StoreConfig;
 use self::files::Files;
+pub use self::providers::{OTHER_PROVIDERS, OWN_PROVIDERS};
 use crate::address::Guard;
 use crate::credential::{Credentials, NoCredentials, Scope};
 use crate::outcome::{Absent, Answer, Outcome, StoreError, Trouble};

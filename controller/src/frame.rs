@@ -65,11 +65,14 @@
 //! An object that has not changed is worked on only if [`Kind::due`] says so: a kind with refreshes keeps the time of the next
 //! one in its `Extra` (the worker writes it with `frame.index.update`) and answers from that.
 
+#[cfg(test)]
+mod api_server;
 pub(crate) mod backlog;
 pub(crate) mod backoff;
 pub(crate) mod bodies;
 pub(crate) mod dependents;
 pub(crate) mod event;
+pub(crate) mod follow;
 pub(crate) mod index;
 pub(crate) mod kind;
 pub(crate) mod object;

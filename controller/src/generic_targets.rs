@@ -19,8 +19,9 @@ use crate::action;
 use crate::api::{Api, ApiError};
 use crate::frame::backoff::patiently;
 use crate::frame::dependents::{Dependents, Need};
+use crate::frame::follow::follow;
 use crate::frame::object::{Key, key_of};
-use crate::frame::pages::{self, Listed};
+use crate::frame::pages::Listed;
 use crate::frame::read::Read;
 
 /// What an ExternalSecret reads of its target of another kind.
@@ -199,7 +200,7 @@ impl GenericTargets {
             None => kube::Api::all_with(client, resource),
         };
         let ours = Listed::new(api, &format!("{MANAGED_LABEL}=true"));
-        let mut events = patiently(pages::follow(ours, Box::new(|| {}))).boxed();
+        let mut events = patiently(follow(ours, Box::new(|| {}))).boxed();
         let (mut shown, mut told) = (Shown::default(), false);
         while let Some(event) = events.next().await {
             let event = match event {

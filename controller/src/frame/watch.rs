@@ -19,9 +19,10 @@ use tokio::sync::mpsc;
 
 use super::backlog;
 use super::backoff::patiently;
+use super::follow::follow;
 use super::kind::{Kind, Listing, Progress, SecretUse, Targets, seen};
 use super::object::{Key, key_of};
-use super::pages::{self, listed};
+use super::pages::listed;
 use super::queue::Urgency;
 use super::read::Read;
 use super::tracked::State;
@@ -330,7 +331,7 @@ where
         + 'static,
 {
     let listed = listed::<T>(api, namespace, label_selector);
-    Box::pin(patiently(pages::follow(listed, log.alive())))
+    Box::pin(patiently(follow(listed, log.alive())))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use kube::runtime::watcher;
 
-use super::pages::Alive;
+use super::follow::Alive;
 use crate::metrics::watches::{WatchHealth, Watches};
 
 const UNPOISONED: &str = "no holder panics";

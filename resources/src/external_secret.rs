@@ -12,6 +12,7 @@
 pub mod access;
 mod crd;
 pub mod data;
+mod destination;
 pub mod generic;
 pub mod hash;
 pub mod keys;
@@ -21,12 +22,12 @@ pub mod refresh;
 pub mod remote_ref;
 pub mod render;
 pub mod rewrite;
-mod secret_path;
 pub mod status;
 pub mod sync_window;
 pub mod target;
 pub mod template_spec;
 pub mod validate;
+pub mod values;
 
 pub use crd::custom_resource_definition;
 

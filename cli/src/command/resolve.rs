@@ -17,12 +17,11 @@ use sealwright_providers::outcome::{Answer as Told, StoreError};
 use sealwright_providers::settings::RetrySettings;
 use sealwright_providers::store::Connection;
 use sealwright_resources::external_secret::access::{self, NamespaceSeen, Rules, StoreSeen};
-use sealwright_resources::external_secret::data::{
-    self, Answer, Failure, Query, Request, Source, Values,
-};
+use sealwright_resources::external_secret::data::{self, Answer, Failure, Query, Request, Source};
 use sealwright_resources::external_secret::render::{Inputs, Options};
 use sealwright_resources::external_secret::target::{self, Write};
 use sealwright_resources::external_secret::validate;
+use sealwright_resources::external_secret::values::Values;
 use sealwright_resources::external_secret::{ExternalSecret, StoreKind, StoreRef};
 use sealwright_resources::manifest::Output;
 use sealwright_resources::plain_secret::PlainSecret;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_resources::external_secret::ExternalSecret;
-use sealwright_resources::external_secret::data::Values;
 use sealwright_resources::external_secret::render::{Inputs, Options};
 use sealwright_resources::external_secret::target::{self, Write};
+use sealwright_resources::external_secret::values::Values;
 use sealwright_resources::external_secret::{CreationPolicy, validate};
 use sealwright_resources::manifest::{self, Output};
 use sealwright_resources::plain_secret::PlainSecret;

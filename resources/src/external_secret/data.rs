@@ -3,24 +3,17 @@
 //! [`requests`] lists what has to be read, in the order in which upstream reads it; [`assemble`] takes one answer for each.
 //! Nothing here waits, so the same code serves the controller and the command line.
 
-use std::collections::BTreeMap;
-
-use base64::Engine;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_template::Budget;
 use thiserror::Error;
 
 use super::keys::{self, KeyError};
-use super::remote_ref::{DecodingStrategy, Find, NullBytePolicy, RemoteRef};
+use super::remote_ref::{Find, NullBytePolicy, RemoteRef};
 use super::rewrite::{self, RewriteError};
+use super::values::{DecodingError, Values, decode};
 use super::{
     Data, DataFrom, DeletionPolicy, ExternalSecretSpec, GeneratorRef, SourceRef, StoreRef,
 };
-
-/// Values by their keys, wiped when dropped.
-pub type Values = BTreeMap<String, SecretBytes>;
 
 /// One thing to be read.
 #[derive(Debug, Clone, PartialEq)]
@@ -139,6 +132,12 @@ pub enum DataProblem {
     /// The source answered something else than it was asked.
     #[error("the answer is of the wrong kind")]
     WrongAnswer,
+}
+
+impl From<DecodingError> for DataProblem {
+    fn from(DecodingError(encoding): DecodingError) -> Self {
+        Self::Decoding(encoding)
+    }
 }
 
 impl DataProblem {
@@ -348,46 +347,6 @@ fn check_null_bytes(values: &Values, policy: Option<NullBytePolicy>) -> Result<(
     }
     Ok(())
 }
-
-/// Decodes a value.
-///
-/// # Errors
-///
-/// Base64 of the wrong alphabet, without padding, or with other characters than line breaks in it.
-pub fn decode(value: SecretBytes, strategy: DecodingStrategy) -> Result<SecretBytes, DataProblem> {
-    match strategy {
-        DecodingStrategy::None => Ok(value),
-        DecodingStrategy::Base64 => {
-            base64(&value, &STANDARD).ok_or(DataProblem::Decoding("Base64"))
-        }
-        DecodingStrategy::Base64Url => {
-            base64(&value, &URL).ok_or(DataProblem::Decoding("Base64URL"))
-        }
-        // A short text that happens to be Base64 is decoded as well (T19).
-        DecodingStrategy::Auto => Ok(base64(&value, &STANDARD)
-            .or_else(|| base64(&value, &URL))
-            .unwrap_or(value)),
-    }
-}
-
-/// As Go decodes: padding is needed, the bits behind the end are not looked at, line breaks are skipped.
-fn base64(value: &SecretBytes, engine: &GeneralPurpose) -> Option<SecretBytes> {
-    let text = value.expose();
-    let is_break = |byte: &u8| matches!(byte, b'\r' | b'\n');
-    if !text.iter().any(is_break) {
-        return Some(SecretBytes::from(engine.decode(text).ok()?));
-    }
-    let mut compact = Vec::with_capacity(text.len());
-    compact.extend(text.iter().filter(|byte| !is_break(byte)));
-    let compact = SecretBytes::from(compact);
-    Some(SecretBytes::from(engine.decode(compact.expose()).ok()?))
-}
-
-const AS_GO: GeneralPurposeConfig = GeneralPurposeConfig::new()
-    .with_decode_allow_trailing_bits(true)
-    .with_decode_padding_mode(DecodePaddingMode::RequireCanonical);
-const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, AS_GO);
-const URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, AS_GO);
 
 #[cfg(test)]
 mod tests;

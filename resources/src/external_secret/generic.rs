@@ -10,22 +10,18 @@ use sealwright_template::Budget;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
-use super::data::{self, Values};
+use super::destination::{Destination, Step};
 use super::refresh;
 use super::remote_ref::DecodingStrategy;
 use super::render::{self, Inputs, Part, RenderError, RenderProblem, Rendering, spend, take};
 use super::target::owner_reference;
 use super::validate::{self, PrivilegeError};
+use super::values::{Values, decode};
 use super::{
     CreationPolicy, DATA_HASH_ANNOTATION, ExternalSecret, GROUP, KIND, MANAGED_LABEL, Manifest,
     OWNER_LABEL, hash,
 };
 use crate::manifest;
-
-/// The greatest index in a path: a list is filled up to it.
-const MOST_ITEMS: usize = 10_000;
-/// The steps of a path.
-const MOST_STEPS: usize = 100;
 
 /// What to do to the object.
 #[derive(Debug, Clone, PartialEq)]
@@ -261,7 +257,7 @@ fn apply_templates(
     let mut rendering = Rendering::new(values, inputs);
     let budget = inputs.budget;
     for (index, from) in template.template_from.iter().enumerate() {
-        let place = Place::of(from.target.as_deref());
+        let place = Destination::of(from.target.as_deref());
         let fail = |problem| RenderError {
             place: render::Place::Literal(index),
             problem,
@@ -283,7 +279,7 @@ fn apply_templates(
                 let place = render::Place::Data;
                 let twice = rendering.text(&source);
                 let twice = twice.map_err(|problem| RenderError { place, problem })?;
-                put_value(made, &Place::Data, &key, twice.expose(), budget).map_err(fail)?;
+                put_value(made, &Destination::Data, &key, twice.expose(), budget).map_err(fail)?;
             }
         }
     }
@@ -293,7 +289,7 @@ fn apply_templates(
             problem,
         };
         let rendered = rendering.text(source).map_err(fail)?;
-        put_value(made, &Place::Data, key, rendered.expose(), budget).map_err(fail)?;
+        put_value(made, &Destination::Data, key, rendered.expose(), budget).map_err(fail)?;
     }
     Ok(())
 }
@@ -308,80 +304,24 @@ pub fn renders_twice(object: &ExternalSecret) -> bool {
         .any(|from| from.config_map.is_some() || from.secret.is_some())
 }
 
-/// Where a `templateFrom` puts what it makes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
-    Metadata(&'static str),
-    Data,
-    Path(Vec<Step>),
-}
-
-/// A step of a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
-    Key(String),
-    Item(usize),
-}
-
-impl Place {
-    /// Reads a target: a known part in any case, or a path such as `spec` or `spec.rules[0].host`. To upstream, `Spec` is a path
-    /// as well, to a field of that very name.
-    pub(super) fn of(target: Option<&str>) -> Option<Self> {
-        let target = target.unwrap_or_default();
-        let known = [
-            ("", Self::Data),
-            ("data", Self::Data),
-            ("labels", Self::Metadata("labels")),
-            ("annotations", Self::Metadata("annotations")),
-        ];
-        let known = known
-            .into_iter()
-            .find(|(name, _)| target.eq_ignore_ascii_case(name));
-        if let Some((_, place)) = known {
-            return Some(place);
-        }
-        let mut steps = Vec::new();
-        for segment in target.split('.') {
-            let (key, mut items) = match segment.find('[') {
-                Some(at) => segment.split_at(at),
-                None => (segment, ""),
-            };
-            if key.is_empty() {
-                return None;
-            }
-            steps.push(Step::Key(key.to_owned()));
-            while !items.is_empty() {
-                let (item, rest) = items.strip_prefix('[')?.split_once(']')?;
-                let item = item.parse().ok().filter(|item| *item <= MOST_ITEMS)?;
-                steps.push(Step::Item(item));
-                items = rest;
-            }
-            if steps.len() > MOST_STEPS {
-                return None;
-            }
-        }
-        Some(Self::Path(steps))
-    }
-}
-
 /// Puts one rendered value where a key of a template belongs.
 fn put_value(
     made: &mut Value,
-    place: &Place,
+    place: &Destination,
     key: &str,
     value: &[u8],
     budget: &Budget,
 ) -> Result<(), RenderProblem> {
     match place {
-        Place::Metadata(field) => put_text(made, field, key, &text(value)),
-        Place::Data => {
+        Destination::Metadata(field) => put_text(made, field, key, &text(value)),
+        Destination::Data => {
             if made["data"].is_null() {
                 made["data"] = json!({});
             }
             let fields = made["data"].as_object_mut().ok_or(RenderProblem::Path)?;
             fields.insert(key.to_owned(), text(value).into());
         }
-        Place::Path(steps) => *at(made, steps, budget)? = document(value, budget)?,
+        Destination::Path(steps) => *at(made, steps, budget)? = document(value, budget)?,
     }
     Ok(())
 }
@@ -389,22 +329,22 @@ fn put_value(
 /// Puts a rendered document where it belongs: pairs into a known part, with their values decoded, and anything at a path.
 fn put_document(
     made: &mut Value,
-    place: &Place,
+    place: &Destination,
     yaml: &[u8],
     decoding: DecodingStrategy,
     budget: &Budget,
 ) -> Result<(), RenderProblem> {
     match place {
-        Place::Metadata(_) | Place::Data => {
+        Destination::Metadata(_) | Destination::Data => {
             let pairs = spend(budget, || manifest::read_text_pairs(yaml))?
                 .map_err(|_| RenderProblem::Yaml)?;
             take(budget, manifest::weight_of_pairs(&pairs))?;
             for (key, value) in pairs {
-                let value = data::decode(value, decoding).map_err(|_| RenderProblem::Decoding)?;
+                let value = decode(value, decoding).map_err(|_| RenderProblem::Decoding)?;
                 put_value(made, place, &key, value.expose(), budget)?;
             }
         }
-        Place::Path(steps) => {
+        Destination::Path(steps) => {
             let document = document(yaml, budget)?;
             let place = at(made, steps, budget)?;
             // A path of one step replaces what is there; a longer one adds to a map.

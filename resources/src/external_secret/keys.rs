@@ -3,8 +3,8 @@
 use sealwright_providers::remote::{KeyConversion, needs_conversion};
 use thiserror::Error;
 
-use super::data::Values;
 use super::remote_ref::ConversionStrategy;
+use super::values::Values;
 
 /// The longest key of a Secret.
 const LONGEST_KEY: usize = 253;

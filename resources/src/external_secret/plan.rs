@@ -146,7 +146,7 @@ pub const FEW_KEYS: usize = 10;
 
 /// What a search finds tells nothing about what has gone. So an object that has not changed, and whose Secret is made of what a
 /// search found, is not made again out of less than half of it.
-fn loses_most(object: &ExternalSecret, seen: &Seen<'_>, values: &super::data::Values) -> bool {
+fn loses_most(object: &ExternalSecret, seen: &Seen<'_>, values: &super::values::Values) -> bool {
     let status = object.status.as_ref();
     let synced = status.and_then(|status| status.synced_resource_version.as_deref());
     let Some(target) = seen.target else {
@@ -266,7 +266,7 @@ pub fn finish(object: &ExternalSecret, seen: &Seen<'_>, data: Assembled) -> Plan
 }
 
 /// Nothing is left, and the Secret stays as it is.
-fn retains(object: &ExternalSecret, values: &super::data::Values) -> bool {
+fn retains(object: &ExternalSecret, values: &super::values::Values) -> bool {
     values.is_empty() && object.spec.target.deletion_policy == DeletionPolicy::Retain
 }
 

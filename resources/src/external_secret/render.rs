@@ -1,5 +1,7 @@
 //! Templates of ExternalSecrets and PushSecrets: what they see, where they stand in the spec, and what becomes of their output.
 
+mod secret_path;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -8,11 +10,10 @@ use sealwright_template::yaml::Node;
 use sealwright_template::{Budget, Cause, Context, Delimiters, Dialect, MissingKey, Template};
 use thiserror::Error;
 
-use super::data::{self, Values};
-use super::generic::{self, Step};
+use super::destination::{Destination, Step};
 use super::remote_ref::DecodingStrategy;
-use super::secret_path;
 use super::template_spec::{Scope, TargetTemplate, TemplateFrom, TemplateRef};
+use super::values::{Values, decode};
 use crate::manifest;
 
 /// How templates are spelled.
@@ -333,7 +334,7 @@ impl Work {
         from: &TemplateFrom,
         sources: &Sources,
     ) -> Result<(), RenderError> {
-        let target = generic::Place::of(from.target.as_deref());
+        let target = Destination::of(from.target.as_deref());
         let target = target.as_ref();
         let decoding = from.values_decoding_strategy.unwrap_or_default();
         let filling = (target, decoding);
@@ -373,7 +374,7 @@ impl Work {
     /// Renders the templates that an object holds; `place` is where the object stands in the spec, or one of its items.
     fn items<T>(
         &mut self,
-        (target, decoding): (Option<&generic::Place>, DecodingStrategy),
+        (target, decoding): (Option<&Destination>, DecodingStrategy),
         reference: &TemplateRef,
         object: Option<&BTreeMap<String, T>>,
         read: impl Fn(&T) -> Result<&str, RenderProblem>,
@@ -398,7 +399,7 @@ impl Work {
 
     fn item(
         &mut self,
-        target: Option<&generic::Place>,
+        target: Option<&Destination>,
         key: &str,
         text: &str,
         scope: Scope,
@@ -406,12 +407,12 @@ impl Work {
     ) -> Result<(), RenderProblem> {
         let target = target.ok_or(RenderProblem::Path)?;
         let rendered = self.rendered(text)?;
-        let decoded = |value| data::decode(value, decoding).map_err(|_| RenderProblem::Decoding);
+        let decoded = |value| decode(value, decoding).map_err(|_| RenderProblem::Decoding);
         let part = match target {
-            generic::Place::Data => Part::Data,
-            generic::Place::Metadata("labels") => Part::Labels,
-            generic::Place::Metadata(_) => Part::Annotations,
-            generic::Place::Path(steps) => {
+            Destination::Data => Part::Data,
+            Destination::Metadata("labels") => Part::Labels,
+            Destination::Metadata(_) => Part::Annotations,
+            Destination::Path(steps) => {
                 let rendered = match scope {
                     Scope::Values => decoded(rendered)?,
                     Scope::KeysAndValues => rendered,

@@ -9,8 +9,8 @@ use sealwright_template::Budget;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::data::Values;
 use super::render;
+use super::values::Values;
 use crate::json_value;
 
 /// One step: exactly one of the three.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use thiserror::Error;
 
-use super::data::Values;
 use super::managed_fields::{self, Part};
 use super::render::{self, Inputs, RenderError};
 use super::validate::{self, PrivilegeError};
+use super::values::Values;
 use super::{
     API_VERSION, CreationPolicy, DATA_HASH_ANNOTATION, ExternalSecret, GROUP, KIND, MANAGED_LABEL,
     OWNER_LABEL, hash, status,

@@ -10,9 +10,9 @@ use super::{
     PushStoreRef,
 };
 use crate::external_secret::StoreKind;
-use crate::external_secret::data::Values;
 use crate::external_secret::keys::reverse_unicode;
 use crate::external_secret::rewrite::{Rewrite, RewriteError, go_regexp, rename};
+use crate::external_secret::values::Values;
 use crate::label_selector;
 
 /// One thing to push: the entry as the status records it, and the keys of the Secret that it is limited to.

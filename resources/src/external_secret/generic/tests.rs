@@ -107,7 +107,7 @@ fn templates_reach_paths() {
     assert_eq!(made["spec"], json!({"b": "two"}));
     assert_eq!(made["Spec"], json!({"c": "three"}));
     for bad in ["spec..x", "[0]", "spec.x[10001]", "spec.x[a]", "spec.x[0"] {
-        assert_eq!(Place::of(Some(bad)), None, "{bad}");
+        assert_eq!(Destination::of(Some(bad)), None, "{bad}");
     }
 }
 

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_template::yaml::Node;
 
-use super::data;
-use super::generic::Step;
-use super::remote_ref::DecodingStrategy;
-use super::render::{Output, RenderProblem};
+use super::super::destination::Step;
+use super::super::remote_ref::DecodingStrategy;
+use super::super::values::decode;
+use super::{Output, RenderProblem};
 
 /// What stands for the item of a list among the names of a path. No name has a bracket.
 const ITEM: &str = "[]";
@@ -73,7 +73,7 @@ pub(super) fn put(
         // The untyped Secret holds its data as Base64.
         ["data", name] if *name != ITEM => {
             let value = SecretBytes::copy_of(text(document)?.as_bytes());
-            let value = data::decode(value, DecodingStrategy::Base64);
+            let value = decode(value, DecodingStrategy::Base64);
             let value = value.map_err(|_| RenderProblem::Decoding)?;
             output.data.insert((*name).to_owned(), value);
         }
@@ -110,9 +110,9 @@ mod tests {
     use sealwright_template::Budget;
     use serde_json::{Value, json};
 
-    use super::super::data::Values;
-    use super::super::render::{self, Inputs, Options, Sources};
-    use super::super::template_spec::TargetTemplate;
+    use super::super::super::template_spec::TargetTemplate;
+    use super::super::super::values::Values;
+    use super::super::{Inputs, Options, Sources, render};
     use super::*;
 
     fn rendered(from: Value) -> Result<Output, RenderProblem> {
@@ -128,7 +128,7 @@ mod tests {
             options: &Options::default(),
             budget: &Budget::default(),
         };
-        render::render(&template, &values, inputs).map_err(|error| error.problem)
+        render(&template, &values, inputs).map_err(|error| error.problem)
     }
 
     fn at(target: &str, literal: &str) -> Result<Output, RenderProblem> {

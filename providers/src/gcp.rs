@@ -7,9 +7,13 @@
 //! that nothing wipes, and bring a second HTTP stack with its own idea of proxies and certificates. Signing in is one
 //! request with a form or a signed assertion, and the operations are JSON.
 
+mod account;
+mod address;
 mod api;
 mod checksum;
 mod credential_file;
+mod metadata;
+mod origin;
 mod registry;
 mod secret_manager;
 mod sign_in;
@@ -23,6 +27,7 @@ pub(crate) use registry::gcr_access_token;
 
 use std::sync::Arc;
 
+use crate::bearer::token::TokenSource;
 use crate::outcome::StoreError;
 use crate::settings::gcp::GcpSettings;
 use crate::store::{Connection, Store};
@@ -40,3 +45,9 @@ pub(crate) fn connect(
         settings, connection,
     )?))
 }
+
+/// What tokens are asked for.
+const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
+
+/// A boxed source of tokens.
+type Source = Box<dyn TokenSource>;

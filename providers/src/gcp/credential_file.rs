@@ -1,42 +1,20 @@
 //! Files of credentials as Google writes them: keys of service accounts, users of `gcloud`, external identities, and
 //! service accounts that one of these acts as.
 
-use std::sync::Arc;
-
 use sealwright_crypto::secret::SecretBytes;
-use sealwright_crypto::surroundings::Surroundings;
 
-use super::sign_in::{AuthorizedUser, Impersonated, ServiceAccount, Source, impersonation_url};
-use super::workload::{self, Federated};
+use super::Source;
+use super::account::{AuthorizedUser, Impersonated, ServiceAccount};
+use super::address::{https, impersonation_of, impersonation_url, token_service_of};
+use super::origin::Origin;
+use super::workload::{Federated, subject_of};
 use crate::bearer::assertion::Signer;
-use crate::http::HttpClient;
-use crate::http::url::Url;
 use crate::json::{Json, Kind};
 use crate::message::name_in;
 use crate::outcome::{StoreError, shown};
 
 /// Where credentials of a user are exchanged for tokens.
 const TOKEN_URL: &str = "https://oauth2.googleapis.com/token";
-
-/// Whose a file is. That of a store comes from the author of a manifest, who may not read the program's own files or have
-/// programs run.
-pub(super) enum Origin {
-    /// The user's own.
-    User {
-        surroundings: Arc<dyn Surroundings>,
-        http: Arc<HttpClient>,
-    },
-    /// That of a store.
-    Store { http: Arc<HttpClient> },
-}
-
-impl Origin {
-    pub(super) fn http(&self) -> Arc<HttpClient> {
-        match self {
-            Self::User { http, .. } | Self::Store { http } => Arc::clone(http),
-        }
-    }
-}
 
 /// Reads a file of credentials; `name` says which, for errors.
 pub(super) fn read(text: &SecretBytes, name: &str, origin: &Origin) -> Result<Source, StoreError> {
@@ -86,7 +64,7 @@ fn of_object(json: Json<'_>, name: &str, origin: &Origin, depth: u8) -> Result<S
         "external_account" => external_account(json, origin, &Instead::default()),
         "impersonated_service_account" if depth > 0 => {
             let url = text("service_account_impersonation_url")?;
-            let url = workload::impersonation_of(&url, "service_account_impersonation_url")?;
+            let url = impersonation_of(&url, "service_account_impersonation_url")?;
             let base = json.member("source_credentials");
             let base = base.ok_or_else(|| wrong("without `source_credentials`"))?;
             let delegates = json.member("delegates").into_iter();
@@ -147,14 +125,14 @@ pub(super) fn external_account(
     let federated = Federated {
         audience,
         subject_type,
-        subject: workload::subject_of(source, origin)?,
-        token_url: workload::token_service_of(&token_url)?,
+        subject: subject_of(source, origin)?,
+        token_url: token_service_of(&token_url)?,
         http: origin.http(),
     };
     let url = match said(instead.email) {
         Some(email) => impersonation_url(&email)?,
         None => match name_in(json, "service_account_impersonation_url") {
-            Some(url) => workload::impersonation_of(&url, "service_account_impersonation_url")?,
+            Some(url) => impersonation_of(&url, "service_account_impersonation_url")?,
             None => return Ok(Box::new(federated)),
         },
     };
@@ -171,19 +149,12 @@ pub(super) fn external_account(
     }))
 }
 
-/// Reads an address that must be one of HTTPS.
-pub(super) fn https(text: &str, field: &str) -> Result<Url, StoreError> {
-    let url = Url::parse(text).map_err(|error| error.at_field(field))?;
-    match url.is_https() {
-        true => Ok(url),
-        false => Err(StoreError::invalid(format!("`{field}` must begin with https://")).public()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::http::HttpSettings;
+    use crate::http::{HttpClient, HttpSettings};
 
     fn refused(text: &str) -> String {
         let http = Arc::new(HttpClient::new(HttpSettings::default()).unwrap());

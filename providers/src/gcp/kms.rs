@@ -14,7 +14,8 @@ use sealwright_crypto::master_key::{KeyError, MasterKey, Opener, Pending, Wrappe
 use sealwright_crypto::surroundings::Surroundings;
 
 use super::api::GoogleErrors;
-use super::sign_in::{of_surroundings, variable};
+use super::origin::variable;
+use super::sign_in::of_surroundings;
 use crate::address::Guard;
 use crate::bearer::{Call, Rest, key_error};
 use crate::http::url::Url;

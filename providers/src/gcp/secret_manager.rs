@@ -13,7 +13,8 @@ use tokio::sync::OnceCell;
 
 use super::api::GoogleErrors;
 use super::checksum::crc32c;
-use super::sign_in::{self, Metadata};
+use super::metadata::Metadata;
+use super::sign_in;
 use crate::bearer::{Call, CallError, Rest};
 use crate::credential::Scope;
 use crate::http::url::Url;

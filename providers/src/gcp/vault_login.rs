@@ -7,7 +7,7 @@ use sealwright_crypto::secret::{SecretBytes, SecretText};
 use sealwright_crypto::surroundings::SystemSurroundings;
 use serde_json::json;
 
-use super::sign_in::Metadata;
+use super::metadata::Metadata;
 use crate::bearer::assertion::{Signer, now};
 use crate::credential::{Credentials, Scope};
 use crate::json::{Json, Kind};

@@ -1,6 +1,7 @@
 //! Identities of workloads: service accounts of a GKE cluster, and identities of somewhere else that a pool accepts.
 
 pub(super) mod cluster;
+pub(super) mod federation;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,8 +12,8 @@ use http::header::{HeaderName, HeaderValue};
 use sealwright_crypto::secret::{SecretBytes, SecretText};
 use sealwright_crypto::surroundings::Surroundings;
 
-use super::credential_file::{self, Instead, Origin, https};
-use super::sign_in::{Impersonated, SCOPE, Source, StoreSecrets, impersonation_url};
+use super::SCOPE;
+use super::origin::{Origin, StoreSecrets, variable};
 use crate::bearer::assertion::trimmed;
 use crate::bearer::form::Form;
 use crate::bearer::token::{AccessToken, TokenSource, ask_with_form};
@@ -23,7 +24,7 @@ use crate::json::{Json, Kind};
 use crate::message::name_in;
 use crate::outcome::{StoreError, Trouble, shown};
 use crate::settings::ServiceAccountSelector;
-use crate::settings::gcp::{GcpAwsCredentials, GcpFederation};
+use crate::settings::gcp::GcpAwsCredentials;
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -31,48 +32,6 @@ const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 /// The annotation of a Kubernetes service account that names one of Google's.
 const ANNOTATION: &str = "iam.gke.io/gcp-service-account";
 const LARGEST_TOKEN: usize = 64 * 1024;
-
-/// Checks the address of the token service of pools: one of Google's, and no other path.
-pub(super) fn token_service_of(text: &str) -> Result<Url, StoreError> {
-    let url = https(text, "token_url")?;
-    let host = url.host().strip_suffix(".googleapis.com");
-    let is_service = host.is_some_and(|host| {
-        host.split('.')
-            .any(|label| label == "sts" || label.starts_with("sts-") || label.ends_with("-sts"))
-    });
-    let usual = url.port() == 443 && url.query().is_none();
-    match is_service && usual && matches!(url.path(), "/v1/token" | "/v1beta/token") {
-        true => Ok(url),
-        false => Err(foreign("token_url")),
-    }
-}
-
-/// Checks the address where a service account is impersonated: one of Google's.
-pub(super) fn impersonation_of(text: &str, field: &str) -> Result<Url, StoreError> {
-    let url = https(text, field)?;
-    let host = url.host().strip_suffix(".googleapis.com");
-    let is_service = host.is_some_and(|host| {
-        host.split('.').any(|label| {
-            label == "iamcredentials"
-                || label.starts_with("iamcredentials-")
-                || label.ends_with("-iamcredentials")
-        })
-    });
-    let path = url.path();
-    let is_path = path.starts_with("/v1/projects/-/serviceAccounts/")
-        && path.ends_with(":generateAccessToken");
-    match is_service && is_path && url.port() == 443 {
-        true => Ok(url),
-        false => Err(foreign(field)),
-    }
-}
-
-fn foreign(field: &str) -> StoreError {
-    StoreError::invalid(format!(
-        "`{field}` is no address of Google's, and tokens are sent to no other"
-    ))
-    .public()
-}
 
 /// What proves an identity of somewhere else.
 pub(super) enum Subject {
@@ -184,7 +143,7 @@ pub(super) fn subject_of(source: Json<'_>, origin: &Origin) -> Result<Subject, S
         };
         let region = ["AWS_REGION", "AWS_DEFAULT_REGION"]
             .iter()
-            .find_map(|name| super::sign_in::variable(&**surroundings, name));
+            .find_map(|name| variable(&**surroundings, name));
         return match region {
             Some(region) => Ok(Subject::Aws(AwsSubject::Surroundings { region })),
             None => invalid("`credential_source` means AWS, and AWS_REGION is not set"),
@@ -333,149 +292,6 @@ impl TokenSource for Federated {
 
     fn principal(&self) -> String {
         format!("an identity of {}", shown(&self.audience))
-    }
-}
-
-/// Makes the source of a store with `workloadIdentityFederation`.
-pub(super) fn federated(
-    settings: GcpFederation,
-    secrets: StoreSecrets,
-    http: &Arc<HttpClient>,
-) -> Source {
-    Box::new(FederationOfStore {
-        settings,
-        secrets,
-        http: Arc::clone(http),
-    })
-}
-
-/// What a store with federation refers to is read again at each sign-in.
-struct FederationOfStore {
-    settings: GcpFederation,
-    secrets: StoreSecrets,
-    http: Arc<HttpClient>,
-}
-
-impl FederationOfStore {
-    async fn source(&self) -> Result<Source, StoreError> {
-        let settings = &self.settings;
-        let audience = settings.audience.clone().unwrap_or_default();
-        let mut email = settings.gcp_service_account_email.clone();
-        let base: Source = if let Some(at) = &settings.cred_config {
-            // The file itself has a place for the account that is impersonated.
-            return self
-                .of_config(&at.name, &at.key, at.namespace.as_deref())
-                .await;
-        } else if let Some(account) = &settings.service_account_ref {
-            let annotations = self
-                .secrets
-                .credentials
-                .annotations(&self.secrets.scope, account);
-            let annotations = annotations.await.map_err(|error| {
-                error.at_field("auth.workloadIdentityFederation.serviceAccountRef")
-            })?;
-            email = email.or_else(|| annotations.get(ANNOTATION).cloned());
-            let subject = Subject::ServiceAccount {
-                account: account.clone(),
-                audience: audience.clone(),
-                secrets: self.secrets.clone(),
-            };
-            self.exchange(audience, JWT, subject)?
-        } else if let Some(aws) = &settings.aws_security_credentials {
-            let subject = Subject::Aws(AwsSubject::Secret {
-                at: aws.clone(),
-                secrets: self.secrets.clone(),
-            });
-            let kind = "urn:ietf:params:aws:token-type:aws4_request";
-            self.exchange(audience, kind, subject)?
-        } else {
-            return Err(StoreError::invalid(
-                "`auth.workloadIdentityFederation` names no source of an identity",
-            )
-            .public());
-        };
-        Ok(match email.filter(|email| !email.is_empty()) {
-            None => base,
-            Some(email) => Box::new(Impersonated {
-                base,
-                url: impersonation_url(&email)?,
-                delegates: Vec::new(),
-                lifetime: 3600,
-                http: Arc::clone(&self.http),
-            }),
-        })
-    }
-
-    async fn of_config(
-        &self,
-        name: &str,
-        key: &str,
-        namespace: Option<&str>,
-    ) -> Result<Source, StoreError> {
-        const FIELD: &str = "auth.workloadIdentityFederation.credConfig";
-        let StoreSecrets { credentials, scope } = &self.secrets;
-        let text = credentials.config_map(scope, name, key, namespace).await;
-        let text = text.map_err(|error| error.at_field(FIELD))?;
-        let json = Json::parse(&text).ok();
-        let json =
-            json.filter(|json| name_in(*json, "type").as_deref() == Some("external_account"));
-        let json = json.ok_or_else(|| {
-            StoreError::invalid(format!("`{FIELD}` is no file of external credentials")).public()
-        })?;
-        let settings = &self.settings;
-        let source = json.member("credential_source");
-        // What means AWS is refused in its own words.
-        let means_aws = |source: &Json<'_>| {
-            name_in(*source, "environment_id").is_some_and(|id| id.starts_with("aws"))
-        };
-        let source = source.filter(|source| !means_aws(source));
-        let url = source.and_then(|source| name_in(source, "url"));
-        if url.is_some() && url != settings.external_token_endpoint {
-            return Err(StoreError::invalid(
-                "`externalTokenEndpoint` is not the address that credConfig takes its token from",
-            )
-            .public());
-        }
-        let origin = Origin::Store {
-            http: Arc::clone(&self.http),
-        };
-        let instead = Instead {
-            audience: settings.audience.as_deref(),
-            subject_type: Some(JWT),
-            email: settings.gcp_service_account_email.as_deref(),
-        };
-        credential_file::external_account(json, &origin, &instead)
-    }
-
-    fn exchange(
-        &self,
-        audience: String,
-        subject_type: &str,
-        subject: Subject,
-    ) -> Result<Source, StoreError> {
-        Ok(Box::new(Federated {
-            audience,
-            subject_type: subject_type.to_owned(),
-            subject,
-            token_url: token_service_of("https://sts.googleapis.com/v1/token")?,
-            http: Arc::clone(&self.http),
-        }))
-    }
-}
-
-impl TokenSource for FederationOfStore {
-    fn fetch(&self) -> BoxFuture<'_, Result<AccessToken, StoreError>> {
-        Box::pin(async { self.source().await?.fetch().await })
-    }
-
-    fn principal(&self) -> String {
-        match self.settings.gcp_service_account_email.as_deref() {
-            Some(email) if !email.is_empty() => shown(email),
-            _ => match self.settings.audience.as_deref() {
-                Some(audience) => format!("an identity of {}", shown(audience)),
-                None => "an external identity".to_owned(),
-            },
-        }
     }
 }
 

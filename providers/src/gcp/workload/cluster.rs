@@ -13,10 +13,11 @@ use crate::http::{HttpClient, Request};
 use crate::outcome::{StoreError, shown};
 use crate::settings::gcp::GcpWorkloadIdentity;
 
-use super::super::credential_file::https;
-use super::super::sign_in::{
-    Impersonated, Metadata, SCOPE, Source, StoreSecrets, impersonation_url,
-};
+use super::super::account::Impersonated;
+use super::super::address::{https, impersonation_url};
+use super::super::metadata::Metadata;
+use super::super::origin::StoreSecrets;
+use super::super::{SCOPE, Source};
 use super::{ACCESS_TOKEN, ANNOTATION, EXCHANGE, JWT, token_of_account};
 
 /// Makes the source of a store with `workloadIdentity`.

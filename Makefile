@@ -27,6 +27,7 @@ test: servers ## runs every test, those against real servers and the incumbents 
 
 .PHONY: soak
 soak: servers ## runs what is too long for `make test`: large seeded runs, chaos, loads (SEALWRIGHT_SEED chooses others)
+	@$(SERVERS) vals >/dev/null
 	$(CARGO) build --workspace --bins $(REAL)
 	SEALWRIGHT_SOAK=1 $(CARGO) test --workspace $(REAL) -- --nocapture
 	SEALWRIGHT_SOAK=1 $(CARGO) test --workspace $(REAL) --test external_secrets -- --nocapture

@@ -37,6 +37,7 @@ mod vaults {
     mod roles;
     mod support;
     mod transit;
+    mod vals;
     mod vault_clouds;
     mod webhook;
 }

@@ -1,4 +1,4 @@
-//! Builds what the tests need and the machine does not have: `servers [NAME…]`, all of the list without a name.
+//! Builds what the tests need and the machine does not have: `servers [NAME…]`; without a name, all that `make test` needs.
 //! The progress goes to standard error, the folders of the programs to standard output.
 
 #![allow(
@@ -9,15 +9,16 @@
 
 use std::process::ExitCode;
 
-use sealwright_tests::harness::{cache, incumbents, pins::PINS};
+use sealwright_tests::harness::pins::{self, PINS, Pin};
+use sealwright_tests::harness::{cache, incumbents};
 
 fn main() -> ExitCode {
     let names: Vec<String> = std::env::args().skip(1).collect();
     if let Some(unknown) = names
         .iter()
-        .find(|name| PINS.iter().all(|pin| pin.name != name.as_str()))
+        .find(|name| pins::all().all(|pin| pin.name != name.as_str()))
     {
-        let known: Vec<&str> = PINS.iter().map(|pin| pin.name).collect();
+        let known: Vec<&str> = pins::all().map(|pin| pin.name).collect();
         eprintln!("servers: no {unknown} in the list: {}", known.join(" "));
         return ExitCode::FAILURE;
     }
@@ -28,10 +29,13 @@ fn main() -> ExitCode {
         eprintln!("servers: {error}");
         failed = true;
     }
-    for pin in PINS
-        .iter()
-        .filter(|pin| names.is_empty() || names.iter().any(|name| name == pin.name))
-    {
+    let wanted: Vec<&Pin> = match names.is_empty() {
+        true => PINS.iter().collect(),
+        false => pins::all()
+            .filter(|pin| names.iter().any(|name| name == pin.name))
+            .collect(),
+    };
+    for pin in wanted {
         // The one thing that a machine may go without: its test says so, too.
         if let Some(reason) = incumbents::left_out(pin) {
             eprintln!("servers: LEFT OUT: {}: {reason}", pin.name);

@@ -88,27 +88,8 @@ fn build(pin: &Pin, folder: &Path) -> Result<(), String> {
     let bin = folder.join("bin");
     fs::create_dir(&bin).map_err(|error| format!("cannot create {}: {error}", bin.display()))?;
     match &pin.recipe {
-        Recipe::GoTools { variables } => {
-            let variables: String = variables
-                .iter()
-                .map(|(name, value)| format!(" -X {name}={value}"))
-                .collect();
-            let go = toolchain::go()?;
-            run(go
-                .command("go")
-                .args(["build", "-trimpath", "-mod=readonly", "-ldflags"])
-                .arg(format!("-s -w{variables}"))
-                .arg("-o")
-                .arg(&bin)
-                .arg("tool")
-                .current_dir(folder_of(pin))
-                .envs([
-                    ("CGO_ENABLED", "0"),
-                    ("GOFLAGS", "-buildvcs=false"),
-                    ("GOTOOLCHAIN", "local"),
-                    ("GOWORK", "off"),
-                ]))?;
-        }
+        Recipe::GoTools { variables } => go_tools(pin, &bin, variables, &[])?,
+        Recipe::TaggedGoTools { tags } => go_tools(pin, &bin, &[], tags)?,
         Recipe::Crate { features } => {
             run(Command::new("cargo")
                 .args([
@@ -169,6 +150,36 @@ fn build(pin: &Pin, folder: &Path) -> Result<(), String> {
             .map_err(|error| format!("the build of {} did not make {built}: {error}", pin.name))?;
     }
     Ok(())
+}
+
+/// Builds all tools of the module of `pin`.
+fn go_tools(
+    pin: &Pin,
+    bin: &Path,
+    variables: &[(&str, &str)],
+    tags: &[&str],
+) -> Result<(), String> {
+    let variables: String = variables
+        .iter()
+        .map(|(name, value)| format!(" -X {name}={value}"))
+        .collect();
+    let go = toolchain::go()?;
+    run(go
+        .command("go")
+        .args(["build", "-trimpath", "-mod=readonly"])
+        .arg(format!("-tags={}", tags.join(",")))
+        .arg("-ldflags")
+        .arg(format!("-s -w{variables}"))
+        .arg("-o")
+        .arg(bin)
+        .arg("tool")
+        .current_dir(folder_of(pin))
+        .envs([
+            ("CGO_ENABLED", "0"),
+            ("GOFLAGS", "-buildvcs=false"),
+            ("GOTOOLCHAIN", "local"),
+            ("GOWORK", "off"),
+        ]))
 }
 
 fn node_program(node: &Toolchain, path: &Path) -> Result<(), String> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::cache;
-use super::pins::{PINS, Pin, Recipe};
+use super::pins::{self, Pin, Recipe, SOAK_PINS};
 use super::toolchain;
 
 /// The reference program for encrypted files.
@@ -162,6 +162,11 @@ pub fn kseal() -> Result<PathBuf, String> {
     }
 }
 
+/// Reads secrets by references to stores: `vals get ref+vault://…`. Only `make soak` builds it.
+pub fn vals() -> PathBuf {
+    program("vals")
+}
+
 /// Why this machine goes without a program of the list, if it does.
 pub fn left_out(pin: &Pin) -> Option<String> {
     match pin.recipe {
@@ -186,7 +191,7 @@ pub fn gpg() -> PathBuf {
     })
 }
 
-/// The program of that name in the list of [`PINS`].
+/// The program of that name in the lists of [`pins`].
 ///
 /// # Panics
 ///
@@ -194,9 +199,11 @@ pub fn gpg() -> PathBuf {
 pub fn program(name: &str) -> PathBuf {
     let pin = pin_of(name);
     let path = cache::place(pin).join("bin").join(name);
+    let is_soaked = SOAK_PINS.iter().any(|soaked| soaked.name == pin.name);
+    let target = if is_soaked { "soak" } else { "servers" };
     assert!(
         path.exists(),
-        "{name} {} is not built ({} does not exist): run `make servers`",
+        "{name} {} is not built ({} does not exist): run `make {target}`",
         pin.version,
         path.display()
     );
@@ -204,7 +211,7 @@ pub fn program(name: &str) -> PathBuf {
 }
 
 fn pin_of(name: &str) -> &'static Pin {
-    PINS.iter()
+    pins::all()
         .find(|pin| pin.programs.iter().any(|(_, known)| *known == name))
         .unwrap_or_else(|| panic!("{name} is not in the list of pins"))
 }

@@ -24,6 +24,11 @@ pub enum Recipe {
         /// Variables set at link time, as the projects' own release builds set them.
         variables: &'static [(&'static str, &'static str)],
     },
+    /// The same for tools that leave out, by build tags of their own, what no test uses.
+    TaggedGoTools {
+        /// The build tags.
+        tags: &'static [&'static str],
+    },
     /// A crate with programs.
     Crate {
         /// Which of its features, as words of `cargo install`.
@@ -229,3 +234,19 @@ pub const PINS: &[Pin] = &[
         recipe: Recipe::Crate { features: &[] },
     },
 ];
+
+/// What only tests of `make soak` use, and `make servers` does not build.
+pub const SOAK_PINS: &[Pin] = &[Pin {
+    name: "vals",
+    version: "0.46.0",
+    programs: &[("vals", "vals")],
+    recipe: Recipe::TaggedGoTools {
+        // With all of its providers it takes ten minutes to build.
+        tags: &["custom_providers", "aws", "openbao", "sops", "vault"],
+    },
+}];
+
+/// Every pin of both lists.
+pub fn all() -> impl Iterator<Item = &'static Pin> {
+    PINS.iter().chain(SOAK_PINS)
+}

@@ -1,7 +1,9 @@
 //! Absolute paths, as rules and reports see them.
 //!
 //! The working folder has the name by which the shell came there (`PWD`), as in programs in Go: rules are for the paths that
-//! people see, whatever symbolic links lead to them.
+//! people see, whatever symbolic links lead to them. Every verb takes the rule of a file by the name that it opens the file by
+//! ([`absolute`], and [`absolute_by_name`] where upstream opens nothing else), and a verb that looks through a folder names
+//! the files in it after that folder.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;

@@ -19,7 +19,7 @@ use crate::absolute::{absolute, absolute_by_name, is_same, working_folder};
 use crate::error::{Error, Fault, Result};
 use crate::file;
 use crate::key_texts::KeySettings;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, Voice};
 
 pub(crate) use self::names::Names;
 
@@ -43,6 +43,9 @@ pub(crate) struct Place {
     /// as many folders above it as the configuration was found: behind a symbolic link that is another one than the
     /// folder of the file, and rules match what upstream has them match.
     folder: PathBuf,
+    /// Whether the paths below the folder that the file is in are relative to that one, too: behind such a link, files
+    /// that the working folder's name does not lead to have no other name. Upstream does not find those files.
+    knows_own_folder: bool,
 }
 
 impl Place {
@@ -53,12 +56,24 @@ impl Place {
             path: absolute(path)?,
             named: path.to_owned(),
             folder: by_name.parent().unwrap_or(Path::new("/")).to_owned(),
+            knows_own_folder: true,
         })
     }
 
     /// The path of the file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The folder that the file is in.
+    pub(crate) fn own_folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("/"))
+    }
+
+    /// The folders that paths are relative to; the first one that a path lies below counts.
+    fn folders(&self) -> impl Iterator<Item = &Path> {
+        let own = self.knows_own_folder.then(|| self.own_folder());
+        std::iter::once(self.folder.as_path()).chain(own)
     }
 }
 
@@ -84,14 +99,18 @@ impl Configurations {
     /// Where the configuration is: as named, or `.sops.yaml` in the working folder or the nearest one above (S146). It is
     /// looked for once.
     pub(crate) fn find(&self, named: Option<&Path>) -> Result<Option<Place>> {
-        match named {
+        let found = match named {
             Some(path) => Place::of(path).map(Some),
             None => self
                 .found
                 .get_or_init(|| self.look().map_err(|error| error.message()))
                 .clone()
                 .map_err(Error::generic),
-        }
+        };
+        Ok(found?.map(|place| Place {
+            knows_own_folder: self.terminal.voice() == Voice::Own,
+            ..place
+        }))
     }
 
     /// Lets commands go by another configuration from now on, under the name of the one that it takes the place of.
@@ -119,6 +138,7 @@ impl Configurations {
                     named: path.clone(),
                     path,
                     folder: folder_by_name.to_owned(),
+                    knows_own_folder: true,
                 }));
             }
             let other = folder.join(".sops.yml");
@@ -246,8 +266,14 @@ impl Config {
 
     /// The text that patterns are searched in.
     pub(crate) fn matched_text(&self, name: &Path) -> String {
-        let folder = self.place.folder.to_string_lossy();
-        relative_path(&name.to_string_lossy(), &folder).to_owned()
+        let name = name.to_string_lossy();
+        let mut texts = self
+            .place
+            .folders()
+            .map(|folder| relative_path(&name, &folder.to_string_lossy()).to_owned());
+        texts
+            .find(|text| text.len() < name.len())
+            .unwrap_or_else(|| name.to_string())
     }
 
     /// The rule of a file; `None` when there are no rules at all, an error when there are and none matches (S149, S151).
@@ -374,7 +400,6 @@ impl Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terminal::Voice;
 
     fn write(path: &Path, text: &str) {
         let mut file = std::fs::File::create(path).unwrap();

@@ -8,7 +8,7 @@
 //!   started again: what is done already is left alone.
 //! - Who leaves knows the data keys, so files get new ones.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use sealwright_crypto::key_kind::{
@@ -17,11 +17,11 @@ use sealwright_crypto::key_kind::{
 use serde_json::{Map, Value, json};
 
 use super::batch::Batch;
-use super::found::{Found, Wanted};
+use super::found::{Found, Wanted, What, what_is};
 use super::sharing::{Lockout, Recipients};
 use super::{Input, Output, Rotate, RotatedKeys, Settings, Unless, absolute, update_keys};
 use crate::config::rule_text::{self, Id, RuleChange};
-use crate::config::{Config, Names, Place};
+use crate::config::{Config, Names};
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Content};
 use crate::visible::{recipient, shown};
@@ -105,8 +105,7 @@ fn configuration(world: &World, settings: &Settings) -> Result<Config> {
         )
         .hint("`sealwright init` makes one")
     })?;
-    // The files are looked for below its own folder, so their paths are relative to that one.
-    Config::read(&Place::of(place.path())?)
+    Config::read(&place)
 }
 
 /// Tells which keys the rules name.
@@ -360,6 +359,41 @@ impl Scope {
             false => Ok(Some(rules)),
         }
     }
+
+    /// The places where encrypted files of the rules are looked for: the folder of the configuration, and what was named.
+    /// Behind a link into that folder, files have other names, and by these another rule: where no path was named, the
+    /// working folder is looked through, too.
+    fn places(&self, config: &Config) -> Result<Vec<PathBuf>> {
+        let own = config.place().own_folder();
+        let mut places = vec![own.to_owned()];
+        match &self.path {
+            Some(path) if path.is_dir() => places.push(path.clone()),
+            // A file that is not there yet can name a rule, too.
+            Some(path) if path.exists() => {
+                let what = what_is(path, &self.settings).map_err(|error| {
+                    Error::new(Kind::Read, format!("cannot read {}", shown(path))).because(error)
+                })?;
+                if what == What::Encrypted {
+                    places.push(path.clone());
+                }
+            }
+            Some(_) => {}
+            None => {
+                let here = absolute(Path::new(""))?;
+                let is_inside = || {
+                    Some(
+                        here.canonicalize()
+                            .ok()?
+                            .starts_with(own.canonicalize().ok()?),
+                    )
+                };
+                if !here.starts_with(own) && is_inside() == Some(true) {
+                    places.push(here);
+                }
+            }
+        }
+        Ok(places)
+    }
 }
 
 /// What a change of recipients does.
@@ -424,23 +458,20 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// The encrypted files of the rules.
+    /// The encrypted files of the rules, each once.
     fn files(&self, world: &World) -> Result<Vec<PathBuf>> {
-        let folder = self.before.path().parent().unwrap_or(Path::new("/"));
-        let found = Found::look(
-            world,
-            &self.scope.settings,
-            &[folder.to_owned()],
-            Wanted::Encrypted,
-        )?;
+        let places = self.scope.places(&self.before)?;
+        let found = Found::look(world, &self.scope.settings, &places, Wanted::Encrypted)?;
         if let Some((_, error)) = found.unreadable.into_iter().next() {
             return Err(error);
         }
         let mut files = Vec::with_capacity(found.files.len());
+        let mut seen = HashSet::new();
         for file in found.files {
             // A file whose rule is not known must not stay behind unseen.
             let rule = self.before.rule_number(&file)?;
-            if rule.is_some_and(|rule| self.rules.contains(&rule)) {
+            let real = || file.canonicalize().unwrap_or_else(|_| file.clone());
+            if rule.is_some_and(|rule| self.rules.contains(&rule)) && seen.insert(real()) {
                 files.push(file);
             }
         }

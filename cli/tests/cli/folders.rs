@@ -326,6 +326,49 @@ fn behind_a_link_rules_match_the_paths_that_the_shell_has() {
     }
 }
 
+/// Which rules a change of recipients is for, and which files, is decided by the same names, and by those that other verbs
+/// go by.
+#[test]
+fn behind_a_link_a_rule_and_its_files_are_changed_together() {
+    let desk = Desk::new();
+    let rule = |folder: &str| format!("  - path_regex: ^{folder}/\n    age: {}\n", KEYS[0].0);
+    let rules: String = ["sub", "lnk", "secrets"].map(rule).concat();
+    let config = format!("creation_rules:\n{rules}");
+    std::fs::create_dir_all(desk.path("elsewhere")).unwrap();
+    desk.write("real/sub/a.yaml", "a: 1\n");
+    desk.write("real/secrets/b.yaml", "b: 1\n");
+    desk.write("real/.sops.yaml", config);
+    std::os::unix::fs::symlink("../real/sub", desk.path("elsewhere/lnk")).unwrap();
+    let run_there = |words: &[&str]| {
+        let mut command = desk.command();
+        command
+            .current_dir(desk.path("elsewhere/lnk"))
+            .env("PWD", desk.path("elsewhere/lnk"))
+            .args(words);
+        run(command, b"").good()
+    };
+    // What only the system finds, by the folder that `..` leads to, has the name that it has below the configuration.
+    run_there(&["encrypt", "-i", ".", "../secrets"]);
+    let has = |file: &str| desk.read(&format!("real/{file}")).contains(KEYS[1].0);
+    let bob = KEYS[1].0;
+
+    run_there(&["recipients", "add", bob, ".", "--yes"]);
+    let changed = desk.read("real/.sops.yaml");
+    let at = changed.find(bob).unwrap();
+    assert!(changed.find("^lnk/").unwrap() < at && at < changed.find("^secrets/").unwrap());
+    assert!(has("sub/a.yaml") && !has("secrets/b.yaml"));
+    run_there(&["updatekeys", "--check", ".", "../secrets"]);
+    run_there(&["rotate", "."]);
+    assert!(has("sub/a.yaml"));
+
+    run_there(&["recipients", "add", bob, "../secrets", "--yes"]);
+    assert!(has("secrets/b.yaml"));
+    run_there(&["updatekeys", "--check", ".", "../secrets"]);
+
+    run_there(&["recipients", "remove", bob, "--yes"]);
+    assert!(!has(".sops.yaml") && !has("sub/a.yaml") && !has("secrets/b.yaml"));
+}
+
 /// A variable decides how the working folder is called, and never which one it is.
 #[test]
 fn what_the_shell_calls_the_working_folder_leads_to_no_other() {

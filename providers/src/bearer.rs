@@ -161,7 +161,8 @@ impl From<CallError> for StoreError {
 /// A service that takes tokens.
 pub(crate) struct Rest {
     http: Arc<HttpClient>,
-    tokens: Arc<Tokens>,
+    /// Nothing for a service that asks for no token, such as an emulator.
+    tokens: Option<Arc<Tokens>>,
     dialect: &'static dyn Dialect,
     describe: String,
     backoff: Backoff,
@@ -176,7 +177,7 @@ impl Rest {
     ) -> Self {
         Self {
             http,
-            tokens,
+            tokens: Some(tokens),
             dialect,
             describe,
             backoff: Backoff {
@@ -187,14 +188,37 @@ impl Rest {
         }
     }
 
+    /// The same service, which takes calls without a token.
+    #[cfg(feature = "gcp")]
+    pub(crate) fn without_tokens(self) -> Self {
+        Self {
+            tokens: None,
+            ..self
+        }
+    }
+
     /// Says which service it is, for errors.
     pub(crate) fn describe(&self) -> &str {
         &self.describe
     }
 
+    /// Returns a token that is still good, if the service asks for one.
+    async fn token(&self) -> Result<Option<Arc<AccessToken>>, StoreError> {
+        match &self.tokens {
+            Some(tokens) => tokens.current().await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// As whom the service is asked.
+    fn principal(&self) -> String {
+        let tokens = self.tokens.as_ref();
+        tokens.map_or_else(|| "no one".to_owned(), |tokens| tokens.principal())
+    }
+
     /// Signs in, to see whether that works.
     pub(crate) async fn sign_in(&self) -> Result<(), StoreError> {
-        let signed_in = self.tokens.current().await;
+        let signed_in = self.token().await;
         signed_in
             .map(drop)
             .map_err(|error| error.at_store(&self.describe))
@@ -204,7 +228,7 @@ impl Rest {
     pub(crate) async fn inspect(&self, store: &dyn Store, at: Option<&RemoteRef>) -> Inspection {
         let mut inspection = Inspection::default();
         let signed_in = self.sign_in().await;
-        let principal = self.tokens.principal();
+        let principal = self.principal();
         let failed = signed_in.is_err();
         inspection.steps.push(Step {
             what: "sign in".to_owned(),
@@ -242,15 +266,18 @@ impl Rest {
     pub(crate) async fn call(&self, call: Call<'_>) -> Result<Reply, CallError> {
         let (mut attempts, mut renewed) = (Attempts::new(self.backoff), false);
         loop {
-            let token = self.tokens.current().await;
+            let token = self.token().await;
             let token = token.map_err(|error| CallError::of(self.placed(error, &call)))?;
-            let error = match self.attempt(&call, &token).await {
+            let error = match self.attempt(&call, token.as_deref()).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
-            if error.error.trouble() == Trouble::Unauthenticated && !renewed {
+            if error.error.trouble() == Trouble::Unauthenticated
+                && !renewed
+                && let (Some(tokens), Some(token)) = (&self.tokens, &token)
+            {
                 renewed = true;
-                self.tokens.discard(&token).await;
+                tokens.discard(token).await;
                 continue;
             }
             if !attempts.again_after(&error.error).await {
@@ -259,14 +286,20 @@ impl Rest {
         }
     }
 
-    async fn attempt(&self, call: &Call<'_>, token: &AccessToken) -> Result<Reply, CallError> {
+    async fn attempt(
+        &self,
+        call: &Call<'_>,
+        token: Option<&AccessToken>,
+    ) -> Result<Reply, CallError> {
         let placed = |error| CallError::of(self.placed(error, call));
         let mut request = Request::new(call.method.clone(), call.url.clone());
-        for (name, value) in &token.headers {
-            request.headers.insert(name.clone(), value.clone());
+        if let Some(token) = token {
+            for (name, value) in &token.headers {
+                request.headers.insert(name.clone(), value.clone());
+            }
+            let (name, value) = self.dialect.header(token).map_err(placed)?;
+            request.headers.insert(name, value);
         }
-        let (name, value) = self.dialect.header(token).map_err(placed)?;
-        request.headers.insert(name, value);
         if let Some(body) = call.body {
             let kind = HeaderValue::from_static(call.content_type);
             request.headers.insert(CONTENT_TYPE, kind);
@@ -314,7 +347,7 @@ impl Rest {
                 StoreError::new(Trouble::Throttled { retry_after }, reason)
             }
             Trouble::Forbidden | Trouble::Unauthenticated => {
-                refusal.error.as_principal(self.tokens.principal())
+                refusal.error.as_principal(self.principal())
             }
             _ => refusal.error,
         };

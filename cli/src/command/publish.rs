@@ -205,11 +205,15 @@ impl Publish {
                     let published = publish(&surroundings, place, content, mode).await;
                     published.map_err(|error| told(&error))
                 })?;
-                if published.unseen.is_some() {
-                    let text = format!(
+                if let Some(error) = &published.unseen {
+                    let mut text = format!(
                         "Cannot check if destination secret already exists in {}. New version will be created even if the data has not been changed.",
                         place.request_path()
                     );
+                    // Upstream keeps the reason to itself.
+                    if world.terminal.voice() == Voice::Own {
+                        text += &format!(" ({error})");
+                    }
                     world.terminal.log(Level::Warning, "PUBLISH", &text);
                 }
                 Ok(published.pushed)

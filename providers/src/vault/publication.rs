@@ -88,9 +88,8 @@ pub async fn publish(
     };
     let (there, unseen) = match held(&client, place, &path).await {
         Ok(there) => (there, None),
-        // Who may write need not be allowed to read.
-        Err(error) if error.trouble() == Trouble::Forbidden => (None, Some(error)),
-        Err(error) => return Err(placed(error)),
+        // Who may write need not be allowed to read, and a server that fails to read may write: as upstream.
+        Err(error) => (None, Some(error)),
     };
     let pushed = match &there {
         Some(there) if is_same(there, object) => Pushed::Unchanged,

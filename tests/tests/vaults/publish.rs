@@ -4,11 +4,13 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 
 use sealwright_tests::harness::clouds::Clouds;
 use sealwright_tests::harness::incumbents;
 use sealwright_tests::harness::moto::Moto;
 use sealwright_tests::harness::openbao::ROOT;
+use sealwright_tests::harness::peer::{Peer, reply};
 use sealwright_tests::harness::programs::sealwright;
 use serde_json::{Value, json};
 
@@ -175,6 +177,50 @@ fn s139_files_are_decrypted_into_vault_as_the_real_program_does() {
         let refused = desk.run(program, &again, "");
         assert_eq!(refused.status.code(), Some(1), "{}", told(&refused));
         assert!(!told(&refused).contains("canary"));
+    }
+}
+
+/// Who may write need not be allowed to read, and a server that fails to read may write.
+#[test]
+fn s139_what_cannot_be_compared_is_written_all_the_same() {
+    for status in [403, 400, 500] {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&written);
+        let peer = Peer::start(move |head, stream| {
+            let json = [("Content-Type", "application/json")];
+            match head.method.as_str() {
+                "GET" => reply(stream, status, &json, br#"{"errors":["no look"]}"#),
+                _ => {
+                    let body: Value = serde_json::from_slice(&head.body).unwrap();
+                    kept.lock().unwrap().push((head.path.clone(), body));
+                    reply(stream, 200, &json, br#"{"data":{"version":1}}"#);
+                }
+            }
+        });
+        let desk = Desk::new(vec![
+            ("VAULT_ADDR", peer.address()),
+            ("VAULT_TOKEN", ROOT.to_owned()),
+            ("VAULT_MAX_RETRIES", "0".to_owned()),
+        ]);
+        desk.encrypted("app.json", r#"{"a": "canary"}"#);
+        desk.write(".sops.yaml", "destination_rules:\n  - vault_path: p\n");
+        for program in [&desk.theirs, &desk.ours] {
+            let text = good(&desk.run(program, &["publish", "--yes", "app.json"], ""));
+            let warning = "Cannot check if destination secret already exists in secret/data/p/app.json. New version";
+            assert!(text.contains(warning), "{status} {text}");
+            assert!(!text.contains("no look"), "{status} {text}");
+        }
+        let own = good(&desk.run(&sealwright(), &["publish", "--yes", "app.json"], ""));
+        assert!(
+            own.contains("Cannot check") && own.contains("app.json: published"),
+            "{own}"
+        );
+        let wanted = (
+            "/v1/secret/data/p/app.json".to_owned(),
+            json!({"data": {"a": "canary"}}),
+        );
+        let written = written.lock().unwrap();
+        assert_eq!(*written, vec![wanted; 3], "{status}");
     }
 }
 
@@ -349,4 +395,43 @@ fn s137_files_are_put_into_buckets_of_google_as_the_real_program_does() {
         "{}",
         told(&refused)
     );
+}
+
+/// Google's own library follows the variable, without any credentials.
+#[test]
+fn s137_an_emulator_of_googles_buckets_is_found_by_its_variable() {
+    let put = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&put);
+    let peer = Peer::start(move |head, stream| {
+        let path = head.path.split('?').next().unwrap_or_default().to_owned();
+        let text = String::from_utf8_lossy(&head.body).into_owned();
+        let signed_in = head.headers.contains_key("authorization");
+        kept.lock().unwrap().push((path, signed_in, text));
+        let json = [("Content-Type", "application/json")];
+        let object = br#"{"kind":"storage#object","bucket":"shop-files","name":"p/app.json"}"#;
+        reply(stream, 200, &json, object);
+    });
+    let mut desk = Desk::new(vec![("STORAGE_EMULATOR_HOST", peer.address())]);
+    desk.encrypted("app.json", r#"{"a": "canary"}"#);
+    desk.write(
+        ".sops.yaml",
+        "destination_rules:\n  - gcs_bucket: shop-files\n    gcs_prefix: p/\n",
+    );
+    let publish = ["publish", "-y", "app.json"];
+    let path = "/upload/storage/v1/b/shop-files/o".to_owned();
+    good(&desk.run(&desk.theirs, &publish, ""));
+    // The peer does not read the parts in which the real program sends the file.
+    let theirs = std::mem::take(&mut *put.lock().unwrap());
+    let asked: Vec<_> = theirs.iter().map(|(path, by, _)| (path, *by)).collect();
+    assert_eq!(asked.first(), Some(&(&path, false)));
+    good(&desk.run(&desk.ours, &publish, ""));
+    desk.variables[0].1 = peer.address().replace("http://", "");
+    good(&desk.run(&desk.ours, &publish, ""));
+    let wanted = (path, false, desk.read("app.json"));
+    assert_eq!(*put.lock().unwrap(), vec![wanted; 2]);
+    // An address that cannot be used is told, and Google is not asked.
+    desk.variables[0].1 = "ftp://emulator".to_owned();
+    let refused = desk.run(&desk.ours, &publish, "");
+    assert!(!refused.status.success());
+    assert!(told(&refused).contains("STORAGE_EMULATOR_HOST"));
 }

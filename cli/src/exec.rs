@@ -61,7 +61,7 @@ pub(crate) fn with_environment(
         let error = shell.exec();
         return Err(Error::generic("cannot run /bin/sh").because(error));
     }
-    run(how, shell, None)
+    run(how, shell, Foreground::watch(), None)
 }
 
 /// How the file of [`with_file`] is made.
@@ -90,6 +90,8 @@ pub(crate) fn with_file(
         None if options.no_fifo => format!("tmp-file{}", random_digits()).into(),
         None => "tmp-file".into(),
     };
+    // Before there is plaintext: a signal would leave it behind.
+    let foreground = Foreground::watch();
     let folder = PrivateFolder::create(private::EXEC).map_err(|error| {
         Error::generic("cannot make a private folder for the decrypted file").because(error)
     })?;
@@ -128,7 +130,7 @@ pub(crate) fn with_file(
         true => replace_braces(command, &in_quotes(path)),
         false => replace_braces(command, path),
     };
-    run(how, shell(how, &command), Some(folder))
+    run(how, shell(how, &command), foreground, Some(folder))
 }
 
 fn shell(how: &How, command: &OsStr) -> Command {
@@ -145,35 +147,59 @@ fn shell(how: &How, command: &OsStr) -> Command {
     shell
 }
 
+/// The command that this program waits for, or will, and the watch that passes signals on to it. Ctrl+C reaches it by
+/// itself.
+struct Foreground {
+    child: Child,
+    watch: Watch,
+}
+
+impl Foreground {
+    fn watch() -> Self {
+        let child = Child::default();
+        let watched = child.clone();
+        let watch = Watch::start(move |signal| {
+            if from_keyboard(signal) {
+                watched.note(signal);
+            } else {
+                watched.pass_on(signal);
+            }
+        });
+        Self { child, watch }
+    }
+}
+
 /// Starts the shell and waits for it. A signal that asks this program to end is passed on to the shell, and this program
-/// ends after it with the code of that signal, which is what a shell shows for the incumbent. Ctrl+C reaches the command
-/// by itself, and what it makes of it is its own business.
-fn run(how: &How, mut shell: Command, folder: Option<PrivateFolder>) -> Result<()> {
+/// ends after it with the code of that signal, which is what a shell shows for the incumbent. What the command makes of
+/// Ctrl+C is its own business. If the signal came before the shell was started, it is not started.
+fn run(
+    how: &How,
+    mut shell: Command,
+    Foreground { child, watch }: Foreground,
+    folder: Option<PrivateFolder>,
+) -> Result<()> {
+    let failed = |error: std::io::Error| Error::generic("cannot run /bin/sh").because(error);
+    let ended_by = |signal| Error::new(Kind::Child(code_of(signal)), "");
     if how.background {
         shell
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let started = shell.spawn();
+        let started = match child.got() {
+            Some(signal) => Err(ended_by(signal)),
+            None => shell.spawn().map_err(failed),
+        };
         drop(folder);
-        started.map_err(|error| Error::generic("cannot run /bin/sh").because(error))?;
-        return Ok(());
+        return started.map(drop);
     }
-    let child = Child::default();
-    let watched = child.clone();
-    let watch = Watch::start(move |signal| {
-        if from_keyboard(signal) {
-            watched.note(signal);
-        } else {
-            watched.pass_on(signal);
-        }
-    });
-    let status = child
-        .start(&mut shell, Some(&watch))
-        .map_err(|error| Error::generic("cannot run /bin/sh").because(error));
+    let started = child.start(&mut shell, Some(&watch));
     drop(folder);
     drop(watch);
-    let status = status?;
+    let status = match (started, child.got()) {
+        (Ok(status), _) => status,
+        (Err(_), Some(signal)) => return Err(ended_by(signal)),
+        (Err(error), None) => return Err(failed(error)),
+    };
     let asked = child
         .got()
         .filter(|signal| *signal != Signal::INT || status.signal() == Some(signal.as_raw()));

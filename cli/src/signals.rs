@@ -233,7 +233,8 @@ struct State {
 }
 
 impl Child {
-    /// Starts a command and waits for its end. `watch` is the one that uses this value.
+    /// Starts a command and waits for its end. `watch` is the one that uses this value. After a signal nothing is started any
+    /// more.
     pub(crate) fn start(
         &self,
         command: &mut Command,
@@ -241,6 +242,9 @@ impl Child {
     ) -> io::Result<ExitStatus> {
         let mut child = {
             let mut state = self.state();
+            if state.got.is_some() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
             let child = command.spawn()?;
             state.running = Some(Pid::from_child(&child));
             state.has_ended = false;
@@ -318,6 +322,15 @@ mod tests {
         );
         assert_eq!(child.got(), Some(Signal::TERM));
         assert!(!child.is_running());
+    }
+
+    #[test]
+    fn after_a_signal_nothing_is_started() {
+        let child = Child::default();
+        child.pass_on(Signal::TERM);
+        let refused = child.start(&mut Command::new("true"), None).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::Interrupted);
+        assert_eq!(child.got(), Some(Signal::TERM));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Where the values of a JSON text end, and what its strings stand for.
 
+use std::cmp::Ordering;
+
 use sealwright_crypto::secret::SecretWriter;
 
 /// How deep values may be nested.
@@ -162,32 +164,83 @@ pub(super) fn unescape(literal: &[u8], out: &mut SecretWriter) {
             at += run;
             continue;
         }
-        at += 2;
-        match inner[at - 1] {
-            b'n' => out.push_byte(b'\n'),
-            b'r' => out.push_byte(b'\r'),
-            b't' => out.push_byte(b'\t'),
-            b'b' => out.push_byte(8),
-            b'f' => out.push_byte(12),
-            b'u' => {
-                let unit = hex_unit(inner, at);
-                at += 4;
-                let mut character = char::from_u32(unit);
-                if (0xd800..0xdc00).contains(&unit) && inner[at..].starts_with(b"\\u") {
-                    let low = hex_unit(inner, at + 2);
-                    if (0xdc00..0xe000).contains(&low) {
-                        at += 6;
-                        let code = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
-                        character = char::from_u32(code);
-                    }
-                }
-                let mut buffer = [0; 4];
-                let character = character.unwrap_or(char::REPLACEMENT_CHARACTER);
-                out.push(character.encode_utf8(&mut buffer).as_bytes());
+        let (character, behind) = escaped(inner, at + 1);
+        let mut buffer = [0; 4];
+        out.push(character.encode_utf8(&mut buffer).as_bytes());
+        at = behind;
+    }
+}
+
+/// Compares what two checked string literals of a text stand for, by where they begin. Nothing is copied, and no more is
+/// looked at than they have in common.
+pub(super) fn compare(text: &[u8], one: usize, other: usize) -> Ordering {
+    let (mut one, mut other) = (one + 1, other + 1);
+    loop {
+        match (text.get(one), text.get(other)) {
+            (Some(here), Some(there))
+                if here == there && here.is_ascii() && !matches!(here, b'"' | b'\\') =>
+            {
+                one += 1;
+                other += 1;
             }
-            other => out.push_byte(other),
+            _ => {
+                let (here, behind_here) = character(text, one);
+                let (there, behind_there) = character(text, other);
+                // The order of characters is that of their bytes in UTF-8.
+                match here.cmp(&there) {
+                    Ordering::Equal if here.is_some() => {
+                        (one, other) = (behind_here, behind_there);
+                    }
+                    order => return order,
+                }
+            }
         }
     }
+}
+
+/// The character of a checked string literal that begins there, and where it ends; nothing at the end of the literal.
+fn character(text: &[u8], at: usize) -> (Option<char>, usize) {
+    match text.get(at) {
+        None | Some(b'"') => (None, at),
+        Some(b'\\') => {
+            let (character, behind) = escaped(text, at + 1);
+            (Some(character), behind)
+        }
+        Some(_) => {
+            let few = &text[at..text.len().min(at + 4)];
+            let valid = few.utf8_chunks().next().map(|chunk| chunk.valid());
+            let character = valid.and_then(|valid| valid.chars().next());
+            let character = character.unwrap_or(char::REPLACEMENT_CHARACTER);
+            (Some(character), at + character.len_utf8())
+        }
+    }
+}
+
+/// What stands behind a backslash at `at`, and where it ends.
+fn escaped(text: &[u8], at: usize) -> (char, usize) {
+    let character = match text[at] {
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'u' => {
+            let unit = hex_unit(text, at + 1);
+            let mut behind = at + 5;
+            let mut character = char::from_u32(unit);
+            if (0xd800..0xdc00).contains(&unit) && text[behind..].starts_with(b"\\u") {
+                let low = hex_unit(text, behind + 2);
+                if (0xdc00..0xe000).contains(&low) {
+                    behind += 6;
+                    let code = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
+                    character = char::from_u32(code);
+                }
+            }
+            return (character.unwrap_or(char::REPLACEMENT_CHARACTER), behind);
+        }
+        other => char::from(other),
+    };
+    (character, at + 1)
 }
 
 fn hex_unit(text: &[u8], at: usize) -> u32 {

@@ -85,6 +85,75 @@ fn members_are_in_the_order_of_what_their_names_stand_for() {
 }
 
 #[test]
+fn names_are_compared_as_their_texts_are() {
+    let names = [
+        r#""""#,
+        r#""a""#,
+        r#""\u0061""#,
+        r#""\u0061b""#,
+        r#""ab""#,
+        r#""a\u0000""#,
+        r#""a\"""#,
+        r#""a\\""#,
+        r#""a\/b""#,
+        r#""a\nb""#,
+        r#""\b\f\t\r""#,
+        r#""é""#,
+        r#""\u00e9""#,
+        r#""ê""#,
+        r#""€""#,
+        r#""\u20ac!""#,
+        r#""\ud83d\ude00""#,
+        r#""😀""#,
+        r#""😁""#,
+        r#""\ud83d""#,
+        r#""\ud83d\u0041""#,
+        r#""\ufffd""#,
+        r#""\uffff""#,
+    ];
+    let text = names.concat();
+    let mut starts = Vec::new();
+    let mut at = 0;
+    for name in names {
+        starts.push((at, name));
+        at += name.len();
+    }
+    let stands_for = |name: &str| {
+        let value = Json::parse(name.as_bytes()).unwrap();
+        value.string().unwrap().expose().to_owned()
+    };
+    for (one, named) in &starts {
+        for (other, against) in &starts {
+            let order = scan::compare(text.as_bytes(), *one, *other);
+            let wanted = stands_for(named).cmp(&stands_for(against));
+            assert_eq!(order, wanted, "{named} {against}");
+        }
+    }
+}
+
+#[test]
+fn to_sort_many_names_costs_little_more_than_to_write_as_many_texts() {
+    let mut name: u32 = 1;
+    let names: Vec<String> = (0..50_000)
+        .map(|_| {
+            name = name.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            format!("\"\\u0061{name:08x}\"")
+        })
+        .collect();
+    let takes = |text: &str| {
+        let rounds = (0..3).map(|_| {
+            let began = std::time::Instant::now();
+            assert!(!encoded(text, Numbers::Literal).is_empty());
+            began.elapsed()
+        });
+        rounds.min().unwrap()
+    };
+    let list = takes(&format!("[{}]", names.join(",")));
+    let object = takes(&format!("{{{}:0}}", names.join(":0,")));
+    assert!(object < list * 16, "{object:?} instead of {list:?}");
+}
+
+#[test]
 fn an_object_has_so_many_values_at_most() {
     let members = |count: usize| {
         let members: Vec<String> = (0..count).map(|name| format!("\"{name:x}\":0")).collect();

@@ -7,7 +7,7 @@ use std::ops::Range;
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use super::ends::Ends;
-use super::scan::{DEPTH, is_whole, skip_value};
+use super::scan::{DEPTH, compare, is_whole, skip_value};
 use super::{Json, Kind};
 use crate::outcome::{StoreError, shown};
 
@@ -54,20 +54,19 @@ fn encode_range(
             {
                 names.push(name.start);
             }
-            names.sort_by(|one, other| name_at(text, *one).cmp(&name_at(text, *other)));
+            // Equal names stay in the order of the text, and the last counts.
+            names.sort_unstable_by(|one, other| compare(text, *one, *other).then(one.cmp(other)));
             out.push_byte(b'{');
             let mut first = true;
             for (count, start) in names.iter().enumerate() {
-                let name = name_at(text, *start);
-                // Equal names are still in the order of the text, and the last counts.
-                let next = names.get(count + 1).map(|next| name_at(text, *next));
-                if next.is_some_and(|next| next == name) {
+                let next = names.get(count + 1);
+                if next.is_some_and(|next| compare(text, *start, *next).is_eq()) {
                     continue;
                 }
                 if !std::mem::take(&mut first) {
                     out.push_byte(b',');
                 }
-                write_text(&name, html, out);
+                write_text(&name_at(text, *start), html, out);
                 out.push_byte(b':');
                 let mut at = *start;
                 let member = ends

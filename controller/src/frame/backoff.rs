@@ -2,7 +2,8 @@
 //!
 //! They grow until a listing is complete or the watch shows something. That a listing begins is no success, nor is a part of one:
 //! otherwise one that always fails, because it is not permitted or the API server is overloaded, would be asked for each second,
-//! for every kind and namespace.
+//! for every kind and namespace. Nor does a complete listing help a watch that fails after each: everything would be listed
+//! each second.
 
 use std::time::Duration;
 
@@ -24,17 +25,24 @@ const CALM: Duration = Duration::from_secs(120);
 pub(crate) fn patiently<T: Send>(
     events: impl Stream<Item = Result<Event<T>, Error>> + Send,
 ) -> impl Stream<Item = Result<Event<T>, Error>> + Send {
-    let start = (Box::pin(events), Pauses::default(), None::<Duration>);
+    let start = (Box::pin(events), [Pauses::default(); 2], None::<Duration>);
     unfold(start, |(mut events, mut pauses, pause)| async move {
         if let Some(pause) = pause {
             tokio::time::sleep(pause).await;
         }
         let event = events.next().await?;
+        let [of_listing, of_watch] = &mut pauses;
         let pause = match &event {
-            Err(_) => Some(pauses.next()),
+            Err(Error::InitialListFailed(_)) => Some(of_listing.next()),
+            Err(_) => Some(of_watch.next()),
             Ok(Event::Init | Event::InitApply(_)) => None,
-            Ok(Event::InitDone | Event::Apply(_) | Event::Delete(_)) => {
-                pauses = Pauses::default();
+            Ok(Event::InitDone) => {
+                *of_listing = Pauses::default();
+                of_watch.listed();
+                None
+            }
+            Ok(Event::Apply(_) | Event::Delete(_)) => {
+                pauses = [Pauses::default(); 2];
                 None
             }
         };
@@ -43,7 +51,7 @@ pub(crate) fn patiently<T: Send>(
 }
 
 /// How long the pauses are.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Pauses {
     /// The last one, and when it began.
     last: Option<(Duration, Instant)>,
@@ -59,6 +67,13 @@ impl Pauses {
         self.last = Some((pause, now));
         pause + jitter(pause)
     }
+
+    /// The listing that comes after a trouble, and may take long, is over.
+    fn listed(&mut self) {
+        if let Some((_, at)) = &mut self.last {
+            *at = Instant::now();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -69,11 +84,32 @@ mod tests {
         Err(Error::NoResourceVersion)
     }
 
+    fn not_listed() -> Result<Event<()>, Error> {
+        let refused = kube::Error::Service("no".into());
+        Err(Error::InitialListFailed(refused))
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_listing_that_always_fails_is_asked_for_more_and_more_seldom() {
         // Each begins, and some of it arrives.
-        let listing = || [Ok(Event::Init), Ok(Event::InitApply(())), failed()];
-        let events = futures::stream::iter((0..1000).flat_map(move |_| listing()));
+        let listing = || vec![Ok(Event::Init), Ok(Event::InitApply(())), not_listed()];
+        let failures = failures_of_ten_minutes(listing).await;
+        assert!((18..=28).contains(&failures), "{failures}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_fails_after_each_listing_is_asked_for_more_and_more_seldom() {
+        let watch = || {
+            let listing = [Event::Init, Event::InitApply(()), Event::InitDone];
+            let events = listing.map(Ok).into_iter().chain([failed()]);
+            events.collect::<Vec<_>>()
+        };
+        let failures = failures_of_ten_minutes(watch).await;
+        assert!((18..=28).contains(&failures), "{failures}");
+    }
+
+    async fn failures_of_ten_minutes(events: fn() -> Vec<Result<Event<()>, Error>>) -> u32 {
+        let events = futures::stream::iter((0..1000).flat_map(move |_| events()));
         let mut events = Box::pin(patiently(events));
         let start = Instant::now();
         let mut failures = 0;
@@ -81,12 +117,19 @@ mod tests {
             let event = events.next().await;
             failures += u32::from(event.is_some_and(|event| event.is_err()));
         }
-        assert!((18..=28).contains(&failures), "{failures}");
+        failures
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_has_worked_since_or_for_long_is_tried_again_soon() {
-        for success in [Event::InitDone, Event::Apply(()), Event::Delete(())] {
+        type Failed = fn() -> Result<Event<()>, Error>;
+        let successes: [(Event<()>, Failed); 4] = [
+            (Event::InitDone, not_listed),
+            (Event::Apply(()), not_listed),
+            (Event::Apply(()), failed),
+            (Event::Delete(()), failed),
+        ];
+        for (success, failed) in successes {
             let failures = (0..10).map(|_| failed());
             let again = [Ok(success), failed(), Ok(Event::Init)];
             let events = futures::stream::iter(failures.chain(again));

@@ -22,6 +22,8 @@ const BEGINS: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_secs(130);
 /// A watch that ends so soon, and has shown nothing, is not begun again sooner than after as long a pause.
 const AT_ONCE: Duration = Duration::from_secs(1);
+/// A watch that has stayed open for so long works: an API server may answer each watch and end it with an error at once.
+const HOLDS: Duration = Duration::from_secs(5);
 
 /// Called whenever a watch proves that it works without having anything to show.
 pub(crate) type Alive = Box<dyn Fn() + Send + Sync>;
@@ -55,7 +57,7 @@ enum State<T> {
     Listing(Box<Pages<T>>, VecDeque<T>),
     /// Everything of this version is known.
     Known(String),
-    /// With when it began, as long as it has shown nothing.
+    /// With when it began, until it has shown something or has stayed open.
     Watching(
         String,
         BoxStream<'static, kube::Result<WatchEvent<T>>>,
@@ -107,7 +109,6 @@ where
             });
             match begun {
                 Ok(events) => {
-                    alive();
                     let began = Some(Instant::now());
                     (None, State::Watching(version, events.boxed(), began))
                 }
@@ -121,12 +122,22 @@ where
             }
         }
         State::Watching(version, mut events, began) => {
-            let event = match timeout(SILENCE, events.next()).await {
+            let patience = match began {
+                Some(began) => HOLDS.saturating_sub(began.elapsed()),
+                None => SILENCE,
+            };
+            let event = match timeout(patience, events.next()).await {
+                Err(_) if began.is_some() => {
+                    alive();
+                    return (None, State::Watching(version, events, None));
+                }
                 Err(_) => return (None, State::Known(version)),
                 // The API server ends every watch now and then.
                 Ok(None) => {
-                    if began.is_some_and(|began| began.elapsed() < AT_ONCE) {
-                        sleep(AT_ONCE).await;
+                    match began {
+                        Some(began) if began.elapsed() < AT_ONCE => sleep(AT_ONCE).await,
+                        Some(_) => alive(),
+                        None => {}
                     }
                     return (None, State::Known(version));
                 }
@@ -140,13 +151,18 @@ where
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => (object, false),
                 WatchEvent::Deleted(object) => (object, true),
                 WatchEvent::Bookmark(bookmark) => {
-                    alive();
+                    if began.is_none() {
+                        alive();
+                    }
                     let version = bookmark.metadata.resource_version;
                     return (None, State::Watching(version, events, began));
                 }
                 WatchEvent::Error(status) => {
                     let state = match status.code {
                         410 => State::Start,
+                        429 => State::Known(version),
+                        // It may be the version that cannot be served, and a listing has another one.
+                        _ if began.is_some() => State::Start,
                         _ => State::Watching(version, events, None),
                     };
                     return (Some(Err(Error::WatchError(status))), state);

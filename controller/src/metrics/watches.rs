@@ -101,7 +101,7 @@ impl Watches {
 }
 
 impl WatchHealth {
-    /// The API server has sent something, or has begun the watch.
+    /// The API server has sent something, or the watch has stayed open.
     pub(crate) fn works(&self) {
         self.change(|watch| watch.broken_since = None);
     }

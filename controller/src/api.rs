@@ -2,7 +2,9 @@
 //!
 //! What the HTTP and TLS libraries copy on the way is not wiped; `SECURITY.md` says so.
 
-use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http_body_util::BodyExt;
@@ -30,6 +32,28 @@ pub(crate) const NO_NAME: &str = "%";
 pub(crate) struct Api {
     client: Client,
     throttle: Option<Throttle>,
+    newest: Arc<Newest>,
+}
+
+/// The newest resource version that the API server has shown: what is read from now on is no older.
+///
+/// Versions of different kinds can be compared where one database holds them, as it nearly always does. So this may spare work,
+/// and must not be what anything rests on.
+#[derive(Default)]
+pub(crate) struct Newest(AtomicU64);
+
+impl Newest {
+    /// Takes note of a version.
+    pub(crate) fn see(&self, version: &str) {
+        if let Ok(version) = version.parse() {
+            self.0.fetch_max(version, Relaxed);
+        }
+    }
+
+    /// The newest version so far.
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
 }
 
 /// A request that did not do what it should. The text is the API server's own where it gave one.
@@ -109,6 +133,7 @@ impl Api {
         Self {
             client,
             throttle: qps.map(|qps| Throttle::new(qps, burst)),
+            newest: Arc::default(),
         }
     }
 
@@ -117,7 +142,13 @@ impl Api {
         Self {
             client: self.client.clone(),
             throttle: None,
+            newest: Arc::clone(&self.newest),
         }
+    }
+
+    /// How far the API server is known to be.
+    pub(crate) fn newest(&self) -> &Arc<Newest> {
+        &self.newest
     }
 
     /// The client, for watches.

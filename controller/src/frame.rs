@@ -167,6 +167,10 @@ impl<K: Kind> Wake for K {
             None => {}
         }
     }
+
+    fn may_have_missed(&self, key: &Key, version: Option<&str>) -> bool {
+        self.frame().index.may_have_missed(key, version)
+    }
 }
 
 impl<K: Kind> AnyKind for K {

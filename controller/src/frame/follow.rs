@@ -171,6 +171,7 @@ where
             let Some(version) = object.meta().resource_version.clone() else {
                 return (Some(Err(Error::NoResourceVersion)), State::Start);
             };
+            listed.newest.see(&version);
             let event = match deleted {
                 true => Event::Delete(object),
                 false => Event::Apply(object),

@@ -209,6 +209,14 @@ impl<E: Clone + Default> Index<E> {
         })
     }
 
+    /// Returns true if an object [may not have seen](Tracked::may_have_missed) this version of something that it reads.
+    pub(super) fn may_have_missed(&self, key: &Key, version: Option<&str>) -> bool {
+        self.with(|inner| {
+            let known = inner.objects.get(key);
+            known.is_some_and(|known| known.may_have_missed(version))
+        })
+    }
+
     /// The objects that fail, because something changed that may help them.
     pub(crate) fn failing(&self) -> Vec<Key> {
         let mut failing = Vec::new();

@@ -6,6 +6,7 @@
 //! author has put behind it.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
@@ -19,7 +20,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use crate::api::Api;
+use crate::api::{Api, Newest};
 
 /// The first page of a listing.
 const FIRST: usize = 50;
@@ -42,6 +43,7 @@ pub(crate) struct Listed<T> {
     pub(super) api: kube::Api<T>,
     label_selector: String,
     pub(super) field_selector: Option<String>,
+    pub(super) newest: Arc<Newest>,
 }
 
 /// A listing, page by page.
@@ -74,7 +76,14 @@ impl<T> Listed<T> {
             api,
             label_selector: label_selector.to_owned(),
             field_selector: None,
+            newest: Arc::default(),
         }
+    }
+
+    /// Notes there which versions are shown.
+    fn noting(mut self, newest: &Arc<Newest>) -> Self {
+        self.newest = Arc::clone(newest);
+        self
     }
 
     /// Of these, only the ones with these fields.
@@ -132,6 +141,7 @@ impl<T: Resource + Clone + DeserializeOwned> Pages<T> {
         let fitting = GOOD_BYTES * items.len() / text.len().max(1);
         self.size = fitting.clamp(1, self.size.saturating_mul(GROWTH).min(self.most));
         self.version = list.metadata.resource_version.unwrap_or_default();
+        self.listed.newest.see(&self.version);
         self.token = list.metadata.continue_.filter(|token| !token.is_empty());
         self.is_last = self.token.is_none();
         Ok(items)
@@ -196,11 +206,12 @@ pub(super) fn listed<T>(api: &Api, namespace: Option<&str>, label_selector: &str
 where
     T: Resource<Scope = DynamicResourceScope, DynamicType = ()>,
 {
+    let newest = api.newest();
     let api = match namespace {
         Some(namespace) => kube::Api::namespaced_with(api.client(), namespace, &()),
         None => kube::Api::all_with(api.client(), &()),
     };
-    Listed::new(api, label_selector)
+    Listed::new(api, label_selector).noting(newest)
 }
 
 #[cfg(test)]

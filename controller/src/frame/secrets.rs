@@ -47,8 +47,9 @@ pub(super) async fn watch(
     let mut log = WatchLog::new("Secrets", &watches);
     let mut events = stream::<Read<PartialObjectMeta<Secret>>>(&api, scope, "", &log);
     let mut listings: Vec<Option<u64>> = vec![None; kinds.len()];
-    let (mut listed, mut began) = (false, 0);
+    let (mut listed, mut began, mut smooth) = (false, 0, true);
     while let Some(event) = events.next().await {
+        smooth &= event.is_ok();
         if let Ok(event) = &event {
             log.sees(event);
         }
@@ -79,7 +80,7 @@ pub(super) async fn watch(
                 for (kind, listing) in kinds.iter().zip(&mut listings) {
                     kind.targets_listed(scope, listing.take());
                 }
-                dependents.end_listing("Secret", scope, began);
+                dependents.end_listing("Secret", scope, began, smooth && !listed);
                 listed = true;
             }
             Ok(watcher::Event::Apply(secret)) => {
@@ -140,8 +141,9 @@ async fn watch_neighbours<T>(
 {
     let mut log = WatchLog::new(kind, watches);
     let mut events = stream::<Read<PartialObjectMeta<T>>>(api, scope, "", &log);
-    let (mut listed, mut began) = (false, 0);
+    let (mut listed, mut began, mut smooth) = (false, 0, true);
     while let Some(event) = events.next().await {
+        smooth &= event.is_ok();
         if let Ok(event) = &event {
             log.sees(event);
         }
@@ -153,7 +155,7 @@ async fn watch_neighbours<T>(
                 dependents.listed(kind, &key_of(metadata), version(metadata), !listed);
             }
             Ok(watcher::Event::InitDone) => {
-                dependents.end_listing(kind, scope, began);
+                dependents.end_listing(kind, scope, began, smooth && !listed);
                 listed = true;
             }
             Ok(watcher::Event::Apply(object)) => {
@@ -176,4 +178,77 @@ fn is_forbidden(error: &watcher::Error) -> bool {
         error,
         watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use hyper::{Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::super::dependents::{Need, Wake};
+    use super::super::kind::Kind;
+    use super::super::object::Key;
+    use super::super::plain::Plain;
+    use super::super::tracked::{Digest, Ended, Seen};
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_listing_wakes_what_was_worked_on_before_and_may_have_missed_something() {
+        let service = tower::service_fn(|request: Request<Body>| async move {
+            let query = request.uri().query().unwrap_or_default();
+            if query.contains("watch=true") {
+                std::future::pending::<()>().await;
+            }
+            let object = |name: &str, version: &str| json!({"metadata": {"name": name, "namespace": "ns", "resourceVersion": version}});
+            let items = [object("edited", "7"), object("old", "3")];
+            let list = json!({"metadata": {"resourceVersion": "9"}, "items": items});
+            let body = Body::from(list.to_string().into_bytes());
+            Ok::<_, Infallible>(Response::new(body))
+        });
+        let kind = Arc::new(Plain::new(Client::new(service, "ns")));
+        let frame = kind.frame();
+        let dependents = &frame.shared.dependents;
+        let reader: Arc<dyn Wake> = Arc::clone(&kind) as _;
+        let number = dependents.join(Arc::downgrade(&reader));
+        let all = [
+            ("before the edit", "edited", Some(5)),
+            ("after the edit", "edited", Some(8)),
+            ("not yet", "edited", None),
+            ("unchanged", "old", Some(5)),
+            ("before it went", "gone", Some(5)),
+        ];
+        for (name, reads, looked) in all {
+            let key = Key::new("ns", name);
+            let seen = Seen {
+                resource_version: "2".into(),
+                digest: Digest([1; 32]),
+                generation: None,
+                status: 0,
+                surroundings: 0,
+            };
+            frame.index.see(&key, "u", seen.clone(), None, |(), _| {});
+            frame.index.update(&key, "u", |known| {
+                if let Some(looked) = looked {
+                    known.looks(looked);
+                }
+                known.finish(seen, Ended::Applied(None));
+                known.state_written(0, "2");
+            });
+            dependents.set(number, &key, vec![Need::one("ConfigMap", "ns", reads)]);
+        }
+        let watches = &frame.shared.watches;
+        let watching =
+            watch_neighbours::<ConfigMap>(frame.api(), watches, dependents, None, "ConfigMap");
+        let watching = tokio::time::timeout(Duration::from_secs(5), watching);
+        assert!(watching.await.is_err());
+        let names = all.map(|(name, ..)| name);
+        let woken = names.into_iter();
+        let woken = woken.filter(|name| frame.is_unsettled(&Key::new("ns", name)));
+        let woken: Vec<&str> = woken.collect();
+        assert_eq!(woken, ["before the edit", "before it went"]);
+    }
 }

@@ -171,6 +171,8 @@ pub(crate) struct Tracked<E> {
     wakes: Edits,
     /// How often it could not be read from the API server, in a row.
     unread: u32,
+    /// How far the API server was known to be when work on it began last, which is when it reads what it needs.
+    looked: Option<u64>,
     pub(super) target_name: TargetName,
     pub(super) listing: u64,
     pub(super) target_listing: u64,
@@ -190,6 +192,7 @@ impl<E> Tracked<E> {
             edits: Edits::default(),
             wakes: Edits::default(),
             unread: 0,
+            looked: None,
             target_name: TargetName::None,
             listing: 0,
             target_listing: 0,
@@ -319,6 +322,23 @@ impl<E> Tracked<E> {
             self.wakes.note(now);
         }
         wait
+    }
+
+    /// Takes note that work begins, and how far the API server is known to be.
+    pub(super) fn looks(&mut self, newest: u64) {
+        self.looked = Some(newest);
+    }
+
+    /// Returns true if the object was worked on when this version of something that it reads may not have been there yet;
+    /// without a version, if it was worked on at all with success, or is being worked on.
+    pub(super) fn may_have_missed(&self, version: Option<&str>) -> bool {
+        match (self.looked, version.map(str::parse::<u64>)) {
+            (None, _) => false,
+            (Some(looked), Some(Ok(version))) => looked < version,
+            (Some(_), Some(Err(_))) => true,
+            // What fails looks again anyway.
+            (Some(_), None) => !self.is_failing(),
+        }
     }
 
     /// How long an object with something left to do has to wait, because only what it reads has changed, and too often.

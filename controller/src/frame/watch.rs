@@ -246,6 +246,9 @@ async fn watch_objects<K: Kind>(kind: &K, progress: &Progress, number: usize) {
                     if wakes {
                         frame.queue.add(key, Urgency::Now);
                     }
+                } else {
+                    let version = read.meta().resource_version.as_deref();
+                    dependents.missed(name, &key, version.unwrap_or_default());
                 }
             }
             Ok(watcher::Event::InitDone) => {
@@ -356,6 +359,10 @@ mod tests {
     impl Wake for Woken {
         fn wake(&self, key: &Key, _: Urgency) {
             self.0.lock().unwrap().push(key.to_string());
+        }
+
+        fn may_have_missed(&self, _: &Key, _: Option<&str>) -> bool {
+            false
         }
     }
 

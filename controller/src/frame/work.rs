@@ -140,6 +140,10 @@ async fn reconcile<K: Kind>(kind: &K, key: &Key) -> Option<Duration> {
     if !frame.queue.is_continued(key) {
         kind.begins(key);
     }
+    let newest = frame.api().newest().get();
+    frame
+        .index
+        .update(key, known.uid(), |known| known.looks(newest));
     let subject = match read(kind, key, &known, body).await {
         Ok(Some(subject)) => subject,
         Ok(None) => return None,

@@ -444,3 +444,19 @@ fn no_order_of_events_and_answers_hides_the_last_change() {
         );
     }
 }
+
+#[test]
+fn what_was_worked_on_may_have_missed_what_is_newer() {
+    let mut object = settled();
+    let missed = |object: &Tracked<()>| {
+        ["5", "6", "7", "x"].map(|version| object.may_have_missed(Some(version)))
+    };
+    assert_eq!(missed(&object), [false; 4], "it was not worked on here");
+    assert!(!object.may_have_missed(None));
+    object.looks(6);
+    assert_eq!(missed(&object), [false, false, true, true]);
+    assert!(object.may_have_missed(None));
+    // What fails looks again anyway, but not for a change.
+    object.finish(seen("6", 1, 1, STATUS), failed(None));
+    assert!(object.may_have_missed(Some("7")) && !object.may_have_missed(None));
+}

@@ -145,6 +145,9 @@ pub(crate) trait AnyKind: Wake + 'static {
     /// Waits until the objects of a scope are listed, which never happens while the kind is left out.
     fn listed(&self, scope: Option<&str>) -> BoxFuture<'_, ()>;
 
+    /// Waits until the objects of a scope are listed, or there can be none because the kind is left out.
+    fn listed_or_left_out(&self, scope: Option<&str>) -> BoxFuture<'_, ()>;
+
     /// Begins a listing of Secrets; returns nothing if the objects of the scope are not known yet.
     fn begin_listing_targets(&self, scope: Option<&str>) -> Option<u64>;
 
@@ -213,6 +216,12 @@ impl<K: Kind> AnyKind for K {
 
     fn listed(&self, scope: Option<&str>) -> BoxFuture<'_, ()> {
         wait_for_listing(self, scope, |listing| *listing == Listing::Listed)
+    }
+
+    fn listed_or_left_out(&self, scope: Option<&str>) -> BoxFuture<'_, ()> {
+        wait_for_listing(self, scope, |listing| {
+            matches!(listing, Listing::Listed | Listing::LeftOut)
+        })
     }
 
     fn begin_listing_targets(&self, scope: Option<&str>) -> Option<u64> {

@@ -3,8 +3,7 @@
 //! An opened store is a lane of the [fetch layer](sealwright_providers::fetch), which joins the reads of all objects. It is kept as
 //! long as the settings and the credentials of the store stay the same, because signing in costs the vault a call and a token. A ClusterSecretStore whose credentials lie with its consumers is opened once for each namespace.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -56,10 +55,47 @@ impl StoreId {
 
 /// PushSecrets that would have to delete from stores: those stores must not go before them.
 #[derive(Default)]
-pub(crate) struct Pushers {
-    holds: Mutex<HashMap<Key, Hold>>,
-    /// All PushSecrets have been seen, so a store that none of them holds is free.
-    complete: AtomicBool,
+pub(crate) struct Pushers(Mutex<AllPushers>);
+
+#[derive(Default)]
+struct AllPushers {
+    holds: HashMap<Key, Hold>,
+    /// Where PushSecrets are looked after, if they are: all namespaces or each of some, and whether those there have been seen.
+    scopes: Option<BTreeMap<Option<String>, bool>>,
+    /// The stores that may be free when more PushSecrets have been seen.
+    waiting: HashSet<StoreId>,
+}
+
+impl AllPushers {
+    /// Says which PushSecrets have not been seen that may hold the store.
+    fn unseen(&self, id: &StoreId) -> Option<String> {
+        const MOST_NAMED: usize = 5;
+        let Some(scopes) = &self.scopes else {
+            return Some("this controller does not look after PushSecrets".to_owned());
+        };
+        let may_hold = |scope: &Option<String>| match (id.kind, scope) {
+            (StoreKind::SecretStore, Some(namespace)) => *namespace == id.namespace,
+            (StoreKind::SecretStore, None) | (StoreKind::ClusterSecretStore, _) => true,
+        };
+        let unseen = scopes
+            .iter()
+            .filter(|(scope, seen)| !**seen && may_hold(scope));
+        let unseen: Vec<Option<&str>> = unseen.map(|(scope, _)| scope.as_deref()).collect();
+        let named: Vec<&str> = unseen.iter().copied().flatten().take(MOST_NAMED).collect();
+        match (unseen.len(), named.join(", ")) {
+            (0, _) => None,
+            (_, named) if named.is_empty() => Some("PushSecrets cannot be listed".to_owned()),
+            (count, named) => {
+                let more = match count.saturating_sub(MOST_NAMED) {
+                    0 => String::new(),
+                    more => format!(" and {more} others"),
+                };
+                Some(format!(
+                    "PushSecrets cannot be listed in the namespaces {named}{more}"
+                ))
+            }
+        }
+    }
 }
 
 /// The stores that one PushSecret holds.
@@ -93,36 +129,57 @@ impl Hold {
 impl Pushers {
     /// Takes note of what a PushSecret holds now; returns what it held before, if that has changed.
     pub(crate) fn set(&self, key: &Key, hold: Option<Hold>) -> Option<[Option<Hold>; 2]> {
-        let mut holds = self.holds.lock().expect("no holder panics");
+        let mut all = self.0.lock().expect("no holder panics");
         let before = match &hold {
-            Some(hold) => holds.insert(key.clone(), hold.clone()),
-            None => holds.remove(key),
+            Some(hold) => all.holds.insert(key.clone(), hold.clone()),
+            None => all.holds.remove(key),
         };
         (before != hold).then_some([before, hold])
     }
 
     /// Returns true if a PushSecret holds the store.
     pub(crate) fn hold(&self, id: &StoreId, labels: &BTreeMap<String, String>) -> bool {
-        let holds = self.holds.lock().expect("no holder panics");
-        holds
-            .iter()
-            .any(|(holder, hold)| hold.is_on(holder, id, labels))
+        let all = self.0.lock().expect("no holder panics");
+        let mut holds = all.holds.iter();
+        holds.any(|(holder, hold)| hold.is_on(holder, id, labels))
     }
 
-    /// Forgets all PushSecrets.
+    /// Forgets all PushSecrets, and where they are looked after.
     pub(crate) fn clear(&self) {
-        self.set_complete(false);
-        self.holds.lock().expect("no holder panics").clear();
+        *self.0.lock().expect("no holder panics") = AllPushers::default();
     }
 
-    /// Says whether all PushSecrets have been seen.
-    pub(crate) fn set_complete(&self, complete: bool) {
-        self.complete.store(complete, Ordering::Release);
+    /// Says where PushSecrets are looked after; none of them have been seen.
+    pub(crate) fn expect(&self, scopes: &[Option<String>]) {
+        let mut all = self.0.lock().expect("no holder panics");
+        all.scopes = Some(scopes.iter().map(|scope| (scope.clone(), false)).collect());
     }
 
-    /// Returns true if all PushSecrets have been seen.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.complete.load(Ordering::Acquire)
+    /// Takes note that all PushSecrets of a scope have been seen; returns the stores that waited for them and no others.
+    pub(crate) fn have_seen(&self, scope: Option<&str>) -> Vec<StoreId> {
+        let mut all = self.0.lock().expect("no holder panics");
+        if let Some(scopes) = &mut all.scopes {
+            scopes.insert(scope.map(str::to_owned), true);
+        }
+        let waiting = all.waiting.iter();
+        let free = waiting.filter(|id| all.unseen(id).is_none());
+        let free: Vec<StoreId> = free.cloned().collect();
+        all.waiting.retain(|id| !free.contains(id));
+        free
+    }
+
+    /// Says which PushSecrets have not been seen that may hold the store, if it has to wait for some.
+    pub(crate) fn wait(&self, id: &StoreId) -> Option<String> {
+        let mut all = self.0.lock().expect("no holder panics");
+        let unseen = all.unseen(id)?;
+        all.waiting.insert(id.clone());
+        Some(unseen)
+    }
+
+    /// Forgets a store that is gone.
+    fn forget(&self, id: &StoreId) {
+        let mut all = self.0.lock().expect("no holder panics");
+        all.waiting.remove(id);
     }
 }
 
@@ -197,6 +254,7 @@ impl Stores {
         let store = self.known.lock().expect("no holder panics").remove(id);
         self.asked_for.lock().expect("no holder panics").remove(id);
         self.identities.lock().expect("no holder panics").remove(id);
+        self.pushers.forget(id);
         if let Some(store) = store {
             self.fetcher.forget(&store.uid);
             let mut providers = self.providers.lock().expect("no holder panics");
@@ -260,12 +318,12 @@ impl Stores {
         }
     }
 
-    /// Every store that a PushSecret holds; without a PushSecret every store that there is.
-    pub(crate) fn held(&self, by: Option<(&Key, &Hold)>) -> Vec<StoreId> {
+    /// Every store that a PushSecret holds.
+    pub(crate) fn held(&self, holder: &Key, hold: &Hold) -> Vec<StoreId> {
         let known = self.known.lock().expect("no holder panics");
-        let held = known.iter().filter(|(id, store)| {
-            by.is_none_or(|(holder, hold)| hold.is_on(holder, id, &store.labels))
-        });
+        let held = known
+            .iter()
+            .filter(|(id, store)| hold.is_on(holder, id, &store.labels));
         held.map(|(id, _)| id.clone()).collect()
     }
 
@@ -420,14 +478,16 @@ impl Stores {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use hyper::{Request, Response, StatusCode};
+    use hyper::{Method, Request, Response, StatusCode};
     use kube::Client;
     use kube::client::Body;
+    use sealwright_resources::secret_store::FINALIZER;
     use serde_json::json;
 
     use super::*;
+    use crate::frame::kind::Kind;
     use crate::frame::{AnyKind, plain};
     use crate::reconcile::secret_store::{StoreReconciler, StoreRules};
 
@@ -504,11 +564,7 @@ mod tests {
         };
         let all = Arc::clone(&stores);
         let kind = StoreReconciler::<SecretStore>::new(shared, plain::watching(), rules, all);
-        let of_cluster = StoreId {
-            kind: StoreKind::ClusterSecretStore,
-            namespace: String::new(),
-            name: "there".to_owned(),
-        };
+        let of_cluster = of_cluster("there");
         for id in [id("there"), of_cluster.clone()] {
             let seen: SecretStore = serde_json::from_value(store("mine")).unwrap();
             stores.see(id, seen.into());
@@ -519,14 +575,101 @@ mod tests {
             synced: vec![store_key(StoreKind::SecretStore, "there")],
         };
         pushers.set(&Key::new("ns", "push"), Some(hold));
-        pushers.set_complete(true);
+        pushers.expect(&[None]);
+        pushers.have_seen(None);
+        assert!(pushers.wait(&id("there")).is_none());
         assert!(pushers.hold(&id("there"), &BTreeMap::new()));
         // It was deleted while another replica led.
         AnyKind::forget(&kind);
         assert!(stores.find(&id("there")).await.unwrap().is_none());
         assert!(stores.get(&of_cluster).is_some());
         pushers.clear();
-        assert!(!pushers.hold(&id("there"), &BTreeMap::new()) && !pushers.is_complete());
+        assert!(!pushers.hold(&id("there"), &BTreeMap::new()));
+        assert!(pushers.wait(&id("there")).is_some());
+    }
+
+    fn of_cluster(name: &str) -> StoreId {
+        StoreId {
+            kind: StoreKind::ClusterSecretStore,
+            namespace: String::new(),
+            name: name.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_store_waits_for_the_push_secrets_that_may_hold_it_and_no_others() {
+        let pushers = Pushers::default();
+        assert!(pushers.wait(&id("a")).is_some(), "none are looked after");
+        pushers.expect(&["ns", "other"].map(|name| Some(name.to_owned())));
+        let text = |names| format!("PushSecrets cannot be listed in the namespaces {names}");
+        assert_eq!(pushers.wait(&id("a")), Some(text("ns")));
+        assert_eq!(pushers.wait(&of_cluster("c")), Some(text("ns, other")));
+        assert_eq!(pushers.have_seen(Some("ns")), [id("a")]);
+        assert_eq!(pushers.wait(&id("a")), None);
+        assert_eq!(pushers.wait(&of_cluster("c")), Some(text("other")));
+        assert_eq!(pushers.have_seen(Some("other")), [of_cluster("c")]);
+        assert_eq!(pushers.have_seen(Some("other")), []);
+        assert_eq!(pushers.wait(&of_cluster("c")), None);
+        pushers.expect(&[None]);
+        let all = "PushSecrets cannot be listed".to_owned();
+        assert_eq!(pushers.wait(&of_cluster("c")), Some(all));
+        let many: Vec<_> = (0..9).map(|number| Some(format!("n{number}"))).collect();
+        pushers.expect(&many);
+        let some = text("n0, n1, n2, n3, n4 and 4 others");
+        assert_eq!(pushers.wait(&of_cluster("c")), Some(some));
+    }
+
+    #[tokio::test]
+    async fn a_deleted_store_says_which_push_secrets_it_waits_for() {
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let service = tower::service_fn({
+            let requests = Arc::clone(&requests);
+            move |request: Request<Body>| {
+                let (parts, body) = request.into_parts();
+                let requests = Arc::clone(&requests);
+                async move {
+                    let body = body.collect_bytes().await.unwrap();
+                    let body = String::from_utf8(body.to_vec()).unwrap();
+                    requests.lock().unwrap().push((parts.method, body));
+                    let answer = json!({"metadata": {"name": "c", "resourceVersion": "6"}});
+                    let answer = Body::from(answer.to_string().into_bytes());
+                    Ok::<_, Infallible>(Response::new(answer))
+                }
+            }
+        });
+        let shared = plain::shared(Client::new(service, "ns"));
+        let metrics = Arc::clone(&shared.metrics);
+        let stores = Arc::new(Stores::new(Arc::clone(&shared.api), metrics));
+        let rules = StoreRules {
+            class: "default".to_owned(),
+            interval: Duration::from_secs(300),
+        };
+        let all = Arc::clone(&stores);
+        let kind =
+            StoreReconciler::<ClusterSecretStore>::new(shared, plain::watching(), rules, all);
+        let deleted: ClusterSecretStore = serde_json::from_value(json!({
+            "apiVersion": "external-secrets.io/v1",
+            "kind": "ClusterSecretStore",
+            "metadata": {
+                "name": "c", "uid": "u", "resourceVersion": "5",
+                "deletionTimestamp": "2026-01-01T00:00:00Z",
+                "finalizers": [FINALIZER],
+            },
+            "spec": {"provider": {"fake": {"data": []}}},
+        }))
+        .unwrap();
+        let key = Key::new("", "c");
+        stores.pushers.expect(&[Some("ns".to_owned())]);
+        assert!(Kind::finalize(&kind, &key, &deleted).await.is_some());
+        let taken = || std::mem::take(&mut *requests.lock().unwrap());
+        let events = taken();
+        assert_eq!(events.len(), 1, "{events:?}");
+        assert_eq!(events[0].0, Method::POST);
+        assert!(events[0].1.contains("in the namespaces ns"), "{events:?}");
+        assert_eq!(stores.pushers.have_seen(Some("ns")), [of_cluster("c")]);
+        assert!(Kind::finalize(&kind, &key, &deleted).await.is_none());
+        let patches: Vec<Method> = taken().into_iter().map(|(method, _)| method).collect();
+        assert_eq!(patches, [Method::PATCH]);
     }
 
     #[cfg(feature = "aws")]

@@ -366,8 +366,10 @@ pub(super) struct Progress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Listing {
     Pending,
-    /// Not now: the kind is not installed, or the API server refuses.
+    /// Not now: the API server refuses.
     Stalled,
+    /// There are none: the kind is not installed.
+    LeftOut,
     Listed,
 }
 

@@ -141,7 +141,7 @@ fn work_to_start<K: Kind>(kind: &K, scope: Option<&str>, targets_known: bool) ->
 /// Waits until the API server serves the kind; its objects, if there were any, are gone.
 async fn leave_out<K: Kind>(kind: &K, progress: &Progress) {
     let name = K::Object::kind(&());
-    progress.objects.send_replace(Listing::Stalled);
+    progress.objects.send_replace(Listing::LeftOut);
     // The Secrets will have been listed without it.
     progress.targets.send_if_modified(|targets| match targets {
         Targets::Listed(_) => {

@@ -310,7 +310,7 @@ impl PushSecrets {
         let mut stores: Vec<StoreId> = changed
             .iter()
             .flatten()
-            .flat_map(|hold| self.stores.held(Some((key, hold))))
+            .flat_map(|hold| self.stores.held(key, hold))
             .collect();
         stores.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         stores.dedup();

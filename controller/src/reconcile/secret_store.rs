@@ -22,6 +22,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::finalizer;
+use crate::action;
 use crate::api::ApiError;
 use crate::frame::dependents::Need;
 use crate::frame::event::Event;
@@ -170,7 +171,7 @@ impl<K: StoreObject> StoreReconciler<K> {
             // A store that is being deleted takes no finalizers any more.
             (true, false) => metadata.deletion_timestamp.is_some(),
             // As long as PushSecrets are unknown, one of them may hold the store.
-            (false, true) => !pushers.is_complete(),
+            (false, true) => pushers.wait(&Self::id(key)).is_some(),
         };
         if is_right {
             return Ok(true);
@@ -180,6 +181,24 @@ impl<K: StoreObject> StoreReconciler<K> {
             Err(error) if !error.is_conflict() && !error.is_not_found() => Err(error),
             _ => Ok(false),
         }
+    }
+
+    /// Tells the users of a store that is being deleted for which PushSecrets it waits, if not for those that hold it. Returns
+    /// when to tell it again.
+    async fn report_wait(&self, key: &Key, object: &K) -> Option<Duration> {
+        let metadata = object.meta();
+        let nothing = BTreeMap::new();
+        let labels = metadata.labels.as_ref().unwrap_or(&nothing);
+        let (id, pushers) = (Self::id(key), &self.stores.pushers);
+        if !finalizer::is_set(metadata, FINALIZER) || pushers.hold(&id, labels) {
+            return None;
+        }
+        let unseen = pushers.wait(&id)?;
+        let message = format!("the store is kept, because a PushSecret may need it: {unseen}");
+        tracing::warn!(kind = K::NAME, key = %key, "{message}");
+        let event = Event::about::<K>(K::COMPONENT, metadata, true, WAITS, message);
+        action::emit(self.frame.api(), &self.frame.shared.recorder, &event).await;
+        Some(WAITS_AGAIN)
     }
 
     async fn validate(&self, key: &Key, store: &Store, ignores_maintenance: bool) -> Outcome {
@@ -261,6 +280,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long a store that does not answer is left alone at most.
 const SILENT: Duration = Duration::from_secs(3);
+
+/// The reason of the event about a store that waits for PushSecrets, and how often it is told.
+const WAITS: &str = "WaitingForPushSecrets";
+const WAITS_AGAIN: Duration = Duration::from_secs(300);
 
 const CANNOT_CONNECT: &str = "unable to create client";
 const CANNOT_VALIDATE: &str = "unable to validate store";
@@ -531,7 +554,8 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
 
     async fn finalize(&self, key: &Key, object: &K) -> Option<Duration> {
         match self.keep(key, object).await {
-            Ok(_) => None,
+            Ok(true) => self.report_wait(key, object).await,
+            Ok(false) => None,
             Err(error) => {
                 self.trouble(key, FrameTrouble::Fetch, &error);
                 Some(Duration::from_secs(5))

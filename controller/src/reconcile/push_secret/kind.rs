@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
@@ -90,12 +91,13 @@ impl Kind for PushSecrets {
 
     async fn beside(&self) {
         let pushers = &self.stores.pushers;
-        pushers.set_complete(false);
-        for scope in AnyKind::scopes(self) {
-            AnyKind::listed(self, scope.as_deref()).await;
-        }
-        pushers.set_complete(true);
-        self.wake(&self.stores.held(None));
+        let scopes = AnyKind::scopes(self);
+        pushers.expect(&scopes);
+        let seen = scopes.iter().map(|scope| async move {
+            AnyKind::listed_or_left_out(self, scope.as_deref()).await;
+            self.wake(&pushers.have_seen(scope.as_deref()));
+        });
+        join_all(seen).await;
         std::future::pending().await
     }
 

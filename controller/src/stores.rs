@@ -670,6 +670,11 @@ mod tests {
         assert!(Kind::finalize(&kind, &key, &deleted).await.is_none());
         let patches: Vec<Method> = taken().into_iter().map(|(method, _)| method).collect();
         assert_eq!(patches, [Method::PATCH]);
+        // The finalizer of another controller's store is not ours to take away.
+        let mut foreign = deleted;
+        foreign.spec.0.controller = Some("other".to_owned());
+        assert!(Kind::finalize(&kind, &key, &foreign).await.is_none());
+        assert_eq!(taken(), []);
     }
 
     #[cfg(feature = "aws")]

@@ -553,6 +553,10 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
     }
 
     async fn finalize(&self, key: &Key, object: &K) -> Option<Duration> {
+        let store: Store = object.clone().into();
+        if !is_own_class(store.spec.controller.as_deref(), &self.rules.class) {
+            return None;
+        }
         match self.keep(key, object).await {
             Ok(true) => self.report_wait(key, object).await,
             Ok(false) => None,

@@ -9,6 +9,7 @@
 //! External Secrets, a word that is no flag is a command.
 
 pub(crate) mod external_secrets;
+mod selector;
 mod table;
 mod values;
 

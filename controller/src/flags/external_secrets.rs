@@ -230,7 +230,7 @@ impl Values {
         let namespaces = namespaces.split(',').map(str::trim);
         Ok(ExternalSecretsFlags {
             controller_class: self.text("controller-class"),
-            object_selector: self.text("object-selector"),
+            object_selector: self.selector("object-selector")?,
             namespaces: namespaces
                 .filter(|name| !name.is_empty())
                 .map(str::to_owned)

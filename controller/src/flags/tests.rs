@@ -157,6 +157,24 @@ fn c1_c8_bad_prefix_and_cutoff_are_fatal() {
 }
 
 #[test]
+fn a_selector_that_the_api_server_would_refuse_is_fatal() {
+    let expected = "invalid argument \"team in (a\" for \"--label-selector\" flag: at position 11: it ends, where a value, a comma or ) is expected";
+    assert_eq!(refused(&["--label-selector=team in (a"]), expected);
+    // Of the environment too: without the selector, objects of others would be taken.
+    let environment = |name: &str| {
+        let named = name == "SEALED_SECRETS_LABEL_SELECTOR";
+        named.then(|| "team in (a".to_owned())
+    };
+    let error = parse(Personality::SealedSecrets, [], environment).unwrap_err();
+    assert_eq!(error.to_string(), expected);
+    let error = operator(&["--object-selector", "team=a b"]).unwrap_err();
+    let expected = "invalid argument \"team=a b\" for \"--object-selector\" flag: at position 8: found \"b\", where a comma or the end is expected";
+    assert_eq!(error.to_string(), expected);
+    let flags = run(&["--label-selector=team notin (a,b),!x"], &[]);
+    assert_eq!(flags.label_selector, "team notin (a,b),!x");
+}
+
+#[test]
 fn t52_namespaces_are_trimmed_before_they_are_made_unique() {
     assert_eq!(namespaces("a, a,,b "), ["a", "b"]);
 }

@@ -7,7 +7,7 @@ use sealwright_pflag::read_switch;
 use sealwright_template::{Limits, go_duration};
 
 use super::table::{Definition, Kind};
-use super::{FlagError, Flags, KeyOrder, Personality, unusable};
+use super::{FlagError, Flags, KeyOrder, Personality, selector, unusable};
 use crate::leader::ElectionSettings;
 use crate::log;
 use crate::server::TrustedProxies;
@@ -110,6 +110,20 @@ impl Values {
         duration(&self.text(name)).expect("checked when it was set")
     }
 
+    /// A label selector. One that is wrong is an error wherever it comes from: without it the controller would take objects that
+    /// it was not to take.
+    pub(super) fn selector(&self, flag: &'static str) -> Result<String, FlagError> {
+        let value = self.text(flag);
+        match selector::check(&value) {
+            Ok(()) => Ok(value),
+            Err(error) => Err(FlagError::Invalid {
+                flag,
+                value,
+                reason: error.to_string(),
+            }),
+        }
+    }
+
     /// Turns texts into what the program works with.
     pub(super) fn settle(&self, personality: Personality) -> Result<Flags, FlagError> {
         let is_operator = personality == Personality::ExternalSecrets;
@@ -186,7 +200,7 @@ impl Values {
             key_cutoff_time,
             all_namespaces: self.switch("all-namespaces"),
             additional_namespaces: namespaces(&self.text("additional-namespaces")),
-            label_selector: self.text("label-selector"),
+            label_selector: self.selector("label-selector")?,
             rate_limit: at_least_one("rate-limit")?,
             rate_limit_burst: not_negative("rate-limit-burst"),
             privatekey_annotations: self.pairs("privatekey-annotations", &mut notices),

@@ -59,6 +59,9 @@ pub(crate) enum StartError {
         #[source]
         source: Unusable,
     },
+    /// The proxy that the environment names cannot be asked.
+    #[error("cannot connect to the API server by HTTPS_PROXY")]
+    Proxy(#[source] sealwright_kubeconfig::Unusable),
     /// The client cannot be made of the configuration.
     #[error("cannot make a client of the configuration")]
     Client(#[source] kube::Error),
@@ -202,8 +205,12 @@ pub(crate) async fn client(kubeconfig: &str) -> Result<Client, StartError> {
         "" => std::env::var("KUBECONFIG").unwrap_or_default(),
         path => path.to_owned(),
     };
+    let proxies = Proxies::of_environment();
+    let in_pod = |config: Config| {
+        sealwright_kubeconfig::through(config, &proxies).map_err(StartError::Proxy)
+    };
     let mut config = match path.as_str() {
-        "" => Config::incluster().map_err(StartError::Cluster)?,
+        "" => in_pod(Config::incluster().map_err(StartError::Cluster)?)?,
         path => {
             let failed = |source: Unusable| StartError::Kubeconfig {
                 path: path.to_owned(),
@@ -218,10 +225,10 @@ pub(crate) async fn client(kubeconfig: &str) -> Result<Client, StartError> {
             };
             let read = connection::read(files)
                 .map_err(|error| failed(sealwright_kubeconfig::Unusable::from(error).into()))?;
-            let configured = connection::configuration(&read, &Proxies::of_environment());
+            let configured = connection::configuration(&read, &proxies);
             match configured.map_err(|error| failed(error.into()))? {
                 Some(config) => config,
-                None => Config::incluster().map_err(|_| failed(Unusable::Nothing))?,
+                None => in_pod(Config::incluster().map_err(|_| failed(Unusable::Nothing))?)?,
             }
         }
     };

@@ -22,6 +22,9 @@ pub enum Unusable {
     /// The authority is none.
     #[error("the certificate authority is not in PEM")]
     Authority,
+    /// The proxy cannot be asked. Its address may have a password, and is not shown.
+    #[error("the address of the proxy does not begin with http://, https:// or socks5://")]
+    Proxy,
 }
 
 /// Reads a file. A name of a context that is empty is none, so that a later file may have one.
@@ -61,9 +64,9 @@ pub fn configuration(
         // It was named for this server: what the environment says is for all others.
         Some(proxy) if !proxy.is_empty() => {
             let proxy = proxy.parse::<Uri>();
-            Some(proxy.map_err(KubeconfigError::ParseProxyUrl)?)
+            Some(usable(&proxy.map_err(KubeconfigError::ParseProxyUrl)?)?)
         }
-        _ => proxies.proxy_for(&url).cloned(),
+        _ => proxies.proxy_for(&url).map(usable).transpose()?,
     };
     // With the authority that a file may hold.
     let described = ExecAuthCluster::try_from(cluster)?;
@@ -88,4 +91,60 @@ pub fn configuration(
     }
     config.auth_info = user;
     Ok(config)
+}
+
+/// Lets the environment say which proxy leads to the server, as it does for upstream's clients in a pod, too.
+///
+/// # Errors
+///
+/// When the proxy cannot be asked.
+pub fn through(mut config: Config, proxies: &Proxies) -> Result<Config, Unusable> {
+    let proxy = proxies.proxy_for(&config.cluster_url);
+    config.proxy_url = proxy.map(usable).transpose()?;
+    Ok(config)
+}
+
+/// The address of a proxy as the library takes it.
+fn usable(proxy: &Uri) -> Result<Uri, Unusable> {
+    match proxy.scheme_str() {
+        Some("http" | "https" | "socks5") => Ok(proxy.clone()),
+        // For the library, as for Go, the proxy finds out the address of the server in any case.
+        Some("socks5h") => {
+            let mut parts = proxy.clone().into_parts();
+            parts.scheme = "socks5".parse().ok();
+            Uri::from_parts(parts).map_err(|_| Unusable::Proxy)
+        }
+        _ => Err(Unusable::Proxy),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_a_pod_the_environment_names_proxies_too() {
+        let way = |proxy: &str, exceptions: &str| {
+            let proxies = Proxies::of(|name| match name {
+                "HTTPS_PROXY" => Some(proxy.to_owned()),
+                "NO_PROXY" => Some(exceptions.to_owned()),
+                _ => None,
+            });
+            let config = Config::new(Uri::from_static("https://10.96.0.1/"));
+            let config = through(config, &proxies);
+            config.map(|config| config.proxy_url.map(|proxy| proxy.to_string()))
+        };
+        let through = |proxy: &str| Some(proxy.to_owned());
+        assert_eq!(way("", "").unwrap(), None);
+        assert_eq!(way("proxy:1", "").unwrap(), through("http://proxy:1/"));
+        assert_eq!(
+            way("socks5h://proxy:1", "").unwrap(),
+            through("socks5://proxy:1/")
+        );
+        for exceptions in ["10.96.0.0/12", "10.96.0.1:443", "*"] {
+            assert_eq!(way("proxy:1", exceptions).unwrap(), None, "{exceptions}");
+        }
+        let error = way("ftp://me:secret@proxy:1", "").unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("secret"));
+    }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use kube::config::{AuthInfo, Cluster as ClusterEntry, Context, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use sealwright_crypto::master_key::Callbacks as _;
-use sealwright_kubeconfig::{configuration, read};
+use sealwright_kubeconfig::{configuration, read, through};
 use sealwright_providers::proxy::Proxies;
 
 use super::{ClusterError, ClusterOptions, told};
@@ -131,6 +131,8 @@ pub(super) async fn connect(options: &ClusterOptions) -> Result<Client, ClusterE
         Some(chosen) => from_kubeconfig(&kubeconfig, chosen, options)?,
         None if in_pod() => {
             let config = Config::incluster().map_err(|_| ClusterError::NoConfiguration)?;
+            let config = through(config, &Proxies::of_environment());
+            let config = config.map_err(|error| ClusterError::Client(error.to_string()))?;
             as_the_caller(config, options)
         }
         None => return Err(ClusterError::NoConfiguration),

@@ -4,7 +4,9 @@
 //! program's surroundings. Roles are assumed on top of it, one after another. What comes out is kept until shortly
 //! before it ends, and all who need it meanwhile wait for one sign-in.
 
+use std::error::Error as _;
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,14 +14,17 @@ use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::ecs::EcsCredentialsProvider;
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::imds::credentials::ImdsCredentialsProvider;
+use aws_config::meta::ProviderChainError;
 use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use futures::FutureExt as _;
 use sealwright_crypto::secret::SecretText;
 use tokio::sync::Mutex;
 
@@ -114,7 +119,7 @@ impl SignIn {
                 tags,
             });
         }
-        Self::new(settings.region.clone(), base, roles)
+        Self::new(settings.region.clone(), base, roles, connection.timeout)
     }
 
     /// Signs in from the surroundings of the program, or a profile, and assumes a role if one is given.
@@ -127,13 +132,18 @@ impl SignIn {
             Some(name) => Base::Profile(name.to_owned()),
             None => Base::Surroundings,
         };
-        Self::new(region.to_owned(), base, role.into_iter().collect())
+        Self::new(region.to_owned(), base, role.into_iter().collect(), None)
     }
 
-    fn new(region: String, base: Base, roles: Vec<Role>) -> Result<Self, StoreError> {
+    fn new(
+        region: String,
+        base: Base,
+        roles: Vec<Role>,
+        timeout: Option<Duration>,
+    ) -> Result<Self, StoreError> {
         Ok(Self(Arc::new(Inner {
             region,
-            http: http_client::new()?,
+            http: http_client::new(timeout)?,
             base,
             roles,
             kept: Mutex::new(None),
@@ -271,12 +281,17 @@ impl Inner {
         provider: SharedCredentialsProvider,
         looked_in: &str,
     ) -> Result<Credentials, StoreError> {
-        let found = tokio::time::timeout(PATIENCE, provider.provide_credentials()).await;
-        match found {
-            Ok(Ok(credentials)) => Ok(credentials),
-            Ok(Err(error)) => Err(StoreError::new(
+        // The library trusts what gives credentials to a machine, and panics at a key that no header can carry.
+        let asked = AssertUnwindSafe(provider.provide_credentials()).catch_unwind();
+        match tokio::time::timeout(PATIENCE, asked).await {
+            Ok(Ok(Ok(credentials))) => Ok(credentials),
+            Ok(Err(_)) => Err(StoreError::new(
+                Trouble::Malformed,
+                format!("what gives AWS credentials in {looked_in} gave some that cannot be used"),
+            )),
+            Ok(Ok(Err(error))) => Err(StoreError::new(
                 Trouble::Unauthenticated,
-                format!("no AWS credentials were found in {looked_in}: {}", first_cause(&error)),
+                format!("no AWS credentials were found in {looked_in}: {}", why_none(&error)),
             )
             .with_hint(
                 "set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role is attached",
@@ -413,6 +428,19 @@ impl Inner {
             .with_http_client(self.http.clone())
             .with_sleep_impl(aws_smithy_async::rt::sleep::TokioSleep::new())
             .with_behavior_version(Some(BehaviorVersion::latest()))
+    }
+}
+
+/// Says why a provider gave no credentials. A chain has asked several sources; the last of them is the metadata of the
+/// machine, whose reason tells most.
+fn why_none(error: &CredentialsError) -> String {
+    let chain = error.source();
+    let chain =
+        chain.and_then(|chain| chain.downcast_ref::<ProviderChainError<CredentialsError>>());
+    let last = chain.and_then(|chain| chain.attempts().last());
+    match last {
+        Some(last) => first_cause(last.error()),
+        None => first_cause(error),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use aws_config::imds::client::error::ImdsError;
 use aws_credential_types::Credentials;
 
 use crate::outcome::{StoreError, Trouble, shown};
@@ -59,10 +60,17 @@ where
 }
 
 /// The innermost cause of an error: the chain above it repeats what we say ourselves.
-pub(super) fn first_cause(error: &dyn std::error::Error) -> String {
+pub(super) fn first_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
+    loop {
+        // Its own words hold the whole answer, with what is secret in it and what differs from call to call.
+        if let Some(ImdsError::ErrorResponse(refused)) = cause.downcast_ref::<ImdsError>() {
+            let status = refused.response().status().as_u16();
+            return format!("the instance metadata answer with HTTP status {status}");
+        }
+        match cause.source() {
+            Some(inner) => cause = inner,
+            None => return shown(&cause.to_string()),
+        }
     }
-    shown(&cause.to_string())
 }

@@ -43,6 +43,9 @@ const MARGIN: Duration = Duration::from_secs(60);
 /// command for minutes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How large a part of credentials may be.
+const LARGEST: usize = 64 * 1024;
+
 /// Gives the credentials that requests are signed with.
 #[derive(Clone)]
 pub(crate) struct SignIn(Arc<Inner>);
@@ -141,6 +144,11 @@ impl SignIn {
         roles: Vec<Role>,
         timeout: Option<Duration>,
     ) -> Result<Self, StoreError> {
+        // The region is a part of the signature, and the vendor's library panics at what no header can carry.
+        let of_region = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        if !region.bytes().all(of_region) {
+            return Err(StoreError::invalid("the region of AWS is no name of a region").public());
+        }
         Ok(Self(Arc::new(Inner {
             region,
             http: http_client::new(timeout)?,
@@ -211,8 +219,10 @@ fn is_fresh(credentials: &Credentials) -> bool {
 impl Inner {
     async fn sign_in(&self) -> Result<Credentials, StoreError> {
         let mut credentials = self.base().await?;
+        check(&credentials)?;
         for role in &self.roles {
             credentials = self.assume(role, credentials).await?;
+            check(&credentials)?;
         }
         Ok(credentials)
     }
@@ -444,6 +454,36 @@ fn why_none(error: &CredentialsError) -> String {
     }
 }
 
+/// Makes sure that a request can carry the credentials. A Secret may hold a line break that no one sees, and a service may
+/// say anything; the vendor's library panics at such a key.
+fn check(credentials: &Credentials) -> Result<(), StoreError> {
+    let parts = [
+        ("access key id", credentials.access_key_id()),
+        (
+            "session token",
+            credentials.session_token().unwrap_or_default(),
+        ),
+    ];
+    for (what, text) in parts {
+        if text.len() > LARGEST {
+            let reason = format!("the {what} of AWS has more than {LARGEST} bytes");
+            return Err(StoreError::new(Trouble::Malformed, reason).public());
+        }
+        if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            continue;
+        }
+        let reason = format!(
+            "the {what} of AWS holds a line break or another byte that no request can carry"
+        );
+        let error = StoreError::new(Trouble::Unauthenticated, reason).public();
+        return Err(match text.ends_with('\n') {
+            true => error.with_hint("remove the line break at its end"),
+            false => error,
+        });
+    }
+    Ok(())
+}
+
 async fn static_keys(keys: &AwsStaticKeys, source: &Source) -> Result<Credentials, StoreError> {
     let read = async |field: &'static str, selector: Option<&_>| match selector {
         None => Ok(None),
@@ -549,6 +589,74 @@ mod tests {
         let custom = tags(r#", "sessionTagsPolicy": "Custom""#);
         assert_eq!(custom[..3], simple[..]);
         assert_eq!(custom[3..], [("c".to_owned(), "d".to_owned())]);
+    }
+
+    #[tokio::test]
+    async fn a_key_that_no_request_can_carry_is_an_error_before_a_role_is_assumed() {
+        let settings = settings(
+            r#"{"service": "SecretsManager", "region": "eu-west-1", "role": "r", "auth": {"secretRef": {
+                "accessKeyIDSecretRef": {"name": "aws", "key": "id"},
+                "secretAccessKeySecretRef": {"name": "aws", "key": "key"},
+                "sessionTokenSecretRef": {"name": "aws", "key": "token"}}}}"#,
+        );
+        let long = "x".repeat(LARGEST + 1);
+        for (id, token, trouble, part, hint) in [
+            (
+                "AKIACANARY\n",
+                "t",
+                Trouble::Unauthenticated,
+                "access key id",
+                true,
+            ),
+            (
+                "AKIA\0CANARY",
+                "t",
+                Trouble::Unauthenticated,
+                "access key id",
+                false,
+            ),
+            (
+                "A",
+                "canary\u{e9}",
+                Trouble::Unauthenticated,
+                "session token",
+                false,
+            ),
+            (
+                "A",
+                "canary\r\nx: y\n",
+                Trouble::Unauthenticated,
+                "session token",
+                true,
+            ),
+            ("A", &*long, Trouble::Malformed, "session token", false),
+        ] {
+            let held = crate::credential::held::Held::default();
+            held.put("aws", "id", id.as_bytes());
+            held.put("aws", "key", b"canary");
+            held.put("aws", "token", token.as_bytes());
+            let connection = Connection {
+                credentials: Arc::new(held),
+                ..Connection::default()
+            };
+            let sign_in = SignIn::of_store(&settings, &connection).unwrap();
+            let error = sign_in.credentials().await.unwrap_err();
+            assert_eq!(error.trouble(), trouble, "{error}");
+            assert!(error.to_string().contains(part), "{error}");
+            assert!(
+                !format!("{error:?}").to_ascii_lowercase().contains("canary"),
+                "{error}"
+            );
+            assert_eq!(error.hint().is_some(), hint, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_region_is_a_name() {
+        for region in ["eu-west-1\n", "eu west", "eu/west", "\u{e9}"] {
+            let error = SignIn::of_surroundings(region, None, None).unwrap_err();
+            assert_eq!(error.trouble(), Trouble::Invalid, "{region}");
+        }
     }
 
     #[test]

@@ -189,6 +189,10 @@ impl Api {
                 }
             }
             if !attempts.again_after(&error.error).await {
+                if error.error.trouble() == Trouble::Unauthenticated {
+                    // Whatever they say of their own end, the next call signs in again.
+                    self.sign_in.discard(&credentials).await;
+                }
                 return Err(error);
             }
         }

@@ -6,6 +6,7 @@ mod managed;
 mod workload;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use sealwright_crypto::secret::SecretText;
@@ -44,7 +45,7 @@ pub(super) fn of_store(
         scope: connection.scope.clone(),
         trims: false,
     };
-    source_of(settings, secrets, cloud, http).map(Tokens::new)
+    source_of(settings, secrets, cloud, http, connection.timeout).map(Tokens::new)
 }
 
 /// Says how a generator signs in, for a service other than vaults. Spaces around its credentials do not count.
@@ -59,7 +60,7 @@ pub(super) fn of_generator(
         scope: connection.scope.clone(),
         trims: true,
     };
-    source_of(settings, secrets, cloud, http)
+    source_of(settings, secrets, cloud, http, connection.timeout)
 }
 
 fn source_of(
@@ -67,6 +68,7 @@ fn source_of(
     secrets: StoreSecrets,
     cloud: Cloud,
     http: &Arc<HttpClient>,
+    timeout: Option<Duration>,
 ) -> Result<Box<dyn TokenSource>, StoreError> {
     let endpoint = TokenEndpoint {
         cloud: cloud.clone(),
@@ -82,6 +84,7 @@ fn source_of(
             &SystemSurroundings,
             &cloud,
             settings.identity_id.clone(),
+            timeout,
         )?),
         AzureAuthType::WorkloadIdentity => Box::new(WorkloadOfStore {
             settings: settings.clone(),

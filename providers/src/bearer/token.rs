@@ -162,7 +162,7 @@ fn read(answer: &Response, member: &str) -> Result<AccessToken, StoreError> {
                 Trouble::Unavailable,
                 format!("the token service failed with HTTP status {status}"),
             ),
-            // The text of the service may repeat what was sent; its code is a fixed word.
+            // The text of the service may repeat what was sent; its code is a word.
             (400..=404, Some(code)) => StoreError::new(
                 Trouble::Unauthenticated,
                 format!("the token service refused: {code}"),
@@ -189,16 +189,27 @@ fn code_of(json: Json<'_>) -> Option<String> {
     let code = error
         .string()
         .or_else(|| error.member("status")?.string())?;
+    if !is_word(code.expose()) {
+        return Some("its code is none of OAuth".to_owned());
+    }
     // Azure's codes tell more than the word of OAuth: AADSTS7000215 is a wrong secret.
     let detail = json.member("error_description").and_then(Json::string);
     let detail = detail.and_then(|text| {
         let first = text.expose().split([':', ' ']).next()?.to_owned();
-        first.starts_with("AADSTS").then_some(first)
+        let number = first.strip_prefix("AADSTS")?;
+        let is_number = number.len() < 12 && number.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then_some(first)
     });
     Some(match detail {
         Some(detail) => format!("{} ({})", shown(code.expose()), shown(&detail)),
         None => shown(code.expose()),
     })
+}
+
+/// Returns true if a code is a word and not something that was sent: secrets and tokens have digits or are longer.
+fn is_word(code: &str) -> bool {
+    let of_word = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
+    (1..=40).contains(&code.len()) && code.bytes().all(of_word)
 }
 
 fn lifetime_of(json: Json<'_>) -> Option<Duration> {
@@ -277,6 +288,28 @@ impl TokenSource for Given {
     }
 }
 
+/// Makes a client for a service beside the program that gives credentials of the machine: it answers soon, or there is none.
+/// A call takes no longer than `longest`, and than a store allows.
+#[cfg(any(feature = "azure", feature = "gcp"))]
+pub(crate) fn metadata_client(
+    longest: Duration,
+    allowed: Option<Duration>,
+) -> Result<HttpClient, StoreError> {
+    use crate::http::{HttpSettings, Limits, Proxy};
+
+    let total = allowed.map_or(longest, |allowed| allowed.min(longest));
+    Ok(HttpClient::new(HttpSettings {
+        guard: crate::address::Guard::Open,
+        proxy: Proxy::None,
+        limits: Limits {
+            connect: total.min(Duration::from_secs(2)),
+            total,
+            answer: 1 << 20,
+        },
+        ..HttpSettings::default()
+    })?)
+}
+
 /// Headers of a request that a metadata service wants.
 pub(crate) fn metadata_headers(name: &'static str, value: &'static str) -> HeaderMap {
     HeaderMap::from_iter([(
@@ -345,6 +378,16 @@ mod tests {
             Trouble::Malformed
         );
         assert_eq!(refused(503, "").trouble(), Trouble::Unavailable);
+        for echo in [
+            r#"{"error": "cAnaRy8Q~x", "error_description": "AADSTS12x: canary"}"#,
+            r#"{"error": {"status": "eyJhbGciOiJSUzI1NiJ9.canary.x"}}"#,
+            r#"{"error": "invalid_client", "error_description": "AADSTScanary"}"#,
+        ] {
+            let error = refused(400, echo);
+            assert_eq!(error.trouble(), Trouble::Unauthenticated);
+            let shown = error.to_string().to_ascii_lowercase();
+            assert!(!shown.contains("canary"), "{shown}");
+        }
         let error = refused(401, r#"{"messages": ["canary"], "success": false}"#);
         assert_eq!(error.trouble(), Trouble::Unauthenticated);
         assert!(!error.to_string().contains("canary"), "{error}");

@@ -8,10 +8,9 @@ use sealwright_crypto::secret::SecretText;
 use sealwright_crypto::surroundings::Surroundings;
 
 use super::origin::variable;
-use crate::address::Guard;
-use crate::bearer::token::{AccessToken, TokenSource, ask, metadata_headers};
+use crate::bearer::token::{AccessToken, TokenSource, ask, metadata_client, metadata_headers};
 use crate::http::url::Url;
-use crate::http::{HttpClient, HttpSettings, Limits, Proxy, Request};
+use crate::http::{HttpClient, Request};
 use crate::outcome::{StoreError, Trouble};
 
 /// The metadata service of a machine of Google.
@@ -21,23 +20,15 @@ pub(super) struct Metadata {
 }
 
 impl Metadata {
-    pub(super) fn new(surroundings: &dyn Surroundings) -> Result<Self, StoreError> {
+    pub(super) fn new(
+        surroundings: &dyn Surroundings,
+        timeout: Option<Duration>,
+    ) -> Result<Self, StoreError> {
         let host = variable(surroundings, "GCE_METADATA_HOST");
         let base = format!("http://{}", host.as_deref().unwrap_or("169.254.169.254"));
         let base = Url::parse(&base).map_err(|error| error.at_field("GCE_METADATA_HOST"))?;
-        let http = HttpClient::new(HttpSettings {
-            guard: Guard::Open,
-            // It is beside the program, or there is none.
-            proxy: Proxy::None,
-            limits: Limits {
-                connect: Duration::from_secs(2),
-                total: Duration::from_secs(10),
-                answer: 1 << 20,
-            },
-            ..HttpSettings::default()
-        })?;
         Ok(Self {
-            http,
+            http: metadata_client(Duration::from_secs(10), timeout)?,
             base: base.with_segments(["computeMetadata", "v1"]),
         })
     }

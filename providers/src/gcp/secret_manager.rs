@@ -4,6 +4,7 @@ mod push;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::engine::general_purpose::STANDARD;
 use futures::future::BoxFuture;
@@ -46,6 +47,7 @@ pub(super) struct SecretManager {
     selection: GcpVersionSelection,
     scope: Scope,
     depends_on_consumer: bool,
+    timeout: Option<Duration>,
 }
 
 impl SecretManager {
@@ -88,13 +90,17 @@ impl SecretManager {
             selection: settings.secret_version_selection_policy.unwrap_or_default(),
             scope: connection.scope.clone(),
             depends_on_consumer: settings.depends_on_consumer(),
+            timeout: connection.timeout,
         })
     }
 
     /// Where the secrets of the project lie.
     async fn parent(&self) -> Result<Url, StoreError> {
         let project = self.project.get_or_try_init(|| async {
-            let metadata = Metadata::new(&sealwright_crypto::surroundings::SystemSurroundings)?;
+            let metadata = Metadata::new(
+                &sealwright_crypto::surroundings::SystemSurroundings,
+                self.timeout,
+            )?;
             let path = ["project", "project-id"];
             let project = metadata.text(path, "project").await;
             project.map_err(|error| {

@@ -6,6 +6,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use sealwright_crypto::secret::SecretBytes;
@@ -49,14 +50,15 @@ pub(super) fn of_store(
         Some(GcpAuth {
             workload_identity: Some(identity),
             ..
-        }) => cluster::of_cluster(identity, secrets, http)?,
+        }) => cluster::of_cluster(identity, secrets, http, connection.timeout)?,
         Some(GcpAuth {
             workload_identity_federation: Some(federation),
             ..
         }) => federation::federated(federation, secrets, http),
-        _ => Box::new(DefaultCredentials::new(Arc::new(
-            sealwright_crypto::surroundings::SystemSurroundings,
-        ))),
+        _ => {
+            let surroundings = Arc::new(sealwright_crypto::surroundings::SystemSurroundings);
+            Box::new(DefaultCredentials::new(surroundings).within(connection.timeout))
+        }
     };
     Ok(Tokens::new(source))
 }
@@ -121,6 +123,8 @@ impl TokenSource for FileOfStore {
 /// The application default credentials: looked for at the first need.
 pub(super) struct DefaultCredentials {
     surroundings: Arc<dyn Surroundings>,
+    /// How long the metadata service may take, if less than usual.
+    timeout: Option<Duration>,
     found: OnceCell<Source>,
 }
 
@@ -128,8 +132,14 @@ impl DefaultCredentials {
     pub(super) fn new(surroundings: Arc<dyn Surroundings>) -> Self {
         Self {
             surroundings,
+            timeout: None,
             found: OnceCell::new(),
         }
+    }
+
+    /// The same within the time limit of a store.
+    fn within(self, timeout: Option<Duration>) -> Self {
+        Self { timeout, ..self }
     }
 
     async fn find(&self) -> Result<Source, StoreError> {
@@ -174,7 +184,7 @@ impl DefaultCredentials {
                 }
             }
         }
-        Ok(Box::new(Metadata::new(surroundings)?))
+        Ok(Box::new(Metadata::new(surroundings, self.timeout)?))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Signing in to Vault with an identity of Google: a token that says who asks, and for which role.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use sealwright_crypto::secret::{SecretBytes, SecretText};
@@ -28,6 +29,7 @@ pub(crate) struct VaultLogin {
     source: Source,
     credentials: Arc<dyn Credentials>,
     scope: Scope,
+    timeout: Option<Duration>,
 }
 
 enum Source {
@@ -56,6 +58,7 @@ impl VaultLogin {
             source,
             credentials: Arc::clone(&connection.credentials),
             scope: connection.scope.clone(),
+            timeout: connection.timeout,
         }
     }
 
@@ -92,7 +95,7 @@ impl Identity for VaultLogin {
                 Source::Key(at) => self.by_key(at).await?,
                 Source::Machine => {
                     let audience = format!("{}/vault/{}", self.server, self.role);
-                    Metadata::new(&SystemSurroundings)?
+                    Metadata::new(&SystemSurroundings, self.timeout)?
                         .identity(&audience)
                         .await?
                 }

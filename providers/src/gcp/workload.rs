@@ -119,7 +119,7 @@ impl Format {
             )
         };
         token
-            .filter(|token| !token.expose().is_empty())
+            .filter(|token| (1..=LARGEST_TOKEN).contains(&token.expose().len()))
             .ok_or_else(none)
     }
 }

@@ -99,7 +99,7 @@ impl Chain {
         }
         let mut tried = Vec::new();
         if self.allows("managedidentitycredential", true) {
-            let managed = ManagedIdentity::new(surroundings, &self.endpoint.cloud, client)?;
+            let managed = ManagedIdentity::new(surroundings, &self.endpoint.cloud, client, None)?;
             match managed.fetch().await {
                 Ok(token) => {
                     let _ = self.found.set(Link::Managed(Box::new(managed)));

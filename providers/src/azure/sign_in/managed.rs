@@ -8,11 +8,10 @@ use sealwright_crypto::secret::{SecretBytes, SecretText};
 use sealwright_crypto::surroundings::Surroundings;
 
 use super::workload::variable;
-use crate::address::Guard;
 use crate::azure::api::Cloud;
-use crate::bearer::token::{AccessToken, TokenSource, ask, metadata_headers};
+use crate::bearer::token::{AccessToken, TokenSource, ask, metadata_client, metadata_headers};
 use crate::http::url::Url;
-use crate::http::{HttpClient, HttpSettings, Limits, Proxy, Request, secret_header};
+use crate::http::{HttpClient, Request, secret_header};
 use crate::outcome::{StoreError, shown};
 
 /// The identity of the machine or of an App Service.
@@ -29,6 +28,7 @@ impl ManagedIdentity {
         surroundings: &dyn Surroundings,
         cloud: &Cloud,
         client: Option<String>,
+        timeout: Option<Duration>,
     ) -> Result<Self, StoreError> {
         let client = client.filter(|id| !id.is_empty());
         let service = variable(surroundings, "IDENTITY_ENDPOINT")
@@ -58,19 +58,8 @@ impl ManagedIdentity {
         };
         query.extend(client.as_deref().map(|id| (by(id), id)));
         let url = base.with_query(query);
-        let http = HttpClient::new(HttpSettings {
-            guard: Guard::Open,
-            // It is beside the program, or there is none.
-            proxy: Proxy::None,
-            limits: Limits {
-                connect: Duration::from_secs(2),
-                total: Duration::from_secs(20),
-                answer: 1 << 20,
-            },
-            ..HttpSettings::default()
-        })?;
         Ok(Self {
-            http,
+            http: metadata_client(Duration::from_secs(20), timeout)?,
             url,
             header,
             client,

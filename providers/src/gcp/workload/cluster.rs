@@ -1,6 +1,7 @@
 //! Signing in as a workload of a cluster.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use http::Method;
@@ -25,10 +26,11 @@ pub(in crate::gcp) fn of_cluster(
     identity: GcpWorkloadIdentity,
     secrets: StoreSecrets,
     http: &Arc<HttpClient>,
+    timeout: Option<Duration>,
 ) -> Result<Source, StoreError> {
     Ok(Box::new(OfCluster {
         identity,
-        metadata: Metadata::new(&SystemSurroundings)?,
+        metadata: Metadata::new(&SystemSurroundings, timeout)?,
         secrets,
         http: Arc::clone(http),
     }))

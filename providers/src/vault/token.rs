@@ -16,6 +16,10 @@ const LONGEST_LEASE: Duration = Duration::from_secs(365 * 24 * 3600);
 const MARGIN: Duration = Duration::from_secs(60);
 /// For how long the server's word about a token is believed.
 const TRUSTED: Duration = Duration::from_secs(10);
+/// How large a token may be.
+const LARGEST: usize = 64 * 1024;
+/// How many bytes of the names of policies a person gets to read.
+const MOST_SHOWN: usize = 1000;
 
 /// A token, and what is known about it.
 pub(super) struct Token {
@@ -71,7 +75,7 @@ pub(super) fn read_token(body: Json<'_>) -> Result<Token, StoreError> {
     let secret = auth
         .member("client_token")
         .and_then(Json::string)
-        .filter(|token| !token.expose().is_empty())
+        .filter(|token| (1..=LARGEST).contains(&token.expose().len()))
         .ok_or_else(missing)?;
     let seconds = auth.member("lease_duration").and_then(Json::integer);
     let lease = Duration::from_secs(seconds.and_then(|s| u64::try_from(s).ok()).unwrap_or(0));
@@ -123,17 +127,41 @@ pub(super) fn token_facts(data: Json<'_>) -> TokenFacts {
     }
 }
 
+/// The names of a list, as far as a person reads them: an error repeats them, and a server may send a million.
 fn names(list: Option<Json<'_>>) -> Vec<String> {
-    list.into_iter()
-        .flat_map(Json::elements)
-        .filter_map(Json::string)
-        .map(|name| shown(name.expose()))
-        .collect()
+    let mut names = Vec::new();
+    let mut length = 0;
+    let all = list.into_iter().flat_map(Json::elements);
+    for name in all.filter_map(Json::string) {
+        let name = shown(name.expose());
+        length += name.len();
+        if length > MOST_SHOWN {
+            names.push("…".to_owned());
+            break;
+        }
+        names.push(name);
+    }
+    names
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_login_with_many_policies_or_a_huge_token_has_bounds() {
+        let policies = vec!["a-policy"; 1000];
+        let answer = serde_json::json!({"auth": {"client_token": "t", "token_policies": policies}});
+        let answer = answer.to_string();
+        let token = read_token(Json::parse(answer.as_bytes()).unwrap()).unwrap();
+        let principal = token.principal.unwrap();
+        assert_eq!(principal.matches("a-policy").count(), MOST_SHOWN / 8);
+        assert!(principal.ends_with(", …"), "{principal}");
+        let answer = serde_json::json!({"auth": {"client_token": "t".repeat(LARGEST + 1)}});
+        let answer = answer.to_string();
+        let error = read_token(Json::parse(answer.as_bytes()).unwrap()).err();
+        assert_eq!(error.unwrap().trouble(), Trouble::Malformed);
+    }
 
     #[test]
     fn no_lease_is_too_long() {

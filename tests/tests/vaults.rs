@@ -25,6 +25,7 @@ mod vaults {
     mod gitlab;
     mod hostile;
     mod hostile_clouds;
+    mod hostile_sign_in;
     mod json_paths;
     mod kubernetes;
     mod onepassword;

@@ -22,7 +22,7 @@ use super::support::{connect_with, failed};
 /// How long one call of a store may take here.
 const PATIENCE: Duration = Duration::from_millis(700);
 /// How long everything that a read does may take: five calls with the pauses between them.
-const BOUND: Duration = Duration::from_secs(40);
+pub(super) const BOUND: Duration = Duration::from_secs(40);
 /// How many peers there are at once.
 pub(super) const AT_ONCE: usize = 6;
 

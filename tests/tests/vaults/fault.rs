@@ -1,13 +1,15 @@
 //! What networks, proxies and tired servers do: never a wrong value, never an absence that was not proved, never a secret
-//! in an error, and recovery without a restart. Every store with a server here goes through the same rounds; a webhook does not,
-//! because to it any answer is a value and any 404 an absence.
+//! in an error, and recovery without a restart. Every store with a server here goes through the same rounds. To a webhook a 404
+//! is an absence whoever says it, unless it is a page.
 
+use std::collections::BTreeMap;
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sealwright_crypto::secret::SecretBytes;
+use sealwright_providers::credential::WholeSecret;
 use sealwright_providers::credential::held::Held;
 use sealwright_providers::outcome::{Answer, Outcome, Trouble};
 use sealwright_providers::remote::RemoteRef;
@@ -15,6 +17,7 @@ use sealwright_providers::settings::RetrySettings;
 use sealwright_providers::store::{Connection, Store};
 use sealwright_tests::harness::clouds::Clouds;
 use sealwright_tests::harness::cluster;
+use sealwright_tests::harness::double::Double;
 use sealwright_tests::harness::fault_proxy::{FAULTS, Fault, FaultProxy};
 use sealwright_tests::harness::generated::{cases, seed};
 use sealwright_tests::harness::incumbents::kubectl;
@@ -64,6 +67,8 @@ struct Trial<'a> {
     /// Says what happens to the next answers.
     spoil: &'a dyn Fn(&[Fault]),
     seed: u64,
+    /// Whether any 404 that is no page means that nothing is there.
+    believes_404: bool,
 }
 
 impl Trial<'_> {
@@ -101,14 +106,18 @@ impl Trial<'_> {
             faults.push(fault);
             let told = format!("seed {seed}, round {round}: {faults:?}");
             (self.spoil)(&faults);
+            let denied = matches!(fault, Fault::OtherJson(404) | Fault::Empty(404));
             let both = async {
                 let value = current.get(&self.there).await;
-                check(
-                    &value,
-                    |value| value.expose() == CANARY.as_bytes(),
-                    true,
-                    &told,
-                );
+                let is_denied = denied && self.believes_404;
+                if !(is_denied && matches!(value, Ok(Answer::Absent(_)))) {
+                    check(
+                        &value,
+                        |value| value.expose() == CANARY.as_bytes(),
+                        true,
+                        &told,
+                    );
+                }
                 let absent = current.get(&self.gone).await;
                 check(&absent, |_| false, false, &told);
             };
@@ -164,6 +173,7 @@ async fn seeded_faults_never_give_a_wrong_answer() {
         gone: RemoteRef::new("nothing"),
         spoil: &|faults| proxy.next(faults),
         seed: 0x5ea1_0000_0001,
+        believes_404: false,
     };
     trial.rounds().await;
 }
@@ -186,6 +196,7 @@ async fn seeded_faults_of_openbao_by_its_own_provider() {
         gone: RemoteRef::new("nothing"),
         spoil: &|faults| proxy.next(faults),
         seed: 0x5ea1_0000_0002,
+        believes_404: false,
     };
     trial.rounds().await;
 }
@@ -204,6 +215,7 @@ async fn of_aws(case: &str, service: &str, target: &str, body: Value, seed: u64)
         gone: RemoteRef::new("nothing"),
         spoil: &|faults| proxy.next(faults),
         seed,
+        believes_404: false,
     };
     trial.rounds().await;
 }
@@ -244,6 +256,7 @@ async fn of_cloud(clouds: &Clouds, manifest: Value, held: Held, there: RemoteRef
             clouds.control("spoil", &json!(names));
         },
         seed,
+        believes_404: false,
     };
     trial.rounds().await;
 }
@@ -369,6 +382,7 @@ async fn seeded_faults_of_kubernetes() {
         gone: RemoteRef::new("nothing"),
         spoil: &|faults| proxy.next(faults),
         seed: 0x5ea1_0000_000a,
+        believes_404: false,
     };
     trial.rounds().await;
 }
@@ -392,4 +406,38 @@ async fn seeded_faults_of_onepassword() {
         0x5ea1_0000_0009,
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seeded_faults_of_a_webhook() {
+    let double = Double::start(|asked| match asked.path.as_str() {
+        _ if asked.headers.get("x-token").map(String::as_str) != Some(TOKEN_CANARY) => {
+            (401, json!({"error": "no token"}))
+        }
+        "/secrets/k" => (200, json!({"result": {"a": CANARY}})),
+        _ => (404, json!({"error": "no such secret"})),
+    });
+    let port = double.address().rsplit_once(':').unwrap().1;
+    let proxy = FaultProxy::start(port.parse().unwrap());
+    let held = Held::default();
+    let secret = WholeSecret {
+        data: BTreeMap::from([(
+            "token".to_owned(),
+            SecretBytes::copy_of(TOKEN_CANARY.as_bytes()),
+        )]),
+        labels: BTreeMap::from([("external-secrets.io/type".to_owned(), "webhook".to_owned())]),
+    };
+    held.put_secret("", "hook", secret);
+    let url = format!("{}/secrets/{{{{ .remoteRef.key }}}}", proxy.address());
+    let trial = Trial {
+        manifest: json!({"webhook": {"url": url, "headers": {"X-Token": "{{ .auth.token }}"},
+            "result": {"jsonPath": "$.result.a"}, "secrets": [{"name": "auth", "secretRef": {"name": "hook"}}]}}),
+        held: Arc::new(held),
+        there: RemoteRef::new("k"),
+        gone: RemoteRef::new("nothing"),
+        spoil: &|faults| proxy.next(faults),
+        seed: 0x5ea1_0000_000b,
+        believes_404: true,
+    };
+    trial.rounds().await;
 }

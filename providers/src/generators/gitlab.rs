@@ -19,15 +19,12 @@ const TOKEN: HeaderName = HeaderName::from_static("private-token");
 
 /// What is left behind, in upstream's form.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 struct State {
     url: String,
-    #[serde(
-        default,
-        rename = "projectID",
-        skip_serializing_if = "String::is_empty"
-    )]
+    #[serde(rename = "projectID", skip_serializing_if = "String::is_empty")]
     project: String,
-    #[serde(default, rename = "groupID", skip_serializing_if = "String::is_empty")]
+    #[serde(rename = "groupID", skip_serializing_if = "String::is_empty")]
     group: String,
     #[serde(rename = "tokenID")]
     token: i64,

@@ -3,13 +3,13 @@
 use http::Method;
 use http::StatusCode;
 use http::header::ACCEPT;
-use sealwright_crypto::secret::SecretBytes;
+use sealwright_crypto::secret::{SecretBytes, SecretText};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{JSON, Made, ask, basic, bearer, client, number_of, refusal, text_of, undone};
 use crate::http::url::Url;
-use crate::http::{HttpClient, Request};
+use crate::http::{HttpClient, Request, Response};
 use crate::json::Json;
 use crate::outcome::StoreError;
 use crate::remote::SecretMap;
@@ -90,14 +90,27 @@ pub async fn clean_up(
     let path = ["api", "serviceaccounts", &id, "tokens", &token];
     let request = server.request(Method::DELETE, &path)?;
     let response = server.http.call(request).await?;
-    // Grafana says in JSON that a token is gone; a page comes from something else on the way.
-    if response.status == StatusCode::NOT_FOUND && response.is_json() {
+    if is_gone(&response) {
         return Ok(());
     }
     match refusal(&response) {
         None => Ok(()),
         Some(error) => Err(error.while_trying("delete a token").at_store("Grafana")),
     }
+}
+
+/// Returns true if Grafana says that a token is gone, or the account with all its tokens. It answers 404 to an address that it
+/// does not have as well, and the token may be good there where it was made.
+fn is_gone(response: &Response) -> bool {
+    let body = Json::parse(response.body.expose()).ok();
+    let message = body.and_then(|body| body.member("message")?.string());
+    let names_account = |message: &SecretText| {
+        message
+            .expose()
+            .to_ascii_lowercase()
+            .contains("service account")
+    };
+    response.status == StatusCode::NOT_FOUND && message.as_ref().is_some_and(names_account)
 }
 
 /// A name that no other token has.
@@ -163,7 +176,7 @@ impl Server {
         method: Method,
         path: &[&str],
         body: Option<&Value>,
-    ) -> Result<crate::http::Response, StoreError> {
+    ) -> Result<Response, StoreError> {
         let mut request = self.request(method, path)?;
         if let Some(body) = body {
             request = request.json(SecretBytes::from(body.to_string().into_bytes()));

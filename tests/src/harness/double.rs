@@ -157,7 +157,7 @@ pub fn grafana(account: &'static str) -> (Double, Tokens) {
                 let key = format!("glsa_{count}");
                 (200, json!({"id": *count, "name": name, "key": key}))
             }
-            ("DELETE", path) => {
+            ("DELETE", path) if path.starts_with("/api/") => {
                 let id = path.strip_prefix("/api/serviceaccounts/3/tokens/");
                 let id = id.and_then(|id| id.parse().ok()).unwrap_or(0);
                 match tokens.remove(&id) {

@@ -209,6 +209,11 @@ async fn grafana_makes_tokens_and_takes_them_back() {
             .await
             .is_err()
     );
+    // An address without service accounts says nothing about the token.
+    let mut elsewhere = settings.clone();
+    elsewhere.url = format!("{}/elsewhere", server.address());
+    let gone = grafana::clean_up(&elsewhere, second.state.as_ref().unwrap(), &connection).await;
+    assert_eq!(failed(gone).trouble(), Trouble::Invalid);
     held.put("grafana", "token", b"someone");
     let refused = grafana::generate(&settings, &connection).await;
     assert_eq!(failed(refused).trouble(), Trouble::Unauthenticated);
@@ -273,6 +278,13 @@ async fn gitlab_makes_deploy_tokens_and_takes_them_back() {
     for _ in 0..2 {
         gitlab::clean_up(&moved, &state, &connection).await.unwrap();
         assert!(tokens.lock().unwrap().is_empty());
+    }
+    // A state that names no token leaves nothing to do.
+    for none in [
+        json!({}),
+        json!({"url": "", "projectID": "7", "tokenID": 0}),
+    ] {
+        gitlab::clean_up(&moved, &none, &connection).await.unwrap();
     }
     assert_eq!(
         failed(gitlab::generate(&moved, &connection).await).trouble(),

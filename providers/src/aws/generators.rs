@@ -95,6 +95,9 @@ pub(crate) async fn ecr_authorization_token(
 fn whole_seconds(number: &SecretBytes) -> Option<SecretBytes> {
     let text = std::str::from_utf8(number.expose()).ok()?;
     let seconds: f64 = text.parse().ok()?;
+    if !seconds.is_finite() {
+        return None;
+    }
     Some(SecretBytes::from(
         format!("{:.0}", seconds.trunc()).into_bytes(),
     ))
@@ -197,6 +200,7 @@ mod tests {
             ("1.8E9", Some("1800000000")),
             ("1800000000", Some("1800000000")),
             ("soon", None),
+            ("1e999", None),
         ] {
             let whole = whole_seconds(&SecretBytes::copy_of(text.as_bytes()));
             let whole = whole.map(|whole| String::from_utf8(whole.expose().to_vec()).unwrap());

@@ -6,8 +6,9 @@ use futures::future::BoxFuture;
 use http::Method;
 use http::header::AUTHORIZATION;
 use sealwright_crypto::secret::{SecretBytes, SecretText};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::address::account_url;
 use super::{SCOPE, Source};
 use crate::bearer::assertion::{Signer, now};
 use crate::bearer::form::Form;
@@ -136,4 +137,31 @@ async fn impersonate(to: &Impersonated, base: &AccessToken) -> Result<AccessToke
             )),
         _ => error,
     })
+}
+
+/// Has a service account sign claims with a key that only Google holds, and returns the token.
+pub(super) async fn sign_as(
+    email: &str,
+    token: &AccessToken,
+    claims: &Value,
+    http: &HttpClient,
+) -> Result<SecretText, StoreError> {
+    let body = json!({"payload": claims.to_string()});
+    let body = SecretBytes::from(body.to_string().into_bytes());
+    let request = Request::new(Method::POST, account_url(email, "signJwt")?)
+        .header(AUTHORIZATION, token.header()?)
+        .json(body);
+    let signed = ask(http, request, "signedJwt").await;
+    let signed = signed.map_err(|error| match error.trouble() {
+        Trouble::Unauthenticated => {
+            error
+                .lacking("iam.serviceAccounts.signJwt")
+                .with_hint(format!(
+                    "{} needs the role Service Account Token Creator on itself",
+                    shown(email)
+                ))
+        }
+        _ => error,
+    })?;
+    Ok(SecretText::copy_of(signed.expose()))
 }

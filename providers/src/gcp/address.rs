@@ -49,13 +49,18 @@ pub(super) fn impersonation_of(text: &str, field: &str) -> Result<Url, StoreErro
 
 /// Where a service account is impersonated.
 pub(super) fn impersonation_url(email: &str) -> Result<Url, StoreError> {
+    account_url(email, "generateAccessToken")
+}
+
+/// Where something is asked of a service account.
+pub(super) fn account_url(email: &str, verb: &str) -> Result<Url, StoreError> {
     let base = Url::parse("https://iamcredentials.googleapis.com").expect("it is an address");
     if email.is_empty() || email.contains('/') {
         return Err(
             StoreError::invalid("the name of a service account of Google is not valid").public(),
         );
     }
-    let account = format!("{email}:generateAccessToken");
+    let account = format!("{email}:{verb}");
     Ok(base.with_segments(["v1", "projects", "-", "serviceAccounts", &account]))
 }
 

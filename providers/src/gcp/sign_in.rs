@@ -15,7 +15,8 @@ use tokio::sync::OnceCell;
 
 use super::metadata::Metadata;
 use super::origin::{Origin, StoreSecrets, variable};
-use super::workload::{cluster, federation};
+use super::workload::cluster::OfCluster;
+use super::workload::federation;
 use super::{Source, credential_file};
 use crate::address::Guard;
 use crate::bearer::token::{AccessToken, Given, TokenSource, Tokens};
@@ -50,7 +51,11 @@ pub(super) fn of_store(
         Some(GcpAuth {
             workload_identity: Some(identity),
             ..
-        }) => cluster::of_cluster(identity, secrets, http, connection.timeout)?,
+        }) => {
+            let field = "auth.workloadIdentity.serviceAccountRef";
+            let timeout = connection.timeout;
+            Box::new(OfCluster::new(identity, secrets, http, timeout, field)?)
+        }
         Some(GcpAuth {
             workload_identity_federation: Some(federation),
             ..

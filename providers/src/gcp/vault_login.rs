@@ -6,15 +6,20 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use sealwright_crypto::secret::{SecretBytes, SecretText};
 use sealwright_crypto::surroundings::SystemSurroundings;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::account::sign_as;
 use super::metadata::Metadata;
+use super::origin::StoreSecrets;
+use super::workload::cluster::OfCluster;
 use crate::bearer::assertion::{Signer, now};
 use crate::credential::{Credentials, Scope};
+use crate::http::{HttpClient, HttpSettings, Limits};
 use crate::json::{Json, Kind};
 use crate::message::{Body, name_in};
-use crate::outcome::{StoreError, Trouble};
+use crate::outcome::StoreError;
 use crate::settings::SecretKeySelector;
+use crate::settings::gcp::GcpWorkloadIdentity;
 use crate::settings::vault::VaultGcpAuth;
 use crate::store::Connection;
 use crate::vault::identity::Identity;
@@ -35,31 +40,65 @@ pub(crate) struct VaultLogin {
 enum Source {
     /// The key of a service account, which signs the token itself.
     Key(SecretKeySelector),
+    /// The service account of Google that a Kubernetes service account names. Google signs the token.
+    Workload(Box<OfCluster>, Arc<HttpClient>),
     /// The machine or pod that the program runs in.
     Machine,
-    /// What is not done here.
-    Workload,
 }
 
 impl VaultLogin {
-    /// Signs in at a Vault with what the settings name: the key of a service account, or the machine.
-    pub(crate) fn new(auth: &VaultGcpAuth, server: &str, connection: &Connection) -> Self {
+    /// Signs in at a Vault with what the settings name: the key of a service account, a Kubernetes service account, or the
+    /// machine.
+    ///
+    /// # Errors
+    ///
+    /// When TLS cannot be set up.
+    pub(crate) fn new(
+        auth: &VaultGcpAuth,
+        server: &str,
+        connection: &Connection,
+    ) -> Result<Self, StoreError> {
         let key = auth.secret_ref.as_ref();
         let source = match (key, &auth.workload_identity) {
             (Some(key), _) => {
                 Source::Key(key.secret_access_key_secret_ref.clone().unwrap_or_default())
             }
-            (None, Some(_)) => Source::Workload,
+            (None, Some(identity)) => {
+                let identity = GcpWorkloadIdentity {
+                    service_account_ref: identity.service_account_ref.clone(),
+                    cluster_location: identity.cluster_location.clone(),
+                    cluster_name: identity.cluster_name.clone(),
+                    cluster_project_id: identity.cluster_project_id.clone(),
+                };
+                let secrets = StoreSecrets {
+                    credentials: Arc::clone(&connection.credentials),
+                    scope: connection.scope.clone(),
+                };
+                let http = Arc::new(HttpClient::new(HttpSettings {
+                    guard: connection.guard,
+                    limits: Limits::within(connection.timeout),
+                    ..HttpSettings::default()
+                })?);
+                let field = "auth.gcp.workloadIdentity.serviceAccountRef";
+                let timeout = connection.timeout;
+                let cluster = OfCluster::new(identity, secrets, &http, timeout, field)?;
+                Source::Workload(Box::new(cluster), http)
+            }
             (None, None) => Source::Machine,
         };
-        Self {
+        Ok(Self {
             role: auth.role.clone(),
             server: server.trim_end_matches('/').to_owned(),
             source,
             credentials: Arc::clone(&connection.credentials),
             scope: connection.scope.clone(),
             timeout: connection.timeout,
-        }
+        })
+    }
+
+    /// What the token says: for which role it is, and as whom.
+    fn claims(&self, email: &str) -> Value {
+        json!({"aud": format!("vault/{}", self.role), "sub": email, "exp": now() + LIFETIME})
     }
 
     async fn by_key(&self, at: &SecretKeySelector) -> Result<SecretText, StoreError> {
@@ -82,9 +121,7 @@ impl VaultLogin {
         if let Some(id) = name_in(file, "private_key_id") {
             header["kid"] = id.into();
         }
-        let claims = json!({"aud": format!("vault/{}", self.role), "sub": email,
-            "exp": now() + LIFETIME});
-        signer.sign(&header, &claims)
+        signer.sign(&header, &self.claims(&email))
     }
 }
 
@@ -99,13 +136,9 @@ impl Identity for VaultLogin {
                         .identity(&audience)
                         .await?
                 }
-                Source::Workload => {
-                    return Err(StoreError::new(
-                        Trouble::Unsupported,
-                        "this build cannot sign in with `auth.gcp.workloadIdentity`",
-                    )
-                    .public()
-                    .with_hint("use auth.gcp.secretRef, or the service account of the pod"));
+                Source::Workload(cluster, http) => {
+                    let (token, email) = cluster.as_account().await?;
+                    sign_as(&email, &token, &self.claims(&email), http).await?
                 }
             };
             let (body, _) = Body::new()

@@ -160,7 +160,7 @@ impl Login {
             return of_iam(iam, connection);
         }
         if let Some(gcp) = &auth.gcp {
-            return Ok(of_gcp(gcp, server, connection));
+            return of_gcp(gcp, server, connection);
         }
         // Without `auth` there is no token; an `auth` that names nothing is a mistake.
         Err(StoreError::invalid("`auth` names no way to sign in").public())
@@ -337,19 +337,19 @@ fn of_iam(_: &VaultIamAuth, _: &Connection) -> Result<Login, StoreError> {
 }
 
 #[cfg(feature = "gcp")]
-fn of_gcp(auth: &VaultGcpAuth, server: &str, connection: &Connection) -> Login {
-    Login::Identity {
+fn of_gcp(auth: &VaultGcpAuth, server: &str, connection: &Connection) -> Result<Login, StoreError> {
+    let path = Some(auth.path.clone()).filter(|path| !path.is_empty());
+    let identity = crate::gcp::vault_login::VaultLogin::new(auth, server, connection)?;
+    Ok(Login::Identity {
         method: "gcp",
-        path: auth.path.clone(),
-        identity: Box::new(crate::gcp::vault_login::VaultLogin::new(
-            auth, server, connection,
-        )),
-    }
+        path: path.unwrap_or_else(|| "gcp".to_owned()),
+        identity: Box::new(identity),
+    })
 }
 
 #[cfg(not(feature = "gcp"))]
-fn of_gcp(_: &VaultGcpAuth, _: &str, _: &Connection) -> Login {
-    Login::Missing("gcp")
+fn of_gcp(_: &VaultGcpAuth, _: &str, _: &Connection) -> Result<Login, StoreError> {
+    Ok(Login::Missing("gcp"))
 }
 
 fn kubernetes_token(

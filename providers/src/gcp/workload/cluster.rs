@@ -1,4 +1,7 @@
 //! Signing in as a workload of a cluster.
+//!
+//! The token of a Kubernetes service account is exchanged for one of Google, and where its annotation names a service account of
+//! Google, that one is impersonated.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,37 +17,40 @@ use crate::http::{HttpClient, Request};
 use crate::outcome::{StoreError, shown};
 use crate::settings::gcp::GcpWorkloadIdentity;
 
+use super::super::SCOPE;
 use super::super::account::Impersonated;
 use super::super::address::{https, impersonation_url};
 use super::super::metadata::Metadata;
 use super::super::origin::StoreSecrets;
-use super::super::{SCOPE, Source};
 use super::{ACCESS_TOKEN, ANNOTATION, EXCHANGE, JWT, token_of_account};
 
-/// Makes the source of a store with `workloadIdentity`.
-pub(in crate::gcp) fn of_cluster(
-    identity: GcpWorkloadIdentity,
-    secrets: StoreSecrets,
-    http: &Arc<HttpClient>,
-    timeout: Option<Duration>,
-) -> Result<Source, StoreError> {
-    Ok(Box::new(OfCluster {
-        identity,
-        metadata: Metadata::new(&SystemSurroundings, timeout)?,
-        secrets,
-        http: Arc::clone(http),
-    }))
-}
-
 /// A Kubernetes service account of a GKE cluster.
-struct OfCluster {
+pub(in crate::gcp) struct OfCluster {
     identity: GcpWorkloadIdentity,
     metadata: Metadata,
     secrets: StoreSecrets,
     http: Arc<HttpClient>,
+    /// The field that names the service account, for errors.
+    field: &'static str,
 }
 
 impl OfCluster {
+    pub(in crate::gcp) fn new(
+        identity: GcpWorkloadIdentity,
+        secrets: StoreSecrets,
+        http: &Arc<HttpClient>,
+        timeout: Option<Duration>,
+        field: &'static str,
+    ) -> Result<Self, StoreError> {
+        Ok(Self {
+            identity,
+            metadata: Metadata::new(&SystemSurroundings, timeout)?,
+            secrets,
+            http: Arc::clone(http),
+            field,
+        })
+    }
+
     async fn or_metadata(
         &self,
         given: Option<&String>,
@@ -57,13 +63,13 @@ impl OfCluster {
         let text = self.metadata.text(path.iter().copied(), what).await;
         text.map_err(|error| {
             error.with_hint(
-                "set clusterProjectID, clusterLocation and clusterName in `auth.workloadIdentity`",
+                "set clusterProjectID, clusterLocation and clusterName of the workload identity",
             )
         })
     }
 
-    async fn sign_in(&self) -> Result<AccessToken, StoreError> {
-        const FIELD: &str = "auth.workloadIdentity.serviceAccountRef";
+    /// A token of the Kubernetes service account, and the service account of Google that it names.
+    async fn exchanged(&self) -> Result<(AccessToken, Option<String>), StoreError> {
         let identity = &self.identity;
         let account = &identity.service_account_ref;
         // The project of the secrets says nothing here: it is often another one than that of the cluster.
@@ -84,12 +90,12 @@ impl OfCluster {
             .await?;
         let StoreSecrets { credentials, scope } = &self.secrets;
         let annotations = credentials.annotations(scope, account).await;
-        let annotations = annotations.map_err(|error| error.at_field(FIELD))?;
+        let annotations = annotations.map_err(|error| error.at_field(self.field))?;
         let pool = format!("{project}.svc.id.goog");
         let audiences = std::iter::once(pool.clone())
             .chain(account.audiences.iter().cloned())
             .collect();
-        let token = token_of_account(account, audiences, &self.secrets, FIELD).await?;
+        let token = token_of_account(account, audiences, &self.secrets, self.field).await?;
         let provider = format!(
             "https://container.googleapis.com/v1/projects/{project}/locations/{location}/clusters/{cluster}"
         );
@@ -112,9 +118,34 @@ impl OfCluster {
         )?;
         let request = Request::new(Method::POST, url).json(body);
         let token = ask(&self.http, request, "access_token").await?;
-        let Some(email) = annotations.get(ANNOTATION).filter(|text| !text.is_empty()) else {
-            return Ok(token);
-        };
+        let email = annotations.get(ANNOTATION).filter(|text| !text.is_empty());
+        Ok((token, email.cloned()))
+    }
+
+    async fn sign_in(&self) -> Result<AccessToken, StoreError> {
+        match self.exchanged().await? {
+            (token, None) => Ok(token),
+            (token, Some(email)) => self.impersonate(&token, &email).await,
+        }
+    }
+
+    /// A token of the service account of Google that the Kubernetes service account names, and its email.
+    pub(in crate::gcp) async fn as_account(&self) -> Result<(AccessToken, String), StoreError> {
+        let (token, email) = self.exchanged().await?;
+        let email = email.ok_or_else(|| {
+            let name = shown(&self.identity.service_account_ref.name);
+            let text = format!("the service account {name} has no annotation {ANNOTATION}");
+            StoreError::invalid(text).public()
+        })?;
+        let token = self.impersonate(&token, &email).await?;
+        Ok((token, email))
+    }
+
+    async fn impersonate(
+        &self,
+        token: &AccessToken,
+        email: &str,
+    ) -> Result<AccessToken, StoreError> {
         let federated = Exchanged {
             token: SecretText::copy_of(token.expose()),
             principal: self.principal(),

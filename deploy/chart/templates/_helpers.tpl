@@ -168,6 +168,15 @@ metadata:
 {{- end }}
 {{- end -}}
 
+{{/* The namespaces of the side of External Secrets, with commas between them; empty means all. */}}
+{{- define "sealwright.scopedNamespace" -}}
+{{- if .Values.scopedNamespace -}}
+{{- nospace .Values.scopedNamespace -}}
+{{- else if .Values.scopedRBAC -}}
+{{- include "sealwright.namespace" . -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "sealwright.pairs" -}}
 {{- $pairs := list -}}
 {{- range $key, $value := . -}}

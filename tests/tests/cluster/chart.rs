@@ -54,6 +54,15 @@ fn template(more: &[&str]) -> Output {
     helm(&arguments)
 }
 
+/// One template of the chart with these values, in the namespace `here`.
+fn rendered(name: &str, values: &str) -> String {
+    let only = format!("--show-only=templates/{name}");
+    let output = template(&["--namespace=here", &only, "--set", values]);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{values}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
 #[test]
 fn the_chart_passes_lint_and_its_crds_are_those_of_the_program() {
     let chart = chart();
@@ -123,6 +132,25 @@ fn a_disruption_budget_says_what_the_values_say_and_lets_a_single_replica_go() {
         ("replicaCount=1,pdb.maxUnavailable=1", None),
     ] {
         assert_eq!(budget(values).as_deref(), wanted, "{values}");
+    }
+}
+
+#[test]
+fn roles_of_single_namespaces_are_in_the_controllers_own_unless_others_are_named() {
+    for (named, namespaces) in [("", &["here"][..]), (r"a\, b", &["a", "b"][..])] {
+        let values =
+            format!("externalSecrets.enabled=true,scopedRBAC=true,scopedNamespace={named}");
+        let text = rendered("external-secrets.yaml", &values);
+        let lines = text.lines();
+        let places: Vec<&str> = lines
+            .filter_map(|line| line.strip_prefix("  namespace: "))
+            .collect();
+        // The Roles, and then their bindings.
+        assert_eq!(places, [namespaces, namespaces].concat());
+        assert!(!text.contains("kind: ClusterRole"), "{text}");
+        let flag = format!("- --namespace={}\n", namespaces.join(","));
+        let text = rendered("deployment.yaml", &values);
+        assert!(text.contains(&flag), "{text}");
     }
 }
 

@@ -62,6 +62,11 @@ metadata:
   {{- end }}
 {{- end -}}
 
+{{/* Is not empty if a switch of the controller is on in extraArgs: (dict "root" $ "flag" …). The spellings are Go's. */}}
+{{- define "sealwright.isOn" -}}
+{{- if has (get .root.Values.extraArgs .flag | toString) (list "1" "t" "T" "true" "True" "TRUE") }}true{{ end -}}
+{{- end -}}
+
 {{/* The rules of one who unseals. */}}
 {{- define "sealwright.unsealerRules" -}}
 - apiGroups: [bitnami.com]
@@ -72,7 +77,7 @@ metadata:
   verbs: [update]
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, list, watch, create, update{{ if hasKey .Values.extraArgs "old-gc-behavior" }}, delete{{ end }}]
+  verbs: [get, list, watch, create, update{{ if include "sealwright.isOn" (dict "root" . "flag" "old-gc-behavior") }}, delete{{ end }}]
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]

@@ -154,6 +154,17 @@ fn roles_of_single_namespaces_are_in_the_controllers_own_unless_others_are_named
     }
 }
 
+#[test]
+fn a_flag_that_is_off_grants_nothing() {
+    for (value, is_on) in [("true", true), ("1", true), ("false", false)] {
+        let text = rendered("rbac.yaml", &format!("extraArgs.old-gc-behavior={value}"));
+        assert_eq!(text.contains("create, update, delete]"), is_on, "{value}");
+        let values = format!("externalSecrets.enabled=true,extraArgs.metrics-auth={value}");
+        let text = rendered("external-secrets.yaml", &values);
+        assert_eq!(text.contains("tokenreviews"), is_on, "{value}");
+    }
+}
+
 /// What kustomize users apply for ExternalSecrets is what the chart makes, without what is Helm's.
 #[test]
 fn the_folder_for_kustomize_is_what_the_chart_renders() {

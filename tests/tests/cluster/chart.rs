@@ -155,6 +155,22 @@ fn roles_of_single_namespaces_are_in_the_controllers_own_unless_others_are_named
 }
 
 #[test]
+fn the_network_policy_lets_the_controller_reach_the_api_server() {
+    let ports = |values: &str| {
+        let values =
+            format!("networkPolicy.enabled=true,networkPolicy.egress.enabled=true{values}");
+        let text = rendered("policies.yaml", &values);
+        let (_, egress) = text.split_once("  egress:\n").unwrap();
+        let (to_api_server, _) = egress.split_once("- port: 53\n").unwrap();
+        let lines = to_api_server.lines();
+        let ports = lines.filter_map(|line| line.trim().strip_prefix("- port: "));
+        ports.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(ports(""), ["443", "6443"]);
+    assert_eq!(ports(",networkPolicy.egress.kubeapiPort=8443"), ["8443"]);
+}
+
+#[test]
 fn a_flag_that_is_off_grants_nothing() {
     for (value, is_on) in [("true", true), ("1", true), ("false", false)] {
         let text = rendered("rbac.yaml", &format!("extraArgs.old-gc-behavior={value}"));

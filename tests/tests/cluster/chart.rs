@@ -155,6 +155,23 @@ fn roles_of_single_namespaces_are_in_the_controllers_own_unless_others_are_named
 }
 
 #[test]
+fn an_image_is_named_in_one_value_or_in_several() {
+    for (values, image) in [
+        (
+            "image.registry=r.example.com,image.repository=a/b,image.tag=v1",
+            "r.example.com/a/b:v1",
+        ),
+        (
+            "image.registry=,image.repository=r.example.com/a/b,image.tag=v1",
+            "r.example.com/a/b:v1",
+        ),
+    ] {
+        let text = rendered("deployment.yaml", values);
+        assert!(text.contains(&format!("image: \"{image}\"\n")), "{text}");
+    }
+}
+
+#[test]
 fn the_network_policy_lets_the_controller_reach_the_api_server() {
     let ports = |values: &str| {
         let values =

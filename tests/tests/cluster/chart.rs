@@ -172,6 +172,26 @@ fn an_image_is_named_in_one_value_or_in_several() {
 }
 
 #[test]
+fn a_constraint_of_the_topology_without_a_selector_counts_the_controllers_pods() {
+    let labels = |values: &str| {
+        let constraint = "topologySpreadConstraints[0].topologyKey=zone";
+        let text = rendered("deployment.yaml", &format!("{constraint}{values}"));
+        let (_, constraints) = text.split_once("topologySpreadConstraints:").unwrap();
+        let (constraints, _) = constraints.split_once("containers:").unwrap();
+        let lines = constraints.lines().map(str::trim);
+        let labels = lines.filter(|line| line.starts_with("app"));
+        labels.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let own = [
+        "app.kubernetes.io/name: sealwright",
+        "app.kubernetes.io/instance: release",
+    ];
+    assert_eq!(labels(""), own);
+    let other = ",topologySpreadConstraints[0].labelSelector.matchLabels.app=other";
+    assert_eq!(labels(other), ["app: other"]);
+}
+
+#[test]
 fn the_network_policy_lets_the_controller_reach_the_api_server() {
     let ports = |values: &str| {
         let values =

@@ -192,6 +192,17 @@ fn a_constraint_of_the_topology_without_a_selector_counts_the_controllers_pods()
 }
 
 #[test]
+fn services_have_valid_names_however_long_that_of_the_release_is() {
+    let long = "a".repeat(63);
+    let text = rendered("services.yaml", &format!("fullnameOverride={long}"));
+    let names: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("  name: "))
+        .collect();
+    assert_eq!(names, [long.as_str(), &format!("{}-metrics", &long[..55])]);
+}
+
+#[test]
 fn the_network_policy_lets_the_controller_reach_the_api_server() {
     let ports = |values: &str| {
         let values =

@@ -81,9 +81,13 @@ metadata:
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
+{{- with .Values.additionalNamespaces }}
 - apiGroups: [""]
   resources: [namespaces]
+  resourceNames: {{ toJson . }}
+  # That they exist is looked up at the start.
   verbs: [get]
+{{- end }}
 {{- end -}}
 
 {{/* The rules of the side of External Secrets, for the cluster or for each namespace. */}}

@@ -219,6 +219,20 @@ fn the_network_policy_lets_the_controller_reach_the_api_server() {
 }
 
 #[test]
+fn only_namespaces_that_are_named_are_looked_up() {
+    for (values, rule) in [
+        ("rbac.clusterRole=true", None),
+        ("additionalNamespaces={a,b}", Some(r#"["a","b"]"#)),
+    ] {
+        let text = rendered("rbac.yaml", values);
+        let found = text.split_once("resources: [namespaces]\n");
+        let names = found.and_then(|(_, rest)| rest.lines().next());
+        let names = names.and_then(|line| line.trim().strip_prefix("resourceNames: "));
+        assert_eq!(names, rule, "{text}");
+    }
+}
+
+#[test]
 fn a_flag_that_is_off_grants_nothing() {
     for (value, is_on) in [("true", true), ("1", true), ("false", false)] {
         let text = rendered("rbac.yaml", &format!("extraArgs.old-gc-behavior={value}"));

@@ -24,6 +24,13 @@ use super::sealed_secrets::rig::sealed_for;
 
 /// Every optional part of the chart.
 const EVERYTHING: &str = "metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboards.create=true,networkPolicy.enabled=true,networkPolicy.egress.enabled=true,networkPolicy.egress.kubeapiCidr=10.0.0.1/32";
+/// What installations give a pod beside.
+const FURNISHED: &str = "externalSecrets.enabled=true,refresh.enabled=true,refresh.certificateSecret=of-refresh,\
+    deploymentAnnotations.seen=here,extraEnv[0].name=SSL_CERT_FILE,extraEnv[0].value=/ca/ca.crt,\
+    extraVolumes[0].name=ca,extraVolumes[0].configMap.name=of-vault,\
+    extraVolumeMounts[0].name=ca,extraVolumeMounts[0].mountPath=/ca,\
+    extraContainers[0].name=beside,extraContainers[0].image=i,extraInitContainers[0].name=before,extraInitContainers[0].image=i,\
+    dnsConfig.nameservers[0]=10.0.0.1,hostAliases[0].ip=10.0.0.2,hostAliases[0].hostnames[0]=vault,schedulerName=other";
 const NAMESPACED: &str = "rbac.clusterRole=false,rbac.namespacedRoles=true";
 
 fn chart() -> String {
@@ -151,6 +158,26 @@ fn roles_of_single_namespaces_are_in_the_controllers_own_unless_others_are_named
         let flag = format!("- --namespace={}\n", namespaces.join(","));
         let text = rendered("deployment.yaml", &values);
         assert!(text.contains(&flag), "{text}");
+    }
+}
+
+#[test]
+fn a_pod_has_what_it_is_given_beside_what_the_chart_gives_it() {
+    let text = rendered("deployment.yaml", FURNISHED);
+    for part in [
+        "    seen: here\n",
+        "            - name: SSL_CERT_FILE\n              value: /ca/ca.crt\n",
+        "            - mountPath: /ca\n              name: ca\n",
+        "            - mountPath: /etc/sealwright/refresh-tls\n",
+        "        - image: i\n          name: beside\n",
+        "      initContainers:\n        - image: i\n          name: before\n",
+        "            name: of-vault\n          name: ca\n",
+        "            secretName: of-refresh\n",
+        "      dnsConfig:\n        nameservers:\n        - 10.0.0.1\n",
+        "          - vault\n          ip: 10.0.0.2\n",
+        "      schedulerName: other\n",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
     }
 }
 
@@ -295,10 +322,14 @@ async fn what_the_chart_renders_is_admitted_by_the_api_server() {
     let namespace = cluster.namespace("chart-admitted").await;
     let here = format!("--namespace={}", namespace.name());
     let announced = "externalSecrets.enabled=true,refresh.enabled=true,refresh.certificateSecret=c";
-    for (number, values) in ["replicaCount=1", EVERYTHING, NAMESPACED, announced]
-        .iter()
-        .enumerate()
-    {
+    let all = [
+        "replicaCount=1",
+        EVERYTHING,
+        NAMESPACED,
+        announced,
+        FURNISHED,
+    ];
+    for (number, values) in all.iter().enumerate() {
         let output = template(&[&here, "--set", values]);
         let file = cluster
             .sandbox()

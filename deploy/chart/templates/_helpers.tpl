@@ -67,6 +67,16 @@ metadata:
 {{- if has (get .root.Values.extraArgs .flag | toString) (list "1" "t" "T" "true" "True" "TRUE") }}true{{ end -}}
 {{- end -}}
 
+{{/* A security context: (dict "root" $ "context" …). OpenShift chooses users and groups itself, and refuses pods that do. */}}
+{{- define "sealwright.securityContext" -}}
+{{- $context := omit .context "enabled" -}}
+{{- $adapt := dig "compatibility" "openshift" "adaptSecurityContext" "auto" (default dict .root.Values.global) -}}
+{{- if or (eq $adapt "force") (and (eq $adapt "auto") (.root.Capabilities.APIVersions.Has "security.openshift.io/v1")) -}}
+{{- $context = omit $context "fsGroup" "runAsUser" "runAsGroup" -}}
+{{- end -}}
+{{- toYaml $context -}}
+{{- end -}}
+
 {{/* The rules of one who unseals. */}}
 {{- define "sealwright.unsealerRules" -}}
 - apiGroups: [bitnami.com]

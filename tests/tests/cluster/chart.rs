@@ -182,6 +182,27 @@ fn a_pod_has_what_it_is_given_beside_what_the_chart_gives_it() {
 }
 
 #[test]
+fn openshift_chooses_users_and_groups() {
+    let chosen = |more: &[&str]| {
+        let output = template(&[more, &["--show-only=templates/deployment.yaml"]].concat());
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{error}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        // The rest of the profile `restricted` stays.
+        assert!(text.contains("runAsNonRoot: true") && text.contains("type: RuntimeDefault"));
+        text.contains("runAsUser:") || text.contains("fsGroup:")
+    };
+    let here = "--api-versions=security.openshift.io/v1";
+    let adapt =
+        |how: &str| format!("--set=global.compatibility.openshift.adaptSecurityContext={how}");
+    assert!(chosen(&[]));
+    assert!(!chosen(&[here]));
+    assert!(!chosen(&[&adapt("force")]));
+    assert!(chosen(&[here, &adapt("disabled")]));
+    assert!(chosen(&["--set=global.of=others"]));
+}
+
+#[test]
 fn an_image_is_named_in_one_value_or_in_several() {
     for (values, image) in [
         (

@@ -281,6 +281,16 @@ fn only_namespaces_that_are_named_are_looked_up() {
 }
 
 #[test]
+fn the_controllers_account_may_have_its_token_reviewed_where_that_is_asked_for() {
+    for (is_on, bindings) in [(true, 1), (false, 0)] {
+        let values = format!("externalSecrets.enabled=true,systemAuthDelegator={is_on}");
+        let text = rendered("external-secrets.yaml", &values);
+        let role = "  name: system:auth-delegator\n";
+        assert_eq!(text.matches(role).count(), bindings, "{text}");
+    }
+}
+
+#[test]
 fn a_flag_that_is_off_grants_nothing() {
     for (value, is_on) in [("true", true), ("1", true), ("false", false)] {
         let text = rendered("rbac.yaml", &format!("extraArgs.old-gc-behavior={value}"));
@@ -342,7 +352,7 @@ async fn what_the_chart_renders_is_admitted_by_the_api_server() {
     cluster.apply(MONITORING);
     let namespace = cluster.namespace("chart-admitted").await;
     let here = format!("--namespace={}", namespace.name());
-    let announced = "externalSecrets.enabled=true,refresh.enabled=true,refresh.certificateSecret=c";
+    let announced = "externalSecrets.enabled=true,refresh.enabled=true,refresh.certificateSecret=c,systemAuthDelegator=true";
     let all = [
         "replicaCount=1",
         EVERYTHING,

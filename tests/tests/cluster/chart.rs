@@ -671,6 +671,13 @@ async fn no_role_of_the_chart_grants_more_than_its_work() {
 }
 
 #[test]
+fn a_release_that_is_down_is_missed_though_another_one_is_up() {
+    let text = rendered("monitoring.yaml", "metrics.prometheusRule.enabled=true");
+    let rule = "expr: absent(sealwright_build_info{namespace=\"here\"})\n";
+    assert!(text.contains(rule), "{text}");
+}
+
+#[test]
 fn alerts_fire_when_they_should_and_every_one_has_a_page() {
     let folder = tempfile_folder();
     let fixtures = format!("{}/fixtures/prometheus", env!("CARGO_MANIFEST_DIR"));

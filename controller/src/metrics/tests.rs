@@ -225,6 +225,20 @@ fn e68_extended_labels_come_from_the_object() {
     assert!(text.contains(series), "{text}");
 }
 
+/// The names of metrics in queries.
+fn names(queries: &str) -> impl Iterator<Item = &str> {
+    const PREFIXES: [&str; 6] = [
+        "sealwright_",
+        "sealed_secrets_controller_",
+        "externalsecret_",
+        "secretstore_",
+        "clustersecretstore_",
+        "process_",
+    ];
+    let words = queries.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    words.filter(|word| PREFIXES.iter().any(|prefix| word.starts_with(prefix)))
+}
+
 #[test]
 fn rules_and_dashboard_ask_for_metrics_that_exist() {
     let (metrics, _watch) = reference::of_everything();
@@ -234,25 +248,25 @@ fn rules_and_dashboard_ask_for_metrics_that_exist() {
         include_str!("../../../deploy/chart/files/rules.yaml"),
         include_str!("../../../deploy/chart/files/dashboard.json"),
     ] {
-        let words = file.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
-        for word in words {
-            let prefixes = [
-                "sealwright_",
-                "sealed_secrets_controller_",
-                "externalsecret_",
-                "secretstore_",
-                "clustersecretstore_",
-                "process_",
-            ];
-            if !prefixes.iter().any(|prefix| word.starts_with(prefix)) {
-                continue;
-            }
-            let family = word.strip_suffix("_bucket").unwrap_or(word);
-            assert!(text.contains(&format!("# TYPE {family} ")), "{word}");
+        for name in names(file) {
+            let family = name.strip_suffix("_bucket").unwrap_or(name);
+            assert!(text.contains(&format!("# TYPE {family} ")), "{name}");
             checked += 1;
         }
     }
     assert!(checked >= 30, "{checked}");
+}
+
+#[test]
+fn every_panel_of_the_dashboard_is_about_the_chosen_jobs() {
+    let dashboard = include_str!("../../../deploy/chart/files/dashboard.json");
+    let mut checked = 0;
+    for query in dashboard.lines().filter(|line| line.contains("\"expr\":")) {
+        let chosen = query.matches(r#"job=~\"$job\""#).count();
+        assert_eq!(names(query).count(), chosen, "{query}");
+        checked += 1;
+    }
+    assert!(checked >= 20, "{checked}");
 }
 
 #[test]

@@ -127,6 +127,9 @@ pub(crate) trait AnyKind: Wake + 'static {
     /// What else its objects read.
     fn neighbours(&self) -> &'static [Neighbours];
 
+    /// How many objects are worked on at a time.
+    fn workers(&self) -> usize;
+
     /// How many objects wait to be worked on, and where.
     fn depth(&self) -> QueueDepth;
 
@@ -191,6 +194,10 @@ impl<K: Kind> AnyKind for K {
 
     fn neighbours(&self) -> &'static [Neighbours] {
         Kind::neighbours(self)
+    }
+
+    fn workers(&self) -> usize {
+        self.frame().watching.workers
     }
 
     fn depth(&self) -> QueueDepth {

@@ -47,6 +47,15 @@ pub(crate) struct Metrics {
     watches: Arc<Watches>,
 }
 
+/// The queue of a kind, and who takes from it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct QueueMetrics {
+    pub(crate) kind: &'static str,
+    /// How many objects are worked on at a time; those that wait for an answer from outside do not count.
+    pub(crate) workers: usize,
+    pub(crate) depth: QueueDepth,
+}
+
 /// How many objects of a kind wait for work, and where.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct QueueDepth {
@@ -153,24 +162,12 @@ impl Metrics {
         register(&self.registry, sealing_key::collector(look));
     }
 
-    /// Shows how many objects wait in the queues, as `look` reports it when it is asked: kind and depth.
-    pub(crate) fn show_queues(
-        &self,
-        look: impl Fn() -> Vec<(&'static str, QueueDepth)> + Send + Sync + 'static,
-    ) {
+    /// Shows how many objects wait in the queues, as `look` reports it when it is asked.
+    pub(crate) fn show_queues(&self, look: impl Fn() -> Vec<QueueMetrics> + Send + Sync + 'static) {
         const NAME: &str = "sealwright_queue_depth";
-        // The name that upstream's library has for the same.
-        const UPSTREAMS: &str = "workqueue_depth";
         let collect = move || {
-            let depths = look();
-            let waiting = depths.iter().map(|(kind, depth)| {
-                let name = kind.to_ascii_lowercase();
-                let labels = vec![("controller", name.clone()), ("name", name)];
-                (labels, (depth.ready + depth.backlog + depth.slow) as f64)
-            });
-            let upstreams = "Current depth of workqueue by workqueue";
-            let upstreams = family(UPSTREAMS, Kind::Gauge, upstreams, waiting.collect());
-            let samples = depths.into_iter().flat_map(|(kind, depth)| {
+            let queues = look();
+            let samples = queues.iter().flat_map(|QueueMetrics { kind, depth, .. }| {
                 [
                     ("ready", depth.ready),
                     ("due", depth.due),
@@ -180,15 +177,14 @@ impl Metrics {
                     ("working", depth.working),
                 ]
                 .map(|(state, count)| {
-                    let labels = vec![("kind", kind.to_owned()), ("state", state.to_owned())];
+                    let labels = vec![("kind", (*kind).to_owned()), ("state", state.to_owned())];
                     (labels, count as f64)
                 })
             });
             let help = "Objects that wait to be reconciled or are being reconciled.";
-            vec![
-                family(NAME, Kind::Gauge, help, samples.collect()),
-                upstreams,
-            ]
+            let mut families = vec![family(NAME, Kind::Gauge, help, samples.collect())];
+            families.extend(runtime::of_queues(&queues));
+            families
         };
         register(&self.registry, Collected::new(NAME, collect));
     }

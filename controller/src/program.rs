@@ -28,7 +28,7 @@ use crate::frame::kind::Shared;
 use crate::frame::{self, AnyKind};
 use crate::leader::Candidate;
 use crate::leftover;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, QueueMetrics};
 use crate::pool::Pool;
 use crate::readiness::Readiness;
 use crate::server::{self, Handler, MetricsGate, RefreshHandler, ServerSettings};
@@ -170,7 +170,11 @@ pub(crate) async fn run(flags: Flags) -> Result<(), StartError> {
         move || {
             kinds
                 .iter()
-                .map(|kind| (kind.name(), kind.depth()))
+                .map(|kind| QueueMetrics {
+                    kind: kind.name(),
+                    workers: kind.workers(),
+                    depth: kind.depth(),
+                })
                 .collect()
         }
     });

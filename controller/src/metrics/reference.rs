@@ -10,7 +10,7 @@ use sealwright_resources::drift::Drift;
 
 use super::objects::ObjectSeries;
 use super::watches::WatchHealth;
-use super::{Failure, KeyMetrics, MetricObject, Metrics, QueueDepth, SyncedKind};
+use super::{Failure, KeyMetrics, MetricObject, Metrics, QueueDepth, QueueMetrics, SyncedKind};
 
 /// Lists every metric as a row of a table: name, type, labels, and what it says.
 pub(crate) fn table() -> String {
@@ -46,7 +46,13 @@ pub(super) fn of_everything() -> (Metrics, WatchHealth) {
         expires: Some(2),
         renew_period: 3.0,
     });
-    metrics.show_queues(|| vec![("SealedSecret", QueueDepth::default())]);
+    metrics.show_queues(|| {
+        vec![QueueMetrics {
+            kind: "SealedSecret",
+            workers: 1,
+            depth: QueueDepth::default(),
+        }]
+    });
     let watch = metrics.watches().start("Secrets");
     watch.fails();
     metrics.reconciled("SealedSecret", true, Duration::ZERO);

@@ -113,11 +113,15 @@ fn keys_and_queues_are_looked_at_when_they_are_asked_for() {
         renew_period: 60.0,
     });
     metrics.show_queues(|| {
-        let depth = QueueDepth {
-            backlog: 7,
-            ..QueueDepth::default()
-        };
-        vec![("SealedSecret", depth)]
+        vec![QueueMetrics {
+            kind: "SealedSecret",
+            workers: 8,
+            depth: QueueDepth {
+                backlog: 7,
+                working: 3,
+                ..QueueDepth::default()
+            },
+        }]
     });
     let text = metrics.whole_text();
     for line in [
@@ -126,6 +130,8 @@ fn keys_and_queues_are_looked_at_when_they_are_asked_for() {
         "sealwright_queue_depth{kind=\"SealedSecret\",state=\"backlog\"} 7\n",
         "sealwright_queue_depth{kind=\"SealedSecret\",state=\"ready\"} 0\n",
         "workqueue_depth{controller=\"sealedsecret\",name=\"sealedsecret\"} 7\n",
+        "controller_runtime_active_workers{controller=\"sealedsecret\"} 3\n",
+        "controller_runtime_max_concurrent_reconciles{controller=\"sealedsecret\"} 8\n",
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }

@@ -293,6 +293,10 @@ pub(super) const SEALED_SECRETS: &[(&str, Becomes)] = &[
     ("log-info-stdout", Becomes::Value("logInfoStdout")),
     ("log-level", Becomes::Value("logLevel")),
     ("max-unseal-retries", Becomes::Value("maxRetries")),
+    (
+        "metrics-omit-secret-labels",
+        Becomes::Value("metricsOmitSecretLabels"),
+    ),
     ("my-cn", Becomes::Extra),
     ("old-gc-behavior", Becomes::Extra),
     ("privatekey-annotations", Becomes::Extra),
@@ -300,6 +304,7 @@ pub(super) const SEALED_SECRETS: &[(&str, Becomes)] = &[
     ("rate-limit", Becomes::Value("rateLimit")),
     ("rate-limit-burst", Becomes::Value("rateLimitBurst")),
     ("read-timeout", Becomes::Extra),
+    ("rotate-period", Becomes::Value("keyrenewperiod")),
     ("skip-recreate", Becomes::Value("skipRecreate")),
     ("update-status", Becomes::Value("updateStatus")),
     ("watch-for-secrets", Becomes::Nothing),
@@ -312,6 +317,7 @@ pub(super) const EXTERNAL_SECRETS: &[(&str, Becomes)] = &[
     ("client-qps", Becomes::Extra),
     ("concurrent", Becomes::Value("concurrent")),
     ("controller-class", Becomes::Value("controllerClass")),
+    ("doppler-etag-cache-size", Becomes::Nothing),
     (
         "enable-cluster-external-secret-reconciler",
         Becomes::Value("processClusterExternalSecret"),
@@ -355,13 +361,15 @@ pub(super) const EXTERNAL_SECRETS: &[(&str, Becomes)] = &[
     ("leader-election-renew-deadline", Becomes::OfChart),
     ("leader-election-retry-period", Becomes::OfChart),
     ("live-addr", Becomes::OfChart),
-    ("loglevel", Becomes::Extra),
+    ("loglevel", Becomes::Value("logLevel")),
     ("metrics-addr", Becomes::OfChart),
     ("metrics-auth", Becomes::Extra),
     ("metrics-cert-dir", Becomes::Extra),
     ("metrics-cert-name", Becomes::Extra),
     ("metrics-key-name", Becomes::Extra),
     ("metrics-secure", Becomes::Files),
+    ("mysterybox-connections-cache-size", Becomes::Nothing),
+    ("mysterybox-tokens-cache-size", Becomes::Nothing),
     ("namespace", Becomes::Value("scopedNamespace")),
     (
         "store-requeue-interval",
@@ -377,7 +385,8 @@ pub(super) const EXTERNAL_SECRETS: &[(&str, Becomes)] = &[
         Becomes::Value("genericTargets.enabled"),
     ),
     ("vault-token-cache-size", Becomes::Nothing),
-    ("zap-time-encoding", Becomes::Extra),
+    // The lines of the chart's Deployment have the form of the other program, which has one kind of time.
+    ("zap-time-encoding", Becomes::Nothing),
 ];
 
 /// What becomes of a flag; `None` when this program does not know it.
@@ -482,6 +491,23 @@ mod tests {
             assert_eq!(found.unwrap().0, runs_it, "{args:?}");
         }
         assert_eq!(runs("example.com/other:1", &["controller"], &[]), None);
+    }
+
+    #[test]
+    fn every_flag_that_upstream_takes_is_known() {
+        for flag in ["metrics-omit-secret-labels", "rotate-period"] {
+            assert!(becomes(Runs::SealedSecrets, flag).is_some(), "{flag}");
+        }
+        for flag in [
+            "doppler-etag-cache-size",
+            "mysterybox-connections-cache-size",
+            "mysterybox-tokens-cache-size",
+        ] {
+            assert_eq!(becomes(Runs::ExternalSecrets, flag), Some(Becomes::Nothing));
+        }
+        // The chart's Deployment reads the level from the flag of the Sealed Secrets controller.
+        let operator = workload("x/external-secrets:v2.9.0", &[], &["--loglevel=debug"]);
+        assert_eq!(values(&operator.unwrap()), ["logLevel=debug"]);
     }
 
     #[test]

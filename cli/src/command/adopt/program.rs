@@ -148,6 +148,40 @@ impl Workload {
         matches!(self.runs, Runs::Sealwright { .. })
     }
 
+    /// The value of a flag. Where it is given twice, the last one counts.
+    fn flag(&self, name: &str) -> Option<&str> {
+        let mut flags = self.flags.iter().rev();
+        let (_, value) = flags.find(|(known, _)| known == name)?;
+        Some(value)
+    }
+
+    /// The values of the chart that say which roles it makes: none for the whole cluster where the program works in
+    /// single namespaces, as it may have had none before.
+    fn roles(&self) -> &'static [&'static str] {
+        let is_off = |name: &str| self.flag(name) == Some("false");
+        let names_some = |name: &str| {
+            self.flag(name)
+                .is_some_and(|list| entries(list).next().is_some())
+        };
+        match self.runs {
+            Runs::SealedSecrets
+                if is_off("all-namespaces") || names_some("additional-namespaces") =>
+            {
+                &["rbac.clusterRole=false", "rbac.namespacedRoles=true"]
+            }
+            // As upstream's chart runs it with scopedRBAC.
+            Runs::ExternalSecrets
+                if names_some("namespace")
+                    && is_off("enable-cluster-store-reconciler")
+                    && is_off("enable-cluster-external-secret-reconciler")
+                    && is_off("enable-cluster-push-secret-reconciler") =>
+            {
+                &["scopedRBAC=true"]
+            }
+            _ => &[],
+        }
+    }
+
     pub(super) fn place(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
     }
@@ -262,6 +296,8 @@ pub(super) enum Becomes {
     List(&'static str),
     /// A value of `extraArgs`.
     Extra,
+    /// It decides what the controller may do: see [`Workload::roles`].
+    Scope,
     /// The chart sets it itself.
     OfChart,
     /// It is accepted and changes nothing.
@@ -277,7 +313,7 @@ pub(super) const SEALED_SECRETS: &[(&str, Becomes)] = &[
         "additional-namespaces",
         Becomes::List("additionalNamespaces"),
     ),
-    ("all-namespaces", Becomes::Value("rbac.clusterRole")),
+    ("all-namespaces", Becomes::Scope),
     ("key-cutoff-time", Becomes::Value("keycutofftime")),
     ("key-order-priority", Becomes::Extra),
     ("key-prefix", Becomes::Value("secretName")),
@@ -414,18 +450,24 @@ pub(super) fn values(workload: &Workload) -> Vec<String> {
     let mut values = Vec::new();
     for (flag, value) in &workload.flags {
         match becomes(workload.runs, flag) {
-            Some(Becomes::Value("rbac.clusterRole")) if value == "false" => {
-                values.push("rbac.clusterRole=false".to_owned());
-                values.push("rbac.namespacedRoles=true".to_owned());
-            }
-            Some(Becomes::Value("rbac.clusterRole")) => {}
             Some(Becomes::Value(name)) => values.push(format!("{name}={}", escaped(value))),
-            Some(Becomes::List(name)) => values.push(format!("{name}={{{value}}}")),
+            Some(Becomes::List(name)) => {
+                let names: Vec<&str> = entries(value).collect();
+                values.push(format!("{name}={{{}}}", names.join(",")));
+            }
             Some(Becomes::Extra) => values.push(format!("extraArgs.{flag}={}", escaped(value))),
-            Some(Becomes::OfChart | Becomes::Nothing | Becomes::Files) | None => {}
+            Some(Becomes::Scope | Becomes::OfChart | Becomes::Nothing | Becomes::Files) | None => {}
         }
     }
+    values.extend(workload.roles().iter().map(|value| (*value).to_owned()));
     values
+}
+
+/// The entries of a list with commas between them.
+fn entries(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',')
+        .map(str::trim)
+        .filter(|entry| !entry.is_empty())
 }
 
 #[cfg(test)]
@@ -494,6 +536,42 @@ mod tests {
     }
 
     #[test]
+    fn who_works_in_single_namespaces_gets_no_role_of_the_whole_cluster() {
+        let roles = |image: &str, args: &[&str]| {
+            let mut values = values(&workload(image, &["controller"], args).unwrap());
+            values.retain(|value| {
+                ["rbac.", "scopedRBAC", "additionalNamespaces"]
+                    .iter()
+                    .any(|start| value.starts_with(start))
+            });
+            values
+        };
+        let sealed = |args: &[&str]| roles("x/sealed-secrets-controller:0.40.0", args);
+        let single = ["rbac.clusterRole=false", "rbac.namespacedRoles=true"];
+        assert_eq!(sealed(&["--all-namespaces=false"]), single);
+        let named = ["--additional-namespaces", "a, b,"];
+        assert_eq!(
+            sealed(&named),
+            [&["additionalNamespaces={a,b}"][..], &single].concat()
+        );
+        assert!(sealed(&["--all-namespaces=false", "--all-namespaces=true"]).is_empty());
+        assert_eq!(
+            sealed(&["--additional-namespaces="]),
+            ["additionalNamespaces={}"]
+        );
+        let operator = |args: &[&str]| roles("x/external-secrets:v2.9.0", args);
+        let scoped = [
+            "--namespace=team",
+            "--enable-cluster-store-reconciler=false",
+            "--enable-cluster-external-secret-reconciler=false",
+            "--enable-cluster-push-secret-reconciler=false",
+        ];
+        assert_eq!(operator(&scoped), ["scopedRBAC=true"]);
+        assert!(operator(&scoped[..3]).is_empty());
+        assert!(operator(&scoped[1..]).is_empty());
+    }
+
+    #[test]
     fn every_flag_that_upstream_takes_is_known() {
         for flag in ["metrics-omit-secret-labels", "rotate-period"] {
             assert!(becomes(Runs::SealedSecrets, flag).is_some(), "{flag}");
@@ -548,14 +626,6 @@ mod tests {
         assert_eq!(
             values(&operator.unwrap()),
             [r"extraArgs.template-left-delimiter=\{{"]
-        );
-        assert_eq!(
-            of(&["--all-namespaces=false", "--additional-namespaces=a,b"]),
-            [
-                "rbac.clusterRole=false",
-                "rbac.namespacedRoles=true",
-                "additionalNamespaces={a,b}"
-            ]
         );
         assert_eq!(becomes(Runs::ExternalSecrets, "no-such-flag"), None);
     }

@@ -34,7 +34,7 @@ pub(super) struct Workload {
     pub(super) replicas: i32,
     /// How many there were before `adopt` stopped it.
     pub(super) replicas_before: Option<i32>,
-    /// Name and value of each flag.
+    /// Name and value of each flag, the variables of the environment that stand for flags included.
     pub(super) flags: Vec<(String, String)>,
     /// The labels of its pods, as a selector of `kubectl`.
     pub(super) selector: String,
@@ -94,7 +94,8 @@ impl Workload {
                 .unwrap_or_else(|| "unknown".to_owned()),
             replicas: spec.replicas.unwrap_or(1),
             replicas_before: annotation(REPLICAS).and_then(|text| text.parse().ok()),
-            flags: flags(container),
+            // The command line wins, and is read last.
+            flags: [variables(runs, container), flags(container)].concat(),
             selector: spec
                 .selector
                 .match_labels
@@ -285,6 +286,28 @@ fn flags(container: &Container) -> Vec<(String, String)> {
         flags.push((name.to_owned(), value));
     }
     flags
+}
+
+/// The flag that a variable of the environment stands for: the Sealed Secrets controller takes all of its flags from there, too.
+fn flag_of_variable(runs: Runs, variable: &str) -> Option<String> {
+    if runs != Runs::SealedSecrets {
+        return None;
+    }
+    let flag = variable.strip_prefix("SEALED_SECRETS_")?;
+    let flag = flag.to_ascii_lowercase().replace('_', "-");
+    becomes(runs, &flag).map(|_| flag)
+}
+
+/// The flags that are given as variables of the environment.
+fn variables(runs: Runs, container: &Container) -> Vec<(String, String)> {
+    let variables = container.env.iter().flatten();
+    let flags = variables.filter_map(|variable| {
+        let flag = flag_of_variable(runs, &variable.name)?;
+        // An empty one is ignored by upstream, too.
+        let value = variable.value.clone().filter(|value| !value.is_empty())?;
+        Some((flag, value))
+    });
+    flags.collect()
 }
 
 /// What becomes of a flag of an upstream program under our chart.
@@ -569,6 +592,29 @@ mod tests {
         assert_eq!(operator(&scoped), ["scopedRBAC=true"]);
         assert!(operator(&scoped[..3]).is_empty());
         assert!(operator(&scoped[1..]).is_empty());
+    }
+
+    #[test]
+    fn variables_of_the_environment_are_flags_of_the_sealed_secrets_controller() {
+        let of = |image: &str| {
+            let deployment = json!({
+                "metadata": {"name": "d", "namespace": "n"},
+                "spec": {"selector": {}, "template": {"spec": {"containers": [
+                    {"name": "c", "image": image, "args": ["--key-ttl=1h"], "env": [
+                        {"name": "SEALED_SECRETS_KEY_RENEW_PERIOD", "value": "0"},
+                        {"name": "SEALED_SECRETS_KEY_TTL", "value": "2h"},
+                        {"name": "SEALED_SECRETS_LABEL_SELECTOR", "value": ""},
+                        {"name": "SEALED_SECRETS_PORT", "value": "tcp://10.0.0.1:8080"},
+                        {"name": "GOMAXPROCS", "value": "1"},
+                    ]}]}}},
+            });
+            values(&Workload::of(&serde_json::from_value(deployment).unwrap()).unwrap())
+        };
+        assert_eq!(
+            of("x/sealed-secrets-controller:0.40.0"),
+            ["keyrenewperiod=0", "keyttl=2h", "keyttl=1h"]
+        );
+        assert!(of("x/external-secrets:v2.9.0").is_empty());
     }
 
     #[test]

@@ -204,6 +204,19 @@ fn add_workload(workload: &Workload, report: &mut Report) {
                 Some(_) => {}
             }
         }
+        if !workload.beside.is_empty() {
+            report.problems.push(Problem {
+                program,
+                blocks: false,
+                object: format!("deployment {}", workload.place()),
+                text: format!(
+                    "its pods have what is not taken over: {}",
+                    workload.beside.join(", ")
+                ),
+                remedy: "pass what is needed with --set: the chart has values such as extraEnv, extraVolumes and tolerations"
+                    .to_owned(),
+            });
+        }
         if let Some((manager, name)) = &workload.manager {
             report.problems.push(Problem {
                 program,

@@ -220,6 +220,12 @@ impl Side<'_> {
         for value in &values {
             words.extend(["--set", value.as_str()]);
         }
+        let theirs = self.theirs.iter();
+        let labels: Vec<String> = theirs.flat_map(|one| program::labels(one)).collect();
+        for label in &labels {
+            // `true` is a text here.
+            words.extend(["--set-string", label.as_str()]);
+        }
         let rollout = tools.kubectl(&[
             "rollout",
             "status",

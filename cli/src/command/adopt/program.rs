@@ -1,7 +1,7 @@
 //! What a Deployment runs, and which values of our chart mean what its flags mean.
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Container;
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
+use k8s_openapi::api::core::v1::{Container, PodSpec};
 
 use super::report::Program;
 
@@ -38,6 +38,12 @@ pub(super) struct Workload {
     pub(super) flags: Vec<(String, String)>,
     /// The labels of its pods, as a selector of `kubectl`.
     pub(super) selector: String,
+    /// The ServiceAccount of its pods, unless that is the one of every pod.
+    pub(super) account: Option<String>,
+    /// The labels of its pods that are neither of its chart nor of its selector.
+    pub(super) labels: Vec<(String, String)>,
+    /// What its pods have beside, which is not taken over: fields of the pod, and variables of the environment.
+    pub(super) beside: Vec<String>,
     /// The Helm release that it is of.
     pub(super) release: Option<String>,
     /// The namespace in which Helm keeps the record of the release.
@@ -104,6 +110,12 @@ impl Workload {
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect::<Vec<_>>()
                 .join(","),
+            account: pod
+                .service_account_name
+                .clone()
+                .filter(|name| !name.is_empty() && name != "default"),
+            labels: labels_beside(spec),
+            beside: beside(runs, pod, container),
             release: annotation(RELEASE),
             release_namespace: annotation(RELEASE_NAMESPACE)
                 .or_else(|| metadata.namespace.clone())
@@ -288,6 +300,88 @@ fn flags(container: &Container) -> Vec<(String, String)> {
     flags
 }
 
+/// The labels of the pods of a Deployment that are not those of charts or of its selector.
+fn labels_beside(spec: &DeploymentSpec) -> Vec<(String, String)> {
+    let selected = spec.selector.match_labels.as_ref();
+    let metadata = spec.template.metadata.as_ref();
+    let labels = metadata.and_then(|metadata| metadata.labels.as_ref());
+    let beside = labels.into_iter().flatten().filter(|(name, _)| {
+        let is_charts = name.starts_with("app.kubernetes.io/") || *name == "helm.sh/chart";
+        !is_charts && !selected.is_some_and(|labels| labels.contains_key(*name))
+    });
+    beside
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// What the pods of a Deployment have beside the program, its flags and what charts give to every pod, by the names of the
+/// fields. Of variables only the names are told.
+fn beside(runs: Runs, pod: &PodSpec, container: &Container) -> Vec<String> {
+    const OF_CHARTS: [&str; 5] = [
+        "GOMAXPROCS",
+        "GOMEMLIMIT",
+        "POD_NAME",
+        "POD_NAMESPACE",
+        "POD_UID",
+    ];
+    let variables = container.env.iter().flatten();
+    let variables = variables.filter(|variable| {
+        let is_flag = flag_of_variable(runs, &variable.name).is_some();
+        !OF_CHARTS.contains(&variable.name.as_str()) && !(is_flag && variable.value.is_some())
+    });
+    let mut beside: Vec<String> = variables
+        .map(|variable| format!("env {}", variable.name))
+        .collect();
+    // The chart of Sealed Secrets mounts an empty folder.
+    let mut volumes = pod.volumes.iter().flatten();
+    let has_volumes = volumes.any(|volume| volume.empty_dir.is_none());
+    let scheduler = pod.scheduler_name.as_deref().unwrap_or_default();
+    let fields = [
+        (
+            "envFrom",
+            container.env_from.iter().flatten().next().is_some(),
+        ),
+        ("volumes", has_volumes),
+        ("containers", pod.containers.len() > 1),
+        (
+            "initContainers",
+            pod.init_containers.iter().flatten().next().is_some(),
+        ),
+        (
+            "nodeSelector",
+            pod.node_selector.iter().flatten().next().is_some(),
+        ),
+        (
+            "tolerations",
+            pod.tolerations.iter().flatten().next().is_some(),
+        ),
+        ("affinity", pod.affinity.is_some()),
+        (
+            "topologySpreadConstraints",
+            pod.topology_spread_constraints
+                .iter()
+                .flatten()
+                .next()
+                .is_some(),
+        ),
+        ("priorityClassName", pod.priority_class_name.is_some()),
+        ("runtimeClassName", pod.runtime_class_name.is_some()),
+        (
+            "schedulerName",
+            !matches!(scheduler, "" | "default-scheduler"),
+        ),
+        ("hostNetwork", pod.host_network == Some(true)),
+        (
+            "hostAliases",
+            pod.host_aliases.iter().flatten().next().is_some(),
+        ),
+        ("dnsConfig", pod.dns_config.is_some()),
+    ];
+    let fields = fields.into_iter().filter(|(_, is_set)| *is_set);
+    beside.extend(fields.map(|(name, _)| name.to_owned()));
+    beside
+}
+
 /// The flag that a variable of the environment stands for: the Sealed Secrets controller takes all of its flags from there, too.
 fn flag_of_variable(runs: Runs, variable: &str) -> Option<String> {
     if runs != Runs::SealedSecrets {
@@ -460,16 +554,31 @@ pub(super) fn becomes(runs: Runs, flag: &str) -> Option<Becomes> {
         .map(|(_, becomes)| *becomes)
 }
 
-/// The flags of a Deployment as words of `helm`'s `--set`.
+/// A text as a value in `helm`'s `--set`.
+fn escaped(value: &str) -> String {
+    let value = value.replace('\\', r"\\").replace(',', r"\,");
+    // A list would begin so.
+    match value.starts_with('{') {
+        true => format!(r"\{value}"),
+        false => value,
+    }
+}
+
+/// The labels of a Deployment's pods as words of `helm`'s `--set-string`. Clouds go by them: those of Azure give a token to
+/// pods with one of theirs.
+pub(super) fn labels(workload: &Workload) -> Vec<String> {
+    if workload.runs != Runs::ExternalSecrets {
+        return Vec::new();
+    }
+    let labels = workload.labels.iter().map(|(name, value)| {
+        let name = name.replace('.', r"\.");
+        format!("podLabels.{name}={}", escaped(value))
+    });
+    labels.collect()
+}
+
+/// The flags of a Deployment, and the account of its pods, as words of `helm`'s `--set`.
 pub(super) fn values(workload: &Workload) -> Vec<String> {
-    let escaped = |value: &str| {
-        let value = value.replace('\\', r"\\").replace(',', r"\,");
-        // A list would begin so.
-        match value.starts_with('{') {
-            true => format!(r"\{value}"),
-            false => value,
-        }
-    };
     let mut values = Vec::new();
     for (flag, value) in &workload.flags {
         match becomes(workload.runs, flag) {
@@ -483,6 +592,11 @@ pub(super) fn values(workload: &Workload) -> Vec<String> {
         }
     }
     values.extend(workload.roles().iter().map(|value| (*value).to_owned()));
+    // Clouds and vaults know the operator by its account, where a store names no other one.
+    if let (Runs::ExternalSecrets, Some(account)) = (workload.runs, &workload.account) {
+        values.push("serviceAccount.create=false".to_owned());
+        values.push(format!("serviceAccount.name={account}"));
+    }
     values
 }
 
@@ -615,6 +729,64 @@ mod tests {
             ["keyrenewperiod=0", "keyttl=2h", "keyttl=1h"]
         );
         assert!(of("x/external-secrets:v2.9.0").is_empty());
+    }
+
+    /// A Deployment as upstream's charts make them, with what people add.
+    fn furnished(image: &str) -> Workload {
+        let deployment = json!({
+            "metadata": {"name": "d", "namespace": "n"},
+            "spec": {
+                "selector": {"matchLabels": {"app.kubernetes.io/name": "d", "of": "selector"}},
+                "template": {
+                    "metadata": {"labels": {
+                        "app.kubernetes.io/name": "d", "of": "selector", "helm.sh/chart": "d-1",
+                        "azure.workload.identity/use": "true"}},
+                    "spec": {
+                        "serviceAccountName": "of-upstream",
+                        "schedulerName": "default-scheduler",
+                        "tolerations": [{"key": "a"}],
+                        "hostNetwork": false,
+                        "volumes": [{"name": "tmp", "emptyDir": {}}, {"name": "ca", "configMap": {"name": "ca"}}],
+                        "containers": [{"name": "c", "image": image, "env": [
+                            {"name": "GOMEMLIMIT", "value": "1"},
+                            {"name": "SEALED_SECRETS_KEY_TTL", "value": "2h"},
+                            {"name": "HTTPS_PROXY", "value": "http://user:hidden@proxy"}]}],
+                    },
+                },
+            },
+        });
+        Workload::of(&serde_json::from_value(deployment).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_operators_account_and_labels_are_kept_because_clouds_go_by_them() {
+        let operator = furnished("x/external-secrets:v2.9.0");
+        assert_eq!(
+            values(&operator),
+            [
+                "serviceAccount.create=false",
+                "serviceAccount.name=of-upstream"
+            ]
+        );
+        assert_eq!(
+            labels(&operator),
+            [r"podLabels.azure\.workload\.identity/use=true"]
+        );
+        let sealed = furnished("x/sealed-secrets-controller:0.40.0");
+        assert_eq!(values(&sealed), ["keyttl=2h"]);
+        assert!(labels(&sealed).is_empty());
+        let of_every_pod = workload("x/external-secrets:v2.9.0", &[], &[]).unwrap();
+        assert!(values(&of_every_pod).is_empty());
+    }
+
+    #[test]
+    fn what_pods_have_beside_is_told_by_name() {
+        let sealed = furnished("x/sealed-secrets-controller:0.40.0");
+        assert_eq!(sealed.beside, ["env HTTPS_PROXY", "volumes", "tolerations"]);
+        let operator = furnished("x/external-secrets:v2.9.0");
+        assert_eq!(operator.beside[0], "env SEALED_SECRETS_KEY_TTL");
+        let plain = workload("x/external-secrets:v2.9.0", &[], &[]).unwrap();
+        assert_eq!(plain.beside, ["containers"], "there is a sidecar");
     }
 
     #[test]

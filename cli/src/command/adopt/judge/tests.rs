@@ -78,6 +78,10 @@ fn what_would_not_work_is_told() {
         ]
     );
     assert_eq!(report.problems.len(), 5);
+    seen.workloads[0].beside = vec!["env HTTPS_PROXY".to_owned(), "volumes".to_owned()];
+    let report = judge(&seen);
+    let mut texts = report.problems.iter().map(|problem| problem.text.as_str());
+    assert!(texts.any(|text| text.ends_with("not taken over: env HTTPS_PROXY, volumes")));
     seen.workloads = vec![workload("x/sealed-secrets-controller:1", 1, &[])];
     let report = judge(&seen);
     assert!(blocking(&report)[0].starts_with("it has no sealing key"));

@@ -86,6 +86,23 @@ fn the_last_step_deletes_what_is_of_upstreams_chart_and_nothing_else_of_its_rele
 }
 
 #[test]
+fn the_operators_account_is_used_and_stays() {
+    let mut operator = operator("es");
+    operator.account = Some("of-operator".to_owned());
+    operator.labels = vec![("cloud".to_owned(), "true".to_owned())];
+    let seen = Seen {
+        workloads: vec![operator],
+        ..Seen::default()
+    };
+    let all = lines(&forward(&seen, State::Upstream)).join("\n");
+    assert!(
+        all.contains("--set serviceAccount.create=false --set serviceAccount.name=of-operator")
+    );
+    assert!(all.contains("--set-string podLabels.cloud=true"), "{all}");
+    assert!(!all.contains(",serviceaccount,"), "{all}");
+}
+
+#[test]
 fn the_service_of_another_port_leads_to_ours_too() {
     let service = |name: &str, port: i32| -> Service {
         serde_json::from_value(json!({

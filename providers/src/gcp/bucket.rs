@@ -7,7 +7,8 @@ use sealwright_crypto::secret::SecretBytes;
 use sealwright_crypto::surroundings::Surroundings;
 
 use super::api::GoogleErrors;
-use super::sign_in::{DefaultCredentials, variable};
+use super::origin::variable;
+use super::sign_in::DefaultCredentials;
 use crate::address::Guard;
 use crate::bearer::token::Tokens;
 use crate::bearer::{Call, Rest};

@@ -335,7 +335,7 @@ impl Seen {
                 && service.metadata.name.as_ref() == Some(name)
         });
         let runs = self.workloads.iter().any(|workload| {
-            workload.runs == program::Runs::Webhook
+            workload.component == program::Component::Webhook
                 && workload.namespace == *namespace
                 && workload.replicas > 0
         });

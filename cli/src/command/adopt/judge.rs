@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sealwright_providers::store::OTHER_PROVIDERS;
 
 use super::cluster::{Object, Seen};
-use super::program::{self, Becomes, Runs, Workload};
+use super::program::{self, Becomes, Component, Workload};
 use super::report::{Item, Problem, Program, Report, State, count_of, some};
 
 /// Says what there is and what would not work; the steps are left to the plan.
@@ -93,11 +93,15 @@ fn add_shared(seen: &Seen, report: &mut Report) {
 
 /// Adds that a program has several controllers in the cluster: the plan knows how to put one in the place of one.
 fn add_several(seen: &Seen, report: &mut Report) {
-    for (program, runs) in [
-        (Program::SealedSecrets, Runs::SealedSecrets),
-        (Program::ExternalSecrets, Runs::ExternalSecrets),
+    for (program, component) in [
+        (Program::SealedSecrets, Component::SealedSecrets),
+        (Program::ExternalSecrets, Component::ExternalSecrets),
     ] {
-        let places = program::working(seen.workloads.iter().filter(|one| one.runs == runs));
+        let places = program::working(
+            seen.workloads
+                .iter()
+                .filter(|one| one.component == component),
+        );
         if places.len() > 1 {
             let places: Vec<String> = places.into_iter().map(Workload::place).collect();
             report.problems.push(Problem {
@@ -138,12 +142,12 @@ fn external_state(seen: &Seen) -> State {
 }
 
 fn add_workload(workload: &Workload, report: &mut Report) {
-    let (program, kind) = match workload.runs {
-        Runs::SealedSecrets => (Program::SealedSecrets, "deployment"),
-        Runs::ExternalSecrets => (Program::ExternalSecrets, "deployment"),
-        Runs::Webhook => (Program::ExternalSecrets, "webhook"),
-        Runs::CertController => (Program::ExternalSecrets, "certcontroller"),
-        Runs::Sealwright { .. } => (Program::Sealwright, "deployment"),
+    let (program, kind) = match workload.component {
+        Component::SealedSecrets => (Program::SealedSecrets, "deployment"),
+        Component::ExternalSecrets => (Program::ExternalSecrets, "deployment"),
+        Component::Webhook => (Program::ExternalSecrets, "webhook"),
+        Component::CertController => (Program::ExternalSecrets, "certcontroller"),
+        Component::Sealwright { .. } => (Program::Sealwright, "deployment"),
     };
     let mut parts = vec![
         format!("version {}", workload.version),
@@ -173,9 +177,12 @@ fn add_workload(workload: &Workload, report: &mut Report) {
         name: workload.place(),
         text: parts.join(", "),
     });
-    if matches!(workload.runs, Runs::SealedSecrets | Runs::ExternalSecrets) {
+    if matches!(
+        workload.component,
+        Component::SealedSecrets | Component::ExternalSecrets
+    ) {
         for (flag, value) in &workload.flags {
-            match program::becomes(workload.runs, flag) {
+            match program::becomes(workload.component, flag) {
                 None => report.problems.push(Problem {
                     program,
                     blocks: true,
@@ -281,7 +288,7 @@ fn add_sealed_secrets(seen: &Seen, report: &mut Report) {
     for workload in seen
         .workloads
         .iter()
-        .filter(|one| one.runs == Runs::SealedSecrets)
+        .filter(|one| one.component == Component::SealedSecrets)
     {
         let is_known = !seen.hidden.iter().any(|(what, _)| *what == "sealing keys");
         if is_known && !keys.contains_key(workload.namespace.as_str()) {

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Service;
 use serde_json::json;
 
 use super::cluster::Seen;
-use super::program::{self, REPLICAS, Runs as Runs_, Workload};
+use super::program::{self, Component, REPLICAS, Workload};
 use super::report::{Program, Runs, State, Step};
 use super::tools::Tools;
 
@@ -39,9 +39,9 @@ pub(super) fn steps(
 ) -> Vec<Step> {
     let mut steps = Vec::new();
     for (program, state) in states {
-        let (is_of, upstream): (fn(&Workload) -> bool, Runs_) = match program {
-            Program::SealedSecrets => (Workload::unseals, Runs_::SealedSecrets),
-            Program::ExternalSecrets => (Workload::syncs, Runs_::ExternalSecrets),
+        let (is_of, upstream): (fn(&Workload) -> bool, Component) = match program {
+            Program::SealedSecrets => (Workload::unseals, Component::SealedSecrets),
+            Program::ExternalSecrets => (Workload::syncs, Component::ExternalSecrets),
             Program::Sops | Program::Sealwright => continue,
         };
         let side = Side {
@@ -49,7 +49,7 @@ pub(super) fn steps(
             theirs: seen
                 .workloads
                 .iter()
-                .filter(|one| one.runs == upstream)
+                .filter(|one| one.component == upstream)
                 .collect(),
             ours: seen
                 .workloads

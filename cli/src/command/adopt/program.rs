@@ -7,7 +7,7 @@ use super::report::Program;
 
 /// The programs that Deployments are recognised as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Runs {
+pub(super) enum Component {
     /// The Sealed Secrets controller.
     SealedSecrets,
     /// The External Secrets Operator.
@@ -26,7 +26,7 @@ pub(super) enum Runs {
 /// A Deployment of one of them.
 #[derive(Clone, Debug)]
 pub(super) struct Workload {
-    pub(super) runs: Runs,
+    pub(super) component: Component,
     pub(super) namespace: String,
     pub(super) name: String,
     /// The tag of its image, or what its label says.
@@ -71,10 +71,10 @@ impl Workload {
     pub(super) fn of(deployment: &Deployment) -> Option<Self> {
         let spec = deployment.spec.as_ref()?;
         let pod = spec.template.spec.as_ref()?;
-        let (runs, container) = pod
+        let (component, container) = pod
             .containers
             .iter()
-            .find_map(|container| Some((runs(container)?, container)))?;
+            .find_map(|container| Some((component(container)?, container)))?;
         let metadata = &deployment.metadata;
         let annotation = |name: &str| metadata.annotations.as_ref()?.get(name).cloned();
         let label = |name: &str| metadata.labels.as_ref()?.get(name).cloned();
@@ -91,7 +91,7 @@ impl Workload {
             Some(("Argo CD", application))
         });
         Some(Self {
-            runs,
+            component,
             namespace: metadata.namespace.clone().unwrap_or_default(),
             name: metadata.name.clone().unwrap_or_default(),
             version: tag(container.image.as_deref().unwrap_or_default())
@@ -101,7 +101,7 @@ impl Workload {
             replicas: spec.replicas.unwrap_or(1),
             replicas_before: annotation(REPLICAS).and_then(|text| text.parse().ok()),
             // The command line wins, and is read last.
-            flags: [variables(runs, container), flags(container)].concat(),
+            flags: [variables(component, container), flags(container)].concat(),
             selector: spec
                 .selector
                 .match_labels
@@ -115,7 +115,7 @@ impl Workload {
                 .clone()
                 .filter(|name| !name.is_empty() && name != "default"),
             labels: labels_beside(spec),
-            beside: beside(runs, pod, container),
+            beside: beside(component, pod, container),
             release: annotation(RELEASE),
             release_namespace: annotation(RELEASE_NAMESPACE)
                 .or_else(|| metadata.namespace.clone())
@@ -126,18 +126,18 @@ impl Workload {
 
     /// Returns true if it does the work of the Sealed Secrets controller.
     pub(super) fn unseals(&self) -> bool {
-        match self.runs {
-            Runs::SealedSecrets => true,
-            Runs::Sealwright { sealed_secrets, .. } => sealed_secrets,
+        match self.component {
+            Component::SealedSecrets => true,
+            Component::Sealwright { sealed_secrets, .. } => sealed_secrets,
             _ => false,
         }
     }
 
     /// Returns true if it does the work of the External Secrets Operator.
     pub(super) fn syncs(&self) -> bool {
-        match self.runs {
-            Runs::ExternalSecrets => true,
-            Runs::Sealwright {
+        match self.component {
+            Component::ExternalSecrets => true,
+            Component::Sealwright {
                 external_secrets, ..
             } => external_secrets,
             _ => false,
@@ -147,10 +147,10 @@ impl Workload {
     /// Returns true if it is one of the Deployments of an upstream program.
     pub(super) fn is_of(&self, program: Program) -> bool {
         match program {
-            Program::SealedSecrets => self.runs == Runs::SealedSecrets,
+            Program::SealedSecrets => self.component == Component::SealedSecrets,
             Program::ExternalSecrets => matches!(
-                self.runs,
-                Runs::ExternalSecrets | Runs::Webhook | Runs::CertController
+                self.component,
+                Component::ExternalSecrets | Component::Webhook | Component::CertController
             ),
             Program::Sops | Program::Sealwright => false,
         }
@@ -158,7 +158,7 @@ impl Workload {
 
     /// Returns true if it is this project's.
     pub(super) fn is_ours(&self) -> bool {
-        matches!(self.runs, Runs::Sealwright { .. })
+        matches!(self.component, Component::Sealwright { .. })
     }
 
     /// The value of a flag. Where it is given twice, the last one counts.
@@ -176,14 +176,14 @@ impl Workload {
             self.flag(name)
                 .is_some_and(|list| entries(list).next().is_some())
         };
-        match self.runs {
-            Runs::SealedSecrets
+        match self.component {
+            Component::SealedSecrets
                 if is_off("all-namespaces") || names_some("additional-namespaces") =>
             {
                 &["rbac.clusterRole=false", "rbac.namespacedRoles=true"]
             }
             // As upstream's chart runs it with scopedRBAC.
-            Runs::ExternalSecrets
+            Component::ExternalSecrets
                 if names_some("namespace")
                     && is_off("enable-cluster-store-reconciler")
                     && is_off("enable-cluster-external-secret-reconciler")
@@ -247,7 +247,7 @@ fn words(container: &Container) -> Vec<&str> {
     words.map(String::as_str).collect()
 }
 
-fn runs(container: &Container) -> Option<Runs> {
+fn component(container: &Container) -> Option<Component> {
     let words = words(container);
     let program = words
         .first()
@@ -260,16 +260,16 @@ fn runs(container: &Container) -> Option<Runs> {
             found.map(|(_, value)| value == "true")
         };
         let is_operator = words.contains(&"external-secrets");
-        return Some(Runs::Sealwright {
+        return Some(Component::Sealwright {
             sealed_secrets: on("enable-sealed-secrets").unwrap_or(!is_operator),
             external_secrets: on("enable-external-secrets").unwrap_or(is_operator),
         });
     }
     match image {
-        "sealed-secrets-controller" | "sealed-secrets" => Some(Runs::SealedSecrets),
-        "external-secrets" if words.contains(&"webhook") => Some(Runs::Webhook),
-        "external-secrets" if words.contains(&"certcontroller") => Some(Runs::CertController),
-        "external-secrets" => Some(Runs::ExternalSecrets),
+        "sealed-secrets-controller" | "sealed-secrets" => Some(Component::SealedSecrets),
+        "external-secrets" if words.contains(&"webhook") => Some(Component::Webhook),
+        "external-secrets" if words.contains(&"certcontroller") => Some(Component::CertController),
+        "external-secrets" => Some(Component::ExternalSecrets),
         _ => None,
     }
 }
@@ -316,7 +316,7 @@ fn labels_beside(spec: &DeploymentSpec) -> Vec<(String, String)> {
 
 /// What the pods of a Deployment have beside the program, its flags and what charts give to every pod, by the names of the
 /// fields. Of variables only the names are told.
-fn beside(runs: Runs, pod: &PodSpec, container: &Container) -> Vec<String> {
+fn beside(component: Component, pod: &PodSpec, container: &Container) -> Vec<String> {
     const OF_CHARTS: [&str; 5] = [
         "GOMAXPROCS",
         "GOMEMLIMIT",
@@ -326,7 +326,7 @@ fn beside(runs: Runs, pod: &PodSpec, container: &Container) -> Vec<String> {
     ];
     let variables = container.env.iter().flatten();
     let variables = variables.filter(|variable| {
-        let is_flag = flag_of_variable(runs, &variable.name).is_some();
+        let is_flag = flag_of_variable(component, &variable.name).is_some();
         !OF_CHARTS.contains(&variable.name.as_str()) && !(is_flag && variable.value.is_some())
     });
     let mut beside: Vec<String> = variables
@@ -383,20 +383,20 @@ fn beside(runs: Runs, pod: &PodSpec, container: &Container) -> Vec<String> {
 }
 
 /// The flag that a variable of the environment stands for: the Sealed Secrets controller takes all of its flags from there, too.
-fn flag_of_variable(runs: Runs, variable: &str) -> Option<String> {
-    if runs != Runs::SealedSecrets {
+fn flag_of_variable(component: Component, variable: &str) -> Option<String> {
+    if component != Component::SealedSecrets {
         return None;
     }
     let flag = variable.strip_prefix("SEALED_SECRETS_")?;
     let flag = flag.to_ascii_lowercase().replace('_', "-");
-    becomes(runs, &flag).map(|_| flag)
+    becomes(component, &flag).map(|_| flag)
 }
 
 /// The flags that are given as variables of the environment.
-fn variables(runs: Runs, container: &Container) -> Vec<(String, String)> {
+fn variables(component: Component, container: &Container) -> Vec<(String, String)> {
     let variables = container.env.iter().flatten();
     let flags = variables.filter_map(|variable| {
-        let flag = flag_of_variable(runs, &variable.name)?;
+        let flag = flag_of_variable(component, &variable.name)?;
         // An empty one is ignored by upstream, too.
         let value = variable.value.clone().filter(|value| !value.is_empty())?;
         Some((flag, value))
@@ -543,9 +543,9 @@ pub(super) const EXTERNAL_SECRETS: &[(&str, Becomes)] = &[
 ];
 
 /// What becomes of a flag; `None` when this program does not know it.
-pub(super) fn becomes(runs: Runs, flag: &str) -> Option<Becomes> {
-    let table = match runs {
-        Runs::SealedSecrets => SEALED_SECRETS,
+pub(super) fn becomes(component: Component, flag: &str) -> Option<Becomes> {
+    let table = match component {
+        Component::SealedSecrets => SEALED_SECRETS,
         _ => EXTERNAL_SECRETS,
     };
     table
@@ -567,7 +567,7 @@ fn escaped(value: &str) -> String {
 /// The labels of a Deployment's pods as words of `helm`'s `--set-string`. Clouds go by them: those of Azure give a token to
 /// pods with one of theirs.
 pub(super) fn labels(workload: &Workload) -> Vec<String> {
-    if workload.runs != Runs::ExternalSecrets {
+    if workload.component != Component::ExternalSecrets {
         return Vec::new();
     }
     let labels = workload.labels.iter().map(|(name, value)| {
@@ -581,7 +581,7 @@ pub(super) fn labels(workload: &Workload) -> Vec<String> {
 pub(super) fn values(workload: &Workload) -> Vec<String> {
     let mut values = Vec::new();
     for (flag, value) in &workload.flags {
-        match becomes(workload.runs, flag) {
+        match becomes(workload.component, flag) {
             Some(Becomes::Value(name)) => values.push(format!("{name}={}", escaped(value))),
             Some(Becomes::List(name)) => {
                 let names: Vec<&str> = entries(value).collect();
@@ -593,7 +593,7 @@ pub(super) fn values(workload: &Workload) -> Vec<String> {
     }
     values.extend(workload.roles().iter().map(|value| (*value).to_owned()));
     // Clouds and vaults know the operator by its account, where a store names no other one.
-    if let (Runs::ExternalSecrets, Some(account)) = (workload.runs, &workload.account) {
+    if let (Component::ExternalSecrets, Some(account)) = (workload.component, &workload.account) {
         values.push("serviceAccount.create=false".to_owned());
         values.push(format!("serviceAccount.name={account}"));
     }
@@ -627,7 +627,7 @@ mod tests {
     #[test]
     fn programs_are_recognised_by_image_and_command() {
         let runs = |image: &str, command: &[&str], args: &[&str]| {
-            workload(image, command, args).map(|workload| (workload.runs, workload.version))
+            workload(image, command, args).map(|workload| (workload.component, workload.version))
         };
         let version = |text: &str| text.to_owned();
         assert_eq!(
@@ -636,7 +636,7 @@ mod tests {
                 &["controller"],
                 &[]
             ),
-            Some((Runs::SealedSecrets, version("0.36.6")))
+            Some((Component::SealedSecrets, version("0.36.6")))
         );
         assert_eq!(
             runs(
@@ -644,7 +644,7 @@ mod tests {
                 &[],
                 &["webhook", "--port=1"]
             ),
-            Some((Runs::Webhook, version("2.9.0")))
+            Some((Component::Webhook, version("2.9.0")))
         );
         assert_eq!(
             runs(
@@ -652,9 +652,9 @@ mod tests {
                 &[],
                 &["--concurrent=1"]
             ),
-            Some((Runs::ExternalSecrets, version("2.9.0")))
+            Some((Component::ExternalSecrets, version("2.9.0")))
         );
-        let ours = |sealed_secrets, external_secrets| Runs::Sealwright {
+        let ours = |sealed_secrets, external_secrets| Component::Sealwright {
             sealed_secrets,
             external_secrets,
         };
@@ -792,14 +792,17 @@ mod tests {
     #[test]
     fn every_flag_that_upstream_takes_is_known() {
         for flag in ["metrics-omit-secret-labels", "rotate-period"] {
-            assert!(becomes(Runs::SealedSecrets, flag).is_some(), "{flag}");
+            assert!(becomes(Component::SealedSecrets, flag).is_some(), "{flag}");
         }
         for flag in [
             "doppler-etag-cache-size",
             "mysterybox-connections-cache-size",
             "mysterybox-tokens-cache-size",
         ] {
-            assert_eq!(becomes(Runs::ExternalSecrets, flag), Some(Becomes::Nothing));
+            assert_eq!(
+                becomes(Component::ExternalSecrets, flag),
+                Some(Becomes::Nothing)
+            );
         }
         // The chart's Deployment reads the level from the flag of the Sealed Secrets controller.
         let operator = workload("x/external-secrets:v2.9.0", &[], &["--loglevel=debug"]);
@@ -845,6 +848,6 @@ mod tests {
             values(&operator.unwrap()),
             [r"extraArgs.template-left-delimiter=\{{"]
         );
-        assert_eq!(becomes(Runs::ExternalSecrets, "no-such-flag"), None);
+        assert_eq!(becomes(Component::ExternalSecrets, "no-such-flag"), None);
     }
 }

@@ -1,6 +1,6 @@
 //! The last step, by hand: what is left of upstream's program is removed, and its definitions become ours.
 
-use super::super::program::{Runs as Runs_, Workload};
+use super::super::program::{Component, Workload};
 use super::super::report::{Program, Runs, Step};
 use super::{Side, names};
 
@@ -62,8 +62,8 @@ impl Side<'_> {
                 continue;
             };
             // Ours runs as the operator's account.
-            let kinds = match one.runs {
-                Runs_::ExternalSecrets if one.account.is_some() => {
+            let kinds = match one.component {
+                Component::ExternalSecrets if one.account.is_some() => {
                     "deployment,service,role,rolebinding,poddisruptionbudget"
                 }
                 _ => "deployment,service,serviceaccount,role,rolebinding,poddisruptionbudget",

@@ -11,6 +11,7 @@
 
 mod access;
 mod actions;
+mod answer_age;
 mod attempt;
 mod bounds;
 mod generic;

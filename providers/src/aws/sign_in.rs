@@ -4,6 +4,8 @@
 //! program's surroundings. Roles are assumed on top of it, one after another. What comes out is kept until shortly
 //! before it ends, and all who need it meanwhile wait for one sign-in.
 
+mod role;
+
 use std::error::Error as _;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -28,11 +30,13 @@ use futures::FutureExt as _;
 use sealwright_crypto::secret::SecretText;
 use tokio::sync::Mutex;
 
+pub(crate) use self::role::Role;
+use self::role::roles_of_store;
 use super::http_client;
 use super::sts::{credentials_of, first_cause, sts_error};
 use crate::credential::{CredentialError, Scope, TokenRequest};
 use crate::outcome::{StoreError, Trouble, shown};
-use crate::settings::aws::{AwsAuth, AwsJwtAuth, AwsSessionTagsPolicy, AwsSettings, AwsStaticKeys};
+use crate::settings::aws::{AwsAuth, AwsJwtAuth, AwsSettings, AwsStaticKeys};
 use crate::settings::generators::StsRequestParameters;
 use crate::store::Connection;
 
@@ -76,16 +80,6 @@ struct Source {
     scope: Scope,
 }
 
-/// A role that is assumed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Role {
-    pub(crate) arn: String,
-    pub(crate) external_id: Option<String>,
-    pub(crate) session_name: Option<String>,
-    pub(crate) tags: Vec<(String, String)>,
-    pub(crate) transitive_tag_keys: Vec<String>,
-}
-
 impl SignIn {
     /// Signs in as the settings of a store say.
     pub(crate) fn of_store(
@@ -104,24 +98,7 @@ impl SignIn {
             }) => Base::Keys(keys.clone(), source()),
             _ => Base::Surroundings,
         };
-        let plain = |arn: &String| Role {
-            arn: arn.clone(),
-            ..Role::default()
-        };
-        let mut roles: Vec<Role> = settings.additional_roles.iter().map(plain).collect();
-        if let Some(arn) = settings.role.as_deref().filter(|arn| !arn.is_empty()) {
-            let tags = session_tags(settings, &connection.scope);
-            roles.push(Role {
-                arn: arn.to_owned(),
-                external_id: settings.external_id.clone().filter(|id| !id.is_empty()),
-                session_name: None,
-                transitive_tag_keys: match tags.is_empty() {
-                    true => Vec::new(),
-                    false => settings.transitive_tag_keys.clone(),
-                },
-                tags,
-            });
-        }
+        let roles = roles_of_store(settings, &connection.scope);
         Self::new(settings.region.clone(), base, roles, connection.timeout)
     }
 
@@ -530,158 +507,5 @@ async fn static_keys(keys: &AwsStaticKeys, source: &Source) -> Result<Credential
     ))
 }
 
-/// The tags of the last session: those of the settings, or who asks, as the policy says.
-fn session_tags(settings: &AwsSettings, scope: &Scope) -> Vec<(String, String)> {
-    let policy = settings.session_tags_policy.unwrap_or_default();
-    if policy == AwsSessionTagsPolicy::None {
-        let tags = settings.session_tags.iter();
-        return tags
-            .map(|tag| (tag.key.clone(), tag.value.clone()))
-            .collect();
-    }
-    let namespace = scope.consumer_namespace.clone().unwrap_or_default();
-    let mut tags = vec![
-        ("esoNamespace".to_owned(), namespace),
-        ("esoStoreName".to_owned(), scope.name.clone()),
-        ("esoStoreKind".to_owned(), scope.kind.name().to_owned()),
-    ];
-    if policy == AwsSessionTagsPolicy::Custom {
-        let custom = settings.custom_session_tags.iter().flatten();
-        tags.extend(custom.map(|(key, value)| (key.clone(), value.clone())));
-    }
-    tags.retain(|(key, value)| !key.is_empty() && !value.is_empty());
-    tags
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::credential::StoreKind;
-
-    fn settings(text: &str) -> AwsSettings {
-        serde_json::from_str(text).unwrap()
-    }
-
-    fn scope() -> Scope {
-        Scope {
-            kind: StoreKind::Cluster,
-            name: "aws".into(),
-            store_namespace: String::new(),
-            consumer_namespace: Some("team".into()),
-        }
-    }
-
-    #[test]
-    fn session_tags_say_who_asks_when_the_policy_wants_it() {
-        let base = r#"{"service": "SecretsManager", "region": "eu-west-1", "role": "r",
-            "sessionTags": [{"key": "a", "value": "b"}], "customSessionTags": {"c": "d", "e": ""}"#;
-        let tags = |more: &str| session_tags(&settings(&format!("{base}{more}}}")), &scope());
-        assert_eq!(tags(""), [("a".into(), "b".into())]);
-        let simple = tags(r#", "sessionTagsPolicy": "Simple""#);
-        assert_eq!(
-            simple,
-            [
-                ("esoNamespace".to_owned(), "team".to_owned()),
-                ("esoStoreName".to_owned(), "aws".to_owned()),
-                ("esoStoreKind".to_owned(), "ClusterSecretStore".to_owned()),
-            ]
-        );
-        let custom = tags(r#", "sessionTagsPolicy": "Custom""#);
-        assert_eq!(custom[..3], simple[..]);
-        assert_eq!(custom[3..], [("c".to_owned(), "d".to_owned())]);
-    }
-
-    #[tokio::test]
-    async fn a_key_that_no_request_can_carry_is_an_error_before_a_role_is_assumed() {
-        let settings = settings(
-            r#"{"service": "SecretsManager", "region": "eu-west-1", "role": "r", "auth": {"secretRef": {
-                "accessKeyIDSecretRef": {"name": "aws", "key": "id"},
-                "secretAccessKeySecretRef": {"name": "aws", "key": "key"},
-                "sessionTokenSecretRef": {"name": "aws", "key": "token"}}}}"#,
-        );
-        let long = "x".repeat(LARGEST + 1);
-        for (id, token, trouble, part, hint) in [
-            (
-                "AKIACANARY\n",
-                "t",
-                Trouble::Unauthenticated,
-                "access key id",
-                true,
-            ),
-            (
-                "AKIA\0CANARY",
-                "t",
-                Trouble::Unauthenticated,
-                "access key id",
-                false,
-            ),
-            (
-                "A",
-                "canary\u{e9}",
-                Trouble::Unauthenticated,
-                "session token",
-                false,
-            ),
-            (
-                "A",
-                "canary\r\nx: y\n",
-                Trouble::Unauthenticated,
-                "session token",
-                true,
-            ),
-            ("A", &*long, Trouble::Malformed, "session token", false),
-        ] {
-            let held = crate::credential::held::Held::default();
-            held.put("aws", "id", id.as_bytes());
-            held.put("aws", "key", b"canary");
-            held.put("aws", "token", token.as_bytes());
-            let connection = Connection {
-                credentials: Arc::new(held),
-                ..Connection::default()
-            };
-            let sign_in = SignIn::of_store(&settings, &connection).unwrap();
-            let error = sign_in.credentials().await.unwrap_err();
-            assert_eq!(error.trouble(), trouble, "{error}");
-            assert!(error.to_string().contains(part), "{error}");
-            assert!(
-                !format!("{error:?}").to_ascii_lowercase().contains("canary"),
-                "{error}"
-            );
-            assert_eq!(error.hint().is_some(), hint, "{error}");
-        }
-    }
-
-    #[test]
-    fn a_region_is_a_name() {
-        for region in ["eu-west-1\n", "eu west", "eu/west", "\u{e9}"] {
-            let error = SignIn::of_surroundings(region, None, None).unwrap_err();
-            assert_eq!(error.trouble(), Trouble::Invalid, "{region}");
-        }
-    }
-
-    #[test]
-    fn only_the_last_role_has_an_external_id_and_tags() {
-        let settings = settings(
-            r#"{"service": "ParameterStore", "region": "eu-west-1", "role": "last", "externalID": "x",
-                "additionalRoles": ["one", "two"], "sessionTags": [{"key": "a", "value": "b"}],
-                "transitiveTagKeys": ["a"]}"#,
-        );
-        let sign_in = SignIn::of_store(&settings, &Connection::default()).unwrap();
-        let roles: Vec<_> = sign_in
-            .0
-            .roles
-            .iter()
-            .map(|role| role.arn.as_str())
-            .collect();
-        assert_eq!(roles, ["one", "two", "last"]);
-        assert_eq!(
-            sign_in.0.roles[0],
-            Role {
-                arn: "one".into(),
-                ..Role::default()
-            }
-        );
-        assert_eq!(sign_in.0.roles[2].external_id.as_deref(), Some("x"));
-        assert_eq!(sign_in.0.roles[2].transitive_tag_keys, ["a"]);
-    }
-}
+mod tests;

@@ -2,7 +2,8 @@
 //!
 //! This crate owns the secret types, the data key, the `ENC[…]` value cipher, the document MAC, Shamir shares, the
 //! table of [key kinds](key_kind), the [`MasterKey`](master_key::MasterKey) trait with age and PGP, and the sealing of
-//! bytes. It leaves files, networks, YAML and Kubernetes to others, and it never reads the clock.
+//! bytes. It leaves files, networks, YAML and Kubernetes to others, and it never reads the clock. Because every other crate
+//! depends on it, it also holds the one reader of Go's booleans ([`go_bool`]).
 //!
 //! ```
 //! use sealwright_crypto::{cipher::{Kind, Nonces, ValueCipher}, data_key::DataKey, secret::SecretWriter};
@@ -23,6 +24,7 @@
 pub mod age;
 pub mod cipher;
 pub mod data_key;
+pub mod go_bool;
 pub mod key_kind;
 pub mod mac;
 pub mod master_key;

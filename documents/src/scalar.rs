@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use sealwright_crypto::cipher::Kind;
+use sealwright_crypto::go_bool::read_bool;
 use sealwright_crypto::secret::SecretWriter;
 
 /// A value that is no collection, borrowed from a tree.
@@ -73,15 +74,6 @@ impl<'a> Scalar<'a> {
                 Scalar::Time(wire)
             }
         })
-    }
-}
-
-/// Reads a boolean in the spellings of Go's `strconv.ParseBool`.
-pub fn read_bool(text: &[u8]) -> Option<bool> {
-    match text {
-        b"1" | b"t" | b"T" | b"true" | b"TRUE" | b"True" => Some(true),
-        b"0" | b"f" | b"F" | b"false" | b"FALSE" | b"False" => Some(false),
-        _ => None,
     }
 }
 

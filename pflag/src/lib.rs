@@ -177,16 +177,6 @@ impl<W: Iterator<Item = String>> CommandLine<W> {
     }
 }
 
-/// Reads the value of a switch, in the spellings of Go's `strconv.ParseBool`.
-#[must_use]
-pub fn read_switch(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
-        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

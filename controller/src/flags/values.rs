@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sealwright_pflag::read_switch;
+use sealwright_crypto::go_bool::read_bool;
 use sealwright_template::{Limits, go_duration};
 
 use super::table::{Definition, Kind};
@@ -57,7 +57,7 @@ impl Values {
         match definition.kind {
             Kind::Text(_) => {}
             Kind::Switch(_) => {
-                read_switch(value).ok_or_else(|| {
+                read_bool(value).ok_or_else(|| {
                     format!("strconv.ParseBool: parsing {value:?}: invalid syntax")
                 })?;
             }
@@ -99,7 +99,7 @@ impl Values {
     }
 
     pub(super) fn switch(&self, name: &str) -> bool {
-        read_switch(&self.text(name)).expect("checked when it was set")
+        read_bool(self.text(name)).expect("checked when it was set")
     }
 
     pub(super) fn whole(&self, name: &str) -> i64 {

@@ -1,11 +1,11 @@
 //! Reading fields of a block with the conversions that the reference makes.
 
+use sealwright_crypto::go_bool::read_bool;
 use sealwright_crypto::key_kind;
 use sealwright_crypto::secret::SecretWriter;
 
 use super::{HINTS_FIELD, MetadataError, Timestamp};
 use crate::data::Data;
-use crate::scalar::read_bool;
 use crate::selection::SelectionRule;
 
 /// A map of the block and where it stands.

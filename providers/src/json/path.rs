@@ -9,6 +9,7 @@ mod modifier;
 mod pattern;
 mod syntax;
 
+use sealwright_crypto::go_bool::read_bool;
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use super::{Html, Json, Kind, write_text};
@@ -398,7 +399,7 @@ fn truth(value: Option<Json<'_>>, word: &str) -> Option<bool> {
         }
         Kind::Text => {
             let text = value.string().unwrap_or_default();
-            matches!(text.expose(), "1" | "t" | "T" | "true" | "TRUE" | "True")
+            read_bool(text.expose()) == Some(true)
         }
         Kind::Object | Kind::Array => true,
         Kind::Null => false,

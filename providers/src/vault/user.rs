@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sealwright_crypto::go_bool::read_bool;
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_crypto::surroundings::Surroundings;
 
@@ -38,11 +39,7 @@ pub(super) fn connect(
             .read(Path::new(path), LARGEST_FILE)
             .map_err(|_| StoreError::invalid(format!("cannot read the file {}", shown(path))))
     };
-    let truth = |name: &str| {
-        var(name).is_some_and(|value| {
-            matches!(value.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True")
-        })
-    };
+    let truth = |name: &str| var(name).and_then(read_bool) == Some(true);
     let server = Url::parse(address).map_err(|error| error.at_field("vault_address"))?;
     let token = match var("VAULT_TOKEN") {
         Some(token) => Some(SecretBytes::from(token.into_bytes())),

@@ -1,6 +1,7 @@
 //! The flags of `kubeseal`: two dashes, values with a blank or `=`, an environment variable for each.
 
-use sealwright_pflag::{CommandLine, Found, Name, Part, Problem, read_switch};
+use sealwright_crypto::go_bool::read_bool;
+use sealwright_pflag::{CommandLine, Found, Name, Part, Problem};
 
 use crate::cluster::{ClusterOptions, ControllerService};
 
@@ -189,7 +190,7 @@ impl Flags {
     /// Whether a switch is on.
     pub(crate) fn is_on(&self, name: &str) -> bool {
         self.value(name)
-            .is_some_and(|text| read_switch(text) == Some(true))
+            .is_some_and(|text| read_bool(text) == Some(true))
     }
 
     /// The last value of a flag.
@@ -289,7 +290,7 @@ pub(crate) fn usage() -> String {
 
 fn check(flag: &Flag, value: &str) -> Result<(), String> {
     match (flag.name, flag.takes) {
-        (_, Takes::Switch | Takes::LogSwitch) => match read_switch(value) {
+        (_, Takes::Switch | Takes::LogSwitch) => match read_bool(value) {
             Some(_) => Ok(()),
             None => Err("expected true or false".to_owned()),
         },

@@ -7,7 +7,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use sealwright_documents::scalar::read_bool;
+use sealwright_crypto::go_bool::read_bool;
 
 use super::commands::Command;
 use super::flags::{Flag, Takes};
@@ -175,7 +175,7 @@ impl Values {
             let value = match (flag.takes, from_variable) {
                 (Takes::Bool(default), None) => Value::Bool(default),
                 (Takes::Bool(_), Some(text)) if text.is_empty() => Value::Bool(false),
-                (Takes::Bool(_), Some(text)) => match read_bool(text.as_bytes()) {
+                (Takes::Bool(_), Some(text)) => match read_bool(&text) {
                     Some(value) => Value::Bool(value),
                     None => {
                         return Err(UsageError::VariableNotBoolean {
@@ -214,12 +214,10 @@ impl Values {
             Value::Bool(slot) => {
                 *slot = match value {
                     None => true,
-                    Some(text) => {
-                        read_bool(text.as_bytes()).ok_or_else(|| UsageError::NotBoolean {
-                            name: name.to_owned(),
-                            value: text.to_owned(),
-                        })?
-                    }
+                    Some(text) => read_bool(text).ok_or_else(|| UsageError::NotBoolean {
+                        name: name.to_owned(),
+                        value: text.to_owned(),
+                    })?,
                 };
             }
             Value::Text(slot) => *slot = value.unwrap_or_default().to_owned(),

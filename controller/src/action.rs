@@ -6,13 +6,17 @@
 //! away what we once set from Secrets that are only patched, where the contract is that nothing is
 //! ever removed. It would also need a permission that installations of the incumbent lack.
 
+mod body;
 mod list;
+mod path;
 mod target;
 
+pub(crate) use self::body::{JSON, metadata_of, read};
 #[cfg(test)]
-pub(crate) use list::tests as list_tests;
-pub(crate) use list::{essentials, list};
-pub(crate) use target::{
+pub(crate) use self::list::tests as list_tests;
+pub(crate) use self::list::{essentials, list};
+pub(crate) use self::path::{labelled, leases, namespace, part, path_of, secret};
+pub(crate) use self::target::{
     config_map, create_object, create_secret_as, delete_object, delete_secret_of, each_secret,
     mark_secret, patch_object, read_config_map, replace_object, replace_secret_as, request_token,
     review_access, review_token, secrets_of_owner, service_account,
@@ -23,26 +27,15 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
-use sealwright_crypto::secret::SecretBytes;
 use sealwright_resources::plain_secret::PlainSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use serde_json::value::RawValue;
 
-use crate::api::{Api, ApiError, NO_NAME};
+use self::body::{METADATA, bytes, written};
+use self::path::{MANAGER, secrets};
+use crate::api::{Api, ApiError};
 use crate::frame::event::{Event, Recorder};
 use crate::frame::object::{Key, Version, key_of};
-
-/// Who we are in `managedFields`. What we write has only fields that we know, so the server need not look for others,
-/// which costs it another reading of each body.
-const MANAGER: &str = "fieldManager=sealwright-controller&fieldValidation=Ignore";
-pub(crate) const JSON: &str = "application/json";
-/// No name of an object is longer.
-const LONGEST_NAME: usize = 253;
-/// What is written is not sent back: its metadata says all that we need to know, and a Secret need not travel twice. A
-/// server that cannot leave the rest out may send it.
-const METADATA: &str =
-    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
 
 /// Creates a Secret; its plaintext becomes JSON here.
 pub(crate) async fn create_secret(api: &Api, secret: &PlainSecret) -> Result<Version, ApiError> {
@@ -192,44 +185,6 @@ pub(crate) async fn replace_lease(
     read(&api.call(Method::PUT, &path, JSON, Some(&body)).await?)
 }
 
-/// A name as a part of a path.
-///
-/// Tenants write names into fields that no schema checks, and the API server decodes a path before it splits it. What cannot be the
-/// name of an object therefore becomes one that none has, which [`Api::call`] does not ask for.
-pub(crate) fn part(name: &str) -> &str {
-    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:~".contains(&byte);
-    let is_name = !matches!(name, "" | "." | "..") && name.len() <= LONGEST_NAME;
-    match is_name && name.bytes().all(is_legal) {
-        true => name,
-        false => NO_NAME,
-    }
-}
-
-/// The path of a namespace.
-pub(crate) fn namespace(name: &str) -> String {
-    format!("/api/v1/namespaces/{}", part(name))
-}
-
-/// The path of the Secrets of a namespace.
-pub(crate) fn secrets(namespace: &str) -> String {
-    format!("{}/secrets", self::namespace(namespace))
-}
-
-/// The path of a Secret.
-pub(crate) fn secret(namespace: &str, name: &str) -> String {
-    format!("{}/{}", secrets(namespace), part(name))
-}
-
-/// The path of an object.
-pub(crate) fn path_of<K: Resource<DynamicType = ()>>(key: &Key) -> String {
-    let namespace = Some(&*key.namespace).filter(|name| !name.is_empty());
-    format!(
-        "{}/{}",
-        K::url_path(&(), namespace.map(part)),
-        part(&key.name)
-    )
-}
-
 /// Reads an object of a kind, in the form that is wanted of it.
 pub(crate) async fn object<K, T>(api: &Api, key: &Key) -> Result<T, ApiError>
 where
@@ -250,48 +205,4 @@ pub(crate) async fn versions(api: &Api, paths: Vec<String>) -> String {
         versions.push(' ');
     }
     versions
-}
-
-/// The path of the objects of a folder with this label.
-pub(crate) fn labelled(folder: &str, label: &str, value: &str) -> String {
-    format!(
-        "{folder}?labelSelector={}%3D{value}",
-        label.replace('/', "%2F")
-    )
-}
-
-/// The path of the Leases of a namespace.
-pub(crate) fn leases(namespace: &str) -> String {
-    format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases")
-}
-
-/// Reads an answer whose content is no secret.
-pub(crate) fn read<T: for<'de> Deserialize<'de>>(answer: &SecretBytes) -> Result<T, ApiError> {
-    serde_json::from_slice(answer.expose()).map_err(|_| ApiError::Unreadable)
-}
-
-async fn written(
-    api: &Api,
-    method: Method,
-    path: &str,
-    body: &SecretBytes,
-) -> Result<Version, ApiError> {
-    let answer = api.call(method, path, METADATA, Some(body)).await?;
-    metadata_of(&answer).map(|metadata| Version::of(&metadata))
-}
-
-/// Reads the metadata of an answer and nothing else of it.
-pub(crate) fn metadata_of(answer: &SecretBytes) -> Result<ObjectMeta, ApiError> {
-    #[derive(Deserialize)]
-    struct Object<'a> {
-        #[serde(borrow)]
-        metadata: &'a RawValue,
-    }
-    let unreadable = |_| ApiError::Unreadable;
-    let object: Object<'_> = serde_json::from_slice(answer.expose()).map_err(unreadable)?;
-    crate::frame::read::metadata(object.metadata.get()).map_err(unreadable)
-}
-
-fn bytes(value: &serde_json::Value) -> SecretBytes {
-    SecretBytes::from(value.to_string().into_bytes())
 }

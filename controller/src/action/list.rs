@@ -6,7 +6,7 @@ use hyper::Method;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta, Time};
 use serde::{Deserialize, Deserializer};
 
-use super::read;
+use super::body::read;
 use crate::api::{Api, ApiError};
 
 /// Lists what is behind a path, with at most `limit` objects to a page, and shows each of them to `see`.
@@ -68,16 +68,9 @@ pub(crate) fn essentials<'de, D: Deserializer<'de>>(
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::convert::Infallible;
-    use std::sync::{Arc, Mutex};
-
-    use hyper::{Request, Response};
-    use kube::Client;
+    use hyper::Request;
     use kube::client::Body;
     use serde_json::{Value, json};
-
-    use super::*;
-    use crate::action;
 
     /// The page of a list of `all` objects that a request asks for, and how many it wants at most.
     pub(crate) fn page(
@@ -101,46 +94,5 @@ pub(crate) mod tests {
             limit,
             json!({"metadata": {"continue": token}, "items": items}),
         )
-    }
-
-    #[tokio::test]
-    async fn secrets_are_listed_in_pages() {
-        const ALL: usize = 250;
-        let limits = Arc::new(Mutex::new(Vec::new()));
-        let service = tower::service_fn({
-            let limits = Arc::clone(&limits);
-            move |request: Request<Body>| {
-                let (limit, list) = page(&request, ALL, |number| {
-                    json!({"metadata": {
-                        "name": format!("s{number}"),
-                        "uid": format!("u{number}"),
-                        "labels": {"a": "b"},
-                        "annotations": {"note": "x".repeat(1000)},
-                    }})
-                });
-                limits.lock().unwrap().push(limit);
-                let answer = Response::new(Body::from(list.to_string().into_bytes()));
-                async move { Ok::<_, Infallible>(answer) }
-            }
-        });
-        let api = Api::new(Client::new(service, "ns"), None, 1);
-        let expected: Vec<String> = (0..ALL).map(|number| format!("s{number}")).collect();
-        let owned = action::secrets_of_owner(&api, "ns", "o").await.unwrap();
-        let names = owned.iter().filter_map(|metadata| metadata.name.clone());
-        assert_eq!(names.collect::<Vec<_>>(), expected);
-        let last = ObjectMeta {
-            name: Some("s249".to_owned()),
-            uid: Some("u249".to_owned()),
-            ..ObjectMeta::default()
-        };
-        assert_eq!(owned.last(), Some(&last));
-        let mut names = Vec::new();
-        let see = |metadata: ObjectMeta| {
-            assert_eq!(metadata.labels.unwrap()["a"], "b");
-            names.extend(metadata.name);
-        };
-        action::each_secret(&api, "ns", see).await.unwrap();
-        assert_eq!(names, expected);
-        assert_eq!(*limits.lock().unwrap(), [Some(100); 6]);
     }
 }

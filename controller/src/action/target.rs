@@ -11,9 +11,9 @@ use sealwright_resources::plain_secret::PlainSecret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
-    JSON, MANAGER, METADATA, bytes, essentials, labelled, list, part, read, secrets, written,
-};
+use super::body::{JSON, METADATA, bytes, read, written};
+use super::list::{essentials, list};
+use super::path::{self, MANAGER, labelled, part, secrets};
 use crate::api::{Api, ApiError};
 use crate::frame::object::{Key, Version};
 
@@ -35,14 +35,14 @@ pub(crate) async fn replace_secret_as(
     secret: &PlainSecret,
     manager: &str,
 ) -> Result<Version, ApiError> {
-    let path = super::secret(secret.namespace(), secret.name());
+    let path = path::secret(secret.namespace(), secret.name());
     let path = format!("{path}?fieldManager={manager}");
     written(api, Method::PUT, &path, &secret.to_json()).await
 }
 
 /// Puts the managed label on a Secret.
 pub(crate) async fn mark_secret(api: &Api, key: &Key, manager: &str) -> Result<(), ApiError> {
-    let path = super::secret(&key.namespace, &key.name);
+    let path = path::secret(&key.namespace, &key.name);
     let path = format!("{path}?fieldManager={manager}");
     let body = bytes(&json!({"metadata": {"labels": {MANAGED_LABEL: "true"}}}));
     api.call(Method::PATCH, &path, METADATA, Some(&body))
@@ -52,7 +52,7 @@ pub(crate) async fn mark_secret(api: &Api, key: &Key, manager: &str) -> Result<(
 
 /// Deletes the Secret of this UID; that it is gone already is fine.
 pub(crate) async fn delete_secret_of(api: &Api, key: &Key, uid: &str) -> Result<(), ApiError> {
-    let path = super::secret(&key.namespace, &key.name);
+    let path = path::secret(&key.namespace, &key.name);
     delete_object(api, &path, uid).await
 }
 
@@ -102,7 +102,7 @@ async fn list_metadata(
 
 /// The path of a ConfigMap.
 pub(crate) fn config_map(namespace: &str, name: &str) -> String {
-    format!("{}/configmaps/{}", super::namespace(namespace), part(name))
+    format!("{}/configmaps/{}", path::namespace(namespace), part(name))
 }
 
 /// Reads the texts of a ConfigMap, if it exists; binary data is left out (T50).
@@ -127,7 +127,7 @@ pub(crate) async fn read_config_map(
 pub(crate) fn service_account(namespace: &str, name: &str) -> String {
     format!(
         "{}/serviceaccounts/{}",
-        super::namespace(namespace),
+        path::namespace(namespace),
         part(name)
     )
 }
@@ -271,5 +271,59 @@ pub(crate) async fn delete_object(api: &Api, path: &str, uid: &str) -> Result<()
         Ok(_) => Ok(()),
         Err(error) if error.is_not_found() => Ok(()),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::{Arc, Mutex};
+
+    use hyper::{Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+
+    use super::super::list::tests::page;
+    use super::*;
+
+    #[tokio::test]
+    async fn secrets_are_listed_in_pages() {
+        const ALL: usize = 250;
+        let limits = Arc::new(Mutex::new(Vec::new()));
+        let service = tower::service_fn({
+            let limits = Arc::clone(&limits);
+            move |request: Request<Body>| {
+                let (limit, list) = page(&request, ALL, |number| {
+                    json!({"metadata": {
+                        "name": format!("s{number}"),
+                        "uid": format!("u{number}"),
+                        "labels": {"a": "b"},
+                        "annotations": {"note": "x".repeat(1000)},
+                    }})
+                });
+                limits.lock().unwrap().push(limit);
+                let answer = Response::new(Body::from(list.to_string().into_bytes()));
+                async move { Ok::<_, Infallible>(answer) }
+            }
+        });
+        let api = Api::new(Client::new(service, "ns"), None, 1);
+        let expected: Vec<String> = (0..ALL).map(|number| format!("s{number}")).collect();
+        let owned = secrets_of_owner(&api, "ns", "o").await.unwrap();
+        let names = owned.iter().filter_map(|metadata| metadata.name.clone());
+        assert_eq!(names.collect::<Vec<_>>(), expected);
+        let last = ObjectMeta {
+            name: Some("s249".to_owned()),
+            uid: Some("u249".to_owned()),
+            ..ObjectMeta::default()
+        };
+        assert_eq!(owned.last(), Some(&last));
+        let mut names = Vec::new();
+        let see = |metadata: ObjectMeta| {
+            assert_eq!(metadata.labels.unwrap()["a"], "b");
+            names.extend(metadata.name);
+        };
+        each_secret(&api, "ns", see).await.unwrap();
+        assert_eq!(names, expected);
+        assert_eq!(*limits.lock().unwrap(), [Some(100); 6]);
     }
 }

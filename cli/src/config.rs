@@ -15,11 +15,12 @@ use sealwright_documents::rules::{
 };
 use sealwright_documents::selection::SelectionRule;
 
-use crate::absolute::{absolute, absolute_by_name, is_same, working_folder};
+use crate::absolute::{absolute, absolute_by_name};
 use crate::error::{Error, Fault, Result};
 use crate::file;
 use crate::key_texts::KeySettings;
 use crate::terminal::{Terminal, Voice};
+use crate::working_folder::{is_same, working_folder};
 
 pub(crate) use self::names::Names;
 

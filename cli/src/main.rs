@@ -25,6 +25,7 @@ mod terminal;
 mod tree_path;
 mod visible;
 mod wait;
+mod working_folder;
 mod world;
 
 use std::ffi::OsString;

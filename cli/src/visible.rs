@@ -251,7 +251,7 @@ pub(crate) fn shown(path: &Path) -> String {
 /// A path relative to the working folder where it lies below it.
 pub(crate) fn relative(path: &Path) -> &Path {
     static HERE: std::sync::OnceLock<std::path::PathBuf> = std::sync::OnceLock::new();
-    let here = HERE.get_or_init(|| crate::absolute::working_folder().unwrap_or_default());
+    let here = HERE.get_or_init(|| crate::working_folder::working_folder().unwrap_or_default());
     match path.strip_prefix(here) {
         Ok(below) if !below.as_os_str().is_empty() => below,
         _ => path,

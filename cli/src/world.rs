@@ -54,7 +54,7 @@ impl World {
     /// Records what is about to be done to a document. After an error, it must not be done (S179).
     pub(crate) fn record(&self, action: Action, from: &Input) -> Result<()> {
         self.on_trail(|trail| {
-            let here = crate::absolute::working_folder().unwrap_or_default();
+            let here = crate::working_folder::working_folder().unwrap_or_default();
             let file = match from {
                 Input::File(path) => path,
                 // As the incumbent, which makes a path out of no name.

@@ -22,11 +22,11 @@ use super::sharing::{Recipients, Wanted};
 use super::{
     Change, Input, KeyTexts, Output, SelectionTexts, Settings, conflict, document, encrypt,
 };
-use crate::absolute::is_same;
 use crate::editor::{Kept, Session};
 use crate::error::{Error, Fault, Kind, Result};
 use crate::file::{Content, Original};
 use crate::terminal::{Colour, Terminal};
+use crate::working_folder::is_same;
 use crate::world::World;
 
 /// Edits a file.

@@ -8,11 +8,11 @@ use serde_json::json;
 
 use super::keygen::{self, NewKey};
 use super::{KeyOrName, Settings};
-use crate::absolute::working_folder;
 use crate::config::{Config, Place, rule_text};
 use crate::error::{Error, Kind, Result};
 use crate::file::{self, Content};
 use crate::visible::shown;
+use crate::working_folder::working_folder;
 use crate::world::World;
 
 /// Sets a folder up for encrypted files.

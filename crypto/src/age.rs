@@ -10,7 +10,7 @@ mod dialog;
 mod header;
 mod hybrid;
 mod identity;
-mod recipient;
+pub(crate) mod recipient;
 mod refusal;
 mod sources;
 #[cfg(feature = "ssh")]
@@ -169,11 +169,6 @@ impl Opener for AgeKeys {
     fn open(&self, key: &KeyFields) -> Arc<dyn MasterKey> {
         Arc::new(AgeKey::stored(key.text("recipient"), &self.0))
     }
-}
-
-/// Checks that a text is a recipient that can wrap.
-pub fn check_recipient(text: &str) -> Result<(), RecipientError> {
-    Recipient::parse(text).map(drop)
 }
 
 /// A new identity and its recipient.

@@ -100,7 +100,7 @@ impl SealingKey {
     pub fn can_seal(&self) -> bool {
         self.certificate
             .as_ref()
-            .is_some_and(|certificate| self.private.belongs_to(certificate))
+            .is_some_and(|certificate| certificate.belongs_to(&self.private))
     }
 }
 

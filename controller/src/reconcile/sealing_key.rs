@@ -249,7 +249,7 @@ fn read(order: KeyOrder, secret: &KeySecret) -> (Option<SealingKey>, Option<BadK
             return (Some(key), Some(BadKey::Certificate(error)));
         }
     };
-    let bad = (!private.belongs_to(&certificate)).then_some(BadKey::Mismatch);
+    let bad = (!certificate.belongs_to(&private)).then_some(BadKey::Mismatch);
     let time = match order {
         KeyOrder::CertNotBefore => certificate.not_before(),
         KeyOrder::SecretCreationTimestamp => secret.age().0,

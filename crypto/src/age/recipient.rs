@@ -5,6 +5,11 @@ use std::sync::Arc;
 use super::{dialog::Dialog, hybrid};
 use crate::master_key::Callbacks;
 
+/// Checks that a text is a recipient that can wrap.
+pub(crate) fn check(text: &str) -> Result<(), RecipientError> {
+    Recipient::parse(text).map(drop)
+}
+
 /// A recipient of any kind that the file format knows.
 pub(super) enum Recipient {
     X25519(::age::x25519::Recipient),

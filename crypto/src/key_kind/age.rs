@@ -40,7 +40,7 @@ pub static AGE: KeyKind = KeyKind {
 
 #[cfg(feature = "age")]
 fn check_named(key: &KeyFields) -> Result<(), String> {
-    crate::age::check_recipient(key.text("recipient")).map_err(|error| error.to_string())
+    crate::age::recipient::check(key.text("recipient")).map_err(|error| error.to_string())
 }
 
 /// A build that cannot use age keys cannot tell which of them are valid.

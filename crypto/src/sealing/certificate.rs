@@ -162,6 +162,12 @@ impl Certificate {
         &self.fingerprint
     }
 
+    /// Returns true if `key` opens what this certificate seals.
+    #[must_use]
+    pub fn belongs_to(&self, key: &PrivateKey) -> bool {
+        self.fingerprint == *key.fingerprint()
+    }
+
     /// The length of the modulus in bits.
     #[must_use]
     pub fn bits(&self) -> usize {

@@ -6,7 +6,7 @@ use aws_lc_rs::rsa::{KeySize, OaepPrivateDecryptingKey, PrivateDecryptingKey};
 use thiserror::Error;
 
 use super::der;
-use super::{Certificate, Fingerprint, UnsealError, pem};
+use super::{Fingerprint, UnsealError, pem};
 use crate::secret::SecretBytes;
 
 /// A private key that unseals; the RSA operations run in constant time on AWS-LC, whose buffers
@@ -223,12 +223,6 @@ impl PrivateKey {
     #[must_use]
     pub fn bits(&self) -> usize {
         self.oaep.key_size_bits()
-    }
-
-    /// Tells whether this key opens what `certificate` seals.
-    #[must_use]
-    pub fn belongs_to(&self, certificate: &Certificate) -> bool {
-        self.fingerprint() == certificate.fingerprint()
     }
 }
 

@@ -62,7 +62,7 @@ fn a2_certificate_and_key_have_the_known_fingerprint() {
     let fingerprint = "SHA256:dp4SERH37F7I7AAz/hbYHNyPmSFaRsSfxYZfrs+5HQQ";
     assert_eq!(VECTOR_KEY.fingerprint().as_str(), fingerprint);
     assert_eq!(VECTOR_CERTIFICATE.fingerprint().as_str(), fingerprint);
-    assert!(VECTOR_KEY.belongs_to(&VECTOR_CERTIFICATE));
+    assert!(VECTOR_CERTIFICATE.belongs_to(&VECTOR_KEY));
     assert_eq!(VECTOR_CERTIFICATE.to_pem(), CERTIFICATE);
     assert_eq!(VECTOR_KEY.to_pkcs1_pem().unwrap().expose(), KEY.as_bytes());
     assert_eq!(VECTOR_KEY.bits(), 2048);
@@ -179,7 +179,7 @@ fn a_generated_certificate_looks_like_the_incumbents() {
             .expect("a certificate");
         assert_eq!(made.not_before(), 1_790_000_000);
         assert_eq!(made.not_after(), 1_790_000_000 + 87_600 * 3600);
-        assert!(key.belongs_to(&made));
+        assert!(made.belongs_to(&key));
 
         let (_, parsed) = X509Certificate::from_der(made.der()).unwrap();
         assert_eq!(parsed.version(), x509_parser::x509::X509Version::V3);

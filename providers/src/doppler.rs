@@ -376,12 +376,7 @@ impl Store for Doppler {
     }
 
     fn map(&self, at: &RemoteRef, payload: &Payload) -> Outcome<SecretMap> {
-        let map = json::object_values(payload.bytes());
-        map.map(Answer::Found).map_err(|error| {
-            error
-                .while_trying(format!("read {} as a map", shown(&at.key)))
-                .at_store(self.rest.describe())
-        })
+        json::map_at(payload.bytes(), &at.key, self.rest.describe())
     }
 
     fn list<'a>(&'a self, what: &'a Find) -> BoxFuture<'a, Outcome<Vec<Match>>> {

@@ -20,7 +20,7 @@ use self::scan::{DEPTH, is_whole, next_start, skip_space, skip_value, unescape};
 pub use self::write::{
     Html, Numbers, converted, encode, encode_with, object_of_raw, object_of_texts, write_text,
 };
-use crate::outcome::{StoreError, Trouble};
+use crate::outcome::{Answer, Outcome, StoreError, Trouble, shown};
 
 /// The kind of a JSON value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,6 +191,19 @@ pub fn object_values(text: &[u8]) -> Result<BTreeMap<String, SecretBytes>, Store
         return Err(not_an_object());
     }
     values_of(value, Json::unquoted)
+}
+
+/// Reads what `store` holds under `key` as names and values; the error says of which store and key.
+///
+/// # Errors
+///
+/// Says that it is no JSON object, and never what it is.
+pub fn map_at(text: &[u8], key: &str, store: &str) -> Outcome<BTreeMap<String, SecretBytes>> {
+    object_values(text).map(Answer::Found).map_err(|error| {
+        error
+            .while_trying(format!("read {} as a map", shown(key)))
+            .at_store(store)
+    })
 }
 
 /// How many members of an object may become values. A Secret has no room for as many, and each takes ten times the memory of its

@@ -342,12 +342,7 @@ impl Store for SecretsManager {
         let Answer::Found(document) = self.value(at, payload)? else {
             return Ok(Answer::Absent(Absent::proved(Proof::NoSuchProperty)));
         };
-        let map = json::object_values(document.expose());
-        map.map(Answer::Found).map_err(|error| {
-            error
-                .while_trying(format!("read {} as a map", shown(&self.id(&at.key))))
-                .at_store(self.api.describe())
-        })
+        json::map_at(document.expose(), &self.id(&at.key), self.api.describe())
     }
 
     fn list<'a>(&'a self, what: &'a Find) -> BoxFuture<'a, Outcome<Vec<Match>>> {

@@ -387,12 +387,7 @@ impl Store for SecretManager {
         let Answer::Found(document) = self.value(at, payload)? else {
             return Ok(Answer::Absent(Absent::proved(Proof::NoSuchProperty)));
         };
-        let map = json::object_values(document.expose());
-        map.map(Answer::Found).map_err(|error| {
-            error
-                .while_trying(format!("read {} as a map", shown(&at.key)))
-                .at_store(self.rest.describe())
-        })
+        json::map_at(document.expose(), &at.key, self.rest.describe())
     }
 
     fn list<'a>(&'a self, what: &'a Find) -> BoxFuture<'a, Outcome<Vec<Match>>> {

@@ -453,13 +453,7 @@ impl Store for VaultStore {
                     result: rights.map(|rights| rights.join(", ")),
                 });
             }
-            inspection.steps.push(Step {
-                what: format!("read {}", shown(&at.key)),
-                result: self.get(at).await.map(|answer| match answer {
-                    Answer::Found(value) => format!("{} bytes", value.len()),
-                    Answer::Absent(absent) => absent.proof().to_string(),
-                }),
-            });
+            inspection.steps.push(Step::of_read(at, self.get(at).await));
             inspection
         })
     }

@@ -3,6 +3,7 @@
 mod children;
 pub(crate) mod cluster_external_secret;
 pub(crate) mod cluster_push_secret;
+mod due;
 pub(crate) mod external_secret;
 mod finalizer;
 pub(crate) mod generator_state;

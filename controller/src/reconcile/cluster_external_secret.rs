@@ -19,6 +19,7 @@ use sealwright_resources::external_secret::{
 use serde_json::{Value, json};
 
 use super::children::{self, Children, Kinds};
+use super::due::{after, until};
 use super::finalizer;
 use crate::action;
 use crate::api::{Api, ApiError};
@@ -411,8 +412,7 @@ impl Kind for ClusterExternalSecrets {
     }
 
     fn due(&self, known: &Tracked<Extra>) -> Option<Duration> {
-        let next = known.extra.next?;
-        Some(Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default())
+        known.extra.next.map(until)
     }
 
     async fn attempt(
@@ -423,7 +423,7 @@ impl Kind for ClusterExternalSecrets {
     ) -> Attempt<Outcome> {
         let attempt = self.work(key, object).await;
         let again = attempt.outcome.again;
-        let next = again.and_then(|again| Timestamp::now().checked_add(again).ok());
+        let next = again.and_then(after);
         self.frame
             .index
             .update(key, known.uid(), |known| known.extra.next = next);

@@ -19,6 +19,7 @@ use sealwright_resources::push_secret::{
 use serde_json::Value;
 
 use super::children::{self, Children, Kinds};
+use super::due::{after, until};
 use crate::api::{Api, ApiError};
 use crate::frame::dependents::Need;
 use crate::frame::event::Event;
@@ -298,8 +299,7 @@ impl Kind for ClusterPushSecrets {
     }
 
     fn due(&self, known: &Tracked<Extra>) -> Option<Duration> {
-        let next = known.extra.next?;
-        Some(Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default())
+        known.extra.next.map(until)
     }
 
     async fn attempt(
@@ -310,7 +310,7 @@ impl Kind for ClusterPushSecrets {
     ) -> Attempt<Outcome> {
         let outcome = self.work(object).await;
         let next = outcome.again;
-        let next = next.and_then(|again| Timestamp::now().checked_add(again).ok());
+        let next = next.and_then(after);
         self.frame
             .index
             .update(key, known.uid(), |known| known.extra.next = next);

@@ -12,6 +12,7 @@ use sealwright_resources::generator::state::{
     FINALIZER, GeneratorState, GeneratorStateStatus, KIND, OWNER_LABEL,
 };
 
+use super::due::until;
 use super::finalizer;
 use crate::action;
 use crate::api::{Api, ApiError};
@@ -77,10 +78,6 @@ impl GeneratorStates {
 fn deadline(object: &GeneratorState) -> Option<Timestamp> {
     let deadline = object.spec.garbage_collection_deadline.as_ref();
     deadline.map(|deadline| deadline.0)
-}
-
-fn until(at: Timestamp) -> Duration {
-    Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default()
 }
 
 impl Kind for GeneratorStates {

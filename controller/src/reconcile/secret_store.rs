@@ -21,6 +21,7 @@ use sealwright_resources::secret_store::{
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::due::{after, until};
 use super::finalizer;
 use crate::action;
 use crate::api::ApiError;
@@ -407,8 +408,7 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
     }
 
     fn due(&self, known: &Tracked<Extra>) -> Option<Duration> {
-        let next = known.extra.next?;
-        Some(Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default())
+        known.extra.next.map(until)
     }
 
     async fn attempt(
@@ -438,7 +438,7 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
             Outcome::Valid { again, .. } | Outcome::Unknown { again } => Some(*again),
             _ => None,
         };
-        let next = again.and_then(|again| Timestamp::now().checked_add(again).ok());
+        let next = again.and_then(after);
         self.frame
             .index
             .update(key, known.uid(), |known| known.extra.next = next);

@@ -12,6 +12,7 @@ use sealwright_resources::external_secret::{
     CreationPolicy, ExternalSecret, StoreKind, plan, refresh, render, status,
 };
 
+use super::super::due::until;
 use super::retry::{retry, retry_seldom};
 use super::{COMPONENT, ExternalSecrets, Extra, Outcome, actions, keys};
 use crate::announcement::Reads;
@@ -250,9 +251,4 @@ impl Kind for ExternalSecrets {
             }
         }
     }
-}
-
-/// How long until this moment, and never less than nothing.
-fn until(at: Timestamp) -> Duration {
-    Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default()
 }

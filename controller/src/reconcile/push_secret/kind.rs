@@ -12,6 +12,7 @@ use sealwright_resources::push_secret::{
     FINALIZER, KIND, PushDeletionPolicy, PushSecret, PushSecretStatus, refresh,
 };
 
+use super::super::due::{after, until};
 use super::super::finalizer;
 use super::{COMPONENT, Extra, Outcome, PushSecrets};
 use crate::frame::dependents::Need;
@@ -111,8 +112,7 @@ impl Kind for PushSecrets {
     }
 
     fn due(&self, known: &Tracked<Extra>) -> Option<Duration> {
-        let next = known.extra.next?;
-        Some(Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default())
+        known.extra.next.map(until)
     }
 
     async fn attempt(
@@ -123,7 +123,7 @@ impl Kind for PushSecrets {
     ) -> Attempt<Outcome> {
         let attempt = self.work(key, object).await;
         let again = attempt.outcome.again;
-        let next = again.and_then(|again| Timestamp::now().checked_add(again).ok());
+        let next = again.and_then(after);
         self.frame
             .index
             .update(key, known.uid(), |known| known.extra.next = next);

@@ -43,6 +43,7 @@ mod sink;
 mod text;
 mod time;
 mod tree;
+pub mod uuid;
 mod value;
 mod version;
 pub mod yaml;

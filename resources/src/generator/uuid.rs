@@ -3,6 +3,7 @@
 use kube::CustomResource;
 use schemars::JsonSchema;
 use sealwright_crypto::secret::SecretBytes;
+use sealwright_template::uuid::version_4;
 use serde::{Deserialize, Serialize};
 
 use super::random::fill;
@@ -35,17 +36,7 @@ impl UuidSpec {
     pub fn generate(&self) -> Result<Values, GeneratorError> {
         let mut id = [0u8; 16];
         fill(&mut id)?;
-        id[6] = id[6] & 0x0f | 0x40;
-        id[8] = id[8] & 0x3f | 0x80;
-        let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-        let parts = [
-            &hex[..8],
-            &hex[8..12],
-            &hex[12..16],
-            &hex[16..20],
-            &hex[20..],
-        ];
-        let text = SecretBytes::from(parts.join("-").into_bytes());
+        let text = SecretBytes::from(version_4(id).into_bytes());
         Ok(Values::from([("uuid".to_owned(), text)]))
     }
 }

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use crate::function::Parameter::{Int, Literal, Text, Uint32};
 use crate::function::{Entry, Environment, bytes, fixed, int, out_of_bounds};
 use crate::random::{no_randomness, random_below, random_bytes};
+use crate::uuid;
 use crate::value::Value;
 
 const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -68,18 +69,9 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     (
         "uuidv4",
         fixed(&[], |_, _| {
-            let mut id = random_bytes(16)?;
-            id[6] = id[6] & 0x0f | 0x40;
-            id[8] = id[8] & 0x3f | 0x80;
-            let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-            let parts = [
-                &hex[..8],
-                &hex[8..12],
-                &hex[12..16],
-                &hex[16..20],
-                &hex[20..],
-            ];
-            Ok(Value::text(parts.join("-")))
+            let mut random = [0u8; 16];
+            random.copy_from_slice(&random_bytes(16)?);
+            Ok(Value::text(uuid::version_4(random)))
         }),
     ),
     (

@@ -22,19 +22,19 @@ impl SecretBytes {
         &self.0.0
     }
 
-    /// Tells how many bytes there are.
+    /// Returns the number of bytes.
     pub fn len(&self) -> usize {
         self.0.0.len()
     }
 
-    /// Tells whether there is nothing in it.
+    /// Returns true if there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.0.0.is_empty()
     }
 }
 
 impl From<Vec<u8>> for SecretBytes {
-    /// Takes the buffer over as it is; its spare capacity is wiped here, its content when it is dropped.
+    /// Takes ownership of the buffer without copying. Wipes its spare capacity now and its content on drop.
     fn from(mut bytes: Vec<u8>) -> Self {
         let len = bytes.len();
         bytes.resize(bytes.capacity(), 0);
@@ -65,7 +65,7 @@ impl PartialEq for SecretBytes {
 
 impl Eq for SecretBytes {}
 
-/// Plaintext that is known to be UTF-8; otherwise as [`SecretBytes`].
+/// Like [`SecretBytes`], for plaintext that is known to be UTF-8.
 #[derive(Default)]
 pub struct SecretText(SecretBytes);
 
@@ -77,7 +77,7 @@ impl SecretText {
         Self(SecretBytes::copy_of(text.as_bytes()))
     }
 
-    /// Takes bytes over when they are UTF-8 and gives them back when they are not.
+    /// Converts bytes that are UTF-8, and gives any others back.
     pub fn from_bytes(bytes: SecretBytes) -> Result<Self, SecretBytes> {
         match std::str::from_utf8(bytes.expose()) {
             Ok(_) => Ok(Self(bytes)),
@@ -111,7 +111,7 @@ impl PartialEq for SecretText {
 
 impl Eq for SecretText {}
 
-/// Builds [`SecretBytes`]: when it must grow, it moves to a new buffer and wipes the old one.
+/// Builds [`SecretBytes`]. Growing moves the content to a new buffer and wipes the old one.
 #[derive(Default)]
 pub struct SecretWriter(Wiped);
 
@@ -143,21 +143,21 @@ impl SecretWriter {
         &mut self.0.0[at..]
     }
 
-    /// Appends what `reader` gives, up to `most` bytes, and tells how many those were. Room for all of them is made
-    /// beforehand and filled as it is: nothing is zeroed or moved.
+    /// Appends up to `most` bytes from `reader` and returns how many there were. Reserves room for all of them first and
+    /// reads straight into it, without zeroing or moving anything.
     ///
     /// # Errors
     ///
-    /// Those of the reader; what came before the error is kept.
+    /// Returns the errors of `reader`. The bytes read before an error are kept.
     pub fn read_from(&mut self, reader: impl std::io::Read, most: usize) -> std::io::Result<usize> {
-        // With less room than this behind the end, the reading of vectors looks ahead into a buffer of its own.
+        // With less spare room than this, `read_to_end` probes for the end with a stack buffer, which nothing would wipe.
         const PROBE: usize = 32;
         self.make_room(most + PROBE);
         let mut reader = std::io::Read::take(reader, most as u64);
         std::io::Read::read_to_end(&mut reader, &mut self.0.0)
     }
 
-    /// Forgets everything after the first `len` bytes, wiping what is cut off.
+    /// Shortens the content to its first `len` bytes and wipes the rest.
     pub fn truncate(&mut self, len: usize) {
         if len < self.0.0.len() {
             wipe(&mut self.0.0[len..]);
@@ -165,22 +165,22 @@ impl SecretWriter {
         }
     }
 
-    /// Gives access to what was written so far.
+    /// Gives access to the bytes written so far.
     pub fn expose(&self) -> &[u8] {
         &self.0.0
     }
 
-    /// Tells how many bytes were written.
+    /// Returns the number of bytes written so far.
     pub fn len(&self) -> usize {
         self.0.0.len()
     }
 
-    /// Tells whether nothing was written.
+    /// Returns true if nothing was written yet.
     pub fn is_empty(&self) -> bool {
         self.0.0.is_empty()
     }
 
-    /// Hands the bytes over without copying them.
+    /// Returns the bytes without copying them.
     pub fn finish(mut self) -> SecretBytes {
         SecretBytes(std::mem::take(&mut self.0))
     }
@@ -197,7 +197,7 @@ impl SecretWriter {
 }
 
 impl From<SecretBytes> for SecretWriter {
-    /// Goes on writing behind what there is.
+    /// Continues writing after the existing bytes.
     fn from(mut bytes: SecretBytes) -> Self {
         Self(std::mem::take(&mut bytes.0))
     }
@@ -214,8 +214,8 @@ impl std::io::Write for SecretWriter {
     }
 }
 
-/// A buffer that is wiped when dropped. Behind its length lies nothing secret: what was cut off was wiped then. So the
-/// spare capacity of a large buffer is never touched, and takes no memory.
+/// A buffer that is wiped when dropped. Its spare capacity never holds secrets, because truncating wipes what it cuts off.
+/// The unused pages of a large buffer are therefore never touched and take no memory.
 #[derive(Default)]
 struct Wiped(Vec<u8>);
 
@@ -225,10 +225,10 @@ impl Drop for Wiped {
     }
 }
 
-/// Overwrites many bytes at once, where `Zeroize` writes one by one: files have millions of them.
+/// Wipes in bulk, because `Zeroize` writes byte by byte and files have millions of bytes.
 fn wipe(bytes: &mut [u8]) {
     bytes.fill(0);
-    optimization_barrier(bytes); // the zeros count as read, so they are written
+    optimization_barrier(bytes); // keeps the compiler from removing the writes
 }
 
 #[cfg(test)]

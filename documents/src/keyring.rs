@@ -1,22 +1,22 @@
-//! From a data key to the wraps of all master keys, and back.
+//! Wraps a data key with every master key of a file, and recovers it from them.
 //!
-//! With one key group every master key wraps the whole data key. With several, the data key is split in Shamir shares,
-//! one for each group, and every master key of a group wraps its share.
+//! With one key group, every master key wraps the whole data key. With several, the data key is split into Shamir shares,
+//! one per group, and every master key of a group wraps the share of that group.
 //!
 //! # Contract
 //!
-//! - **Wrapping** asks all keys at once and fails as a whole, with every reason.
-//! - **Unwrapping** asks the keys of a group in the decryption order and takes the first that opens. Only as many groups
-//!   are asked as are still needed (D23), those at once.
-//! - Keys of this machine are asked one after the other, because each may ask a person; nothing else is begun while one of
-//!   them works, and no clock runs.
-//! - A far key that is silent does not hold up the others: after [`FAR_SILENCE`] the next far key of the group is asked as
-//!   well, after [`NEAR_SILENCE`] the next key of this machine. Each far key has the time of
-//!   [`MasterKey::patience`]; the first that opens wins, and the calls of the others are dropped.
-//! - What was asked and what came of it is a [`Report`].
+//! - **Wrapping** asks all keys concurrently. If any key fails, the whole operation fails and lists every reason.
+//! - **Unwrapping** tries the keys of a group in the decryption order and stops at the first that succeeds. It tries only as
+//!   many groups as are still needed (D23), those concurrently.
+//! - Local keys are tried one at a time, because each may prompt the user. Nothing else starts while a local key works, and
+//!   it has no timeout.
+//! - A remote key that does not answer does not hold up the others. After [`FAR_SILENCE`] the next remote key of the group
+//!   is tried as well, and after [`NEAR_SILENCE`] the next local key. Each remote key times out after
+//!   [`MasterKey::patience`]. The first success wins, and the pending calls are dropped.
+//! - Which keys were tried, and what each answered, is recorded in a [`Report`].
 //!
-//! Futures are polled by the thread that waits, so keys that work in their `poll` (a prompt, gpg) keep to these rules; far
-//! keys must not block there.
+//! The waiting thread polls all futures itself. A local key may therefore block in `poll` (a prompt, gpg) without breaking
+//! these rules; a remote key must not.
 
 use std::task::Poll;
 use std::time::Duration;
@@ -31,28 +31,28 @@ use sealwright_crypto::shamir::{self, ShamirError};
 #[cfg(test)]
 mod tests;
 
-/// Completes after a time: a library does not know the clock.
+/// Creates a future that completes after a delay. The program provides it, because this crate has no clock.
 pub type Timer<'a> = &'a (dyn Fn(Duration) -> Pending<'static, ()> + Send + Sync);
 
-/// The kinds of keys that are tried first by default.
+/// The key types that are tried first by default.
 pub const DEFAULT_ORDER: [&str; 2] = ["age", "pgp"];
 
-/// How long far keys may be silent before the next far key is asked as well. Most answer sooner, and a call that is not
-/// needed costs money and a line in an audit log.
+/// How long to wait for remote keys before trying the next remote key as well. Most answer sooner, and an unnecessary call
+/// costs money and an entry in an audit log.
 pub const FAR_SILENCE: Duration = Duration::from_secs(2);
 
-/// How long far keys may be silent before a key of this machine is asked as well, which may bother a person.
+/// How long to wait for remote keys before trying a local key as well, which may prompt the user.
 pub const NEAR_SILENCE: Duration = Duration::from_secs(5);
 
-/// A master key that shall be able to open a file.
+/// A master key that a file is encrypted for.
 pub struct Holder<'a> {
     /// The key.
     pub key: &'a dyn MasterKey,
-    /// What it made of the data key before, to be kept while that is what it still would hold.
+    /// Its existing wrap of the data key, which is kept while the wrapped part stays the same.
     pub kept: Option<Wrapped>,
 }
 
-/// A master key with what it made of its part of the data key.
+/// A master key and its wrap of the data key, or of a share of it.
 pub struct Lock<'a> {
     /// The key.
     pub key: &'a dyn MasterKey,
@@ -60,20 +60,20 @@ pub struct Lock<'a> {
     pub wrapped: &'a Wrapped,
 }
 
-/// A data key that was recovered, and the parts by which.
+/// A recovered data key, and the parts it was recovered from.
 pub struct Unwrapped {
     /// The data key.
     pub key: DataKey,
-    /// What each group held; `None` where no one had to be asked.
+    /// The part of each group; `None` for a group that was not needed.
     parts: Vec<Option<KeyPart>>,
     threshold: usize,
-    /// Who was asked, and what came of it.
+    /// Which keys were tried, and what each answered.
     pub report: Report,
 }
 
 static_assertions::assert_not_impl_any!(Unwrapped: Clone, std::fmt::Debug);
 
-/// How many groups it takes: all of them when nothing is said, one when there is one.
+/// Returns how many groups are needed: all of them if `threshold` is 0, and 1 if there is only one.
 pub fn effective_threshold(groups: usize, threshold: u32) -> Result<usize, WrapError> {
     match (groups, threshold as usize) {
         (0, _) => Err(WrapError::NoGroups),
@@ -92,7 +92,7 @@ pub fn effective_threshold(groups: usize, threshold: u32) -> Result<usize, WrapE
     }
 }
 
-/// Wraps a data key for all groups, all keys at once.
+/// Wraps a data key for all groups, with all keys concurrently.
 pub async fn wrap(
     key: &DataKey,
     groups: &[Vec<Holder<'_>>],
@@ -103,7 +103,7 @@ pub async fn wrap(
     wrap_parts(&parts, groups, false, timer).await
 }
 
-/// Wraps a recovered data key for changed groups. Keys whose part stays the same keep their wraps.
+/// Wraps a recovered data key for changed groups. Keys whose part is unchanged keep their wraps.
 pub async fn rewrap(
     unwrapped: &Unwrapped,
     groups: &[Vec<Holder<'_>>],
@@ -116,7 +116,7 @@ pub async fn rewrap(
         let parts = [unwrapped.key.to_part()];
         return wrap_parts(&parts, groups, true, timer).await;
     }
-    // Shares can stay when as many are made and as many needed, and when the share of every new key is at hand.
+    // The shares can stay if their number and the threshold are unchanged, and the share of every new key is known.
     let stays = was_shared
         && groups.len() == unwrapped.parts.len()
         && needed == unwrapped.threshold
@@ -189,8 +189,8 @@ async fn wrap_parts(
     }
 }
 
-/// Recovers the data key. `order` names kinds of keys; those come first, in that order, the others as they stand. A key
-/// that can be reached in several ways stands in its group several times, one after the other.
+/// Recovers the data key. The key types that `order` names are tried first, in that order, then the others in file order. A
+/// key that can be reached in several ways appears in its group once for each, in a row.
 pub async fn unwrap(
     groups: &[Vec<Lock<'_>>],
     threshold: u32,
@@ -245,7 +245,7 @@ pub async fn unwrap(
     })
 }
 
-/// Asks the keys of a group until one opens; gives what came of those that answered, in the order in which they stand.
+/// Tries the keys of a group until one unwraps its part. Also returns the answers so far, in the order of the keys.
 async fn ask_group(
     group: &[Lock<'_>],
     order: &[String],
@@ -266,7 +266,7 @@ async fn ask_group(
         let following = locks.get(next);
         let answer = match following {
             Some(_) if asked.is_empty() => None,
-            // While a key of this machine works nothing else is begun.
+            // Nothing else starts while a local key works.
             Some(lock) if near_asked == 0 => {
                 let silence = match lock.key.is_far() {
                     true => FAR_SILENCE,
@@ -317,7 +317,7 @@ async fn try_lock(lock: &Lock<'_>, timer: Timer<'_>) -> (KeyReport, Option<KeyPa
     (report, part)
 }
 
-/// Waits for a key as long as it may take.
+/// Waits for a key, and gives up on a remote one after its timeout.
 async fn patiently<T>(
     key: &dyn MasterKey,
     work: Pending<'_, Result<T, KeyError>>,
@@ -333,7 +333,7 @@ async fn patiently<T>(
         .unwrap_or_else(late)
 }
 
-/// The result of a future, or `None` when it takes too long. The clock starts only for what is not ready at once.
+/// Returns the result of a future, or `None` on timeout. A future that is ready at once never starts the timer.
 async fn within<T>(
     limit: Duration,
     mut work: impl Future<Output = T> + Unpin,
@@ -348,36 +348,36 @@ async fn within<T>(
     }
 }
 
-/// Who was asked for a data key, and what came of it.
+/// Which keys were tried to recover a data key, and what each answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The groups in file order.
     pub groups: Vec<GroupReport>,
-    /// How many groups it takes.
+    /// How many groups are needed.
     pub needed: usize,
-    /// How many opened.
+    /// How many groups gave their part.
     pub recovered: usize,
 }
 
-/// What came of one group.
+/// The result of one group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroupReport {
-    /// Whether one of its keys opened.
+    /// Whether one of its keys unwrapped the part.
     pub opened: bool,
-    /// The keys that were asked, in the order in which they were; none when the group was not needed any more.
+    /// The keys that were tried, in order; empty if the group was no longer needed.
     pub keys: Vec<KeyReport>,
 }
 
-/// What came of one key.
+/// The result of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyReport {
     /// The kind of key.
     pub kind: &'static KeyKind,
     /// Which one.
     pub identity: String,
-    /// What came of it.
+    /// Its answer.
     pub outcome: Outcome,
-    /// Every source that was looked at, and what it said.
+    /// Every source that was searched, and what it said.
     pub tried: Vec<String>,
 }
 
@@ -386,9 +386,9 @@ pub struct KeyReport {
 pub enum Outcome {
     /// It opened.
     Opened,
-    /// It needs a private key that is not here; the text says so in the words of its kind.
+    /// The private key is not available here. The text says so in the terms of the key type.
     NotMine(String),
-    /// It should have opened and failed, for this reason.
+    /// The key should have worked but failed, for this reason.
     Failed(String),
 }
 
@@ -424,7 +424,7 @@ pub struct WrapFailure {
     pub identity: String,
     /// Why.
     pub reason: String,
-    /// Every source that was looked at.
+    /// Every source that was searched.
     pub tried: Vec<String>,
 }
 
@@ -448,7 +448,7 @@ pub enum UnwrapError {
     /// The shares do not fit together.
     #[error("cannot combine the shares of the key groups: {0}")]
     Share(#[source] ShamirError),
-    /// What came out is no data key.
-    #[error("what the master keys hold is no data key: {0}")]
+    /// The recovered bytes are not a data key.
+    #[error("the master keys do not hold a valid data key: {0}")]
     Length(#[source] WrongKeyLength),
 }

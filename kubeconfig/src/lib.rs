@@ -1,6 +1,6 @@
-//! Kubeconfigs as upstream's clients read them, for both programs.
+//! Reads kubeconfig files the way upstream's clients do, for both programs.
 //!
-//! The library's own reading of a kubeconfig chooses proxies by other rules, and takes an empty name of a context for one.
+//! `kube` by itself chooses proxies by different rules, and treats an empty context name as the name of a context.
 #![forbid(unsafe_code)]
 
 use std::path::Path;
@@ -16,38 +16,38 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Unusable {
-    /// It cannot be read, or contradicts itself.
+    /// The file cannot be read or is inconsistent.
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
-    /// The authority is none.
+    /// The certificate authority is not valid PEM.
     #[error("the certificate authority is not in PEM")]
     Authority,
-    /// The proxy cannot be asked. Its address may have a password, and is not shown.
-    #[error("the address of the proxy does not begin with http://, https:// or socks5://")]
+    /// The proxy uses an unsupported scheme. Its URL is not shown, because it may contain a password.
+    #[error("the proxy URL must begin with http://, https:// or socks5://")]
     Proxy,
 }
 
-/// Reads a file. A name of a context that is empty is none, so that a later file may have one.
+/// Reads a kubeconfig file. An empty `current-context` counts as unset, so that a later file can set it.
 ///
 /// # Errors
 ///
-/// When the file cannot be read, or is no kubeconfig.
+/// Fails if the file cannot be read or is not a kubeconfig.
 pub fn read(path: impl AsRef<Path>) -> Result<Kubeconfig, KubeconfigError> {
     Kubeconfig::read_from(path).map(without_empty_context)
 }
 
-/// Takes away the name of the current context if it is empty.
+/// Unsets `current-context` if it is empty.
 #[must_use]
 pub fn without_empty_context(mut kubeconfig: Kubeconfig) -> Kubeconfig {
     kubeconfig.current_context = kubeconfig.current_context.filter(|name| !name.is_empty());
     kubeconfig
 }
 
-/// What the library needs to know to connect to a cluster as a user.
+/// Builds the client configuration for connecting to `cluster` as `user`.
 ///
 /// # Errors
 ///
-/// When an address or the authority cannot be read.
+/// Fails if a URL or the certificate authority cannot be parsed.
 pub fn configuration(
     cluster: &Cluster,
     mut user: AuthInfo,
@@ -61,14 +61,14 @@ pub fn configuration(
         .parse::<Uri>()
         .map_err(KubeconfigError::ParseClusterUrl)?;
     let proxy = match cluster.proxy_url.as_deref() {
-        // It was named for this server: what the environment says is for all others.
+        // The kubeconfig names a proxy for this server, which takes precedence over the environment.
         Some(proxy) if !proxy.is_empty() => {
             let proxy = proxy.parse::<Uri>();
             Some(usable(&proxy.map_err(KubeconfigError::ParseProxyUrl)?)?)
         }
         _ => proxies.proxy_for(&url).map(usable).transpose()?,
     };
-    // With the authority that a file may hold.
+    // This also loads a certificate authority that the kubeconfig keeps in a file.
     let described = ExecAuthCluster::try_from(cluster)?;
     let mut config = Config::new(url);
     if let Some(pem) = &described.certificate_authority_data {
@@ -93,22 +93,22 @@ pub fn configuration(
     Ok(config)
 }
 
-/// Lets the environment say which proxy leads to the server, as it does for upstream's clients in a pod, too.
+/// Sets the proxy from the environment, which upstream's clients honour inside a pod as well.
 ///
 /// # Errors
 ///
-/// When the proxy cannot be asked.
+/// Fails if the proxy uses an unsupported scheme.
 pub fn through(mut config: Config, proxies: &Proxies) -> Result<Config, Unusable> {
     let proxy = proxies.proxy_for(&config.cluster_url);
     config.proxy_url = proxy.map(usable).transpose()?;
     Ok(config)
 }
 
-/// The address of a proxy as the library takes it.
+/// Converts a proxy URL to a scheme that `kube` accepts.
 fn usable(proxy: &Uri) -> Result<Uri, Unusable> {
     match proxy.scheme_str() {
         Some("http" | "https" | "socks5") => Ok(proxy.clone()),
-        // For the library, as for Go, the proxy finds out the address of the server in any case.
+        // With `socks5`, `kube` and Go both leave name resolution to the proxy, which is what `socks5h` asks for.
         Some("socks5h") => {
             let mut parts = proxy.clone().into_parts();
             parts.scheme = "socks5".parse().ok();

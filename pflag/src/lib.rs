@@ -1,8 +1,8 @@
-//! Command lines in the syntax of Go's pflag, which the programs of Kubernetes have.
+//! Parses command lines in the syntax of Go's pflag, which Kubernetes programs use.
 //!
-//! `--flag value` and `--flag=value`; a switch is on when it is named and off with `--flag=false`. Short flags share a word: `-abo json`,
-//! `-abojson`, `-abo=json`. Behind `--` there are only words. Which flags there are, what their values may be and how an error is
-//! told is up to the program.
+//! A value follows its flag as `--flag value` or `--flag=value`. Naming a switch turns it on; `--flag=false` turns it off.
+//! Short flags can share a word: `-abo json`, `-abojson` or `-abo=json`. Everything after `--` is an operand. The caller
+//! defines the flags, validates their values and words the error messages.
 //!
 //! ```
 //! use sealwright_pflag::{CommandLine, Found, Name, Part};
@@ -23,7 +23,7 @@
 //! assert_eq!(read, ["quiet is true", "output is json", "file"]);
 //! ```
 
-/// How a flag is named on a command line.
+/// How a flag appears on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Name<'a> {
     /// By its name, after two dashes.
@@ -32,16 +32,16 @@ pub enum Name<'a> {
     Short(char),
 }
 
-/// A flag that a program has.
+/// A flag that the program defines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found<F> {
     /// What the program knows it by.
     pub flag: F,
-    /// It needs no value.
+    /// Whether the flag is a switch, which needs no value.
     pub is_switch: bool,
 }
 
-/// A part of a command line.
+/// One parsed element of a command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part<F> {
     /// A flag.
@@ -50,14 +50,14 @@ pub enum Part<F> {
         flag: F,
         /// How it was named, with its dashes.
         name: String,
-        /// Its value; `true` if a switch was only named.
+        /// Its value; `true` for a switch given without one.
         value: String,
     },
-    /// A word that is no flag.
+    /// An operand: a word that is not a flag.
     Word(String),
 }
 
-/// What cannot be understood.
+/// Why a command line cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
     /// The program has no flag of this name.
@@ -66,28 +66,28 @@ pub enum Problem {
     UnknownShort {
         /// The letter.
         letter: char,
-        /// The word that it is in, with its dash.
+        /// The word that contains it, with its dash.
         word: String,
     },
-    /// The last word names a flag that needs a value.
+    /// The last word names a flag whose value is missing.
     MissingValue {
         /// How it was named, with its dashes.
         name: String,
     },
 }
 
-/// A command line that is read part by part.
+/// A command line, parsed one element at a time.
 #[derive(Debug)]
 pub struct CommandLine<W> {
     words: W,
-    /// A word with short flags, and where the next of them is.
+    /// The word of short flags being read, and the offset of the next one.
     shorts: Option<(String, usize)>,
-    /// No more flags follow.
+    /// Whether `--` was seen, so that only operands follow.
     only_words: bool,
 }
 
 impl<W: Iterator<Item = String>> CommandLine<W> {
-    /// Reads the words of a command line, without the program's name.
+    /// Starts parsing `words`, which must not include the name of the program.
     pub fn new(words: impl IntoIterator<Item = String, IntoIter = W>) -> Self {
         Self {
             words: words.into_iter(),
@@ -96,11 +96,11 @@ impl<W: Iterator<Item = String>> CommandLine<W> {
         }
     }
 
-    /// Reads the next flag or word; `find` looks a flag of the program up. `None` at the end.
+    /// Reads the next flag or operand, or returns `None` at the end. `find` looks up a flag of the program.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with the next part.
+    /// Fails if the next word names an unknown flag, or a flag whose value is missing.
     pub fn read<F>(
         &mut self,
         find: impl Fn(Name<'_>) -> Option<Found<F>>,
@@ -143,7 +143,7 @@ impl<W: Iterator<Item = String>> CommandLine<W> {
         let behind = at + letter.len_utf8();
         let rest = &word[behind..];
         let mut value = None;
-        // Where nothing stands behind it, the sign of equality is a value, or a letter, like any other.
+        // An equals sign with nothing after it is an ordinary value or letter.
         let given = rest.strip_prefix('=').filter(|given| !given.is_empty());
         if let Some(given) = given {
             value = Some(given.to_owned());

@@ -1,20 +1,21 @@
-//! Regular expressions of Go (RE2 syntax), translated for the `regex` crate.
+//! Translates Go's regular expressions (RE2 syntax) for the `regex` crate.
 //!
-//! Both are automata without look-around and back-references. They differ in what this translates: `\d \w \s \b` are
-//! ASCII, a `{` that starts no repetition is itself, `&&`, `--` and `[` have no meaning of their own inside a class, octal
-//! escapes and `\Q…\E` exist, `\<` is a plain character. Documents, templates, rewrites and the search in stores all use
-//! this one translation.
+//! Neither engine supports look-around or back-references. This crate translates where their syntax differs: in RE2,
+//! `\d`, `\w`, `\s` and `\b` are ASCII-only; a `{` that does not start a repetition is a literal; `&&`, `--` and `[` are
+//! literals inside a class; octal escapes and `\Q…\E` exist; and `\<` is an ordinary character. Creation rules, templates,
+//! rewrites and store searches all go through this translation.
 
-/// An expression that RE2 does not take, and why. It does not quote the expression, which may be made of values.
+/// Why RE2 rejects an expression. The text never quotes the expression, which may contain secret values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Refused(&'static str);
 
-/// Translates an expression; its groups stay groups, under their numbers and names.
+/// Translates an expression. Capture groups keep their numbers and names.
 ///
 /// # Errors
 ///
-/// Says what RE2 does not take. What both libraries refuse alike (a brace or bracket without its partner, a property that does not exist) may be left to `regex`.
+/// Fails if RE2 rejects the expression. What both engines reject, such as an unmatched bracket or an unknown property, may
+/// be left for `regex` to report.
 pub fn translate(text: &str) -> Result<String, Refused> {
     Translation::of(text).map_err(Refused)
 }
@@ -22,7 +23,7 @@ pub fn translate(text: &str) -> Result<String, Refused> {
 struct Translation<'a> {
     rest: &'a str,
     out: String,
-    /// Whether a repetition may follow, and whether the last thing was one.
+    /// Whether a repetition operator may come next, and whether the previous item was one.
     repeatable: bool,
     repeated: bool,
 }
@@ -131,7 +132,7 @@ impl<'a> Translation<'a> {
             if end == 0 || !rest[..end].bytes().all(word) {
                 return Err("invalid group name, or look-around, which does not exist here");
             }
-            // Go takes names that begin with a digit, which the crate does not; the group keeps its number.
+            // Go allows group names that begin with a digit and `regex` does not. Such a group keeps only its number.
             match rest.as_bytes()[0].is_ascii_digit() {
                 true => self.out.push('('),
                 false => self.out.push_str(&format!("(?P<{}>", &rest[..end])),
@@ -195,7 +196,7 @@ impl<'a> Translation<'a> {
         Ok(())
     }
 
-    /// A property class after its backslash, as both libraries write it.
+    /// Copies a property class, such as `\pL`, which both engines spell the same way.
     fn property(&mut self) -> Result<String, &'static str> {
         let len = if self.rest[1..].starts_with('{') {
             self.rest
@@ -211,7 +212,7 @@ impl<'a> Translation<'a> {
         Ok(format!(r"\{text}"))
     }
 
-    /// A single character after its backslash.
+    /// Reads the escaped character after a backslash.
     fn escaped_char(&mut self) -> Result<char, &'static str> {
         let c = self.next().ok_or("a backslash at the end")?;
         let invalid = "invalid escape";
@@ -333,7 +334,7 @@ const POSIX_CLASSES: [&str; 14] = [
     "space", "upper", "word", "xdigit",
 ];
 
-/// What stands in brackets for one of Perl's classes.
+/// The bracketed contents that stand for a Perl class.
 fn perl_class(c: char) -> Option<&'static str> {
     Some(match c {
         'd' => "0-9",
@@ -399,7 +400,7 @@ mod tests {
             (r"^[]a]+$", "]a", true),
             (r"^[a\-z]+$", "a-z", true),
             (r"^[+--]+$", "+,-", true),
-            // Between others it is itself, as Go takes Perl's syntax.
+            // After a class such as `\d`, a hyphen is a literal, because Go follows Perl here.
             (r"^[\d-x]+$", "1-x", true),
             ("^[a-c-e]+$", "b-e", true),
             ("^[a-c-e]+$", "d", false),

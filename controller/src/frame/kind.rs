@@ -1,4 +1,4 @@
-//! What a kind of resource brings, and what the frame keeps for it.
+//! What a reconciler implements for its kind of resource, and what the frame keeps for it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,18 +26,18 @@ use crate::metrics::watches::Watches;
 use crate::metrics::{Metrics, SyncedKind};
 use crate::pool::{self, Panicked, Pool};
 
-/// A kind of resource. [`frame`](super) shows how one joins.
+/// The reconciler of one kind of resource. [`frame`](super) explains how to add one.
 pub(crate) trait Kind: Sized + Send + Sync + 'static {
-    /// The kind, as objects carry it.
+    /// The name of the kind, as in manifests.
     const NAME: &'static str;
 
-    /// Several of them, as people write it.
+    /// The plural of the kind, for messages.
     const PLURAL: &'static str;
 
     /// Upstream's metrics of the kind, if it has any.
     const METRICS: Option<SyncedKind> = None;
 
-    /// What objects read beside Secrets and objects of kinds of ours.
+    /// Which other objects are read, besides Secrets and our own kinds.
     const NEIGHBOURS: &'static [Neighbours] = &[];
 
     /// The resource.
@@ -50,106 +50,106 @@ pub(crate) trait Kind: Sized + Send + Sync + 'static {
         + 'static;
     /// Its status.
     type Status: Clone + Serialize + DeserializeOwned + Send + Sync;
-    /// What is remembered of an object beside what is remembered of every object.
+    /// State of this kind that is tracked per object, in addition to the common state.
     type Extra: Clone + Default + Send + Sync + 'static;
-    /// What came of one attempt.
+    /// The result of one attempt.
     type Outcome: Send + Sync;
 
-    /// What the frame keeps for this kind.
+    /// The state that the frame keeps for this kind.
     fn frame(&self) -> &Frame<Self>;
 
-    /// Digests everything that decides what the object asks for: its spec, and the metadata that counts.
+    /// Digests everything that determines the desired state: the spec, and the metadata that matters.
     fn digest(&self, object: &Self::Object) -> Digest;
 
-    /// The status of an object.
+    /// Returns the status of an object.
     fn status(object: &Self::Object) -> Option<&Self::Status>;
 
-    /// The conditions of a status, for the metrics of the kind: their types, and whether they are True.
+    /// Returns the types of the conditions in a status, and whether each is True, for the metrics of the kind.
     fn conditions(_status: &Self::Status) -> Vec<(&str, bool)> {
         Vec::new()
     }
 
-    /// A short name for what a status says; what may change without a reason to write, such as times, is left out.
+    /// Hashes a status without the fields that are not worth a write on their own, such as times.
     fn fingerprint(status: Option<&Self::Status>) -> u64 {
         fingerprint(status.and_then(|status| serde_json::to_string(status).ok()))
     }
 
-    /// The name of the Secret that the object writes, in its own namespace.
+    /// Returns the name of the Secret that the object writes, in its own namespace.
     fn target<'a>(&self, _object: &'a Self::Object) -> Option<&'a str> {
         None
     }
 
-    /// What objects read beside Secrets and objects of kinds of ours, as this controller was started.
+    /// Which of [`NEIGHBOURS`](Self::NEIGHBOURS) are read with the flags that this controller was started with.
     fn neighbours(&self) -> &'static [Neighbours] {
         Self::NEIGHBOURS
     }
 
-    /// What the object reads: a change of it enqueues the object.
+    /// Returns what the object reads. A change of any of it enqueues the object.
     fn needs(&self, _object: &Self::Object) -> Vec<Need> {
         Vec::new()
     }
 
-    /// Completes what is remembered of an object, which is new or has `changed` in what decides, or has not.
+    /// Updates the tracked state of an object that was observed. `changed` says whether it is new or its digest changed.
     fn note(&self, _read: &Read<Self::Object>, _extra: &mut Self::Extra, _changed: bool) {}
 
-    /// Returns true if a Secret with this metadata comes back when it is deleted; `uid` is that of the object.
+    /// Returns true if a Secret with this metadata is recreated when it is deleted; `uid` is that of the object.
     fn reclaims(&self, _secret: &ObjectMeta, _uid: &str) -> bool {
         false
     }
 
-    /// Returns false if an edit that leaves a target with this metadata is no work before the object is due.
+    /// Returns false if an edit that leaves the target with this metadata can wait until the object is due.
     fn is_watched(&self, _secret: &ObjectMeta) -> bool {
         true
     }
 
-    /// Takes note of the metadata of any Secret that the watch shows.
+    /// Called with the metadata of every Secret that the watch delivers.
     fn sees_secret(&self, _secret: &ObjectMeta) {}
 
-    /// Takes note that a Secret was deleted.
+    /// Called when a Secret was deleted.
     fn loses_secret(&self, _secret: &ObjectMeta) {}
 
-    /// Returns true if the deletion of a Secret with this metadata is work for the object that has it as its target.
+    /// Returns true if deleting a Secret with this metadata enqueues the object whose target it is.
     fn makes_room(&self, secret: &ObjectMeta, uid: &str) -> bool {
         self.reclaims(secret, uid)
     }
 
-    /// Waits until objects can be worked on at all.
+    /// Waits until objects can be reconciled at all.
     fn ready(&self) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
 
-    /// Runs beside the watches, for what else may wake objects.
+    /// Runs next to the watches, for other events that may enqueue objects.
     fn beside(&self) -> impl Future<Output = ()> + Send {
         std::future::pending()
     }
 
-    /// After a start: settles an object that is proved to be as it should be, and returns true if it is.
+    /// Called after a start. Settles the object and returns true if it is proved to be up to date without an attempt.
     ///
-    /// Only if `targets_known` its target has been listed.
+    /// The state of its target is known only if `targets_known`.
     fn prove(&self, _known: &mut Tracked<Self::Extra>, _targets_known: bool) -> bool {
         false
     }
 
-    /// Takes note that an object was proved to be as it should be.
+    /// Called when an object was proved to be up to date.
     fn proved(&self, _key: &Key, _extra: &Self::Extra) {}
 
-    /// When an object that has not changed is to be worked on all the same: at once, after a while, or never.
+    /// Returns the delay until an unchanged object is reconciled again, or `None` for never.
     fn due(&self, _known: &Tracked<Self::Extra>) -> Option<Duration> {
         None
     }
 
-    /// Returns how long an object has to wait before an attempt, because what it needs is overloaded.
+    /// Returns how long an attempt has to wait because something it depends on is overloaded.
     fn deferred(&self, _object: &Self::Object) -> impl Future<Output = Option<Duration>> + Send {
         std::future::ready(None)
     }
 
-    /// Takes note that work on an object begins.
+    /// Called before an attempt.
     fn begins(&self, _key: &Key) {}
 
-    /// Makes the cluster what the object asks for.
+    /// Brings the cluster to the state that the object asks for.
     ///
-    /// `known` is what was known when work began. What takes a lot of processor time or memory belongs into the slow lane
-    /// (see [`Frame::allowance`]).
+    /// `known` is the tracked state from before the attempt. Work that takes much processor time or memory belongs in the slow
+    /// lane (see [`Frame::allowance`]).
     fn attempt(
         &self,
         key: &Key,
@@ -157,15 +157,15 @@ pub(crate) trait Kind: Sized + Send + Sync + 'static {
         object: &Arc<Self::Object>,
     ) -> impl Future<Output = Attempt<Self::Outcome>> + Send;
 
-    /// The outcome for an object that cannot be read; `fault` names the field and no value.
+    /// Returns the outcome for an object that cannot be parsed; `fault` names the field and quotes no value.
     fn unreadable(&self, fault: String) -> Self::Outcome;
 
-    /// The outcome for an object whose target another writer keeps changing.
+    /// Returns the outcome for an object whose target another writer keeps changing.
     fn contested(&self) -> Self::Outcome {
         self.unreadable("another writer keeps changing the Secret".to_owned())
     }
 
-    /// The status that is true after `outcome`, or nothing if the object has it already.
+    /// Returns the status to write after `outcome`, or `None` if the object already has it.
     fn report(
         &self,
         metadata: &ObjectMeta,
@@ -174,23 +174,23 @@ pub(crate) trait Kind: Sized + Send + Sync + 'static {
         now: Timestamp,
     ) -> Option<Self::Status>;
 
-    /// The events that tell users about `outcome`.
+    /// Returns the events that report `outcome` to users.
     fn events(&self, _metadata: &ObjectMeta, _outcome: &Self::Outcome) -> Vec<Event> {
         Vec::new()
     }
 
-    /// Takes note of what came of an attempt, for metrics and the log.
+    /// Called with the outcome of an attempt, for metrics and the log.
     fn ends(&self, _key: &Key, _metadata: &ObjectMeta, _outcome: &Self::Outcome) {}
 
-    /// When an object is to be worked on again although nothing changes: a refresh, or a retry after `failures` in a row.
+    /// Returns the delay until the next refresh, or until the retry after `failures` consecutive failures.
     fn again(&self, key: &Key, outcome: &Self::Outcome, failures: u32) -> Option<Duration>;
 
-    /// Takes note that an object could not be read from the API server, or that its status could not be written.
+    /// Called when an object could not be read from the API server, or its status could not be written.
     fn trouble(&self, key: &Key, trouble: Trouble, error: &ApiError) {
         tracing::warn!(kind = Self::NAME, key = %key, error = %error, "the API server refuses ({trouble:?})");
     }
 
-    /// Ends what the object stands for, because it is being deleted; finalizers are removed here.
+    /// Cleans up after an object that is being deleted, and removes its finalizers.
     fn finalize(
         &self,
         _key: &Key,
@@ -199,44 +199,44 @@ pub(crate) trait Kind: Sized + Send + Sync + 'static {
         std::future::ready(None)
     }
 
-    /// Forgets what it has noted of objects beside what the frame keeps: from now on another replica may look after them, and no
-    /// watch tells what becomes of them.
+    /// Discards all state about objects that is kept outside of the frame. Another replica may lead from now on, and the watches
+    /// have ended.
     fn forgets(&self) {}
 
-    /// Deals with an object that is gone.
+    /// Called when an object is gone.
     fn gone(&self, _key: &Key) -> impl Future<Output = Option<Duration>> + Send {
         std::future::ready(None)
     }
 }
 
-/// What came of one attempt.
+/// The result of one attempt.
 pub(crate) struct Attempt<O> {
-    /// The target as it is now; or, after a failure, the target that plays a part in it.
+    /// The version of the target after the attempt; after a failure, the target that was involved in it.
     pub(crate) ended: Result<Option<Version>, LookedAt>,
     pub(crate) outcome: O,
 }
 
-/// The target that plays a part in a failure: nothing if none does, else its version, or that there was none.
+/// The target that was involved in a failure, if any: its version, or the fact that it did not exist.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LookedAt(pub(crate) Option<Option<Version>>);
 
-/// What the frame could not do for an object.
+/// A request of the frame itself that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// Reading it.
+    /// Reading the object.
     Fetch,
-    /// Writing its status.
+    /// Writing the status.
     Status,
 }
 
-/// What the objects of a kind have to do with Secrets.
+/// How the objects of a kind use Secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SecretUse {
-    /// Nothing that would have to be watched.
+    /// They use none that have to be watched.
     None,
-    /// They read some, and say which in [`Kind::needs`].
+    /// They read those that [`Kind::needs`] names.
     Reads,
-    /// They have a [target](Kind::target), and may read others.
+    /// They write a [target](Kind::target), and may read others.
     Writes,
 }
 
@@ -248,13 +248,13 @@ pub(crate) struct Watching {
     /// Only objects with these labels.
     pub(crate) label_selector: String,
     pub(crate) secrets: SecretUse,
-    /// A status that is not true is something to do.
+    /// Whether an outdated status alone enqueues an object.
     pub(crate) statuses: bool,
-    /// Objects that are worked on at a time; those that wait for an answer from outside do not count.
+    /// The most objects reconciled at a time, not counting those that wait for an external answer.
     pub(crate) workers: usize,
 }
 
-/// What kinds share.
+/// What all kinds share.
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) api: Arc<Api>,
@@ -264,18 +264,18 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     /// What the templates of one object may use.
     pub(crate) limits: Limits,
-    /// The threads for what takes a processor, and the one for what takes long.
+    /// The threads for processor-bound work, and the one for slow work.
     pub(crate) pool: Arc<Pool>,
     pub(crate) slow_pool: Arc<Pool>,
-    /// What is read ahead of all kinds together.
+    /// The budget for reading ahead, for all kinds together.
     pub(crate) ahead: Arc<Ahead>,
     /// How many objects may be rendered at a time.
     pub(crate) rendering: Arc<Semaphore>,
 }
 
 impl Shared {
-    /// Templates and rewrites take processor time and memory, and gain nothing from being many at a time. So few of them run at
-    /// once, and what all together take stays a fraction of the memory that the shipped Deployment allows.
+    /// Templates and rewrites are bound by processor time and memory, so running many at once gains nothing. With a few at a
+    /// time, their memory stays a fraction of what the shipped Deployment allows.
     const RENDERED_AT_ONCE: usize = 4;
 
     /// The permits of [`Shared::rendering`].
@@ -283,8 +283,8 @@ impl Shared {
         Arc::new(Semaphore::new(Self::RENDERED_AT_ONCE))
     }
 
-    /// Waits for a turn and renders, on a thread to which the system prefers those that serve everyone; other tasks of the
-    /// runtime do not wait for it. Without a template or a rewrite the work is `plain`, and not worth a thread.
+    /// Waits for a permit and renders on a low-priority thread, so that other tasks of the runtime do not wait for it. `plain`
+    /// work has no template and no rewrite, and is not worth a thread.
     pub(crate) async fn render<T: Send>(&self, plain: bool, work: impl FnOnce() -> T + Send) -> T {
         if plain {
             return work();
@@ -298,21 +298,21 @@ impl Shared {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Allowance {
     pub(crate) limits: Limits,
-    /// There is more in the slow lane.
+    /// Whether the slow lane allows more than this.
     pub(crate) is_partial: bool,
-    /// The attempt is made in the slow lane.
+    /// Whether the attempt runs in the slow lane.
     pub(crate) is_slow: bool,
 }
 
 impl Allowance {
-    /// What an attempt may use among others: ordinary templates take a hundredth of it. As many attempts at once as there are
-    /// threads in the pool fit in the memory of the process.
+    /// The limits of an attempt outside of the slow lane. Ordinary templates use a hundredth of them, and one attempt per thread
+    /// of the pool fits in the memory of the process.
     const QUICK: Limits = Limits {
         time: Duration::from_millis(50),
         memory: 4 * 1024 * 1024,
     };
 
-    /// Leaves an attempt `limits` if it is `slow`, and never more than that.
+    /// Grants a `slow` attempt the full `limits`; no attempt gets more.
     fn new(limits: Limits, slow: bool) -> Self {
         let quick = Limits {
             time: limits.time.min(Self::QUICK.time),
@@ -326,16 +326,16 @@ impl Allowance {
     }
 }
 
-/// What objects may read beside Secrets and objects of kinds of ours.
+/// Other objects that may be read, besides Secrets and our own kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Neighbours {
     ConfigMaps,
-    /// All of them, whatever the scope.
+    /// All Namespaces, whatever the scope.
     Namespaces,
 }
 
 impl Neighbours {
-    /// The kind, as [`Need`] has it.
+    /// Returns the name of the kind, as in [`Need`].
     pub(crate) fn kind(self) -> &'static str {
         match self {
             Self::ConfigMaps => "ConfigMap",
@@ -344,18 +344,18 @@ impl Neighbours {
     }
 }
 
-/// What the frame keeps for one kind.
+/// The state that the frame keeps for one kind.
 pub(crate) struct Frame<K: Kind> {
     pub(crate) watching: Watching,
     pub(crate) shared: Shared,
     pub(crate) queue: Queue<Key>,
     pub(crate) index: Index<K::Extra>,
     pub(super) bodies: Bodies<K::Object>,
-    /// Of each scope.
+    /// The progress of the watches, per scope.
     pub(super) progress: Vec<Progress>,
 }
 
-/// How far the watches of one scope are.
+/// How far the watches of one scope have got.
 pub(super) struct Progress {
     pub(super) scope: Option<String>,
     pub(super) objects: watch::Sender<Listing>,
@@ -366,9 +366,9 @@ pub(super) struct Progress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Listing {
     Pending,
-    /// Not now: the API server refuses.
+    /// Not at present, because the API server refuses.
     Stalled,
-    /// There are none: the kind is not installed.
+    /// There are none, because the CustomResourceDefinition is not installed.
     LeftOut,
     Listed,
 }
@@ -377,9 +377,9 @@ pub(super) enum Listing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Targets {
     Pending,
-    /// Not for this kind: it came too late, or Secrets may not be watched.
+    /// Not for this kind: it was added too late, or watching Secrets is forbidden.
     Unknown,
-    /// So many times.
+    /// This many times.
     Listed(u64),
 }
 
@@ -404,14 +404,14 @@ impl<K: Kind> Frame<K> {
         }
     }
 
-    /// What the templates of an object may use. One that would need more than a partial allowance is
-    /// [slowed down](Queue::slow_down): the attempt counts for nothing then, and is made again in the slow lane.
+    /// Returns the limits for the templates of an object. An attempt that exceeds a partial allowance is
+    /// [slowed down](Queue::slow_down): its result is discarded, and it is repeated in the slow lane.
     pub(crate) fn allowance(&self, key: &Key) -> Allowance {
         Allowance::new(self.shared.limits, self.queue.is_slow(key))
     }
 
-    /// Runs what takes a processor, such as templates, beside the threads that serve everyone: on those for the work of an
-    /// instant, or in the slow lane on the only one for what takes long. Namespaces take turns there.
+    /// Runs processor-bound work, such as templates, outside of the runtime's threads: on the pool for short work, or on the
+    /// single thread of the slow lane, where namespaces take turns.
     pub(crate) async fn compute<T: Send + 'static>(
         &self,
         key: &Key,
@@ -430,7 +430,7 @@ impl<K: Kind> Frame<K> {
         &self.shared.api
     }
 
-    /// Returns true if there is work to do at once about an object.
+    /// Returns true if an object has to be reconciled now.
     pub(crate) fn is_unsettled(&self, key: &Key) -> bool {
         let known = self.index.get(key);
         known.is_some_and(|known| known.state(self.watching.statuses).is_work())
@@ -448,7 +448,7 @@ impl<K: Kind> Frame<K> {
     }
 }
 
-/// What an observation of an object says.
+/// Converts an observed object to its tracked form.
 pub(super) fn seen<K: Kind>(kind: &K, read: &Read<K::Object>) -> Seen {
     let (digest, status) = match &read.0 {
         Ok(object) => (kind.digest(object), K::fingerprint(K::status(object))),
@@ -487,7 +487,7 @@ mod tests {
         assert!(quick.is_partial && quick.limits == Allowance::QUICK);
         let slow = Allowance::new(limits, true);
         assert!(!slow.is_partial && slow.limits == limits);
-        // Limits that are no larger leave nothing for another attempt.
+        // Limits this small leave no larger allowance for another attempt.
         let small = Limits {
             time: Duration::from_millis(20),
             memory: 1024,

@@ -1,11 +1,12 @@
-//! The places where identities are looked for, in their fixed order.
+//! Finds age identities in a fixed list of places, in order.
 //!
 //! # Contract
-//! - All places count: one that holds identities does not hide the next.
-//! - Nothing is read, run or asked before something must be unwrapped, and nothing twice: what a place gave is kept for
-//!   the life of the program. Commands are told the recipient and so run once for each.
-//! - Identities that need no person are tried first, in order; then those that may ask a person or start a plugin.
-//! - A place that fails does not stop the others. What came of each is told only if nothing opens.
+//! - Every place is searched. Finding identities in one does not hide the next.
+//! - Nothing is read, run or asked for until something has to be unwrapped, and each result is cached for the lifetime of
+//!   the program. Commands receive the recipient, so they run once per recipient.
+//! - Identities that need no user interaction are tried first, in order. Those that may prompt the user or start a plugin
+//!   come last.
+//! - A place that fails does not stop the search. What happened at each place is reported only if no identity fits.
 
 use std::{
     cell::{Cell, RefCell},
@@ -30,12 +31,12 @@ use crate::{
     surroundings::{Call, Surroundings},
 };
 
-/// Bounds what is read from one place: 16 MiB of an age file and the armor around it.
+/// The most bytes read from one place: a 16 MiB age file and its armor.
 const READ_LIMIT: usize = 24 * 1024 * 1024;
-/// How many kinds of stanzas a report names.
+/// The most stanza types that a report names.
 const MOST_KINDS: usize = 4;
 
-/// All identities that this program can find; shared by its age keys.
+/// All identities that the program can find, shared by its age keys.
 pub struct Identities {
     surroundings: Arc<dyn Surroundings>,
     callbacks: Arc<dyn Callbacks>,
@@ -45,7 +46,7 @@ pub struct Identities {
 }
 
 impl Identities {
-    /// Looks in all places of `surroundings`, when something must be unwrapped.
+    /// Searches all places of `surroundings`, once something has to be unwrapped.
     pub fn new(surroundings: Arc<dyn Surroundings>, callbacks: Arc<dyn Callbacks>) -> Arc<Self> {
         Arc::new(Self {
             surroundings,
@@ -56,7 +57,7 @@ impl Identities {
         })
     }
 
-    /// Takes exactly the identities of a text, one a line, and looks nowhere else.
+    /// Uses the identities in `text`, one per line, and searches nowhere else.
     pub fn only(
         text: &SecretText,
         surroundings: Arc<dyn Surroundings>,
@@ -80,8 +81,8 @@ impl Identities {
         }))
     }
 
-    /// Looks into every place and tells what is there. No program is run and no one is asked: what only a command or a
-    /// passphrase would tell is named as such.
+    /// Lists what each place contains without running a program or prompting. Identities behind a command or a passphrase are
+    /// listed as such.
     pub fn inventory(&self) -> Vec<Inventory> {
         let places = self.places.iter().map(|&place| {
             if place.is_command() {
@@ -121,13 +122,13 @@ impl Identities {
         }
     }
 
-    /// What a place holds, looked up at the first call.
+    /// Returns what a place holds, and looks it up on the first call.
     fn look(&self, place: Place, recipient: &str) -> Arc<Found> {
         let asked = Asked {
             place,
             recipient: place.is_command().then(|| recipient.to_owned()),
         };
-        // Held while searching, so that no one is asked twice at the same time.
+        // Held during the search, so that two threads never prompt for the same thing.
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(found.entry(asked).or_insert_with(|| {
             let (label, read) = self.read(place, recipient);
@@ -140,7 +141,7 @@ impl Identities {
         }))
     }
 
-    /// Fetches the text of a place: its name for reports, and the text, nothing, or why it cannot be had.
+    /// Fetches the text of a place. Returns its name for reports, and the text, nothing, or why it is unavailable.
     fn read(&self, place: Place, recipient: &str) -> (String, Result<Option<SecretBytes>, String>) {
         let label = place.label();
         match place {
@@ -248,7 +249,8 @@ impl Identities {
         }
     }
 
-    /// The same file in two places, or from a command that runs for every recipient, is one to ask for.
+    /// Returns the known copy of an encrypted file, if there is one: the user enters its passphrase once even if two places,
+    /// or a command that runs for every recipient, provide the same file.
     fn share(&self, file: LockedFile) -> Arc<LockedFile> {
         let mut locked = self.locked.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = locked.iter().find(|known| known.content == file.content) {
@@ -275,10 +277,10 @@ fn parse_ssh(_: Place, _: &str, _: &SecretBytes) -> Result<Vec<Identity>, String
     Err("this build is without SSH keys".to_owned())
 }
 
-/// What a place of identities holds, for reports.
+/// What a place holds, for reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inventory {
-    /// The place: a variable with the file that it names, or a path.
+    /// The place: a path, or a variable and the file it names.
     pub place: String,
     /// What is there.
     pub content: Content,
@@ -290,9 +292,9 @@ pub struct Inventory {
 pub enum Content {
     /// Nothing: the variable is not set, or the file is not there.
     Absent,
-    /// It cannot be used, and why.
+    /// The place cannot be used, for this reason.
     Failed(String),
-    /// A command, which is run when a file needs it.
+    /// A command, which runs only when a file needs it.
     Command,
     /// These.
     Identities(Vec<Held>),
@@ -325,7 +327,7 @@ impl Place {
         Self::Config,
     ];
 
-    /// The variable that it is about, or words for it.
+    /// The environment variable behind the place, or a description of it.
     fn label(self) -> &'static str {
         match self {
             Self::SshFile => "SOPS_AGE_SSH_PRIVATE_KEY_FILE",
@@ -373,14 +375,14 @@ enum Outcome {
     Identities(Vec<Identity>),
 }
 
-/// One search through all places, in the shape that the age crate takes.
+/// One search through all places, as an identity of the `age` crate.
 pub(super) struct Search<'a> {
     identities: &'a Identities,
     recipient: &'a str,
     tried: RefCell<Vec<String>>,
-    /// Whether a place or an identity failed that may be the one.
+    /// Whether a place or an identity failed that might have fitted.
     failed: Cell<bool>,
-    /// Whether identities are tried, or only the report is wanted.
+    /// Whether to try identities, or only to build the report.
     trying: bool,
 }
 
@@ -395,7 +397,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// A search that tries no identity: it only tells what is in each place.
+    /// Creates a search that tries no identity and only reports what each place contains.
     pub(super) fn looking_only(identities: &'a Identities, recipient: &'a str) -> Self {
         Self {
             trying: false,
@@ -403,12 +405,12 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// What came of each place, if one failed that may hold what was looked for.
+    /// Returns what happened at each place, if a place that failed might hold the identity.
     pub(super) fn into_failure(self) -> Option<Vec<String>> {
         self.failed.get().then(|| self.tried.into_inner())
     }
 
-    /// What came of each place, when nothing opened.
+    /// Returns what happened at each place when no identity fitted.
     pub(super) fn into_report(self) -> Vec<String> {
         self.tried.into_inner()
     }
@@ -458,10 +460,10 @@ impl<'a> Search<'a> {
                 .collect(),
         );
         if !for_ssh && self.identities.places.iter().any(|place| place.is_ssh()) {
-            // Every file has one more that is for no one, so that readers learn to skip what they do not know.
+            // Every file carries a random stanza that is meant for no recipient, so that readers learn to skip unknown types.
             let kinds = stanzas.iter().map(|stanza| stanza.tag.as_str());
             let kinds: BTreeSet<&str> = kinds.filter(|tag| !tag.ends_with("-grease")).collect();
-            // A file may have thousands of stanzas, each of a kind of its own.
+            // A hostile file may have thousands of stanzas, each of a different type.
             let mut named: Vec<&str> = kinds.iter().copied().take(MOST_KINDS).collect();
             if kinds.len() > MOST_KINDS {
                 named.push("and more");
@@ -513,7 +515,7 @@ impl ::age::Identity for Search<'_> {
     }
 }
 
-/// A text does not hold identities; says which line, and never shows it.
+/// A text that should hold identities does not. Names the line, and never quotes it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot use the age identities: {0}")]
 pub struct IdentitiesError(String);

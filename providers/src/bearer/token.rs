@@ -1,4 +1,4 @@
-//! Access tokens: asked for once for all who wait, and kept until shortly before their end.
+//! Access tokens: fetched once for all waiting callers, and cached until shortly before they expire.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,32 +17,32 @@ use crate::json::{Json, Kind};
 use crate::outcome::{StoreError, Trouble, shown};
 use crate::settings::SecretKeySelector;
 
-/// How long before its end a token is no longer used.
+/// How long before its expiry a token is no longer used.
 const MARGIN: Duration = Duration::from_secs(60);
-/// How long a token is used whose end is not known.
+/// How long a token of unknown lifetime is used.
 const SHORT: Duration = Duration::from_secs(300);
-/// A token that lives longer counts as one that lives for this long: the number is the service's, and no time can be added to a time
-/// without end.
+/// The longest lifetime that is believed. The service sends the number, and adding an arbitrary one to the current time could
+/// overflow.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// How large a token may be.
 const LARGEST: usize = 64 * 1024;
 
-/// A token, and until when it is used.
+/// A token, and the time until which it is used.
 pub(crate) struct AccessToken {
     text: SecretText,
     until: Instant,
-    /// How long it lives from its making, as far as the service has said; at most a day.
+    /// Its lifetime, if the service stated one; at most a day.
     pub(crate) lifetime: Option<Duration>,
-    /// Headers that requests with this token carry besides.
+    /// Additional headers for requests that use this token.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl AccessToken {
-    /// A token that lives as long as the service says.
+    /// Creates a token with the lifetime that the service stated.
     pub(crate) fn new(text: SecretText, lifetime: Option<Duration>) -> Self {
         let told = lifetime.map(|lifetime| lifetime.min(LONGEST));
         let lifetime = told.unwrap_or(SHORT);
-        // A token that lives for less than a minute is used for half of that.
+        // A token with a lifetime below two minutes is used for half of it.
         let used = lifetime.saturating_sub(MARGIN).max(lifetime / 2);
         Self {
             text,
@@ -52,22 +52,22 @@ impl AccessToken {
         }
     }
 
-    /// The header of a request that is made with it.
+    /// Returns the authorization header for a request.
     pub(crate) fn header(&self) -> Result<HeaderValue, StoreError> {
         super::bearer(&self.text)
     }
 
-    /// The text itself, to be exchanged for another token.
+    /// Returns the text itself, for exchanging it for another token.
     pub(crate) fn expose(&self) -> &str {
         self.text.expose()
     }
 }
 
-/// Where tokens come from.
+/// A source of tokens.
 pub(crate) trait TokenSource: Send + Sync {
     /// Gets a fresh token.
     fn fetch(&self) -> BoxFuture<'_, Result<AccessToken, StoreError>>;
-    /// Says as whom the service is asked, as far as that is known.
+    /// Returns the identity that the service is asked as, as far as it is known.
     fn principal(&self) -> String;
 }
 
@@ -87,7 +87,7 @@ impl Tokens {
 
     /// Returns a token that is still good.
     pub(crate) async fn current(&self) -> Result<Arc<AccessToken>, StoreError> {
-        // Held while signing in, so that all who wait share one sign-in.
+        // Held during sign-in, so that all waiting callers share one.
         let mut kept = self.kept.lock().await;
         if let Some(token) = kept.as_ref().filter(|token| token.until > Instant::now()) {
             return Ok(Arc::clone(token));
@@ -97,7 +97,7 @@ impl Tokens {
         Ok(fresh)
     }
 
-    /// Gives up a token that the service did not accept, unless another one was fetched meanwhile.
+    /// Discards a token that the service rejected, unless it was replaced in the meantime.
     pub(crate) async fn discard(&self, refused: &Arc<AccessToken>) {
         let mut kept = self.kept.lock().await;
         if kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, refused)) {
@@ -117,7 +117,7 @@ impl fmt::Debug for Tokens {
     }
 }
 
-/// Asks an endpoint with a form, as OAuth 2.0 does.
+/// Requests a token with a form, as in OAuth 2.0.
 pub(crate) async fn ask_with_form(
     http: &HttpClient,
     url: &Url,
@@ -131,7 +131,7 @@ pub(crate) async fn ask_with_form(
     ask(http, request, "access_token").await
 }
 
-/// Sends a request whose answer holds a token under a name.
+/// Sends a request whose response holds a token under a given name.
 pub(crate) async fn ask(
     http: &HttpClient,
     request: Request,
@@ -162,7 +162,7 @@ fn read(answer: &Response, member: &str) -> Result<AccessToken, StoreError> {
                 Trouble::Unavailable,
                 format!("the token service failed with HTTP status {status}"),
             ),
-            // The text of the service may repeat what was sent; its code is a word.
+            // The error text may echo what was sent; the error code is a word.
             (400..=404, Some(code)) => StoreError::new(
                 Trouble::Unauthenticated,
                 format!("the token service refused: {code}"),
@@ -179,10 +179,10 @@ fn read(answer: &Response, member: &str) -> Result<AccessToken, StoreError> {
     ))
 }
 
-/// The code of a refusal: a word of OAuth 2.0, or the status of Google's own errors.
+/// Returns the error code of a refusal: that of OAuth 2.0, or the status in Google's own format.
 fn code_of(json: Json<'_>) -> Option<String> {
     let Some(error) = json.member("error") else {
-        // Doppler has texts only, next to a flag.
+        // Doppler sends a flag and messages, but no code.
         let refused = json.member("success")?.kind() == Kind::Bool;
         return refused.then(|| "it does not accept the token".to_owned());
     };
@@ -192,7 +192,7 @@ fn code_of(json: Json<'_>) -> Option<String> {
     if !is_word(code.expose()) {
         return Some("its code is none of OAuth".to_owned());
     }
-    // Azure's codes tell more than the word of OAuth: AADSTS7000215 is a wrong secret.
+    // Azure's own codes are more specific than those of OAuth: AADSTS7000215 is a wrong secret.
     let detail = json.member("error_description").and_then(Json::string);
     let detail = detail.and_then(|text| {
         let first = text.expose().split([':', ' ']).next()?.to_owned();
@@ -206,7 +206,7 @@ fn code_of(json: Json<'_>) -> Option<String> {
     })
 }
 
-/// Returns true if a code is a word and not something that was sent: secrets and tokens have digits or are longer.
+/// Returns true if a code is a plain word and not an echo of what was sent: secrets and tokens contain digits or are longer.
 fn is_word(code: &str) -> bool {
     let of_word = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
     (1..=40).contains(&code.len()) && code.bytes().all(of_word)
@@ -215,7 +215,7 @@ fn is_word(code: &str) -> bool {
 fn lifetime_of(json: Json<'_>) -> Option<Duration> {
     let seconds = |name: &str| {
         let value = json.member(name)?;
-        // Metadata services write numbers as texts.
+        // Metadata services send numbers as strings.
         let number = value
             .integer()
             .or_else(|| value.string()?.expose().parse().ok())?;
@@ -237,7 +237,7 @@ fn lifetime_of(json: Json<'_>) -> Option<Duration> {
     Some(until(u64::try_from(end.as_second()).ok()?))
 }
 
-/// A token in a Secret, read again whenever the service does not accept the one before.
+/// A token in a Secret, read again whenever the service rejects the previous one.
 pub(crate) struct OfSecret {
     pub(crate) credentials: Arc<dyn Credentials>,
     pub(crate) scope: Scope,
@@ -265,7 +265,7 @@ impl TokenSource for OfSecret {
     }
 }
 
-/// A source of one token that was given.
+/// A source that returns one fixed token.
 pub(crate) struct Given {
     token: SecretText,
     principal: &'static str,
@@ -288,8 +288,8 @@ impl TokenSource for Given {
     }
 }
 
-/// Makes a client for a service beside the program that gives credentials of the machine: it answers soon, or there is none.
-/// A call takes no longer than `longest`, and than a store allows.
+/// Creates a client for a local metadata service, which answers quickly if it exists at all. A call times out after `longest`
+/// or the timeout of the store, whichever is shorter.
 #[cfg(any(feature = "azure", feature = "gcp"))]
 pub(crate) fn metadata_client(
     longest: Duration,
@@ -310,7 +310,7 @@ pub(crate) fn metadata_client(
     })?)
 }
 
-/// Headers of a request that a metadata service wants.
+/// Returns the request header that a metadata service requires.
 pub(crate) fn metadata_headers(name: &'static str, value: &'static str) -> HeaderMap {
     HeaderMap::from_iter([(
         HeaderName::from_static(name),

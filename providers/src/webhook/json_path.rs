@@ -1,6 +1,6 @@
-//! The paths of `result.jsonPath`: `$.a.b`, `$["a"]`, `[0]`, `[-1]`, `[0, 2]`, `[1:3]`, `[*]`, `.*`, `..name`, and filters
-//! such as `[?@.name=="x"]`, which compare by `==` and `!=`. That is what upstream's library has without its extensions, but
-//! for scripts in parentheses and paths as keys.
+//! Evaluates `result.jsonPath`: `$.a.b`, `$["a"]`, `[0]`, `[-1]`, `[0, 2]`, `[1:3]`, `[*]`, `.*`, `..name`, and filters such
+//! as `[?@.name=="x"]`, which compare with `==` and `!=`. This is the core language of upstream's library. Its extensions,
+//! scripts in parentheses and paths as keys are not supported.
 
 mod syntax;
 
@@ -14,19 +14,19 @@ enum Step {
     Name(String),
     Index(i64),
     All,
-    /// All of these.
+    /// Every one of these steps.
     Each(Vec<Step>),
-    /// Elements from one on, before another, every so many.
+    /// A slice of an array: start, end and stride.
     Slice {
         from: i64,
         to: i64,
         by: i64,
     },
-    /// Members or elements that pass a test.
+    /// The members or elements that pass a test.
     Filter(Test),
-    /// The name at any depth.
+    /// Members with this name, at any depth.
     Below(String),
-    /// A step from the value and from everything in it.
+    /// A step applied to the value and to each of its descendants.
     Everywhere(Box<Step>),
 }
 
@@ -36,34 +36,34 @@ impl Step {
     }
 }
 
-/// What a filter asks about a value.
+/// The test of a filter.
 enum Test {
     Text(String),
     Number(f64),
     Bool(bool),
-    /// What is found from the whole document, or from the value.
+    /// The value at a path, from the root or from the current value.
     Path {
         from_root: bool,
         steps: Vec<Step>,
     },
-    /// Whether two are equal, or whether they are not.
+    /// Whether two operands are equal, or unequal.
     Equal {
         wanted: bool,
         sides: Box<(Test, Test)>,
     },
 }
 
-/// How many values a path may find.
+/// The most values that a path may find.
 const MOST: usize = 10_000;
 
-/// Finds a value. Paths that can find several give a list; nothing is found when there is no such value.
+/// Finds the value at a path. Returns a list if the path can match several values, and `None` if there is no such value.
 ///
-/// The path and the document may both come from someone who means harm: a value inside of many others of the same name is found,
-/// and looked at, many times. So a path has the budget that paths of [`json::path`](crate::json::path) have.
+/// Both the path and the document may be hostile: a value nested inside many others of the same name is found, and scanned,
+/// many times. Evaluation therefore has the same work budget as [`json::path`](crate::json::path).
 ///
 /// # Errors
 ///
-/// When the path is none, or has something that is not supported, or when following it would cost too much.
+/// Fails if the path is malformed or uses an unsupported feature, or if evaluating it exceeds the budget.
 pub(super) fn find(document: Json<'_>, path: &str) -> Result<Option<SecretBytes>, StoreError> {
     let steps = syntax::parse(path)?;
     let many = steps.iter().any(Step::finds_several);
@@ -103,7 +103,7 @@ pub(super) fn find(document: Json<'_>, path: &str) -> Result<Option<SecretBytes>
     Ok(Some(list.finish()))
 }
 
-/// The path itself may be made of a secret, so the text names its field.
+/// Names the field instead of the path, because the path may be rendered from a secret.
 fn refused(why: &str) -> StoreError {
     StoreError::invalid(format!("`result.jsonPath` {why}")).public()
 }
@@ -111,12 +111,12 @@ fn refused(why: &str) -> StoreError {
 struct Walk<'r> {
     /// The whole document.
     root: Json<'r>,
-    /// How many bytes may still be looked at.
+    /// The remaining work budget, in bytes to scan.
     work: usize,
 }
 
 impl<'r> Walk<'r> {
-    /// Counts one pass over the text of a value.
+    /// Charges the budget for one scan of a value.
     fn look_through(&mut self, value: Json<'_>) -> Result<(), StoreError> {
         self.spend(value.raw().len())
     }
@@ -140,7 +140,7 @@ impl<'r> Walk<'r> {
             return Ok(());
         }
         self.look_through(value)?;
-        // One more than allowed is enough to be refused.
+        // One match above the limit is enough to fail.
         let left = (MOST + 1).saturating_sub(next.len());
         match (step, kind) {
             (Step::Name(name), Kind::Object) => next.extend(value.member(name)),
@@ -154,7 +154,7 @@ impl<'r> Walk<'r> {
                     next.extend(value.elements().nth(at));
                 }
             }
-            // To upstream a number is the name of a member, too.
+            // Upstream also uses a number as the name of a member.
             (Step::Index(index), Kind::Object) => next.extend(value.member(&index.to_string())),
             (Step::All, _) => next.extend(children(value).take(left)),
             (Step::Each(steps), _) => {
@@ -207,7 +207,7 @@ impl<'r> Walk<'r> {
                         self.follow(member, step, next)?;
                     }
                 }
-                // The member of the name comes before those that are further in.
+                // A direct member comes before deeper ones.
                 if let Some(named) = named {
                     next.insert(place, named);
                 }
@@ -225,7 +225,7 @@ impl<'r> Walk<'r> {
         Ok(())
     }
 
-    /// What a test comes to for a value; nothing where a path of it leads nowhere, and then the value does not pass.
+    /// Evaluates a test for a value. Returns `None`, so that the value fails the test, if a path in it finds nothing.
     fn evaluate<'v>(
         &mut self,
         test: &'v Test,
@@ -266,7 +266,7 @@ impl<'r> Walk<'r> {
         }))
     }
 
-    /// Nothing is converted: a number is never a text.
+    /// Compares without conversion: a number never equals a string.
     fn are_equal<'v>(&mut self, left: Value<'v>, right: Value<'v>) -> Result<bool, StoreError> {
         for side in [left, right] {
             if let Value::Part(part) = side {
@@ -293,8 +293,8 @@ fn children(value: Json<'_>) -> impl Iterator<Item = Json<'_>> {
     members.chain(value.elements())
 }
 
-/// Which elements of an array of so many a slice takes. Upstream compares the bounds as they are written, before it counts
-/// those below zero from the end: `[0:-1]` takes none.
+/// Returns which elements of an array of length `count` a slice selects. Upstream compares the bounds before it resolves
+/// negative ones from the end, so `[0:-1]` selects nothing.
 fn taken(from: i64, to: i64, by: i64, count: i64) -> impl Fn(i64) -> bool {
     let bound = |at: i64| {
         if at < 0 {
@@ -311,7 +311,7 @@ fn taken(from: i64, to: i64, by: i64, count: i64) -> impl Fn(i64) -> bool {
     }
 }
 
-/// What a test, or a side of it, comes to.
+/// The value of a test or of an operand.
 #[derive(Clone, Copy)]
 enum Value<'a> {
     Part(Json<'a>),
@@ -321,7 +321,7 @@ enum Value<'a> {
 }
 
 impl Value<'_> {
-    /// Whether it lets a value pass, as upstream has it: `true`, a number that is not 0, or a text that says one of both.
+    /// Returns true for what upstream treats as true: `true`, a number other than 0, or a string that spells either.
     fn counts(self) -> bool {
         match self {
             Self::Text(text) => says_yes(text),

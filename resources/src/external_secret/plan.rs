@@ -1,8 +1,8 @@
-//! From what was seen, and the time, to what is to be done about one ExternalSecret.
+//! Plans the reconciliation of one ExternalSecret from what was observed and the current time.
 //!
-//! A reconcile is two plans: [`begin`] looks at the object and the metadata of its target and says whether values have to be
-//! read; [`finish`] takes the answers and says what is written. Each action that fails is answered by [`failed`], which
-//! replaces the actions after it.
+//! A reconcile has two plans. [`begin`] examines the object and the metadata of its target and decides whether values have to
+//! be read. [`finish`] takes those values and decides what to write. If an action fails, [`failed`] replaces the actions that
+//! would have followed it.
 
 mod action;
 
@@ -27,25 +27,25 @@ use crate::plain_secret::PlainSecret;
 pub enum Beginning {
     /// There is nothing more to do.
     Done(Plan),
-    /// The target lacks the managed label: it gets it, is read again, and [`begin`] decides about what it is then.
+    /// The target lacks the managed label. These actions add it; then the target is read again and [`begin`] decides again.
     Mark(Vec<Action>),
-    /// The values have to be read; the actions come first.
+    /// The values have to be read, after these actions.
     Read(Vec<Action>),
 }
 
-/// The target, as [`begin`] looks at it.
+/// What [`begin`] examines of the target.
 pub struct TargetSeen<'a> {
     /// Its metadata, if it exists.
     pub metadata: Option<&'a ObjectMeta>,
-    /// Hashes its data, which is read only if it matters.
+    /// Hashes its data. Called only if the hash matters.
     pub data_hash: &'a dyn Fn() -> Option<String>,
-    /// It is known to be as it was written last, so the other two were not looked at.
+    /// Whether it is known to be unchanged since the last write, in which case the other two fields are not filled in.
     pub untouched: bool,
 }
 
 /// Decides whether there is anything to do.
 ///
-/// An object of a foreign class gets its finalizer and is left alone otherwise, as upstream does (T6).
+/// An object of another controller class gets its finalizer and is otherwise left alone, as upstream does (T6).
 #[must_use]
 pub fn begin(
     object: &ExternalSecret,
@@ -69,7 +69,7 @@ pub fn begin(
         .metadata
         .is_some_and(|metadata| !refresh::is_managed(metadata))
     {
-        // The label alone is no reason to read the values.
+        // A missing label alone is no reason to read the values.
         actions.push(Action::MarkTarget);
         return Beginning::Mark(actions);
     }
@@ -81,7 +81,7 @@ pub fn begin(
     Beginning::Read(actions)
 }
 
-/// Returns true if the object waits for us when it is deleted.
+/// Returns true if deletion of the object waits for this controller.
 #[must_use]
 pub fn has_finalizer(object: &ExternalSecret) -> bool {
     let finalizers = object.metadata.finalizers.iter().flatten();
@@ -90,8 +90,8 @@ pub fn has_finalizer(object: &ExternalSecret) -> bool {
         .any(|finalizer| finalizer == FINALIZER)
 }
 
-/// Only the policy Delete takes the Secret away here, and only one that this very object controls: the garbage collector
-/// does it for owners, whatever the policy (T28).
+/// Deletes the Secret only under the policy Delete, and only if this object controls it. The garbage collector deletes the
+/// Secrets of owners whatever the policy (T28).
 fn deletion(object: &ExternalSecret, target: Option<&ObjectMeta>) -> Vec<Action> {
     let mut actions = Vec::new();
     if !has_finalizer(object) {
@@ -125,27 +125,27 @@ fn deleted() -> Event {
     }
 }
 
-/// What was seen besides the object.
+/// What was observed besides the object.
 pub struct Seen<'a> {
     /// The target, if it exists.
     pub target: Option<&'a PlainSecret>,
-    /// The metadata of Secrets of the namespace with the owner label of the object, its target aside.
+    /// The metadata of the other Secrets in the namespace that carry the owner label of the object.
     pub orphans: &'a [ObjectMeta],
-    /// What templates are rendered with.
+    /// The inputs of templates.
     pub inputs: Inputs<'a>,
     /// When this reconcile began.
     pub started: Timestamp,
     /// The controller's time zone.
     pub zone: &'a TimeZone,
-    /// The Secret may lose most of its values at once.
+    /// Whether the Secret may lose most of its values at once.
     pub mass_deletion: bool,
 }
 
-/// A Secret or a store with fewer keys may lose all of them at once.
+/// A Secret or store with fewer keys than this may lose all of them at once.
 pub const FEW_KEYS: usize = 10;
 
-/// What a search finds tells nothing about what has gone. So an object that has not changed, and whose Secret is made of what a
-/// search found, is not made again out of less than half of it.
+/// Returns true if the Secret would lose more than half of the values that a search had found. A search does not prove that
+/// what it misses is gone, so the Secret of an unchanged object is not rewritten in that case.
 fn loses_most(object: &ExternalSecret, seen: &Seen<'_>, values: &super::values::Values) -> bool {
     let status = object.status.as_ref();
     let synced = status.and_then(|status| status.synced_resource_version.as_deref());
@@ -265,13 +265,12 @@ pub fn finish(object: &ExternalSecret, seen: &Seen<'_>, data: Assembled) -> Plan
     }
 }
 
-/// Nothing is left, and the Secret stays as it is.
+/// Returns true if no values are left and the policy keeps the Secret as it is.
 fn retains(object: &ExternalSecret, values: &super::values::Values) -> bool {
     values.is_empty() && object.spec.target.deletion_policy == DeletionPolicy::Retain
 }
 
-/// What is reported when the values have been read and the Secret is made of the same ones already; `missing` are the entries
-/// without a secret.
+/// Plans the report for a Secret that already holds the values just read. `missing` lists the entries without a secret.
 #[must_use]
 pub fn unchanged(
     object: &ExternalSecret,
@@ -285,7 +284,7 @@ pub fn unchanged(
     finished(object, actions, done, binding, started, zone)
 }
 
-/// The event about a secret that is not there and need not be.
+/// Returns the event about an optional secret that does not exist.
 #[must_use]
 pub fn missing(text: String) -> Action {
     Action::Emit(Event {
@@ -303,7 +302,7 @@ fn emit(reason: &'static str, message: &str) -> Action {
     })
 }
 
-/// All values have gone, and the policy says that the Secret goes too.
+/// Plans the deletion of the Secret after all of its values disappeared, as the policy asks.
 fn vanished(object: &ExternalSecret, seen: &Seen<'_>, mut actions: Vec<Action>) -> Plan {
     if object.spec.target.creation_policy != CreationPolicy::Owner {
         actions.extend(failure(
@@ -363,7 +362,7 @@ fn unbuilt(
     }
 }
 
-/// The end of a reconcile that did what it should: the reason and message of its condition, and when it is looked at next.
+/// Ends a successful reconcile with the reason and message of its condition, and the time of the next one.
 #[must_use]
 pub fn finished(
     object: &ExternalSecret,
@@ -397,7 +396,7 @@ pub fn finished(
     }
 }
 
-/// When an object is looked at next, if nothing changes before.
+/// Returns when to reconcile the object next if nothing changes before.
 #[must_use]
 pub fn next_look(object: &ExternalSecret, now: Timestamp, zone: &TimeZone) -> Again {
     match refresh::next(object, now, zone) {
@@ -407,7 +406,7 @@ pub fn next_look(object: &ExternalSecret, now: Timestamp, zone: &TimeZone) -> Ag
     }
 }
 
-/// What is reported when the values could not be read.
+/// Plans the report for values that could not be read.
 #[must_use]
 pub fn unread(object: &ExternalSecret, error: &DataError, now: Timestamp) -> Vec<Action> {
     failure(object, status::NO_DATA, Some(&error.to_string()), now)
@@ -416,19 +415,19 @@ pub fn unread(object: &ExternalSecret, error: &DataError, now: Timestamp) -> Vec
 /// Which action failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempt {
-    /// Writing the Secret, or reading what it is made of.
+    /// Writing the Secret, or reading its inputs.
     Write {
-        /// Whether there was one before.
+        /// Whether the Secret existed before.
         existing: bool,
     },
     /// Deleting the Secret.
     Delete,
-    /// Deleting a Secret of an earlier name.
+    /// Deleting a Secret with a previous name.
     DeleteOrphan,
 }
 
-/// What is reported when the API server refuses an action. The category is one of a fixed set: an API server's own text may
-/// quote a value.
+/// Plans the report for an action that the API server refused. Only the category of the error is shown, because the server's
+/// own message may quote a value.
 #[must_use]
 pub fn failed(
     object: &ExternalSecret,
@@ -450,8 +449,8 @@ pub fn failed(
     failure_in(object, next, fixed, Some(category), now)
 }
 
-/// Returns true if another writer has changed the values of the target, and the object asks for a report only: they are not
-/// those that the target's own hash vouches for.
+/// Returns true if another writer changed the values of the target, so that they no longer match its hash annotation, and the
+/// object asks only to report such changes.
 #[must_use]
 pub fn is_only_reported(
     object: &ExternalSecret,
@@ -463,7 +462,7 @@ pub fn is_only_reported(
         .as_ref()
         .is_some_and(|annotations| annotations.contains_key(DATA_HASH_ANNOTATION));
     Drift::of(&object.metadata) == Drift::Report
-        // A Secret that is shared has other writers by design.
+        // A shared Secret has other writers by design.
         && object.spec.target.creation_policy == CreationPolicy::Owner
         && object.metadata.deletion_timestamp.is_none()
         && is_written
@@ -471,14 +470,14 @@ pub fn is_only_reported(
         && !refresh::is_target_valid(object, Some(target), data_hash)
 }
 
-/// What is reported of such a target.
+/// Plans the report for a target that another writer changed.
 #[must_use]
 pub fn drifted(object: &ExternalSecret, now: Timestamp) -> Vec<Action> {
     let detail = "another writer has changed it, and the annotation sealwright.dev/drift asks for a report only";
     failure(object, status::NOT_UPDATED, Some(detail), now)
 }
 
-/// The status and the event of an object that cannot be read; the fault names a field and no value.
+/// Returns the status and event of an object that cannot be parsed. `fault` names a field and quotes no value.
 #[must_use]
 pub fn unreadable(mut status_now: Status, fault: &str, now: Timestamp) -> (Status, Event) {
     let message = status::message(status::NOT_UPDATED, Some(fault));
@@ -498,7 +497,7 @@ pub fn unreadable(mut status_now: Status, fault: &str, now: Timestamp) -> (Statu
     (status_now, event)
 }
 
-/// What is reported when the object cannot be what it asks for. Of the detail everyone sees every word.
+/// Plans the report for an object that cannot be fulfilled. `detail` is shown to everyone in full.
 #[must_use]
 pub fn failure(
     object: &ExternalSecret,
@@ -509,7 +508,7 @@ pub fn failure(
     failure_in(object, status_of(object), fixed, detail, now)
 }
 
-/// A failure keeps the time of the last refresh and the version that was synced.
+/// Reports a failure; the status keeps the time of the last refresh and the synced version.
 fn failure_in(
     object: &ExternalSecret,
     mut next: Status,
@@ -519,7 +518,7 @@ fn failure_in(
 ) -> Vec<Action> {
     let message = status::message(fixed, detail);
     let reason = match object.spec.target.manifest {
-        // What is refused before any object is looked at has the same reason as a Secret, as upstream has it.
+        // An error found before any target is examined uses the reason for Secrets, as upstream does.
         Some(_) if fixed != status::INVALID_GENERIC => status::RESOURCE_SYNCED_ERROR,
         _ => status::SECRET_SYNCED_ERROR,
     };
@@ -545,7 +544,7 @@ fn status_of(object: &ExternalSecret) -> Status {
     object.status.clone().unwrap_or_default()
 }
 
-/// Kubernetes keeps whole seconds.
+/// Truncates to whole seconds, which is what Kubernetes stores.
 fn to_time(now: Timestamp) -> Time {
     let whole = Timestamp::from_second(now.as_second()).unwrap_or(now);
     Time(whole)

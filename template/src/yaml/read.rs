@@ -1,4 +1,4 @@
-//! YAML documents into nodes, with the scalars of YAML 1.1, as `kubectl` reads them.
+//! Parses YAML documents into nodes, resolving scalars by YAML 1.1 as `kubectl` does.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use zeroize::Zeroize;
 
 use super::{Node, refusal};
 
-/// A text is no YAML. The reason quotes nothing of it.
+/// The text is not valid YAML. The reason never quotes it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("line {line}, column {column}: {reason}")]
 pub struct SyntaxError {
@@ -19,11 +19,11 @@ pub struct SyntaxError {
     pub column: usize,
     /// What is wrong.
     pub reason: String,
-    /// What the reader of Kubernetes' programs says about it, where that is known and quotes nothing.
+    /// The message of the YAML parser that Kubernetes programs use, where it is known and quotes nothing.
     pub known_as: Option<String>,
 }
 
-/// What the reader of Kubernetes' programs takes for no character of a text.
+/// Returns true for the control characters that the YAML parser of Kubernetes programs rejects.
 pub(crate) fn is_control(letter: char) -> bool {
     !matches!(
         letter,
@@ -31,26 +31,26 @@ pub(crate) fn is_control(letter: char) -> bool {
     )
 }
 
-/// About what a node takes in memory, with the text of a short scalar and its place in a list.
+/// The approximate size of a node in memory, including a short scalar and its slot in a list.
 pub const NODE_SIZE: usize = 160;
 
-/// How many nodes the aliases of one stream may stand for: far above any manifest, far below a bomb.
+/// The most nodes that one stream may expand to through aliases: far above any manifest, far below a YAML bomb.
 const MOST_NODES: usize = 1_000_000;
 
-/// How deeply nodes may nest, what aliases stand for included: far above any manifest. Readers of nodes, and what drops them,
-/// go down level by level on the stack.
+/// The deepest nesting allowed, counting what aliases expand to: far above any manifest. Reading and dropping nodes is
+/// recursive, so the depth is bounded by the stack.
 const MOST_LEVELS: usize = 500;
 
-/// How many bytes of text the aliases of one object may stand for: the API server stores none of more than 1.5 MiB.
+/// The most bytes of text that the aliases of one object may expand to. The API server stores no object above 1.5 MiB.
 ///
-/// An alias is one node whatever the length of its text, and whoever makes a value of the nodes copies the text for each.
+/// An alias costs one node however long its text is, but converting the nodes to a value copies the text each time.
 const MOST_COPIED: usize = 2 << 20;
 
-/// The same for a stream that may hold any number of objects: a fixed part, and one in proportion to its length.
+/// The same limit for a stream of any number of objects: a fixed part, plus one in proportion to the length of the stream.
 const COPIED_OF_STREAM: usize = 4 << 20;
 const COPIED_PER_BYTE: usize = 8;
 
-/// Why a line is no YAML, without a word of it: the parser's own reason may quote.
+/// Says why a line is not valid YAML without quoting it, which the message of the parser may do.
 fn reason(text: &str, line: usize) -> String {
     let line = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
     let indentation = line.len() - line.trim_start_matches([' ', '\t']).len();
@@ -61,11 +61,11 @@ fn reason(text: &str, line: usize) -> String {
     }
 }
 
-/// Reads every document that is not empty, each with the line on which it starts.
+/// Parses every document that is not empty. Returns each with the line on which it starts.
 ///
 /// # Errors
 ///
-/// Names the place of what is no YAML, and of aliases that stand for far more than the text has.
+/// Fails, with the position, if the text is not valid YAML or if its aliases expand to far more than the text itself.
 pub fn read(text: &[u8]) -> Result<Vec<(usize, Node)>, SyntaxError> {
     let bounds = Bounds {
         nodes: usize::MAX,
@@ -74,32 +74,32 @@ pub fn read(text: &[u8]) -> Result<Vec<(usize, Node)>, SyntaxError> {
     documents(text, false, bounds)
 }
 
-/// Does what [`read`] does as long as there are no more than so many nodes, each of which takes up to [`NODE_SIZE`] bytes: a
-/// hundred times what stands for it in the text. Aliases may add 2 MiB of text.
+/// Like [`read`], but accepts at most `most_nodes` nodes. A node takes up to [`NODE_SIZE`] bytes, which can be a hundred
+/// times its length in the text. Aliases may add 2 MiB of text.
 ///
 /// # Errors
 ///
-/// As [`read`]; a stream with more nodes is refused.
+/// Fails as [`read`] does, and if the stream has more nodes.
 pub fn read_within(text: &[u8], most_nodes: usize) -> Result<Vec<(usize, Node)>, SyntaxError> {
     documents(text, false, Bounds::of_object(most_nodes))
 }
 
-/// Reads the first document, and nothing behind it; none if it is empty. Its nodes are bounded as in [`read_within`].
+/// Parses only the first document. Returns `None` if it is empty. Limits its nodes as [`read_within`] does.
 ///
 /// # Errors
 ///
-/// As [`read_within`].
+/// Fails as [`read_within`] does.
 pub fn first_within(text: &[u8], most_nodes: usize) -> Result<Option<Node>, SyntaxError> {
     let documents = documents(text, true, Bounds::of_object(most_nodes))?;
     Ok(documents.into_iter().next().map(|(_, node)| node))
 }
 
-/// What a stream may become in memory.
+/// Limits on what a stream may expand to in memory.
 #[derive(Clone, Copy, Default)]
 struct Bounds {
-    /// Nodes, each alias counted as what it stands for.
+    /// The number of nodes, with every alias expanded.
     nodes: usize,
-    /// Bytes of text that are there once more through aliases.
+    /// Bytes of text that aliases duplicate.
     copied: usize,
 }
 
@@ -179,7 +179,7 @@ fn documents(
                 {
                     start = line;
                 }
-                // Only a text that ends with the stream ends behind the last letter of its last line.
+                // A scalar ends past the last character of the last line only if it ends with the stream.
                 builder.ends = last.is_some_and(|(number, width)| {
                     span.end.line() > number
                         || (span.end.line() == number && span.end.col() >= width)
@@ -191,7 +191,7 @@ fn documents(
     Ok(documents)
 }
 
-/// The number of the last line and how many letters it has, if no line break ends it and there is more than blanks on it.
+/// Returns the number and the length of the last line, unless it is blank or ends with a line break.
 fn last_line(text: &str) -> Option<(usize, usize)> {
     let line = text.rsplit('\n').next().unwrap_or_default();
     let number = text.matches('\n').count() + 1;
@@ -200,16 +200,16 @@ fn last_line(text: &str) -> Option<(usize, usize)> {
 
 #[derive(Default)]
 struct Builder {
-    /// Whether the event ends with the stream, without a line break.
+    /// Whether the event ends at the end of the stream, without a line break.
     ends: bool,
     open: Vec<Open>,
     anchors: HashMap<usize, (Rc<Node>, Extent)>,
     root: Option<Rc<Node>>,
-    /// Nodes so far, each alias counted as what it stands for.
+    /// The number of nodes so far, with every alias expanded.
     nodes: usize,
-    /// Bytes of text so far, counted likewise.
+    /// Bytes of text so far, with every alias expanded.
     bytes: usize,
-    /// The part of these bytes that aliases stand for.
+    /// How many of these bytes come from aliases.
     copied: usize,
     bounds: Bounds,
 }
@@ -220,11 +220,11 @@ struct Open {
     children: Vec<Rc<Node>>,
     nodes_before: usize,
     bytes_before: usize,
-    /// How many levels the deepest child has.
+    /// The depth of the deepest child.
     levels: usize,
 }
 
-/// How large a node is, with everything below it and behind its aliases.
+/// The size of a node, including its descendants and expanded aliases.
 #[derive(Clone, Copy)]
 struct Extent {
     nodes: usize,
@@ -247,7 +247,7 @@ impl Builder {
                 let tag = tag.as_deref().map(ToString::to_string).unwrap_or_default();
                 let mut text = text.into_owned();
                 let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
-                // The reader of Kubernetes' programs adds no line break that is not written.
+                // The parser of Kubernetes programs does not add a final line break that is missing in the text.
                 if is_block && self.ends && text.ends_with('\n') {
                     text.truncate(text.len() - 1);
                 }
@@ -350,7 +350,7 @@ impl Builder {
     }
 }
 
-/// Pairs keys and values, and merges what `<<` names below the map's own entries.
+/// Pairs keys with values, and merges the entries of `<<`, over which the own entries of the map take precedence.
 fn map(children: Vec<Rc<Node>>) -> Option<Node> {
     let mut merged = Vec::new();
     let mut own = Vec::with_capacity(children.len() / 2);

@@ -1,4 +1,4 @@
-//! What a cluster holds of upstream's programs and of this one. Nothing is written, and of Secrets only metadata is read.
+//! Examines what a cluster contains of upstream's programs and of ours. Writes nothing, and reads only the metadata of Secrets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,40 +15,40 @@ use serde_json::Value;
 use super::program::{self, Workload};
 use crate::cluster::{ClusterError, Lister, Listing};
 
-/// Everything that was looked at.
+/// Everything that was found in the cluster.
 #[derive(Default)]
 pub(super) struct Seen {
-    /// The only namespace that was looked at.
+    /// The only namespace that was examined, if it was not the whole cluster.
     pub(super) only: Option<String>,
     pub(super) workloads: Vec<Workload>,
-    /// Namespace and name of each Helm release that has other Deployments.
+    /// The namespace and name of each Helm release that contains other Deployments.
     pub(super) other_releases: BTreeSet<(String, String)>,
     pub(super) services: Vec<Service>,
     pub(super) definitions: Vec<Definition>,
-    /// Namespace and creation time of each Secret that holds a sealing key.
+    /// The Secrets that hold sealing keys.
     pub(super) keys: Vec<Key>,
     pub(super) sealed_secrets: Vec<Object>,
     pub(super) external_secrets: Vec<Object>,
     pub(super) push_secrets: Vec<Object>,
     pub(super) cluster_external_secrets: Vec<Object>,
     pub(super) stores: Vec<Object>,
-    /// The kind of each generator with its object.
+    /// The generators, each with its kind.
     pub(super) generators: Vec<(String, Object)>,
     pub(super) webhooks: Vec<Webhook>,
-    /// Names of Flux' Kustomizations that decrypt with sops.
+    /// The names of the Flux Kustomizations that decrypt with sops.
     pub(super) decrypting: Vec<String>,
-    /// What could not be looked at, and why.
+    /// What could not be listed, and why.
     pub(super) hidden: Vec<(&'static str, String)>,
 }
 
-/// A CustomResourceDefinition of one of the groups.
+/// A CustomResourceDefinition of one of upstream's API groups.
 pub(super) struct Definition {
     pub(super) name: String,
     pub(super) is_sealed_secrets: bool,
     pub(super) served: Vec<String>,
-    /// Namespace and name of the Service that converts between versions.
+    /// The namespace and name of the Service that converts between versions.
     pub(super) converter: Option<(String, String)>,
-    /// The Helm release that it is of.
+    /// The Helm release that it belongs to.
     pub(super) release: Option<String>,
 }
 
@@ -63,13 +63,13 @@ pub(super) struct Key {
 /// A ValidatingWebhookConfiguration of the External Secrets Operator.
 pub(super) struct Webhook {
     pub(super) name: String,
-    /// The API server refuses changes while nothing answers.
+    /// Whether the API server refuses changes while the webhook does not answer.
     pub(super) blocks: bool,
-    /// Namespace and name of the Service that should answer.
+    /// The namespace and name of the Service that should answer.
     pub(super) service: (String, String),
 }
 
-/// An object of one of the groups, as much of it as is looked at.
+/// The relevant fields of an object of one of upstream's API groups.
 #[derive(Deserialize)]
 pub(super) struct Object {
     pub(super) metadata: ObjectMeta,
@@ -81,13 +81,13 @@ pub(super) struct Object {
 
 #[derive(Default, Deserialize)]
 pub(super) struct Spec {
-    /// Of stores; only its names are looked at.
+    /// For stores. Only the names of its fields matter.
     #[serde(default)]
     provider: BTreeMap<String, serde::de::IgnoredAny>,
-    /// Of a ClusterGenerator.
+    /// For a ClusterGenerator.
     #[serde(default)]
     pub(super) kind: String,
-    /// Of a SealedSecret: the field from before version 0.9.
+    /// For a SealedSecret: the field used before version 0.9.
     #[serde(default)]
     data: Option<serde::de::IgnoredAny>,
 }
@@ -114,14 +114,14 @@ impl Object {
         }
     }
 
-    /// Whether a condition holds; `None` when there is none.
+    /// Returns whether a condition is True, or `None` if the object does not have it.
     pub(super) fn is(&self, condition: &str) -> Option<bool> {
         let mut conditions = self.status.conditions.iter();
         let found = conditions.find(|one| one.kind == condition)?;
         Some(found.status == "True")
     }
 
-    /// The provider of a store.
+    /// Returns the provider of a store.
     pub(super) fn provider(&self) -> &str {
         self.spec.provider.keys().next().map_or("", String::as_str)
     }
@@ -131,7 +131,7 @@ impl Object {
         self.spec.data.is_some()
     }
 
-    /// Who applied it in the version v1beta1.
+    /// Returns the field manager that applied the object as v1beta1, if any.
     pub(super) fn written_as_v1beta1(&self) -> Option<&str> {
         let mut entries = self.metadata.managed_fields.iter().flatten();
         let entry = entries.find(|entry| {
@@ -143,7 +143,7 @@ impl Object {
 }
 
 impl Seen {
-    /// Looks at the cluster, or at one namespace of it.
+    /// Examines the cluster, or one namespace of it.
     pub(super) async fn look(
         lister: &Lister,
         namespace: Option<&str>,
@@ -256,7 +256,7 @@ impl Seen {
         path: &impl Fn(&str, &str) -> String,
     ) -> Result<(), ClusterError> {
         let group = format!("/apis/{}", generator::API_VERSION);
-        // Most clusters have none of them; a kind without a definition is not asked for.
+        // Most clusters have no generators, so kinds without a definition are not listed.
         let kinds: Vec<&str> = generator::KINDS
             .iter()
             .copied()
@@ -284,7 +284,7 @@ impl Seen {
         Ok(())
     }
 
-    /// Lists a collection; a kind that is not there has no objects, and one that may not be seen is remembered.
+    /// Lists a collection. A kind that is not installed has no objects; one that may not be listed is recorded in `hidden`.
     async fn list<T: DeserializeOwned>(
         &mut self,
         lister: &Lister,
@@ -303,7 +303,7 @@ impl Seen {
         })
     }
 
-    /// Returns true if the Helm release of a Deployment has programs beside those that `is_of` tells.
+    /// Returns true if the Helm release of a Deployment also contains Deployments for which `is_of` is false.
     pub(super) fn is_shared(&self, one: &Workload, is_of: impl Fn(&Workload) -> bool) -> bool {
         let Some((namespace, release)) = one.record() else {
             return false;
@@ -323,8 +323,8 @@ impl Seen {
         self.only.is_none() && !self.is_hidden("Deployments")
     }
 
-    /// Returns true if a Service is there and what it leads to runs. Where Services or Deployments may not be seen, or were
-    /// not looked for, what cannot be known counts as well.
+    /// Returns true if a Service exists and its backend runs. What could not be listed, or was not examined, counts as
+    /// running.
     pub(super) fn answers(&self, (namespace, name): &(String, String)) -> bool {
         if self.only.as_ref().is_some_and(|only| only != namespace) {
             return true;

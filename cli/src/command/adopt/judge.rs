@@ -1,4 +1,4 @@
-//! What was seen in a cluster, as findings and problems. Pure.
+//! Turns what was found in a cluster into findings and problems. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use super::cluster::{Object, Seen};
 use super::program::{self, Becomes, Component, Workload};
 use super::report::{Item, Problem, Program, Report, State, count_of, some};
 
-/// Says what there is and what would not work; the steps are left to the plan.
+/// Reports what was found and what would not work. The plan adds the steps.
 pub(super) fn judge(seen: &Seen) -> Report {
     let mut report = Report {
         states: vec![
@@ -28,7 +28,7 @@ pub(super) fn judge(seen: &Seen) -> Report {
             kind: "Kustomizations of Flux",
             name: seen.decrypting.len().to_string(),
             text: format!(
-                "{} decrypt with sops; they read what sealwright encrypts, and nothing changes for them",
+                "{} decrypt with sops; they can read what sealwright encrypts, so nothing changes for them",
                 some(&seen.decrypting)
             ),
         });
@@ -58,13 +58,13 @@ pub(super) fn judge(seen: &Seen) -> Report {
             blocks: false,
             object: (*what).to_owned(),
             text: reason.clone(),
-            remedy: "this report leaves them out".to_owned(),
+            remedy: "they are missing from this report".to_owned(),
         });
     }
     report
 }
 
-/// Adds the Helm releases that hold other programs beside upstream's.
+/// Reports Helm releases that contain other programs besides upstream's.
 fn add_shared(seen: &Seen, report: &mut Report) {
     let mut known = BTreeSet::new();
     for one in &seen.workloads {
@@ -81,17 +81,17 @@ fn add_shared(seen: &Seen, report: &mut Report) {
                 program,
                 blocks: false,
                 object: format!("Helm release {namespace}/{release}"),
-                text: "it holds other programs as well, so the last step leaves Helm's record of it"
+                text: "it contains other programs as well, so the last step keeps Helm's record of it"
                     .to_owned(),
-                remedy: "before the chart is taken out of it, see that its definitions have helm.sh/resource-policy: keep \
-                         in the release; Helm deletes them otherwise, and the API server all their objects"
+                remedy: "before removing the chart from it, make sure that the release sets helm.sh/resource-policy: keep on \
+                         the definitions; otherwise Helm deletes them, and the API server deletes all their objects"
                     .to_owned(),
             });
         }
     }
 }
 
-/// Adds that a program has several controllers in the cluster: the plan knows how to put one in the place of one.
+/// Reports a program with several controllers in the cluster, because the plan can only replace a single one.
 fn add_several(seen: &Seen, report: &mut Report) {
     for (program, component) in [
         (Program::SealedSecrets, Component::SealedSecrets),
@@ -108,8 +108,11 @@ fn add_several(seen: &Seen, report: &mut Report) {
                 program,
                 blocks: true,
                 object: "controllers".to_owned(),
-                text: format!("upstream's program works several times: {}", some(&places)),
-                remedy: "install one release of the chart in the place of each by hand".to_owned(),
+                text: format!(
+                    "several controllers of upstream's program are running: {}",
+                    some(&places)
+                ),
+                remedy: "replace each by hand with its own release of the chart".to_owned(),
             });
         }
     }
@@ -158,7 +161,7 @@ fn add_workload(workload: &Workload, report: &mut Report) {
         ),
     ];
     if let Some(before) = workload.replicas_before {
-        parts.push(format!("had {before} before it was stopped by adopt"));
+        parts.push(format!("had {before} before adopt stopped it"));
     }
     if let Some(release) = &workload.release {
         parts.push(format!("of the Helm release {release}"));
@@ -187,8 +190,8 @@ fn add_workload(workload: &Workload, report: &mut Report) {
                     program,
                     blocks: true,
                     object: format!("deployment {}", workload.place()),
-                    text: format!("this program does not take the flag --{flag}"),
-                    remedy: "remove it first, and see that all still works".to_owned(),
+                    text: format!("our controller does not support the flag --{flag}"),
+                    remedy: "remove it first, and check that everything still works".to_owned(),
                 }),
                 Some(Becomes::Files) if value == "false" => {}
                 Some(Becomes::Files) => report.problems.push(Problem {
@@ -196,9 +199,9 @@ fn add_workload(workload: &Workload, report: &mut Report) {
                     blocks: true,
                     object: format!("deployment {}", workload.place()),
                     text: format!(
-                        "the flag --{flag} needs a certificate, which this project's chart does not mount"
+                        "the flag --{flag} needs a certificate, which our chart does not mount"
                     ),
-                    remedy: "serve the metrics without TLS first, and let a NetworkPolicy say who may connect to them"
+                    remedy: "serve the metrics without TLS first, and restrict access to them with a NetworkPolicy"
                         .to_owned(),
                 }),
                 Some(Becomes::Nothing) => report.problems.push(Problem {
@@ -206,7 +209,7 @@ fn add_workload(workload: &Workload, report: &mut Report) {
                     blocks: false,
                     object: format!("deployment {}", workload.place()),
                     text: format!("the flag --{flag} has no effect here"),
-                    remedy: "nothing has to be done".to_owned(),
+                    remedy: "no action is needed".to_owned(),
                 }),
                 Some(_) => {}
             }
@@ -217,10 +220,10 @@ fn add_workload(workload: &Workload, report: &mut Report) {
                 blocks: false,
                 object: format!("deployment {}", workload.place()),
                 text: format!(
-                    "its pods have what is not taken over: {}",
+                    "these settings of its pods are not taken over: {}",
                     workload.beside.join(", ")
                 ),
-                remedy: "pass what is needed with --set: the chart has values such as extraEnv, extraVolumes and tolerations"
+                remedy: "pass what you still need with --set; the chart has values such as extraEnv, extraVolumes and tolerations"
                     .to_owned(),
             });
         }
@@ -229,8 +232,9 @@ fn add_workload(workload: &Workload, report: &mut Report) {
                 program,
                 blocks: false,
                 object: format!("deployment {}", workload.place()),
-                text: format!("{manager} looks after it ({name}) and would start it again"),
-                remedy: "make the same change in Git, or suspend that object meanwhile".to_owned(),
+                text: format!("{manager} manages it ({name}) and would start it again"),
+                remedy: "make the same change in Git, or suspend that object in the meantime"
+                    .to_owned(),
             });
         }
     }
@@ -296,9 +300,9 @@ fn add_sealed_secrets(seen: &Seen, report: &mut Report) {
                 program,
                 blocks: true,
                 object: format!("namespace {}", workload.namespace),
-                text: "it has no sealing key, so nothing that was sealed could be opened"
+                text: "it has no sealing key, so no existing SealedSecret could be unsealed"
                     .to_owned(),
-                remedy: "put the keys of a backup there: `sealwright sealing-key import`"
+                remedy: "restore the keys from a backup with `sealwright sealing-key import`"
                     .to_owned(),
             });
         }
@@ -314,8 +318,8 @@ fn add_sealed_secrets(seen: &Seen, report: &mut Report) {
             program,
             blocks: false,
             object: "SealedSecrets".to_owned(),
-            text: format!("{} have the old field spec.data", some(&deprecated)),
-            remedy: "it is read; seal them again when there is time".to_owned(),
+            text: format!("{} use the deprecated field spec.data", some(&deprecated)),
+            remedy: "it still works; reseal them at your convenience".to_owned(),
         });
     }
 }
@@ -334,7 +338,7 @@ fn add_external_secrets(seen: &Seen, report: &mut Report) {
             kind: "definitions",
             name: definitions.len().to_string(),
             text: of_release.map_or(String::new(), |release| {
-                format!("of the Helm release {release}, which deletes them and all objects when it is uninstalled, unless it was installed to keep them")
+                format!("of the Helm release {release}; uninstalling it deletes them and all their objects, unless it was installed to keep them")
             }),
         });
     }
@@ -345,8 +349,8 @@ fn add_external_secrets(seen: &Seen, report: &mut Report) {
                 program,
                 blocks: true,
                 object: definition.name.clone(),
-                text: format!("it serves {} and not v1", definition.served.join(", ")),
-                remedy: "move to a release of the operator that serves v1 first".to_owned(),
+                text: format!("it serves {} but not v1", definition.served.join(", ")),
+                remedy: "upgrade to a release of the operator that serves v1 first".to_owned(),
             });
         }
         if let Some(service) = &definition.converter
@@ -357,7 +361,7 @@ fn add_external_secrets(seen: &Seen, report: &mut Report) {
                 blocks: true,
                 object: definition.name.clone(),
                 text: format!(
-                    "its versions are converted by the Service {}/{}, which does not answer",
+                    "the Service {}/{} converts between its versions, but does not answer",
                     service.0, service.1
                 ),
                 remedy: format!(
@@ -432,7 +436,7 @@ fn add_stores(seen: &Seen, report: &mut Report) {
                 blocks: true,
                 object: some(&stores),
                 text: format!("this build has no provider {provider}"),
-                remedy: "give these stores a controller class of their own, and let the operator look after that class".to_owned(),
+                remedy: "give these stores a controller class of their own, and leave that class to the operator".to_owned(),
             });
         }
     }
@@ -455,7 +459,7 @@ fn add_webhooks(seen: &Seen, report: &mut Report) {
             kind: "validating webhook",
             name: webhook.name.clone(),
             text: format!(
-                "asks the Service {namespace}/{name}, which {}",
+                "calls the Service {namespace}/{name}, which {}",
                 if answers {
                     "answers"
                 } else {
@@ -464,12 +468,12 @@ fn add_webhooks(seen: &Seen, report: &mut Report) {
             ),
         });
         if !answers && webhook.blocks {
-            // The plan removes it; a reader who goes on without the plan has to know.
+            // The plan removes it, but users who proceed without the plan have to know.
             report.problems.push(Problem {
                 program,
                 blocks: false,
                 object: webhook.name.clone(),
-                text: "it is left over, and the API server refuses every change of what it checks"
+                text: "it is left over, and makes the API server refuse every change of the objects it validates"
                     .to_owned(),
                 remedy: format!(
                     "kubectl delete validatingwebhookconfiguration {}",

@@ -1,4 +1,4 @@
-//! What a Deployment runs, and which values of our chart mean what its flags mean.
+//! Upstream's Deployments, and the values of our chart that take over their flags and pods.
 
 mod chart;
 mod component;

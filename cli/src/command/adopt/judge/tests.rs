@@ -71,8 +71,8 @@ fn what_would_not_work_is_told() {
     assert_eq!(
         blocking(&report),
         [
-            "this program does not take the flag --no-such-flag",
-            "the flag --metrics-secure needs a certificate, which this project's chart does not mount",
+            "our controller does not support the flag --no-such-flag",
+            "the flag --metrics-secure needs a certificate, which our chart does not mount",
             "this build has no provider akeyless",
             "this build has no generator CloudsmithAccessToken",
         ]
@@ -152,5 +152,7 @@ fn several_controllers_of_upstream_are_left_to_people() {
     assert!(blocking(&judge(&seen)).is_empty(), "one of them is off");
     seen.workloads[1].replicas_before = Some(1);
     let report = judge(&seen);
-    assert!(blocking(&report)[0].starts_with("upstream's program works several times"));
+    assert!(
+        blocking(&report)[0].starts_with("several controllers of upstream's program are running")
+    );
 }

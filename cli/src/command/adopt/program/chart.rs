@@ -1,10 +1,10 @@
-//! The values of our chart that say what the flags and the pods of an upstream program said.
+//! The values of our chart that reproduce the flags and pods of an upstream program.
 
 use super::component::Component;
 use super::flag::{Becomes, becomes};
 use super::workload::Workload;
 
-/// The flags of a Deployment, and the account of its pods, as words of `helm`'s `--set`.
+/// Returns the arguments of `helm --set` that take over the flags of a Deployment and the ServiceAccount of its pods.
 pub(crate) fn values(workload: &Workload) -> Vec<String> {
     let mut values = Vec::new();
     for (flag, value) in &workload.flags {
@@ -19,7 +19,7 @@ pub(crate) fn values(workload: &Workload) -> Vec<String> {
         }
     }
     values.extend(roles(workload).iter().map(|value| (*value).to_owned()));
-    // Clouds and vaults know the operator by its account, where a store names no other one.
+    // Unless a store names another ServiceAccount, clouds and vaults authenticate the operator by this one.
     if let (Component::ExternalSecrets, Some(account)) = (workload.component, &workload.account) {
         values.push("serviceAccount.create=false".to_owned());
         values.push(format!("serviceAccount.name={account}"));
@@ -27,8 +27,8 @@ pub(crate) fn values(workload: &Workload) -> Vec<String> {
     values
 }
 
-/// The labels of a Deployment's pods as words of `helm`'s `--set-string`. Clouds go by them: those of Azure give a token to
-/// pods with one of theirs.
+/// Returns the arguments of `helm --set-string` that take over the labels of the pods. Clouds rely on such labels: Azure
+/// injects a token into pods that carry a certain one.
 pub(crate) fn labels(workload: &Workload) -> Vec<String> {
     if workload.component != Component::ExternalSecrets {
         return Vec::new();
@@ -40,8 +40,8 @@ pub(crate) fn labels(workload: &Workload) -> Vec<String> {
     labels.collect()
 }
 
-/// The values of the chart that say which roles it makes: none for the whole cluster where the program works in
-/// single namespaces, as it may have had none before.
+/// Returns the chart values that select its RBAC roles. A program that works in single namespaces gets no cluster-wide role,
+/// because it may not have had one before.
 fn roles(workload: &Workload) -> &'static [&'static str] {
     let is_off = |name: &str| workload.flag(name) == Some("false");
     let names_some = |name: &str| {
@@ -55,7 +55,7 @@ fn roles(workload: &Workload) -> &'static [&'static str] {
         {
             &["rbac.clusterRole=false", "rbac.namespacedRoles=true"]
         }
-        // As upstream's chart runs it with scopedRBAC.
+        // These are the flags that upstream's chart sets with scopedRBAC.
         Component::ExternalSecrets
             if names_some("namespace")
                 && is_off("enable-cluster-store-reconciler")
@@ -68,17 +68,17 @@ fn roles(workload: &Workload) -> &'static [&'static str] {
     }
 }
 
-/// A text as a value in `helm`'s `--set`.
+/// Escapes a value for `helm --set`.
 fn escaped(value: &str) -> String {
     let value = value.replace('\\', r"\\").replace(',', r"\,");
-    // A list would begin so.
+    // An opening brace would start a list.
     match value.starts_with('{') {
         true => format!(r"\{value}"),
         false => value,
     }
 }
 
-/// The entries of a list with commas between them.
+/// Splits a comma-separated list, without empty entries.
 fn entries(list: &str) -> impl Iterator<Item = &str> {
     list.split(',')
         .map(str::trim)

@@ -1,21 +1,21 @@
-//! The programs that `adopt` knows, recognised by what a container runs.
+//! The components that `adopt` recognises by the image and command of a container.
 
 use k8s_openapi::api::core::v1::Container;
 
 use super::container::{flags, image_name, words};
 
-/// The programs that Deployments are recognised as.
+/// What a Deployment runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Component {
     /// The Sealed Secrets controller.
     SealedSecrets,
     /// The External Secrets Operator.
     ExternalSecrets,
-    /// Its webhook.
+    /// The webhook of the External Secrets Operator.
     Webhook,
-    /// What keeps the certificate of its webhook.
+    /// The operator's certificate controller, which renews the certificate of its webhook.
     CertController,
-    /// This project's controller, and which sides of it are on.
+    /// Our own controller, and which of its parts are enabled.
     Sealwright {
         sealed_secrets: bool,
         external_secrets: bool,

@@ -1,14 +1,15 @@
-//! What a container says about its program: the image, and the words of the command line.
+//! The image and the command line of a container.
 
 use k8s_openapi::api::core::v1::Container;
 
-/// The last part of an image's path, without tag and digest.
+/// Returns the last path segment of an image reference, without tag or digest.
 pub(super) fn image_name(image: &str) -> &str {
     let image = image.split('@').next().unwrap_or(image);
     let last = image.rsplit('/').next().unwrap_or(image);
     last.split(':').next().unwrap_or(last)
 }
 
+/// Returns the tag of an image reference, without a leading `v`.
 pub(super) fn tag(image: &str) -> Option<&str> {
     let image = image.split('@').next().unwrap_or(image);
     let last = image.rsplit('/').next().unwrap_or(image);
@@ -16,14 +17,15 @@ pub(super) fn tag(image: &str) -> Option<&str> {
     Some(tag.trim_start_matches('v'))
 }
 
+/// Returns the command line of a container: its command, then its arguments.
 pub(super) fn words(container: &Container) -> Vec<&str> {
     let command = container.command.iter().flatten();
     let words = command.chain(container.args.iter().flatten());
     words.map(String::as_str).collect()
 }
 
-/// The flags as programs in Go read them: one or two dashes, a value behind `=` or in the next word, a switch without one.
-/// A negative number is a value.
+/// Parses flags the way Go programs do: after one or two dashes, with a value after `=` or in the next word, or none for a
+/// switch. A negative number is a value.
 pub(super) fn flags(container: &Container) -> Vec<(String, String)> {
     let mut flags = Vec::new();
     let words = words(container);

@@ -1,25 +1,25 @@
-//! The flags that upstream's programs take, and what becomes of each under our chart.
+//! The flags of upstream's programs, and how our chart takes each of them over.
 
 use k8s_openapi::api::core::v1::Container;
 
 use super::component::Component;
 
-/// What becomes of a flag of an upstream program under our chart.
+/// How our chart takes over a flag of an upstream program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Becomes {
-    /// A value of the chart.
+    /// It becomes a value of the chart.
     Value(&'static str),
-    /// A value of the chart that is a list or a map, written with braces.
+    /// It becomes a list value of the chart, which `--set` writes with braces.
     List(&'static str),
-    /// A value of `extraArgs`.
+    /// It becomes an entry of `extraArgs`.
     Extra,
-    /// It decides what the controller may do: see `roles` in `chart.rs`.
+    /// It determines which RBAC roles the chart creates: see `roles` in `chart.rs`.
     Scope,
     /// The chart sets it itself.
     OfChart,
     /// It is accepted and changes nothing.
     Nothing,
-    /// It is a switch of what needs files in the pod, which our chart does not mount.
+    /// It switches on a feature that needs files in the pod, which our chart does not mount.
     Files,
 }
 
@@ -138,11 +138,11 @@ const EXTERNAL_SECRETS: &[(&str, Becomes)] = &[
         Becomes::Value("genericTargets.enabled"),
     ),
     ("vault-token-cache-size", Becomes::Nothing),
-    // The lines of the chart's Deployment have the form of the other program, which has one kind of time.
+    // Our chart logs in the format of the Sealed Secrets controller, which has only one time encoding.
     ("zap-time-encoding", Becomes::Nothing),
 ];
 
-/// What becomes of a flag; `None` when this program does not know it.
+/// Looks up how a flag is taken over. Returns `None` for an unknown flag.
 pub(crate) fn becomes(component: Component, flag: &str) -> Option<Becomes> {
     let table = match component {
         Component::SealedSecrets => SEALED_SECRETS,
@@ -154,7 +154,8 @@ pub(crate) fn becomes(component: Component, flag: &str) -> Option<Becomes> {
         .map(|(_, becomes)| *becomes)
 }
 
-/// The flag that a variable of the environment stands for: the Sealed Secrets controller takes all of its flags from there, too.
+/// Returns the flag that an environment variable sets. The Sealed Secrets controller also reads all of its flags from the
+/// environment.
 pub(super) fn flag_of_variable(component: Component, variable: &str) -> Option<String> {
     if component != Component::SealedSecrets {
         return None;
@@ -164,12 +165,12 @@ pub(super) fn flag_of_variable(component: Component, variable: &str) -> Option<S
     becomes(component, &flag).map(|_| flag)
 }
 
-/// The flags that are given as variables of the environment.
+/// Returns the flags that a container sets through environment variables.
 pub(super) fn variables(component: Component, container: &Container) -> Vec<(String, String)> {
     let variables = container.env.iter().flatten();
     let flags = variables.filter_map(|variable| {
         let flag = flag_of_variable(component, &variable.name)?;
-        // An empty one is ignored by upstream, too.
+        // Upstream ignores an empty variable as well.
         let value = variable.value.clone().filter(|value| !value.is_empty())?;
         Some((flag, value))
     });

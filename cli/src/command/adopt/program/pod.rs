@@ -1,4 +1,4 @@
-//! What the pods of a Deployment have that is not taken over.
+//! Finds what was added to the pods of a Deployment and is not taken over.
 
 use k8s_openapi::api::apps::v1::DeploymentSpec;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Container, PodSpec};
 use super::component::Component;
 use super::flag::flag_of_variable;
 
-/// The labels of the pods of a Deployment that are not those of charts or of its selector.
+/// Returns the labels of the pods that come neither from a chart nor from the selector of the Deployment.
 pub(super) fn labels_beside(spec: &DeploymentSpec) -> Vec<(String, String)> {
     let selected = spec.selector.match_labels.as_ref();
     let metadata = spec.template.metadata.as_ref();
@@ -20,8 +20,8 @@ pub(super) fn labels_beside(spec: &DeploymentSpec) -> Vec<(String, String)> {
         .collect()
 }
 
-/// What the pods of a Deployment have beside the program, its flags and what charts give to every pod, by the names of the
-/// fields. Of variables only the names are told.
+/// Returns the names of the pod fields and environment variables that were added to what upstream's chart gives every pod.
+/// Variables that stand for flags are not among them. Values are never included.
 pub(super) fn beside(component: Component, pod: &PodSpec, container: &Container) -> Vec<String> {
     const OF_CHARTS: [&str; 5] = [
         "GOMAXPROCS",
@@ -38,7 +38,7 @@ pub(super) fn beside(component: Component, pod: &PodSpec, container: &Container)
     let mut beside: Vec<String> = variables
         .map(|variable| format!("env {}", variable.name))
         .collect();
-    // The chart of Sealed Secrets mounts an empty folder.
+    // The Sealed Secrets chart itself mounts an emptyDir.
     let mut volumes = pod.volumes.iter().flatten();
     let has_volumes = volumes.any(|volume| volume.empty_dir.is_none());
     let scheduler = pod.scheduler_name.as_deref().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A Deployment of one of the programs, as it is in the cluster.
+//! A Deployment of upstream's programs or of ours, as found in the cluster.
 
 use k8s_openapi::api::apps::v1::Deployment;
 
@@ -8,42 +8,42 @@ use super::container::{flags, tag};
 use super::flag::variables;
 use super::pod::{beside, labels_beside};
 
-/// A Deployment of one of them.
+/// A Deployment of a known component.
 #[derive(Clone, Debug)]
 pub(crate) struct Workload {
     pub(crate) component: Component,
     pub(crate) namespace: String,
     pub(crate) name: String,
-    /// The tag of its image, or what its label says.
+    /// The tag of its image, or else the version in its labels.
     pub(crate) version: String,
     pub(crate) replicas: i32,
-    /// How many there were before `adopt` stopped it.
+    /// The number of replicas before `adopt` stopped it.
     pub(crate) replicas_before: Option<i32>,
-    /// Name and value of each flag, the variables of the environment that stand for flags included.
+    /// The name and value of each flag, including those set through environment variables.
     pub(crate) flags: Vec<(String, String)>,
-    /// The labels of its pods, as a selector of `kubectl`.
+    /// The labels that select its pods, as a selector for `kubectl`.
     pub(crate) selector: String,
-    /// The ServiceAccount of its pods, unless that is the one of every pod.
+    /// The ServiceAccount of its pods, unless it is `default`.
     pub(crate) account: Option<String>,
-    /// The labels of its pods that are neither of its chart nor of its selector.
+    /// The labels of its pods that come neither from its chart nor from its selector.
     pub(crate) labels: Vec<(String, String)>,
-    /// What its pods have beside, which is not taken over: fields of the pod, and variables of the environment.
+    /// What was added to its pods and is not taken over: pod fields and environment variables.
     pub(crate) beside: Vec<String>,
-    /// The Helm release that it is of.
+    /// The Helm release that it belongs to.
     pub(crate) release: Option<String>,
-    /// The namespace in which Helm keeps the record of the release.
+    /// The namespace in which Helm stores the release.
     pub(crate) release_namespace: String,
-    /// What would put it back when it is changed by hand: Flux or Argo CD, and its object.
+    /// The GitOps tool that would revert manual changes, Flux or Argo CD, and its object.
     pub(crate) manager: Option<(&'static str, String)>,
 }
 
-/// On a Deployment that `adopt` stopped: how many replicas it had.
+/// The annotation that keeps the number of replicas of a Deployment that `adopt` stopped.
 pub(crate) const REPLICAS: &str = "sealwright.dev/replicas";
 
 const RELEASE: &str = "meta.helm.sh/release-name";
 const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
 
-/// Namespace and name of the Helm release that a Deployment is of.
+/// Returns the namespace and name of the Helm release that a Deployment belongs to.
 pub(crate) fn release_of(deployment: &Deployment) -> Option<(String, String)> {
     let annotations = deployment.metadata.annotations.as_ref()?;
     let namespace = annotations.get(RELEASE_NAMESPACE);
@@ -85,7 +85,7 @@ impl Workload {
                 .unwrap_or_else(|| "unknown".to_owned()),
             replicas: spec.replicas.unwrap_or(1),
             replicas_before: annotation(REPLICAS).and_then(|text| text.parse().ok()),
-            // The command line wins, and is read last.
+            // The command line takes precedence, so it comes last.
             flags: [variables(component, container), flags(container)].concat(),
             selector: spec
                 .selector
@@ -129,7 +129,7 @@ impl Workload {
         }
     }
 
-    /// Returns true if it is one of the Deployments of an upstream program.
+    /// Returns true if it is a Deployment of this upstream program.
     pub(in crate::command::adopt) fn is_of(&self, program: Program) -> bool {
         match program {
             Program::SealedSecrets => self.component == Component::SealedSecrets,
@@ -141,29 +141,30 @@ impl Workload {
         }
     }
 
-    /// Returns true if it is this project's.
+    /// Returns true if it runs our controller.
     pub(crate) fn is_ours(&self) -> bool {
         matches!(self.component, Component::Sealwright { .. })
     }
 
-    /// The value of a flag. Where it is given twice, the last one counts.
+    /// Returns the value of a flag. If it is given twice, the last one counts.
     pub(super) fn flag(&self, name: &str) -> Option<&str> {
         let mut flags = self.flags.iter().rev();
         let (_, value) = flags.find(|(known, _)| known == name)?;
         Some(value)
     }
 
+    /// Returns its namespace and name, for messages.
     pub(crate) fn place(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
     }
 
-    /// Namespace and name of its Helm release.
+    /// Returns the namespace and name of its Helm release.
     pub(crate) fn record(&self) -> Option<(&str, &str)> {
         Some((self.release_namespace.as_str(), self.release.as_deref()?))
     }
 
-    /// The labels that every object of its chart has and no object of another chart: the release, and the chart in it.
-    /// Names of releases are not unique in a cluster, and a release can hold several charts.
+    /// Returns a selector for exactly the objects of its chart, by release and chart. Neither is enough on its own: release
+    /// names are not unique in a cluster, and a release can contain several charts.
     pub(crate) fn labels_of_chart(&self) -> Option<&str> {
         let release = self.release.as_deref()?;
         let (mut of_release, mut of_chart) = (false, false);
@@ -178,7 +179,7 @@ impl Workload {
     }
 }
 
-/// Those of some Deployments that work, or worked until `adopt` stopped them.
+/// Returns the Deployments that run, or ran until `adopt` stopped them.
 pub(crate) fn working<'a>(workloads: impl Iterator<Item = &'a Workload>) -> Vec<&'a Workload> {
     workloads
         .filter(|one| one.replicas > 0 || one.replicas_before.is_some())

@@ -73,7 +73,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// The exit code, the same in every front-end (`docs/exit-codes.md`).
+    /// The exit code, the same in every front-end (`docs/src/exit-codes.md`).
     pub(crate) fn code(self) -> u8 {
         match self {
             Kind::Generic

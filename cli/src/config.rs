@@ -61,11 +61,6 @@ impl Place {
         })
     }
 
-    /// The path of the file.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The folder that the file is in.
     pub(crate) fn own_folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new("/"))

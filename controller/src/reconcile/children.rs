@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use sealwright_resources::external_secret::refresh;
 use sealwright_template::go_duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -145,12 +146,22 @@ pub(super) fn same_spec<S: DeserializeOwned + PartialEq>(existing: &Value, wante
 }
 
 /// The time between two comparisons of the children; an hour if none is asked for.
-pub(super) fn interval(refresh_time: Option<&str>) -> Duration {
-    refresh_time
-        .and_then(go_duration::parse)
-        .and_then(|interval| Duration::try_from(interval).ok())
+///
+/// # Errors
+///
+/// Says that the text is no duration.
+pub(super) fn interval(refresh_time: Option<&str>) -> Result<Duration, String> {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let Some(text) = refresh_time.filter(|text| !text.is_empty()) else {
+        return Ok(HOUR);
+    };
+    if let Some(fault) = refresh::no_duration("spec.refreshTime", text) {
+        return Err(fault);
+    }
+    let interval = go_duration::parse(text).and_then(|interval| Duration::try_from(interval).ok());
+    Ok(interval
         .filter(|interval| !interval.is_zero())
-        .unwrap_or(Duration::from_secs(3600))
+        .unwrap_or(HOUR))
 }
 
 /// The metadata of all namespaces.
@@ -200,4 +211,26 @@ fn merged(
     }
     changed["spec"] = wanted["spec"].clone();
     Some(changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_that_cannot_be_read_is_a_fault_and_none_is_an_hour() {
+        let hour = Ok(Duration::from_secs(3600));
+        for none in [None, Some(""), Some("0s"), Some("-1h")] {
+            assert_eq!(interval(none), hour, "{none:?}");
+        }
+        assert_eq!(interval(Some("90s")), Ok(Duration::from_secs(90)));
+        for bad in ["1d", "10", "hourly", "9999999999h"] {
+            let fault = interval(Some(bad)).unwrap_err();
+            assert!(
+                fault.starts_with("spec.refreshTime cannot be read"),
+                "{fault}"
+            );
+            assert!(!fault.contains(bad), "{fault}");
+        }
+    }
 }

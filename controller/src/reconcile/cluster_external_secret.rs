@@ -55,6 +55,8 @@ pub(crate) struct Outcome {
     status: Option<ClusterExternalSecretStatus>,
     again: Option<Duration>,
     again_soon: bool,
+    /// What cannot be read.
+    fault: Option<String>,
 }
 
 /// What became of a namespace.
@@ -106,6 +108,7 @@ impl ClusterExternalSecrets {
             status: None,
             again,
             again_soon: false,
+            fault: None,
         };
         if !finalizer::is_set(&object.metadata, FINALIZER) {
             let added = finalizer::set::<ClusterExternalSecret>(
@@ -130,7 +133,15 @@ impl ClusterExternalSecrets {
                 },
             };
         }
-        let interval = children::interval(object.spec.refresh_time.as_deref());
+        let interval = match children::interval(object.spec.refresh_time.as_deref()) {
+            Ok(interval) => interval,
+            Err(fault) => {
+                return Attempt {
+                    ended: Err(LookedAt::default()),
+                    outcome: self.unreadable(fault),
+                };
+            }
+        };
         let name = object.external_secret_name();
         let before = object.status.clone().unwrap_or_default();
         let mut failed = Vec::new();
@@ -260,6 +271,7 @@ impl ClusterExternalSecrets {
                 status: Some(status),
                 again: Some(interval),
                 again_soon,
+                fault: None,
             },
         }
     }
@@ -347,6 +359,22 @@ impl ClusterExternalSecrets {
     }
 }
 
+/// The status of an object that cannot be read. It keeps the record of what was made.
+fn faulty(
+    status: Option<&ClusterExternalSecretStatus>,
+    fault: &str,
+) -> ClusterExternalSecretStatus {
+    let failed = vec![FailedNamespace {
+        namespace: "unknown".to_owned(),
+        reason: Some(fault.to_owned()),
+    }];
+    ClusterExternalSecretStatus {
+        conditions: vec![cluster_external_secret::ready(&failed)],
+        failed_namespaces: failed,
+        ..status.cloned().unwrap_or_default()
+    }
+}
+
 /// The ExternalSecret of a namespace.
 fn child(children: &Children<'_>, object: &ClusterExternalSecret, namespace: &str) -> Value {
     let metadata = &object.spec.external_secret_metadata;
@@ -431,18 +459,11 @@ impl Kind for ClusterExternalSecrets {
     }
 
     fn unreadable(&self, fault: String) -> Outcome {
-        let failed = vec![FailedNamespace {
-            namespace: "unknown".to_owned(),
-            reason: Some(fault),
-        }];
         Outcome {
-            status: Some(ClusterExternalSecretStatus {
-                conditions: vec![cluster_external_secret::ready(&failed)],
-                failed_namespaces: failed,
-                ..ClusterExternalSecretStatus::default()
-            }),
+            status: None,
             again: None,
             again_soon: false,
+            fault: Some(fault),
         }
     }
 
@@ -453,11 +474,18 @@ impl Kind for ClusterExternalSecrets {
         outcome: &Outcome,
         _now: Timestamp,
     ) -> Option<ClusterExternalSecretStatus> {
-        let next = outcome.status.as_ref()?;
-        (status != Some(next)).then(|| next.clone())
+        let next = match (&outcome.status, &outcome.fault) {
+            (Some(next), _) => next.clone(),
+            (None, Some(fault)) => faulty(status, fault),
+            (None, None) => return None,
+        };
+        (status != Some(&next)).then_some(next)
     }
 
     fn again(&self, _key: &Key, outcome: &Outcome, failures: u32) -> Option<Duration> {
+        if outcome.fault.is_some() {
+            return None;
+        }
         if outcome.again_soon || (outcome.status.is_none() && failures > 0) {
             return Some(verdict::pause(Verdict::TryAgain, failures, 5));
         }
@@ -502,5 +530,27 @@ impl Kind for ClusterExternalSecrets {
                 Some(verdict::pause(Verdict::TryAgain, 1, 5))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_that_cannot_be_read_keeps_the_record_of_what_was_made() {
+        let before = ClusterExternalSecretStatus {
+            external_secret_name: Some("es".to_owned()),
+            conditions: vec![cluster_external_secret::ready(&[])],
+            provisioned_namespaces: vec!["one".to_owned(), "two".to_owned()],
+            failed_namespaces: Vec::new(),
+        };
+        let after = faulty(Some(&before), "spec.refreshTime cannot be read");
+        assert_eq!(after.provisioned_namespaces, ["one", "two"]);
+        assert_eq!(after.external_secret_name.as_deref(), Some("es"));
+        assert_eq!(after.conditions[0].status, "False");
+        let reason = after.failed_namespaces[0].reason.as_deref();
+        assert_eq!(reason, Some("spec.refreshTime cannot be read"));
+        assert_eq!(faulty(Some(&after), reason.unwrap()), after);
     }
 }

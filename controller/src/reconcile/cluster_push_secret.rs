@@ -34,6 +34,8 @@ use crate::metrics::SyncedKind;
 const COMPONENT: &str = "external-secrets-controller";
 /// Message: it is not known which namespaces are meant.
 const NO_NAMESPACES: &str = "failed to get target Namespaces";
+/// Message: the PushSecrets are not as they should be.
+const NOT_WRITTEN: &str = "could not create or update push secret";
 /// Message: PushSecrets of an earlier name are left.
 const OLD_LEFT: &str = "failed to delete push secret";
 
@@ -60,8 +62,10 @@ pub(crate) struct Extra {
 pub(crate) struct Outcome {
     status: Option<ClusterPushSecretStatus>,
     /// The text of a warning.
-    warning: Option<&'static str>,
+    warning: Option<String>,
     again: Option<Duration>,
+    /// It cannot be read, as the warning says.
+    faulty: bool,
 }
 
 /// What was found out about the namespaces.
@@ -118,6 +122,10 @@ impl ClusterPushSecrets {
         let children = self.children(object);
         let before = object.status.clone().unwrap_or_default();
         let name = object.push_secret_name();
+        let interval = match children::interval(object.spec.refresh_time.as_deref()) {
+            Ok(interval) => interval,
+            Err(fault) => return self.unreadable(fault),
+        };
         let old = before.push_secret_name.as_deref();
         if let Some(old) = old.filter(|old| *old != name) {
             let mut found = Found::default();
@@ -163,8 +171,7 @@ impl ClusterPushSecrets {
                     "push secret already exists in namespace".to_owned(),
                 ),
                 Err(error) => {
-                    let text = "could not create or update push secret";
-                    let reason = format!("{text}: {}", error.category());
+                    let reason = format!("{NOT_WRITTEN}: {}", error.category());
                     found.refuse(&children, namespace, reason, &error);
                 }
             }
@@ -181,8 +188,9 @@ impl ClusterPushSecrets {
             warning: None,
             again: match found.refused {
                 true => None,
-                false => Some(children::interval(object.spec.refresh_time.as_deref())),
+                false => Some(interval),
             },
+            faulty: false,
         }
     }
 
@@ -197,8 +205,9 @@ impl ClusterPushSecrets {
         status.conditions = vec![ready(false, Some(reason), Some(text))];
         Outcome {
             status: Some(status),
-            warning: Some(text),
+            warning: Some(text.to_owned()),
             again: None,
+            faulty: false,
         }
     }
 
@@ -324,11 +333,11 @@ impl Kind for ClusterPushSecrets {
     }
 
     fn unreadable(&self, fault: String) -> Outcome {
-        tracing::warn!(kind = KIND, "an object cannot be read: {fault}");
         Outcome {
             status: None,
-            warning: None,
+            warning: Some(status::message(NOT_WRITTEN, Some(&fault))),
             again: None,
+            faulty: true,
         }
     }
 
@@ -339,14 +348,26 @@ impl Kind for ClusterPushSecrets {
         outcome: &Outcome,
         _now: Timestamp,
     ) -> Option<ClusterPushSecretStatus> {
-        let next = outcome.status.as_ref()?;
-        (status != Some(next)).then(|| next.clone())
+        let next = match (&outcome.status, &outcome.warning) {
+            (Some(next), _) => next.clone(),
+            // What cannot be read keeps the record of what was made.
+            (None, Some(text)) => ClusterPushSecretStatus {
+                conditions: vec![ready(
+                    false,
+                    Some(push_secret::refresh::ERRORED),
+                    Some(text),
+                )],
+                ..status.cloned().unwrap_or_default()
+            },
+            (None, None) => return None,
+        };
+        (status != Some(&next)).then_some(next)
     }
 
     fn events(&self, metadata: &ObjectMeta, outcome: &Outcome) -> Vec<Event> {
         let reason = push_secret::refresh::ERRORED;
-        let warning = outcome.warning.map(|text| {
-            Event::about::<ClusterPushSecret>(COMPONENT, metadata, true, reason, text.to_owned())
+        let warning = outcome.warning.as_ref().map(|text| {
+            Event::about::<ClusterPushSecret>(COMPONENT, metadata, true, reason, text.clone())
         });
         warning.into_iter().collect()
     }
@@ -355,6 +376,7 @@ impl Kind for ClusterPushSecrets {
         let failed = outcome.status.as_ref();
         let failed = failed.is_some_and(|status| !status.failed_namespaces.is_empty());
         match outcome.again {
+            None if outcome.faulty => None,
             None => Some(verdict::pause(Verdict::TryAgain, failures, 5)),
             // What another writer has in a namespace may go away without a word to us.
             Some(again) if failed => Some(again.min(Duration::from_secs(300))),

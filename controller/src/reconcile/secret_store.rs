@@ -500,7 +500,11 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
             Event::about::<K>(K::COMPONENT, metadata, warning, reason, message)
         };
         match outcome {
-            Outcome::Foreign | Outcome::Unstated { .. } | Outcome::Waits { .. } => Vec::new(),
+            Outcome::Foreign | Outcome::Waits { .. } => Vec::new(),
+            Outcome::Unstated { fault } => {
+                let message = status::message(CANNOT_VALIDATE, Some(fault));
+                vec![about(true, INVALID_PROVIDER_CONFIG, message)]
+            }
             Outcome::Valid { maintained, .. } => {
                 let mut events = vec![about(false, VALID, "store validated".to_owned())];
                 if !maintained {
@@ -533,13 +537,14 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
 
     fn again(&self, _key: &Key, outcome: &Outcome, failures: u32) -> Option<Duration> {
         match outcome {
-            Outcome::Foreign | Outcome::Waits { failed: false } => None,
+            // An interval that cannot be read becomes no better with time.
+            Outcome::Foreign | Outcome::Unstated { .. } | Outcome::Waits { failed: false } => None,
             Outcome::Valid { again, .. } | Outcome::Unknown { again } => Some(*again),
             // Everything that reads from it waits for its return.
             Outcome::Failed { silent: true, .. } => {
                 Some(verdict::pause(Verdict::TryAgain, failures, 4).min(SILENT))
             }
-            Outcome::Failed { .. } | Outcome::Unstated { .. } | Outcome::Waits { failed: true } => {
+            Outcome::Failed { .. } | Outcome::Waits { failed: true } => {
                 Some(verdict::pause(Verdict::TryAgain, failures, 4))
             }
         }

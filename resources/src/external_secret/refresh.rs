@@ -148,7 +148,8 @@ pub fn unreadable_duration(spec: &ExternalSecretSpec) -> Option<String> {
 }
 
 /// What is said of a field whose text is no duration.
-pub(crate) fn no_duration(field: &str, text: &str) -> Option<String> {
+#[must_use]
+pub fn no_duration(field: &str, text: &str) -> Option<String> {
     match go_duration::parse(text) {
         Some(_) => None,
         None => Some(format!(

@@ -101,3 +101,74 @@ async fn a_target_of_a_kind_without_namespace_is_not_written() {
     let made = place.get("Namespace", "no-namespace-made").await;
     assert!(made.is_none(), "{made:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_time_that_cannot_be_read_is_named_and_nothing_is_forgotten() {
+    let place = Place::new("no-refresh-time").await;
+    place.label_namespace("refresh-time", "bad").await;
+    let _controller = place.controller(
+        "--enable-cluster-external-secret-reconciler=true --enable-cluster-push-secret-reconciler=true",
+    );
+    let selectors = json!([{"matchLabels": {"refresh-time": "bad"}}]);
+    let spec = json!({"secretStoreRef": {"name": "s"}, "data": [{"secretKey": "k", "remoteRef": {"key": "a"}}]});
+    place
+        .apply(
+            &json!({"apiVersion": "external-secrets.io/v1", "kind": "ClusterExternalSecret",
+            "metadata": {"name": "ces-refresh-time"}, "spec": {"refreshTime": "2h",
+            "externalSecretSpec": spec, "namespaceSelectors": selectors}}),
+        )
+        .await;
+    let spec = json!({"secretStoreRefs": [{"name": "s"}], "selector": {"secret": {"name": "src"}},
+        "data": [{"match": {"secretKey": "a", "remoteRef": {"remoteKey": "r"}}}]});
+    place
+        .apply(
+            &json!({"apiVersion": "external-secrets.io/v1alpha1", "kind": "ClusterPushSecret",
+            "metadata": {"name": "cps-refresh-time"}, "spec": {"refreshTime": "2h",
+            "pushSecretSpec": spec, "namespaceSelectors": selectors}}),
+        )
+        .await;
+    for (kind, name) in [
+        ("ClusterExternalSecret", "ces-refresh-time"),
+        ("ClusterPushSecret", "cps-refresh-time"),
+    ] {
+        let is_told = async |status: &str, text: &str| {
+            eventually(&format!("{name} is {status}"), async || {
+                let told = place.get(kind, name).await?["status"].clone();
+                let is_right = told["conditions"][0]["status"] == status
+                    && told["provisionedNamespaces"] == json!([place.name()])
+                    && told.to_string().contains(text);
+                is_right.then_some(())
+            })
+            .await;
+        };
+        is_told("True", "").await;
+        let refresh_time = |text: &str| json!({"spec": {"refreshTime": text}});
+        place.patch(kind, name, &refresh_time("1d")).await;
+        is_told("False", "spec.refreshTime cannot be read").await;
+        place.patch(kind, name, &refresh_time("3h")).await;
+        is_told("True", "").await;
+        place.delete(kind, name).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_whose_interval_cannot_be_read_has_an_event_that_says_so() {
+    let place = Place::new("no-interval").await;
+    let _controller = place.controller("");
+    place
+        .apply(&json!({"apiVersion": "external-secrets.io/v1", "kind": "SecretStore", "metadata": {"name": "fake"},
+            "spec": {"refreshInterval": "10", "provider": {"fake": {"data": []}}}}))
+        .await;
+    eventually("the store has an event", async || {
+        let events = place.list("Event").await;
+        let is_told = |event: &Value| {
+            let message = event["message"].as_str().unwrap_or_default();
+            event["type"] == "Warning" && message.contains("the refreshInterval is negative or not")
+        };
+        events.iter().any(is_told).then_some(())
+    })
+    .await;
+    // As upstream, which writes no condition about it.
+    let store = place.get("SecretStore", "fake").await.unwrap();
+    assert!(store["status"].get("conditions").is_none(), "{store}");
+}

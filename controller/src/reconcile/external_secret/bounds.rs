@@ -9,10 +9,9 @@ pub(super) const AT_ONCE: usize = 32;
 /// How many bytes the values of one object may have together: a Secret has at most 1 MiB, but a rewrite may leave some out.
 const MOST_BYTES: usize = 4 << 20;
 
-/// How many bytes the values of all objects may have that are read at the same time.
-const MOST_HELD: usize = 24 << 20;
-/// An object with no more than this gets its values all the same.
-const FEW_BYTES: usize = 256 << 10;
+/// When the values of all objects that are read at the same time have more bytes than the first, an object gets no more of them
+/// than the second. Hundreds of objects may wait for a slow answer with what they have, so even the modest are bounded.
+const LEVELS: [(usize, usize); 2] = [(24 << 20, 256 << 10), (32 << 20, 16 << 10)];
 
 pub(super) const TOO_LARGE: &str = "the values are together larger than a Secret can be";
 
@@ -21,12 +20,16 @@ static HELD: AtomicUsize = AtomicUsize::new(0);
 
 /// The bytes of the values that one object has been given, until it is done.
 #[derive(Default)]
-pub(super) struct Held(AtomicUsize);
+pub(super) struct Held {
+    /// With what it was not given.
+    read: AtomicUsize,
+    kept: AtomicUsize,
+}
 
 impl Held {
     /// Returns true if the object can be given no more.
     pub(super) fn is_full(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > MOST_BYTES
+        self.read.load(Ordering::Relaxed) > MOST_BYTES
     }
 
     /// Counts the bytes of an answer; one that is beyond a limit is not kept.
@@ -39,23 +42,26 @@ impl Held {
                 .sum(),
             _ => 0,
         };
-        let own = self.0.fetch_add(size, Ordering::Relaxed) + size;
-        let all = HELD.fetch_add(size, Ordering::Relaxed) + size;
+        let own = self.read.fetch_add(size, Ordering::Relaxed) + size;
         if own > MOST_BYTES {
-            failed(TOO_LARGE, true)
-        } else if own > FEW_BYTES && all > MOST_HELD {
+            return failed(TOO_LARGE, true);
+        }
+        let all = HELD.fetch_add(size, Ordering::Relaxed) + size;
+        let mut levels = LEVELS.iter();
+        if levels.any(|(many, few)| all > *many && own > *few) {
+            HELD.fetch_sub(size, Ordering::Relaxed);
             let text =
                 "too many large values are being read at the moment, they are read again later";
-            failed(text, true)
-        } else {
-            answer
+            return failed(text, true);
         }
+        self.kept.fetch_add(size, Ordering::Relaxed);
+        answer
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        HELD.fetch_sub(*self.0.get_mut(), Ordering::Relaxed);
+        HELD.fetch_sub(*self.kept.get_mut(), Ordering::Relaxed);
     }
 }
 
@@ -88,7 +94,19 @@ mod tests {
         // An object with little is not held up by them.
         let modest = Held::default();
         assert!(is_kept(&modest.keep(value(100 << 10))));
+        drop(modest);
+        // Many with little are together no more than that; who has very little is not held up by them either.
+        let crowd: Vec<Held> = (0..200).map(|_| Held::default()).collect();
+        let kept = crowd
+            .iter()
+            .filter(|held| is_kept(&held.keep(value(200 << 10))));
+        let kept = kept.count();
+        assert!((40..=60).contains(&kept), "{kept}");
+        assert!(is_kept(&Held::default().keep(value(10 << 10))));
+        // What was not given takes no room from others.
+        drop(crowd);
         drop(greedy);
+        assert_eq!(HELD.load(Ordering::Relaxed), 0);
         let next = Held::default();
         assert!(is_kept(&next.keep(value(3 << 20))));
         assert!(!next.is_full() && !is_kept(&next.keep(value(2 << 20))));

@@ -144,7 +144,7 @@ impl ExternalSecrets {
             for ((request, answer), left) in parts {
                 if matches!(answer, Answer::Absent) {
                     let asked = self.ask(object, request, &stores, Duration::ZERO).await;
-                    (*answer, *left) = (asked.answer, asked.left);
+                    (*answer, *left) = (held.keep(asked.answer), asked.left);
                 }
             }
         }

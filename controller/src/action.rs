@@ -17,9 +17,9 @@ pub(crate) use self::list::tests as list_tests;
 pub(crate) use self::list::{essentials, list};
 pub(crate) use self::path::{labelled, leases, namespace, part, path_of, secret};
 pub(crate) use self::target::{
-    config_map, create_object, create_secret_as, delete_object, delete_secret_of, each_secret,
-    mark_secret, patch_object, read_config_map, replace_object, replace_secret_as, request_token,
-    review_access, review_token, secrets_of_owner, service_account,
+    config_map, create_object, create_secret_as, delete_object, delete_secret_of, each_namespace,
+    each_secret, mark_secret, patch_object, read_config_map, replace_object, replace_secret_as,
+    request_token, review_access, review_token, secrets_of_owner, service_account,
 };
 
 use hyper::Method;

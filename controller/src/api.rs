@@ -16,6 +16,7 @@ use kube::client::Body;
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 use serde::Deserialize;
 use thiserror::Error;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 /// No answer within this is as good as none.
@@ -33,6 +34,34 @@ pub(crate) struct Api {
     client: Client,
     throttle: Option<Throttle>,
     newest: Arc<Newest>,
+    places: Places,
+}
+
+/// Places in memory for answers that are not small, of all listings together: there may be as many listings as kinds times
+/// namespaces, and tenants decide how large the objects are.
+#[derive(Clone)]
+pub(crate) struct Places(Arc<Semaphore>);
+
+impl Places {
+    /// An answer of this size needs no place.
+    pub(crate) const SMALL: usize = 16 << 10;
+    /// So many others are in memory at a time.
+    const COUNT: usize = 4;
+
+    /// Takes a place for an answer. Only one that is known not to be small waits for it.
+    pub(crate) async fn take(&self, is_small: bool) -> Option<OwnedSemaphorePermit> {
+        match Arc::clone(&self.0).try_acquire_owned() {
+            Ok(place) => Some(place),
+            Err(_) if is_small => None,
+            Err(_) => Arc::clone(&self.0).acquire_owned().await.ok(),
+        }
+    }
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(Self::COUNT)))
+    }
 }
 
 /// The newest resource version that the API server has shown: what is read from now on is no older.
@@ -76,13 +105,16 @@ pub(crate) enum ApiError {
     /// The answer is not what it should be.
     #[error("the API server sent an answer that cannot be read")]
     Unreadable,
+    /// The answer is longer than the caller has room for.
+    #[error("the answer of the API server is too long")]
+    TooLong,
 }
 
 impl ApiError {
     fn code(&self) -> u16 {
         match self {
             Self::Refused { code, .. } => *code,
-            Self::Unreachable(_) | Self::Unreadable => 0,
+            Self::Unreachable(_) | Self::Unreadable | Self::TooLong => 0,
         }
     }
 
@@ -92,6 +124,7 @@ impl ApiError {
             Self::Refused { reason, .. } => reason.as_str(),
             Self::Unreachable(_) => return "the API server cannot be reached",
             Self::Unreadable => return "the answer of the API server cannot be read",
+            Self::TooLong => return "the answer of the API server is too long",
         };
         match (reason, self.code()) {
             ("AlreadyExists", _) => "the object exists already",
@@ -134,6 +167,7 @@ impl Api {
             client,
             throttle: qps.map(|qps| Throttle::new(qps, burst)),
             newest: Arc::default(),
+            places: Places::default(),
         }
     }
 
@@ -143,7 +177,13 @@ impl Api {
             client: self.client.clone(),
             throttle: None,
             newest: Arc::clone(&self.newest),
+            places: self.places.clone(),
         }
+    }
+
+    /// The places in memory for answers that are not small.
+    pub(crate) fn places(&self) -> &Places {
+        &self.places
     }
 
     /// How far the API server is known to be.
@@ -167,6 +207,16 @@ impl Api {
         self.call(Method::GET, path, accept, None).await
     }
 
+    /// Reads something of up to `most` bytes.
+    pub(crate) async fn get_within(
+        &self,
+        path: &str,
+        accept: &str,
+        most: usize,
+    ) -> Result<SecretBytes, ApiError> {
+        self.send(Method::GET, path, accept, None, most).await
+    }
+
     /// Sends one request, and again if the server asks to come back later.
     ///
     /// Only [`action`](crate::action) sends anything but GET.
@@ -177,6 +227,17 @@ impl Api {
         accept: &str,
         body: Option<&SecretBytes>,
     ) -> Result<SecretBytes, ApiError> {
+        self.send(method, path, accept, body, usize::MAX).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        accept: &str,
+        body: Option<&SecretBytes>,
+        most: usize,
+    ) -> Result<SecretBytes, ApiError> {
         if path.split(['/', '?']).any(|part| part == NO_NAME) {
             return Err(no_such_object());
         }
@@ -185,7 +246,7 @@ impl Api {
             if let Some(throttle) = &self.throttle {
                 throttle.turn().await;
             }
-            let attempt = self.once(method.clone(), path, accept, body);
+            let attempt = self.once(method.clone(), path, accept, body, most);
             let (error, wait) = match timeout(PATIENCE, attempt).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err((error, wait))) => (error, wait),
@@ -207,6 +268,7 @@ impl Api {
         path: &str,
         accept: &str,
         body: Option<&SecretBytes>,
+        most: usize,
     ) -> Result<SecretBytes, (ApiError, Option<Duration>)> {
         let patch = method == Method::PATCH;
         let mut request = Request::builder()
@@ -244,6 +306,9 @@ impl Api {
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| unreachable(&error))?;
             if let Some(data) = frame.data_ref() {
+                if answer.expose().len() + data.len() > most {
+                    return Err((ApiError::TooLong, None));
+                }
                 answer.push(data);
             }
         }

@@ -200,6 +200,7 @@ impl GenericTargets {
             None => kube::Api::all_with(client, resource),
         };
         let ours = Listed::new(api, &format!("{MANAGED_LABEL}=true"));
+        let ours = ours.sharing(self.api.places());
         let mut events = patiently(follow(ours, Box::new(|| {}))).boxed();
         let (mut shown, mut told) = (Shown::default(), false);
         while let Some(event) = events.next().await {

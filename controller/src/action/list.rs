@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use hyper::Method;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta, Time};
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
-use super::body::read;
-use crate::api::{Api, ApiError};
+use crate::api::{Api, ApiError, Places};
 
-/// Lists what is behind a path, with at most `limit` objects to a page, and shows each of them to `see`.
+/// The text of a page of several objects. Even the metadata of one object may have 1.5 MiB.
+pub(super) const MOST_BYTES: usize = 3 << 20;
+/// The text that the next page should have.
+const GOOD_BYTES: usize = 2 << 20;
+
+/// Lists what is behind a path, with at most `limit` objects to a page, and shows each of them to `see`. A page that is too long
+/// is asked for again with fewer; its objects are read one by one, as they may take ten times the memory of their text.
 pub(crate) async fn list<T: for<'de> Deserialize<'de>>(
     api: &Api,
     (path, accept): (&str, &str),
@@ -17,23 +22,46 @@ pub(crate) async fn list<T: for<'de> Deserialize<'de>>(
     mut see: impl FnMut(T),
 ) -> Result<(), ApiError> {
     #[derive(Deserialize)]
-    struct Page<T> {
+    struct Page<'a> {
         #[serde(default)]
         metadata: ListMeta,
         // An empty list of metadata has null here.
-        items: Option<Vec<T>>,
+        #[serde(borrow)]
+        items: Option<Vec<&'a RawValue>>,
     }
+    let unreadable = |_| ApiError::Unreadable;
     let separator = match path.contains('?') {
         true => '&',
         false => '?',
     };
     let mut token = String::new();
+    let (mut asked, mut is_small) = (limit, true);
     loop {
-        let path = format!("{path}{separator}limit={limit}&continue={token}");
-        let page: Page<T> = read(&api.call(Method::GET, &path, accept, None).await?)?;
-        for item in page.items.into_iter().flatten() {
-            see(item);
+        let path = format!("{path}{separator}limit={asked}&continue={token}");
+        let place = api.places().take(is_small).await;
+        let most = match (&place, asked) {
+            (None, _) => Places::SMALL,
+            (Some(_), 1) => usize::MAX,
+            (Some(_), _) => MOST_BYTES,
+        };
+        let answer = match api.get_within(&path, accept, most).await {
+            Err(ApiError::TooLong) if place.is_none() => {
+                is_small = false;
+                continue;
+            }
+            Err(ApiError::TooLong) => {
+                asked = (asked / 8).max(1);
+                continue;
+            }
+            answer => answer?,
+        };
+        let page: Page<'_> = serde_json::from_slice(answer.expose()).map_err(unreadable)?;
+        let items = page.items.unwrap_or_default();
+        let fitting = GOOD_BYTES * items.len() / answer.len().max(1);
+        for item in items {
+            see(serde_json::from_str(item.get()).map_err(unreadable)?);
         }
+        asked = fitting.clamp(1, limit.min(asked * 3).max(1));
         match page.metadata.continue_ {
             Some(next) if !next.is_empty() => token = next,
             _ => return Ok(()),

@@ -17,6 +17,11 @@ use super::path::{self, MANAGER, labelled, part, secrets};
 use crate::api::{Api, ApiError};
 use crate::frame::object::{Key, Version};
 
+/// How many objects of a list are asked for at a time.
+const LIMIT: usize = 100;
+/// What lists of metadata alone are asked for with.
+const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+
 /// Creates a Secret as this field manager.
 pub(crate) async fn create_secret_as(
     api: &Api,
@@ -85,19 +90,37 @@ pub(crate) async fn each_secret(
     list_metadata(api, &secrets(namespace), see).await
 }
 
+/// Shows the metadata of all namespaces, without their annotations.
+pub(crate) async fn each_namespace(
+    api: &Api,
+    mut see: impl FnMut(ObjectMeta),
+) -> Result<(), ApiError> {
+    #[derive(Deserialize)]
+    struct Item {
+        metadata: ObjectMeta,
+    }
+    let see = |item: Item| {
+        see(ObjectMeta {
+            annotations: None,
+            managed_fields: None,
+            ..item.metadata
+        });
+    };
+    list(api, ("/api/v1/namespaces", METADATA_LIST), LIMIT, see).await
+}
+
 async fn list_metadata(
     api: &Api,
     path: &str,
     mut see: impl FnMut(ObjectMeta),
 ) -> Result<(), ApiError> {
-    const LIMIT: usize = 100;
     #[derive(Deserialize)]
     struct Item {
         #[serde(deserialize_with = "essentials")]
         metadata: ObjectMeta,
     }
-    let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
-    list(api, (path, accept), LIMIT, |item: Item| see(item.metadata)).await
+    let see = |item: Item| see(item.metadata);
+    list(api, (path, METADATA_LIST), LIMIT, see).await
 }
 
 /// The path of a ConfigMap.
@@ -283,6 +306,7 @@ mod tests {
     use kube::Client;
     use kube::client::Body;
 
+    use super::super::list::MOST_BYTES;
     use super::super::list::tests::page;
     use super::*;
 
@@ -325,5 +349,43 @@ mod tests {
         each_secret(&api, "ns", see).await.unwrap();
         assert_eq!(names, expected);
         assert_eq!(*limits.lock().unwrap(), [Some(100); 6]);
+    }
+
+    #[tokio::test]
+    async fn a_page_that_is_too_long_is_asked_for_again_with_fewer_objects() {
+        // One author may have a great many annotations on every Secret, and in a single one more than fits in a page.
+        const ALL: usize = 60;
+        let limits = Arc::new(Mutex::new(Vec::new()));
+        let service = tower::service_fn({
+            let limits = Arc::clone(&limits);
+            move |request: Request<Body>| {
+                let (limit, list) = page(&request, ALL, |number| {
+                    let size = if number == 40 { MOST_BYTES } else { 200 << 10 };
+                    json!({"metadata": {
+                        "name": format!("s{number}"),
+                        "annotations": {"note": "x".repeat(size)},
+                    }})
+                });
+                limits.lock().unwrap().push(limit.unwrap());
+                let answer = Response::new(Body::from(list.to_string().into_bytes()));
+                async move { Ok::<_, Infallible>(answer) }
+            }
+        });
+        let api = Api::new(Client::new(service, "ns"), None, 1);
+        let mut names = Vec::new();
+        let see = |metadata: ObjectMeta| names.extend(metadata.name);
+        // One place is enough, and is given back.
+        let mut places = Vec::new();
+        while let Some(place) = api.places().take(true).await {
+            places.push(place);
+        }
+        drop(places.pop());
+        each_secret(&api, "ns", see).await.unwrap();
+        assert!(api.places().take(true).await.is_some());
+        let expected: Vec<String> = (0..ALL).map(|number| format!("s{number}")).collect();
+        assert_eq!(names, expected);
+        let limits = limits.lock().unwrap();
+        assert_eq!(limits[..3], [100, 12, 10]);
+        assert!(limits.contains(&1), "{limits:?}");
     }
 }

@@ -35,7 +35,8 @@ pub(super) async fn feed<K: Kind>(kind: &K, namespace: Option<&str>, work: Vec<K
                 break;
             }
         };
-        for read in page {
+        // What cannot be read here is read by its worker.
+        for read in page.filter_map(Result::ok) {
             let key = key_of(read.meta());
             if waiting.remove(&key) && frame.is_unsettled(&key) {
                 frame.bodies.keep(&key, read);

@@ -1,6 +1,5 @@
 //! Objects as they are and as they change: a listing and, behind it, one watch after another.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use kube::runtime::watcher::{Error, Event};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::pages::{Listed, Pages};
+use super::pages::{Listed, Page, Pages};
 
 /// A watch that has not begun by then is asked for again: the API server answers before there is anything to show.
 const BEGINS: Duration = Duration::from_secs(30);
@@ -54,7 +53,7 @@ where
 /// Where a watch is.
 enum State<T> {
     Start,
-    Listing(Box<Pages<T>>, VecDeque<T>),
+    Listing(Box<Pages<T>>, Option<Page<T>>),
     /// Everything of this version is known.
     Known(String),
     /// With when it began, until it has shown something or has stayed open.
@@ -76,13 +75,20 @@ where
     match state {
         State::Start => {
             let pages = Pages::new(listed.clone());
-            let state = State::Listing(Box::new(pages), VecDeque::new());
+            let state = State::Listing(Box::new(pages), None);
             (Some(Ok(Event::Init)), state)
         }
-        State::Listing(mut pages, mut items) => {
-            if let Some(item) = items.pop_front() {
-                let state = State::Listing(pages, items);
-                return (Some(Ok(Event::InitApply(item))), state);
+        State::Listing(mut pages, mut page) => {
+            match page.as_mut().and_then(Iterator::next) {
+                Some(Ok(object)) => {
+                    let state = State::Listing(pages, page);
+                    return (Some(Ok(Event::InitApply(object))), state);
+                }
+                Some(Err(error)) => {
+                    return (Some(Err(Error::InitialListFailed(error))), State::Start);
+                }
+                // It makes room for the next one.
+                None => drop(page),
             }
             if pages.is_last() {
                 return match pages.version.is_empty() {
@@ -91,7 +97,7 @@ where
                 };
             }
             match pages.next().await {
-                Ok(items) => (None, State::Listing(pages, items.into())),
+                Ok(page) => (None, State::Listing(pages, Some(page))),
                 Err(error) => (Some(Err(Error::InitialListFailed(error))), State::Start),
             }
         }

@@ -1,11 +1,13 @@
 //! Listings in pages: as many objects at a time as fit into the memory that there is for them.
 //!
-//! A page lies in memory twice, as text and as objects. Most objects have a few thousand bytes and may come by hundreds; one may
-//! have 1.5 MiB, and one author many of those. So pages grow while the objects are small, and one whose text is larger than
-//! [`MOST_BYTES`] is not read to its end but asked for again with fewer objects: what came before says nothing about what an
-//! author has put behind it.
+//! Most objects have a few thousand bytes and may come by hundreds; one may have 1.5 MiB, and one author many of those. So pages
+//! grow while the objects are small, and one whose text is larger than [`MOST_BYTES`] is not read to its end but asked for again
+//! with fewer objects: what came before says nothing about what an author has put behind it. A page lies in memory as text, of
+//! which one object at a time is read, as a thousand short texts take ten times their length as objects; and few pages that are
+//! not small lie in memory [at a time](Places).
 
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +20,11 @@ use kube::core::{DynamicResourceScope, ListMeta, Request, Status};
 use kube::{Client, Resource};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use crate::api::{Api, Newest};
+use crate::api::{Api, Newest, Places};
 
 /// The first page of a listing.
 const FIRST: usize = 50;
@@ -44,6 +48,7 @@ pub(crate) struct Listed<T> {
     label_selector: String,
     pub(super) field_selector: Option<String>,
     pub(super) newest: Arc<Newest>,
+    places: Places,
 }
 
 /// A listing, page by page.
@@ -53,6 +58,8 @@ pub(crate) struct Pages<T> {
     /// How many objects are asked for next, and at most.
     size: usize,
     most: usize,
+    /// As far as is known.
+    is_small: bool,
     /// Where the next page begins.
     token: Option<String>,
     /// The resource version of the last page.
@@ -62,11 +69,29 @@ pub(crate) struct Pages<T> {
 }
 
 #[derive(Deserialize)]
-struct List<T> {
+struct List<'a> {
     metadata: ListMeta,
     // An empty list of metadata has null here.
-    #[serde(bound(deserialize = "T: DeserializeOwned"))]
-    items: Option<Vec<T>>,
+    #[serde(borrow)]
+    items: Option<Vec<&'a RawValue>>,
+}
+
+/// The objects of a page, each of which is read when its turn comes.
+pub(crate) struct Page<T> {
+    text: Vec<u8>,
+    /// Where they are in the text.
+    objects: std::vec::IntoIter<Range<usize>>,
+    _place: Option<OwnedSemaphorePermit>,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned> Iterator for Page<T> {
+    type Item = Result<T, kube::Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let object = serde_json::from_slice(&self.text[self.objects.next()?]);
+        Some(object.map_err(kube::Error::SerdeError))
+    }
 }
 
 impl<T> Listed<T> {
@@ -77,12 +102,19 @@ impl<T> Listed<T> {
             label_selector: label_selector.to_owned(),
             field_selector: None,
             newest: Arc::default(),
+            places: Places::default(),
         }
     }
 
     /// Notes there which versions are shown.
     fn noting(mut self, newest: &Arc<Newest>) -> Self {
         self.newest = Arc::clone(newest);
+        self
+    }
+
+    /// Shares these places in memory with others.
+    pub(crate) fn sharing(mut self, places: &Places) -> Self {
+        self.places = places.clone();
         self
     }
 
@@ -105,6 +137,7 @@ impl<T: Resource + Clone + DeserializeOwned> Pages<T> {
             listed,
             size: FIRST,
             most: MOST,
+            is_small: true,
             token: None,
             version: String::new(),
             is_last: false,
@@ -123,32 +156,50 @@ impl<T: Resource + Clone + DeserializeOwned> Pages<T> {
         self.is_last
     }
 
-    /// Reads the next page.
-    pub(crate) async fn next(&mut self) -> Result<Vec<T>, kube::Error> {
-        let text = loop {
-            match timeout(PATIENCE, self.ask()).await {
+    /// Reads the next page. The one before is to be dropped first, which gives its place back.
+    pub(crate) async fn next(&mut self) -> Result<Page<T>, kube::Error> {
+        let (text, place) = loop {
+            let place = self.listed.places.take(self.is_small).await;
+            let most = match (&place, self.size) {
+                (None, _) => Places::SMALL,
+                (Some(_), 1) => usize::MAX,
+                (Some(_), _) => MOST_BYTES,
+            };
+            match timeout(PATIENCE, self.ask(most)).await {
                 Err(_) => {
                     let late = "a page of a listing did not arrive in time";
                     return Err(kube::Error::Service(late.into()));
                 }
                 Ok(Err(error)) => return Err(error),
-                Ok(Ok(Some(text))) => break text,
+                Ok(Ok(Some(text))) => break (text, place),
+                Ok(Ok(None)) if place.is_none() => self.is_small = false,
                 Ok(Ok(None)) => self.size = (self.size / 8).max(1),
             }
         };
-        let list: List<T> = serde_json::from_slice(&text).map_err(kube::Error::SerdeError)?;
-        let items = list.items.unwrap_or_default();
-        let fitting = GOOD_BYTES * items.len() / text.len().max(1);
+        let list: List<'_> = serde_json::from_slice(&text).map_err(kube::Error::SerdeError)?;
+        let start = text.as_ptr().addr();
+        let objects = list.items.into_iter().flatten().map(|object| {
+            let at = object.get().as_ptr().addr() - start;
+            at..at + object.get().len()
+        });
+        let objects: Vec<Range<usize>> = objects.collect();
+        self.is_small = text.len() <= Places::SMALL;
+        let fitting = GOOD_BYTES * objects.len() / text.len().max(1);
         self.size = fitting.clamp(1, self.size.saturating_mul(GROWTH).min(self.most));
         self.version = list.metadata.resource_version.unwrap_or_default();
         self.listed.newest.see(&self.version);
         self.token = list.metadata.continue_.filter(|token| !token.is_empty());
         self.is_last = self.token.is_none();
-        Ok(items)
+        Ok(Page {
+            text,
+            objects: objects.into_iter(),
+            _place: place.filter(|_| !self.is_small),
+            of: PhantomData,
+        })
     }
 
-    /// Asks for a page; returns nothing if its text is too long for several objects.
-    async fn ask(&self) -> Result<Option<Vec<u8>>, kube::Error> {
+    /// Asks for a page; returns nothing if its text has more than `most` bytes.
+    async fn ask(&self, most: usize) -> Result<Option<Vec<u8>>, kube::Error> {
         let params = ListParams {
             label_selector: self.listed.selector(),
             field_selector: self.listed.field_selector.clone(),
@@ -166,10 +217,6 @@ impl<T: Resource + Clone + DeserializeOwned> Pages<T> {
         if !response.status().is_success() {
             return Err(refusal(response).await);
         }
-        let most = match self.size {
-            1 => usize::MAX,
-            _ => MOST_BYTES,
-        };
         read(response.into_body(), most).await
     }
 }
@@ -206,12 +253,12 @@ pub(super) fn listed<T>(api: &Api, namespace: Option<&str>, label_selector: &str
 where
     T: Resource<Scope = DynamicResourceScope, DynamicType = ()>,
 {
-    let newest = api.newest();
-    let api = match namespace {
+    let client = match namespace {
         Some(namespace) => kube::Api::namespaced_with(api.client(), namespace, &()),
         None => kube::Api::all_with(api.client(), &()),
     };
-    Listed::new(api, label_selector).noting(newest)
+    let listed = Listed::new(client, label_selector);
+    listed.noting(api.newest()).sharing(api.places())
 }
 
 #[cfg(test)]

@@ -17,8 +17,8 @@ use super::tracked::Digest;
 
 /// An object of a list, of a watch or of an answer, or why it cannot be read.
 ///
-/// A status that cannot be read counts as none: it is ours to write, and is written again. The second field is the size of its
-/// text.
+/// A status that cannot be read counts as none: it is ours to write, and is written again. `managedFields` are left out: they take
+/// twenty times the memory of their text, and nothing here needs them. The second field is about what the object takes in memory.
 #[derive(Debug, Clone)]
 pub(crate) struct Read<K>(pub(crate) Result<K, Box<Unreadable>>, usize);
 
@@ -44,19 +44,29 @@ impl Unreadable {
 }
 
 impl<K> Read<K> {
-    /// The size of its text in bytes, about what it takes in memory.
+    /// About what it takes in memory, in bytes.
     pub(crate) fn size(&self) -> usize {
         self.1
     }
 }
 
-impl<K: DeserializeOwned> Read<K> {
+impl<K: DeserializeOwned + Resource> Read<K> {
     /// Reads the JSON text of one object; fails only if it is no JSON object with metadata.
     pub(crate) fn from_json(text: &str) -> Result<Self, serde_json::Error> {
-        match serde_json::from_str(text) {
-            Ok(object) => Ok(Self(Ok(object), text.len())),
-            Err(_) => Self::from_faulty(text),
-        }
+        let lean;
+        let text = match text.len() {
+            0..=LARGE => text,
+            _ => {
+                lean = lean_object(text)?;
+                &*lean
+            }
+        };
+        let mut read = match serde_json::from_str(text) {
+            Ok(object) => Self(Ok(object), in_memory(text)),
+            Err(_) => Self::from_faulty(text)?,
+        };
+        read.meta_mut().managed_fields = None;
+        Ok(read)
     }
 
     /// Reads an object that cannot be read at once: without its status, and without `managedFields`.
@@ -83,7 +93,7 @@ impl<K: DeserializeOwned> Read<K> {
         let rest = serde_json::to_string(&parts)?;
         let mut reader = serde_json::Deserializer::from_str(&rest);
         let fault = match serde_path_to_error::deserialize(&mut reader) {
-            Ok(object) => return Ok(Self(Ok(object), text.len())),
+            Ok(object) => return Ok(Self(Ok(object), in_memory(text))),
             Err(error) => fault(&error),
         };
         let unreadable = Unreadable {
@@ -92,8 +102,31 @@ impl<K: DeserializeOwned> Read<K> {
             digest,
             status: status.and_then(|status| serde_json::from_str(status.get()).ok()),
         };
-        Ok(Self(Err(Box::new(unreadable)), text.len()))
+        Ok(Self(Err(Box::new(unreadable)), in_memory(text)))
     }
+}
+
+/// An object with a longer text is read without its `managedFields` from the start.
+const LARGE: usize = 64 << 10;
+
+/// About how many bytes an object of this text takes in memory: beside the text itself, some for every string, however short, and
+/// for every entry of a list or a map.
+fn in_memory(text: &str) -> usize {
+    const STRING: usize = 40;
+    const ENTRY: usize = 32;
+    let count = |wanted: u8| text.bytes().filter(|byte| *byte == wanted).count();
+    text.len() + count(b'"') / 2 * STRING + count(b',') * ENTRY
+}
+
+/// The text of an object without its `managedFields`.
+fn lean_object(text: &str) -> Result<String, serde_json::Error> {
+    let mut parts: BTreeMap<String, &RawValue> = serde_json::from_str(text)?;
+    let metadata = match parts.get("metadata") {
+        Some(metadata) => without_managed_fields(metadata.get())?,
+        None => return Err(serde::de::Error::missing_field("metadata")),
+    };
+    parts.insert("metadata".to_owned(), &metadata);
+    serde_json::to_string(&parts)
 }
 
 /// Reads metadata without `managedFields`.
@@ -135,7 +168,7 @@ pub(crate) fn fault(error: &serde_path_to_error::Error<serde_json::Error>) -> St
     }
 }
 
-impl<'de, K: DeserializeOwned> Deserialize<'de> for Read<K> {
+impl<'de, K: DeserializeOwned + Resource> Deserialize<'de> for Read<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Box::<RawValue>::deserialize(deserializer)?;
         Self::from_json(text.get()).map_err(serde::de::Error::custom)
@@ -307,6 +340,35 @@ mod tests {
             Read::<Secret>::url_path(&(), Some("ns")),
             "/api/v1/namespaces/ns/secrets"
         );
+    }
+
+    #[test]
+    fn managed_fields_are_left_out_and_what_takes_much_memory_counts_as_much() {
+        for copies in [1, 8000] {
+            let fields: serde_json::Map<String, Value> = (0..copies)
+                .map(|number| (format!("f:{number}"), json!({})))
+                .collect();
+            let managed = json!([{"manager": "m", "operation": "Update", "apiVersion": "v1",
+                "fieldsType": "FieldsV1", "fieldsV1": fields}]);
+            let value = sealed(|value| value["metadata"]["managedFields"] = managed.clone());
+            let read = Read::<SealedSecret>::from_json(&value.to_string()).unwrap();
+            assert_eq!(read.meta().managed_fields, None);
+            assert_eq!(read.meta().name.as_deref(), Some("a"));
+            let object = read.0.unwrap();
+            assert!(object.status.is_some() && object.spec.encrypted_data["k"] == "v");
+        }
+        let size = |data: Value| {
+            let value = sealed(|value| value["spec"]["encryptedData"] = data);
+            let read = Read::<SealedSecret>::from_json(&value.to_string()).unwrap();
+            read.size()
+        };
+        let usual = size(json!({"k": "v".repeat(12_000)}));
+        assert!((12_000..14_000).contains(&usual), "{usual}");
+        let short: serde_json::Map<String, Value> = (0..1000)
+            .map(|number| (format!("k{number:04}"), json!("")))
+            .collect();
+        let many = size(Value::Object(short));
+        assert!(many > 100_000, "{many}");
     }
 
     #[test]

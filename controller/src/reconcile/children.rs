@@ -5,7 +5,6 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sealwright_resources::external_secret::refresh;
 use sealwright_template::go_duration;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -164,19 +163,11 @@ pub(super) fn interval(refresh_time: Option<&str>) -> Result<Duration, String> {
         .unwrap_or(HOUR))
 }
 
-/// The metadata of all namespaces.
+/// The metadata of all namespaces, without their annotations.
 pub(super) async fn namespaces(api: &Api) -> Result<Vec<ObjectMeta>, ApiError> {
-    #[derive(Deserialize)]
-    struct Namespace {
-        metadata: ObjectMeta,
-    }
-    #[derive(Deserialize)]
-    struct Namespaces {
-        items: Vec<Namespace>,
-    }
-    let list: Namespaces = action::read(&api.get("/api/v1/namespaces").await?)?;
-    let metadata = list.items.into_iter().map(|namespace| namespace.metadata);
-    Ok(metadata.collect())
+    let mut all = Vec::new();
+    action::each_namespace(api, |metadata| all.push(metadata)).await?;
+    Ok(all)
 }
 
 /// The existing child with labels, annotations, owner and spec of the wanted one; nothing if it has them already.

@@ -10,7 +10,7 @@ impl ApiServer {
         let mut names = Vec::new();
         while !pages.is_last() {
             for object in pages.next().await.unwrap() {
-                names.push(object.meta().name.clone().unwrap());
+                names.push(object.unwrap().meta().name.clone().unwrap());
             }
         }
         assert_eq!(pages.version, "9");
@@ -45,4 +45,33 @@ async fn a_great_many_objects_of_the_usual_size_are_few_pages() {
 async fn one_object_that_is_larger_than_a_page_is_a_page() {
     let server = ApiServer::with(vec![MOST_BYTES + 1; 3]);
     assert_eq!(server.names().await.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn few_large_pages_are_in_memory_at_a_time_and_small_ones_do_not_wait() {
+    let large = ApiServer::with(vec![100_000; 5]).listed();
+    let begin = || Pages::new(large.clone());
+    let mut held = Vec::new();
+    let waits = loop {
+        let mut pages = begin();
+        let page = timeout(PATIENCE, pages.next()).await;
+        match page {
+            Ok(page) => held.push(page.unwrap()),
+            Err(_) => break held.len(),
+        }
+    };
+    assert_eq!(waits, 4);
+    // A listing without large objects goes on beside them.
+    let places = large.places.clone();
+    let small = ApiServer::with(vec![10; 20]).listed().sharing(&places);
+    let mut small = Pages::new(small);
+    let page = timeout(PATIENCE, small.next()).await;
+    assert_eq!(page.unwrap().unwrap().count(), 20);
+    // A place that is given back is taken, and what was asked for in vain is asked for again.
+    let mut pages = begin();
+    let (page, ()) = tokio::join!(timeout(PATIENCE, pages.next()), async {
+        tokio::time::sleep(PATIENCE / 2).await;
+        held.pop();
+    });
+    assert_eq!(page.unwrap().unwrap().count(), 5);
 }

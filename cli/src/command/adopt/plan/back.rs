@@ -1,6 +1,8 @@
 //! The way back: ours is stopped, and upstream's program started again.
 
-use super::super::program::REPLICAS;
+use serde_json::json;
+
+use super::super::program::{REPLICAS, Runs as Runs_, Workload};
 use super::super::report::{Program, Runs, Step};
 use super::{SELECTOR, Side, names};
 
@@ -17,25 +19,14 @@ impl Side<'_> {
             return;
         }
         for one in &self.ours {
-            let mut commands = vec![self.scale(one, 0), self.wait_for_end(one)];
-            if let Some(release) = &one.release {
-                let words = [
-                    "uninstall",
-                    release,
-                    "--namespace",
-                    &one.namespace,
-                    "--wait",
-                ];
-                commands.push(tools.helm(&words));
+            let step = match one.unseals() && one.syncs() && !self.other_goes_back() {
+                true => self.switch_off(one),
+                false => self.stop(one),
+            };
+            // One that works in the place of both programs is stopped once.
+            if !steps.iter().any(|known| known.commands == step.commands) {
+                steps.push(step);
             }
-            steps.push(self.step(
-                format!(
-                    "stop {}; definitions, objects, keys and Secrets stay",
-                    one.place()
-                ),
-                commands,
-                Vec::new(),
-            ));
         }
         if self.program == Program::SealedSecrets {
             let mut line = vec![
@@ -103,5 +94,91 @@ impl Side<'_> {
                 Vec::new(),
             ));
         }
+    }
+
+    /// Returns true if the other program of upstream was stopped, too, and is started again.
+    fn other_goes_back(&self) -> bool {
+        let other = match self.program {
+            Program::SealedSecrets => Runs_::ExternalSecrets,
+            _ => Runs_::SealedSecrets,
+        };
+        let mut workloads = self.seen.workloads.iter();
+        workloads.any(|one| one.runs == other && one.replicas_before.is_some())
+    }
+
+    /// Stops one of ours, and removes its release unless that holds something else: upstream's program, for example.
+    fn stop(&self, one: &Workload) -> Step {
+        let mut commands = vec![self.scale(one, 0), self.wait_for_end(one)];
+        if let Some((namespace, release)) = self.own_record(one) {
+            let words = ["uninstall", release, "--namespace", namespace, "--wait"];
+            commands.push(self.tools.helm(&words));
+        }
+        let place = one.place();
+        let title = format!("stop {place}; definitions, objects, keys and Secrets stay");
+        self.step(title, commands, Vec::new())
+    }
+
+    /// Ends the work of one of ours for this program. It goes on with that of the other one, which has nothing to go back to.
+    fn switch_off(&self, one: &Workload) -> Step {
+        let (value, flag) = match self.program {
+            Program::SealedSecrets => ("sealedSecrets.enabled=false", "enable-sealed-secrets"),
+            _ => ("externalSecrets.enabled=false", "enable-external-secrets"),
+        };
+        let rollout = self.tools.kubectl(&[
+            "rollout",
+            "status",
+            &format!("deployment/{}", one.name),
+            "--namespace",
+            &one.namespace,
+            "--timeout=5m",
+        ]);
+        let (runs, command) = match self.own_record(one) {
+            Some((namespace, release)) => {
+                let chart = self.tools.chart.as_str();
+                let words = [
+                    "upgrade",
+                    release,
+                    chart,
+                    "--namespace",
+                    namespace,
+                    "--reuse-values",
+                    "--set",
+                    value,
+                ];
+                (Runs::Here, self.tools.helm(&words))
+            }
+            // Which of the containers it is, and who else writes the Deployment, is for a person to judge.
+            None => {
+                let path = "/spec/template/spec/containers/0/args/-";
+                let flag = format!("--{flag}=false");
+                let patch = json!([{"op": "add", "path": path, "value": flag}]);
+                let words = [
+                    "patch",
+                    "deployment",
+                    &one.name,
+                    "--namespace",
+                    &one.namespace,
+                    "--type=json",
+                    &format!("--patch={patch}"),
+                ];
+                (Runs::First, self.tools.kubectl(&words))
+            }
+        };
+        let title = format!(
+            "switch off in {} what stands for the {}",
+            one.place(),
+            self.program.title()
+        );
+        Step {
+            runs,
+            ..self.step(title, vec![command, rollout], Vec::new())
+        }
+    }
+
+    /// Namespace and name of the release of one of ours, if it holds nothing else.
+    fn own_record<'b>(&self, one: &'b Workload) -> Option<(&'b str, &'b str)> {
+        let is_it =
+            |other: &Workload| (&other.namespace, &other.name) == (&one.namespace, &one.name);
+        one.record().filter(|_| !self.seen.is_shared(one, is_it))
     }
 }

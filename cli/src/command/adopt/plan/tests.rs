@@ -138,3 +138,106 @@ fn nothing_is_installed_where_a_controller_may_work_unseen() {
     seen.workloads.pop();
     assert!(lines(&forward(&seen, State::Upstream))[0].starts_with("kubectl annotate"));
 }
+
+/// The commands of the way back, where both programs of upstream were stopped or only the operator.
+fn back(seen: &Seen) -> Vec<String> {
+    let states = [
+        (Program::SealedSecrets, State::Adopted),
+        (Program::ExternalSecrets, State::Adopted),
+    ];
+    lines(&steps(seen, &states, Direction::Back, &tools()))
+}
+
+fn stopped(workload: Workload) -> Workload {
+    Workload {
+        replicas: 0,
+        replicas_before: Some(1),
+        ..workload
+    }
+}
+
+fn ours(namespace: &str, release: &str) -> Workload {
+    let args = [
+        "--enable-sealed-secrets=true",
+        "--enable-external-secrets=true",
+    ];
+    workload(
+        namespace,
+        "ours",
+        "x/sealwright-controller:1",
+        release,
+        &args,
+    )
+}
+
+#[test]
+fn one_release_in_the_place_of_both_programs_is_stopped_once() {
+    let image = "x/sealed-secrets-controller:0.40.0";
+    let sealed = workload("kube-system", "sealed-secrets", image, "s", &[]);
+    let seen = Seen {
+        workloads: vec![
+            stopped(sealed),
+            stopped(operator("es")),
+            ours("kube-system", "both"),
+        ],
+        ..Seen::default()
+    };
+    let all = back(&seen);
+    let number = |start: &str| all.iter().filter(|line| line.starts_with(start)).count();
+    assert_eq!(
+        number("helm uninstall both --namespace kube-system"),
+        1,
+        "{all:?}"
+    );
+    assert_eq!(number("kubectl scale deployment ours"), 1);
+    assert_eq!(number("kubectl scale deployment sealed-secrets"), 1);
+    assert_eq!(number("kubectl scale deployment external-secrets"), 1);
+}
+
+#[test]
+fn what_works_for_a_program_that_does_not_go_back_goes_on() {
+    let mut seen = Seen {
+        workloads: vec![stopped(operator("es")), ours("es", "both")],
+        ..Seen::default()
+    };
+    let all = back(&seen);
+    assert!(
+        all[0].starts_with(
+            "helm upgrade both chart --namespace es --reuse-values --set externalSecrets.enabled=false"
+        ),
+        "{all:?}"
+    );
+    assert!(
+        !all.iter().any(|line| line.contains("uninstall")),
+        "{all:?}"
+    );
+    assert!(
+        !all.iter()
+            .any(|line| line.contains("scale deployment ours"))
+    );
+    // A release with more in it is no release of our chart.
+    seen.other_releases = [("es".to_owned(), "both".to_owned())].into();
+    let all = back(&seen);
+    assert!(
+        all[0].contains("--enable-external-secrets=false"),
+        "{all:?}"
+    );
+}
+
+#[test]
+fn a_release_that_holds_upstreams_program_beside_ours_is_not_removed() {
+    let args = ["external-secrets"];
+    let seen = Seen {
+        workloads: vec![
+            stopped(operator("es")),
+            workload("es", "ours", "x/sealwright-controller:1", "es", &args),
+        ],
+        ..Seen::default()
+    };
+    let all = back(&seen);
+    assert!(
+        all[0].starts_with("kubectl scale deployment ours"),
+        "{all:?}"
+    );
+    assert!(!all.iter().any(|line| line.starts_with("helm")), "{all:?}");
+}

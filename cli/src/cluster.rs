@@ -12,7 +12,7 @@ use kube::Client;
 use kube::client::Body;
 use sealwright_crypto::secret::SecretText;
 use sealwright_providers::address::Guard;
-use sealwright_providers::http::tls::{TlsSettings, Verification};
+use sealwright_providers::http::tls::{TlsSettings, Verification, in_words};
 use sealwright_providers::http::url::Url;
 use sealwright_providers::http::{HttpClient, HttpSettings, Request, Response, basic_auth};
 
@@ -386,20 +386,6 @@ fn told(error: &kube::Error) -> String {
             in_words(text)
         }
     }
-}
-
-/// Replaces what the TLS library names only in its code. Go accepts the certificate of an authority from a server where that very
-/// certificate is trusted; this library never does (K81).
-fn in_words(mut text: String) -> String {
-    if text.contains("CaUsedAsEndEntity") {
-        let start = text.find("invalid peer certificate").unwrap_or_default();
-        text.truncate(start);
-        text.push_str(
-            "the certificate of the server is marked as one of an authority (CA:TRUE), which is not accepted from a server; \
-             give it one without the mark, signed by that authority",
-        );
-    }
-    text
 }
 
 /// The reason in an answer, when it is a short text or an API status.

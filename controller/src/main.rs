@@ -34,6 +34,7 @@ use std::process::ExitCode;
 
 use flags::{Invocation, Personality};
 use program::StartError;
+use sealwright_providers::http::tls::in_words;
 
 /// The version, as releases print it.
 const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
@@ -124,7 +125,8 @@ fn complain(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// An error with its causes, on one line; a cause that its error already tells is not repeated.
+/// An error with its causes, on one line; a cause that its error already tells is not repeated, and what the TLS library names
+/// only in its code is told in words.
 fn error_text(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -136,5 +138,18 @@ fn error_text(error: &dyn std::error::Error) -> String {
         }
         source = cause.source();
     }
-    text
+    in_words(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_with_the_certificate_of_an_authority_is_told_in_words() {
+        let words = "client error (Connect): invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))";
+        let text = error_text(&kube::Error::Service(words.into()));
+        assert!(text.contains("marked as one of an authority"), "{text}");
+        assert!(!text.contains("OtherError"), "{text}");
+    }
 }

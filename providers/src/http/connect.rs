@@ -21,7 +21,9 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use super::tls::{TlsError, TlsSettings, configuration};
+use super::tls::{
+    AUTHORITY_AS_SERVER, IN_THE_LIBRARY, MARK_IS_TO_GO, TlsError, TlsSettings, configuration,
+};
 use super::{HttpSettings, Limits};
 use crate::address::Guard;
 use crate::proxy::Proxies;
@@ -45,6 +47,9 @@ pub enum ConnectError {
     /// The certificate's authority is not known.
     #[error("its certificate is signed by an authority that is not trusted")]
     UnknownAuthority,
+    /// The certificate is that of an authority.
+    #[error("{}", AUTHORITY_AS_SERVER)]
+    AuthorityAsServer,
     /// The certificate is for other names.
     #[error("its certificate is for another name")]
     WrongName,
@@ -81,6 +86,7 @@ impl ConnectError {
             Self::UnknownAuthority => {
                 Some("give the authority's certificate as caBundle or caProvider")
             }
+            Self::AuthorityAsServer => Some(MARK_IS_TO_GO),
             Self::WrongName => Some("use a name that the certificate has"),
             Self::NotNow => Some("renew the server's certificate, and compare the clocks"),
             Self::Tls("the other side does not speak TLS") => Some("use http:// if that is meant"),
@@ -344,6 +350,9 @@ fn tls_reason(error: &io::Error) -> ConnectError {
             | CertificateError::ExpiredContext { .. }
             | CertificateError::NotValidYet
             | CertificateError::NotValidYetContext { .. } => ConnectError::NotNow,
+            CertificateError::Other(other) if format!("{other:?}").contains(IN_THE_LIBRARY) => {
+                ConnectError::AuthorityAsServer
+            }
             _ => ConnectError::Tls("its certificate is not valid"),
         },
         rustls::Error::InvalidMessage(_) => ConnectError::Tls("the other side does not speak TLS"),

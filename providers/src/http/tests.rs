@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 
 use http::StatusCode;
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -263,8 +263,14 @@ struct Authority {
 }
 
 fn authority(name: &str) -> Authority {
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+    certified(name, IsCa::NoCa)
+}
+
+fn certified(name: &str, is_ca: IsCa) -> Authority {
+    let signing_key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.is_ca = is_ca;
+    let cert = params.self_signed(&signing_key).unwrap();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
@@ -339,6 +345,29 @@ async fn tls_is_verified_against_the_given_authorities() {
         .unwrap();
     let name = StoreError::from(name);
     assert!(name.to_string().contains("another name"), "{name}");
+}
+
+#[tokio::test]
+async fn a_server_with_the_certificate_of_an_authority_is_told_in_words() {
+    let marked = IsCa::Ca(BasicConstraints::Unconstrained);
+    let server = certified("localhost", marked);
+    let address = serve_tls(server.acceptor.clone()).await;
+    let client = HttpClient::new(HttpSettings {
+        tls: TlsSettings {
+            authorities: Some(server.pem.into_bytes()),
+            ..TlsSettings::default()
+        },
+        limits: short(),
+        proxy: Proxy::None,
+        ..HttpSettings::default()
+    })
+    .unwrap();
+    let url = Url::parse(&format!("https://localhost:{}/", address.port())).unwrap();
+    let called = client.call(Request::new(Method::GET, url)).await;
+    let error = StoreError::from(called.err().unwrap());
+    let text = error.to_string();
+    assert!(text.ends_with(super::tls::AUTHORITY_AS_SERVER), "{text}");
+    assert!(error.hint().unwrap().contains("without the mark"));
 }
 
 #[tokio::test]

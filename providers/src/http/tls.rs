@@ -42,6 +42,27 @@ pub struct ClientIdentity {
     pub key: SecretBytes,
 }
 
+/// What is wrong with a server that presents the certificate of an authority. Go accepts it where that very certificate is
+/// trusted; the TLS library here never does (K81).
+pub const AUTHORITY_AS_SERVER: &str = "the certificate of the server is marked as one of an authority (CA:TRUE), which is not accepted from a server";
+/// What to do about that.
+pub(super) const MARK_IS_TO_GO: &str = "give it one without the mark, signed by that authority";
+/// What the TLS library calls it; it has no words for it.
+pub(super) const IN_THE_LIBRARY: &str = "CaUsedAsEndEntity";
+
+/// Puts into words what the TLS library names only in its code, in the text of an error of a connection.
+#[must_use]
+pub fn in_words(mut text: String) -> String {
+    if text.contains(IN_THE_LIBRARY) {
+        let start = text.find("invalid peer certificate").unwrap_or_default();
+        text.truncate(start);
+        text.push_str(AUTHORITY_AS_SERVER);
+        text.push_str("; ");
+        text.push_str(MARK_IS_TO_GO);
+    }
+    text
+}
+
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -156,11 +156,11 @@ async fn reconcile<K: Kind>(kind: &K, key: &Key) -> Option<Duration> {
             return Some(verdict::pause(Verdict::TryAgain, unread, QUICK_READS));
         }
     };
-    if subject.metadata.deletion_timestamp.is_some() {
-        return match &subject.object {
-            Ok(object) => kind.finalize(key, object).await,
-            Err(_) => None,
-        };
+    // One that cannot be read cannot be ended either, and says why it does not go.
+    if subject.metadata.deletion_timestamp.is_some()
+        && let Ok(object) = &subject.object
+    {
+        return kind.finalize(key, object).await;
     }
     if let (Ok(object), None) = (&subject.object, contested)
         && let Some(wait) = kind.deferred(object).await

@@ -1,7 +1,8 @@
 //! ClusterExternalSecrets: one ExternalSecret in each namespace that is selected.
 //!
-//! The namespaces of the status are the record of what was made: one that is selected no longer loses its ExternalSecret and the
-//! finalizer that was put on it. A namespace that cannot be cleaned up stays in the record and is tried again.
+//! The namespaces of the status, and those with the finalizer, are the record of what was made: one that is selected no longer
+//! loses its ExternalSecret and the finalizer that was put on it. The finalizer comes first, as an ExternalSecret may be made and the
+//! status not be written. A namespace that cannot be cleaned up stays in the record and is tried again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -154,17 +155,11 @@ impl ClusterExternalSecrets {
                     namespace: "unknown".to_owned(),
                     reason: Some(format!("could not list namespaces: {}", error.category())),
                 });
-                return self.ended(
-                    object,
-                    before.provisioned_namespaces,
-                    failed,
-                    interval,
-                    true,
-                );
+                return self.unchanged(object, before, failed, interval, true);
             }
         };
         let mut selected = Vec::new();
-        for namespace in namespaces {
+        for namespace in &namespaces {
             match cluster_external_secret::selects(&object.spec, namespace.labels.as_ref()) {
                 Ok(true) => selected.push(namespace),
                 Ok(false) => {}
@@ -173,13 +168,7 @@ impl ClusterExternalSecrets {
                         namespace: "unknown".to_owned(),
                         reason: Some(error.to_string()),
                     });
-                    return self.ended(
-                        object,
-                        before.provisioned_namespaces,
-                        failed,
-                        interval,
-                        false,
-                    );
+                    return self.unchanged(object, before, failed, interval, false);
                 }
             }
         }
@@ -187,39 +176,35 @@ impl ClusterExternalSecrets {
             .iter()
             .filter_map(|namespace| namespace.name.as_deref())
             .collect();
-        // A changed name leaves ExternalSecrets of the old one behind; so do namespaces that are selected no longer.
-        let old_name = before
-            .external_secret_name
-            .as_deref()
-            .filter(|old| *old != name);
+        // A changed name leaves ExternalSecrets of the old one behind. As long as one of them is there, the old name is the record.
+        let old_name = before.external_secret_name.as_deref();
+        if let Some(old_name) = old_name.filter(|old| *old != name) {
+            for namespace in &before.provisioned_namespaces {
+                if let Err(error) = self.children(object).delete(namespace, old_name).await {
+                    failed.push(self.not_deleted(object, namespace, &error));
+                }
+            }
+            if !failed.is_empty() {
+                return self.unchanged(object, before, failed, interval, true);
+            }
+        }
+        let finalizer = namespace_finalizer(object.metadata.name.as_deref().unwrap_or_default());
+        let held = held_by(&finalizer, &namespaces);
+        let recorded = before.provisioned_namespaces.iter().map(String::as_str);
+        let left: BTreeSet<&str> = recorded
+            .chain(held)
+            .filter(|namespace| !wanted.contains(namespace))
+            .collect();
         let mut kept = BTreeSet::new();
-        for namespace in &before.provisioned_namespaces {
-            let stays = wanted.contains(namespace.as_str());
-            let cleaned = async {
-                if let Some(old_name) = old_name {
-                    self.children(object).delete(namespace, old_name).await?;
-                }
-                if !stays {
-                    self.children(object).delete(namespace, name).await?;
-                    self.release(object, namespace).await?;
-                }
-                Ok::<(), ApiError>(())
-            };
-            if let Err(error) = cleaned.await {
-                self.children(object).refused(namespace, &error);
+        for namespace in left {
+            if let Err(error) = self.clean(object, namespace, &[name]).await {
                 again_soon = true;
-                kept.insert(namespace.clone());
-                failed.push(FailedNamespace {
-                    namespace: namespace.clone(),
-                    reason: Some(format!(
-                        "could not delete the external secret: {}",
-                        error.category()
-                    )),
-                });
+                kept.insert(namespace.to_owned());
+                failed.push(self.not_deleted(object, namespace, &error));
             }
         }
         let mut provisioned = kept;
-        for namespace in &selected {
+        for namespace in selected {
             let place = namespace.name.clone().unwrap_or_default();
             match self.provision(object, namespace).await {
                 Made::Yes => {
@@ -245,6 +230,51 @@ impl ClusterExternalSecrets {
             interval,
             again_soon,
         )
+    }
+
+    /// Deletes the ExternalSecrets of these names in a namespace, and then takes the finalizer off it.
+    async fn clean(
+        &self,
+        object: &ClusterExternalSecret,
+        namespace: &str,
+        names: &[&str],
+    ) -> Result<(), ApiError> {
+        for name in names {
+            self.children(object).delete(namespace, name).await?;
+        }
+        self.release(object, namespace).await
+    }
+
+    fn not_deleted(
+        &self,
+        object: &ClusterExternalSecret,
+        namespace: &str,
+        error: &ApiError,
+    ) -> FailedNamespace {
+        self.children(object).refused(namespace, error);
+        let category = error.category();
+        FailedNamespace {
+            namespace: namespace.to_owned(),
+            reason: Some(format!("could not delete the external secret: {category}")),
+        }
+    }
+
+    /// The record stays what it was, the name included: nothing was done that would change it.
+    fn unchanged(
+        &self,
+        object: &ClusterExternalSecret,
+        before: ClusterExternalSecretStatus,
+        failed: Vec<FailedNamespace>,
+        interval: Duration,
+        again_soon: bool,
+    ) -> Attempt<Outcome> {
+        let provisioned = before.provisioned_namespaces;
+        let mut ended = self.ended(object, provisioned, failed, interval, again_soon);
+        if let (Some(status), Some(name)) = (&mut ended.outcome.status, before.external_secret_name)
+        {
+            status.external_secret_name = Some(name);
+        }
+        ended
     }
 
     fn ended(
@@ -357,6 +387,14 @@ impl ClusterExternalSecrets {
             .await
             .map(drop)
     }
+}
+
+/// The namespaces that have this finalizer.
+fn held_by<'a>(finalizer: &'a str, namespaces: &'a [ObjectMeta]) -> impl Iterator<Item = &'a str> {
+    namespaces
+        .iter()
+        .filter(move |namespace| finalizer::is_set(namespace, finalizer))
+        .filter_map(|namespace| namespace.name.as_deref())
 }
 
 /// The status of an object that cannot be read. It keeps the record of what was made.
@@ -503,13 +541,22 @@ impl Kind for ClusterExternalSecrets {
             .into_iter()
             .chain([object.external_secret_name()])
             .collect();
+        let names = Vec::from_iter(names);
         let cleaned = async {
-            for namespace in &status.provisioned_namespaces {
-                self.release(object, namespace).await?;
-                for name in &names {
-                    self.children(object).delete(namespace, name).await?;
+            let namespaces = children::namespaces(self.api()).await?;
+            let finalizer =
+                namespace_finalizer(object.metadata.name.as_deref().unwrap_or_default());
+            let recorded = status.provisioned_namespaces.iter().map(String::as_str);
+            let left: BTreeSet<&str> = recorded.chain(held_by(&finalizer, &namespaces)).collect();
+            let mut cleaned = Ok(());
+            for namespace in left {
+                if let Err(error) = self.clean(object, namespace, &names).await {
+                    self.children(object).refused(namespace, &error);
+                    // The others need not wait for this one.
+                    cleaned = Err(error);
                 }
             }
+            cleaned?;
             match finalizer::set::<ClusterExternalSecret>(
                 self.api(),
                 key,
@@ -534,23 +581,4 @@ impl Kind for ClusterExternalSecrets {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_object_that_cannot_be_read_keeps_the_record_of_what_was_made() {
-        let before = ClusterExternalSecretStatus {
-            external_secret_name: Some("es".to_owned()),
-            conditions: vec![cluster_external_secret::ready(&[])],
-            provisioned_namespaces: vec!["one".to_owned(), "two".to_owned()],
-            failed_namespaces: Vec::new(),
-        };
-        let after = faulty(Some(&before), "spec.refreshTime cannot be read");
-        assert_eq!(after.provisioned_namespaces, ["one", "two"]);
-        assert_eq!(after.external_secret_name.as_deref(), Some("es"));
-        assert_eq!(after.conditions[0].status, "False");
-        let reason = after.failed_namespaces[0].reason.as_deref();
-        assert_eq!(reason, Some("spec.refreshTime cannot be read"));
-        assert_eq!(faulty(Some(&after), reason.unwrap()), after);
-    }
-}
+mod tests;

@@ -171,6 +171,11 @@ impl ClusterPushSecrets {
                     "push secret already exists in namespace".to_owned(),
                 ),
                 Err(error) => {
+                    // What is there is to go when the namespace is selected no longer, and without an answer it may be there.
+                    let no_answer = matches!(error, ApiError::Unreachable(_));
+                    if no_answer || before.provisioned_namespaces.contains(namespace) {
+                        found.provisioned.insert(namespace.clone());
+                    }
                     let reason = format!("{NOT_WRITTEN}: {}", error.category());
                     found.refuse(&children, namespace, reason, &error);
                 }
@@ -382,5 +387,46 @@ impl Kind for ClusterPushSecrets {
             Some(again) if failed => Some(again.min(Duration::from_secs(300))),
             again => again,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use hyper::{Request, Response, StatusCode};
+    use kube::Client;
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::*;
+    use crate::frame::plain;
+
+    #[tokio::test]
+    async fn a_namespace_whose_push_secret_cannot_be_written_stays_in_the_record() {
+        let service = tower::service_fn(|request: Request<Body>| async move {
+            let namespaces = ["new", "old"];
+            let namespaces = namespaces.map(|name| json!({"metadata": {"name": name}}));
+            let list = json!({"metadata": {}, "items": namespaces});
+            let mut response = Response::new(Body::from(list.to_string().into_bytes()));
+            if request.uri().path() != "/api/v1/namespaces" {
+                *response.status_mut() = StatusCode::FORBIDDEN;
+            }
+            Ok::<_, Infallible>(response)
+        });
+        let shared = plain::shared(Client::new(service, "ns"));
+        let kind = ClusterPushSecrets::new(shared, plain::watching());
+        let object = json!({
+            "apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "cps"},
+            "spec": {"namespaceSelectors": [{}], "pushSecretSpec": {
+                "secretStoreRefs": [{"name": "s"}], "selector": {"secret": {"name": "src"}}}},
+            "status": {"pushSecretName": "cps", "provisionedNamespaces": ["old"]},
+        });
+        let outcome = kind.work(&serde_json::from_value(object).unwrap()).await;
+        let status = outcome.status.unwrap();
+        assert_eq!(status.provisioned_namespaces, ["old"]);
+        let failed = status.failed_namespaces.iter();
+        let failed: Vec<&str> = failed.map(|failed| failed.namespace.as_str()).collect();
+        assert_eq!(failed, ["new", "old"]);
     }
 }

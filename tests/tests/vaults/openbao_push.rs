@@ -1,11 +1,13 @@
 //! Writing to a real server.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_providers::outcome::{StoreError, Trouble};
 use sealwright_providers::remote::{PushItem, PushSource, RemoteRef};
 use sealwright_providers::store::{Deleted, Pushed, Store, WriteMode};
+use sealwright_tests::harness::double::Double;
 use serde_json::{Value, json};
 
 use super::support::{connect, failed, get, mount, openbao, vault};
@@ -168,6 +170,37 @@ async fn engines_that_want_versions_named_get_them() {
         Pushed::Created
     );
     assert_eq!(stored("cas/data/k"), json!({"a": "3"}));
+}
+
+#[tokio::test]
+async fn a_key_that_another_writer_makes_meanwhile_is_not_deleted() {
+    let made = Arc::new(AtomicBool::new(false));
+    let server = Double::start(
+        move |asked| match (asked.method.as_str(), asked.path.as_str()) {
+            ("GET", path) if path.starts_with("/v1/sys/internal/ui/mounts/") => (
+                200,
+                json!({"data": {"type": "kv", "options": {"version": "2"}}}),
+            ),
+            ("GET", "/v1/race/metadata/k") if made.load(Ordering::SeqCst) => {
+                (200, json!({"data": {"current_version": 1}}))
+            }
+            ("GET", _) => (404, json!({"errors": []})),
+            (_, "/v1/race/data/k") => {
+                made.store(true, Ordering::SeqCst);
+                let text = "check-and-set parameter did not match the current version";
+                (400, json!({"errors": [text]}))
+            }
+            _ => (204, Value::Null),
+        },
+    );
+    let mut manifest = vault(&server.address(), Some("race"), "v2");
+    manifest["vault"]["checkAndSet"] = json!({"required": true});
+    let store = connect(&manifest).await;
+    failed(push(&store, &source(&[("a", "1")]), &item(None, "k", None)).await);
+    let asked = server.asked();
+    assert!(asked.iter().any(|asked| asked.path == "/v1/race/data/k"));
+    let deletions = asked.iter().filter(|asked| asked.method == "DELETE");
+    assert_eq!(deletions.count(), 0, "what the other writer made is gone");
 }
 
 #[tokio::test]

@@ -163,11 +163,27 @@ impl VaultStore {
             self.guards_writes.then(|| current.version.unwrap_or(0)),
         );
         let written = self.client.call(Call::put(&current.path, body)).await;
-        if written.is_err() && current.metadata.is_none() {
+        if written.is_err()
+            && current.metadata.is_none()
+            && self.has_no_version(&metadata_path).await
+        {
             // Nothing was there before: the mark goes again. If that fails too, the next push finds it.
             let _ = self.client.call(Call::delete(&metadata_path)).await;
         }
         written.map(drop)
+    }
+
+    /// Returns true if a key has a mark and no value. A write may fail because another writer has made the key meanwhile, or be
+    /// done although no answer came: with its metadata all of that would go.
+    async fn has_no_version(&self, metadata_path: &str) -> bool {
+        let Ok(Some(body)) = self.metadata_of(metadata_path).await else {
+            return false;
+        };
+        let version = Json::parse(body.expose())
+            .ok()
+            .and_then(|root| root.member("data")?.member("current_version"))
+            .and_then(Json::integer);
+        version == Some(0)
     }
 
     pub(super) async fn delete_value(

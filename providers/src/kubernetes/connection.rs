@@ -108,8 +108,13 @@ impl ApiServer {
         self.call(Method::PUT, path, &[], Some(body)).await
     }
 
-    pub(super) async fn delete(&self, path: &[&str]) -> Result<Reply, StoreError> {
-        self.call(Method::DELETE, path, &[], None).await
+    /// Deletes an object as `options` say.
+    pub(super) async fn delete(
+        &self,
+        path: &[&str],
+        options: SecretBytes,
+    ) -> Result<Reply, StoreError> {
+        self.call(Method::DELETE, path, &[], Some(options)).await
     }
 
     /// As whom the server was asked, if it has ever said so.

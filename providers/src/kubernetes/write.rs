@@ -154,7 +154,7 @@ impl KubernetesStore {
             }
         }
         if mode == WriteMode::Apply {
-            self.api.delete(&path).await?;
+            self.api.delete(&path, stored.deletion()).await?;
         }
         Ok(Deleted::Key)
     }
@@ -225,6 +225,13 @@ fn copies(map: &BTreeMap<String, SecretBytes>) -> impl Iterator<Item = (String, 
     map.iter().map(|(name, value)| (name.clone(), copy(value)))
 }
 
+/// A text as JSON.
+fn text(value: &str) -> SecretBytes {
+    let mut out = SecretWriter::default();
+    write_text(value.as_bytes(), Html::Plain, &mut out);
+    out.finish()
+}
+
 /// A Secret as it is written.
 struct Stored {
     data: BTreeMap<String, SecretBytes>,
@@ -291,12 +298,19 @@ impl Stored {
             && self.secret_type == other.secret_type
     }
 
+    /// The options of its deletion: what another writer has put into it meanwhile is not to go with it.
+    fn deletion(&self) -> SecretBytes {
+        let version = self.resource_version.iter();
+        let version = version.map(|version| ("resourceVersion".to_owned(), text(version)));
+        let preconditions = json::object_of_raw(&version.collect());
+        json::object_of_raw(&BTreeMap::from([
+            ("apiVersion".to_owned(), text("v1")),
+            ("kind".to_owned(), text("DeleteOptions")),
+            ("preconditions".to_owned(), preconditions),
+        ]))
+    }
+
     fn write(&self, namespace: &str, name: &str) -> SecretBytes {
-        let text = |value: &str| {
-            let mut out = SecretWriter::default();
-            write_text(value.as_bytes(), Html::Plain, &mut out);
-            out.finish()
-        };
         let texts = |map: &BTreeMap<String, String>| {
             let members = map.iter().map(|(name, value)| (name.clone(), text(value)));
             json::object_of_raw(&members.collect())

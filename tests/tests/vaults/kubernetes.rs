@@ -10,6 +10,7 @@ use sealwright_providers::remote::{Find, NamePattern, PushItem, PushSource, Remo
 use sealwright_providers::store::{Deleted, Pushed, Store, Validation, WriteMode};
 use sealwright_tests::harness::cluster;
 use sealwright_tests::harness::cluster::{Namespace, rule};
+use sealwright_tests::harness::double::Double;
 use sealwright_tests::harness::incumbents::kubectl;
 use serde_json::{Value, json};
 
@@ -326,4 +327,36 @@ async fn secrets_are_written_and_deleted() {
     };
     assert_eq!(delete(&all).await, Deleted::Key);
     assert_eq!(delete(&all).await, Deleted::Nothing);
+}
+
+#[tokio::test]
+async fn what_has_changed_since_it_was_looked_at_is_not_deleted() {
+    let server = Double::start(|asked| match asked.method.as_str() {
+        "GET" => (
+            200,
+            json!({"apiVersion": "v1", "kind": "Secret", "data": {"a": "MQ=="},
+                "metadata": {"name": "k", "namespace": "ns", "resourceVersion": "7"}}),
+        ),
+        _ => (
+            409,
+            json!({"kind": "Status", "reason": "Conflict", "code": 409}),
+        ),
+    });
+    let (connection, held) = connection("unused");
+    held.put("writer", "token", b"t");
+    let manifest = json!({"kubernetes": {"remoteNamespace": "ns", "server": {"url": server.address()},
+        "auth": {"token": {"bearerToken": {"name": "writer", "key": "token"}}}}});
+    let store = connect_with(&manifest, &connection).await;
+    // The last property that was there when it was looked at.
+    let item = PushItem {
+        remote_key: "k".into(),
+        property: Some("a".into()),
+        ..PushItem::default()
+    };
+    let error = failed(store.delete(&item, WriteMode::Apply).await);
+    assert_eq!(error.trouble(), Trouble::Conflict);
+    let asked = server.asked();
+    let deletion = asked.iter().find(|asked| asked.method == "DELETE").unwrap();
+    let expected = json!({"resourceVersion": "7"});
+    assert_eq!(deletion.body["preconditions"], expected);
 }

@@ -107,6 +107,12 @@ impl Pushers {
         (before != hold).then_some([before, hold])
     }
 
+    /// Returns true if it is known what a PushSecret holds.
+    pub(crate) fn has(&self, key: &Key) -> bool {
+        let all = self.0.lock().expect("no holder panics");
+        all.holds.contains_key(key)
+    }
+
     /// Returns true if a PushSecret holds the store.
     pub(crate) fn hold(&self, id: &StoreId, labels: &BTreeMap<String, String>) -> bool {
         let all = self.0.lock().expect("no holder panics");

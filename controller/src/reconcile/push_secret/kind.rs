@@ -74,18 +74,22 @@ impl Kind for PushSecrets {
 
     fn note(&self, read: &Read<PushSecret>, _extra: &mut Extra, _changed: bool) {
         let key = key_of(read.meta());
+        let synced = |status: Option<&PushSecretStatus>| {
+            let synced = status.map(|status| status.synced_push_secrets.keys());
+            synced.into_iter().flatten().cloned().collect()
+        };
         let hold = match &read.0 {
-            Ok(object) if object.spec.deletion_policy == PushDeletionPolicy::Delete => {
-                let synced = object.status.as_ref();
-                let synced = synced.map(|status| status.synced_push_secrets.keys());
-                Some(Hold {
-                    references: object.spec.secret_store_refs.clone(),
-                    synced: synced.into_iter().flatten().cloned().collect(),
-                })
-            }
+            Ok(object) if object.spec.deletion_policy == PushDeletionPolicy::Delete => Some(Hold {
+                references: object.spec.secret_store_refs.clone(),
+                synced: synced(object.status.as_ref()),
+            }),
             Ok(_) => None,
-            // What cannot be read now may have pushed before.
-            Err(_) => return,
+            // What cannot be read now may have pushed before: as far as is known, or else as its status says.
+            Err(_) if self.stores.pushers.has(&key) => return,
+            Err(fault) => finalizer::is_set(&fault.metadata, FINALIZER).then(|| Hold {
+                references: Vec::new(),
+                synced: synced(fault.status().as_ref()),
+            }),
         };
         self.hold(&key, hold);
     }
@@ -191,5 +195,67 @@ impl Kind for PushSecrets {
             }
         }
         finalizer::release(self, key, &object.metadata, FINALIZER).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::Client;
+    use sealwright_resources::external_secret::render::Options;
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::Api;
+    use crate::frame::plain;
+    use crate::generators::{GeneratorRules, Generators};
+    use crate::metrics::Metrics;
+    use crate::stores::{StoreId, Stores};
+
+    #[tokio::test]
+    async fn a_push_secret_that_cannot_be_read_holds_the_stores_of_its_record() {
+        let service = tower::service_fn(|_: hyper::Request<kube::client::Body>| async {
+            let body = kube::client::Body::from(Vec::new());
+            Ok::<_, std::convert::Infallible>(hyper::Response::new(body))
+        });
+        let client = Client::new(service, "ns");
+        let api = Arc::new(Api::new(client.clone(), None, 1));
+        let stores = Arc::new(Stores::new(
+            Arc::clone(&api),
+            Arc::new(Metrics::new(false, false)),
+        ));
+        let shared = plain::shared(client);
+        let rules = GeneratorRules {
+            class: "default".to_owned(),
+            keeps_state: false,
+            grace: jiff::SignedDuration::ZERO,
+        };
+        let (pool, slow_pool) = (Arc::clone(&shared.pool), Arc::clone(&shared.slow_pool));
+        let generators = Arc::new(Generators::new(api, pool, slow_pool, rules));
+        let kind = PushSecrets::new(
+            shared,
+            plain::watching(),
+            "default".to_owned(),
+            Options::default(),
+            Arc::clone(&stores),
+            generators,
+        );
+        // Restarted, and the controller has never seen it otherwise.
+        let object = json!({
+            "metadata": {"name": "ps", "namespace": "ns", "uid": "u", "finalizers": [FINALIZER]},
+            "spec": {"deletionPolicy": "Delete", "secretStoreRefs": "none"},
+            "status": {"syncedPushSecrets": {"SecretStore/held": {}}},
+        });
+        let read = Read::<PushSecret>::from_json(&object.to_string()).unwrap();
+        assert!(read.0.is_err());
+        kind.note(&read, &mut Extra::default(), true);
+        let holds = |name: &str| {
+            let id = StoreId {
+                kind: StoreKind::SecretStore,
+                namespace: "ns".to_owned(),
+                name: name.to_owned(),
+            };
+            stores.pushers.hold(&id, &Default::default())
+        };
+        assert!(holds("held") && !holds("free"));
     }
 }

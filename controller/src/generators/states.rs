@@ -13,6 +13,7 @@ use super::{Asker, Generators, Left};
 use crate::action;
 use crate::api::ApiError;
 use crate::frame::object::Key;
+use crate::frame::worker::aside;
 
 impl Generators {
     /// Takes note of a state as the watch shows it.
@@ -72,7 +73,9 @@ impl Generators {
 
     async fn take_back(&self, asker: &Asker<'_>, owner: &str, left: Left) {
         let cleaned = self.clean_up(&left.manifest, &left.state, asker.namespace());
-        let Err(error) = cleaned.await else { return };
+        let Err(error) = aside(cleaned).await else {
+            return;
+        };
         tracing::warn!(namespace = asker.namespace(), name = asker.name(), error = %error, "cannot take back at once what a generator made");
         let now = state::deadline(Timestamp::now(), SignedDuration::ZERO);
         if let Err(error) = self.create(asker, owner, &left, Some(now)).await {

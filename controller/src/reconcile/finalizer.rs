@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde_json::json;
 
 use crate::action;
-use crate::api::{Api, ApiError};
+use crate::api::{Api, ApiError, jitter};
 use crate::frame::kind::{Kind, Trouble};
 use crate::frame::object::Key;
 
@@ -37,6 +38,17 @@ pub(super) async fn set<K: Resource<DynamicType = ()>>(
     action::patch_metadata::<K>(api, key, patch).await.map(drop)
 }
 
+/// When it is tried again to end something outside of the cluster: the longer that has failed, the more seldom.
+pub(super) fn again(metadata: &ObjectMeta, now: Timestamp) -> Duration {
+    const SHORTEST: Duration = Duration::from_secs(15);
+    const LONGEST: Duration = Duration::from_secs(900);
+    let deleted = metadata.deletion_timestamp.as_ref();
+    let since = deleted.map(|deleted| now.duration_since(deleted.0));
+    let since = since.and_then(|since| Duration::try_from(since).ok());
+    let wait = (since.unwrap_or_default() / 8).clamp(SHORTEST, LONGEST);
+    wait + jitter(wait)
+}
+
 /// Takes a finalizer away from an object that has ended. Returns when to try again if the API server refuses.
 pub(super) async fn release<K: Kind>(
     kind: &K,
@@ -50,5 +62,31 @@ pub(super) async fn release<K: Kind>(
             Some(Duration::from_secs(5))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_ended_for_long_is_tried_more_seldom() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let seconds = |ago: i64| {
+            let deleted = Timestamp::from_second(1_800_000_000 - ago).unwrap();
+            let metadata = ObjectMeta {
+                deletion_timestamp: Some(Time(deleted)),
+                ..ObjectMeta::default()
+            };
+            again(&metadata, now).as_secs()
+        };
+        // The clock of the API server may be ahead.
+        for soon in [-60, 0, 60] {
+            assert!((15..=18).contains(&seconds(soon)), "{soon}");
+        }
+        assert!((450..=562).contains(&seconds(3600)));
+        assert!((900..=1125).contains(&seconds(1_000_000)));
     }
 }

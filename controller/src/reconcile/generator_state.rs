@@ -21,6 +21,7 @@ use crate::frame::object::{Key, key_of};
 use crate::frame::read::Read;
 use crate::frame::tracked::{Digest, Tracked};
 use crate::frame::verdict::{self, Verdict};
+use crate::frame::worker::aside;
 use crate::generators::Generators;
 
 /// The reconciler of GeneratorStates.
@@ -184,9 +185,9 @@ impl Kind for GeneratorStates {
         let cleaned = self
             .generators
             .clean_up(&spec.resource, &spec.state, &key.namespace);
-        if let Err(error) = cleaned.await {
+        if let Err(error) = aside(cleaned).await {
             tracing::warn!(kind = KIND, key = %key, error = %error, "cannot take back what a generator made; the state stays until it can");
-            return Some(Duration::from_secs(15));
+            return Some(finalizer::again(&object.metadata, Timestamp::now()));
         }
         finalizer::release(self, key, &object.metadata, FINALIZER).await
     }

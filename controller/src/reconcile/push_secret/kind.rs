@@ -191,7 +191,8 @@ impl Kind for PushSecrets {
             if !left.is_empty() {
                 tracing::warn!(key = %key, "a PushSecret waits until what it pushed can be deleted");
                 self.report_left(object, left).await;
-                return Some(Duration::from_secs(15));
+                // A change of a store wakes it before.
+                return Some(finalizer::again(&object.metadata, Timestamp::now()));
             }
         }
         finalizer::release(self, key, &object.metadata, FINALIZER).await

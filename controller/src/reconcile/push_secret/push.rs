@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_providers::fetch::Lane;
@@ -53,10 +54,9 @@ impl PushSecrets {
         for (id, store) in stores {
             // A store that fails is in the record, too, with nothing in it.
             let pushed = synced.entry(store_key(id.kind, &id.name)).or_default();
-            let lane = self
-                .lane(object, id, store)
-                .await
-                .map_err(Failed::Condition)?;
+            // To open a store may take as long as to write to it: it may have to sign in.
+            let lane = wait(size, self.lane(object, id, store)).await;
+            let lane = lane.map_err(Failed::Condition)?;
             let list = {
                 let (object, budget) = (Arc::clone(object), budget.clone());
                 let (id, store) = (id.clone(), Arc::clone(store));
@@ -229,7 +229,7 @@ impl PushSecrets {
                 },
             };
             let lane = match self.stores.get(&id) {
-                Some(store) => self.lane(object, &id, &store).await,
+                Some(store) => aside(self.lane(object, &id, &store)).await,
                 None => Err("the store is gone".to_owned()),
             };
             for (place, data) in entries {
@@ -261,12 +261,36 @@ pub(super) fn seen<'a>(id: &'a StoreId, store: &'a Store) -> PushStore<'a> {
 
 /// The values of an object that waits aside are held meanwhile, and many may wait.
 const SMALL: usize = 16 * 1024;
+/// How many bytes those may have together that are larger.
+const MOST_HELD: usize = 8 << 20;
 
-/// Waits for a store, which may take long; while the values of an object are few, without a worker.
+/// The bytes of the larger values that wait aside.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+/// Values that wait aside, and are not few.
+struct Held(usize);
+
+impl Held {
+    /// Counts so many bytes, if there is room for them.
+    fn hold(size: usize) -> Option<Self> {
+        let grown = |held: usize| Some(held + size).filter(|held| *held <= MOST_HELD);
+        let held = HELD.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown);
+        held.is_ok().then_some(Self(size))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.fetch_sub(self.0, Ordering::Relaxed);
+    }
+}
+
+/// Waits for a store, which may take long: without a worker, as long as there is room for the values meanwhile.
 async fn wait<T>(size: usize, answer: impl Future<Output = T>) -> T {
-    match size <= SMALL {
-        true => aside(answer).await,
-        false => answer.await,
+    let held = (size > SMALL).then(|| Held::hold(size));
+    match held {
+        Some(None) => answer.await,
+        None | Some(Some(_)) => aside(answer).await,
     }
 }
 
@@ -317,4 +341,18 @@ pub(super) fn difference(before: &SyncedPushSecrets, now: &SyncedPushSecrets) ->
         }
     }
     stale
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_wait_aside_have_a_limit_together() {
+        let held: Vec<Held> = (0..20).map_while(|_| Held::hold(1 << 20)).collect();
+        assert_eq!(held.len(), 8);
+        drop(held);
+        assert!(Held::hold(MOST_HELD).is_some());
+        assert!(Held::hold(MOST_HELD + 1).is_none());
+    }
 }

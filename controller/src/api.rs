@@ -140,6 +140,20 @@ impl ApiError {
         }
     }
 
+    /// What may be logged about an object that has values in it. The API server quotes what it does not accept, a label for
+    /// example that a template made of a password, and so may its webhooks. What it says about rights is its own.
+    pub(crate) fn about_values(&self) -> String {
+        match self {
+            Self::Refused { code, message, .. }
+                if *code == 403 && message.contains(" is forbidden: User \"") =>
+            {
+                message.clone()
+            }
+            Self::Refused { code, reason, .. } => format!("{} ({code} {reason})", self.category()),
+            Self::Unreachable(_) | Self::Unreadable | Self::TooLong => self.to_string(),
+        }
+    }
+
     pub(crate) fn is_not_found(&self) -> bool {
         self.code() == 404
     }
@@ -407,6 +421,30 @@ mod tests {
         let error = refusal(StatusCode::BAD_GATEWAY, b"<html>");
         assert_eq!(error.to_string(), "the API server answered 502 Bad Gateway");
         assert!(error.may_pass());
+    }
+
+    #[test]
+    fn what_is_logged_about_an_object_with_values_quotes_none() {
+        let told = |code: u16, reason: &str, message: &str| {
+            let error = ApiError::Refused {
+                code,
+                reason: reason.to_owned(),
+                message: message.to_owned(),
+            };
+            error.about_values()
+        };
+        let label = "Secret \"a\" is invalid: metadata.labels: Invalid value: \"hunter2!\": a valid label must be";
+        assert_eq!(
+            told(422, "Invalid", label),
+            "the API server found the object not valid (422 Invalid)"
+        );
+        let webhook = "admission webhook \"w\" denied the request: no label may be hunter2";
+        assert_eq!(
+            told(403, "Forbidden", webhook),
+            "access denied (403 Forbidden)"
+        );
+        let right = "secrets \"a\" is forbidden: User \"u\" cannot update resource \"secrets\"";
+        assert_eq!(told(403, "Forbidden", right), right);
     }
 
     #[test]

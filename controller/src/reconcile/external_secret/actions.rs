@@ -70,7 +70,7 @@ impl ExternalSecrets {
                     };
                 }
                 Err(error) => {
-                    tracing::warn!(namespace = %target.namespace, name = object.name(), error = %error, "the API server refuses to write the Secret");
+                    tracing::warn!(namespace = %target.namespace, name = object.name(), error = %error.about_values(), "the API server refuses to write the Secret");
                     let actions = plan::failed(object, attempt, error.category(), started);
                     let after = Self::told(
                         object,

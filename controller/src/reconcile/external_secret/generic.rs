@@ -45,7 +45,7 @@ impl ExternalSecrets {
                 };
             }
             Err(error) => {
-                tracing::warn!(namespace = object.namespace(), name = object.name(), kind = %manifest.kind, error = %error, "the API server refuses to write the target");
+                tracing::warn!(namespace = object.namespace(), name = object.name(), kind = %manifest.kind, error = %error.about_values(), "the API server refuses to write the target");
                 let fixed = status::NOT_UPDATED;
                 refused(object, fixed, error.category(), Again::Retry, started)
             }

@@ -57,8 +57,8 @@ pub(crate) struct Stores {
     known: Mutex<HashMap<StoreId, Arc<Store>>>,
     /// Those that were asked for before a watch showed them, and when.
     asked_for: Mutex<HashMap<StoreId, (Instant, Arc<Store>)>>,
-    /// As whom a store was opened last by its own reconciler.
-    identities: Mutex<HashMap<StoreId, StoreIdentity>>,
+    /// As whom a store was opened last, and when if not by its own reconciler: no one may look after its credentials then.
+    identities: Mutex<HashMap<StoreId, (StoreIdentity, Option<Instant>)>>,
     /// Who pushes to them.
     pub(crate) pushers: Pushers,
 }
@@ -223,8 +223,11 @@ impl Stores {
         let known = match consumer.is_some() && !depends {
             true => {
                 let identities = self.identities.lock().expect("no holder panics");
-                let known = identities.get(id).cloned();
-                known.filter(|known| known.uid == store.uid && known.generation == store.generation)
+                let known = identities.get(id).filter(|(known, opened)| {
+                    let is_same = known.uid == store.uid && known.generation == store.generation;
+                    is_same && opened.is_none_or(|opened| opened.elapsed() < UNSEEN)
+                });
+                known.map(|(known, _)| known.clone())
             }
             false => None,
         };
@@ -241,7 +244,8 @@ impl Stores {
                     identity.with_credential("versions", &SecretBytes::from(versions.into_bytes()));
                 if !depends {
                     let mut identities = self.identities.lock().expect("no holder panics");
-                    identities.insert(id.clone(), identity.clone());
+                    let opened = consumer.map(|_| Instant::now());
+                    identities.insert(id.clone(), (identity.clone(), opened));
                 }
                 identity
             }

@@ -25,7 +25,7 @@ mod turn;
 mod values;
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -221,6 +221,14 @@ impl ExternalSecrets {
         self.generators
             .are_foreign(generators, object.namespace())
             .await
+    }
+
+    /// Drops what is old of the stores, also where no one looks after those themselves.
+    async fn sweep_stores(&self) {
+        loop {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            self.stores.sweep();
+        }
     }
 
     /// Watches targets of other kinds than Secret.

@@ -550,13 +550,6 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
         }
     }
 
-    async fn beside(&self) {
-        loop {
-            tokio::time::sleep(Duration::from_secs(60)).await;
-            self.stores.sweep();
-        }
-    }
-
     async fn finalize(&self, key: &Key, object: &K) -> Option<Duration> {
         let store: Store = object.clone().into();
         if !is_own_class(store.spec.controller.as_deref(), &self.rules.class) {

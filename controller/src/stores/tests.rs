@@ -176,6 +176,44 @@ async fn a_deleted_store_says_which_push_secrets_it_waits_for() {
     assert_eq!(taken(), []);
 }
 
+#[tokio::test(start_paused = true)]
+async fn credentials_that_no_reconciler_looks_after_are_looked_at_now_and_then() {
+    let looked = Arc::new(AtomicUsize::new(0));
+    let service = tower::service_fn({
+        let looked = Arc::clone(&looked);
+        move |request: Request<Body>| {
+            let accept = &request.headers()[hyper::header::ACCEPT];
+            if accept.to_str().unwrap().contains("PartialObjectMetadata") {
+                looked.fetch_add(1, Ordering::Relaxed);
+            }
+            let secret = json!({"apiVersion": "v1", "kind": "Secret", "data": {"token": "dA=="},
+                "metadata": {"name": "token", "namespace": "ns", "resourceVersion": "1"}});
+            let answer = Response::new(Body::from(secret.to_string().into_bytes()));
+            async move { Ok::<_, Infallible>(answer) }
+        }
+    });
+    let api = Arc::new(Api::new(Client::new(service, "ns"), None, 1));
+    let stores = Stores::new(api, Arc::new(Metrics::new(false, false)));
+    let mut store = store("default");
+    store["spec"]["provider"] = json!({"vault": {"server": "https://vault.example", "version": "v2",
+        "auth": {"tokenSecretRef": {"name": "token", "key": "token"}}}});
+    let store = Store::from(serde_json::from_value::<SecretStore>(store).unwrap());
+    let config = store.spec.provider.config().unwrap();
+    let open = async |consumer: Option<&str>| {
+        let opened = stores.open(&id("there"), &store, &config, consumer).await;
+        assert!(opened.is_ok());
+        looked.load(Ordering::Relaxed)
+    };
+    assert_eq!(open(Some("ns")).await, 1);
+    assert_eq!(open(Some("ns")).await, 1);
+    tokio::time::advance(UNSEEN).await;
+    assert_eq!(open(Some("ns")).await, 2);
+    // A reconciler that opens the store is told when they change.
+    assert_eq!(open(None).await, 3);
+    tokio::time::advance(UNSEEN).await;
+    assert_eq!(open(Some("ns")).await, 3);
+}
+
 #[cfg(feature = "aws")]
 #[tokio::test]
 async fn a_store_whose_sessions_say_who_asks_is_opened_for_each_namespace() {

@@ -217,7 +217,11 @@ impl Kind for ExternalSecrets {
     }
 
     async fn beside(&self) {
-        tokio::join!(self.ask_silent_stores(), self.watch_targets());
+        tokio::join!(
+            self.ask_silent_stores(),
+            self.watch_targets(),
+            self.sweep_stores()
+        );
     }
 
     async fn finalize(&self, key: &Key, object: &ExternalSecret) -> Option<Duration> {

@@ -228,9 +228,10 @@ impl PushSecrets {
                     name: name.to_owned(),
                 },
             };
-            let lane = match self.stores.get(&id) {
-                Some(store) => aside(self.lane(object, &id, &store)).await,
-                None => Err("the store is gone".to_owned()),
+            let lane = match self.stores.find(&id).await {
+                Ok(Some(store)) => aside(self.lane(object, &id, &store)).await,
+                Ok(None) => Err("the store is gone".to_owned()),
+                Err(error) => Err(error.category().to_owned()),
             };
             for (place, data) in entries {
                 let deleted = match &lane {

@@ -474,7 +474,9 @@ impl Kind for ClusterExternalSecrets {
             .into_iter()
             .flatten()
             .map(|namespace| Need::one("ExternalSecret", namespace, object.external_secret_name()));
-        children.chain([Need::any("Namespace", "")]).collect()
+        // First, as only so many count: a new namespace has nothing else to wake the object.
+        let namespaces = Need::any("Namespace", "");
+        [namespaces].into_iter().chain(children).collect()
     }
 
     fn due(&self, known: &Tracked<Extra>) -> Option<Duration> {

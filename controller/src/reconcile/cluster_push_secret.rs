@@ -309,7 +309,9 @@ impl Kind for ClusterPushSecrets {
             .into_iter()
             .flatten()
             .map(|namespace| Need::one(push_secret::KIND, namespace, object.push_secret_name()));
-        children.chain([Need::any("Namespace", "")]).collect()
+        // First, as only so many count: a new namespace has nothing else to wake the object.
+        let namespaces = Need::any("Namespace", "");
+        [namespaces].into_iter().chain(children).collect()
     }
 
     fn due(&self, known: &Tracked<Extra>) -> Option<Duration> {
@@ -401,6 +403,28 @@ mod tests {
 
     use super::*;
     use crate::frame::plain;
+
+    #[tokio::test]
+    async fn new_namespaces_wake_an_object_with_a_great_many() {
+        let service = tower::service_fn(|_: Request<Body>| async {
+            Ok::<_, Infallible>(Response::new(Body::from(Vec::new())))
+        });
+        let shared = plain::shared(Client::new(service, "ns"));
+        let kind = ClusterPushSecrets::new(shared, plain::watching());
+        let all: Vec<String> = (0..300).map(|number| format!("ns{number}")).collect();
+        let object = json!({
+            "apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "cps"},
+            "spec": {"namespaceSelectors": [{}], "pushSecretSpec": {
+                "secretStoreRefs": [{"name": "s"}], "selector": {"secret": {"name": "src"}}}},
+            "status": {"provisionedNamespaces": all},
+        });
+        let needs = kind.needs(&serde_json::from_value(object).unwrap());
+        // A need beyond the first 256 does not count.
+        let at = needs
+            .iter()
+            .position(|need| *need == Need::any("Namespace", ""));
+        assert_eq!(at, Some(0));
+    }
 
     #[tokio::test]
     async fn a_namespace_whose_push_secret_cannot_be_written_stays_in_the_record() {

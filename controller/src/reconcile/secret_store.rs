@@ -382,13 +382,12 @@ impl<K: StoreObject> Kind for StoreReconciler<K> {
             } => Some(("ConfigMap", namespace.as_deref(), name.as_str())),
             _ => None,
         });
-        objects
-            .filter_map(|(kind, namespace, name)| {
-                let namespace = scope.namespace_of(namespace).ok()?;
-                Some(Need::one(kind, namespace, name))
-            })
-            .chain([pushes])
-            .collect()
+        let objects = objects.filter_map(|(kind, namespace, name)| {
+            let namespace = scope.namespace_of(namespace).ok()?;
+            Some(Need::one(kind, namespace, name))
+        });
+        // First, as only so many count.
+        [pushes].into_iter().chain(objects).collect()
     }
 
     fn note(&self, read: &Read<K>, extra: &mut Extra, changed: bool) {

@@ -18,6 +18,8 @@ use crate::stores::StoreId;
 
 /// How often a store is asked whether it is back.
 const PROBE: Duration = Duration::from_secs(2);
+/// How much more seldom, for each store of its namespace that is asked: one author may have thousands that are dead.
+const FOR_EACH: Duration = Duration::from_millis(20);
 /// A store that answers, and still fails for those that read from it, is believed less and less often.
 const LONGEST: Duration = Duration::from_secs(300);
 /// How often an object may try to read from a silent store.
@@ -142,10 +144,10 @@ impl Outages {
             let first = {
                 let stores = self.stores.lock().expect("no holder panics");
                 let waiting = stores.iter();
-                let waiting = waiting.filter_map(|(store, outage)| {
-                    Some((outage.probe_at?, store.clone(), outage.consumer.clone()))
-                });
-                waiting.min_by_key(|(at, ..)| *at)
+                let waiting =
+                    waiting.filter_map(|(store, outage)| Some((outage.probe_at?, store, outage)));
+                let first = waiting.min_by_key(|(at, ..)| *at);
+                first.map(|(at, store, outage)| (at, store.clone(), outage.consumer.clone()))
             };
             let Some((at, store, consumer)) = first else {
                 self.reported.notified().await;
@@ -154,9 +156,10 @@ impl Outages {
             tokio::select! {
                 () = tokio::time::sleep_until(at) => {
                     let mut stores = self.stores.lock().expect("no holder panics");
+                    let pause = pause(&stores, &store);
                     if let Some(outage) = stores.get_mut(&store) {
                         // A question that hangs does not keep one from asking again.
-                        outage.probe_at = Some(at + PROBE);
+                        outage.probe_at = Some(at.max(Instant::now()) + pause);
                     }
                     return (store, consumer);
                 }
@@ -168,6 +171,7 @@ impl Outages {
     /// Takes note of what a store answered to a question: it is back, or it is asked again.
     pub(crate) fn asked(&self, store: &StoreId, is_back: bool, began: Instant, now: Instant) {
         let mut stores = self.stores.lock().expect("no holder panics");
+        let pause = pause(&stores, store);
         let Some(outage) = stores.get_mut(store) else {
             return;
         };
@@ -180,7 +184,7 @@ impl Outages {
         } else if outage.returned.is_none_or(|returned| returned < began) {
             outage.seen = now;
             outage.suspected = false;
-            outage.probe_at = Some(now + PROBE);
+            outage.probe_at = Some(now + pause);
             if outage.silent.is_none() {
                 outage.silent = Some(Silence {
                     since: now,
@@ -195,6 +199,15 @@ impl Outages {
     pub(crate) fn forget(&self, store: &StoreId) {
         self.stores.lock().expect("no holder panics").remove(store);
     }
+}
+
+/// How long a store that does not answer is left alone.
+fn pause(stores: &HashMap<StoreId, Outage>, store: &StoreId) -> Duration {
+    let beside = stores
+        .iter()
+        .filter(|(other, outage)| other.namespace == store.namespace && outage.probe_at.is_some());
+    let count = u32::try_from(beside.count()).unwrap_or(u32::MAX);
+    PROBE.max(FOR_EACH.saturating_mul(count))
 }
 
 impl Outage {
@@ -257,6 +270,35 @@ mod tests {
         outages.forget(&store);
         let nothing = tokio::time::timeout(Duration::from_secs(3600), outages.next());
         assert!(nothing.await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_great_many_dead_stores_of_one_namespace_are_asked_more_seldom_and_others_are_not() {
+        let outages = Outages::default();
+        let store = |namespace: &str, number: usize| StoreId {
+            kind: StoreKind::SecretStore,
+            namespace: namespace.to_owned(),
+            name: format!("vault-{number}"),
+        };
+        for number in 0..1000 {
+            outages.report(&store("many", number), "many", Instant::now());
+        }
+        outages.report(&store("one", 0), "one", Instant::now());
+        let (mut of_many, mut of_one) = (0, 0);
+        let asking = async {
+            loop {
+                let (store, _) = outages.next().await;
+                match store.namespace.as_str() {
+                    "many" => of_many += 1,
+                    _ => of_one += 1,
+                }
+                outages.asked(&store, false, Instant::now(), Instant::now());
+            }
+        };
+        let asking: Result<(), _> = tokio::time::timeout(Duration::from_secs(60), asking).await;
+        assert!(asking.is_err());
+        assert!((28..=30).contains(&of_one), "{of_one}");
+        assert!((2000..=4000).contains(&of_many), "{of_many}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::program::{REPLICAS, Runs as Runs_, Workload};
+use super::super::program::{Component, REPLICAS, Workload};
 use super::super::report::{Program, Runs, Step};
 use super::{SELECTOR, Side, names};
 
@@ -99,11 +99,11 @@ impl Side<'_> {
     /// Returns true if the other program of upstream was stopped, too, and is started again.
     fn other_goes_back(&self) -> bool {
         let other = match self.program {
-            Program::SealedSecrets => Runs_::ExternalSecrets,
-            _ => Runs_::SealedSecrets,
+            Program::SealedSecrets => Component::ExternalSecrets,
+            _ => Component::SealedSecrets,
         };
         let mut workloads = self.seen.workloads.iter();
-        workloads.any(|one| one.runs == other && one.replicas_before.is_some())
+        workloads.any(|one| one.component == other && one.replicas_before.is_some())
     }
 
     /// Stops one of ours, and removes its release unless that holds something else: upstream's program, for example.

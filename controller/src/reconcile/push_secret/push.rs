@@ -274,9 +274,9 @@ struct Held(usize);
 impl Held {
     /// Counts so many bytes, if there is room for them.
     fn hold(size: usize) -> Option<Self> {
-        let grown = |held: usize| Some(held + size).filter(|held| *held <= MOST_HELD);
+        let grown = |held: usize| held.checked_add(size).filter(|held| *held <= MOST_HELD);
         let held = HELD.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown);
-        held.is_ok().then_some(Self(size))
+        held.is_ok().then(|| Self(size))
     }
 }
 

@@ -38,20 +38,26 @@ pub(crate) fn without_secrets(text: &str) -> Cow<'_, str> {
 fn without_error_numbers(text: &str) -> Cow<'_, str> {
     const MARK: &str = " (os error ";
 
-    let mut kept = Cow::Borrowed(text);
-    let mut from = 0;
-    while let Some(at) = kept[from..].find(MARK) {
+    let mut kept: Option<String> = None;
+    let (mut copied, mut from) = (0, 0);
+    while let Some(at) = text[from..].find(MARK) {
         let start = from + at;
-        let digits = &kept[start + MARK.len()..];
-        let length = digits.bytes().take_while(u8::is_ascii_digit).count();
         from = start + MARK.len();
+        let digits = &text[from..];
+        let length = digits.bytes().take_while(u8::is_ascii_digit).count();
         if length > 0 && digits[length..].starts_with(')') {
-            let end = from + length + 1;
-            kept.to_mut().replace_range(start..end, "");
-            from = start;
+            kept.get_or_insert_default().push_str(&text[copied..start]);
+            from += length + 1;
+            copied = from;
         }
     }
-    kept
+    match kept {
+        Some(mut kept) => {
+            kept.push_str(&text[copied..]);
+            Cow::Owned(kept)
+        }
+        None => Cow::Borrowed(text),
+    }
 }
 
 /// What tokens of widespread services begin with, how many characters follow at least, and whether those are letters and
@@ -190,7 +196,6 @@ const ARMOR: &str = "PRIVATE KEY";
 
 /// Leaves out age identities, and what follows the first line of an armored private key.
 fn without_private_keys(text: &str) -> Cow<'_, str> {
-    let upper = |part: &str| part.to_ascii_uppercase();
     let has = |mark: &str| {
         text.as_bytes()
             .windows(mark.len())
@@ -201,25 +206,30 @@ fn without_private_keys(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut kept = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = upper(rest).find(IDENTITY) {
-        kept.push_str(&rest[..at]);
-        let key = &rest[at + IDENTITY.len()..];
+    // In capitals every byte is where it was.
+    let upper = text.to_ascii_uppercase();
+    let mut from = 0;
+    while let Some(at) = upper[from..].find(IDENTITY) {
+        kept.push_str(&text[from..from + at]);
+        from += at + IDENTITY.len();
+        let key = &text[from..];
         let end = key
             .find(|c: char| !c.is_ascii_alphanumeric() && c != '-')
             .unwrap_or(key.len());
         // Our own hints name keys by their beginning.
         kept.push_str(if end < 6 { IDENTITY } else { "[private key]" });
-        rest = if end < 6 { key } else { &key[end..] };
+        from += if end < 6 { 0 } else { end };
     }
-    kept.push_str(rest);
+    kept.push_str(&text[from..]);
     if armor
         && let Some(at) = kept.find("-----BEGIN")
         && let Some(mark) = kept[at..].find(ARMOR)
     {
-        let end = kept[at..]
-            .rfind("-----END")
-            .map_or(kept.len(), |end| at + end);
+        // One that begins behind the last end has lost its own.
+        let end = kept[at..].rfind("-----END").map(|end| at + end);
+        let end = end
+            .filter(|end| !kept[*end..].contains("-----BEGIN"))
+            .unwrap_or(kept.len());
         let start = (at + mark + ARMOR.len()).min(end);
         kept.replace_range(start..end, " [left out] ");
     }
@@ -296,6 +306,8 @@ mod tests {
             "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nabcdef\n-----END PGP PRIVATE KEY BLOCK-----";
         assert!(!visible(pem).contains("abcdef"), "{}", visible(pem));
         assert!(!visible("x -----BEGIN PRIVATE KEY-----abc").contains("abc"));
+        let cut = format!("{pem} -----BEGIN PRIVATE KEY-----abc");
+        assert!(!visible(&cut).contains("abc"), "{}", visible(&cut));
     }
 
     #[test]
@@ -352,6 +364,17 @@ mod tests {
             "a: No such file; b: Denied"
         );
         assert_eq!(visible("an (os error of mine)"), "an (os error of mine)");
+    }
+
+    /// Recipients and messages of peers may be as long as their authors like.
+    #[test]
+    fn long_messages_are_read_once() {
+        let count = 100_000;
+        let text = "a (os error 2) AGE-SECRET-KEY- ".repeat(count);
+        let shown = visible(&text);
+        assert_eq!(shown.len(), count * "a AGE-SECRET-KEY- ".len());
+        let text = "AGE-SECRET-KEY-1ABCDEF ".repeat(count);
+        assert_eq!(visible(&text), "[private key] ".repeat(count));
     }
 
     #[test]

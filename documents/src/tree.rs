@@ -178,10 +178,15 @@ impl Tree {
         let start = path.len();
         while at != node {
             let is_list = matches!(self.nodes[at].value, Value::List);
-            let mut children = self.children(at).enumerate();
-            let Some((index, child)) = children
-                .find(|(_, child)| (*child..self.nodes[*child].end as usize).contains(&node))
-            else {
+            // Comments are no elements, as in the paths that people type.
+            let mut index = 0;
+            let child = self.children(at).find(|child| {
+                let is_on_the_way = (*child..self.nodes[*child].end as usize).contains(&node);
+                let is_value = !matches!(self.nodes[*child].value, Value::Comment { .. });
+                index += usize::from(!is_on_the_way && is_value);
+                is_on_the_way
+            });
+            let Some(child) = child else {
                 break;
             };
             if is_list {
@@ -200,5 +205,21 @@ impl Tree {
     /// The line and column (both from 1; columns count characters) of an offset, for messages.
     pub fn position(&self, offset: u32) -> (usize, usize) {
         crate::error::position(self.text.expose(), offset as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::by_name;
+
+    #[test]
+    fn comments_do_not_count_in_paths() {
+        let text = SecretBytes::copy_of(b"a:\n- x\n# c\n- {b: y}\n");
+        let tree = by_name("yaml").unwrap().parse(text).unwrap();
+        let last = (0..tree.nodes.len())
+            .rfind(|node| tree.key(*node).is_some())
+            .unwrap();
+        assert_eq!(tree.path(last), "a[1].b");
     }
 }

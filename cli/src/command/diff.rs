@@ -4,7 +4,9 @@
 //! key: a value that did not change keeps its ciphertext, so equal masks mean equal values, and a mask tells nothing to
 //! someone who can read the file anyway.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod leaves;
+
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
@@ -12,13 +14,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use memchr::memmem;
-use sealwright_crypto::cipher::looks_encrypted;
-use sealwright_crypto::secret::{SecretBytes, SecretWriter};
+use sealwright_crypto::secret::SecretBytes;
 use sealwright_documents::envelope::Encrypted;
-use sealwright_documents::scalar::Scalar;
-use sealwright_documents::tree::{Tree, Value};
 use serde_json::json;
 
+use self::leaves::{Leaves, leaves};
 use super::{Input, Settings, absolute, batch, document, key_names};
 use crate::error::{Error, Kind, Result, reason};
 use crate::file;
@@ -258,46 +258,8 @@ struct View {
     recipients: BTreeSet<String>,
 }
 
-type Leaves = BTreeMap<String, SecretBytes>;
-
-/// The values of a tree by their paths; ciphertexts as masks.
-fn leaves(tree: &Tree) -> Leaves {
-    let mut leaves = BTreeMap::new();
-    for node in 0..tree.nodes.len() {
-        if matches!(
-            tree.nodes[node].value,
-            Value::Map | Value::List | Value::Comment { .. }
-        ) {
-            continue;
-        }
-        let text = match tree.scalar(node) {
-            Some(Scalar::Str(text) | Scalar::Time(text)) if looks_encrypted(text) => {
-                SecretBytes::from(mask(text).into_bytes())
-            }
-            Some(Scalar::Str(text) | Scalar::Time(text)) => SecretBytes::copy_of(text),
-            Some(scalar) => {
-                let mut wire = SecretWriter::with_capacity(32);
-                scalar.write_wire(&mut wire);
-                wire.finish()
-            }
-            None => SecretBytes::default(),
-        };
-        leaves.insert(tree.path(node), text);
-    }
-    leaves
-}
-
 fn text_of(value: &SecretBytes) -> String {
     String::from_utf8_lossy(value.expose()).into_owned()
-}
-
-/// A short name of a ciphertext.
-fn mask(ciphertext: &[u8]) -> String {
-    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-
-    let mut hasher = DefaultHasher::new();
-    ciphertext.hash(&mut hasher);
-    format!("[secret {:06x}]", hasher.finish() & 0xff_ffff)
 }
 
 fn differences(before: Option<View>, after: Option<View>) -> Vec<Difference> {

@@ -165,7 +165,9 @@ pub(crate) fn take(world: &World, decrypted: Decrypted) -> Document {
     for warning in &decrypted.warnings {
         let text = warning.to_string();
         match warning {
-            Warning::CommentKept(_) => world.terminal.log(Level::Warning, "SOPS", &text),
+            Warning::CommentKept(_) | Warning::CommentsKept(_) => {
+                world.terminal.log(Level::Warning, "SOPS", &text);
+            }
             _ => world.terminal.advise(&text),
         }
     }

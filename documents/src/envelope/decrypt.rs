@@ -76,6 +76,13 @@ fn open(
     let mut work = Work::new(file, &cipher, hints.as_ref(), memory);
     work.run()?;
     warnings.append(&mut work.warnings);
+    if work.kept > MOST_PLACES {
+        warnings.push(Warning::CommentsKept(work.kept - MOST_PLACES));
+    }
+    if work.looks_encrypted > MOST_PLACES {
+        let more = work.looks_encrypted - MOST_PLACES;
+        warnings.push(Warning::LookEncrypted(more));
+    }
     let mac = work.check_mac();
     let Work {
         splicer,
@@ -130,6 +137,9 @@ fn open(
     Ok((Decrypted { document, warnings }, mac))
 }
 
+/// How many warnings of a kind name a place. To find one takes a look at all that stands before it, and no one reads more.
+const MOST_PLACES: usize = 100;
+
 /// Values that another thread opens.
 type Opening = Ahead<Result<Kind, CipherError>>;
 
@@ -156,6 +166,10 @@ struct Work<'w, 'm> {
     wire: SecretWriter,
     spelled: SecretWriter,
     warnings: Vec<Warning>,
+    /// How many comments did not open.
+    kept: usize,
+    /// How many values that the rule leaves plain look encrypted.
+    looks_encrypted: usize,
 }
 
 impl<'w, 'm> Work<'w, 'm> {
@@ -198,6 +212,8 @@ impl<'w, 'm> Work<'w, 'm> {
             wire: SecretWriter::with_capacity(64),
             spelled: SecretWriter::with_capacity(64),
             warnings: Vec::new(),
+            kept: 0,
+            looks_encrypted: 0,
         }
     }
 
@@ -254,8 +270,11 @@ impl<'w, 'm> Work<'w, 'm> {
             if let Scalar::Str(text) = scalar
                 && looks_encrypted(text)
             {
-                let place = Place::of(tree, node);
-                self.warnings.push(Warning::LooksEncrypted(place));
+                self.looks_encrypted += 1;
+                if self.looks_encrypted <= MOST_PLACES {
+                    let place = Place::of(tree, node);
+                    self.warnings.push(Warning::LooksEncrypted(place));
+                }
             }
             if !self.file.metadata.mac_only_encrypted && !matches!(scalar, Scalar::Comment(_)) {
                 self.hash(&scalar);
@@ -294,8 +313,11 @@ impl<'w, 'm> Work<'w, 'm> {
                         kind
                     }
                     None => {
-                        self.warnings
-                            .push(Warning::CommentKept(Place::of(tree, node)));
+                        self.kept += 1;
+                        if self.kept <= MOST_PLACES {
+                            let place = Place::of(tree, node);
+                            self.warnings.push(Warning::CommentKept(place));
+                        }
                         return Ok(());
                     }
                 }

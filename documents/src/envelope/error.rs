@@ -155,8 +155,12 @@ impl DecryptError {
 pub enum Warning {
     /// A comment was kept as it stands: it does not open, so it was perhaps never encrypted.
     CommentKept(Place),
+    /// So many more comments were kept as they stand.
+    CommentsKept(usize),
     /// A value looks encrypted and the file's rule leaves it plain.
     LooksEncrypted(Place),
+    /// So many more values look encrypted.
+    LookEncrypted(usize),
     /// The presentation hints do not open or do not fit and were left aside.
     HintsLeft,
 }
@@ -167,6 +171,16 @@ impl fmt::Display for Warning {
             Self::CommentKept(place) => write!(
                 f,
                 "{place}: the comment does not open and is kept as it is; older programs did not encrypt comments"
+            ),
+            Self::CommentsKept(more) => {
+                write!(
+                    f,
+                    "{more} more comments do not open and are kept as they are"
+                )
+            }
+            Self::LookEncrypted(more) => write!(
+                f,
+                "{more} more values look encrypted, but the rule of the file leaves them plain"
             ),
             Self::LooksEncrypted(place) => write!(
                 f,

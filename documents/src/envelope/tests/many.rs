@@ -79,3 +79,21 @@ fn what_cannot_be_encrypted_among_many_is_refused() {
     let plain = format!("{}odd:\n    1: x\n", many());
     assert!(matches!(refusal(&Yaml, &plain), EncryptError::Key(_)));
 }
+
+/// Comments that were never encrypted stand in files that were merged by hand, as many as someone likes.
+#[test]
+fn of_many_comments_that_do_not_open_some_are_named_and_all_are_counted() {
+    let file = encrypted(&Yaml, "a: x\n", metadata(None));
+    let file = "# c\n".repeat(20_000) + &file;
+    let out = decrypt(&parsed(&Yaml, &file), &key()).unwrap();
+    let (last, named) = out.warnings.split_last().unwrap();
+    assert_eq!(named.len(), 100);
+    assert!(matches!(&named[99], Warning::CommentKept(place) if place.line == 100));
+    assert_eq!(*last, Warning::CommentsKept(19_900));
+
+    let file = encrypted(&Yaml, &many(), metadata(None));
+    let changed = file.replace("sops:\n", "sops:\n    encrypted_regex: ^none$\n");
+    let out = decrypt_unverified(&parsed(&Yaml, &changed), &key()).unwrap();
+    let mut warnings = out.accept().warnings.into_iter();
+    assert!(warnings.any(|it| matches!(it, Warning::LookEncrypted(more) if more > 1_000)));
+}

@@ -7,15 +7,20 @@ use crate::tree::{NodeId, Tree, Value};
 use crate::visits::{Visits, comment_text};
 
 impl Data {
-    /// Copies a node as [`Data::of`] does, with comments where upstream lists them and none that it drops.
-    pub fn listed(tree: &Tree, node: NodeId) -> Self {
-        match tree.attachments.is_empty() && tree.hidden.is_empty() {
-            true => Data::of(tree, node),
-            false => Data::listed_by(tree, node, &Visits::of(tree)),
-        }
+    /// Copies all documents of a tree as [`Data::of`] does, with comments where upstream lists them and none that it drops.
+    pub fn listed(tree: &Tree) -> Vec<Self> {
+        let has_comments = !(tree.attachments.is_empty() && tree.hidden.is_empty());
+        let visits = has_comments.then(|| Visits::of(tree));
+        let roots = tree.documents.iter().map(|root| *root as usize);
+        roots
+            .map(|root| match &visits {
+                Some(visits) => Data::listed_by(tree, root, visits),
+                None => Data::of(tree, root),
+            })
+            .collect()
     }
 
-    /// The same with the order known.
+    /// Copies a node with comments where they come in the order of visits, which is that of the whole tree.
     pub(crate) fn listed_by(tree: &Tree, node: NodeId, visits: &Visits) -> Self {
         if let Some(text) = comment_text(tree, node) {
             // Upstream has it before its value, and not behind.

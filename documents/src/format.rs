@@ -3,6 +3,7 @@
 pub mod binary;
 pub mod dotenv;
 mod flat_block;
+mod indentation;
 pub mod ini;
 pub mod json;
 #[cfg(test)]

@@ -291,10 +291,7 @@ fn render(
 
 /// The content of all documents of a tree.
 pub(crate) fn data_of(tree: &Tree) -> Vec<Data> {
-    let roots = tree.documents.iter();
-    roots
-        .map(|root| Data::listed(tree, *root as usize))
-        .collect()
+    Data::listed(tree)
 }
 
 /// The columns per level for what is rewritten in a format: as told, or as configured.

@@ -6,7 +6,7 @@ use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use crate::data::Data;
 use crate::error::EmitError;
-use crate::format::Layout;
+use crate::format::{Layout, indentation};
 use crate::scalar::Scalar;
 
 /// Which characters of a string are escaped although JSON does not ask for it.
@@ -17,6 +17,9 @@ pub(super) enum Escapes {
     /// Those that matter in HTML and JavaScript, as the reference escapes them.
     Reference,
 }
+
+/// The columns per level that a layout may ask for.
+const WIDEST_INDENT: i32 = 1_000;
 
 /// How collections are laid out.
 #[derive(Clone)]
@@ -38,6 +41,11 @@ impl Style {
     pub(super) fn of_reference(layout: Layout) -> Result<Self, EmitError> {
         let indent = match layout.indent {
             None | Some(-1) => b"\t".to_vec(),
+            Some(columns) if columns > WIDEST_INDENT => {
+                let reason =
+                    format!("JSON indentation larger than {WIDEST_INDENT} is not accepted");
+                return Err(EmitError::new("", reason));
+            }
             Some(columns) => match usize::try_from(columns) {
                 Ok(columns) => vec![b' '; columns],
                 Err(_) => {
@@ -82,6 +90,7 @@ pub(super) fn data(
     out: &mut SecretWriter,
 ) -> Result<(), EmitError> {
     let mut open = Vec::new();
+    let (start, mut blanks) = (out.len(), 0);
     begin(value, &mut open, style, out).map_err(|reason| EmitError::new("", reason))?;
     while let Some(top) = open.last_mut() {
         let (key, next) = match &mut top.content {
@@ -106,6 +115,13 @@ pub(super) fn data(
         }
         top.written += 1;
         top.key = key;
+        if !style.is_one_line() {
+            blanks += base.len() + open.len() * style.indent.len();
+        }
+        let others = (out.len() - start).saturating_sub(blanks);
+        if indentation::is_excessive(blanks, others, indentation::IN_A_DOCUMENT) {
+            return Err(EmitError::new(path_of(&open), indentation::EXCESSIVE));
+        }
         style.start_line(base, open.len(), out);
         let begun = match key {
             Some(key) => string(key.expose(), style.escapes, out).map(|()| out.push(&style.colon)),

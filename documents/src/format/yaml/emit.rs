@@ -4,7 +4,7 @@ use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use crate::data::Data;
 use crate::error::EmitError;
-use crate::format::Layout;
+use crate::format::{Layout, indentation};
 
 use super::characters::{self, break_len};
 use super::read::UNIT;
@@ -48,6 +48,8 @@ pub(super) struct Emitter {
     is_exact: bool,
     /// The path to what is being written, for messages.
     path: Vec<String>,
+    /// How many blanks stand before lines.
+    blanks: usize,
 }
 
 impl Emitter {
@@ -57,6 +59,7 @@ impl Emitter {
             unit,
             is_exact: false,
             path: Vec::new(),
+            blanks: 0,
         }
     }
 
@@ -121,7 +124,7 @@ impl Emitter {
             let spot = self.spot(column, true);
             spell::string(key, &spot, &mut self.out);
             self.out.push_byte(b'\n');
-            self.indent(column);
+            self.indent(column)?;
         }
         self.out.push_byte(b':');
         self.value(value, inline, column, next_level(column, self.unit))?;
@@ -184,7 +187,7 @@ impl Emitter {
         } else {
             self.out.push_byte(b'\n');
             self.comments(inside.iter().copied(), deeper)?;
-            self.indent(deeper);
+            self.indent(deeper)?;
         }
         self.out.push(sign);
         Ok(())
@@ -210,7 +213,7 @@ impl Emitter {
             }
             last = Some((index, value));
             if !begun {
-                self.indent(column);
+                self.indent(column)?;
             }
             begun = false;
             let inline = entries[index..]
@@ -251,7 +254,7 @@ impl Emitter {
                 }
             }
             if !begun {
-                self.indent(column);
+                self.indent(column)?;
             }
             begun = false;
             self.path.push(index.to_string());
@@ -311,7 +314,7 @@ impl Emitter {
         for comment in comments {
             if let Data::Comment { text, .. } = comment {
                 for line in text.expose().split(|byte| *byte == b'\n') {
-                    self.indent(column);
+                    self.indent(column)?;
                     self.out.push_byte(b'#');
                     self.comment_line(line)?;
                     self.out.push_byte(b'\n');
@@ -331,10 +334,16 @@ impl Emitter {
         Ok(())
     }
 
-    fn indent(&mut self, column: usize) {
+    fn indent(&mut self, column: usize) -> Result<(), EmitError> {
+        self.blanks += column;
+        let others = self.out.len().saturating_sub(self.blanks);
+        if indentation::is_excessive(self.blanks, others, indentation::IN_A_DOCUMENT) {
+            return Err(EmitError::new(self.path.join("."), indentation::EXCESSIVE));
+        }
         for _ in 0..column {
             self.out.push_byte(b' ');
         }
+        Ok(())
     }
 
     fn spot(&self, column: usize, allows_block: bool) -> Spot {

@@ -4,6 +4,7 @@ use sealwright_crypto::cipher::{Kind, encrypted_kind};
 use sealwright_crypto::secret::SecretWriter;
 
 use crate::error::EmitError;
+use crate::format::indentation;
 use crate::splice::Edit;
 use crate::tree::{Key, NodeId, Span, Tree, Value};
 
@@ -19,6 +20,12 @@ pub(super) fn spell(tree: &Tree, at: NodeId, comment: &[u8]) -> Result<Edit, Emi
         return Err(refuse("a comment stands where no element of a list is"));
     }
     characters::check(comment).map_err(|(_, reason)| refuse(reason))?;
+    let column = usize::try_from(Place::of(node.place).indent()).unwrap_or(0);
+    let breaks = (0..comment.len()).filter(|at| break_len(&comment[*at..]) > 0);
+    let blanks = breaks.count().saturating_mul(column + 4);
+    if indentation::is_excessive(blanks, comment.len(), indentation::IN_A_VALUE) {
+        return Err(refuse("a comment with too many lines for its place"));
+    }
     if Place::of(node.place).in_flow() {
         return Ok(in_flow(tree, at, comment));
     }

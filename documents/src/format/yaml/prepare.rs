@@ -5,14 +5,17 @@ mod before_block;
 mod last_line;
 mod rewrite;
 
+use std::cell::OnceCell;
+
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use crate::data::Data;
 use crate::error::ParseError;
-use crate::format::Prepared;
+use crate::format::{Prepared, indentation};
 use crate::scalar::Scalar;
 use crate::splice::{Edit, apply};
 use crate::tree::{Key, Node, NodeId, Span, Tree, Value};
+use crate::visits::Visits;
 
 use super::characters::{at_line_start, break_len, ends_in_wide_break};
 use super::compose::{self, Composition};
@@ -39,10 +42,13 @@ pub(super) fn prepare_listed(tree: Tree) -> Result<Prepared, ParseError> {
     if is_too_deep(&tree) {
         return Err(too_deep(&tree));
     }
-    let roots = tree.documents.iter().enumerate();
-    let edits =
-        roots.map(|(index, root)| rewrite(&tree, *root as usize, index == 0, Above::IsListed));
-    let edits = edits.collect::<Result<Vec<_>, _>>()?;
+    let (mut edits, mut written) = (Vec::new(), Written::default());
+    let visits = Visits::of(&tree);
+    for (index, root) in tree.documents.iter().enumerate() {
+        let root = *root as usize;
+        edits.push(rewrite(&tree, &visits, root, index == 0, Above::IsListed)?);
+        written.count(&tree, &edits)?;
+    }
     let prepared = read_again(&tree, &edits)?;
     Ok(ready_for_a_block(Prepared {
         tree: prepared,
@@ -80,11 +86,16 @@ fn make_ready(tree: Tree) -> Result<Prepared, ParseError> {
         has_alias_keys,
     } = compose::compose(tree.text)?;
     let mut edits = Vec::new();
+    let mut written = Written::default();
+    // Of the whole tree, for documents and aliases that are written again: there may be many of them.
+    let visits = OnceCell::new();
     let mut former = Vec::new();
     for (index, root) in tree.documents.iter().enumerate() {
         let root = *root as usize;
         if Place::of(tree.nodes[root].place).needs_rewrite() || has_comments_in_flow(&tree, root) {
-            edits.push(rewrite(&tree, root, index == 0, Above::Stays)?);
+            let visits = visits.get_or_init(|| Visits::of(&tree));
+            edits.push(rewrite(&tree, visits, root, index == 0, Above::Stays)?);
+            written.count(&tree, &edits)?;
             continue;
         }
         let end = tree.nodes[root].site.end;
@@ -95,7 +106,8 @@ fn make_ready(tree: Tree) -> Result<Prepared, ParseError> {
             });
         }
         for node in root + 1..tree.nodes[root].end as usize {
-            replace(&tree, &starts, node, &mut edits, &mut former)?;
+            replace(&tree, &starts, &visits, node, &mut edits, &mut former)?;
+            written.count(&tree, &edits)?;
         }
     }
     if needs.final_break {
@@ -159,6 +171,27 @@ pub(super) fn expand_encrypted(tree: Tree) -> Result<Tree, ParseError> {
         return Ok(tree);
     }
     prepare(tree).map(|prepared| prepared.tree)
+}
+
+/// How much is written in the place of what was there. Documents and aliases are bounded each, and there may be many.
+#[derive(Default)]
+struct Written {
+    edits: usize,
+    bytes: usize,
+}
+
+impl Written {
+    /// Counts the edits that were added last.
+    fn count(&mut self, tree: &Tree, edits: &[Edit]) -> Result<(), ParseError> {
+        let added = edits[self.edits..].iter();
+        self.bytes += added.map(|edit| edit.text.len()).sum::<usize>();
+        self.edits = edits.len();
+        let text = tree.text.expose();
+        match indentation::is_excessive(self.bytes, text.len(), 2 * indentation::IN_A_DOCUMENT) {
+            false => Ok(()),
+            true => Err(ParseError::at(text, 0, indentation::EXCESSIVE)),
+        }
+    }
 }
 
 /// What stands in the way of encrypting in place.
@@ -249,6 +282,7 @@ fn blank_lines_before_a_comment<'a>(tree: &'a Tree, node: &Node) -> Option<&'a [
 fn replace(
     tree: &Tree,
     starts: &[u32],
+    visits: &OnceCell<Visits>,
     at: NodeId,
     edits: &mut Vec<Edit>,
     former: &mut Vec<(NodeId, SecretBytes)>,
@@ -287,7 +321,8 @@ fn replace(
         });
     }
     if alias_has_comments(tree, at) {
-        return as_block(tree, starts, at, edits);
+        let visits = visits.get_or_init(|| Visits::of(tree));
+        return as_block(tree, starts, visits, at, edits);
     }
     edits.extend(comment_above(tree, starts, at).into_iter().flatten());
     if place.is_alias() {
@@ -382,3 +417,6 @@ fn is_same(one: &Tree, other: &Tree) -> bool {
 fn is_nan(one: Scalar<'_>, other: Scalar<'_>) -> bool {
     matches!((one, other), (Scalar::Float(one), Scalar::Float(other)) if one.is_nan() && other.is_nan())
 }
+
+#[cfg(test)]
+mod tests;

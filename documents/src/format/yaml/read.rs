@@ -4,6 +4,7 @@ use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use crate::data::Data;
 use crate::error::EmitError;
+use crate::format::indentation;
 use crate::scalar::Scalar;
 use crate::tree::{Key, NodeId, Tree, Value};
 
@@ -152,6 +153,14 @@ fn spell_comment(
         .rposition(|byte| *byte == b'\n')
         .map_or(0, |at| at + 1);
     let indent = &file[line..mark];
+    let breaks = (0..text.len()).filter(|at| break_len(&text[*at..]) > 0);
+    let blanks = breaks.count().saturating_mul(indent.len());
+    if indentation::is_excessive(blanks, text.len(), indentation::IN_A_VALUE) {
+        return Err(EmitError::new(
+            "",
+            "a comment with too many lines for its place",
+        ));
+    }
     let mut rest = text;
     loop {
         let end = (0..rest.len()).find(|at| break_len(&rest[*at..]) > 0);
@@ -183,7 +192,8 @@ pub(super) fn read_spelling(tree: &Tree, at: NodeId, spelling: &[u8]) -> Option<
     let place = Place::of(node.place);
     let column = usize::try_from(place.indent()).unwrap_or(0);
     let is_element = matches!(node.key, Key::None);
-    let mut text = SecretWriter::with_capacity(2 * column + spelling.len() + 32);
+    let indentation = if place.in_flow() { 0 } else { 2 * column };
+    let mut text = SecretWriter::with_capacity(indentation + spelling.len() + 32);
     let indent = |text: &mut SecretWriter| (0..column).for_each(|_| text.push_byte(b' '));
     // A lone CR at the end of a block must not become one break with ours.
     let line_break: &[u8] = if spelling.ends_with(b"\r") {

@@ -6,6 +6,7 @@ use sealwright_crypto::secret::SecretWriter;
 
 use crate::error::EmitError;
 use crate::float;
+use crate::format::indentation;
 use crate::scalar::Scalar;
 
 use super::characters::{break_len, wide_break};
@@ -146,6 +147,10 @@ fn choose(text: &[u8], spot: &Spot) -> Form {
         // Other breaks beside LF are safer as escapes, though the reference writes them raw.
         let fits = spot.allows_block && !spot.in_flow && shape.block && !shape.wide_break;
         let keeps = text.ends_with(b"\n\n") || text == b"\n";
+        // So is what would be mostly indentation.
+        let lines = memchr::memchr_iter(b'\n', text).count() + 1;
+        let blanks = lines.saturating_mul(spot.block_column());
+        let fits = fits && !indentation::is_excessive(blanks, text.len(), indentation::IN_A_VALUE);
         return match fits && (spot.allows_keep || !keeps) {
             true => Form::Literal,
             false => Form::Double,

@@ -6,6 +6,7 @@ use crate::data::Data;
 use crate::error::ParseError;
 use crate::splice::Edit;
 use crate::tree::{Key, Node, NodeId, Span, Tree, Value};
+use crate::visits::Visits;
 
 use super::super::block::{line_break, with_line_breaks};
 use super::super::characters::break_len;
@@ -43,6 +44,7 @@ pub(super) fn has_comments_in_flow(tree: &Tree, root: NodeId) -> bool {
 pub(super) fn as_block(
     tree: &Tree,
     starts: &[u32],
+    visits: &Visits,
     at: NodeId,
     edits: &mut Vec<Edit>,
 ) -> Result<(), ParseError> {
@@ -57,7 +59,7 @@ pub(super) fn as_block(
         false => spell::next_level(column, read::unit(tree)),
     };
     let mut emitter = Emitter::exact(read::unit(tree));
-    match &Data::listed(tree, at) {
+    match &Data::listed_by(tree, at, visits) {
         Data::Map(entries) => emitter.map(entries, deeper, false).map_err(refuse)?,
         Data::List(items) => emitter.list(items, deeper, false).map_err(refuse)?,
         _ => return Ok(()),

@@ -23,6 +23,7 @@ pub(super) enum Above {
 /// upstream lists them in.
 pub(super) fn rewrite(
     tree: &Tree,
+    visits: &Visits,
     root: NodeId,
     is_first: bool,
     above: Above,
@@ -57,7 +58,6 @@ pub(super) fn rewrite(
         return Err(refuse("a document must be a map"));
     }
     // Comments around what is written stay in the text.
-    let visits = Visits::of(tree);
     let is_around = |child: &NodeId| {
         let Some(node) = tree.nodes.get(*child) else {
             return false;
@@ -76,13 +76,13 @@ pub(super) fn rewrite(
             };
             (
                 SecretBytes::copy_of(key),
-                Data::listed_by(tree, child, &visits),
+                Data::listed_by(tree, child, visits),
             )
         })
         .collect();
-    let has_marker = before.windows(3).any(|window| window == b"---");
+    let has_marker = || before.windows(3).any(|window| window == b"---");
     let is_value = |child: NodeId| !matches!(tree.nodes[child].value, Value::Comment { .. });
-    if !tree.children(root).any(is_value) && is_first && !has_marker {
+    if !tree.children(root).any(is_value) && is_first && !has_marker() {
         // An empty text would be no document at all.
         emitter.out.push(b"---\n");
     }

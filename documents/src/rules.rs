@@ -7,17 +7,21 @@
 
 mod creation;
 mod destination;
+mod path_pattern;
 mod reader;
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::format::Layout;
-use crate::selection::{InvalidPattern, Pattern};
 use crate::tree::Tree;
 
 pub use creation::CreationRule;
 pub use destination::{Destination, DestinationRule};
+pub use path_pattern::PathPattern;
 
+use path_pattern::Room;
 use reader::Reader;
 
 /// A configuration.
@@ -35,6 +39,8 @@ pub struct Config {
     pub json_binary: Layout,
     /// What is odd in it.
     pub warnings: Vec<ConfigWarning>,
+    /// For the expressions of all rules.
+    room: Arc<Room>,
 }
 
 /// A configuration, or one rule of it, cannot be used.
@@ -63,50 +69,6 @@ pub struct ConfigWarning {
 impl fmt::Display for ConfigWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}: {}: {}", self.line, self.path, self.text)
-    }
-}
-
-/// A `path_regex` with the place where it stands.
-#[derive(Clone, Debug)]
-pub struct PathPattern {
-    /// The expression; empty matches everything.
-    pub text: String,
-    line: usize,
-    path: String,
-    compiled: Result<Option<Pattern>, InvalidPattern>,
-}
-
-impl PathPattern {
-    fn new(text: String, line: usize, path: String) -> Self {
-        let compiled = if text.is_empty() {
-            Ok(None)
-        } else {
-            Pattern::new(&text).map(Some)
-        };
-        Self {
-            text,
-            line,
-            path,
-            compiled,
-        }
-    }
-
-    /// Whether it is found in every path, as far as that shows at once.
-    fn takes_everything(&self) -> bool {
-        let rest = self.text.trim_start_matches('^').trim_end_matches('$');
-        matches!(rest, "" | ".*" | ".+")
-    }
-
-    /// Whether it is found anywhere in a path; a broken one is an error when it is reached.
-    pub fn matches(&self, path: &str) -> Result<bool, ConfigError> {
-        match &self.compiled {
-            Ok(pattern) => Ok(pattern.as_ref().is_none_or(|p| p.is_match(path.as_bytes()))),
-            Err(invalid) => Err(ConfigError {
-                line: self.line,
-                path: format!("{}.path_regex", self.path),
-                reason: invalid.to_string(),
-            }),
-        }
     }
 }
 
@@ -188,6 +150,7 @@ impl Config {
         }
         // The reference takes 0 for the default of YAML.
         config.yaml.indent = config.yaml.indent.filter(|indent| *indent != 0);
+        config.room = reader.room;
         config.warnings = reader.warnings;
         config.warnings.sort_by_key(|warning| warning.line);
         Ok(config)
@@ -240,11 +203,18 @@ impl Config {
     pub fn unreached(&self) -> Vec<ConfigWarning> {
         let rules: Vec<&CreationRule> = self.creation_rules.iter().flatten().collect();
         let mut unreached = Vec::new();
+        let mut first_of: HashMap<&str, usize> = HashMap::new();
+        let mut takes_everything = None;
         for (number, rule) in rules.iter().enumerate() {
-            let earlier = rules[..number].iter().position(|earlier| {
-                earlier.path_regex.takes_everything()
-                    || earlier.path_regex.text == rule.path_regex.text
-            });
+            let pattern = &rule.path_regex;
+            let earlier = match (takes_everything, first_of.get(pattern.text.as_str())) {
+                (Some(one), Some(other)) => Some(one.min(*other)),
+                (one, other) => one.or(other.copied()),
+            };
+            first_of.entry(&pattern.text).or_insert(number);
+            if pattern.takes_everything() {
+                takes_everything.get_or_insert(number);
+            }
             if let Some(earlier) = earlier {
                 let why = if rules[earlier].path_regex.takes_everything() {
                     "takes every file"
@@ -269,13 +239,13 @@ impl Config {
         let mut problems = Vec::new();
         for rule in self.creation_rules.iter().flatten() {
             problems.extend(rule.path_regex.matches("").err());
-            problems.extend(rule.usable().err());
+            problems.extend(rule.usable(&self.room).err());
         }
         for rule in &self.destination_rules {
             problems.extend(rule.path_regex.matches("").err());
             problems.extend(rule.destination.clone().err());
             if let Some(recreation) = &rule.recreation_rule {
-                problems.extend(recreation.usable().err());
+                problems.extend(recreation.usable(&self.room).err());
             }
         }
         problems

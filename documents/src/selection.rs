@@ -5,6 +5,7 @@
 
 mod pattern;
 
+pub(crate) use pattern::LARGEST;
 pub use pattern::{InvalidPattern, Pattern};
 
 /// The rule of a file, as its `sops` block has it.
@@ -94,7 +95,7 @@ impl SelectionRule {
             .expect("broken patterns were taken")
     }
 
-    fn compile_with(
+    pub(crate) fn compile_with(
         &self,
         pattern: impl Fn(&str) -> Result<Option<Pattern>, InvalidPattern>,
     ) -> Result<Selector, InvalidRule> {

@@ -15,6 +15,9 @@ use sealwright_crypto::key_kind::KeyFields;
 
 use crate::visible::recipient;
 
+/// The bytes that are looked through for names: those of a file of 100 kB for 2,500 keys. Without names, keys are shown as they are.
+const MOST_BYTES: usize = 1 << 28;
+
 /// Names of keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Names {
@@ -29,6 +32,10 @@ impl Names {
             .map(|key| ((key.kind().section, key.identity()), key.address()))
             .collect();
         keys.retain(|_, address| !address.is_empty());
+        // Each key is looked for in each line.
+        if keys.len().saturating_mul(text.len()) > MOST_BYTES {
+            return Self::default();
+        }
         let mut names = BTreeMap::new();
         for line in text.lines() {
             let mut on_line = keys

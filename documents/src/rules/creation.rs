@@ -1,10 +1,13 @@
 //! Rules for new files.
 
+use std::collections::HashSet;
+
 use sealwright_crypto::key_kind::{FlatForm, GroupForm, KeyFields, KeyKind, Shape};
 
+use super::path_pattern::Room;
 use super::reader::{Map, Reader};
 use super::{ConfigError, PathPattern};
-use crate::selection::SelectionRule;
+use crate::selection::{InvalidRule, SelectionRule};
 
 /// A rule for new files: which keys open them, and what in them is secret.
 #[derive(Clone, Debug)]
@@ -18,7 +21,25 @@ pub struct CreationRule {
     /// Whether the MAC covers encrypted values alone.
     pub mac_only_encrypted: bool,
     groups: Result<Vec<Vec<KeyFields>>, ConfigError>,
-    selection: Result<Option<SelectionRule>, ConfigError>,
+    selection: Result<Option<Selection>, ConfigError>,
+}
+
+/// What is secret, and where that stands. The expression is compiled when the rule is used.
+#[derive(Clone, Debug)]
+struct Selection {
+    rule: SelectionRule,
+    line: usize,
+    path: String,
+}
+
+impl Selection {
+    fn invalid(&self, invalid: InvalidRule) -> ConfigError {
+        ConfigError {
+            line: self.line,
+            path: self.path.clone(),
+            reason: invalid.source.to_string(),
+        }
+    }
 }
 
 impl CreationRule {
@@ -30,16 +51,23 @@ impl CreationRule {
 
     /// The rule that says what is secret; `None` when it is left to the default.
     pub fn selection(&self) -> Result<Option<&SelectionRule>, ConfigError> {
-        match &self.selection {
-            Ok(rule) => Ok(rule.as_ref()),
-            Err(error) => Err(error.clone()),
+        let Some(selection) = self.selection.as_ref().map_err(Clone::clone)? else {
+            return Ok(None);
+        };
+        match selection.rule.compile() {
+            Ok(_) => Ok(Some(&selection.rule)),
+            Err(invalid) => Err(selection.invalid(invalid)),
         }
     }
 
-    /// Whether everything in it can be used.
-    pub fn usable(&self) -> Result<(), ConfigError> {
+    /// Whether everything in it can be used, as far as there is room to find out.
+    pub(super) fn usable(&self, room: &Room) -> Result<(), ConfigError> {
         self.groups()?;
-        self.selection()?;
+        if let Some(selection) = self.selection.as_ref().map_err(Clone::clone)? {
+            let compile = |text: &str| room.compile(text).map(Some);
+            let compiled = selection.rule.compile_with(compile);
+            compiled.map_err(|invalid| selection.invalid(invalid))?;
+        }
         Ok(())
     }
 }
@@ -59,6 +87,7 @@ pub(super) fn read(reader: &mut Reader<'_>, map: Map) -> Result<CreationRule, Co
         reader.text(&map, "path_regex")?,
         map.line_of("path_regex"),
         map.path.clone(),
+        &reader.room,
     );
     let threshold = reader.integer(&map, "shamir_threshold")?.unwrap_or(0);
     let threshold = u32::try_from(threshold)
@@ -69,11 +98,11 @@ pub(super) fn read(reader: &mut Reader<'_>, map: Map) -> Result<CreationRule, Co
             .into_iter()
             .map(|(node, path)| {
                 let group = reader.map(node, &path)?;
-                let mut keys = Vec::new();
+                let mut keys = Keys::default();
                 if let Some(group) = group {
                     read_group(reader, &group, &mut keys, 0)?;
                 }
-                Ok(keys)
+                Ok(keys.list)
             })
             .collect(),
         _ => read_flat(reader, &map).map(|keys| vec![keys]),
@@ -88,9 +117,11 @@ pub(super) fn read(reader: &mut Reader<'_>, map: Map) -> Result<CreationRule, Co
     })
 }
 
-type Selection = Result<Option<SelectionRule>, ConfigError>;
-
-fn read_selection(reader: &Reader<'_>, map: &Map) -> Result<Selection, ConfigError> {
+/// An error of its own is one of the whole configuration, one inside is one of the rule.
+fn read_selection(
+    reader: &Reader<'_>,
+    map: &Map,
+) -> Result<Result<Option<Selection>, ConfigError>, ConfigError> {
     let mut found: Option<SelectionRule> = None;
     for name in SelectionRule::FIELDS {
         let Some(rule) = SelectionRule::of_field(name, reader.text(map, name)?) else {
@@ -105,12 +136,11 @@ fn read_selection(reader: &Reader<'_>, map: &Map) -> Result<Selection, ConfigErr
         }
         found = Some(rule);
     }
-    if let Some(rule) = &found
-        && let Err(invalid) = rule.compile()
-    {
-        return Ok(Err(map.error(rule.field(), invalid.source.to_string())));
-    }
-    Ok(Ok(found))
+    Ok(Ok(found.map(|rule| Selection {
+        line: map.line_of(rule.field()),
+        path: map.path_of(rule.field()),
+        rule,
+    })))
 }
 
 /// The keys that stand flat in a rule: one group.
@@ -135,10 +165,25 @@ fn read_flat(reader: &Reader<'_>, map: &Map) -> Result<Vec<KeyFields>, ConfigErr
     Ok(keys)
 }
 
+/// Keys of a group, each once.
+#[derive(Default)]
+struct Keys {
+    list: Vec<KeyFields>,
+    known: HashSet<(&'static str, String)>,
+}
+
+impl Keys {
+    fn add(&mut self, key: KeyFields) {
+        if self.known.insert((key.kind().section, key.identity())) {
+            self.list.push(key);
+        }
+    }
+}
+
 fn read_group(
     reader: &mut Reader<'_>,
     map: &Map,
-    keys: &mut Vec<KeyFields>,
+    keys: &mut Keys,
     depth: usize,
 ) -> Result<(), ConfigError> {
     let kinds = KeyKind::in_rule_order();
@@ -148,20 +193,13 @@ fn read_group(
     if depth > 16 {
         return Err(map.error("merge", "groups merge too deeply"));
     }
-    let mut add = |key: KeyFields| {
-        let is_same =
-            |known: &KeyFields| known.kind() == key.kind() && known.identity() == key.identity();
-        if !keys.iter().any(is_same) {
-            keys.push(key);
-        }
-    };
-    let mut merged = Vec::new();
+    let mut merged = Keys::default();
     for (node, path) in reader.list(map, "merge")?.unwrap_or_default() {
         if let Some(group) = reader.map(node, &path)? {
             read_group(reader, &group, &mut merged, depth + 1)?;
         }
     }
-    merged.into_iter().for_each(&mut add);
+    merged.list.into_iter().for_each(|key| keys.add(key));
     for kind in kinds {
         let name = kind.rule.group;
         let texts = match kind.rule.group_form {
@@ -170,14 +208,14 @@ fn read_group(
             GroupForm::Maps => {
                 for (node, path) in reader.list(map, name)?.unwrap_or_default() {
                     if let Some(entry) = reader.map(node, &path)? {
-                        add(read_entry(reader, &entry, kind)?);
+                        keys.add(read_entry(reader, &entry, kind)?);
                     }
                 }
                 continue;
             }
         };
         for text in texts {
-            add(parse(map, name, kind, &text)?);
+            keys.add(parse(map, name, kind, &text)?);
         }
     }
     Ok(())

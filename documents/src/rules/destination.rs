@@ -67,6 +67,7 @@ pub(super) fn read(reader: &mut Reader<'_>, map: &Map) -> Result<DestinationRule
         reader.text(map, "path_regex")?,
         map.line_of("path_regex"),
         map.path.clone(),
+        &reader.room,
     );
     let s3 = reader.text(map, "s3_bucket")?;
     let gcs = reader.text(map, "gcs_bucket")?;

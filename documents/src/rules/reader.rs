@@ -1,7 +1,11 @@
 //! Reading typed fields out of a tree, with lines.
 
+use std::collections::{HashMap, hash_map};
+use std::sync::Arc;
+
 use sealwright_crypto::secret::SecretWriter;
 
+use super::path_pattern::Room;
 use super::{ConfigError, ConfigWarning};
 use crate::scalar::Scalar;
 use crate::tree::{Key, NodeId, Text, Tree, Value};
@@ -11,6 +15,8 @@ pub(super) struct Map {
     pub(super) path: String,
     pub(super) line: usize,
     entries: Vec<Entry>,
+    /// The places of the entries by their names.
+    by_name: HashMap<String, usize>,
 }
 
 struct Entry {
@@ -34,7 +40,7 @@ impl Map {
     }
 
     fn get(&self, name: &str) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.name == name)
+        self.by_name.get(name).map(|at| &self.entries[*at])
     }
 
     pub(super) fn node(&self, name: &str) -> Option<NodeId> {
@@ -52,14 +58,20 @@ impl Map {
 
 pub(super) struct Reader<'a> {
     tree: &'a Tree,
+    /// Where the lines of the file end.
+    line_ends: Vec<usize>,
     pub(super) warnings: Vec<ConfigWarning>,
+    /// For the expressions of all rules.
+    pub(super) room: Arc<Room>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(tree: &'a Tree) -> Self {
         Self {
             tree,
+            line_ends: memchr::memchr_iter(b'\n', tree.text.expose()).collect(),
             warnings: Vec::new(),
+            room: Arc::default(),
         }
     }
 
@@ -103,6 +115,7 @@ impl<'a> Reader<'a> {
                     path: path.to_owned(),
                     line,
                     entries: Vec::new(),
+                    by_name: HashMap::new(),
                 };
                 self.collect(node, &mut map, 0);
                 Ok(Some(map))
@@ -134,7 +147,8 @@ impl<'a> Reader<'a> {
                 continue;
             }
             let name = String::from_utf8_lossy(key).into_owned();
-            if map.get(&name).is_none() {
+            if let hash_map::Entry::Vacant(vacant) = map.by_name.entry(name.clone()) {
+                vacant.insert(map.entries.len());
                 map.entries.push(Entry {
                     name,
                     line: self.line(child),
@@ -296,7 +310,7 @@ impl<'a> Reader<'a> {
             Key::Text(Text::File(span)) => span.start,
             _ => self.tree.nodes[node].site.start,
         };
-        self.tree.position(at).0
+        1 + self.line_ends.partition_point(|end| *end < at as usize)
     }
 }
 

@@ -6,6 +6,8 @@ use crate::format::json::Json;
 use crate::metadata::KeyFields;
 use crate::selection::SelectionRule;
 
+mod large;
+
 fn try_config(text: &str) -> Result<Config, ConfigError> {
     let tree = Json.parse(SecretBytes::copy_of(text.as_bytes())).unwrap();
     Config::read(&tree)
@@ -154,8 +156,16 @@ fn wrong_types_are_errors_and_wrong_rules_are_errors_when_used() {
         "line 1: creation_rules[0].encrypted_regex: a rule has one of these at most, and encrypted_suffix is there"
     );
     assert!(rule(r#"{"age": {}}"#).groups().is_err());
-    assert!(rule(r#"{"age": ["a", ""]}"#).usable().is_err());
-    assert!(rule(r#"{"encrypted_regex": "("}"#).usable().is_err());
+    assert!(
+        rule(r#"{"age": ["a", ""]}"#)
+            .usable(&Room::default())
+            .is_err()
+    );
+    assert!(
+        rule(r#"{"encrypted_regex": "("}"#)
+            .usable(&Room::default())
+            .is_err()
+    );
     let config = config(r#"{"creation_rules": [{"path_regex": "a"}, {"path_regex": "("}]}"#);
     assert!(config.creation_rule("a").is_ok());
     assert!(config.creation_rule("b").is_err());
@@ -203,7 +213,7 @@ fn booleans_and_numbers_are_read_as_loosely_as_upstream_reads_them() {
     // What no number of groups is stops the files of its rule alone.
     assert!(
         rule(r#"{"age": "a", "shamir_threshold": -1}"#)
-            .usable()
+            .usable(&Room::default())
             .is_err()
     );
 }
@@ -245,7 +255,7 @@ fn null_and_empty_elements_are_none_where_upstream_drops_them() {
         r#"{"key_groups": [{"hc_vault": [""]}]}"#,
         r#"{"key_groups": [{"age": ["a,,b"]}]}"#,
     ] {
-        assert!(rule(text).usable().is_err(), "{text}");
+        assert!(rule(text).usable(&Room::default()).is_err(), "{text}");
     }
 }
 

@@ -16,27 +16,36 @@ pub struct InvalidPattern {
     pub reason: String,
 }
 
+/// What an expression may take once it is compiled, in bytes.
+pub(crate) const LARGEST: usize = 10 << 20;
+
 impl Pattern {
     /// Compiles an expression.
     pub fn new(text: &str) -> Result<Self, InvalidPattern> {
+        Self::within(text, LARGEST)?.ok_or_else(|| InvalidPattern {
+            pattern: text.to_owned(),
+            reason: "it is too large".to_owned(),
+        })
+    }
+
+    /// Compiles an expression that takes so many bytes at most; `None` when it would take more.
+    pub(crate) fn within(text: &str, bytes: usize) -> Result<Option<Self>, InvalidPattern> {
         let invalid = |reason: String| InvalidPattern {
             pattern: text.to_owned(),
             reason,
         };
         let translated =
             sealwright_re2::translate(text).map_err(|reason| invalid(reason.to_string()))?;
-        let regex = RegexBuilder::new(&translated).build().map_err(|error| {
-            let reason = match &error {
-                regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
-                _ => {
-                    let text = error.to_string();
-                    let last = text.lines().last().unwrap_or_default();
-                    last.strip_prefix("error: ").unwrap_or(last).to_owned()
-                }
-            };
-            invalid(reason)
-        })?;
-        Ok(Self(regex))
+        match RegexBuilder::new(&translated).size_limit(bytes).build() {
+            Ok(regex) => Ok(Some(Self(regex))),
+            Err(regex::Error::CompiledTooBig(_)) => Ok(None),
+            Err(error) => {
+                let text = error.to_string();
+                let last = text.lines().last().unwrap_or_default();
+                let reason = last.strip_prefix("error: ").unwrap_or(last);
+                Err(invalid(reason.to_owned()))
+            }
+        }
     }
 
     /// Whether it matches anywhere.

@@ -84,12 +84,9 @@ pub(super) fn weave(
             roots.push(weaver.out.len() as u32);
         } else {
             weaver.take_before(node.site.start, index);
-            let depth = weaver
-                .open
-                .iter()
-                .take_while(|open| open.old_end > index)
-                .count();
-            weaver.close_to(depth);
+            // From the innermost outwards: there may be thousands around a long list.
+            let around = weaver.open.iter().rposition(|open| open.old_end > index);
+            weaver.close_to(around.map_or(0, |at| at + 1));
         }
         weaver.push(*node, starts[index as usize], index);
         if let Some(copy) = copies.next_if(|copy| copy.alias == index) {

@@ -173,6 +173,8 @@ struct Composer<'a> {
     blocks: Vec<Block>,
     frames: Vec<Frame>,
     found: Vec<Found>,
+    /// How many comments were found before the last document.
+    found_before: usize,
     anchors: Anchors,
     hasher: RandomState,
     hashes: Vec<(u64, u32)>,
@@ -190,6 +192,7 @@ impl<'a> Composer<'a> {
             blocks: Vec::new(),
             frames: Vec::new(),
             found: Vec::new(),
+            found_before: 0,
             anchors: Anchors::default(),
             hasher: RandomState::new(),
             hashes: Vec::new(),
@@ -224,6 +227,8 @@ impl<'a> Composer<'a> {
     fn document(&mut self, start: &Event) -> Composed<()> {
         let root = self.nodes.len();
         self.documents.push(root as u32);
+        self.found_before = self.found.len();
+        self.anchors.begin_document();
         self.take_comments(
             start,
             [

@@ -1,6 +1,8 @@
 //! Anchors, and the copies that aliases stand for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+use std::rc::Rc;
 
 use crate::tree::{Key, Node, NodeId, Span, Text, Value};
 
@@ -25,12 +27,14 @@ pub(super) struct Target {
 #[derive(Default)]
 pub(super) struct Anchors {
     targets: HashMap<Vec<u8>, Target>,
+    /// The names that were given in the last document.
+    recent: Vec<Vec<u8>>,
     /// How many nodes are copies.
     copied: usize,
     /// How many bytes of content are there once more through aliases.
     copied_bytes: usize,
     /// Comments of anchored list elements that stand outside of them.
-    own: HashMap<NodeId, OwnComments>,
+    own: BTreeMap<NodeId, Rc<OwnComments>>,
     copies: Vec<Copy>,
 }
 
@@ -42,7 +46,7 @@ pub(super) struct Copy {
     /// The collection.
     pub(super) target: u32,
     /// Comments of the collection that stand outside of it.
-    pub(super) own: OwnComments,
+    pub(super) own: Rc<OwnComments>,
 }
 
 /// What is said of documents with too much behind their aliases.
@@ -59,14 +63,22 @@ impl Anchors {
     }
 
     pub(super) fn define_key(&mut self, name: Vec<u8>, key: Key, value: Value) {
-        self.targets.insert(
-            name,
-            Target {
-                node: None,
-                key: Some(key),
-                value: Some(value),
-            },
-        );
+        let target = Target {
+            node: None,
+            key: Some(key),
+            value: Some(value),
+        };
+        self.define(name, target);
+    }
+
+    fn define(&mut self, name: Vec<u8>, target: Target) {
+        self.recent.push(name.clone());
+        self.targets.insert(name, target);
+    }
+
+    /// Another document begins.
+    pub(super) fn begin_document(&mut self) {
+        self.recent.clear();
     }
 
     /// The copies, in ascending order of aliases.
@@ -76,38 +88,46 @@ impl Anchors {
 
     /// The comments of an anchored list element that stand outside of it.
     pub(super) fn own(&mut self, node: NodeId) -> &mut OwnComments {
-        self.own.entry(node).or_default()
+        Rc::make_mut(self.own.entry(node).or_default())
     }
 
-    /// Moves what lies behind nodes that are taken out.
-    pub(super) fn forget(&mut self, taken: std::ops::Range<usize>) {
+    /// Moves what lies behind nodes of the last document that are taken out. What belongs to documents before stays, and is
+    /// not looked at: there may be as many documents as anchors.
+    pub(super) fn forget(&mut self, taken: Range<usize>) {
         let moved = |node: NodeId| match node {
             node if taken.contains(&node) => None,
             node if node >= taken.end => Some(node - taken.len()),
             node => Some(node),
         };
-        self.own = std::mem::take(&mut self.own)
-            .into_iter()
-            .filter_map(|(node, own)| Some((moved(node)?, own)))
-            .collect();
-        self.copies.retain_mut(|copy| {
-            let (alias, target) = (moved(copy.alias as usize), moved(copy.target as usize));
-            match (alias, target) {
-                (Some(alias), Some(target)) => {
-                    (copy.alias, copy.target) = (alias as u32, target as u32);
-                    true
+        let own = self.own.split_off(&taken.start).into_iter();
+        let own = own.filter_map(|(node, own)| Some((moved(node)?, own)));
+        self.own.extend(own);
+        // An alias stands behind what it names.
+        let first = |copy: &Copy| (copy.alias as usize) < taken.start;
+        let behind = self.copies.split_off(self.copies.partition_point(first));
+        self.copies.extend(behind.into_iter().filter_map(|copy| {
+            Some(Copy {
+                alias: moved(copy.alias as usize)? as u32,
+                target: moved(copy.target as usize)? as u32,
+                ..copy
+            })
+        }));
+        let recent: BTreeSet<Vec<u8>> = std::mem::take(&mut self.recent).into_iter().collect();
+        for name in recent {
+            let Some(target) = self.targets.get_mut(&name) else {
+                continue;
+            };
+            match target.node.map(moved) {
+                Some(None) => {
+                    self.targets.remove(&name);
                 }
-                _ => false,
+                Some(Some(node)) => {
+                    target.node = Some(node);
+                    self.recent.push(name);
+                }
+                None => self.recent.push(name),
             }
-        });
-        self.targets.retain(|_, target| match &mut target.node {
-            Some(node) if taken.contains(node) => false,
-            Some(node) if *node >= taken.end => {
-                *node -= taken.len();
-                true
-            }
-            _ => true,
-        });
+        }
     }
 }
 
@@ -128,7 +148,7 @@ impl Composer<'_> {
             key,
             value,
         };
-        self.anchors.targets.insert(name, target);
+        self.anchors.define(name, target);
     }
 
     /// Puts what an alias stands for in its place.

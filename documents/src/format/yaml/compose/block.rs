@@ -18,11 +18,16 @@ impl Composer<'_> {
     pub(super) fn extract_blocks(&mut self, root: NodeId) -> Composed<()> {
         let mut child = root + 1;
         let mut before = None;
+        let blocks = self.blocks.len();
         while child < self.nodes[root].end as usize {
             let end = self.nodes[child].end as usize;
             if matches!(self.nodes[child].key, Key::Text(_))
                 && self.key_name(child) == Some(b"sops")
             {
+                if self.blocks.len() > blocks {
+                    let at = self.starts[child] as usize;
+                    return Err(self.error(at, "a second sops block in one document"));
+                }
                 self.extract_block(root, before, child)?;
             } else {
                 before = Some(child);
@@ -84,7 +89,8 @@ impl Composer<'_> {
     fn around_comment(&self, root: NodeId, cut: Range<usize>) -> (Span, Span) {
         let line_end = self.events.scanner.line_end(cut.start);
         let on_line = (cut.start as u32)..(line_end as u32);
-        let comment = self.found.iter().rev().find(|comment| {
+        let of_document = &self.found[self.found_before..];
+        let comment = of_document.iter().rev().find(|comment| {
             comment.parent as usize == root && on_line.contains(&comment.text.start)
         });
         match comment {
@@ -155,7 +161,8 @@ impl Composer<'_> {
         self.nodes.drain(taken.clone());
         self.starts.drain(taken.clone());
         self.anchors.forget(taken);
-        self.found.retain_mut(|comment| {
+        let mut of_document = self.found.split_off(self.found_before);
+        of_document.retain_mut(|comment| {
             let is_inside = (from..to).contains(&comment.parent)
                 || (cut.start..cut.end).contains(&comment.text.start);
             if comment.parent >= to {
@@ -168,6 +175,7 @@ impl Composer<'_> {
             });
             !is_inside
         });
+        self.found.append(&mut of_document);
     }
 
     fn data(&self, node: NodeId, depth: usize) -> Composed<Data> {

@@ -29,6 +29,34 @@ fn thousands_of_documents_in_braces_are_written_again() {
     assert_eq!(prepared(&text).unwrap().tree.documents.len(), 40_001);
 }
 
+/// The block of each is taken out without a look at what stands before.
+#[test]
+fn thousands_of_documents_with_blocks_follow_thousands_of_anchors_and_comments() {
+    let anchors: String = (0..50_000)
+        .map(|at| format!("k{at}: &x{at} v # c\n"))
+        .collect();
+    let text = anchors + &"---\na: &y b\nsops: {mac: x}\nc: 1\n".repeat(20_000);
+    let tree = Yaml.parse(SecretBytes::copy_of(text.as_bytes())).unwrap();
+    assert_eq!((tree.documents.len(), tree.blocks.len()), (20_001, 20_000));
+}
+
+/// Comments above an element of a list belong to it, and to each alias of it.
+#[test]
+fn thousands_of_aliases_share_thousands_of_comments() {
+    let comments = "# c\n".repeat(20_000);
+    let aliases = "*x, 1, ".repeat(20_000);
+    let text = format!("a:\n{comments}- &x [1]\nb: [{aliases}]\n");
+    let refused = Yaml.parse(SecretBytes::copy_of(text.as_bytes()));
+    assert!(refused.is_err_and(|error| error.reason.contains("aliases")));
+}
+
+#[test]
+fn a_document_has_one_block() {
+    let text = "a: 1\n---\nsops: {mac: x}\nsops: {mac: y}\n";
+    let refused = Yaml.parse(SecretBytes::copy_of(text.as_bytes()));
+    assert!(refused.is_err_and(|error| error.reason.contains("second sops block")));
+}
+
 /// Each alias is written out at its own column.
 #[test]
 fn aliases_far_to_the_right_are_refused() {

@@ -19,17 +19,16 @@ pub(super) struct Rest {
 pub(super) fn read(text: &[u8]) -> (Vec<(usize, Node)>, Option<Rest>) {
     let mut objects = Vec::new();
     let mut stream = serde_json::Deserializer::from_slice(text).into_iter::<Node>();
+    let (mut line, mut counted) = (1, 0);
     loop {
         let start = stream.byte_offset();
         let blank = text[start..]
             .iter()
             .take_while(|byte| byte.is_ascii_whitespace())
             .count();
-        let line = text[..start + blank]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count()
-            + 1;
+        let before = text[counted..start + blank].iter();
+        line += before.filter(|byte| **byte == b'\n').count();
+        counted = start + blank;
         match stream.next() {
             None => return (objects, None),
             Some(Ok(node)) => objects.push((line, node)),

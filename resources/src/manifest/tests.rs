@@ -312,3 +312,16 @@ fn a_tab_that_indents_is_named() {
     );
     assert!(told("kind: Secret\nmetadata: [\n").ends_with(": no valid YAML"));
 }
+
+/// The line of each object is counted on from the one before.
+#[test]
+fn a_stream_of_thousands_of_objects_is_read_once() {
+    let mut text = "{\"kind\": \"ConfigMap\"}\n".repeat(100_000);
+    assert_eq!(kinds(text.as_bytes()).unwrap().len(), 100_000);
+    text.push_str("[]\n");
+    let error = kinds(text.as_bytes()).unwrap_err().to_string();
+    assert!(
+        error.starts_with("document 100001 (line 100001)"),
+        "{error}"
+    );
+}

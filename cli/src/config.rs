@@ -24,6 +24,9 @@ use crate::working_folder::{is_same, working_folder};
 
 pub(crate) use self::names::Names;
 
+/// How many warnings about a configuration a command prints that is about something else.
+const MOST_WARNINGS: usize = 20;
+
 /// The configurations that commands of this run go by, each read once.
 pub(crate) struct Configurations {
     terminal: Arc<Terminal>,
@@ -154,13 +157,21 @@ impl Configurations {
             return Ok(None);
         };
         let config = Config::read(&place)?;
-        for warning in &config.rules.warnings {
+        let warnings = &config.rules.warnings;
+        for warning in warnings.iter().take(MOST_WARNINGS) {
             self.terminal.advise(&format!(
                 "{}, line {}: {}: {}",
                 place.named.display(),
                 warning.line,
                 warning.path,
                 warning.text
+            ));
+        }
+        if warnings.len() > MOST_WARNINGS {
+            self.terminal.advise(&format!(
+                "{}: {} more warnings; `sealwright config check` prints all",
+                place.named.display(),
+                warnings.len() - MOST_WARNINGS
             ));
         }
         Ok(Some(Arc::new(config)))

@@ -16,6 +16,7 @@ mod cli {
     mod external;
     mod first_hour;
     mod folders;
+    mod hostile;
     mod init;
     mod json;
     mod keygen;

@@ -1,0 +1,61 @@
+//! Repositories that are made to flood, exhaust or mislead: no command takes more than their size explains.
+
+use std::fmt::Write as _;
+
+use super::desk::{Desk, KEYS};
+
+/// A configuration with a rule for every file, and what else it says.
+fn configured(desk: &Desk, more: &str) {
+    let text = format!("{more}creation_rules:\n  - age: {}\n", KEYS[0].0);
+    desk.write(".sops.yaml", text);
+}
+
+#[test]
+fn thousands_of_unknown_fields_are_not_told_in_every_command() {
+    let desk = Desk::new();
+    let fields: String = (0..5_000).fold(String::new(), |mut text, at| {
+        writeln!(text, "f{at}: 1").unwrap();
+        text
+    });
+    configured(&desk, &fields);
+    desk.write("a.yaml", "a: 1\n");
+    let ran = desk.run(["encrypt", "a.yaml"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(ran.err.lines().count(), 21, "{}", ran.err);
+    assert!(ran.err.contains(": 4980 more warnings"), "{}", ran.err);
+    let ran = desk.run(["config", "check"]);
+    assert_eq!((ran.code, ran.out.lines().count()), (1, 5_000));
+}
+
+#[test]
+fn an_indentation_of_gigabytes_is_refused() {
+    let desk = Desk::new();
+    configured(&desk, "stores: {json: {indent: 2000000000}}\n");
+    desk.write("a.json", "{\"a\": 1}");
+    desk.encrypted("a.yaml", "a: 1\n");
+    let error = desk.run(["encrypt", "a.json"]).fails(5);
+    assert!(error.contains("JSON indentation"), "{error}");
+    let words = ["decrypt", "--output-type", "json", "a.yaml"];
+    let error = desk.run(words).fails(5);
+    assert!(error.contains("JSON indentation"), "{error}");
+}
+
+/// A key that looks like a path does not hide what changes there.
+#[test]
+fn diff_shows_values_whose_paths_look_alike() {
+    let desk = Desk::fresh();
+    let keys = desk.home().join("own.txt");
+    std::fs::write(&keys, format!("{}\n", KEYS[0].1)).unwrap();
+    desk.rule(&[0], "");
+    desk.encrypted("a.yaml", "db: {password: old}\n\"db.password\": x\n");
+    desk.git(&["add", "."]);
+    desk.git(&["commit", "--quiet", "--message", "first"]);
+    let words = ["sops", "set", "a.yaml", "[\"db\"][\"password\"]", "\"new\""];
+    let mut command = desk.command();
+    command.args(words).env("SOPS_AGE_KEY_FILE", &keys);
+    super::desk::run(command, b"").good();
+    let out = desk.run(["diff"]).good();
+    assert!(out.contains("    ~ db.password\n"), "{out}");
+    let out = desk.run(["git", "textconv", "a.yaml"]).good();
+    assert!(out.contains("\n[\"db.password\"]: [secret "), "{out}");
+}

@@ -303,16 +303,19 @@ pub(crate) fn layout(
     let indent = settings
         .indent
         .or_else(|| config.and_then(|config| config.indent(format)));
-    let least = match format.name() {
-        "yaml" => 0,
-        "json" | "binary" => -1,
+    // YAML has nine columns per level at most, and takes more for two.
+    let possible = match format.name() {
+        "yaml" => 0..=i32::MAX,
+        "json" | "binary" => -1..=1_000,
         _ => return Ok(Layout::default()),
     };
     match indent {
-        Some(indent) if indent < least => Err(Error::of(Fault::Emit).because(format!(
-            "an indentation of {indent} is not possible in {}",
-            format.name()
-        ))),
+        Some(indent) if !possible.contains(&indent) => {
+            Err(Error::of(Fault::Emit).because(format!(
+                "an indentation of {indent} is not possible in {}",
+                format.name()
+            )))
+        }
         indent => Ok(Layout { indent }),
     }
 }

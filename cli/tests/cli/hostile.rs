@@ -33,27 +33,25 @@ fn an_indentation_of_gigabytes_is_refused() {
     configured(&desk, "stores: {json: {indent: 2000000000}}\n");
     desk.write("a.json", "{\"a\": 1}");
     desk.encrypted("a.yaml", "a: 1\n");
-    let error = desk.run(["encrypt", "a.json"]).fails(5);
-    assert!(error.contains("JSON indentation"), "{error}");
+    let error = desk.run(["encrypt", "a.json"]).fails(4);
+    assert!(error.contains("indentation of 2000000000"), "{error}");
     let words = ["decrypt", "--output-type", "json", "a.yaml"];
-    let error = desk.run(words).fails(5);
-    assert!(error.contains("JSON indentation"), "{error}");
+    let error = desk.run(words).fails(4);
+    assert!(error.contains("indentation of 2000000000"), "{error}");
 }
 
 /// A key that looks like a path does not hide what changes there.
 #[test]
 fn diff_shows_values_whose_paths_look_alike() {
-    let desk = Desk::fresh();
+    let mut desk = Desk::fresh();
     let keys = desk.home().join("own.txt");
     std::fs::write(&keys, format!("{}\n", KEYS[0].1)).unwrap();
+    desk.set("SOPS_AGE_KEY_FILE", keys.to_str().unwrap());
     desk.rule(&[0], "");
     desk.encrypted("a.yaml", "db: {password: old}\n\"db.password\": x\n");
     desk.git(&["add", "."]);
     desk.git(&["commit", "--quiet", "--message", "first"]);
-    let words = ["sops", "set", "a.yaml", "[\"db\"][\"password\"]", "\"new\""];
-    let mut command = desk.command();
-    command.args(words).env("SOPS_AGE_KEY_FILE", &keys);
-    super::desk::run(command, b"").good();
+    desk.run(["set", "a.yaml", "db.password", "new"]).good();
     let out = desk.run(["diff"]).good();
     assert!(out.contains("    ~ db.password\n"), "{out}");
     let out = desk.run(["git", "textconv", "a.yaml"]).good();

@@ -196,7 +196,8 @@ fn an_editor_shows_what_a_key_opens_and_keeps_the_rest() {
 
     let before = desk.read("sealed.yaml");
     desk.set("EDITOR", "true");
-    desk.run(["edit", "sealed.yaml"]).fails(200);
+    let error = desk.run(["edit", "sealed.yaml"]).fails(200);
+    assert_eq!(error.lines().next(), Some("sealed.yaml is as it was"));
     desk.set("EDITOR", &script("echo \"a: [1]\" >> \"$0\""));
     let err = desk
         .run(["edit", "sealed.yaml", "--cert", "one.crt"])

@@ -20,10 +20,13 @@ use super::in_file::{child, format_of, is_sealed_secret, json_of, parse};
 use crate::change::{Change, Input, Output};
 use crate::command::{conflict, edit};
 use crate::editor::{Kept, Session};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Fault, Kind, Result};
 use crate::file::{self, Content, Original};
 use crate::visible::shown;
 use crate::world::World;
+
+/// How many names of values an error lists.
+const MOST_NAMES: usize = 20;
 
 /// The SealedSecret that is the first document of a file.
 pub(crate) struct SealedFile {
@@ -92,13 +95,11 @@ impl SealedFile {
     fn sealed_text(&self, key: &str) -> Result<&str> {
         let text = self.sealed.spec.encrypted_data.get(key);
         text.map(String::as_str).ok_or_else(|| {
-            let known: Vec<&str> = self
-                .sealed
-                .spec
-                .encrypted_data
-                .keys()
-                .map(String::as_str)
-                .collect();
+            let keys = self.sealed.spec.encrypted_data.keys();
+            let mut known: Vec<&str> = keys.map(String::as_str).take(MOST_NAMES).collect();
+            if self.sealed.spec.encrypted_data.len() > MOST_NAMES {
+                known.push("…");
+            }
             Error::generic(format!("there is no value {key:?}"))
                 .hint(format!("it has {}", known.join(", ")))
         })
@@ -257,10 +258,11 @@ impl SealedFile {
         loop {
             let edited = session.run(None)?;
             if edited.text == *text {
-                return Err(Error::new(
-                    Kind::Unchanged,
-                    format!("{} is unchanged", shown(&self.path)),
-                ));
+                let unchanged = Error::of(Fault::Unchanged);
+                return Err(match session.waiting_hint() {
+                    Some(hint) if edited.returned_at_once => unchanged.hint(hint),
+                    _ => unchanged,
+                });
             }
             // An attempt that fails half way leaves nothing behind.
             let start = (

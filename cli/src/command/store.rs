@@ -147,24 +147,43 @@ pub(super) fn files(world: &World, settings: &Settings, base: &Path) -> Files {
 
 fn read(path: &Path) -> Result<SecretBytes> {
     let read = file::read(path).map_err(|error| {
-        Error::new(Kind::Read, format!("cannot read {}", path.display())).because(error)
+        Error::new(
+            Kind::Read,
+            format!("cannot read {}", crate::visible::shown(path)),
+        )
+        .because(error)
     })?;
     Ok(read.into_bytes())
 }
 
 /// Finds the store among the objects of a file.
 fn read_manifest(path: &Path, text: &SecretBytes) -> Result<Manifest> {
-    let wrong = |reason: String| Error::new(Kind::Read, format!("{}: {reason}", path.display()));
+    let wrong = |reason: String| {
+        let path = crate::visible::shown(path);
+        Error::new(Kind::Read, format!("{path}: {reason}"))
+    };
+    // Without the lines around the place: a manifest may have values in it.
+    let told = |error: &serde_saphyr::Error, lines_before: u64| {
+        error.render_with_options(serde_saphyr::render_options! {
+            snippets: serde_saphyr::SnippetMode::Off,
+            line_offset: lines_before,
+        })
+    };
     let text = std::str::from_utf8(text.expose()).map_err(|_| wrong("it is no text".to_owned()))?;
     let mut found = None;
-    for part in documents(text) {
+    let mut unreadable = None;
+    for (lines_before, part) in documents(text) {
         #[derive(Deserialize)]
         struct Kind {
             #[serde(default)]
             kind: String,
         }
-        let Ok(Kind { kind }) = serde_saphyr::from_str(part) else {
-            continue;
+        let kind = match serde_saphyr::from_str(part) {
+            Ok(Kind { kind }) => kind,
+            Err(error) => {
+                unreadable.get_or_insert_with(|| told(&error, lines_before));
+                continue;
+            }
         };
         if !matches!(kind.as_str(), "SecretStore" | "ClusterSecretStore") {
             continue;
@@ -173,32 +192,35 @@ fn read_manifest(path: &Path, text: &SecretBytes) -> Result<Manifest> {
             return Err(wrong("it holds more than one store".to_owned()));
         }
         let manifest: Manifest = serde_saphyr::from_str(part).map_err(|error| {
-            wrong(format!(
-                "the store is not valid: {}",
-                crate::visible::visible(&error.to_string())
-            ))
+            let reason = told(&error, lines_before);
+            wrong(format!("the store is not valid: {reason}"))
         })?;
         found = Some(manifest);
     }
     found.ok_or_else(|| {
-        wrong("it holds no SecretStore and no ClusterSecretStore".to_owned())
-            .hint("--store takes the manifest that a cluster has")
+        let none = wrong("it holds no SecretStore and no ClusterSecretStore".to_owned());
+        match unreadable {
+            Some(reason) => none.hint(format!("a document in it cannot be read: {reason}")),
+            None => none.hint("--store takes the manifest that a cluster has"),
+        }
     })
 }
 
-/// The documents of a stream, split at lines of `---`.
-fn documents(text: &str) -> Vec<&str> {
+/// The documents of a stream, split at lines of `---`, with how many lines stand before each.
+fn documents(text: &str) -> Vec<(u64, &str)> {
     let mut parts = Vec::new();
     let (mut start, mut at) = (0, 0);
-    for line in text.split_inclusive('\n') {
+    let mut lines_before = 0;
+    for (line, number) in text.split_inclusive('\n').zip(1..) {
         if line.trim_end() == "---" {
-            parts.push(&text[start..at]);
+            parts.push((lines_before, &text[start..at]));
             start = at + line.len();
+            lines_before = number;
         }
         at += line.len();
     }
-    parts.push(&text[start..]);
-    parts.retain(|part| !part.trim().is_empty());
+    parts.push((lines_before, &text[start..]));
+    parts.retain(|(_, part)| !part.trim().is_empty());
     parts
 }
 
@@ -302,8 +324,28 @@ mod tests {
 
     #[test]
     fn a_stream_is_split_at_its_marks() {
-        assert_eq!(documents("---\na\n---\nb\n---\n"), ["a\n", "b\n"]);
-        assert_eq!(documents("a: '---'\n"), ["a: '---'\n"]);
+        let parts = documents("---\na\n---\nb\n---\n");
+        assert_eq!(parts, [(1, "a\n"), (3, "b\n")]);
+        assert_eq!(documents("a: '---'\n"), [(0, "a: '---'\n")]);
+    }
+
+    #[test]
+    fn errors_name_the_line_and_quote_nothing() {
+        let before = "kind: ConfigMap\n---\nkind: SecretStore\nspec:\n  provider:\n";
+        for (spec, line) in [
+            ("    fake: {data: s3cr3t}\n", "line 6"),
+            (
+                "    fake:\n      data: [{key: a, value: s3cr3t}]\n      x: [s3cr3t]\n    file: {path: x}\n",
+                "line",
+            ),
+            ("    fake: {data: [{key: a, value: \"s3cr3t\n", "line"),
+        ] {
+            let text = SecretBytes::copy_of(format!("{before}{spec}").as_bytes());
+            let error = read_manifest(Path::new("store.yaml"), &text).err().unwrap();
+            let told = format!("{} {:?}", error.message(), error.hints);
+            assert!(told.contains(line) && !told.contains("s3cr3t"), "{told}");
+            assert!(!told.contains('\n') && !told.contains("-->"), "{told}");
+        }
     }
 
     #[test]

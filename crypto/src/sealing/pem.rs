@@ -25,28 +25,39 @@ pub fn read(text: &[u8]) -> Vec<Block<'_>> {
         let Some(label) = boundary(line, b"-----BEGIN ") else {
             continue;
         };
-        let mut body = Zeroizing::new(Vec::with_capacity(text.len() - lines.at));
-        let mut headers = Vec::new();
-        let mut ended = false;
-        while let Some(line) = lines.next() {
-            if boundary(line, b"-----END ") == Some(label) {
-                ended = true;
-                break;
+        let begin = lines.at;
+        let mut last = begin;
+        let is_end = |line: &[u8]| boundary(line, b"-----END ") == Some(label);
+        let ended = loop {
+            match lines.next() {
+                Some(line) if is_end(line) => break true,
+                Some(_) => last = lines.at,
+                None => break false,
             }
+        };
+        if !ended {
+            continue;
+        }
+        // The buffer never grows, as the content may be a key; and is no larger than its block, as there may be many.
+        let mut body = Zeroizing::new(Vec::with_capacity(last - begin));
+        let mut headers = Vec::new();
+        let mut inside = Lines {
+            text: &text[..last],
+            at: begin,
+        };
+        while let Some(line) = inside.next() {
             if line.contains(&b':') {
                 headers.push(line);
             } else {
                 body.extend(line.iter().filter(|byte| !byte.is_ascii_whitespace()));
             }
         }
-        if ended {
-            blocks.push(Block {
-                label,
-                headers,
-                content: base64::decode(&body).ok().map(Zeroizing::new),
-                end: lines.at,
-            });
-        }
+        blocks.push(Block {
+            label,
+            headers,
+            content: base64::decode(&body).ok().map(Zeroizing::new),
+            end: lines.at,
+        });
     }
     blocks
 }
@@ -92,4 +103,33 @@ pub fn write(label: &str, content: &[u8]) -> Zeroizing<Vec<u8>> {
 fn boundary<'a>(line: &'a [u8], start: &[u8]) -> Option<&'a str> {
     let label = line.strip_prefix(start)?.strip_suffix(b"-----")?;
     std::str::from_utf8(label).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_of_blocks_are_read_once() {
+        let block = write("CERTIFICATE", &[7; 300]);
+        let mut text = block.repeat(20_000);
+        text.extend_from_slice(b"-----BEGIN OTHER-----\nno end\n");
+        let blocks = read(&text);
+        assert_eq!(blocks.len(), 20_000);
+        assert!(
+            blocks
+                .iter()
+                .all(|it| it.content.as_ref().is_some_and(|it| it[..] == [7; 300]))
+        );
+        assert_eq!(blocks[19_999].end, 20_000 * block.len());
+    }
+
+    #[test]
+    fn an_empty_block_has_no_content() {
+        let blocks = read(b"-----BEGIN X-----\n-----END X-----");
+        assert_eq!(
+            (blocks.len(), blocks[0].content.as_ref().map(|it| it.len())),
+            (1, Some(0))
+        );
+    }
 }

@@ -17,14 +17,34 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum Unusable {
     /// The file cannot be read or is inconsistent.
-    #[error(transparent)]
-    Kubeconfig(#[from] KubeconfigError),
+    #[error("{0}")]
+    Kubeconfig(String),
     /// The certificate authority is not valid PEM.
     #[error("the certificate authority is not in PEM")]
     Authority,
     /// The proxy uses an unsupported scheme. Its URL is not shown, because it may contain a password.
     #[error("the proxy URL must begin with http://, https:// or socks5://")]
     Proxy,
+}
+
+impl From<KubeconfigError> for Unusable {
+    fn from(error: KubeconfigError) -> Self {
+        Self::Kubeconfig(reason(&error))
+    }
+}
+
+/// Says why a kubeconfig cannot be used, without the lines around a fault: they may hold tokens and keys.
+#[must_use]
+pub fn reason(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::Parse(error) => {
+            format!(
+                "failed to parse kubeconfig YAML: {}",
+                error.without_snippet()
+            )
+        }
+        other => other.to_string(),
+    }
 }
 
 /// Reads a kubeconfig file. An empty `current-context` counts as unset, so that a later file can set it.
@@ -121,6 +141,21 @@ fn usable(proxy: &Uri) -> Result<Uri, Unusable> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The reader's own text has the lines around a fault.
+    #[test]
+    fn a_kubeconfig_that_cannot_be_read_is_not_quoted() {
+        let text = "users: [{name: u, user: {token: s3cr3t}}]\n\
+                    clusters: [{name: c, cluster: {insecure-skip-tls-verify: perhaps}}]\n";
+        let error = Kubeconfig::from_yaml(text).unwrap_err();
+        let told = [reason(&error), Unusable::from(error).to_string()];
+        for told in told {
+            assert!(
+                told.contains("line 2") && !told.contains("s3cr3t"),
+                "{told}"
+            );
+        }
+    }
 
     #[test]
     fn in_a_pod_the_environment_names_proxies_too() {

@@ -5,7 +5,7 @@ use std::path::Path;
 use kube::config::{AuthInfo, Cluster as ClusterEntry, Context, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use sealwright_crypto::master_key::Callbacks as _;
-use sealwright_kubeconfig::{configuration, read, through};
+use sealwright_kubeconfig::{configuration, read, reason, through};
 use sealwright_providers::proxy::Proxies;
 
 use super::{ClusterError, ClusterOptions, told};
@@ -13,7 +13,7 @@ use crate::terminal::{Terminal, Voice};
 
 /// Reads the kubeconfig: the flag, else `KUBECONFIG`, else the file in the home folder; `None` when there is none.
 pub(super) fn kubeconfig(options: &ClusterOptions) -> Result<Option<Kubeconfig>, ClusterError> {
-    let failed = |error: KubeconfigError| ClusterError::Kubeconfig(error.to_string());
+    let failed = |error: KubeconfigError| ClusterError::Kubeconfig(reason(&error));
     if let Some(path) = options
         .kubeconfig
         .as_deref()

@@ -54,7 +54,7 @@ impl NewKeys<'_> {
                 Some(rule) => rule.groups.clone(),
                 None => {
                     return Err(Error::of(Fault::NoKeys).hint(
-                        "give --age or another key, or write a .sops.yaml with creation_rules",
+                        "`sealwright init` makes a key and a .sops.yaml with a rule; or give --age or another key",
                     ));
                 }
             }

@@ -19,11 +19,16 @@ pub(super) fn ours(mut error: Error, file: Option<&Path>) -> Error {
     match error.kind {
         Kind::NotEncrypted => {
             error.text = format!("{name} is {}", error.text);
-            if matches!(what_is(file, &Settings::new()), Ok(What::Sealed)) {
-                error = error.hint(format!(
+            error = match what_is(file, &Settings::new()) {
+                Ok(What::Sealed) => error.hint(format!(
                     "it holds SealedSecrets: `sealwright unseal --key BACKUP {name}` opens them"
-                ));
-            }
+                )),
+                // What came through a pipe has no place to be encrypted in.
+                Ok(What::Plain) if file.is_file() => error.hint(format!(
+                    "`sealwright encrypt --in-place {name}` encrypts it"
+                )),
+                _ => error,
+            };
         }
         Kind::Read | Kind::NoFile => {
             // A command reads more than its subject: keys, values, texts of other files.

@@ -103,12 +103,30 @@ fn parse_json(text: SecretBytes) -> Result<Data> {
     let tree = json
         .parse(wrapped.finish())
         .map_err(|error| wrong(error.reason))?;
+    if is_too_deep(&tree) {
+        return Err(wrong("it is nested more than 1000 levels deep".into()));
+    }
     let root = tree.documents.first().map_or(0, |root| *root as usize);
     let children: Vec<_> = tree.children(root).collect();
     match &children[..] {
         [only] => Ok(last_of_each_key(Data::of(&tree, *only))),
         _ => Err(wrong("it is more than one value".into())),
     }
+}
+
+/// Whether a value has more levels than can be gone through with the stack of the first thread.
+fn is_too_deep(tree: &Tree) -> bool {
+    const MAX_DEPTH: usize = 1_000;
+
+    let mut open: Vec<u32> = Vec::new();
+    tree.nodes.iter().enumerate().any(|(at, node)| {
+        while open.last().is_some_and(|end| *end as usize <= at) {
+            open.pop();
+        }
+        open.push(node.end);
+        // The object around it, and a scalar in it.
+        open.len() > MAX_DEPTH + 2
+    })
 }
 
 /// The last of several equal keys counts, as in upstream's JSON.

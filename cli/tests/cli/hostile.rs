@@ -40,6 +40,19 @@ fn an_indentation_of_gigabytes_is_refused() {
     assert!(error.contains("indentation of 2000000000"), "{error}");
 }
 
+#[test]
+fn a_value_nested_too_deeply_is_refused() {
+    let desk = Desk::with_rule();
+    desk.encrypted("a.yaml", "a: 1\n");
+    let value = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+    for (levels, fits) in [(900, true), (9_900, false)] {
+        let words = ["set", "a.yaml", "b", "--type", "json", "--stdin"];
+        let ran = desk.run_with(words, value(levels).as_bytes());
+        assert_eq!(ran.code == 0, fits, "{}", ran.err);
+        assert!(fits || ran.err.contains("levels deep"), "{}", ran.err);
+    }
+}
+
 /// A key that looks like a path does not hide what changes there.
 #[test]
 fn diff_shows_values_whose_paths_look_alike() {

@@ -76,8 +76,8 @@ impl Style {
         }
         out.push(self.newline);
         out.push(base);
-        for _ in 0..depth {
-            out.push(&self.indent);
+        if !self.indent.is_empty() {
+            (0..depth).for_each(|_| out.push(&self.indent));
         }
     }
 }

@@ -399,7 +399,7 @@ fn opens_as_encrypted(path: &Path, settings: &Settings, text: SecretBytes) -> bo
 
 /// Whether every Secret of a manifest is sealed.
 fn holds_only_sealed(text: &[u8]) -> bool {
-    let mut sealed = false;
+    let (mut sealed, mut is_plain_text) = (false, true);
     for at in memmem::find_iter(text, b"kind") {
         let rest = &text[at + 4..];
         let is_mark = |byte: &u8| matches!(byte, b'"' | b'\'' | b':' | b' ' | b'\t');
@@ -415,10 +415,12 @@ fn holds_only_sealed(text: &[u8]) -> bool {
         match &word[..end] {
             b"Secret" => return false,
             b"SealedSecret" => sealed = true,
-            _ => {}
+            // A tag, an anchor, an escape or another line: only a reader of YAML knows what it says.
+            _ => is_plain_text &= end > 0 && word.get(end) != Some(&b'\\'),
         }
     }
-    sealed
+    let is_secret = |kind: &String| kind == "Secret";
+    sealed && (is_plain_text || !manifest::kinds(text).is_ok_and(|all| all.iter().any(is_secret)))
 }
 
 /// The `.gitignore` files on the way to a folder, outermost first.
@@ -534,6 +536,13 @@ mod tests {
             ("kind: SealedSecret\n---\nkind: ConfigMap\n", true),
             ("kind: SealedSecret\n---\nkind: Secret\n", false),
             ("# kindly a SealedSecret\nkind: ConfigMap\n", false),
+            ("kind: SealedSecret\n---\nkind: !!str Secret\n", false),
+            ("kind: SealedSecret\n---\nkind: \"Se\\x63ret\"\n", false),
+            ("kind: SealedSecret\n---\nkind:\n  Secret\n", false),
+            (
+                "kind: SealedSecret\n---\nspec:\n  kind:\n    type: string\n",
+                true,
+            ),
         ] {
             assert_eq!(holds_only_sealed(text.as_bytes()), sealed, "{text}");
         }

@@ -5,7 +5,7 @@
 //! gigabytes.
 
 /// The blanks that any document may have.
-pub(crate) const IN_A_DOCUMENT: usize = 16 << 20;
+pub(crate) const IN_A_DOCUMENT: usize = 4 << 20;
 
 /// The blanks that any single value may have.
 pub(crate) const IN_A_VALUE: usize = 4 << 10;
@@ -46,7 +46,7 @@ mod tests {
             let written = by_name(name).unwrap().render(&document, Layout::default());
             assert_eq!(written.unwrap_err().reason, EXCESSIVE, "{name}");
         }
-        let document = Data::listed(&parse("json", &nested(100, 10_000)));
+        let document = Data::listed(&parse("json", &nested(50, 10_000)));
         for name in ["json", "yaml"] {
             let written = by_name(name).unwrap().render(&document, Layout::default());
             assert!(written.is_ok(), "{name}");

@@ -130,6 +130,33 @@ fn yaml(size: usize) -> Vec<Attack> {
                     "- *x\n".repeat(half / 5)
                 ),
             ),
+            (
+                "aliases of a list with many comments",
+                format!(
+                    "a:\n{}- &x [1]\nb: [{}]\n",
+                    "# c\n".repeat(half / 4),
+                    "*x, 1, ".repeat(half / 7)
+                ),
+            ),
+            (
+                "a wide list below a thousand levels",
+                format!(
+                    "{}[{}1]{}\n",
+                    "{a: ".repeat(900),
+                    "1, ".repeat(size / 3),
+                    "}".repeat(900)
+                ),
+            ),
+            ("aliases far to the right", {
+                let far = " ".repeat(size.isqrt());
+                let entries = numbered(half, |at| format!("  k{at}: v\n"));
+                let aliases = numbered(half, |at| format!("{far}k{at}: *x\n"));
+                format!("a: &x\n  # c\n{entries}b:\n{aliases}")
+            }),
+            ("documents behind anchors", {
+                let anchors = numbered(half, |at| format!("k{at}: &x{at} v # c\n"));
+                anchors + &"---\na: b\nsops: {mac: x}\n".repeat(half / 26)
+            }),
             ("aliases of aliases", {
                 let first = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
                 (1..30).fold(first, |all, at| {

@@ -29,11 +29,7 @@ pub(super) fn write_block(
         let root = &tree.nodes[*root as usize];
         let end = root.site.end;
         let mut is_written = false;
-        while let Some(present) = blocks.next_if(|block| block.cut.start < end) {
-            if is_written {
-                // Later documents may have the key twice; only one counts.
-                continue;
-            }
+        if let Some(present) = blocks.next_if(|block| block.cut.start < end) {
             is_written = true;
             if Place::of(root.place).is_flow() {
                 edits.extend(rewrite_flow(tree, present, block)?);

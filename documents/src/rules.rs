@@ -204,7 +204,7 @@ impl Config {
         let rules: Vec<&CreationRule> = self.creation_rules.iter().flatten().collect();
         let mut unreached = Vec::new();
         let mut first_of: HashMap<&str, usize> = HashMap::new();
-        let mut takes_everything = None;
+        let mut takes_everything: Option<usize> = None;
         for (number, rule) in rules.iter().enumerate() {
             let pattern = &rule.path_regex;
             let earlier = match (takes_everything, first_of.get(pattern.text.as_str())) {

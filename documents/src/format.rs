@@ -167,14 +167,15 @@ pub trait Format: Sync {
     fn spell_encrypted(&self, tree: &Tree, at: NodeId, text: &[u8], out: &mut SecretWriter);
 
     /// Writes a comment where a list element stands whose decrypted type is `comment`: upstream writes comments of lists
-    /// so. A format without comments drops the element.
+    /// so. A format without comments drops the element. `done` is where the edit before this one ended.
     fn spell_list_comment(
         &self,
         tree: &Tree,
         at: NodeId,
         comment: &[u8],
+        done: u32,
     ) -> Result<Edit, EmitError> {
-        let _ = comment;
+        let _ = (comment, done);
         Err(EmitError::new(tree.path(at), "this format has no lists"))
     }
 

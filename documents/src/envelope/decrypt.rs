@@ -440,9 +440,9 @@ impl<'w, 'm> Work<'w, 'm> {
         content: Text,
     ) -> Result<(), DecryptError> {
         let (tree, format) = (&self.file.tree, self.file.format);
-        let edit = format.spell_list_comment(tree, node, plain)?;
-        // Neighbours that go both would cut the separator between them twice.
         let done = self.splicer.copied();
+        let edit = format.spell_list_comment(tree, node, plain, done)?;
+        // Neighbours that go both would cut the separator between them twice.
         let span = Span {
             start: edit.span.start.max(done),
             end: edit.span.end.max(done),

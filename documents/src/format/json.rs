@@ -74,9 +74,14 @@ impl Format for Json {
     }
 
     /// JSON has no comments: the element goes, with its comma.
-    fn spell_list_comment(&self, tree: &Tree, at: NodeId, _: &[u8]) -> Result<Edit, EmitError> {
-        edit::drop_list_comment(tree, at)
-            .ok_or_else(|| EmitError::new(tree.path(at), "a comment stands where none can"))
+    fn spell_list_comment(
+        &self,
+        tree: &Tree,
+        at: NodeId,
+        _: &[u8],
+        done: u32,
+    ) -> Result<Edit, EmitError> {
+        Ok(edit::drop_list_comment(tree, at, done))
     }
 
     fn read_spelling(&self, _: &Tree, _: NodeId, spelling: &[u8]) -> Option<Data> {

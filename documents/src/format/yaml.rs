@@ -100,6 +100,7 @@ impl Format for Yaml {
         tree: &Tree,
         at: NodeId,
         comment: &[u8],
+        _: u32,
     ) -> Result<Edit, EmitError> {
         list_comment::spell(tree, at, comment)
     }

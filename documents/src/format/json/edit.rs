@@ -364,19 +364,16 @@ pub(super) fn remove(tree: &Tree, node: NodeId) -> Vec<Edit> {
 
 /// The edit that removes a list element which decrypts to a comment.
 ///
-/// Several may follow each other, and each is asked for alone: those at the head of a list take the comma after them,
-/// others the one before them, so that the cuts never overlap.
-pub(super) fn drop_list_comment(tree: &Tree, at: NodeId) -> Option<Edit> {
+/// Several may follow each other, and each is asked for alone, in order: those at the head of a list take the comma after
+/// them, others the one before them, so that the cuts never overlap. `done` is where the cut before this one ended.
+pub(super) fn drop_list_comment(tree: &Tree, at: NodeId, done: u32) -> Edit {
     let text = tree.text.expose();
     let site = tree.nodes[at].site.range();
-    let mut first = at;
-    while first > 0 && looks_like_comment(tree, first - 1) {
-        first -= 1;
-    }
-    // What lies before the run is the list itself when the run is at its head.
-    let at_head = first
+    let is_first = at
         .checked_sub(1)
         .is_some_and(|before| tree.nodes[before].end as usize > at);
+    // Where all before it went, the last of them took the comma up to here.
+    let at_head = is_first || done as usize == site.start;
     let after = skip_space(text, site.end);
     let cut = if !at_head {
         let comma = trim_space(text, site.start) - 1;
@@ -386,12 +383,7 @@ pub(super) fn drop_list_comment(tree: &Tree, at: NodeId) -> Option<Edit> {
     } else {
         site
     };
-    Some(edit(cut, SecretWriter::default()))
-}
-
-fn looks_like_comment(tree: &Tree, node: NodeId) -> bool {
-    let spelling = tree.spelling(node);
-    spelling.starts_with(b"\"ENC[AES256_GCM,") && spelling.ends_with(b",type:comment]\"")
+    edit(cut, SecretWriter::default())
 }
 
 /// A collection as it stands in the text, the `sops` block included.

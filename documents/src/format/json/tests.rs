@@ -416,12 +416,19 @@ fn d14_list_comments_of_other_formats_go() {
         ("[1, c, c]", "[1]"),
         ("[\n c ,\n c\n]", "[\n \n]"),
         ("[[1] , c, 2]", "[[1], 2]"),
+        ("[[], c, c , {}, c]", "[[], {}]"),
+        ("[c]", "[]"),
     ] {
         let text = format!("{{\"x\": 0, \"l\": {}}}", pattern.replace('c', comment));
         let tree = parse(&text);
+        let mut done = 0;
         let edits: Vec<Edit> = (0..tree.nodes.len())
             .filter(|at| matches!(tree.nodes[*at].value, Value::Str(_)))
-            .map(|at| Json.spell_list_comment(&tree, at, b" note").unwrap())
+            .map(|at| {
+                let edit = Json.spell_list_comment(&tree, at, b" note", done).unwrap();
+                done = edit.span.end;
+                edit
+            })
             .collect();
         assert_eq!(
             shown(apply(text.as_bytes(), &edits)),

@@ -4,6 +4,7 @@
 //! list of maps belongs); writing is strict: fields ascend, empty ones are left out, lists of keys stand flat when there
 //! is one group. What the block says is not authenticated by itself: it only becomes true when the MAC agrees.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use sealwright_crypto::key_kind::{self, KeyKind, Shape};
@@ -226,22 +227,19 @@ impl Metadata {
                 },
             )
         };
-        // Of several spellings of a field the one counts that is read: the exact one, otherwise the first.
-        let is_read = |at: usize, text: &str, name: &str| {
-            text == name
-                || find(earlier, name).is_none()
-                    && !earlier[..at]
-                        .iter()
-                        .any(|(key, _)| key.expose().eq_ignore_ascii_case(name.as_bytes()))
-        };
+        let exact: HashSet<&[u8]> = earlier.iter().map(|(key, _)| key.expose()).collect();
+        let mut seen = HashSet::new();
         let mut out = Vec::new();
-        for (at, (raw_name, raw)) in earlier.iter().enumerate() {
+        for (raw_name, raw) in earlier {
             if matches!(raw, Data::Comment { .. }) {
                 continue;
             }
             let text = String::from_utf8_lossy(raw_name.expose()).into_owned();
-            let name = fields::known_name(&text)
-                .filter(|name| is_read(at, &text, name))
+            // Of several spellings of a field the one counts that is read: the exact one, otherwise the first.
+            let known = fields::known_name(&text);
+            let is_first = known.is_some_and(|name| seen.insert(name));
+            let name = known
+                .filter(|name| *name == text || is_first && !exact.contains(name.as_bytes()))
                 .unwrap_or(&text);
             let before = find(&was, name).map(|at| &was[at].1);
             match find(&new, name).map(|at| new.swap_remove(at).1) {

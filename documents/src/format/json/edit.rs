@@ -1,7 +1,7 @@
 //! Changes a JSON text in place: the `sops` block, one value, one member. New text takes over the style of its
 //! neighbours.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
@@ -88,16 +88,19 @@ fn rewrite_block(
         style.comma = if separator.is_empty() { b"," } else { b", " };
     }
     style.colon = first.colon(text);
-    let new_value = |name: &SecretBytes| {
-        let mut same = new.iter().filter(|(other, _)| other == name);
-        same.next().map(|(_, value)| value)
-    };
+    // Of equal names the first counts.
+    let values: HashMap<&[u8], &Data> = new
+        .iter()
+        .rev()
+        .map(|(name, value)| (name.expose(), value))
+        .collect();
+    let new_value = |name: &SecretBytes| values.get(name.expose()).copied();
     let stays: Vec<bool> = old
         .iter()
         .map(|(name, value)| new_value(name).is_some() || is_empty(value))
         .collect();
-    let mut names = HashSet::new();
-    let has_twins = old.iter().any(|(name, _)| !names.insert(name.expose()));
+    let names: HashSet<&[u8]> = old.iter().map(|(name, _)| name.expose()).collect();
+    let has_twins = names.len() < old.len();
     let (Some(first_kept), false) = (stays.iter().position(|stays| *stays), has_twins) else {
         return replace_all(&style);
     };
@@ -105,7 +108,7 @@ fn rewrite_block(
     let field_indent = line_indent(text, first.start);
     let added: Vec<_> = new
         .iter()
-        .filter(|(name, _)| !old.iter().any(|(other, _)| other == name))
+        .filter(|(name, _)| !names.contains(name.expose()))
         .map(|(name, value)| {
             // A new field stands behind the last kept one that sorts before it, or before all.
             let sorts_before = |at: &usize| stays[*at] && old[*at].0.expose() < name.expose();

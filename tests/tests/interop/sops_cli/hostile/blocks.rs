@@ -119,6 +119,16 @@ pub(super) fn blocks(real: &str, size: usize) -> Vec<(String, String)> {
             file["sops"][format!("field{at}")] = json!("value");
         }
     });
+    add("one field in many cases", &|file| {
+        for at in 0..size / 24 {
+            let letters = "shamir_threshold".bytes().enumerate();
+            let name = letters.map(|(bit, letter)| match at >> bit & 1 {
+                0 => char::from(letter),
+                _ => char::from(letter.to_ascii_uppercase()),
+            });
+            file["sops"][name.collect::<String>()] = json!(0);
+        }
+    });
     for field in [
         "version",
         "lastmodified",

@@ -95,6 +95,8 @@ fn open(
         ..
     } = work;
     settle(&mut nodes, file, &mut relocation, &mut decoded);
+    let blocks = file.tree.blocks.iter();
+    let cuts: Vec<u32> = blocks.map(|it| relocation.offset(it.cut.start)).collect();
     let mut tree = Tree {
         text: splicer.finish(),
         decoded: decoded.finish(),
@@ -115,7 +117,7 @@ fn open(
         })?;
     }
     if let Some(memory) = memory {
-        memory.note_insertions(&tree);
+        memory.note_insertions(&tree, (!moved_comments).then_some(&cuts[..]));
     }
     if let Some(hints) = hints
         && hints.is_about_layout()

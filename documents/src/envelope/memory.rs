@@ -109,11 +109,23 @@ impl<'a> Memory<'a> {
         }
     }
 
-    /// Computes what carries the block over, from the plain tree of the file.
-    pub(super) fn note_insertions(&mut self, plain: &Tree) {
+    /// Computes what carries the block over, from the plain tree of the file. `cuts` are the places in its text where the
+    /// blocks were, if they are known. A block that stood elsewhere than a new one would has other separators around it,
+    /// and cannot be put there as it is.
+    pub(super) fn note_insertions(&mut self, plain: &Tree, cuts: Option<&[u32]>) {
         let block = &self.file.tree.blocks[0].data;
         let format = self.file.format;
-        self.insertions = format.write_block(plain, block, Layout::default()).ok();
+        let insertions = format.write_block(plain, block, Layout::default()).ok();
+        let text = plain.text.expose();
+        let is_there = |(edit, cut): (&Edit, &u32)| {
+            let (at, cut) = (edit.span.start as usize, *cut as usize);
+            let between = text.get(at.min(cut)..at.max(cut));
+            between.is_some_and(|text| text.iter().all(u8::is_ascii_whitespace))
+        };
+        self.insertions = insertions.filter(|edits| match cuts {
+            Some(cuts) => edits.iter().zip(cuts).all(is_there),
+            None => true,
+        });
     }
 }
 

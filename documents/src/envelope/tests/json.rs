@@ -196,3 +196,35 @@ fn d14_list_comments_of_others_go() {
     assert_eq!(text, "{\"l\": [\"x\", \"y\"], \"m\": []}");
     assert_same_tree(&Json, out.document.tree());
 }
+
+/// Programs that sort keys put the block before others, with a comma behind it instead of one before it.
+#[test]
+fn a_block_that_is_not_the_last_is_moved_and_the_file_stays_readable() {
+    use crate::format::dotenv::Dotenv;
+    use crate::format::ini::Ini;
+
+    let last = encrypted(&Json, "{\"tls\": \"x\", \"user\": \"y\"}", metadata(None));
+    let at = last.find(",\n\t\"sops\"").unwrap();
+    let first = format!("{{{}, {}}}", &last[at + 3..last.len() - 1], &last[1..at]);
+    let (after, changed) = edited(&Json, &first, |plain| plain.replace("\"y\"", "\"z\""));
+    assert!(changed);
+    assert_eq!(
+        decrypted(&Json, &after),
+        "{\"tls\": \"x\", \"user\": \"z\"}"
+    );
+
+    let last = encrypted(&Dotenv, "tls=x\nuser=y\n", metadata(None));
+    let at = last.find("sops_").unwrap();
+    // The last line has no line break, as some editors leave it.
+    let first = format!("{}{}", &last[at..], last[..at].trim_end());
+    let (after, changed) = edited(&Dotenv, &first, |plain| plain.replace("=y", "=z"));
+    assert!(changed);
+    assert_eq!(decrypted(&Dotenv, &after), "tls=x\nuser=z");
+
+    let last = encrypted(&Ini, "[a]\ntls = x\n[b]\nuser = y\n", metadata(None));
+    let (at, middle) = (last.find("\n[sops]").unwrap(), last.find("[b]").unwrap());
+    let parts = [&last[..middle], &last[at..], last[middle..at].trim_end()];
+    let (after, changed) = edited(&Ini, &parts.concat(), |plain| plain.replace("= y", "= z"));
+    assert!(changed);
+    assert!(decrypted(&Ini, &after).contains("user = z"));
+}

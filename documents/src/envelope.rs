@@ -103,9 +103,14 @@ pub struct Encrypted {
 static_assertions::assert_not_impl_any!(Encrypted: Clone, std::fmt::Debug);
 
 impl Encrypted {
-    /// Reads an encrypted text.
+    /// Reads an encrypted text. [`Encrypted::format`] may be another one than was asked for.
     pub fn parse(format: &'static dyn Format, text: SecretBytes) -> Result<Self, ReadError> {
-        let tree = format.parse(text)?;
+        let mut format = format;
+        let mut tree = format.parse(text)?;
+        if let Some(other) = format.of_encrypted(&tree) {
+            format = other;
+            tree = format.parse(tree.text)?;
+        }
         let block = tree.blocks.first().ok_or(MetadataError::NotFound)?;
         let metadata = Metadata::from_data(&block.data).map_err(|source| {
             let (line, column) = position_in(&tree, block, source.field_name());

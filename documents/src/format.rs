@@ -111,6 +111,13 @@ pub trait Format: Sync {
     /// Reads a plain or an encrypted text. An encrypted one has [`Tree::blocks`].
     fn parse(&self, text: SecretBytes) -> Result<Tree, ParseError>;
 
+    /// The format that an encrypted tree is in, where it is another one: a name that says nothing tells what is written, and
+    /// what lies there may be a whole document in the form of the encrypted files of this format.
+    fn of_encrypted(&self, tree: &Tree) -> Option<&'static dyn Format> {
+        let _ = tree;
+        None
+    }
+
     /// Makes a plain tree ready to be encrypted in place: no aliases, no tags on what will be replaced, nothing that
     /// another reader of the format refuses or reads otherwise. Most trees come back as they are.
     fn prepare(&self, tree: Tree) -> Result<Prepared, ParseError>;
@@ -161,6 +168,12 @@ pub trait Format: Sync {
         out: &mut SecretWriter,
     ) -> Result<(), EmitError> {
         self.spell(tree, at, Scalar::Str(text), out)
+    }
+
+    /// Refuses a decrypted tree whose text is none in this format: encrypted, a file may hold what its plain text cannot.
+    fn check_plain(&self, tree: &Tree) -> Result<(), EmitError> {
+        let _ = tree;
+        Ok(())
     }
 
     /// Writes the `ENC[…]` text of a value or of a comment at a node's place.

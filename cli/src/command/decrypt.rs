@@ -56,7 +56,6 @@ impl Decrypt {
         let input = document::input_format(settings, &self.name);
         let output = document::output_format(settings, &self.name);
         let text = original.take_bytes();
-        let input = document::read_as(input, output, &text);
         let file = document::parse_encrypted(input, text)?;
         // Before a key is used, so that a wrong order costs no one a touch.
         let key = document::key_to_decrypt(world, settings, &self.from, &file)?;

@@ -56,7 +56,8 @@ pub(crate) fn output_format(settings: &Settings, name: &Path) -> &'static dyn Fo
 
 /// The format of an encrypted output: as above, but what is no binary file is written whole, as JSON. Upstream stores binary
 /// files as JSON, so that is what it writes, whether the type was given or the name says nothing (Ansible's `sops_encrypt`
-/// lives by it).
+/// lives by it). A binary file in JSON is what a binary file is anyway, and JSON could not hold its bytes before they are
+/// encrypted.
 pub(crate) fn encrypted_output_format(
     settings: &Settings,
     name: &Path,
@@ -64,51 +65,25 @@ pub(crate) fn encrypted_output_format(
 ) -> &'static dyn Format {
     let output = output_format(settings, name);
     match (output.name(), input.name()) {
+        ("json", "binary") => input,
         ("binary", "binary") => output,
         ("binary", _) => by_name("json").expect("JSON is in the list of formats"),
         _ => output,
     }
 }
 
-/// The columns per level of an encrypted output: those of binary files, too, where JSON is written in their place.
+/// The columns per level of an encrypted output: those of the format that was told, whichever of the two is written for JSON
+/// and for binary files.
 pub(crate) fn encrypted_layout(
     settings: &Settings,
     config: Option<&Config>,
     name: &Path,
-    format: &'static dyn Format,
 ) -> Result<Layout> {
-    let told = output_format(settings, name);
-    match (told.name(), format.name()) {
-        ("binary", "json") => layout(settings, config, told),
-        _ => layout(settings, config, format),
-    }
+    layout(settings, config, output_format(settings, name))
 }
 
-/// The format that an encrypted text is read in. A name without a type means binary, and what lies there may be a whole document
-/// in JSON: upstream reads both alike, and writes the document in any format but binary (Ansible's `sops_encrypt` lives by it).
-pub(crate) fn read_as(
-    input: &'static dyn Format,
-    output: &'static dyn Format,
-    text: &SecretBytes,
-) -> &'static dyn Format {
-    if input.name() != "binary" || output.name() == "binary" {
-        return input;
-    }
-    let json = by_name("json").expect("JSON is in the list of formats");
-    let Ok(tree) = json.parse(SecretBytes::copy_of(text.expose())) else {
-        return input;
-    };
-    let root = tree.documents.first().map_or(0, |root| *root as usize);
-    let is_binary = tree.children(root).any(|child| {
-        tree.key(child) == Some(b"data") && matches!(tree.nodes[child].value, Value::Str(_))
-    });
-    match tree.blocks.is_empty() || is_binary {
-        true => input,
-        false => json,
-    }
-}
-
-/// Reads an encrypted text and checks its version.
+/// Reads an encrypted text and checks its version. Under a name without a type may lie a whole document in JSON, which is what
+/// upstream writes there and reads again: then the format of what is read is JSON.
 pub(crate) fn parse_encrypted(format: &'static dyn Format, text: SecretBytes) -> Result<Encrypted> {
     let encrypted = parse_any_version(format, text)?;
     encrypted
@@ -220,6 +195,12 @@ pub(crate) fn emit_error(error: &EmitError) -> Error {
     Error::of(Fault::Emit).because(text)
 }
 
+/// Refuses a document that has no text in its format.
+pub(crate) fn check_plain(document: &Document) -> Result<()> {
+    let checked = document.format().check_plain(document.tree());
+    checked.map_err(|error| emit_error(&error))
+}
+
 /// The text of a document in a format: as it is when it is in that format already, otherwise written in its spelling.
 pub(crate) fn text_in(
     document: Document,
@@ -227,6 +208,7 @@ pub(crate) fn text_in(
     layout: Layout,
 ) -> Result<SecretBytes> {
     if document.format().name() == format.name() {
+        check_plain(&document)?;
         return Ok(document.into_text());
     }
     render(data_of(document.tree()), format, layout)

@@ -210,6 +210,7 @@ impl Edit {
         format: &'static dyn Format,
         layout: Layout,
     ) -> Result<SecretBytes> {
+        document::check_plain(plain)?;
         if !self.show_master_keys {
             return Ok(SecretBytes::copy_of(plain.text().expose()));
         }

@@ -98,7 +98,7 @@ impl Encrypt {
         (input, output, config): (&'static dyn Format, &'static dyn Format, Option<&Config>),
     ) -> Result<Change> {
         let settings = &self.settings;
-        let layout = document::encrypted_layout(settings, config, &self.name, output)?;
+        let layout = document::encrypted_layout(settings, config, &self.name)?;
         let plain = parse_plain(input, original.take_bytes())?;
         refuse_encrypted(&plain)?;
         let plain = in_format(plain, output, layout)?;
@@ -164,7 +164,7 @@ pub(crate) fn refuse_sealed(from: &Input, settings: &Settings) -> Result<()> {
     }
 }
 
-/// A plain document in another format.
+/// A plain document in another format. Its keys are checked first, as upstream does, and nothing of it is left out.
 pub(crate) fn in_format(
     document: Document,
     format: &'static dyn Format,
@@ -173,7 +173,22 @@ pub(crate) fn in_format(
     if document.format().name() == format.name() {
         return Ok(document);
     }
+    let tree = document.tree();
+    let root = tree.documents.first().map_or(0, |root| *root as usize);
+    let reserved = tree
+        .children(root)
+        .filter_map(|child| tree.key(child))
+        .find(|key| format.reserves(key))
+        .map(|key| String::from_utf8_lossy(key).into_owned());
+    if let Some(key) = reserved {
+        return Err(Error::of(Fault::Reserved(key)));
+    }
+    let has_more = tree.children(root).count() > 1;
     let text = document::text_in(document, format, layout)?;
+    if has_more && format.name() == "binary" {
+        let reason = "a binary file has a single value, and the document has more than its data";
+        return Err(Error::of(Fault::Emit).because(reason));
+    }
     parse_plain(format, text)
 }
 

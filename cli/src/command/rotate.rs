@@ -77,8 +77,9 @@ impl Rotate {
         world.keys.complete(add.iter_mut().chain(&mut remove))?;
         let mut original = document::read(&self.from, self.to == Output::InPlace)?;
         let input = document::input_format(settings, &self.name);
-        let output = document::encrypted_output_format(settings, &self.name, input);
         let file = document::parse_encrypted(input, original.take_bytes())?;
+        let input = file.format();
+        let output = document::encrypted_output_format(settings, &self.name, input);
         let target = match self.keys {
             RotatedKeys::Changed { .. } => None,
             RotatedKeys::OfTheRule => {
@@ -142,7 +143,7 @@ impl Rotate {
         self.lockout
             .check(world, settings, &self.name, file.metadata(), &metadata)?;
         let keys = super::key_names(&metadata);
-        let layout = document::encrypted_layout(settings, config.as_deref(), &self.name, output)?;
+        let layout = document::encrypted_layout(settings, config.as_deref(), &self.name)?;
         let plain = encrypt::in_format(plain, output, layout)?;
         let written = encrypt::Writing {
             world,

@@ -239,9 +239,10 @@ impl Update {
         let from = Input::File(self.file);
         let mut original = document::read(&from, true)?;
         let input = document::input_format(settings, &self.name);
+        let file = document::parse_encrypted(input, original.take_bytes())?;
+        let input = file.format();
         let output = document::encrypted_output_format(settings, &self.name, input);
         let same_format = input.name() == output.name();
-        let file = document::parse_encrypted(input, original.take_bytes())?;
         let key = document::key_to_decrypt(world, settings, &from, &file)?;
         let metadata: Metadata = file.metadata().clone();
         let (plain, memory): (Document, Option<Memory<'_>>) = if self.ignore_mac {
@@ -254,6 +255,7 @@ impl Update {
         };
         let layout = document::layout(settings, config.as_deref(), input)?;
         let keys = super::key_names(&metadata);
+        document::check_plain(&plain)?;
         let changed = work(input, plain.tree(), layout)?;
         let (bytes, warnings) = match changed {
             None => (None, Vec::new()),
@@ -267,8 +269,7 @@ impl Update {
                     );
                     return Err(Error::new(Kind::EncryptTree, reason));
                 }
-                let layout =
-                    document::encrypted_layout(settings, config.as_deref(), &self.name, output)?;
+                let layout = document::encrypted_layout(settings, config.as_deref(), &self.name)?;
                 let plain = encrypt::in_format(plain, output, layout)?;
                 let now = Timestamp::now();
                 let writing = encrypt::Writing {

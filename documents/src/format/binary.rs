@@ -19,7 +19,7 @@ pub struct Binary;
 const DATA: &[u8] = b"data";
 const BLOCK: &[u8] = b"sops";
 
-/// The root of a tree that is JSON throughout: one of another format under a name that says nothing.
+/// The root of a tree that is JSON throughout: a document under a name that says nothing.
 const OTHER_JSON: u32 = u32::MAX;
 
 impl Format for Binary {
@@ -41,6 +41,10 @@ impl Format for Binary {
             return Ok(plain(tree.text));
         }
         Ok(plain(text))
+    }
+
+    fn of_encrypted(&self, tree: &Tree) -> Option<&'static dyn Format> {
+        (tree.nodes[0].place == OTHER_JSON).then_some(&Json as &dyn Format)
     }
 
     fn prepare(&self, tree: Tree) -> Result<Prepared, ParseError> {

@@ -64,7 +64,32 @@ impl Format for Json {
         scalar: Scalar<'_>,
         out: &mut SecretWriter,
     ) -> Result<(), EmitError> {
-        write::scalar(scalar, Escapes::Few, out).map_err(|reason| EmitError::new("", reason))
+        match scalar {
+            // Encrypted, JSON holds any bytes and all floats: they are decrypted for other formats, and to be encrypted again.
+            Scalar::Str(text) => write::quoted(text, Escapes::Few, out),
+            Scalar::Float(value) if !value.is_finite() => out.push(b"NaN"),
+            scalar => {
+                let written = write::scalar(scalar, Escapes::Few, out);
+                return written.map_err(|reason| EmitError::new("", reason));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_plain(&self, tree: &Tree) -> Result<(), EmitError> {
+        for node in 0..tree.nodes.len() {
+            let reason = match tree.scalar(node) {
+                Some(Scalar::Str(text)) if std::str::from_utf8(text).is_err() => {
+                    "JSON cannot hold bytes that are not UTF-8"
+                }
+                Some(Scalar::Float(value)) if !value.is_finite() => {
+                    "JSON has no infinity and no NaN"
+                }
+                _ => continue,
+            };
+            return Err(EmitError::new(tree.path(node), reason));
+        }
+        Ok(())
     }
 
     fn spell_encrypted(&self, _: &Tree, _: NodeId, text: &[u8], out: &mut SecretWriter) {

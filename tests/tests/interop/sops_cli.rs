@@ -30,6 +30,8 @@ mod examples;
 mod exec;
 #[path = "sops_cli/exit_codes.rs"]
 mod exit_codes;
+#[path = "sops_cli/formats.rs"]
+mod formats;
 #[path = "sops_cli/functional.rs"]
 mod functional;
 #[path = "sops_cli/hostile.rs"]

@@ -76,6 +76,10 @@ fn the_value_is_found_wherever_it_stands() {
 fn a_document_of_another_kind_is_read_and_not_written_as_bytes() {
     let tree = parse(b"{\"a\": \"ENC[x]\", \"b\": [1], \"sops\": {\"mac\": \"\"}}");
     assert_eq!(tree.nodes.len(), 4);
+    let format = Binary.of_encrypted(&tree);
+    assert_eq!(format.map(|format| format.name()), Some("json"));
+    let own = parse(encrypted("ENC[x]").as_bytes());
+    assert!(Binary.of_encrypted(&own).is_none());
     let mut out = SecretWriter::default();
     let error = Binary
         .spell(&tree, 1, Scalar::Str(b"x"), &mut out)

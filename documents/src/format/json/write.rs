@@ -225,8 +225,13 @@ pub(super) fn string(
     let Ok(text) = std::str::from_utf8(text) else {
         return Err("JSON cannot hold bytes that are not UTF-8");
     };
+    quoted(text.as_bytes(), escapes, out);
+    Ok(())
+}
+
+/// Writes bytes in quotes, be they text or not.
+pub(super) fn quoted(bytes: &[u8], escapes: Escapes, out: &mut SecretWriter) {
     out.push_byte(b'"');
-    let bytes = text.as_bytes();
     let mut copied = 0;
     for (at, byte) in bytes.iter().enumerate() {
         let mut unit = [0; 6];
@@ -258,7 +263,6 @@ pub(super) fn string(
     }
     out.push(&bytes[copied..]);
     out.push_byte(b'"');
-    Ok(())
 }
 
 const HEX: &[u8; 16] = b"0123456789abcdef";

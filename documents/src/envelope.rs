@@ -25,6 +25,7 @@ mod walk;
 
 use sealwright_crypto::secret::SecretBytes;
 
+use crate::data::Data;
 use crate::error::ParseError;
 use crate::format::Format;
 use crate::metadata::{Metadata, MetadataError};
@@ -112,6 +113,11 @@ impl Encrypted {
             tree = format.parse(tree.text)?;
         }
         let block = tree.blocks.first().ok_or(MetadataError::NotFound)?;
+        let is_empty = matches!(&block.data, Data::Map(fields) if fields.is_empty());
+        if is_empty && format.name() != "yaml" {
+            // As good as none, says upstream of all formats but one.
+            return Err(MetadataError::NotFound.into());
+        }
         let metadata = Metadata::from_data(&block.data).map_err(|source| {
             let (line, column) = position_in(&tree, block, source.field_name());
             ReadError::Block {

@@ -160,7 +160,8 @@ impl Metadata {
             }
             selection = Some(rule);
         }
-        let threshold = fields.integer("shamir_threshold")?;
+        // A negative one asks for nothing; upstream copies it from a rule into files with one group.
+        let threshold = fields.integer("shamir_threshold")?.max(0);
         Ok(Self {
             groups,
             shamir_threshold: u32::try_from(threshold).map_err(|_| {

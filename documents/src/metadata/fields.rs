@@ -137,7 +137,8 @@ impl<'a> Fields<'a> {
             .map_err(|error| MetadataError::field(self.path(name), error))
     }
 
-    /// A list of maps; one map stands for a list of it, an empty map and null for an empty list.
+    /// A list of maps; one map stands for a list of it, an empty map and null for an empty list. An element that is null is
+    /// a map without fields.
     pub(super) fn maps(&self, name: &str) -> Result<Vec<Fields<'a>>, MetadataError> {
         let wrong = |value| self.wrong(name, "a list of maps", value);
         match self.get(name) {
@@ -147,8 +148,14 @@ impl<'a> Fields<'a> {
                 .filter(|item| !matches!(item, Data::Comment { .. }))
                 .enumerate()
                 .map(|(at, item)| {
-                    Fields::of(item, &format!("{}[{at}]", self.path(name)))
-                        .ok_or_else(|| wrong(item))
+                    let place = format!("{}[{at}]", self.path(name));
+                    match item {
+                        Data::Null => Ok(Fields {
+                            entries: Vec::new(),
+                            place,
+                        }),
+                        item => Fields::of(item, &place).ok_or_else(|| wrong(item)),
+                    }
                 })
                 .collect(),
             Some(Data::Map(entries)) if entries.is_empty() => Ok(Vec::new()),

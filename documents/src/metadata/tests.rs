@@ -261,3 +261,18 @@ fn a_field_in_another_case_beside_the_exact_one_stays_apart() {
         "an unknown field is kept"
     );
 }
+
+#[test]
+fn what_upstream_reads_of_a_block_is_read() {
+    let raw = block(&[
+        ("age", Data::List(vec![age("age1a"), Data::Null])),
+        ("shamir_threshold", Data::Int(-1)),
+    ]);
+    let was = Metadata::from_data(&raw).unwrap();
+    assert_eq!((was.groups[0].len(), was.shamir_threshold), (2, 0));
+    let mut now = was.clone();
+    now.mac = "ENC[y]".into();
+    let written = now.to_data_over(&raw, &was);
+    assert_eq!(written.get("shamir_threshold"), Some(&Data::Int(-1)));
+    assert_eq!(written.get("age"), raw.get("age"));
+}

@@ -228,3 +228,17 @@ fn a_block_that_is_not_the_last_is_moved_and_the_file_stays_readable() {
     assert!(changed);
     assert!(decrypted(&Ini, &after).contains("user = z"));
 }
+
+#[test]
+fn an_empty_block_is_as_good_as_none() {
+    use crate::format::ini::Ini;
+
+    for (format, text) in [
+        (&Json as &'static dyn Format, "{\"a\": \"b\", \"sops\": {}}"),
+        (&Ini, "[a]\nb = c\n[sops]\n"),
+    ] {
+        let file = Encrypted::parse(format, SecretBytes::copy_of(text.as_bytes()));
+        let error = file.err().expect("it is not encrypted");
+        assert_eq!(error.to_string(), "sops metadata not found");
+    }
+}

@@ -80,12 +80,14 @@ fn values_are_read_as_loosely_as_upstream_reads_them() {
             "{config}"
         );
     }
-    // A negative threshold of one group is written by upstream, and refused here.
+    // A negative threshold of one group is written by upstream, and refused here; a file that has it is read.
     desk.write(
         ".sops.yaml",
         format!("creation_rules:\n  - path_regex: ^a\n    age: {a}\n    shamir_threshold: -1\n  - age: {a}\n"),
     );
-    desk.theirs(["encrypt", "a.yaml"]).good();
+    let negative = desk.theirs(["encrypt", "a.yaml"]).good();
+    desk.write("negative.yaml", negative);
+    desk.ours(["decrypt", "negative.yaml"]).good();
     assert!(
         desk.ours(["encrypt", "a.yaml"])
             .fails(1)

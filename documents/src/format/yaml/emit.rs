@@ -305,7 +305,7 @@ impl Emitter {
         }
     }
 
-    /// Writes comments, each on its own lines.
+    /// Writes comments, each on its own lines. Those of INI have several, and the marks of the later ones are in their text.
     fn comments<'a>(
         &mut self,
         comments: impl Iterator<Item = &'a Data>,
@@ -313,9 +313,13 @@ impl Emitter {
     ) -> Result<(), EmitError> {
         for comment in comments {
             if let Data::Comment { text, .. } = comment {
-                for line in text.expose().split(|byte| *byte == b'\n') {
+                for (at, line) in text.expose().split(|byte| *byte == b'\n').enumerate() {
                     self.indent(column)?;
-                    self.out.push_byte(b'#');
+                    match (at, line.starts_with(b"#")) {
+                        (0, _) => self.out.push_byte(b'#'),
+                        (_, false) => self.out.push(b"# "),
+                        (_, true) => {}
+                    }
                     self.comment_line(line)?;
                     self.out.push_byte(b'\n');
                 }

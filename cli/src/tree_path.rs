@@ -2,6 +2,9 @@
 
 use sealwright_documents::format::Step;
 
+/// How many steps a path may have: what is missing on the way is made by recursion.
+const MOST_STEPS: usize = 1_000;
+
 /// Reads a path into a document, such as `["a"][0]['b']` (S91).
 pub(crate) fn parse_tree_path(text: &str) -> std::result::Result<Vec<Step>, String> {
     let mut steps = Vec::new();
@@ -11,6 +14,9 @@ pub(crate) fn parse_tree_path(text: &str) -> std::result::Result<Vec<Step>, Stri
         return Err(format!("{text:?} does not begin with ["));
     }
     for part in parts {
+        if steps.len() == MOST_STEPS {
+            return Err(format!("a path has at most {MOST_STEPS} steps"));
+        }
         let inner = part
             .strip_suffix(']')
             .ok_or_else(|| format!("a step of {text:?} does not end with ]"))?;
@@ -62,5 +68,7 @@ mod tests {
         ] {
             assert!(parse_tree_path(wrong).is_err(), "{wrong}");
         }
+        assert_eq!(parse_tree_path(&"[0]".repeat(1_000)).unwrap().len(), 1_000);
+        assert!(parse_tree_path(&"[0]".repeat(1_001)).is_err());
     }
 }

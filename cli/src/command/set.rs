@@ -324,5 +324,9 @@ mod tests {
         for wrong in ["", "x", "1 2", "1, \"w\": 2", "1}", "\"x", "{\"a\":1} junk"] {
             assert_eq!(json(wrong).unwrap_err().kind, Kind::Path, "{wrong}");
         }
+        for depth in [300, 5_000] {
+            let nested = format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+            assert_eq!(json(&nested).is_ok(), depth < 1_000, "{depth}");
+        }
     }
 }

@@ -429,7 +429,7 @@ fn extracted_values() {
 #[test]
 fn comments_of_several_lines_have_one_mark_a_line_in_yaml() {
     let tree = parse("# a\n# b\n; c\n[s]\nk = v\n");
-    let rendered = crate::format::yaml::Yaml.render(&[Data::listed(&tree, 0)], Layout::default());
+    let rendered = crate::format::yaml::Yaml.render(&Data::listed(&tree), Layout::default());
     let text = String::from_utf8(rendered.unwrap().expose().to_vec()).unwrap();
     assert_eq!(
         text,

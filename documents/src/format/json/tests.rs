@@ -416,7 +416,7 @@ fn d14_list_comments_of_other_formats_go() {
         ("[1, c, c]", "[1]"),
         ("[\n c ,\n c\n]", "[\n \n]"),
         ("[[1] , c, 2]", "[[1], 2]"),
-        ("[[], c, c , {}, c]", "[[], {}]"),
+        ("[[], c, c , {}, c]", "[[] , {}]"),
         ("[c]", "[]"),
     ] {
         let text = format!("{{\"x\": 0, \"l\": {}}}", pattern.replace('c', comment));

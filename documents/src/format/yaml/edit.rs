@@ -322,7 +322,16 @@ impl Editor<'_> {
                 .filter(|node| site.contains(&(node.site.start as usize)))
                 .any(|node| matches!(node.value, Value::Comment { .. }))
         };
-        let Some(root) = in_brackets.find(|root| !keeps_comment(*root)) else {
+        // A pair in a list has no braces of its own: a comment behind it would move if it were given some without need.
+        let is_pair = |at: &NodeId| {
+            let mut words = tree.spelling(*at).split(u8::is_ascii_whitespace);
+            let word = words.find(|word| !matches!(word.first(), None | Some(b'!' | b'&')));
+            !word.is_some_and(|word| word.starts_with(b"{") || word.starts_with(b"["))
+        };
+        let (pairs, braced): (Vec<NodeId>, Vec<NodeId>) = in_brackets
+            .filter(|root| !keeps_comment(*root))
+            .partition(is_pair);
+        let Some(root) = braced.first().or(pairs.first()).copied() else {
             return Ok(None);
         };
         match wanted::value(tree, root, change) {

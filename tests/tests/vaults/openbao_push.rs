@@ -193,7 +193,7 @@ async fn a_key_that_another_writer_makes_meanwhile_is_not_deleted() {
             _ => (204, Value::Null),
         },
     );
-    let mut manifest = vault(&server.address(), Some("race"), "v2");
+    let mut manifest = vault(server.address(), Some("race"), "v2");
     manifest["vault"]["checkAndSet"] = json!({"required": true});
     let store = connect(&manifest).await;
     failed(push(&store, &source(&[("a", "1")]), &item(None, "k", None)).await);

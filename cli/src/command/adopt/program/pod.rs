@@ -33,7 +33,7 @@ pub(super) fn beside(component: Component, pod: &PodSpec, container: &Container)
     let variables = container.env.iter().flatten();
     let variables = variables.filter(|variable| {
         let is_flag = flag_of_variable(component, &variable.name).is_some();
-        !OF_CHARTS.contains(&variable.name.as_str()) && !(is_flag && variable.value.is_some())
+        !(OF_CHARTS.contains(&variable.name.as_str()) || is_flag && variable.value.is_some())
     });
     let mut beside: Vec<String> = variables
         .map(|variable| format!("env {}", variable.name))

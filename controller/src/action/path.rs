@@ -15,7 +15,7 @@ const LONGEST_NAME: usize = 253;
 /// A name as a part of a path.
 ///
 /// Tenants write names into fields that no schema checks, and the API server decodes a path before it splits it. What cannot be the
-/// name of an object therefore becomes one that none has, which [`Api::call`] does not ask for.
+/// name of an object therefore becomes one that none has, which `Api::call` does not ask for.
 pub(crate) fn part(name: &str) -> &str {
     let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:~".contains(&byte);
     let is_name = !matches!(name, "" | "." | "..") && name.len() <= LONGEST_NAME;

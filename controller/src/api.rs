@@ -16,8 +16,9 @@ use kube::client::Body;
 use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 use serde::Deserialize;
 use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
+
+use crate::page_size::Places;
 
 /// No answer within this is as good as none.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -29,39 +30,16 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// A part of a path that stands for what cannot be a name.
 pub(crate) const NO_NAME: &str = "%";
 
+/// What lists of metadata alone are asked for with.
+pub(crate) const METADATA_LIST: &str =
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+
 /// The API server as this program sees it.
 pub(crate) struct Api {
     client: Client,
     throttle: Option<Throttle>,
     newest: Arc<Newest>,
     places: Places,
-}
-
-/// Places in memory for answers that are not small, of all listings together: there may be as many listings as kinds times
-/// namespaces, and tenants decide how large the objects are.
-#[derive(Clone)]
-pub(crate) struct Places(Arc<Semaphore>);
-
-impl Places {
-    /// An answer of this size needs no place.
-    pub(crate) const SMALL: usize = 16 << 10;
-    /// So many others are in memory at a time.
-    const COUNT: usize = 4;
-
-    /// Takes a place for an answer. Only one that is known not to be small waits for it.
-    pub(crate) async fn take(&self, is_small: bool) -> Option<OwnedSemaphorePermit> {
-        match Arc::clone(&self.0).try_acquire_owned() {
-            Ok(place) => Some(place),
-            Err(_) if is_small => None,
-            Err(_) => Arc::clone(&self.0).acquire_owned().await.ok(),
-        }
-    }
-}
-
-impl Default for Places {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(Self::COUNT)))
-    }
 }
 
 /// The newest resource version that the API server has shown: what is read from now on is no older.

@@ -21,6 +21,7 @@ mod log;
 mod metrics;
 mod outages;
 mod owned;
+mod page_size;
 mod pool;
 mod program;
 mod readiness;

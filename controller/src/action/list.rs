@@ -6,12 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta, Time}
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::api::{Api, ApiError, Places};
-
-/// The text of a page of several objects. Even the metadata of one object may have 1.5 MiB.
-pub(super) const MOST_BYTES: usize = 3 << 20;
-/// The text that the next page should have.
-const GOOD_BYTES: usize = 2 << 20;
+use crate::api::{Api, ApiError};
+use crate::page_size::PageSize;
 
 /// Lists what is behind a path, with at most `limit` objects to a page, and shows each of them to `see`. A page that is too long
 /// is asked for again with fewer; its objects are read one by one, as they may take ten times the memory of their text.
@@ -35,33 +31,24 @@ pub(crate) async fn list<T: for<'de> Deserialize<'de>>(
         false => '?',
     };
     let mut token = String::new();
-    let (mut asked, mut is_small) = (limit, true);
+    let mut size = PageSize::new(limit, limit);
     loop {
+        let asked = size.objects();
         let path = format!("{path}{separator}limit={asked}&continue={token}");
-        let place = api.places().take(is_small).await;
-        let most = match (&place, asked) {
-            (None, _) => Places::SMALL,
-            (Some(_), 1) => usize::MAX,
-            (Some(_), _) => MOST_BYTES,
-        };
+        let (place, most) = size.place(api.places()).await;
         let answer = match api.get_within(&path, accept, most).await {
-            Err(ApiError::TooLong) if place.is_none() => {
-                is_small = false;
-                continue;
-            }
             Err(ApiError::TooLong) => {
-                asked = (asked / 8).max(1);
+                size.exceeded(&place);
                 continue;
             }
             answer => answer?,
         };
         let page: Page<'_> = serde_json::from_slice(answer.expose()).map_err(unreadable)?;
         let items = page.items.unwrap_or_default();
-        let fitting = GOOD_BYTES * items.len() / answer.len().max(1);
+        let _place = size.read(items.len(), answer.len(), place);
         for item in items {
             see(serde_json::from_str(item.get()).map_err(unreadable)?);
         }
-        asked = fitting.clamp(1, limit.min(asked * 3).max(1));
         match page.metadata.continue_ {
             Some(next) if !next.is_empty() => token = next,
             _ => return Ok(()),

@@ -14,13 +14,11 @@ use serde_json::{Value, json};
 use super::body::{JSON, METADATA, bytes, read, written};
 use super::list::{essentials, list};
 use super::path::{self, MANAGER, labelled, part, secrets};
-use crate::api::{Api, ApiError};
+use crate::api::{Api, ApiError, METADATA_LIST};
 use crate::frame::object::{Key, Version};
 
 /// How many objects of a list are asked for at a time.
 const LIMIT: usize = 100;
-/// What lists of metadata alone are asked for with.
-const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
 /// Creates a Secret as this field manager.
 pub(crate) async fn create_secret_as(
@@ -306,9 +304,9 @@ mod tests {
     use kube::Client;
     use kube::client::Body;
 
-    use super::super::list::MOST_BYTES;
     use super::super::list::tests::page;
     use super::*;
+    use crate::page_size::MOST_BYTES;
 
     #[tokio::test]
     async fn secrets_are_listed_in_pages() {

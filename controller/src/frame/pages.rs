@@ -1,10 +1,8 @@
 //! Listings in pages: as many objects at a time as fit into the memory that there is for them.
 //!
-//! Most objects have a few thousand bytes and may come by hundreds; one may have 1.5 MiB, and one author many of those. So pages
-//! grow while the objects are small, and one whose text is larger than [`MOST_BYTES`] is not read to its end but asked for again
-//! with fewer objects: what came before says nothing about what an author has put behind it. A page lies in memory as text, of
-//! which one object at a time is read, as a thousand short texts take ten times their length as objects; and few pages that are
-//! not small lie in memory [at a time](Places).
+//! A page [may not be too large](PageSize), whatever its authors do. It lies in memory as text, of which one object at a time is
+//! read, as a thousand short texts take ten times their length as objects; and few pages that are not small lie in memory
+//! [at a time](Places).
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -21,26 +19,17 @@ use kube::{Client, Resource};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use crate::api::{Api, Newest, Places};
+use crate::api::{Api, METADATA_LIST, Newest};
+use crate::page_size::{PageSize, Place, Places};
 
 /// The first page of a listing.
 const FIRST: usize = 50;
 /// More objects are not asked for at once: the API server makes its answer as a whole.
 const MOST: usize = 500;
-/// How many times larger a page may be than the one before.
-const GROWTH: usize = 3;
-/// The text of a page of several objects.
-const MOST_BYTES: usize = 3 << 20;
-/// The text that the next page should have.
-const GOOD_BYTES: usize = 2 << 20;
 /// A page that has not arrived by then is asked for again.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What lists of metadata alone are asked for with.
-const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
-
 /// What is listed and watched.
 #[derive(Clone)]
 pub(crate) struct Listed<T> {
@@ -55,11 +44,7 @@ pub(crate) struct Listed<T> {
 pub(crate) struct Pages<T> {
     client: Client,
     listed: Listed<T>,
-    /// How many objects are asked for next, and at most.
-    size: usize,
-    most: usize,
-    /// As far as is known.
-    is_small: bool,
+    size: PageSize,
     /// Where the next page begins.
     token: Option<String>,
     /// The resource version of the last page.
@@ -81,7 +66,7 @@ pub(crate) struct Page<T> {
     text: Vec<u8>,
     /// Where they are in the text.
     objects: std::vec::IntoIter<Range<usize>>,
-    _place: Option<OwnedSemaphorePermit>,
+    _place: Place,
     of: PhantomData<fn() -> T>,
 }
 
@@ -135,9 +120,7 @@ impl<T: Resource + Clone + DeserializeOwned> Pages<T> {
         Self {
             client: listed.api.clone().into_client(),
             listed,
-            size: FIRST,
-            most: MOST,
-            is_small: true,
+            size: PageSize::new(FIRST, MOST),
             token: None,
             version: String::new(),
             is_last: false,
@@ -147,8 +130,7 @@ impl<T: Resource + Clone + DeserializeOwned> Pages<T> {
 
     /// Asks for no more objects at once.
     pub(crate) fn have_at_most(&mut self, most: usize) {
-        self.most = most;
-        self.size = self.size.min(most);
+        self.size = PageSize::new(FIRST, most);
     }
 
     /// Returns true if there is no page after the one that was read last.
@@ -159,12 +141,7 @@ impl<T: Resource + Clone + DeserializeOwned> Pages<T> {
     /// Reads the next page. The one before is to be dropped first, which gives its place back.
     pub(crate) async fn next(&mut self) -> Result<Page<T>, kube::Error> {
         let (text, place) = loop {
-            let place = self.listed.places.take(self.is_small).await;
-            let most = match (&place, self.size) {
-                (None, _) => Places::SMALL,
-                (Some(_), 1) => usize::MAX,
-                (Some(_), _) => MOST_BYTES,
-            };
+            let (place, most) = self.size.place(&self.listed.places).await;
             match timeout(PATIENCE, self.ask(most)).await {
                 Err(_) => {
                     let late = "a page of a listing did not arrive in time";
@@ -172,8 +149,7 @@ impl<T: Resource + Clone + DeserializeOwned> Pages<T> {
                 }
                 Ok(Err(error)) => return Err(error),
                 Ok(Ok(Some(text))) => break (text, place),
-                Ok(Ok(None)) if place.is_none() => self.is_small = false,
-                Ok(Ok(None)) => self.size = (self.size / 8).max(1),
+                Ok(Ok(None)) => self.size.exceeded(&place),
             }
         };
         let list: List<'_> = serde_json::from_slice(&text).map_err(kube::Error::SerdeError)?;
@@ -183,9 +159,7 @@ impl<T: Resource + Clone + DeserializeOwned> Pages<T> {
             at..at + object.get().len()
         });
         let objects: Vec<Range<usize>> = objects.collect();
-        self.is_small = text.len() <= Places::SMALL;
-        let fitting = GOOD_BYTES * objects.len() / text.len().max(1);
-        self.size = fitting.clamp(1, self.size.saturating_mul(GROWTH).min(self.most));
+        let place = self.size.read(objects.len(), text.len(), place);
         self.version = list.metadata.resource_version.unwrap_or_default();
         self.listed.newest.see(&self.version);
         self.token = list.metadata.continue_.filter(|token| !token.is_empty());
@@ -193,7 +167,7 @@ impl<T: Resource + Clone + DeserializeOwned> Pages<T> {
         Ok(Page {
             text,
             objects: objects.into_iter(),
-            _place: place.filter(|_| !self.is_small),
+            _place: place,
             of: PhantomData,
         })
     }
@@ -203,14 +177,14 @@ impl<T: Resource + Clone + DeserializeOwned> Pages<T> {
         let params = ListParams {
             label_selector: self.listed.selector(),
             field_selector: self.listed.field_selector.clone(),
-            limit: u32::try_from(self.size).ok(),
+            limit: u32::try_from(self.size.objects()).ok(),
             continue_token: self.token.clone(),
             ..ListParams::default()
         };
         let request = Request::new(self.listed.api.resource_url()).list(&params);
         let mut request = request.map_err(kube::Error::BuildRequest)?;
         if T::metadata_api() {
-            let accept = HeaderValue::from_static(METADATA);
+            let accept = HeaderValue::from_static(METADATA_LIST);
             request.headers_mut().insert(ACCEPT, accept);
         }
         let response = self.client.send(request.map(Body::from)).await?;

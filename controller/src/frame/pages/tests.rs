@@ -3,6 +3,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::super::api_server::ApiServer;
 use super::*;
+use crate::page_size::MOST_BYTES;
 
 impl ApiServer {
     async fn names(self: &Arc<Self>) -> Vec<String> {

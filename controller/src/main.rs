@@ -26,6 +26,7 @@ mod pool;
 mod program;
 mod readiness;
 mod reconcile;
+mod room;
 mod server;
 mod stores;
 mod tls;

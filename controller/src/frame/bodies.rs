@@ -8,14 +8,13 @@
 //! in the end.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
 use super::object::Key;
 use super::read::Read;
+use crate::room::Room;
 
 /// So many are kept at a time.
 pub(super) const MOST_KEPT: usize = 200;
@@ -24,18 +23,11 @@ pub(super) const MOST_KEPT: usize = 200;
 const MOST_BYTES: usize = 4 << 20;
 
 /// The bytes that are kept of all kinds together.
-#[derive(Default)]
-pub(crate) struct Ahead(AtomicUsize);
+pub(crate) struct Ahead(Room);
 
-impl Ahead {
-    /// Counts so many more, if there is room for them.
-    fn take(&self, bytes: usize) -> bool {
-        let grown = |kept: usize| Some(kept + bytes).filter(|kept| *kept <= MOST_BYTES);
-        self.0.fetch_update(Relaxed, Relaxed, grown).is_ok()
-    }
-
-    fn give_back(&self, bytes: usize) {
-        self.0.fetch_sub(bytes, Relaxed);
+impl Default for Ahead {
+    fn default() -> Self {
+        Self(Room::new(MOST_BYTES))
     }
 }
 
@@ -81,7 +73,7 @@ impl<T> Bodies<T> {
     pub(super) fn keep(&self, key: &Key, read: Read<T>) {
         self.with(|kept| {
             self.drop_from(kept, key);
-            if kept.all.len() < MOST_KEPT && self.ahead.take(read.size()) {
+            if kept.all.len() < MOST_KEPT && self.ahead.0.take(read.size()) {
                 kept.bytes += read.size();
                 kept.all.insert(key.clone(), read);
             }
@@ -91,14 +83,14 @@ impl<T> Bodies<T> {
     fn drop_from(&self, kept: &mut Kept<T>, key: &Key) -> Option<Read<T>> {
         let dropped = kept.all.remove(key)?;
         kept.bytes -= dropped.size();
-        self.ahead.give_back(dropped.size());
+        self.ahead.0.give_back(dropped.size());
         Some(dropped)
     }
 
     /// Forgets all.
     pub(super) fn clear(&self) {
         self.with(|kept| {
-            self.ahead.give_back(kept.bytes);
+            self.ahead.0.give_back(kept.bytes);
             *kept = Kept::default();
         });
         self.taken.notify_one();

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sealwright_crypto::secret::SecretBytes;
 use sealwright_providers::fetch::Lane;
@@ -27,6 +26,7 @@ use crate::action;
 use crate::frame::kind::Allowance;
 use crate::frame::object::Key;
 use crate::frame::worker::aside;
+use crate::room::Room;
 use crate::stores::StoreId;
 
 /// A push that failed. Its text is public.
@@ -265,8 +265,8 @@ const SMALL: usize = 16 * 1024;
 /// How many bytes those may have together that are larger.
 const MOST_HELD: usize = 8 << 20;
 
-/// The bytes of the larger values that wait aside.
-static HELD: AtomicUsize = AtomicUsize::new(0);
+/// For the larger values that wait aside.
+static ROOM: Room = Room::new(MOST_HELD);
 
 /// Values that wait aside, and are not few.
 struct Held(usize);
@@ -274,15 +274,13 @@ struct Held(usize);
 impl Held {
     /// Counts so many bytes, if there is room for them.
     fn hold(size: usize) -> Option<Self> {
-        let grown = |held: usize| held.checked_add(size).filter(|held| *held <= MOST_HELD);
-        let held = HELD.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown);
-        held.is_ok().then(|| Self(size))
+        ROOM.take(size).then(|| Self(size))
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        HELD.fetch_sub(self.0, Ordering::Relaxed);
+        ROOM.give_back(self.0);
     }
 }
 

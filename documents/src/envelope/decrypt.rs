@@ -76,13 +76,8 @@ fn open(
     let mut work = Work::new(file, &cipher, hints.as_ref(), memory);
     work.run()?;
     warnings.append(&mut work.warnings);
-    if work.kept > MOST_PLACES {
-        warnings.push(Warning::CommentsKept(work.kept - MOST_PLACES));
-    }
-    if work.looks_encrypted > MOST_PLACES {
-        let more = work.looks_encrypted - MOST_PLACES;
-        warnings.push(Warning::LookEncrypted(more));
-    }
+    warnings.extend(work.kept.rest().map(Warning::CommentsKept));
+    warnings.extend(work.looks_encrypted.rest().map(Warning::LookEncrypted));
     let mac = work.check_mac();
     let Work {
         splicer,
@@ -142,6 +137,23 @@ fn open(
 /// How many warnings of a kind name a place. To find one takes a look at all that stands before it, and no one reads more.
 const MOST_PLACES: usize = 100;
 
+/// How many warnings of a kind there are.
+#[derive(Default)]
+struct Count(usize);
+
+impl Count {
+    /// Counts one more. Returns true if it names its place.
+    fn names(&mut self) -> bool {
+        self.0 += 1;
+        self.0 <= MOST_PLACES
+    }
+
+    /// How many do not name their place, if there are any.
+    fn rest(&self) -> Option<usize> {
+        self.0.checked_sub(MOST_PLACES).filter(|rest| *rest > 0)
+    }
+}
+
 /// Values that another thread opens.
 type Opening = Ahead<Result<Kind, CipherError>>;
 
@@ -168,10 +180,10 @@ struct Work<'w, 'm> {
     wire: SecretWriter,
     spelled: SecretWriter,
     warnings: Vec<Warning>,
-    /// How many comments did not open.
-    kept: usize,
-    /// How many values that the rule leaves plain look encrypted.
-    looks_encrypted: usize,
+    /// Comments that did not open.
+    kept: Count,
+    /// Values that the rule leaves plain and that look encrypted.
+    looks_encrypted: Count,
 }
 
 impl<'w, 'm> Work<'w, 'm> {
@@ -214,8 +226,8 @@ impl<'w, 'm> Work<'w, 'm> {
             wire: SecretWriter::with_capacity(64),
             spelled: SecretWriter::with_capacity(64),
             warnings: Vec::new(),
-            kept: 0,
-            looks_encrypted: 0,
+            kept: Count::default(),
+            looks_encrypted: Count::default(),
         }
     }
 
@@ -271,12 +283,10 @@ impl<'w, 'm> Work<'w, 'm> {
         if !leaf.is_secret {
             if let Scalar::Str(text) = scalar
                 && looks_encrypted(text)
+                && self.looks_encrypted.names()
             {
-                self.looks_encrypted += 1;
-                if self.looks_encrypted <= MOST_PLACES {
-                    let place = Place::of(tree, node);
-                    self.warnings.push(Warning::LooksEncrypted(place));
-                }
+                let place = Place::of(tree, node);
+                self.warnings.push(Warning::LooksEncrypted(place));
             }
             if !self.file.metadata.mac_only_encrypted && !matches!(scalar, Scalar::Comment(_)) {
                 self.hash(&scalar);
@@ -315,8 +325,7 @@ impl<'w, 'm> Work<'w, 'm> {
                         kind
                     }
                     None => {
-                        self.kept += 1;
-                        if self.kept <= MOST_PLACES {
+                        if self.kept.names() {
                             let place = Place::of(tree, node);
                             self.warnings.push(Warning::CommentKept(place));
                         }

@@ -164,6 +164,20 @@ impl Tree {
         })
     }
 
+    /// How many levels a node has: one without children has one.
+    pub fn depth(&self, node: NodeId) -> usize {
+        let mut open: Vec<u32> = Vec::new();
+        let mut deepest = 0;
+        for at in node..self.nodes[node].end as usize {
+            while open.last().is_some_and(|end| *end as usize <= at) {
+                open.pop();
+            }
+            open.push(self.nodes[at].end);
+            deepest = deepest.max(open.len());
+        }
+        deepest
+    }
+
     /// The path of a node for messages, such as `a.b[0]`; documents after the first are told by their number.
     pub fn path(&self, node: NodeId) -> String {
         let mut path = String::new();

@@ -88,6 +88,9 @@ pub(crate) fn read_value_file(path: &Path) -> Result<SecretBytes> {
     Ok(read.into_bytes())
 }
 
+/// A value of more levels is not set, because each takes a stack frame.
+const MAX_DEPTH: usize = 1_000;
+
 /// Reads any JSON value, through the JSON format so that nothing of it stays behind unwiped.
 fn parse_json(text: SecretBytes) -> Result<Data> {
     let wrong = |reason: String| {
@@ -103,30 +106,18 @@ fn parse_json(text: SecretBytes) -> Result<Data> {
     let tree = json
         .parse(wrapped.finish())
         .map_err(|error| wrong(error.reason))?;
-    if is_too_deep(&tree) {
-        return Err(wrong("it is nested more than 1000 levels deep".into()));
-    }
     let root = tree.documents.first().map_or(0, |root| *root as usize);
+    // Beside those of the value there is the object around it, and a scalar in it.
+    if tree.depth(root) > MAX_DEPTH + 2 {
+        return Err(wrong(format!(
+            "it is nested more than {MAX_DEPTH} levels deep"
+        )));
+    }
     let children: Vec<_> = tree.children(root).collect();
     match &children[..] {
         [only] => Ok(last_of_each_key(Data::of(&tree, *only))),
         _ => Err(wrong("it is more than one value".into())),
     }
-}
-
-/// Whether a value has more levels than can be gone through with the stack of the first thread.
-fn is_too_deep(tree: &Tree) -> bool {
-    const MAX_DEPTH: usize = 1_000;
-
-    let mut open: Vec<u32> = Vec::new();
-    tree.nodes.iter().enumerate().any(|(at, node)| {
-        while open.last().is_some_and(|end| *end as usize <= at) {
-            open.pop();
-        }
-        open.push(node.end);
-        // The object around it, and a scalar in it.
-        open.len() > MAX_DEPTH + 2
-    })
 }
 
 /// The last of several equal keys counts, as in upstream's JSON.

@@ -99,7 +99,7 @@ fn take_block(tree: &mut Tree) -> Result<(), ParseError> {
     let Some(node) = found else { return Ok(()) };
     let Node { site, end, .. } = tree.nodes[node];
     let end = end as usize;
-    if depth_within(tree, node) > DEEPEST_BLOCK {
+    if tree.depth(node) > DEEPEST_BLOCK {
         let at = site.start as usize;
         let reason = "the sops block nests too deeply";
         return Err(ParseError::at(tree.text.expose(), at, reason));
@@ -137,19 +137,6 @@ fn take_block(tree: &mut Tree) -> Result<(), ParseError> {
         later.end -= removed;
     }
     Ok(())
-}
-
-fn depth_within(tree: &Tree, node: NodeId) -> usize {
-    let mut open: Vec<u32> = Vec::new();
-    let mut deepest = 0;
-    for at in node..tree.nodes[node].end as usize {
-        while open.last().is_some_and(|end| *end as usize <= at) {
-            open.pop();
-        }
-        open.push(tree.nodes[at].end);
-        deepest = deepest.max(open.len());
-    }
-    deepest
 }
 
 struct Reader<'a> {

@@ -9,6 +9,7 @@ use sealwright_documents::envelope::{
     DecryptError, Decrypted, Document, Encrypted, ReadError, Warning, decrypt, decrypt_unverified,
 };
 use sealwright_documents::error::EmitError;
+use sealwright_documents::format::json::WIDEST_INDENT;
 use sealwright_documents::format::{Format, Layout, Step, by_name, choose};
 use sealwright_documents::metadata::MetadataError;
 use sealwright_documents::splice::{Edit, Splicer};
@@ -211,7 +212,7 @@ pub(crate) fn text_in(
         check_plain(&document)?;
         return Ok(document.into_text());
     }
-    render(data_of(document.tree()), format, layout)
+    render(Data::listed(document.tree()), format, layout)
 }
 
 /// As [`text_in`], but a format of one document gets what upstream gives it: the first document, and INI the sections of
@@ -226,12 +227,12 @@ pub(crate) fn text_as_upstream(
     let count = document.tree().documents.len();
     let is_same = document.format().name() == format.name();
     if is_same && settings.indent.is_some() && matches!(format.name(), "yaml" | "json") {
-        return render(data_of(document.tree()), format, layout);
+        return render(Data::listed(document.tree()), format, layout);
     }
     if count < 2 || is_same {
         return text_in(document, format, layout);
     }
-    let mut documents = data_of(document.tree());
+    let mut documents = Data::listed(document.tree());
     match format.name() {
         "json" | "dotenv" => {
             documents.truncate(1);
@@ -271,11 +272,6 @@ fn render(
     format.render(&documents, layout).map_err(error)
 }
 
-/// The content of all documents of a tree.
-pub(crate) fn data_of(tree: &Tree) -> Vec<Data> {
-    Data::listed(tree)
-}
-
 /// The columns per level for what is rewritten in a format: as told, or as configured.
 pub(crate) fn layout(
     settings: &Settings,
@@ -288,7 +284,7 @@ pub(crate) fn layout(
     // YAML has nine columns per level at most, and takes more for two.
     let possible = match format.name() {
         "yaml" => 0..=i32::MAX,
-        "json" | "binary" => -1..=1_000,
+        "json" | "binary" => -1..=WIDEST_INDENT,
         _ => return Ok(Layout::default()),
     };
     match indent {

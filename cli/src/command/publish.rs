@@ -136,7 +136,7 @@ impl Publish {
         let file = document::parse_any_version(format, SecretBytes::copy_of(text.expose()))?;
         if let Ok(Destination::Vault { .. }) = rule.destination {
             let plain = document::open(world, settings, &from, &file)?;
-            return object(document::data_of(plain.tree()));
+            return object(Data::listed(plain.tree()));
         }
         match recipe(world, rule, &file)? {
             None => Ok(text),

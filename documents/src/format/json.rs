@@ -16,6 +16,8 @@ use crate::scalar::Scalar;
 use crate::splice::Edit;
 use crate::tree::{NodeId, Tree};
 
+pub use self::write::WIDEST_INDENT;
+
 use write::{Escapes, Style};
 
 /// The JSON format.

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sealwright_crypto::secret::SecretBytes;
+use sealwright_documents::data::Data;
 use sealwright_documents::format::{Layout, by_name, by_path};
 use sealwright_providers::file::Decrypt;
 
-use crate::command::document::data_of;
 use crate::command::found::is_encrypted;
 use crate::command::{Decrypt as DecryptCommand, Input, Output, Settings};
 use crate::error::{Error, Kind, Result};
@@ -59,7 +59,7 @@ impl Decrypt for Opener {
         let tree = by_path(path)
             .parse(bytes)
             .map_err(|error| format!("it cannot be read: {error}"))?;
-        json.render(&data_of(&tree), Layout::default())
+        json.render(&Data::listed(&tree), Layout::default())
             .map_err(|error| format!("it cannot be read as a map: {}", error.reason))
     }
 }

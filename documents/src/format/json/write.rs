@@ -19,7 +19,7 @@ pub(super) enum Escapes {
 }
 
 /// The columns per level that a layout may ask for.
-const WIDEST_INDENT: i32 = 1_000;
+pub const WIDEST_INDENT: i32 = 1_000;
 
 /// How collections are laid out.
 #[derive(Clone)]

@@ -18,12 +18,7 @@ impl OnePassword {
             let found = self
                 .listed(&["vaults"], Some(&titled(named)), &what)
                 .await?;
-            let ids: Vec<_> = found
-                .json()
-                .elements()
-                .map(|one| name_in(one, "id"))
-                .collect();
-            match ids.as_slice() {
+            match ids_of(&found).as_slice() {
                 [Some(id)] => Ok(id.clone()),
                 [] => {
                     let error = self.error(Trouble::Missing, "there is no such vault", &what);
@@ -54,12 +49,7 @@ impl OnePassword {
             }
             let path = ["vaults", vault_id, "items"];
             let found = self.listed(&path, Some(&titled(key)), what).await?;
-            let ids: Vec<_> = found
-                .json()
-                .elements()
-                .map(|one| name_in(one, "id"))
-                .collect();
-            match ids.as_slice() {
+            match ids_of(&found).as_slice() {
                 [] => {}
                 [Some(id)] => return self.item(vault_id, id, what).await.map(Some),
                 [None] => return Err(self.malformed("an item has no `id`", what)),
@@ -90,6 +80,12 @@ impl OnePassword {
             _ => Err(self.malformed("the answer is no item", what)),
         }
     }
+}
+
+/// The ids of what was found.
+fn ids_of(found: &Reply) -> Vec<Option<String>> {
+    let found = found.json().elements();
+    found.map(|one| name_in(one, "id")).collect()
 }
 
 /// Returns true for what 1Password has as an id of a vault or an item.

@@ -20,7 +20,7 @@ demo: ## builds the command line and shows the main job from end to end
 	@sh cli/demo.sh "$${CARGO_TARGET_DIR:-target}/debug/sealwright"
 
 .PHONY: test
-test: servers ## runs every test, those against real servers and the incumbents included
+test: servers ## runs every test, those against real servers and upstream's programs included
 	$(CARGO) build --workspace --bins $(REAL)
 	$(CARGO) test --workspace $(REAL)
 	RUST_TEST_THREADS=$(WAITING) $(CARGO) test --workspace $(REAL) --test external_secrets
@@ -45,7 +45,7 @@ check: ## checks format, lints (of the smallest build too), licences, bans, advi
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --workspace --no-deps --all-features
 
 .PHONY: bench
-bench: servers ## measures sealwright beside the incumbents, in turn, and writes target/bench.json
+bench: servers ## measures sealwright beside upstream's programs, in turn, and writes target/bench.json
 	$(CARGO) build --release --workspace --bins --features sealwright-tests/bench
 	$${CARGO_TARGET_DIR:-target}/release/bench
 
@@ -64,7 +64,7 @@ install: ## builds both programs and installs them below PREFIX (/usr/local), wi
 	deploy/install "$${CARGO_TARGET_DIR:-target}/release" "$(PREFIX)" "$(LINKS)"
 
 .PHONY: servers
-servers: ## builds the servers and incumbents that tests need, once, into the cache
+servers: ## builds the servers and upstream's programs that tests need, once, into the cache
 	@$(SERVERS) >/dev/null
 
 .PHONY: clean

@@ -59,7 +59,7 @@ impl Trail {
         let text = match fs::read(CONFIG) {
             Ok(text) => text,
             Err(error) => {
-                // As the incumbent: what cannot be read asks for nothing. But it is said.
+                // As upstream: what cannot be read asks for nothing. But it is said.
                 if error.kind() != io::ErrorKind::NotFound {
                     terminal.log(
                         Level::Warning,
@@ -170,7 +170,7 @@ fn within<'a>(map: &'a Data, key: &str) -> std::result::Result<Option<&'a Data>,
     }
 }
 
-/// The name of the user who started this process: by the system's own file, otherwise by `USER`, as the incumbent's
+/// The name of the user who started this process: by the system's own file, otherwise by `USER`, as upstream's
 /// release builds have it.
 fn user_name() -> Option<String> {
     let uid = rustix::process::getuid().as_raw().to_string();

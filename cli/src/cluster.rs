@@ -60,7 +60,7 @@ pub(crate) struct ControllerService {
 }
 
 /// The cluster could not be asked. The text of [`ClusterError::Service`] and its neighbours is what scripts know from
-/// the incumbent.
+/// upstream.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum ClusterError {

@@ -170,7 +170,7 @@ impl Foreground {
 }
 
 /// Starts the shell and waits for it. A signal that asks this program to end is passed on to the shell, and this program
-/// ends after it with the code of that signal, which is what a shell shows for the incumbent. What the command makes of
+/// ends after it with the code of that signal, which is what a shell shows for upstream. What the command makes of
 /// Ctrl+C is its own business. If the signal came before the shell was started, it is not started.
 fn run(
     how: &How,

@@ -20,7 +20,7 @@ use rustix::fs::{FlockOperation, OFlags};
 const PREFIXES: [&str; 2] = [EDIT, EXEC];
 /// Of what is edited.
 pub(crate) const EDIT: &str = "sealwright-edit-";
-/// Of files made for a command (S118). Those of the incumbent have fewer digits behind it.
+/// Of files made for a command (S118). Those of upstream have fewer digits behind it.
 pub(crate) const EXEC: &str = ".sops";
 
 /// Of edits that wait to be resumed.

@@ -57,7 +57,7 @@ impl World {
             let here = crate::working_folder::working_folder().unwrap_or_default();
             let file = match from {
                 Input::File(path) => path,
-                // As the incumbent, which makes a path out of no name.
+                // As upstream, which makes a path out of no name.
                 Input::Stdin => &here,
             };
             trail.record(&self.terminal, action, file)

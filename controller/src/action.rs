@@ -4,7 +4,7 @@
 //! Server-side apply is not used on purpose: it cannot take away what another writer put into an
 //! object, while the contract with users is that a Secret is replaced as a whole; and it takes
 //! away what we once set from Secrets that are only patched, where the contract is that nothing is
-//! ever removed. It would also need a permission that installations of the incumbent lack.
+//! ever removed. It would also need a permission that installations of upstream lack.
 
 mod body;
 mod list;

@@ -127,8 +127,8 @@ fn complain(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// An error with its causes, on one line; a cause that its error already tells is not repeated, and what the TLS library names
-/// only in its code is told in words.
+/// An error with its causes, on one line; a cause that its error already names is not repeated, and what the TLS library names
+/// only in its code is explained in words.
 fn error_text(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -103,7 +103,7 @@ fn seal(
 
 /// Opens what [`seal`] made under the same label.
 ///
-/// Session keys of 16 and 24 bytes are taken too, as the incumbent takes whatever AES takes.
+/// Session keys of 16 and 24 bytes are taken too, as upstream takes whatever AES takes.
 fn unseal(
     key: &OaepPrivateDecryptingKey,
     sealed: &[u8],

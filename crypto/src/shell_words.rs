@@ -3,7 +3,7 @@
 /// Splits `text` at blanks; quotes and backslashes protect, and `#` at the start of a word begins a comment.
 ///
 /// Inside single quotes nothing is special; inside double quotes and outside of quotes a backslash takes the next
-/// character as it is. This is the dialect of the incumbents' splitter: a shell would keep most backslashes inside
+/// character as it is. This is the dialect of upstream's splitter: a shell would keep most backslashes inside
 /// double quotes.
 pub fn split(text: &str) -> Result<Vec<String>, UnfinishedCommand> {
     let mut words = Vec::new();
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_split_as_the_incumbents_do() {
+    fn words_are_split_as_upstream_does() {
         assert_eq!(words("  a  b\tc\nd\r\n"), ["a", "b", "c", "d"]);
         assert_eq!(words("code --wait"), ["code", "--wait"]);
         assert_eq!(words("'a b' \"c d\"e f\\ g"), ["a b", "c de", "f g"]);

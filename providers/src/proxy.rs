@@ -1,4 +1,4 @@
-//! Which proxy leads to an address: the variables of the environment, read as Go's programs read them, which the incumbents are.
+//! Which proxy leads to an address: the variables of the environment, read as Go programs read them, upstream's included.
 //!
 //! `HTTPS_PROXY` and `HTTP_PROXY` name the proxies, with `http` where no scheme stands. Loopback is never asked of a proxy,
 //! nor what `NO_PROXY` lists: `*`, addresses, networks, and names with all that end in them (`.name` and `*.name` for
@@ -255,7 +255,7 @@ mod tests {
         assert_eq!(way(&empty, "https://api/").as_deref(), Some("http://s:1/"));
         let broken = proxies(&[("HTTPS_PROXY", "http://a b")]);
         assert_eq!(way(&broken, "https://api/"), None);
-        // Others know this one; the incumbents do not.
+        // Other programs know this one; upstream's do not.
         let all = proxies(&[("ALL_PROXY", "http://a:1")]);
         assert_eq!(way(&all, "https://api/"), None);
         let cgi = proxies(&[("HTTP_PROXY", "p:2"), ("REQUEST_METHOD", "GET")]);

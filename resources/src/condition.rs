@@ -28,7 +28,7 @@ pub struct Condition {
     pub message: String,
 }
 
-/// The incumbent's condition: the Secret was written as the object asks.
+/// Upstream's condition: the Secret was written as the object asks.
 pub const SYNCED: &str = "Synced";
 /// The object is fully taken care of (kstatus).
 pub const READY: &str = "Ready";
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn times_move_as_the_incumbents_do() {
+    fn times_move_as_upstream_does() {
         let mut list = Vec::new();
         assert!(set(&mut list, SYNCED, Holds::False, "", "no key", &at(1)));
         assert!(!set(&mut list, SYNCED, Holds::False, "", "no key", &at(2)));

@@ -128,7 +128,7 @@ fn empty_is_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<St
 
 /// Reads `encryptedData` without ever failing: one malformed object must not stop a whole watch.
 ///
-/// As in the incumbent, an item that is no string is the empty string, which then does not
+/// As in upstream, an item that is no string is the empty string, which then does not
 /// decrypt, and anything but an object is an empty map.
 fn lenient_texts<'de, D>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error>
 where

@@ -1,4 +1,4 @@
-//! The benchmark: whole processes, the incumbent and sealwright in turn in one run, on the same inputs.
+//! The benchmark: whole processes, upstream and sealwright in turn in one run, on the same inputs.
 //!
 //! What counts are the ratios: times depend on the machine, but both sides had the same one at the same time. The rows
 //! are a list ([`rows::ROWS`]); the results go to `target/bench.json` and as a table to the terminal.

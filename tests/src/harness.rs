@@ -9,7 +9,6 @@ pub mod cluster;
 pub mod double;
 pub mod fault_proxy;
 pub mod generated;
-pub mod incumbents;
 #[cfg(feature = "kubernetes")]
 pub mod load;
 #[cfg(feature = "measure")]
@@ -30,6 +29,7 @@ pub mod sandbox;
 pub mod sealed_secrets;
 pub mod server;
 mod toolchain;
+pub mod upstream;
 
 #[cfg(feature = "kubernetes")]
 pub use cluster::cluster;

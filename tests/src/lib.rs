@@ -1,4 +1,4 @@
-//! Real servers and the incumbents' own programs, for the tests and the benchmark of sealwright.
+//! Real servers and upstream's own programs, for the tests and the benchmark of sealwright.
 //!
 //! This crate owns what it takes to put sealwright beside the real thing: the pinned list of programs and how each is
 //! built ([`harness::pins`]), servers that are started, watched and stopped ([`harness::server`]), and a Kubernetes API

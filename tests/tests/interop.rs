@@ -1,4 +1,4 @@
-//! Cases with the incumbents' own programs. `cargo test --features interop --test interop`, after `make servers`.
+//! Cases with upstream's own programs. `cargo test --features interop --test interop`, after `make servers`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,8 +8,6 @@ mod at_terminal;
 mod controller;
 #[path = "interop/demo.rs"]
 mod demo;
-#[path = "interop/incumbents.rs"]
-mod incumbents;
 #[path = "interop/install.rs"]
 mod install;
 #[path = "interop/judge.rs"]
@@ -32,6 +30,8 @@ mod sealing;
 mod sops_cli;
 #[path = "interop/sops_format.rs"]
 mod sops_format;
+#[path = "interop/upstream_programs.rs"]
+mod upstream_programs;
 
 #[path = "interop/template.rs"]
 mod template;

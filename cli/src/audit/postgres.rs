@@ -14,7 +14,7 @@ use super::endpoint::{Endpoint, EndpointError};
 use crate::error::with_causes;
 use crate::network::{Network, NetworkError};
 
-/// The table as the incumbent's `schema.sql` has it (S177).
+/// The table as upstream's `schema.sql` has it (S177).
 const INSERT: &str = "INSERT INTO audit_event (action, username, file) VALUES ($1, $2, $3)";
 /// After so long without a word, the server is asked whether it is still there: an editor may be open for hours.
 const SILENCE: Duration = Duration::from_secs(1);

@@ -40,7 +40,7 @@ impl FileStatus {
             .map_err(|error| failed(format!("{}: {error}", self.file.display())))?;
         let format = document::input_format(&self.settings, &self.file);
         if original.bytes.is_empty() && format.name() == "yaml" {
-            return Ok(false); // as by the incumbent, though no document is an error elsewhere
+            return Ok(false); // as upstream does, though no document is an error elsewhere
         }
         let text = original.into_bytes();
         match Encrypted::parse(format, SecretBytes::copy_of(text.expose())) {

@@ -40,7 +40,7 @@ impl NewKeys<'_> {
     pub(crate) fn resolve(&self, world: &World) -> Result<Recipe> {
         let settings = self.keys.settings(&world.terminal);
         let none = KeySettings::default();
-        // What is wrong with the configuration is told first, as by upstream.
+        // What is wrong with the configuration is reported first, as upstream does.
         let rule = super::rule_for(
             world,
             self.settings,

@@ -167,7 +167,7 @@ impl Set {
 
     /// Computes the result.
     pub(crate) fn change(self, world: &World) -> Result<Change> {
-        // A wrong configuration is told before a wrong value, as by the incumbent.
+        // A wrong configuration is reported before a wrong value, as upstream does.
         world.configuration(&self.settings)?;
         let value = self.value.read()?;
         check_order(&self.settings)?;
@@ -189,7 +189,7 @@ impl Set {
             if let (true, Ok(node)) = (idempotent, document::find(tree, &path))
                 && Data::of(tree, node) == value
             {
-                // The incumbent encrypts before it sees that nothing has changed; readers of the table know that pair.
+                // Upstream encrypts before it sees that nothing has changed; readers of the table know that pair.
                 world.record(Action::Encrypt, &from)?;
                 return Ok(None);
             }

@@ -27,7 +27,7 @@ impl UpdateKeys {
     /// Does it.
     pub(crate) fn run(self, world: &World) -> Result<()> {
         let file = &self.file;
-        // As the incumbent: progress on standard error with the local time before it, the difference on standard output.
+        // As upstream: progress on standard error with the local time before it, the difference on standard output.
         let now = Zoned::now().strftime("%Y/%m/%d %H:%M:%S");
         check_is_file(file)?;
         world
@@ -123,7 +123,7 @@ fn plan(world: &World, file: &Path, settings: &Settings) -> Result<Option<Plan>>
     let mut original = document::read(&from, false)?;
     let format = document::input_format(settings, file);
     let encrypted = document::parse_any_version(format, original.take_bytes())?;
-    // After the file, as the incumbent does: what is not encrypted is told first.
+    // After the file, as upstream does: what is not encrypted is reported first.
     let target = Target::of(world, settings, file, encrypted.metadata())?;
     if !target.changed {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! The incumbent `sops`: its commands, flags, messages and exit codes over our commands.
+//! Upstream's `sops`: its commands, flags, messages and exit codes over our commands.
 
 mod call;
 mod commands;

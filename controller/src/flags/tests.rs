@@ -31,7 +31,7 @@ fn refused(words: &[&str]) -> String {
 }
 
 #[test]
-fn c1_to_c29_defaults_are_the_incumbents() {
+fn c1_to_c29_defaults_are_upstreams() {
     let flags = run(&[], &[]);
     assert_eq!(flags.key_prefix, "sealed-secrets-key");
     assert_eq!(flags.key_size, 4096);
@@ -134,7 +134,7 @@ fn c32_to_c34_help_errors_and_positional_arguments() {
 }
 
 #[test]
-fn c12_c14_c15_what_panics_in_the_incumbent_is_an_answer_here() {
+fn c12_c14_c15_what_panics_in_upstream_is_an_answer_here() {
     assert!(refused(&["--rate-limit=0"]).contains("at least 1"));
     let flags = run(&["--privatekey-labels", "a=b=c,broken, d=e"], &[]);
     assert_eq!(

@@ -291,7 +291,7 @@ impl Values {
         }
     }
 
-    /// `k=v,k2=v2`; what the incumbent panics on is reported and left out, and a second `=` is
+    /// `k=v,k2=v2`; what upstream panics on is reported and left out, and a second `=` is
     /// part of the value instead of cutting it.
     fn pairs(&self, name: &str, notices: &mut Vec<String>) -> Vec<(String, String)> {
         let text = self.text(name);

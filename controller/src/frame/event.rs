@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn t46_events_are_core_v1_with_the_incumbents_component() {
+    fn t46_events_are_core_v1_with_upstreams_component() {
         let write = Recorder::default().write(&event("x"), at(0)).unwrap();
         assert!(write.again.is_none());
         assert_eq!(write.event["source"]["component"], "sealed-secrets");

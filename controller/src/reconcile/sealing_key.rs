@@ -51,7 +51,7 @@ pub(crate) struct Settings {
     pub(crate) cutoff: Option<Timestamp>,
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) annotations: Vec<(String, String)>,
-    /// The certificate is logged as base64, as it is in the incumbent's JSON logs.
+    /// The certificate is logged as base64, as it is in upstream's JSON logs.
     pub(crate) log_base64: bool,
 }
 
@@ -395,7 +395,7 @@ async fn generate(
     Ok(())
 }
 
-/// 1.12: the key Secret as the incumbent writes it.
+/// 1.12: the key Secret as upstream writes it.
 fn key_secret(
     settings: &Settings,
     private: &PrivateKey,

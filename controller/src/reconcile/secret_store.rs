@@ -282,7 +282,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How long a store that does not answer is left alone at most.
 const SILENT: Duration = Duration::from_secs(3);
 
-/// The reason of the event about a store that waits for PushSecrets, and how often it is told.
+/// The reason of the event about a store that waits for PushSecrets, and how often it is reported.
 const WAITS: &str = "WaitingForPushSecrets";
 const WAITS_AGAIN: Duration = Duration::from_secs(300);
 

@@ -1,11 +1,11 @@
-//! Rate limiting as the incumbent does it: the generic cell rate algorithm, one bucket per path
+//! Rate limiting as upstream does it: the generic cell rate algorithm, one bucket per path
 //! and `X-Forwarded-For` header.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// The incumbent's store holds this many buckets.
+/// Upstream's store holds this many buckets.
 const MOST_BUCKETS: usize = 65_536;
 /// A header longer than this is one bucket with all others that begin the same, so that no one
 /// fills the memory with keys.

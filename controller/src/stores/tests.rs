@@ -208,7 +208,7 @@ async fn credentials_that_no_reconciler_looks_after_are_looked_at_now_and_then()
     assert_eq!(open(Some("ns")).await, 1);
     tokio::time::advance(UNSEEN).await;
     assert_eq!(open(Some("ns")).await, 2);
-    // A reconciler that opens the store is told when they change.
+    // A reconciler that opens the store is notified when they change.
     assert_eq!(open(None).await, 3);
     tokio::time::advance(UNSEEN).await;
     assert_eq!(open(Some("ns")).await, 3);

@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cache_identifier_is_that_of_the_incumbents() {
+    fn the_cache_identifier_is_that_of_upstream() {
         // printf abc | sha256sum | xxd -r -p | head -c 25 | base32
         assert_eq!(
             cache_identifier(b"abc"),

@@ -1,7 +1,7 @@
 //! The text form of an age file: markers around base64 in 64 columns.
 //!
 //! Written here and not taken from the age crate: the file format wants `\n` on every platform, and a reader that
-//! takes exactly what the incumbents take.
+//! takes exactly what upstream takes.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 

@@ -23,7 +23,7 @@ pub(super) enum Recipient {
 }
 
 impl Recipient {
-    /// Tells the kinds apart by their beginnings, as the incumbents do, and parses.
+    /// Tells the kinds apart by their beginnings, as upstream does, and parses.
     pub(super) fn parse(text: &str) -> Result<Self, RecipientError> {
         if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") || text.contains("PRIVATE KEY")
         {

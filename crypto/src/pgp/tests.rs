@@ -190,7 +190,7 @@ fn a_missing_gpg_is_named() {
 }
 
 #[test]
-fn gpg_gets_exactly_the_arguments_of_the_incumbents_and_no_secret_among_them() {
+fn gpg_gets_exactly_the_arguments_of_upstream_and_no_secret_among_them() {
     let fake = Fake::with(&[("SOPS_GPG_EXEC", "")])
         .command("gpg", Ok(" message\r\n\n"))
         .shared();

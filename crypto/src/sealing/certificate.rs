@@ -97,7 +97,7 @@ impl Certificate {
 
     /// Makes the certificate of a new sealing key, signed by itself.
     ///
-    /// It has the fields that the incumbent's have: a random 128-bit serial number, subject and
+    /// It has the fields that upstream's have: a random 128-bit serial number, subject and
     /// issuer `CN=<common_name>` or entirely empty, key usage `encipherOnly`, CA without a path
     /// length, a subject key identifier. `not_before` is in seconds since 1970.
     ///
@@ -143,7 +143,7 @@ impl Certificate {
         super::seal(&self.key, plaintext, label)
     }
 
-    /// Writes the certificate as PEM, as the incumbent does.
+    /// Writes the certificate as PEM, as upstream does.
     #[must_use]
     pub fn to_pem(&self) -> String {
         let text = pem::write("CERTIFICATE", &self.der);
@@ -187,7 +187,7 @@ impl Certificate {
     }
 
     /// Tells whether its validity has ended at `now` (seconds since 1970); the start is not
-    /// looked at, as in the incumbent.
+    /// looked at, as in upstream.
     #[must_use]
     pub fn is_expired(&self, now: i64) -> bool {
         now > self.not_after

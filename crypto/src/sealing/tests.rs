@@ -1,4 +1,4 @@
-//! Known answers of the incumbent, a second implementation as judge, and damaged input.
+//! Known answers of upstream, a second implementation as judge, and damaged input.
 
 use std::sync::LazyLock;
 
@@ -172,7 +172,7 @@ fn damaged_values_are_one_and_the_same_error() {
 }
 
 #[test]
-fn a_generated_certificate_looks_like_the_incumbents() {
+fn a_generated_certificate_looks_like_upstreams() {
     let key = PrivateKey::generate(2048).unwrap();
     for common_name in ["", "demo", "кот"] {
         let made = Certificate::self_signed(&key, common_name, 1_790_000_000, 87_600 * 3600)

@@ -1,4 +1,4 @@
-//! The CustomResourceDefinition, as near the incumbent's as its defects allow.
+//! The CustomResourceDefinition, as near upstream's as its defects allow.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -8,7 +8,7 @@ use super::SealedSecret;
 
 /// Builds the CRD of the SealedSecret.
 ///
-/// It differs from the incumbent's where that one is at fault: the values of `template.data` are
+/// It differs from upstream's where that one is at fault: the values of `template.data` are
 /// nullable, because a null there is meant to leave an item out and an API server would prune it.
 #[must_use]
 pub fn custom_resource_definition() -> CustomResourceDefinition {
@@ -80,9 +80,9 @@ fn put(crd: &mut Value, pointer: &str, value: Value) {
     parent[key] = value;
 }
 
-/// Removes what the schema generator adds and the incumbent does not have: defaults and nullable
+/// Removes what the schema generator adds and upstream does not have: defaults and nullable
 /// marks of optional fields. An API server writes defaults into every object it stores, and
-/// objects taken over from the incumbent must stay as they are.
+/// objects taken over from upstream must stay as they are.
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {

@@ -30,7 +30,7 @@ pub enum SealError {
     Unseal(#[from] UnsealError),
 }
 
-/// Why a SealedSecret cannot be unsealed. The texts are those of the incumbent, because alerts
+/// Why a SealedSecret cannot be unsealed. The texts are those of upstream, because alerts
 /// and scripts match on them; none of them holds a value.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -76,7 +76,7 @@ impl UnsealError {
 /// The failures of single items: grouped by message, each message followed by the names of the
 /// items in parentheses.
 ///
-/// The incumbent writes the names in random order; here they are sorted, so that the same fault
+/// Upstream writes the names in random order; here they are sorted, so that the same fault
 /// has the same text every time.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct ItemErrors {

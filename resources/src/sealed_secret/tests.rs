@@ -105,7 +105,7 @@ fn what_was_sealed_opens_in_every_scope() {
 }
 
 #[test]
-fn a3_to_a6_objects_of_the_incumbent_open() {
+fn a3_to_a6_objects_of_upstream_open() {
     let ring = vector_ring();
     for (file, annotation) in [
         ("strict", None),

@@ -418,7 +418,7 @@ fn skips_owner(template: &SecretTemplate) -> bool {
         .is_some_and(|value| value == "true")
 }
 
-/// The reference from the Secret to its SealedSecret, exactly as the incumbent writes it.
+/// The reference from the Secret to its SealedSecret, exactly as upstream writes it.
 fn owner(sealed: &SealedSecret) -> OwnerReference {
     OwnerReference {
         api_version: API_VERSION.to_owned(),

@@ -459,7 +459,7 @@ fn numbered(parts: Vec<&[u8]>) -> Value {
     Value::TextMap(TextMap::new(entries.collect()))
 }
 
-/// The bytes as if each were a character, which is how the incumbent walks the text.
+/// The bytes as if each were a character, which is how upstream walks the text.
 fn latin1(all: &[u8]) -> impl Iterator<Item = char> {
     all.iter().map(|&byte| char::from(byte))
 }

@@ -145,7 +145,7 @@ impl Condition {
         }
     }
 
-    /// `~0.0.0` and wild cards, which the incumbent takes for any version.
+    /// `~0.0.0` and wild cards, which upstream takes for any version.
     fn is_anything(&self) -> bool {
         self.version.numbers == [0; 3] && !self.minor_is_open && !self.patch_is_open
     }

@@ -24,11 +24,11 @@ use serde_json::json;
 use super::{Measured, Taken};
 use crate::harness::cluster::{Account, Cluster, Namespace, rule};
 use crate::harness::server::{Server, free_port};
-use crate::harness::{incumbents, programs};
+use crate::harness::{programs, upstream};
 
 /// Values in each object.
 const VALUES: usize = 5;
-/// How many objects the incumbent gets at its defaults, which let it make five requests a second.
+/// How many objects upstream gets at its defaults, which let it make five requests a second.
 const FEW: usize = 100;
 /// How many it gets without that limit.
 const MANY: usize = 1000;
@@ -67,7 +67,7 @@ pub(super) fn measure() -> Result<Vec<Measured>, String> {
             ),
             row(
                 "F6-cold",
-                "cold start with 1,000 SealedSecrets, the incumbent without its limits",
+                "cold start with 1,000 SealedSecrets, upstream without its limits",
                 vec![many_theirs.cold, many_ours.cold],
             ),
             row(
@@ -96,7 +96,7 @@ pub(super) fn measure() -> Result<Vec<Measured>, String> {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Program {
-    /// The incumbent, with the limits of its client or without.
+    /// Upstream, with the limits of its client or without.
     Theirs {
         limits: bool,
     },
@@ -136,7 +136,7 @@ impl Program {
 
     fn command(self, account: &Account) -> Command {
         let mut command = match self {
-            Self::Theirs { .. } => account.in_pod(&incumbents::sealed_secrets_controller()),
+            Self::Theirs { .. } => account.in_pod(&upstream::sealed_secrets_controller()),
             Self::Ours => account.in_pod(&programs::sealwright_controller()),
         };
         command.arg("--all-namespaces=false");
@@ -197,7 +197,7 @@ async fn run(cluster: &Cluster, program: Program, count: usize) -> Result<Figure
 /// Applies the namespaced variant of what this repository ships.
 fn apply_shipped(namespace: &Namespace<'_>) -> Result<(), String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/namespaced");
-    let output = Command::new(incumbents::kubectl())
+    let output = Command::new(upstream::kubectl())
         .arg("kustomize")
         .arg(folder)
         .output()

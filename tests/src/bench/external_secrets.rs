@@ -1,6 +1,6 @@
 //! F7: ExternalSecrets of a real API server over the keys of an OpenBao.
 //!
-//! What counts beside the time is how often the vault was asked, by its own audit log. The incumbent asks twice for each
+//! What counts beside the time is how often the vault was asked, by its own audit log. Upstream asks twice for each
 //! object with two values, whatever the keys. Then the objects are refreshed at a short interval, and each is watched until its
 //! next refresh: how late that is.
 

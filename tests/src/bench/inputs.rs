@@ -7,8 +7,8 @@ use std::process::Command;
 
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, RsaKeySize};
 
-use crate::harness::incumbents;
 use crate::harness::programs::output;
+use crate::harness::upstream;
 
 /// An age identity and its recipient.
 pub(super) struct AgeKey {
@@ -18,7 +18,7 @@ pub(super) struct AgeKey {
 
 impl AgeKey {
     pub(super) fn generate() -> Result<Self, String> {
-        let text = output(&mut Command::new(incumbents::age_keygen()))?;
+        let text = output(&mut Command::new(upstream::age_keygen()))?;
         let find = |mark: &str| {
             text.lines()
                 .find_map(|line| line.find(mark).map(|at| line[at..].to_owned()))

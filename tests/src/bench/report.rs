@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::Measured;
-use crate::harness::{incumbents, programs};
+use crate::harness::{programs, upstream};
 
 /// The width of the longest bar.
 const BAR: f64 = 30.0;
@@ -53,9 +53,9 @@ pub(super) fn table(row: &Measured) -> Vec<String> {
 
 pub(super) fn sizes() -> Vec<Size> {
     let programs = [
-        ("sops", incumbents::sops()),
-        ("kubeseal", incumbents::kubeseal()),
-        ("controller", incumbents::sealed_secrets_controller()),
+        ("sops", upstream::sops()),
+        ("kubeseal", upstream::kubeseal()),
+        ("controller", upstream::sealed_secrets_controller()),
         ("sealwright", programs::sealwright()),
         ("sealwright-controller", programs::sealwright_controller()),
     ];

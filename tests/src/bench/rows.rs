@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::Side;
 use super::inputs::{AgeKey, encrypted, maps_of_values, sealing_certificate, secrets};
-use crate::harness::{incumbents, programs};
+use crate::harness::{programs, upstream};
 
 /// One comparison.
 pub struct Row {
@@ -13,7 +13,7 @@ pub struct Row {
     pub name: &'static str,
     /// What is done, in a few words.
     pub title: &'static str,
-    /// Makes the inputs in a folder and returns the sides, the incumbents first and sealwright last.
+    /// Makes the inputs in a folder and returns the sides, upstream's first and sealwright last.
     pub prepare: fn(&Path) -> Result<Vec<Side>, String>,
 }
 
@@ -81,9 +81,9 @@ pub const ROWS: &[Row] = &[
 ];
 
 fn start(_: &Path) -> Result<Vec<Side>, String> {
-    let mut sops = Command::new(incumbents::sops());
+    let mut sops = Command::new(upstream::sops());
     sops.args(["--version", "--disable-version-check"]);
-    let mut kubeseal = Command::new(incumbents::kubeseal());
+    let mut kubeseal = Command::new(upstream::kubeseal());
     kubeseal.arg("--version");
     let mut ours = Command::new(programs::sealwright());
     ours.arg("--version");
@@ -109,7 +109,7 @@ fn decrypt(
 ) -> Result<Vec<Side>, String> {
     let key = AgeKey::generate()?;
     // Where the reference is not measured it does not make the file either: it would take half a minute.
-    let mut writer = Command::new(incumbents::sops());
+    let mut writer = Command::new(upstream::sops());
     if runs[0] == 0 {
         writer = Command::new(programs::sealwright());
         writer.arg("sops");
@@ -128,7 +128,7 @@ fn decrypt(
         }
     };
     // rops takes a file by name only from a terminal, so it reads the same file as its input.
-    let mut rops = Command::new(incumbents::rops());
+    let mut rops = Command::new(upstream::rops());
     rops.args(["decrypt", "--format", "yaml"])
         .env("ROPS_AGE", &key.secret);
     let rops = Side {
@@ -139,7 +139,7 @@ fn decrypt(
         runs: runs[1],
     };
     Ok(vec![
-        side("sops", &incumbents::sops(), &["decrypt"], runs[0]),
+        side("sops", &upstream::sops(), &["decrypt"], runs[0]),
         rops,
         side(
             "sealwright",
@@ -175,7 +175,7 @@ fn encrypt(folder: &Path, maps: usize, values: usize) -> Result<Vec<Side>, Strin
         }
     };
     // rops takes a file by name only from a terminal, so it reads the same file as its input.
-    let mut rops = Command::new(incumbents::rops());
+    let mut rops = Command::new(upstream::rops());
     rops.args(["encrypt", "--format", "yaml", "--age", &key.recipient]);
     let rops = Side {
         name: "rops",
@@ -185,7 +185,7 @@ fn encrypt(folder: &Path, maps: usize, values: usize) -> Result<Vec<Side>, Strin
         runs: 5,
     };
     Ok(vec![
-        side("sops", &incumbents::sops(), &["encrypt"], 3),
+        side("sops", &upstream::sops(), &["encrypt"], 3),
         rops,
         side(
             "sealwright",
@@ -215,7 +215,7 @@ fn seal(folder: &Path) -> Result<Vec<Side>, String> {
         }
     };
     Ok(vec![
-        side("kubeseal", &incumbents::kubeseal(), &[]),
+        side("kubeseal", &upstream::kubeseal(), &[]),
         side("sealwright", &programs::sealwright(), &["kubeseal"]),
     ])
 }
@@ -223,7 +223,7 @@ fn seal(folder: &Path) -> Result<Vec<Side>, String> {
 fn unseal(folder: &Path, values: usize) -> Result<Vec<Side>, String> {
     let certificate = sealing_certificate(folder)?;
     let sealed = folder.join("sealed.json");
-    let mut seal = Command::new(incumbents::kubeseal());
+    let mut seal = Command::new(upstream::kubeseal());
     seal.arg("--cert").arg(&certificate);
     let plain = folder.join("one.yaml");
     std::fs::write(&plain, secrets(1, values)).map_err(|error| error.to_string())?;
@@ -248,7 +248,7 @@ fn unseal(folder: &Path, values: usize) -> Result<Vec<Side>, String> {
         }
     };
     Ok(vec![
-        side("kubeseal", &incumbents::kubeseal(), &[]),
+        side("kubeseal", &upstream::kubeseal(), &[]),
         side("sealwright", &programs::sealwright(), &["kubeseal"]),
     ])
 }

@@ -10,7 +10,7 @@
 use std::process::ExitCode;
 
 use sealwright_tests::harness::pins::{self, PINS, Pin};
-use sealwright_tests::harness::{cache, incumbents};
+use sealwright_tests::harness::{cache, upstream};
 
 fn main() -> ExitCode {
     let names: Vec<String> = std::env::args().skip(1).collect();
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     }
     let mut failed = false;
     if names.is_empty()
-        && let Err(error) = incumbents::ensure_system()
+        && let Err(error) = upstream::ensure_system()
     {
         eprintln!("servers: {error}");
         failed = true;
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     };
     for pin in wanted {
         // The one thing that a machine may go without: its test says so, too.
-        if let Some(reason) = incumbents::left_out(pin) {
+        if let Some(reason) = upstream::left_out(pin) {
             eprintln!("servers: LEFT OUT: {}: {reason}", pin.name);
             continue;
         }

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::incumbents;
 use super::programs::output;
 use super::sandbox::Sandbox;
 use super::server::{Server, free_port};
+use super::upstream;
 
 /// The running doubles. Killed when dropped.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Clouds {
         let folder = sandbox.path().to_owned();
         let prepare = || {
             let (proxy, plain) = (free_port()?, free_port()?);
-            let mut command = Command::new(incumbents::cloud_clients());
+            let mut command = Command::new(upstream::cloud_clients());
             command
                 .arg(script("main.py"))
                 .arg(&folder)
@@ -104,7 +104,7 @@ impl Clouds {
                 "AZURE_POD_IDENTITY_AUTHORITY_HOST",
                 format!("http://{plain}"),
             ),
-            // The incumbent speaks gRPC otherwise, which the double does not.
+            // Upstream speaks gRPC otherwise, which the double does not.
             ("SOPS_GCP_KMS_CLIENT_TYPE", "rest".to_owned()),
         ]
     }
@@ -135,7 +135,7 @@ impl Clouds {
     ///
     /// Fails the test when the script fails.
     pub fn prove(&self, name: &str) -> String {
-        let mut command = Command::new(incumbents::cloud_clients());
+        let mut command = Command::new(upstream::cloud_clients());
         command
             .arg(script(name))
             .arg(format!("http://127.0.0.1:{}", self.plain))

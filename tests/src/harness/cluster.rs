@@ -29,9 +29,9 @@ use serde::de::DeserializeOwned;
 pub use self::account::{Account, rule};
 use self::api_server::{answers, start_api_server, start_controller_manager, start_etcd};
 pub use self::requests::Request;
-use super::incumbents;
 use super::sandbox::Sandbox;
 use super::server::Server;
+use super::upstream;
 
 const UNPOISONED: &str = "nothing panics while it holds the API server";
 
@@ -185,7 +185,7 @@ impl Cluster {
 
     /// Runs the real `kubectl` as the administrator and returns what it prints; a failure fails the test.
     pub fn kubectl(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(incumbents::kubectl());
+        let mut command = Command::new(upstream::kubectl());
         command.arg("--kubeconfig").arg(&self.admin).args(arguments);
         let output = run(&mut command, b"");
         assert!(

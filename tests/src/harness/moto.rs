@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::incumbents;
 use super::programs::output;
 use super::sandbox::Sandbox;
 use super::server::{Server, free_port};
+use super::upstream;
 
 /// The region that tests use.
 pub const REGION: &str = "eu-west-1";
@@ -34,7 +34,7 @@ impl Moto {
         let sandbox = Sandbox::new()?;
         let prepare = || {
             let port = free_port()?;
-            let mut command = Command::new(incumbents::moto());
+            let mut command = Command::new(upstream::moto());
             command
                 .args([
                     "-c",
@@ -169,7 +169,7 @@ impl Moto {
              return boto3.client(name, region_name={REGION:?}, endpoint_url={:?}, **more)\n",
             self.url()
         );
-        let mut command = Command::new(incumbents::moto());
+        let mut command = Command::new(upstream::moto());
         command
             .arg("-c")
             .arg(prelude + script)

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::incumbents;
 use super::sandbox::Sandbox;
 use super::server::{Server, free_port};
+use super::upstream;
 
 /// The root token of every server.
 pub const ROOT: &str = "root-token-of-a-test";
@@ -65,7 +65,7 @@ impl OpenBao {
         .map_err(|error| format!("cannot write {}: {error}", config.display()))?;
         let prepare = || {
             let port = free_port()?;
-            let mut command = Command::new(incumbents::bao());
+            let mut command = Command::new(upstream::bao());
             command
                 .args(["server", "-dev", "-dev-no-store-token"])
                 .arg(format!("-dev-root-token-id={ROOT}"))
@@ -132,7 +132,7 @@ impl OpenBao {
             );
             fs::write(&config, text)
                 .map_err(|error| format!("cannot write {}: {error}", config.display()))?;
-            let mut command = Command::new(incumbents::bao());
+            let mut command = Command::new(upstream::bao());
             command
                 .arg("server")
                 .arg(format!("-config={}", config.display()))
@@ -260,7 +260,7 @@ impl OpenBao {
 
     /// Runs the program `bao` as root against the server.
     pub fn bao(&self) -> Command {
-        let mut command = Command::new(incumbents::bao());
+        let mut command = Command::new(upstream::bao());
         command
             .env("BAO_ADDR", self.address())
             .env("BAO_TOKEN", ROOT);

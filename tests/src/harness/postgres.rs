@@ -5,10 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::incumbents;
 use super::programs::output;
 use super::sandbox::Sandbox;
 use super::server::{Server, free_port};
+use super::upstream;
 
 /// Certificate and private key of a server, in PEM.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Postgres {
         let sandbox = Sandbox::new()?;
         let data = sandbox.path().join("data");
         let sockets = sandbox.folder("sockets")?;
-        let mut initdb = as_nobody(&incumbents::initdb());
+        let mut initdb = as_nobody(&upstream::initdb());
         initdb
             .arg("-D")
             .arg(&data)
@@ -67,7 +67,7 @@ impl Postgres {
         write("postgresql.auto.conf", &settings)?;
         let prepare = || {
             let port = free_port()?;
-            let mut command = as_nobody(&incumbents::postgres());
+            let mut command = as_nobody(&upstream::postgres());
             command.arg("-D").arg(&data).arg("-k").arg(&sockets);
             command.args(["-p", &port.to_string()]);
             Ok((command, port))
@@ -113,7 +113,7 @@ impl Postgres {
 }
 
 fn psql(sockets: &Path, port: u16, statements: &str) -> Result<Vec<String>, String> {
-    let mut psql = Command::new(incumbents::psql());
+    let mut psql = Command::new(upstream::psql());
     psql.arg("-h")
         .arg(sockets)
         .args(["-p", &port.to_string()])

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::cluster::{Namespace, rule, run};
-use super::incumbents;
 use super::server::{Server, free_port};
+use super::upstream;
 
 /// The name that `kubeseal` looks for by default.
 pub const CONTROLLER_NAME: &str = "sealed-secrets-controller";
 
-/// The incumbent's controller in a namespace, with the rights its own manifests give it, reachable as a Service.
+/// Upstream's controller in a namespace, with the rights its own manifests give it, reachable as a Service.
 #[derive(Debug)]
 pub struct Controller {
     /// The running program; its log is in it.
@@ -46,7 +46,7 @@ impl Controller {
             rule("", &["namespaces"], &["get"]),
         ];
         let account = namespace.cluster_account(CONTROLLER_NAME, &rules).await;
-        let program = incumbents::sealed_secrets_controller();
+        let program = upstream::sealed_secrets_controller();
         let prepare = || {
             let (port, metrics) = (free_port()?, free_port()?);
             let mut command = account.in_pod(&program);
@@ -80,7 +80,7 @@ impl Controller {
 
     /// Runs the real `kubeseal` against this controller, found through the service proxy; a failure fails the test.
     pub fn kubeseal(&self, arguments: &[&str], input: &str) -> String {
-        let mut command = Command::new(incumbents::kubeseal());
+        let mut command = Command::new(upstream::kubeseal());
         command.arg("--kubeconfig").arg(&self.kubeconfig);
         command.args([
             "--controller-namespace",

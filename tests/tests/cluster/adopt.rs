@@ -14,7 +14,7 @@ use sealwright_resources::scope::Scope;
 use sealwright_resources::sealed_secret::SealedSecret;
 use sealwright_tests::harness::cluster::{Cluster, Namespace, eventually, rule, run};
 use sealwright_tests::harness::sealed_secrets::{CONTROLLER_NAME, Controller};
-use sealwright_tests::harness::{incumbents, programs};
+use sealwright_tests::harness::{programs, upstream};
 use serde_json::{Value, json};
 
 use super::kubelet::{self, Replica};
@@ -40,8 +40,8 @@ impl Desk {
         let folder = cluster.sandbox().path().join("tools");
         std::fs::create_dir_all(&folder).unwrap();
         for program in [
-            incumbents::kubectl(),
-            incumbents::helm(),
+            upstream::kubectl(),
+            upstream::helm(),
             programs::sealwright_controller(),
         ] {
             let link = folder.join(program.file_name().unwrap());
@@ -355,7 +355,7 @@ async fn helm_deletes_a_definition_that_was_annotated_to_be_kept_afterwards() {
         \x20   - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}\n";
     std::fs::write(chart.join("templates/crd.yaml"), definition).unwrap();
     let helm = |words: &[&str]| {
-        let mut command = Command::new(incumbents::helm());
+        let mut command = Command::new(upstream::helm());
         command.args(words);
         command.arg("--kubeconfig").arg(&desk.kubeconfig);
         command.args(["--namespace", namespace.name()]);

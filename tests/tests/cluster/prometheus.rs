@@ -12,9 +12,9 @@ use sealwright_resources::scope::Scope;
 use sealwright_tests::harness::cluster::{Cluster, eventually, run};
 use sealwright_tests::harness::fault_proxy::{Fault, FaultProxy};
 use sealwright_tests::harness::generated;
-use sealwright_tests::harness::incumbents;
 use sealwright_tests::harness::openbao::{OpenBao, ROOT};
 use sealwright_tests::harness::server::{Server, free_port};
+use sealwright_tests::harness::upstream;
 use serde_json::{Value, json};
 
 use super::chart::Release;
@@ -54,7 +54,7 @@ impl Prometheus {
         std::fs::write(folder.join("prometheus.yml"), config.to_string()).unwrap();
         let prepare = || {
             let port = free_port()?;
-            let mut command = Command::new(incumbents::prometheus());
+            let mut command = Command::new(upstream::prometheus());
             command.arg(format!(
                 "--config.file={}",
                 folder.join("prometheus.yml").display()

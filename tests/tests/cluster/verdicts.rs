@@ -10,7 +10,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use sealwright_crypto::sealing::Certificate;
 use sealwright_resources::scope::Scope;
 use sealwright_tests::harness::cluster::{Cluster, eventually, run};
-use sealwright_tests::harness::incumbents;
+use sealwright_tests::harness::upstream;
 use serde_json::{Value, json};
 
 use super::chart::Release;
@@ -515,7 +515,7 @@ async fn verdicts(place: &Place, states: &[State]) -> Vec<Value> {
         objects.push(place.get(state.kind, state.name).await);
     }
     let output = run(
-        &mut Command::new(incumbents::gitops_verdicts()),
+        &mut Command::new(upstream::gitops_verdicts()),
         json!(objects).to_string().as_bytes(),
     );
     let error = String::from_utf8_lossy(&output.stderr);

@@ -7,7 +7,7 @@ use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use sealwright_tests::harness::cluster::{Account, Cluster, Namespace, eventually, run};
 use sealwright_tests::harness::openbao::{OpenBao, ROOT};
 use sealwright_tests::harness::server::{Server, free_port};
-use sealwright_tests::harness::{incumbents, programs};
+use sealwright_tests::harness::{programs, upstream};
 use serde_json::{Value, json};
 
 use super::kinds::Kind;
@@ -72,7 +72,7 @@ impl Scene {
         let home = names[0];
         let chart = |parts: &[&str]| {
             let places = names.join(r"\,");
-            let mut command = Command::new(incumbents::helm());
+            let mut command = Command::new(upstream::helm());
             let nowhere = std::env::temp_dir().join("no-such-helm-home");
             for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
                 command.env(variable, &nowhere);

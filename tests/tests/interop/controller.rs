@@ -2,13 +2,13 @@
 
 use std::process::{Command, Output};
 
-use sealwright_tests::harness::{incumbents, programs};
+use sealwright_tests::harness::{programs, upstream};
 
 /// Starts a controller outside of any cluster, where it says what it is and then why it ends.
 fn run(ours: bool, flags: &[&str]) -> (String, String, Option<i32>) {
     let program = match ours {
         true => programs::sealwright_controller(),
-        false => incumbents::sealed_secrets_controller(),
+        false => upstream::sealed_secrets_controller(),
     };
     let Output {
         stdout,

@@ -24,7 +24,7 @@ use sealwright_crypto::{
     shamir,
     surroundings::{Call, Outcome, Surroundings, SystemSurroundings},
 };
-use sealwright_tests::harness::incumbents;
+use sealwright_tests::harness::upstream;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -45,14 +45,14 @@ fn age_keys_of_every_kind_go_both_ways_with_sops_and_age() {
         let part: &[u8; 32] = b"0123456789abcdef0123456789ABCDEF";
         let ours = finish(key.wrap_key(&KeyPart::copy_of(part))).unwrap().0;
         let opened = desk.run(
-            Command::new(incumbents::age())
+            Command::new(upstream::age())
                 .args(["-d", "-i"])
                 .arg(&identity),
             ours.as_bytes(),
         );
         assert_eq!(opened, part, "{kind:?}");
         let theirs = desk.run(
-            Command::new(incumbents::age()).args(["-a", "-r", &recipient]),
+            Command::new(upstream::age()).args(["-a", "-r", &recipient]),
             part,
         );
         let theirs = Wrapped(String::from_utf8(theirs).unwrap());
@@ -67,7 +67,7 @@ fn generated_identities_are_read_by_age() {
         let desk = Desk::new();
         let file = desk.file("identity.txt", generated.identity.expose());
         let recipient = desk.run(
-            Command::new(incumbents::age_keygen()).arg("-y").arg(&file),
+            Command::new(upstream::age_keygen()).arg("-y").arg(&file),
             b"",
         );
         assert_eq!(
@@ -316,7 +316,7 @@ impl Desk {
             let public = std::fs::read_to_string(path.with_extension("pub")).unwrap();
             return (public.trim().to_owned(), path);
         }
-        let mut command = Command::new(incumbents::age_keygen());
+        let mut command = Command::new(upstream::age_keygen());
         if let AgeKind::Hybrid = kind {
             command.arg("-pq");
         }
@@ -330,7 +330,7 @@ impl Desk {
     }
 
     fn pgp_key(&mut self) -> String {
-        let mut command = Command::new(incumbents::gpg());
+        let mut command = Command::new(upstream::gpg());
         command.args([
             "--batch",
             "--passphrase",
@@ -340,7 +340,7 @@ impl Desk {
         ]);
         self.run(command.args(["future-default", "default", "never"]), b"");
         let listed = self.run(
-            Command::new(incumbents::gpg()).args(["--list-keys", "--with-colons"]),
+            Command::new(upstream::gpg()).args(["--list-keys", "--with-colons"]),
             b"",
         );
         String::from_utf8(listed)
@@ -354,14 +354,14 @@ impl Desk {
 
     fn sops_encrypts(&self, flags: &[&str]) -> Value {
         let file = self.file("plain.json", r#"{"a": "secret"}"#);
-        let mut command = Command::new(incumbents::sops());
+        let mut command = Command::new(upstream::sops());
         let encrypted = self.run(command.arg("encrypt").args(flags).arg(file), b"");
         serde_json::from_slice(&encrypted).unwrap()
     }
 
     fn sops_decrypts(&self, file: &Value) -> Value {
         let file = self.file("encrypted.json", &file.to_string());
-        let mut command = Command::new(incumbents::sops());
+        let mut command = Command::new(upstream::sops());
         let plain = self.run(command.arg("decrypt").arg(file), b"");
         serde_json::from_slice(&plain).unwrap()
     }

@@ -17,7 +17,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use sealwright_tests::harness::{incumbents, programs};
+use sealwright_tests::harness::{programs, upstream};
 
 /// A folder with a key pair of the test, in which both programs run.
 struct Bench {
@@ -81,7 +81,7 @@ impl Bench {
         input: &str,
     ) -> Output {
         let mut command = match program {
-            Program::Theirs => Command::new(incumbents::kubeseal()),
+            Program::Theirs => Command::new(upstream::kubeseal()),
             Program::Ours => {
                 let mut command = Command::new(programs::sealwright());
                 command.arg("kubeseal");
@@ -403,7 +403,7 @@ fn k46_the_output_file_is_its_owners_alone() {
 #[test]
 fn a_javascript_client_seals_and_we_unseal() {
     let bench = Bench::new();
-    let mut client = Command::new(incumbents::aes_gcm_rsa_oaep());
+    let mut client = Command::new(upstream::aes_gcm_rsa_oaep());
     client
         .args(["cert.pem", "strict", "ns1", "demo"])
         .current_dir(&bench.folder);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use sealwright_tests::harness::cluster::run;
-use sealwright_tests::harness::{incumbents, programs};
+use sealwright_tests::harness::{programs, upstream};
 use tempfile::TempDir;
 
 const RULES: &str = "creation_rules:\n  - path_regex: secrets/\n    age: age1xlfde4vg8lqd47wvyk2chvgw769vtr59rxrqmflu7tp3dzl284cq0cme47\n";
@@ -98,7 +98,7 @@ impl Repositories {
             self.write(name, text);
         }
         self.git(&self.user(), &["add", "."]);
-        let mut command = self.command(&incumbents::pre_commit(), &self.user());
+        let mut command = self.command(&upstream::pre_commit(), &self.user());
         let Output {
             status,
             stdout,

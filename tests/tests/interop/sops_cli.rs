@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use sealwright_crypto::age;
-use sealwright_tests::harness::{incumbents, programs};
+use sealwright_tests::harness::{programs, upstream};
 use tempfile::TempDir;
 
 #[path = "sops_cli/audit.rs"]
@@ -190,7 +190,7 @@ impl Desk {
 
     fn program(&self, whose: Whose) -> PathBuf {
         match whose {
-            Whose::Theirs => incumbents::sops(),
+            Whose::Theirs => upstream::sops(),
             Whose::Ours => self.root.path().join("bin/sops"),
             Whose::Sealwright => programs::sealwright(),
         }

@@ -10,7 +10,7 @@ use sealwright_crypto::secret::SecretBytes;
 use sealwright_documents::data::Data;
 use sealwright_documents::envelope::Document;
 use sealwright_documents::format::{self, Format};
-use sealwright_tests::harness::incumbents;
+use sealwright_tests::harness::upstream;
 use serde_json::Value;
 
 #[path = "sops_format/desk.rs"]
@@ -102,7 +102,7 @@ fn sops_age_reads_ours_as_it_reads_theirs() {
                 .path()
                 .join(format!("o{}", format.suffixes()[0]));
             std::fs::write(&file, text).unwrap();
-            let mut command = Command::new(incumbents::sops_age());
+            let mut command = Command::new(upstream::sops_age());
             command
                 .arg(&file)
                 .env("SOPS_AGE_KEY", desk.identities[0].expose());
@@ -117,7 +117,7 @@ fn rops_reads_ours_as_it_reads_theirs() {
     for name in ["yaml", "json"] {
         read_by_another(name, |desk, format, text| {
             // rops takes a file by name only from a terminal.
-            let mut command = Command::new(incumbents::rops());
+            let mut command = Command::new(upstream::rops());
             command
                 .args(["decrypt", "--format", format.name()])
                 .env("ROPS_AGE", desk.identities[0].expose());

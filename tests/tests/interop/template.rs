@@ -10,7 +10,7 @@ use std::process::Command;
 
 use sealwright_crypto::sealing::base64;
 use sealwright_template::{Context, Dialect, Options, Template};
-use sealwright_tests::harness::{generated, incumbents, oracle};
+use sealwright_tests::harness::{generated, oracle, upstream};
 use serde_json::{Map, Value, json};
 
 use generator::Generator;
@@ -101,7 +101,7 @@ fn ask_go(templates: &[String]) -> Vec<Result<Vec<u8>, String>> {
         .iter()
         .map(|template| json!({"template": template, "data": data}))
         .collect();
-    let mut go = Command::new(incumbents::template_oracle());
+    let mut go = Command::new(upstream::template_oracle());
     let answers = oracle::ask(go.env("TZ", "UTC"), &questions);
     let results = answers.iter().map(|answer| match answer.get("error") {
         Some(error) => Err(error.as_str().unwrap().to_owned()),

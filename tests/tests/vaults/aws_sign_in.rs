@@ -11,10 +11,10 @@ use sealwright_providers::credential::held::Held;
 use sealwright_providers::outcome::Trouble;
 use sealwright_providers::remote::RemoteRef;
 use sealwright_providers::store::Connection;
-use sealwright_tests::harness::incumbents;
 use sealwright_tests::harness::moto::{Moto, REGION};
 use sealwright_tests::harness::peer::{Head, Peer, reply};
 use sealwright_tests::harness::programs::sealwright;
+use sealwright_tests::harness::upstream;
 use serde_json::{Value, json};
 
 use super::support::{connect_with, failed, get};
@@ -282,7 +282,7 @@ fn s29_a_profile_for_one_key_is_the_same_in_both_programs() {
     machine.write("f.yaml", "a: canary-of-a-value\n");
     let ours = machine.home.path().join("sops");
     std::os::unix::fs::symlink(sealwright(), &ours).unwrap();
-    let theirs = incumbents::sops();
+    let theirs = upstream::sops();
     for (writer, reader) in [(&theirs, &ours), (&ours, &theirs)] {
         let without = machine.run(writer, &["encrypt", "--kms", arn, "f.yaml"]);
         assert!(!without.status.success(), "there are no other credentials");

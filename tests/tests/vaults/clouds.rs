@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use sealwright_tests::harness::clouds::Clouds;
-use sealwright_tests::harness::incumbents;
 use sealwright_tests::harness::programs::sealwright;
+use sealwright_tests::harness::upstream;
 use serde_json::{Value, json};
 
 const PLAIN: &str = "db:\n    user: admin\n    password: canary-of-a-password\n";
@@ -39,7 +39,7 @@ impl Bench {
         let ours = home.path().join("sops");
         std::os::unix::fs::symlink(sealwright(), &ours).unwrap();
         fs::write(home.path().join("f.yaml"), PLAIN).unwrap();
-        let mut age = Command::new(incumbents::age_keygen());
+        let mut age = Command::new(upstream::age_keygen());
         let age = age.output().unwrap();
         let identity = String::from_utf8(age.stdout).unwrap();
         let recipient = identity
@@ -64,7 +64,7 @@ impl Bench {
             clouds,
             home,
             ours,
-            theirs: incumbents::sops(),
+            theirs: upstream::sops(),
             variables,
             recipient,
             azure,

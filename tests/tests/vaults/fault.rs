@@ -20,9 +20,9 @@ use sealwright_tests::harness::cluster;
 use sealwright_tests::harness::double::Double;
 use sealwright_tests::harness::fault_proxy::{FAULTS, Fault, FaultProxy};
 use sealwright_tests::harness::generated::{cases, seed};
-use sealwright_tests::harness::incumbents::kubectl;
 use sealwright_tests::harness::moto::REGION;
 use sealwright_tests::harness::server::{Server, free_port};
+use sealwright_tests::harness::upstream::kubectl;
 use serde_json::{Value, json};
 
 use super::support::{behind_proxy, connect_with, holding, in_clouds, mount, openbao, vault};

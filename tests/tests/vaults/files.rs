@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use sealwright_tests::harness::fault_proxy::FaultProxy;
-use sealwright_tests::harness::incumbents;
 use sealwright_tests::harness::moto::Moto;
 use sealwright_tests::harness::programs::sealwright;
+use sealwright_tests::harness::upstream;
 use serde_json::json;
 
 const PLAIN: &str = "db:\n    user: admin\n    password: canary-of-a-password\n";
@@ -36,7 +36,7 @@ fn what_kms_wraps_opens_in_both_programs() {
     let home = tempfile::tempdir().unwrap();
     let ours = home.path().join("sops");
     std::os::unix::fs::symlink(sealwright(), &ours).unwrap();
-    let theirs = incumbents::sops();
+    let theirs = upstream::sops();
     let variables = moto.variables();
     let file = home.path().join("f.yaml");
     fs::write(&file, PLAIN).unwrap();

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sealwright_providers::json;
 use sealwright_tests::harness::generated::{cases, seed};
-use sealwright_tests::harness::{incumbents, oracle};
+use sealwright_tests::harness::{oracle, upstream};
 use serde_json::{Value, json};
 
 /// A small generator: the same questions for the same seed.
@@ -139,7 +139,7 @@ fn path(dice: &mut Dice, depth: usize) -> String {
 
 /// Asks the oracle about all questions in one go.
 fn asked(questions: &[Value]) -> Vec<Option<Vec<u8>>> {
-    let answers = oracle::ask(&mut Command::new(incumbents::json_path_oracle()), questions);
+    let answers = oracle::ask(&mut Command::new(upstream::json_path_oracle()), questions);
     let texts = answers.iter().map(|answer| {
         let text = STANDARD.decode(answer["text"].as_str().unwrap_or_default());
         (answer["exists"] == true).then(|| text.unwrap())

@@ -11,7 +11,7 @@ use sealwright_providers::store::{Deleted, Pushed, Store, Validation, WriteMode}
 use sealwright_tests::harness::cluster;
 use sealwright_tests::harness::cluster::{Namespace, rule};
 use sealwright_tests::harness::double::Double;
-use sealwright_tests::harness::incumbents::kubectl;
+use sealwright_tests::harness::upstream::kubectl;
 use serde_json::{Value, json};
 
 use super::cases::{Traits, content, every_case, every_write};

@@ -7,11 +7,11 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
 use sealwright_tests::harness::clouds::Clouds;
-use sealwright_tests::harness::incumbents;
 use sealwright_tests::harness::moto::Moto;
 use sealwright_tests::harness::openbao::ROOT;
 use sealwright_tests::harness::peer::{Peer, reply};
 use sealwright_tests::harness::programs::sealwright;
+use sealwright_tests::harness::upstream;
 use serde_json::{Value, json};
 
 use super::support::{mount, openbao};
@@ -34,7 +34,7 @@ impl Desk {
         std::os::unix::fs::symlink(sealwright(), &ours).unwrap();
         let mut identities = String::new();
         let recipients = [0, 1].map(|_| {
-            let made = Command::new(incumbents::age_keygen()).output().unwrap();
+            let made = Command::new(upstream::age_keygen()).output().unwrap();
             let text = String::from_utf8(made.stdout).unwrap();
             identities += &text;
             let mut lines = text.lines();
@@ -43,7 +43,7 @@ impl Desk {
         });
         fs::write(home.path().join("age.txt"), identities).unwrap();
         let mut desk = Self {
-            theirs: incumbents::sops(),
+            theirs: upstream::sops(),
             home,
             ours,
             recipients,

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use sealwright_tests::harness::incumbents;
 use sealwright_tests::harness::openbao::{OpenBao, ROOT};
 use sealwright_tests::harness::programs::sealwright;
+use sealwright_tests::harness::upstream;
 use serde_json::json;
 
 const PLAIN: &str = "password: s3cr3t\n";
@@ -50,7 +50,7 @@ fn good(output: &Output) -> String {
 fn files_open_on_both_sides_also_after_the_key_was_rotated() {
     let server = server();
     let folder = tempfile::tempdir().unwrap();
-    let (sops, ours) = (incumbents::sops(), sealwright());
+    let (sops, ours) = (upstream::sops(), sealwright());
     fs::write(folder.path().join("plain.yaml"), PLAIN).unwrap();
     let call =
         |program: &Path, arguments: &[&str]| good(&run(program, folder.path(), arguments, &[]));

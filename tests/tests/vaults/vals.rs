@@ -7,10 +7,10 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use sealwright_tests::harness::generated::is_soak;
-use sealwright_tests::harness::incumbents;
 use sealwright_tests::harness::moto::{Moto, REGION};
 use sealwright_tests::harness::openbao::ROOT;
 use sealwright_tests::harness::programs::{output, sealwright};
+use sealwright_tests::harness::upstream;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -57,7 +57,7 @@ impl Desk {
     }
 
     fn vals(&self, reference: &str) -> Vec<u8> {
-        self.run(&incumbents::vals(), &["get", "-s", reference])
+        self.run(&upstream::vals(), &["get", "-s", reference])
     }
 
     fn fetch(&self, address: &str) -> Vec<u8> {
@@ -98,7 +98,7 @@ impl Desk {
             .collect();
         self.write("refs.json", template.to_string());
         let theirs = self.run(
-            &incumbents::vals(),
+            &upstream::vals(),
             &["eval", "-s", "-o", "json", "-f", "refs.json"],
         );
         let words: Vec<String> = pairs
@@ -389,7 +389,7 @@ fn encrypted_files_are_those_that_vals_reads() {
     if !runs("encrypted_files_are_those_that_vals_reads") {
         return;
     }
-    let key = output(&mut Command::new(incumbents::age_keygen())).unwrap();
+    let key = output(&mut Command::new(upstream::age_keygen())).unwrap();
     let find = |mark: &str| {
         let at = |line: &str| line.find(mark).map(|at| line[at..].to_owned());
         key.lines().find_map(at).expect("age-keygen prints a key")
@@ -413,7 +413,7 @@ fn encrypted_files_are_those_that_vals_reads() {
         ("ini", "[db]\nuser = ключ\npin  = 007\n".as_bytes()),
         ("bin", BYTES.0),
     ];
-    let makers: [(_, &[&str]); 2] = [(sealwright(), &["sops"]), (incumbents::sops(), &[])];
+    let makers: [(_, &[&str]); 2] = [(sealwright(), &["sops"]), (upstream::sops(), &[])];
     for (maker, front_end) in makers {
         for (extension, plain) in files {
             let file = format!("team/e.{extension}");

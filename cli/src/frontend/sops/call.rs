@@ -195,7 +195,7 @@ impl Call<'_> {
         Ok(settings)
     }
 
-    /// What a part of the command line says, where a fault of the configuration is told before one of that part. Without
+    /// What a part of the command line says, where a fault of the configuration is reported before one of that part. Without
     /// a fault the configuration is read by the command alone.
     fn after_configuration<T>(&self, part: Result<T>) -> Result<T> {
         part.or_else(|error| {

@@ -50,7 +50,7 @@ pub(super) fn run(world: &World, values: &Values, operands: &[OsString]) -> Resu
         terminal.warn(
             "More than one of --encrypt, --decrypt, --rotate and --set was given: only the last of them in this order is written",
         );
-        // The incumbent does them all and shows the last; of the others only wrong options and rules stop it.
+        // Upstream does them all and shows the last; of the others only wrong options and rules stop it.
         if encrypt {
             call.encryption(Input::File(file.clone()))?.check(world)?;
         }

@@ -1,4 +1,4 @@
-//! The incumbent's command line rules (urfave/cli v1 on Go's `flag`), as `parity/sops.md` 3.1 tells them.
+//! Upstream's command line rules (urfave/cli v1 on Go's `flag`), as `parity/sops.md` 3.1 describes them.
 //!
 //! - `-x` and `--x` are the same for every name; a boolean takes a value only after `=`.
 //! - Before a command, parsing stops at the first operand. After one, the flags that the command knows are moved before
@@ -116,7 +116,7 @@ pub(super) fn parse(
     Ok((values, operands))
 }
 
-/// Moves the flags that `command` knows before its operands, as the incumbent does for every command.
+/// Moves the flags that `command` knows before its operands, as upstream does for every command.
 pub(super) fn reorder(command: &Command, words: &[OsString]) -> Vec<OsString> {
     let mut flags = Vec::with_capacity(words.len());
     let mut rest = Vec::new();
@@ -240,7 +240,7 @@ impl Values {
     }
 
     /// Takes over what stood on the command line before the command, where the command has the same flag and was not
-    /// given it; gives the names of those that it does not have. (The incumbent ignores them all in silence: D18.)
+    /// given it; gives the names of those that it does not have. (Upstream ignores them all in silence: D18.)
     pub(super) fn inherit(&mut self, before: &Values) -> Vec<&'static str> {
         let mut unknown = Vec::new();
         for outer in before.entries.iter().filter(|entry| entry.given) {

@@ -13,7 +13,7 @@
 //! API server gives each version out once, so the Secret still is what it was then. A proof made
 //! with a sealing key that was withdrawn since can no longer be checked, and the values are
 //! unsealed again (or not, for want of the key). The condition lies in the status because the
-//! incumbent's permissions and CRD allow that, and nothing more.
+//! upstream's permissions and CRD allow that, and nothing more.
 
 use sealwright_crypto::sealing::base64;
 use sealwright_resources::condition;

@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn takeover_keeps_the_incumbents_condition_in_front_and_its_transition_time() {
+    fn takeover_keeps_upstreams_condition_in_front_and_its_transition_time() {
         let old: SealedSecretStatus = serde_json::from_value(json!({
             "observedGeneration": 1,
             "conditions": [{"type": "Synced", "status": "True", "lastUpdateTime": "2020-01-01T00:00:00Z", "lastTransitionTime": "2020-01-01T00:00:00Z"}],

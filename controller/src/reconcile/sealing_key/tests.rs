@@ -54,7 +54,7 @@ fn c39_c40_c42_first_key_period_zero_and_cutoff() {
 }
 
 #[test]
-fn key_secrets_look_like_the_incumbents() {
+fn key_secrets_look_like_upstreams() {
     let private = PrivateKey::generate(2048).unwrap();
     let certificate = Certificate::self_signed(&private, "", 1_700_000_000, 60).unwrap();
     let secret = key_secret(&settings(), &private, &certificate).unwrap();

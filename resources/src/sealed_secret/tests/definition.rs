@@ -2,9 +2,9 @@
 
 use super::*;
 
-/// The incumbent's CRD, field by field; the named differences are wanted.
+/// Upstream's CRD, field by field; the named differences are wanted.
 #[test]
-fn the_crd_is_the_incumbents_with_nullable_template_values() {
+fn the_crd_is_upstreams_with_nullable_template_values() {
     let crd = serde_json::to_value(custom_resource_definition()).unwrap();
     assert_eq!(crd["metadata"]["name"], "sealedsecrets.bitnami.com");
     let spec = &crd["spec"];

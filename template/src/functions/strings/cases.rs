@@ -113,7 +113,7 @@ pub(super) fn camel(all: &[u8]) -> Vec<u8> {
     let start = runes.iter().take_while(|&&rune| is_connector(rune)).count();
     runes[..start].iter().for_each(|&rune| push(&mut out, rune));
     let Some((&first, rest)) = runes[start..].split_first() else {
-        // The incumbent writes the last of nothing but connectors twice.
+        // Upstream writes the last of nothing but connectors twice.
         runes
             .last()
             .into_iter()

@@ -8,9 +8,9 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::Api;
 
 use super::client_of;
-use crate::harness::incumbents::program;
 use crate::harness::sandbox::Sandbox;
 use crate::harness::server::{Server, free_port};
+use crate::harness::upstream::program;
 
 pub(super) fn start_etcd(sandbox: &Sandbox) -> Result<(Server, String), String> {
     let data = sandbox.folder("etcd")?;

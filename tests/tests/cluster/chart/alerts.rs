@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use sealwright_tests::harness::cluster::run;
-use sealwright_tests::harness::incumbents;
+use sealwright_tests::harness::upstream;
 
 use super::helm::rendered;
 
@@ -26,7 +26,7 @@ fn alerts_fire_when_they_should_and_every_one_has_a_page() {
         folder.join("rules.test.yaml"),
     )
     .unwrap();
-    let promtool = incumbents::promtool();
+    let promtool = upstream::promtool();
     for arguments in [
         ["check", "rules", "rules.yaml"],
         ["test", "rules", "rules.test.yaml"],

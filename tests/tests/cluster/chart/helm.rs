@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 
 use sealwright_tests::harness::cluster::run;
-use sealwright_tests::harness::incumbents;
+use sealwright_tests::harness::upstream;
 
 /// Every optional part of the chart.
 pub(super) const EVERYTHING: &str = "metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboards.create=true,networkPolicy.enabled=true,networkPolicy.egress.enabled=true,networkPolicy.egress.kubeapiCidr=10.0.0.1/32";
@@ -21,7 +21,7 @@ pub(super) fn chart() -> String {
 }
 
 fn helm(arguments: &[&str]) -> Output {
-    let mut command = Command::new(incumbents::helm());
+    let mut command = Command::new(upstream::helm());
     // Helm keeps caches and settings below these; nothing of the user's counts.
     let home = std::env::temp_dir();
     for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {

@@ -15,7 +15,7 @@ use sealwright_resources::plain_secret::PlainSecret;
 use sealwright_resources::scope::Scope;
 use sealwright_resources::sealed_secret::{SealedSecret, seal};
 use sealwright_tests::harness::cluster::{Account, Cluster, Namespace, eventually, run};
-use sealwright_tests::harness::incumbents;
+use sealwright_tests::harness::upstream;
 
 use super::super::kubelet::{Replica, get};
 use super::super::sealed_secrets::rig::sealed_for;
@@ -239,7 +239,7 @@ async fn no_role_of_the_chart_grants_more_than_its_work() {
     let release = Release::install(&namespace, NAMESPACED).await;
     let user = release.account.user();
     let may = |verb: &str, resource: &str, place: &str| {
-        let mut command = Command::new(incumbents::kubectl());
+        let mut command = Command::new(upstream::kubectl());
         command.arg("--kubeconfig").arg(cluster.kubeconfig());
         command
             .args(["auth", "can-i", verb])

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use sealwright_tests::harness::cluster::run;
-use sealwright_tests::harness::{incumbents, programs};
+use sealwright_tests::harness::{programs, upstream};
 
 use super::helm::{EVERYTHING, FURNISHED, NAMESPACED, chart, helm_ok, rendered, template};
 
@@ -269,7 +269,7 @@ fn the_folder_for_kustomize_is_what_the_chart_renders() {
         "{path} is not what the chart renders; SEALWRIGHT_WRITE=1 writes it again"
     );
     let output = run(
-        Command::new(incumbents::kubectl()).args(["kustomize", &folder]),
+        Command::new(upstream::kubectl()).args(["kustomize", &folder]),
         b"",
     );
     assert!(output.status.success());

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use sealwright_crypto::sealing::Certificate;
 use sealwright_resources::scope::Scope;
 use sealwright_tests::harness::cluster::{Account, Cluster, Namespace, eventually, rule, run};
-use sealwright_tests::harness::{incumbents, programs};
+use sealwright_tests::harness::{programs, upstream};
 use serde_json::json;
 
 use super::super::chart::Release;
@@ -25,7 +25,7 @@ fn kubeseal(
     input: &str,
 ) -> [Output; 2] {
     [
-        (incumbents::kubeseal(), None),
+        (upstream::kubeseal(), None),
         (programs::sealwright(), Some("kubeseal")),
     ]
     .map(|(program, first)| {

@@ -1,4 +1,4 @@
-//! I16 to I39 of the incumbent's integration suite, and what comes right beside them.
+//! I16 to I39 of upstream's integration suite, and what comes right beside them.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, Patch, PatchParams};

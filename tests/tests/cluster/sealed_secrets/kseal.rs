@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use sealwright_tests::harness::cluster::{eventually, rule, run};
-use sealwright_tests::harness::{cluster, incumbents, programs};
+use sealwright_tests::harness::{cluster, programs, upstream};
 
 use super::rig::Rig;
 
@@ -103,7 +103,7 @@ stringData:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kseal_works_with_our_kubeseal_and_our_controller() {
-    let python = match incumbents::kseal() {
+    let python = match upstream::kseal() {
         Ok(python) => python,
         Err(reason) => {
             // Written past the test runner, which keeps what a passing test prints.

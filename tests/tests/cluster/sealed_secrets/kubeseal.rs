@@ -1,4 +1,4 @@
-//! `kubeseal` and a controller, all four pairs of the incumbent's programs and ours, through the service proxy.
+//! `kubeseal` and a controller, all four pairs of upstream's programs and ours, through the service proxy.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use sealwright_crypto::sealing::{Certificate, base64};
 use sealwright_resources::scope::Scope;
 use sealwright_tests::harness::cluster::{Namespace, eventually, run};
 use sealwright_tests::harness::sealed_secrets::Controller;
-use sealwright_tests::harness::{cluster, incumbents, programs};
+use sealwright_tests::harness::{cluster, programs, upstream};
 use serde_json::{Value, json};
 
 use super::rig::{Rig, data};
@@ -24,7 +24,7 @@ struct Kubeseal {
 
 impl Kubeseal {
     fn theirs(kubeconfig: PathBuf, namespace: &str) -> Self {
-        let (program, namespace) = (incumbents::kubeseal(), namespace.to_owned());
+        let (program, namespace) = (upstream::kubeseal(), namespace.to_owned());
         Self {
             program,
             first: None,

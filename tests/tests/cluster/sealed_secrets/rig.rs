@@ -17,7 +17,7 @@ use sealwright_resources::scope::Scope;
 use sealwright_resources::sealed_secret::{SealedSecret, seal};
 use sealwright_tests::harness::cluster::{Account, Cluster, Namespace, eventually};
 use sealwright_tests::harness::server::{Server, free_port};
-use sealwright_tests::harness::{incumbents, programs};
+use sealwright_tests::harness::{programs, upstream};
 use serde_json::json;
 
 /// Longer than the controller needs for anything it does at once.
@@ -497,7 +497,7 @@ async fn install(namespace: &Namespace<'_>, variant: Variant) -> Account {
         Variant::ClusterWide => "cluster-wide",
     };
     let folder = format!("{}/../deploy/{folder}", env!("CARGO_MANIFEST_DIR"));
-    let output = Command::new(incumbents::kubectl())
+    let output = Command::new(upstream::kubectl())
         .args(["kustomize", &folder])
         .output()
         .unwrap();

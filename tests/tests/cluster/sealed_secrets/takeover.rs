@@ -7,7 +7,7 @@ use std::time::Duration;
 use sealwright_resources::scope::Scope;
 use sealwright_tests::harness::cluster::{Account, Cluster, Namespace, cluster, eventually, rule};
 use sealwright_tests::harness::server::{Server, free_port};
-use sealwright_tests::harness::{incumbents, programs};
+use sealwright_tests::harness::{programs, upstream};
 
 use super::rig::{Rig, Variant, condition, sealed_for, version};
 
@@ -22,8 +22,8 @@ pub(crate) fn upstreams_definition() -> String {
     theirs
 }
 
-/// The rights that the incumbent's own manifests give.
-async fn incumbents_account(namespace: &Namespace<'_>) -> Account {
+/// The rights that upstream's own manifests give.
+async fn upstreams_account(namespace: &Namespace<'_>) -> Account {
     let rules = [
         rule("bitnami.com", &["sealedsecrets"], &["get", "list", "watch"]),
         rule("bitnami.com", &["sealedsecrets/status"], &["update"]),
@@ -35,13 +35,13 @@ async fn incumbents_account(namespace: &Namespace<'_>) -> Account {
         rule("", &["events"], &["create", "patch"]),
         rule("", &["namespaces"], &["get"]),
     ];
-    namespace.cluster_account("incumbent", &rules).await
+    namespace.cluster_account("upstream", &rules).await
 }
 
-fn start_incumbent(account: &Account, namespace: &Namespace<'_>, name: &str) -> (Server, u16) {
+fn start_upstream(account: &Account, namespace: &Namespace<'_>, name: &str) -> (Server, u16) {
     let prepare = || {
         let (port, metrics) = (free_port()?, free_port()?);
-        let mut command = account.in_pod(&incumbents::sealed_secrets_controller());
+        let mut command = account.in_pod(&upstream::sealed_secrets_controller());
         command.arg(format!("--listen-addr=127.0.0.1:{port}"));
         command.arg(format!("--listen-metrics-addr=127.0.0.1:{metrics}"));
         command.args(["--all-namespaces=false", "--kubeclient-qps=-1"]);
@@ -68,13 +68,13 @@ async fn secret_versions(rig: &Rig<'_>) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn takeover_from_the_incumbent_and_back_changes_no_secret() {
+async fn takeover_from_upstream_and_back_changes_no_secret() {
     let cluster = Cluster::start();
     let mut rig = Rig::prepare(&cluster, "takeover", Variant::Namespaced).await;
-    let account = incumbents_account(&rig.namespace).await;
+    let account = upstreams_account(&rig.namespace).await;
     cluster.apply(&upstreams_definition());
 
-    let (mut incumbent, port) = start_incumbent(&account, &rig.namespace, "incumbent-1");
+    let (mut upstream, port) = start_upstream(&account, &rig.namespace, "upstream-1");
     let pem = super::rig::Reply::to(port, "GET", "/v1/cert.pem", "", "").body;
     let certificate = sealwright_crypto::sealing::Certificate::from_pem(pem.as_bytes()).unwrap();
     let here = rig.namespace.name().to_owned();
@@ -123,9 +123,9 @@ async fn takeover_from_the_incumbent_and_back_changes_no_secret() {
     rig.eventually_synced("renamed", "False").await;
     let before = secret_versions(&rig).await;
     let keys = rig.key_names().await;
-    incumbent.terminate(Duration::from_secs(10)).unwrap();
+    upstream.terminate(Duration::from_secs(10)).unwrap();
 
-    // Ours, with no more rights than the incumbent had.
+    // Ours, with no more rights than upstream had.
     rig.flag(&format!("--kubeconfig={}", account.kubeconfig.display()));
     rig.add_replica();
     eventually("it works alone", async || {
@@ -155,10 +155,10 @@ async fn takeover_from_the_incumbent_and_back_changes_no_secret() {
     let mut with_ours = secret_versions(&rig).await;
     rig.terminate(0);
 
-    // And back again: the incumbent unseals everything and finds it as it should be.
-    let (incumbent, port) = start_incumbent(&account, &rig.namespace, "incumbent-2");
-    eventually("the incumbent has been through", async || {
-        let log = incumbent.log_text();
+    // And back again: upstream unseals everything and finds it as it should be.
+    let (upstream, port) = start_upstream(&account, &rig.namespace, "upstream-2");
+    eventually("upstream has been through", async || {
+        let log = upstream.log_text();
         let done = names
             .iter()
             .chain(&["ours"])

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use sealwright_tests::harness::cluster::{Account, eventually};
-use sealwright_tests::harness::{cluster, incumbents};
+use sealwright_tests::harness::{cluster, upstream};
 use serde_json::json;
 
 use super::rig::{Rig, Variant};
@@ -22,7 +22,7 @@ struct Wire {
 
 impl Wire {
     fn to(account: &Account) -> Self {
-        let mut proxy = Command::new(incumbents::program("kubectl"))
+        let mut proxy = Command::new(upstream::program("kubectl"))
             .arg("--kubeconfig")
             .arg(&account.kubeconfig)
             .args(["proxy", "--port=0"])

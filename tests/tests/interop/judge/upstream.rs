@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Dice;
 use super::ours::Step;
-use sealwright_tests::harness::incumbents;
+use sealwright_tests::harness::upstream;
 
 /// The data key of all files.
 pub(super) const KEY: [u8; 32] = *b"0123456789abcdef0123456789ABCDEF";
@@ -35,7 +35,7 @@ impl Holder {
 
     fn new() -> Self {
         let generated = age::generate();
-        let mut program = Command::new(incumbents::age())
+        let mut program = Command::new(upstream::age())
             .args(["--armor", "--recipient", &generated.recipient])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -124,7 +124,7 @@ pub(super) struct Upstream {
 
 impl Upstream {
     pub(super) fn start() -> Self {
-        let mut command = Command::new(incumbents::sops_oracle());
+        let mut command = Command::new(upstream::sops_oracle());
         if let Some(holder) = Holder::of_programs() {
             holder.furnish(&mut command);
         }

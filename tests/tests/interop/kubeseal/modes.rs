@@ -37,7 +37,7 @@ impl Bench {
 }
 
 #[test]
-fn k1_to_k21_flags_alter_what_is_sealed_as_in_the_incumbent() {
+fn k1_to_k21_flags_alter_what_is_sealed_as_in_upstream() {
     let bench = Bench::new();
     bench.write("in.yaml", ONE);
     let cert = ["--cert", "cert.pem"];
@@ -436,7 +436,7 @@ fn k83_k84_t48_t49_t50_templates_are_rendered_offline_as_there() {
 }
 
 #[test]
-fn k74_k75_k76_merging_where_the_incumbent_crashes_or_loses() {
+fn k74_k75_k76_merging_where_upstream_crashes_or_loses() {
     let bench = Bench::new();
     // No maps to merge into, several inputs, several documents: a crash, a loss and a loss there.
     bench.write(

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sealwright_tests::harness::{incumbents, programs};
+use sealwright_tests::harness::{programs, upstream};
 use serde_json::json;
 
 use super::door::{Answers, Door};
@@ -17,7 +17,7 @@ impl Bench {
     fn at_terminal(&self, program: Program, script: &str) -> AtTerminal {
         let mut command = AtTerminal::command(Path::new("sh"));
         let kubeseal = match program {
-            Program::Theirs => format!("{} \"$@\"", incumbents::kubeseal().display()),
+            Program::Theirs => format!("{} \"$@\"", upstream::kubeseal().display()),
             Program::Ours => format!("{} kubeseal \"$@\"", programs::sealwright().display()),
         };
         command

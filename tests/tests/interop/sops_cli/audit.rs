@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use sealwright_tests::harness::incumbents;
 use sealwright_tests::harness::postgres::{Postgres, ServerIdentity};
+use sealwright_tests::harness::upstream;
 
 use super::{Desk, Ran, Whose, run};
 
@@ -474,7 +474,7 @@ fn s178_s179_a_connection_lost_while_an_editor_is_open() {
     let statement = |sql: &str| {
         format!(
             "{} -h {} -p {} -U postgres -d postgres -qAtc \"{sql}\" >/dev/null",
-            incumbents::psql().display(),
+            upstream::psql().display(),
             server.sockets().display(),
             server.port()
         )
@@ -527,7 +527,7 @@ fn s179_a_server_that_hangs_while_an_editor_is_open() {
         format!(
             "{} -h {} -p {} -U postgres -d postgres -qAtc \"SELECT pid FROM pg_stat_activity WHERE usename = 'sops'\" >backends\n\
              kill -STOP {postmaster} $(cat backends) && sleep 1.5 && sed -i s/1/2/ \"$1\"\n",
-            incumbents::psql().display(),
+            upstream::psql().display(),
             server.sockets().display(),
             server.port()
         ),

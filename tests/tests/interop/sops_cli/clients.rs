@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use sealwright_tests::harness::incumbents;
+use sealwright_tests::harness::upstream;
 use serde_json::{Value, json};
 
 use super::{Desk, Ran, Whose, run};
@@ -15,7 +15,7 @@ fn python(desk: &Desk, whose: Whose, words: &[&str]) -> Ran {
     let mut path = program.parent().unwrap().as_os_str().to_owned();
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap());
-    let mut command = Command::new(incumbents::sops_clients());
+    let mut command = Command::new(upstream::sops_clients());
     desk.furnish(&mut command);
     command
         .env("PATH", path)
@@ -241,7 +241,7 @@ fn l6_l7_l8_sopsy_does_the_same() {
     };
     let (theirs, mut ours) = (results(Whose::Theirs), results(Whose::Ours));
     for name in ["not_encrypted", "no_rule"] {
-        // Hints may follow, the incumbent's text is in it.
+        // Hints may follow, upstream's text is in it.
         let (they, we) = (theirs[name].as_str().unwrap(), ours[name].as_str().unwrap());
         assert!(we.contains(they.trim()), "{name}: {they:?} against {we:?}");
         ours[name] = theirs[name].clone();
@@ -251,7 +251,7 @@ fn l6_l7_l8_sopsy_does_the_same() {
 
 #[test]
 fn the_collection_is_the_pinned_one() {
-    let program = incumbents::sops_clients();
+    let program = upstream::sops_clients();
     let home = Path::new(&program).ancestors().nth(2).unwrap();
     assert!(
         home.join("collections/ansible_collections/community/sops/plugins/lookup/sops.py")

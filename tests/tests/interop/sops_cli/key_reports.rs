@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use sealwright_tests::harness::incumbents;
+use sealwright_tests::harness::upstream;
 
 use super::{Desk, Whose};
 
@@ -130,7 +130,7 @@ fn groups_say_which_opened_and_how_many_more_are_needed() {
 #[test]
 fn openpgp_and_key_services_say_where_they_looked() {
     let mut desk = Desk::new();
-    let gpg = incumbents::gpg();
+    let gpg = upstream::gpg();
     let (full, empty) = (
         desk.root.path().join("full"),
         desk.root.path().join("empty"),

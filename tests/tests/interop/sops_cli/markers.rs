@@ -1,6 +1,6 @@
 //! What outside clients look for (`docs/src/parity/sops-cli.md`, L1 to L15), where no client of its own runs here.
 
-use sealwright_tests::harness::incumbents;
+use sealwright_tests::harness::upstream;
 use serde_json::Value;
 
 use super::{Desk, Whose, run};
@@ -225,7 +225,7 @@ fn l13_yaml_decrypts_as_json_too() {
     let yaml = desk.ours(["encrypt", "a.yaml"]).good();
     // What a client makes of the encrypted YAML when it goes through JSON: comments are gone.
     let convert = "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)";
-    let mut python = std::process::Command::new(incumbents::sops_clients());
+    let mut python = std::process::Command::new(upstream::sops_clients());
     let json = run(python.args(["-c", convert]), yaml.as_bytes()).good();
     desk.write("a.json", json);
     for whose in [Whose::Ours, Whose::Theirs] {

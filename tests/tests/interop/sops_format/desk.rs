@@ -22,7 +22,7 @@ use sealwright_documents::format::{self, Format, Layout};
 use sealwright_documents::keyring::{self, Holder, Lock};
 use sealwright_documents::metadata::{KeyEntry, KeyFields, Metadata};
 use sealwright_documents::selection::SelectionRule;
-use sealwright_tests::harness::{cluster::run, incumbents};
+use sealwright_tests::harness::{cluster::run, upstream};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -210,7 +210,7 @@ impl Desk {
         let name = format!("s{}", format.suffixes().first().unwrap_or(&""));
         let file = self.folder.path().join(name);
         std::fs::write(&file, text).unwrap();
-        let mut command = Command::new(incumbents::sops());
+        let mut command = Command::new(upstream::sops());
         command.arg("set").arg(&file).args([path, value]);
         self.output(&mut command, None)
             .map_err(|error| format!("sops cannot set a value in ours: {error}"))?;
@@ -225,7 +225,7 @@ impl Desk {
     ) -> Result<Vec<u8>, String> {
         let path: PathBuf = self.folder.path().join(name);
         std::fs::write(&path, content).unwrap();
-        let mut command = Command::new(incumbents::sops());
+        let mut command = Command::new(upstream::sops());
         command.args(arguments).arg(&path);
         self.output(&mut command, None)
     }

@@ -10,7 +10,7 @@ use sealwright_crypto::secret::SecretBytes;
 use sealwright_documents::attachment::Listed;
 use sealwright_documents::format::{Format, yaml::Yaml};
 use sealwright_documents::tree::{Key, Text, Tree, Value};
-use sealwright_tests::harness::incumbents;
+use sealwright_tests::harness::upstream;
 
 /// The reference's reader.
 pub(super) struct Oracle {
@@ -21,7 +21,7 @@ pub(super) struct Oracle {
 
 impl Oracle {
     pub(super) fn start() -> Self {
-        let mut program = Command::new(incumbents::yaml_oracle())
+        let mut program = Command::new(upstream::yaml_oracle())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

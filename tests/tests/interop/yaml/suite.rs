@@ -9,7 +9,7 @@ use sealwright_crypto::secret::SecretBytes;
 use sealwright_documents::envelope::{Document, Encrypted, decrypt, encrypt};
 use sealwright_documents::format::{Layout, yaml::Yaml};
 use sealwright_documents::metadata::{KeyEntry, KeyFields, Metadata};
-use sealwright_tests::harness::incumbents;
+use sealwright_tests::harness::upstream;
 
 use super::difference;
 use super::oracle::Oracle;
@@ -21,7 +21,7 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    let output = Command::new(incumbents::yaml_suite()).output().unwrap();
+    let output = Command::new(upstream::yaml_suite()).output().unwrap();
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
     text.lines()

@@ -273,7 +273,7 @@ fn k35_a_proxy_leads_to_the_api_server() {
 }
 
 #[test]
-fn k35_the_environment_leads_where_it_leads_the_incumbent() {
+fn k35_the_environment_leads_where_it_leads_upstream() {
     let bench = Bench::new();
     let door = bench.door(Answers::default());
     let whole: serde_json::Value =

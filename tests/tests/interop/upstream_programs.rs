@@ -1,4 +1,4 @@
-//! The incumbents are there, are the versions that are pinned, and work with each other.
+//! Upstream's programs are there, are the versions that are pinned, and work with each other.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,35 +7,32 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::Api;
 use sealwright_tests::harness::cluster;
 use sealwright_tests::harness::cluster::{eventually, run};
-use sealwright_tests::harness::incumbents;
 use sealwright_tests::harness::sealed_secrets::Controller;
+use sealwright_tests::harness::upstream;
 
 #[test]
 fn the_pinned_versions_answer() {
     assert!(
-        says(
-            &incumbents::sops(),
-            &["--version", "--disable-version-check"]
-        )
-        .starts_with("sops 3.13.3")
+        says(&upstream::sops(), &["--version", "--disable-version-check"])
+            .starts_with("sops 3.13.3")
     );
-    assert_eq!(says(&incumbents::age(), &["--version"]), "v1.3.2\n");
+    assert_eq!(says(&upstream::age(), &["--version"]), "v1.3.2\n");
     assert_eq!(
-        says(&incumbents::kubeseal(), &["--version"]),
+        says(&upstream::kubeseal(), &["--version"]),
         "kubeseal version: v0.40.0\n"
     );
     assert_eq!(
-        says(&incumbents::sealed_secrets_controller(), &["--version"]),
+        says(&upstream::sealed_secrets_controller(), &["--version"]),
         "controller version: v0.40.0\n"
     );
-    assert!(says(&incumbents::kubectl(), &["version", "--client"]).contains("v1.36.3"));
-    assert!(says(&incumbents::gpg(), &["--version"]).starts_with("gpg (GnuPG) 2."));
+    assert!(says(&upstream::kubectl(), &["version", "--client"]).contains("v1.36.3"));
+    assert!(says(&upstream::gpg(), &["--version"]).starts_with("gpg (GnuPG) 2."));
 }
 
 #[test]
 fn what_sops_encrypts_three_others_read() {
     let folder = tempfile::tempdir().unwrap();
-    let key = says(&incumbents::age_keygen(), &[]);
+    let key = says(&upstream::age_keygen(), &[]);
     let secret = key
         .lines()
         .find(|line| line.starts_with("AGE-SECRET-KEY-"))
@@ -62,7 +59,7 @@ fn what_sops_encrypts_three_others_read() {
         String::from_utf8(output.stdout).unwrap()
     };
     with_key(
-        &incumbents::sops(),
+        &upstream::sops(),
         &["encrypt", "--age", recipient, "--in-place"],
     );
     let encrypted = std::fs::read_to_string(&file).unwrap();
@@ -72,15 +69,15 @@ fn what_sops_encrypts_three_others_read() {
     );
 
     assert_eq!(
-        with_key(&incumbents::sops(), &["decrypt", "--output-type", "json"]),
+        with_key(&upstream::sops(), &["decrypt", "--output-type", "json"]),
         "{\n\t\"a\": \"secret\",\n\t\"b\": [\n\t\t1\n\t]\n}\n"
     );
     assert_eq!(
-        with_key(&incumbents::sops_age(), &[]),
+        with_key(&upstream::sops_age(), &[]),
         r#"{"a":"secret","b":[1]}"#
     );
     // rops wants a file that it is given by name to be its only input, and takes any pipe for another one.
-    let mut rops = Command::new(incumbents::rops());
+    let mut rops = Command::new(upstream::rops());
     rops.args(["decrypt", "--format", "yaml"])
         .env("ROPS_AGE", secret);
     let read = run(&mut rops, encrypted.as_bytes());
@@ -115,7 +112,7 @@ async fn the_real_controller_unseals_what_others_sealed_with_its_certificate_thr
     );
     cluster().apply(&controller.kubeseal(&["--cert", file], &manifest));
     // The independent sealer in TypeScript does the same.
-    let mut sealer = Command::new(incumbents::aes_gcm_rsa_oaep());
+    let mut sealer = Command::new(upstream::aes_gcm_rsa_oaep());
     sealer.args([file, "strict", namespace.name(), "by-others"]);
     let sealed = run(&mut sealer, br#"{"a":"other secret"}"#);
     assert!(

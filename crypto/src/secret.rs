@@ -112,35 +112,55 @@ impl PartialEq for SecretText {
 impl Eq for SecretText {}
 
 /// Builds [`SecretBytes`]. Growing moves the content to a new buffer and wipes the old one.
-#[derive(Default)]
-pub struct SecretWriter(Wiped);
+pub struct SecretWriter {
+    written: Wiped,
+    /// What the buffer does not grow beyond on its own account.
+    most: usize,
+}
 
 static_assertions::assert_not_impl_any!(SecretWriter: Clone, fmt::Display, fmt::Debug);
+
+impl Default for SecretWriter {
+    fn default() -> Self {
+        Self::with_most(usize::MAX)
+    }
+}
 
 impl SecretWriter {
     /// Reserves room for `capacity` bytes at once.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self(Wiped(Vec::with_capacity(capacity)))
+        Self {
+            written: Wiped(Vec::with_capacity(capacity)),
+            ..Self::default()
+        }
+    }
+
+    /// Expects `most` bytes at most, so that a buffer that doubles does not become larger than anyone can fill it.
+    pub fn with_most(most: usize) -> Self {
+        Self {
+            written: Wiped::default(),
+            most,
+        }
     }
 
     /// Appends `bytes`.
     pub fn push(&mut self, bytes: &[u8]) {
         self.make_room(bytes.len());
-        self.0.0.extend_from_slice(bytes);
+        self.written.0.extend_from_slice(bytes);
     }
 
     /// Appends one byte.
     pub fn push_byte(&mut self, byte: u8) {
         self.make_room(1);
-        self.0.0.push(byte);
+        self.written.0.push(byte);
     }
 
     /// Appends `len` zero bytes and hands them out to be filled in place.
     pub fn extend_zeroed(&mut self, len: usize) -> &mut [u8] {
         self.make_room(len);
-        let at = self.0.0.len();
-        self.0.0.resize(at + len, 0);
-        &mut self.0.0[at..]
+        let at = self.written.0.len();
+        self.written.0.resize(at + len, 0);
+        &mut self.written.0[at..]
     }
 
     /// Appends up to `most` bytes from `reader` and returns how many there were. Reserves room for all of them first and
@@ -154,44 +174,45 @@ impl SecretWriter {
         const PROBE: usize = 32;
         self.make_room(most + PROBE);
         let mut reader = std::io::Read::take(reader, most as u64);
-        std::io::Read::read_to_end(&mut reader, &mut self.0.0)
+        std::io::Read::read_to_end(&mut reader, &mut self.written.0)
     }
 
     /// Shortens the content to its first `len` bytes and wipes the rest.
     pub fn truncate(&mut self, len: usize) {
-        if len < self.0.0.len() {
-            wipe(&mut self.0.0[len..]);
-            self.0.0.truncate(len);
+        if len < self.written.0.len() {
+            wipe(&mut self.written.0[len..]);
+            self.written.0.truncate(len);
         }
     }
 
     /// Gives access to the bytes written so far.
     pub fn expose(&self) -> &[u8] {
-        &self.0.0
+        &self.written.0
     }
 
     /// Returns the number of bytes written so far.
     pub fn len(&self) -> usize {
-        self.0.0.len()
+        self.written.0.len()
     }
 
     /// Returns true if nothing was written yet.
     pub fn is_empty(&self) -> bool {
-        self.0.0.is_empty()
+        self.written.0.is_empty()
     }
 
     /// Returns the bytes without copying them.
     pub fn finish(mut self) -> SecretBytes {
-        SecretBytes(std::mem::take(&mut self.0))
+        SecretBytes(std::mem::take(&mut self.written))
     }
 
     fn make_room(&mut self, more: usize) {
-        let needed = self.0.0.len() + more;
-        let capacity = self.0.0.capacity();
+        let needed = self.written.0.len() + more;
+        let capacity = self.written.0.capacity();
         if needed > capacity {
-            let mut larger = Wiped(Vec::with_capacity(needed.max(capacity * 2)));
-            larger.0.extend_from_slice(&self.0.0);
-            self.0 = larger; // the old buffer is wiped here
+            let capacity = capacity.saturating_mul(2).min(self.most).max(needed);
+            let mut larger = Wiped(Vec::with_capacity(capacity));
+            larger.0.extend_from_slice(&self.written.0);
+            self.written = larger; // the old buffer is wiped here
         }
     }
 }
@@ -199,7 +220,10 @@ impl SecretWriter {
 impl From<SecretBytes> for SecretWriter {
     /// Continues writing after the existing bytes.
     fn from(mut bytes: SecretBytes) -> Self {
-        Self(std::mem::take(&mut bytes.0))
+        Self {
+            written: std::mem::take(&mut bytes.0),
+            ..Self::default()
+        }
     }
 }
 

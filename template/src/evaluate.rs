@@ -37,7 +37,7 @@ pub(crate) fn render(
     let mut state = State {
         template,
         budget,
-        out: SecretWriter::with_capacity(1024),
+        out: SecretWriter::with_most(budget.room()),
         charge,
         name: &template.name,
         variables: vec![("$", dot.clone())],

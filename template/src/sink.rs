@@ -16,10 +16,11 @@ pub(crate) struct Sink<'a> {
 
 impl<'a> Sink<'a> {
     pub(crate) fn new(budget: &'a Budget) -> Self {
+        let most = budget.room().saturating_sub(TEXT_SIZE);
         Self {
             budget,
-            writer: SecretWriter::default(),
-            most: budget.room().saturating_sub(TEXT_SIZE),
+            writer: SecretWriter::with_most(most),
+            most,
             is_full: false,
         }
     }
@@ -51,10 +52,11 @@ impl<'a> Sink<'a> {
 
     /// Starts a text that will be written here later; it has the same room.
     pub(crate) fn beside(&self) -> Sink<'a> {
+        let most = self.most - self.writer.len();
         Sink {
             budget: self.budget,
-            writer: SecretWriter::default(),
-            most: self.most - self.writer.len(),
+            writer: SecretWriter::with_most(most),
+            most,
             is_full: self.is_full,
         }
     }

@@ -85,6 +85,12 @@ impl Value {
         Ok(self.charge(budget)?)
     }
 
+    /// The value, which counts from now on: for what grows while a function works.
+    pub(crate) fn counted(self, budget: &Budget) -> Result<Self, Exceeded> {
+        self.charge(budget)?;
+        Ok(self)
+    }
+
     fn charge(&self, budget: &Budget) -> Result<(), Exceeded> {
         match self {
             Self::Text(text) => text.adopt(budget),

@@ -85,6 +85,34 @@ fn keys_that_are_aliases_count_as_often_as_they_are_named() {
     assert!(matches!(rendered(1_600_000), Err(Cause::Budget)));
 }
 
+#[test]
+fn small_maps_count_as_much_as_they_take() {
+    let maps = |count| {
+        let made = format!(
+            r#"{{{{ fromJson (printf "[%s0]" (repeat {count} "{{\"a\":0}},")) | len }}}}"#
+        );
+        render(&made, Limits::default())
+    };
+    assert!(maps(5_000).is_ok());
+    // They would take more than 20 MiB.
+    assert!(matches!(maps(35_000), Err(Cause::Budget)));
+}
+
+#[test]
+fn a_password_is_derived_in_the_slow_lane_only() {
+    let derived = |memory| {
+        let source = r#"{{ derivePassword 1 "long" "p" "u" "s" }}"#;
+        let limits = Limits {
+            memory,
+            ..Limits::default()
+        };
+        render(source, limits)
+    };
+    assert!(derived(16 << 20).is_ok());
+    // What an object may use at first.
+    assert!(matches!(derived(4 << 20), Err(Cause::Budget)));
+}
+
 fn render(source: &str, limits: Limits) -> Result<usize, Cause> {
     render_as(Dialect::SealedSecrets, source, limits)
 }

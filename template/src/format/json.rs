@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use sealwright_crypto::secret::SecretWriter;
+
 use super::{float, runes};
 use crate::budget::{Budget, Charge, Exceeded};
 use crate::sink::Sink;
@@ -158,6 +160,7 @@ pub(crate) fn from_json(bytes: &[u8], budget: &Budget) -> Result<Value, String> 
     let mut reader = Reader {
         bytes,
         at: 0,
+        budget,
         charge: budget.charge(0)?,
         exceeded: None,
     };
@@ -176,7 +179,8 @@ pub(crate) fn from_json(bytes: &[u8], budget: &Budget) -> Result<Value, String> 
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// The memory of what was read so far, which counts again when the template gets it.
+    budget: &'a Budget,
+    /// The lists and maps that are being read; values count themselves when they are there.
     charge: Charge,
     exceeded: Option<Exceeded>,
 }
@@ -190,56 +194,65 @@ impl Reader<'_> {
         if depth > MAX_DEPTH {
             return None;
         }
-        if let Err(exceeded) = self.charge.grow(ITEM_SIZE) {
-            self.exceeded = Some(exceeded);
-            return None;
-        }
+        let counted = self.charge.grow(ITEM_SIZE);
+        self.within_budget(counted)?;
         self.skip_blanks();
-        match self.peek()? {
-            b'n' => self.word("null", Value::Nil),
-            b't' => self.word("true", Value::Bool(true)),
-            b'f' => self.word("false", Value::Bool(false)),
-            b'"' => Some(Value::text(self.text()?)),
-            b'[' => self.list(depth),
-            b'{' => self.object(depth),
-            _ => self.number(),
-        }
+        let value = match self.peek()? {
+            b'n' => self.word("null", Value::Nil)?,
+            b't' => self.word("true", Value::Bool(true))?,
+            b'f' => self.word("false", Value::Bool(false))?,
+            b'"' => Value::Text(self.text()?),
+            b'[' => Value::List(List::new(ListKind::Any, self.list(depth)?)),
+            b'{' => Value::dict(self.object(depth)?),
+            _ => self.number()?,
+        };
+        self.within_budget(value.counted(self.budget))
     }
 
-    fn list(&mut self, depth: usize) -> Option<Value> {
+    fn within_budget<T>(&mut self, result: Result<T, Exceeded>) -> Option<T> {
+        result
+            .map_err(|exceeded| self.exceeded = Some(exceeded))
+            .ok()
+    }
+
+    fn list(&mut self, depth: usize) -> Option<Vec<Value>> {
         self.at += 1;
         let mut items = Vec::new();
         self.skip_blanks();
         if self.eat(b']') {
-            return Some(Value::list(items));
+            return Some(items);
         }
         loop {
             items.push(self.value(depth + 1)?);
             self.skip_blanks();
             if self.eat(b']') {
-                return Some(Value::List(List::new(ListKind::Any, items)));
+                self.charge.shrink(items.len() * ITEM_SIZE);
+                return Some(items);
             }
             self.eat(b',').then_some(())?;
         }
     }
 
-    fn object(&mut self, depth: usize) -> Option<Value> {
+    fn object(&mut self, depth: usize) -> Option<BTreeMap<Text, Value>> {
         self.at += 1;
         let mut entries = BTreeMap::new();
         self.skip_blanks();
         if self.eat(b'}') {
-            return Some(Value::dict(entries));
+            return Some(entries);
         }
         loop {
             self.skip_blanks();
             (self.peek() == Some(b'"')).then_some(())?;
-            let key = Text::from(self.text()?);
+            let key = self.text()?;
+            let counted = key.adopt(self.budget);
+            self.within_budget(counted)?;
             self.skip_blanks();
             self.eat(b':').then_some(())?;
             entries.insert(key, self.value(depth + 1)?);
             self.skip_blanks();
             if self.eat(b'}') {
-                return Some(Value::dict(entries));
+                self.charge.shrink(entries.len() * ITEM_SIZE);
+                return Some(entries);
             }
             self.eat(b',').then_some(())?;
         }
@@ -271,30 +284,30 @@ impl Reader<'_> {
         (self.at > start).then_some(())
     }
 
-    fn text(&mut self) -> Option<Vec<u8>> {
+    fn text(&mut self) -> Option<Text> {
         self.at += 1;
-        let mut out = Vec::new();
+        let mut out = SecretWriter::default();
         loop {
             let start = self.at;
             while !matches!(self.peek()?, b'"' | b'\\' | 0..=0x1f) {
                 self.at += 1;
             }
             for (rune, raw) in runes(&self.bytes[start..self.at]) {
-                out.extend_from_slice(if rune.is_some() {
+                out.push(if rune.is_some() {
                     raw
                 } else {
                     "\u{fffd}".as_bytes()
                 });
             }
             match self.next()? {
-                b'"' => return Some(out),
+                b'"' => return Some(Text::from(out.finish())),
                 b'\\' => self.escape(&mut out)?,
                 _ => return None,
             }
         }
     }
 
-    fn escape(&mut self, out: &mut Vec<u8>) -> Option<()> {
+    fn escape(&mut self, out: &mut SecretWriter) -> Option<()> {
         let byte = match self.next()? {
             byte @ (b'"' | b'\\' | b'/') => byte,
             b'b' => 8,
@@ -304,12 +317,12 @@ impl Reader<'_> {
             b't' => b'\t',
             b'u' => {
                 let rune = self.unicode()?;
-                out.extend_from_slice(rune.encode_utf8(&mut [0; 4]).as_bytes());
+                out.push(rune.encode_utf8(&mut [0; 4]).as_bytes());
                 return Some(());
             }
             _ => return None,
         };
-        out.push(byte);
+        out.push_byte(byte);
         Some(())
     }
 

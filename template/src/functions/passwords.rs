@@ -12,6 +12,7 @@ use blowfish::Blowfish;
 use sealwright_crypto::sealing::base64;
 use zeroize::Zeroizing;
 
+use crate::budget::Limits;
 use crate::function::Parameter::{Int, Literal, Text, Uint32};
 use crate::function::{Entry, Environment, bytes, fixed, int, out_of_bounds};
 use crate::random::{no_randomness, random_below, random_bytes};
@@ -315,8 +316,10 @@ fn derive_password(
     let params = scrypt::Params::new(15, 8, 2, 64).map_err(|_| "cannot derive a password")?;
     let mut key = Zeroizing::new([0u8; 64]);
     e.budget.check_time()?;
-    // It takes 32 MiB for a moment, so one thread at a time does it.
+    // It takes 32 MiB for a moment, so one thread at a time does it. That is more than a whole budget: it counts as half of
+    // the usual one, so what may use less than that, such as a first attempt of the controller, does not even try.
     static TURN: Mutex<()> = Mutex::new(());
+    let _table = e.budget.charge(Limits::DEFAULT.memory / 2)?;
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     scrypt::scrypt(password, &salt, &params, &mut key[..])
         .map_err(|_| "cannot derive a password")?;

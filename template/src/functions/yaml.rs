@@ -213,10 +213,7 @@ fn value(
             };
             return Ok(Err(format!("json: unsupported value: {word}")));
         }
-        Node::Text(text) => {
-            charge.grow(text.len())?;
-            Value::text(text.as_str())
-        }
+        Node::Text(text) => Value::text(text.as_str()).counted(&e.budget)?,
         Node::List(items) => {
             let mut list = Vec::with_capacity(items.len());
             for item in items {
@@ -225,20 +222,21 @@ fn value(
                     Err(error) => return Ok(Err(error)),
                 }
             }
-            Value::list(list)
+            Value::list(list).counted(&e.budget)?
         }
         Node::Map(pairs) => {
             let mut map = Entries::new();
             for (key, node) in pairs {
-                let key = key.as_key();
                 // A key may be an alias, too.
-                charge.grow(ENTRY_SIZE + key.len())?;
+                let key = Text::from(key.as_key());
+                key.adopt(&e.budget)?;
+                charge.grow(ENTRY_SIZE)?;
                 match value(e, charge, node, depth + 1)? {
-                    Ok(value) => map.insert(Text::from(key), value),
+                    Ok(value) => map.insert(key, value),
                     Err(error) => return Ok(Err(error)),
                 };
             }
-            Value::dict(map)
+            Value::dict(map).counted(&e.budget)?
         }
     }))
 }

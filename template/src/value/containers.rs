@@ -33,10 +33,12 @@ struct Items {
     charge: OnceLock<Charge>,
 }
 
-/// What a list or map takes beside what is in it.
+/// What a list takes beside what is in it.
 pub(crate) const CONTAINER_SIZE: usize = size_of::<Items>() + 64;
 /// What an entry of a map takes.
 pub(crate) const ENTRY_SIZE: usize = size_of::<Text>() + size_of::<Value>() + 32;
+/// What a map takes beside its entries: a [`BTreeMap`] makes room for eleven with the first one.
+const MAP_SIZE: usize = CONTAINER_SIZE + 11 * (size_of::<Text>() + size_of::<Value>());
 
 impl List {
     pub(crate) fn new(kind: ListKind, values: Vec<Value>) -> Self {
@@ -138,7 +140,7 @@ impl TextMap {
         if self.0.charge.get().is_some() {
             return Ok(());
         }
-        let bytes = CONTAINER_SIZE + self.0.entries.len() * ENTRY_SIZE;
+        let bytes = MAP_SIZE + self.0.entries.len() * ENTRY_SIZE;
         let _ = self.0.charge.set(budget.charge(bytes)?);
         for (key, value) in &self.0.entries {
             key.adopt(budget)?;
@@ -290,7 +292,7 @@ impl Dict {
             if own.charge.is_some() {
                 return Ok(());
             }
-            let bytes = CONTAINER_SIZE + own.entries.len() * ENTRY_SIZE;
+            let bytes = MAP_SIZE + own.entries.len() * ENTRY_SIZE;
             own.charge = Some(budget.charge(bytes)?);
             own.entries.clone()
         };

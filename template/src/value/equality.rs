@@ -91,14 +91,15 @@ impl Value {
             Self::List(list) if !list.is_nil() => {
                 let items = list.items().iter();
                 let items = items.map(|item| item.copy(budget, charge, depth + 1));
-                Self::List(List::new(list.kind, items.collect::<Result<_, _>>()?))
+                let items = items.collect::<Result<_, _>>()?;
+                Self::List(List::new(list.kind, items)).counted(budget)?
             }
             Self::Dict(dict) if !dict.is_nil() => {
                 let mut copied = std::collections::BTreeMap::new();
                 for (key, value) in dict.entries() {
                     copied.insert(key, value.copy(budget, charge, depth + 1)?);
                 }
-                Self::Dict(Dict::new(copied))
+                Self::Dict(Dict::new(copied)).counted(budget)?
             }
             other => other.clone(),
         })

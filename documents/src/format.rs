@@ -58,6 +58,65 @@ impl Step {
             Step::Index(index) | Step::IndexWithComments(index) => Some(*index),
         }
     }
+
+    /// A path for messages, such as `a.b[0]`.
+    fn spell(path: &[Self]) -> String {
+        let mut spelling = String::new();
+        for step in path {
+            match step {
+                Step::Key(key) if spelling.is_empty() => spelling.push_str(key),
+                Step::Key(key) => {
+                    spelling.push('.');
+                    spelling.push_str(key);
+                }
+                Step::Index(index) | Step::IndexWithComments(index) => {
+                    spelling.push_str(&format!("[{index}]"));
+                }
+            }
+        }
+        spelling
+    }
+}
+
+/// How far a path leads in a document, and the steps that are left.
+enum Reached<'a> {
+    /// The place is there.
+    Place(NodeId),
+    /// A scalar stands in the way; upstream replaces it.
+    Scalar(NodeId, &'a [Step]),
+    /// A map or list that has no such entry.
+    Collection(NodeId, &'a [Step]),
+}
+
+/// Follows the path to a value that is to be set.
+///
+/// # Errors
+///
+/// Fails if the path leads nowhere, into the `sops` block, or through a map or list by a step of the wrong kind.
+fn follow<'a>(tree: &Tree, path: &'a [Step]) -> Result<Reached<'a>, EmitError> {
+    let refused = |reason| Err(EmitError::new(Step::spell(path), reason));
+    match path.first() {
+        None => return refused("the path is empty"),
+        Some(Step::Key(key)) if key == "sops" => {
+            return refused("the key is reserved for the sops block");
+        }
+        Some(_) => {}
+    }
+    let mut node = tree.documents[0] as usize;
+    for (at, step) in path.iter().enumerate() {
+        match (tree.nodes[node].value, step) {
+            (Value::Map, Step::Key(_))
+            | (Value::List, Step::Index(_) | Step::IndexWithComments(_)) => {}
+            (Value::Map, _) => return refused("an index into a map"),
+            (Value::List, _) => return refused("a key into a list"),
+            _ => return Ok(Reached::Scalar(node, &path[at..])),
+        }
+        match step.find(tree, node) {
+            Some(child) => node = child,
+            None => return Ok(Reached::Collection(node, &path[at..])),
+        }
+    }
+    Ok(Reached::Place(node))
 }
 
 /// A plain document made ready to be encrypted in place, and what brings its own look back.

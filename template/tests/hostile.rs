@@ -88,9 +88,8 @@ fn keys_that_are_aliases_count_as_often_as_they_are_named() {
 #[test]
 fn small_maps_count_as_much_as_they_take() {
     let maps = |count| {
-        let made = format!(
-            r#"{{{{ fromJson (printf "[%s0]" (repeat {count} "{{\"a\":0}},")) | len }}}}"#
-        );
+        let made =
+            format!(r#"{{{{ fromJson (printf "[%s0]" (repeat {count} "{{\"a\":0}},")) | len }}}}"#);
         render(&made, Limits::default())
     };
     assert!(maps(5_000).is_ok());

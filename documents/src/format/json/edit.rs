@@ -8,9 +8,9 @@ use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use crate::data::Data;
 use crate::error::EmitError;
-use crate::format::{Layout, Step};
+use crate::format::{Layout, Reached, Step, follow};
 use crate::splice::Edit;
-use crate::tree::{NodeId, Span, Tree, Value};
+use crate::tree::{NodeId, Span, Tree};
 
 use super::parse::{BLOCK, parse_scalar};
 use super::write::{self, Escapes, Style};
@@ -186,41 +186,12 @@ pub(super) fn set(
     let text = tree.text.expose();
     let root = Container::at(text, root_of(tree));
     let style = file_style(text, &root, layout)?;
-    match path.first() {
-        None => return Err(EmitError::new("", "the path is empty")),
-        Some(Step::Key(key)) if key.as_bytes() == BLOCK => {
-            return Err(EmitError::new(
-                key,
-                "the key is reserved for the sops block",
-            ));
-        }
-        Some(_) => {}
+    match follow(tree, path)? {
+        Reached::Place(node) if Data::of(tree, node) == *value => Ok(Vec::new()),
+        Reached::Place(node) => replace(tree, node, &[], value, &style),
+        Reached::Scalar(node, rest) => replace(tree, node, rest, value, &style),
+        Reached::Collection(node, rest) => insert(tree, node, rest, value, style),
     }
-    let mut node = tree.documents[0] as usize;
-    for (at, step) in path.iter().enumerate() {
-        let found = match (tree.nodes[node].value, step) {
-            (Value::Map, Step::Key(_))
-            | (Value::List, Step::Index(_) | Step::IndexWithComments(_)) => step.find(tree, node),
-            (Value::Map, _) => {
-                return Err(EmitError::new(name_of(path), "an index into an object"));
-            }
-            (Value::List, Step::Key(_)) => {
-                return Err(EmitError::new(name_of(path), "a key into a list"));
-            }
-            // A scalar on the way is replaced, as the reference does.
-            _ => {
-                return replace(tree, node, &path[at..], value, &style);
-            }
-        };
-        match found {
-            Some(child) => node = child,
-            None => return insert(tree, node, &path[at..], value, style),
-        }
-    }
-    if Data::of(tree, node) == *value {
-        return Ok(Vec::new());
-    }
-    replace(tree, node, &[], value, &style)
 }
 
 fn replace(
@@ -563,13 +534,4 @@ fn edit(range: Range<usize>, text: SecretWriter) -> Edit {
         span: Span::new(range),
         text: text.finish(),
     }
-}
-
-fn name_of(path: &[Step]) -> String {
-    path.iter()
-        .map(|step| match step {
-            Step::Key(key) => format!("[{key:?}]"),
-            Step::Index(index) | Step::IndexWithComments(index) => format!("[{index}]"),
-        })
-        .collect()
 }

@@ -13,7 +13,7 @@ use sealwright_crypto::secret::{SecretBytes, SecretWriter};
 
 use crate::data::Data;
 use crate::error::EmitError;
-use crate::format::{Layout, Step};
+use crate::format::{Layout, Reached, Step, follow};
 use crate::splice::{Edit, apply};
 use crate::tree::{NodeId, Span, Tree, Value};
 
@@ -55,62 +55,24 @@ pub(super) fn set(
     value: &Data,
     layout: Layout,
 ) -> Result<Vec<Edit>, EmitError> {
-    match path.first() {
-        None => return Err(EmitError::new("", "the path is empty")),
-        Some(Step::Key(key)) if key == "sops" => {
-            return Err(EmitError::new(
-                key,
-                "the key is reserved for the sops block",
-            ));
+    check_depth(tree, &Step::spell(path))?;
+    let change = match follow(tree, path)? {
+        Reached::Place(node) if Data::of(tree, node) == *value => return Ok(Vec::new()),
+        Reached::Place(node) if matches!(tree.nodes[node].value, Value::Comment { .. }) => {
+            let reason = "a comment stands there, not a value";
+            return Err(EmitError::new(Step::spell(path), reason));
         }
-        Some(_) if prepare::is_too_deep(tree) => {
-            let reason = "the file is nested too deeply to be changed";
-            return Err(EmitError::new(name_of(path), reason));
+        Reached::Place(node) => Change::Replace(node, value.copy()),
+        Reached::Scalar(node, rest) => Change::Replace(node, nested(rest, value)),
+        Reached::Collection(node, rest) => {
+            let key = match &rest[0] {
+                Step::Key(key) => Some(Data::key(key)),
+                Step::Index(_) | Step::IndexWithComments(_) => None,
+            };
+            Change::Append(node, key, nested(&rest[1..], value))
         }
-        Some(_) => {}
-    }
-    let mut node = tree.documents[0] as usize;
-    let mut change = None;
-    for (at, step) in path.iter().enumerate() {
-        let found = match (tree.nodes[node].value, step) {
-            (Value::Map, Step::Key(_))
-            | (Value::List, Step::Index(_) | Step::IndexWithComments(_)) => step.find(tree, node),
-            (Value::Map, _) => {
-                return Err(EmitError::new(name_of(path), "an index into a map"));
-            }
-            (Value::List, Step::Key(_)) => {
-                return Err(EmitError::new(name_of(path), "a key into a list"));
-            }
-            // A scalar on the way is replaced, as the reference does.
-            _ => {
-                change = Some(Change::Replace(node, nested(&path[at..], value)));
-                break;
-            }
-        };
-        match found {
-            Some(child) => node = child,
-            None => {
-                let key = match step {
-                    Step::Key(key) => Some(Data::key(key)),
-                    Step::Index(_) | Step::IndexWithComments(_) => None,
-                };
-                change = Some(Change::Append(node, key, nested(&path[at + 1..], value)));
-                break;
-            }
-        }
-    }
-    let change = match change {
-        Some(change) => change,
-        None if Data::of(tree, node) == *value => return Ok(Vec::new()),
-        None if matches!(tree.nodes[node].value, Value::Comment { .. }) => {
-            return Err(EmitError::new(
-                name_of(path),
-                "a comment stands there, not a value",
-            ));
-        }
-        None => Change::Replace(node, value.copy()),
     };
-    carry_out(tree, &change, layout, &name_of(path))
+    carry_out(tree, &change, layout, &Step::spell(path))
 }
 
 /// The edits that remove a node with its key.
@@ -133,21 +95,14 @@ fn nested(path: &[Step], value: &Data) -> Data {
         })
 }
 
-fn name_of(path: &[Step]) -> String {
-    let mut name = String::new();
-    for step in path {
-        match step {
-            Step::Key(key) if name.is_empty() => name.push_str(key),
-            Step::Key(key) => {
-                name.push('.');
-                name.push_str(key);
-            }
-            Step::Index(index) | Step::IndexWithComments(index) => {
-                name.push_str(&format!("[{index}]"));
-            }
-        }
+fn check_depth(tree: &Tree, name: &str) -> Result<(), EmitError> {
+    match prepare::is_too_deep(tree) {
+        true => Err(EmitError::new(
+            name,
+            "the file is nested too deeply to be changed",
+        )),
+        false => Ok(()),
     }
-    name
 }
 
 fn carry_out(
@@ -160,12 +115,7 @@ fn carry_out(
         let reason = "the layout around it leaves no place for this change, write it by hand";
         EmitError::new(name, reason)
     };
-    if prepare::is_too_deep(tree) {
-        return Err(EmitError::new(
-            name,
-            "the file is nested too deeply to be changed",
-        ));
-    }
+    check_depth(tree, name)?;
     let unit = emit::unit_of(layout, read::unit(tree))?;
     let wanted = wanted::documents(tree, change);
     let in_text = |text: SecretBytes, change: &Change| -> Result<Option<Vec<Edit>>, EmitError> {

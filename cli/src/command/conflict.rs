@@ -2,11 +2,14 @@
 
 /// The line of the first mark of an unresolved conflict, counted from 1.
 pub(crate) fn unresolved(text: &[u8]) -> Option<usize> {
-    let starts = |mark: &'static [u8]| move |line: &[u8]| line.starts_with(mark);
-    let mut lines = text.split(|byte| *byte == b'\n');
-    let at = lines.position(starts(b"<<<<<<< "))?;
-    lines.find(|line| starts(b">>>>>>> ")(line))?;
-    Some(at + 1)
+    let first = mark(text, b"<<<<<<< ")?;
+    mark(&text[first..], b">>>>>>> ")?;
+    Some(1 + memchr::memchr_iter(b'\n', &text[..first]).count())
+}
+
+/// Where the first line begins that starts with this mark.
+fn mark(text: &[u8], mark: &[u8]) -> Option<usize> {
+    memchr::memmem::find_iter(text, mark).find(|at| *at == 0 || text[at - 1] == b'\n')
 }
 
 #[cfg(test)]

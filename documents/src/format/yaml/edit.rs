@@ -55,12 +55,13 @@ pub(super) fn set(
     value: &Data,
     layout: Layout,
 ) -> Result<Vec<Edit>, EmitError> {
-    check_depth(tree, &Step::spell(path))?;
+    let name = Step::spell(path);
+    check_depth(tree, &name)?;
     let change = match follow(tree, path)? {
         Reached::Place(node) if Data::of(tree, node) == *value => return Ok(Vec::new()),
         Reached::Place(node) if matches!(tree.nodes[node].value, Value::Comment { .. }) => {
             let reason = "a comment stands there, not a value";
-            return Err(EmitError::new(Step::spell(path), reason));
+            return Err(EmitError::new(name, reason));
         }
         Reached::Place(node) => Change::Replace(node, value.copy()),
         Reached::Scalar(node, rest) => Change::Replace(node, nested(rest, value)),
@@ -72,17 +73,14 @@ pub(super) fn set(
             Change::Append(node, key, nested(&rest[1..], value))
         }
     };
-    carry_out(tree, &change, layout, &Step::spell(path))
+    carry_out(tree, &change, layout, &name)
 }
 
 /// The edits that remove a node with its key.
 pub(super) fn remove(tree: &Tree, node: NodeId) -> Result<Vec<Edit>, EmitError> {
-    carry_out(
-        tree,
-        &Change::Remove(node),
-        Layout::default(),
-        &tree.path(node),
-    )
+    let name = tree.path(node);
+    check_depth(tree, &name)?;
+    carry_out(tree, &Change::Remove(node), Layout::default(), &name)
 }
 
 /// A value inside the new collections that lead to it.
@@ -95,6 +93,7 @@ fn nested(path: &[Step], value: &Data) -> Data {
         })
 }
 
+/// Refuses a tree that has more levels than can be rewritten.
 fn check_depth(tree: &Tree, name: &str) -> Result<(), EmitError> {
     match prepare::is_too_deep(tree) {
         true => Err(EmitError::new(
@@ -115,7 +114,6 @@ fn carry_out(
         let reason = "the layout around it leaves no place for this change, write it by hand";
         EmitError::new(name, reason)
     };
-    check_depth(tree, name)?;
     let unit = emit::unit_of(layout, read::unit(tree))?;
     let wanted = wanted::documents(tree, change);
     let in_text = |text: SecretBytes, change: &Change| -> Result<Option<Vec<Edit>>, EmitError> {

@@ -54,14 +54,18 @@ struct Measured {
     sides: Vec<Taken>,
 }
 
+/// Returns true if the name of the row begins with one of `names`, or if there are none.
+fn is_chosen(row: &str, names: &[String]) -> bool {
+    names.is_empty() || names.iter().any(|name| row.starts_with(name.as_str()))
+}
+
 /// Measures the rows whose names begin with one of `names` (all, if there are none), tells the table line by line and writes the results.
 ///
 /// # Errors
 ///
 /// Says which side of which row failed or printed something else than it has to.
 pub fn run(names: &[String], tell: &mut dyn FnMut(&str)) -> Result<(), String> {
-    let chosen =
-        |row: &str| names.is_empty() || names.iter().any(|name| row.starts_with(name.as_str()));
+    let chosen = |row: &str| is_chosen(row, names);
     let mut results = Vec::new();
     for row in ROWS.iter().filter(|row| chosen(row.name)) {
         let folder = tempfile::Builder::new()

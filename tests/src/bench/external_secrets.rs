@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::controller::{memory, metrics, taken};
 use super::lateness::Lateness;
-use super::{Measured, Taken};
+use super::{Measured, Taken, is_chosen};
 use crate::harness::cluster::{Cluster, Namespace};
 use crate::harness::load::Load;
 use crate::harness::openbao::OpenBao;
@@ -93,8 +93,7 @@ pub(super) fn measure(names: &[String]) -> Result<Vec<Measured>, String> {
         let bao = OpenBao::start()?;
         let mut measured = Vec::new();
         for size in sizes {
-            let wants_late =
-                names.is_empty() || names.iter().any(|name| size.late.starts_with(name));
+            let wants_late = is_chosen(size.late, names);
             measured.extend(size.measure(&cluster, &bao, wants_late).await?);
         }
         Ok(measured)
@@ -102,7 +101,7 @@ pub(super) fn measure(names: &[String]) -> Result<Vec<Measured>, String> {
 }
 
 impl Size {
-    /// Waiting until all are late takes longer than everything before, so it is left out where nobody asks for it.
+    /// Measures the rows of this size. Lateness is left out unless it is wanted, because it takes longer than all the other rows.
     async fn measure(
         &self,
         cluster: &Cluster,

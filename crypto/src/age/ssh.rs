@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ::age::ssh::UnsupportedKey;
+use ::age::{DecryptError, ssh::UnsupportedKey};
 use age_core::{
     format::{FileKey, Stanza},
     secrecy::SecretString,
@@ -19,14 +19,22 @@ use crate::secret::SecretBytes;
 /// A private key.
 pub(super) enum Parsed {
     /// It opens without a passphrase.
-    Open {
-        /// The key.
-        key: ::age::ssh::Identity,
-        /// Its public half.
-        recipient: String,
-    },
+    Open(Box<OpenKey>),
     /// It is behind a passphrase.
     Locked(LockedKey),
+}
+
+/// A private key that opens without a passphrase.
+pub(super) struct OpenKey {
+    key: ::age::ssh::Identity,
+    /// Its public half.
+    pub(super) recipient: String,
+}
+
+impl ::age::Identity for OpenKey {
+    fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, DecryptError>> {
+        self.key.unwrap_stanza(stanza)
+    }
 }
 
 /// Parses a private key; `location` names it when its passphrase is asked for.
@@ -43,10 +51,10 @@ pub(super) fn parse(key: &SecretBytes, location: &str) -> Result<Parsed, String>
             UnsupportedKey::Hardware(kind) => format!("{kind} lives in hardware"),
             UnsupportedKey::Type(kind) => format!("a key of type {kind} cannot decrypt"),
         }),
-        ::age::ssh::Identity::Unencrypted(_) => Ok(Parsed::Open {
+        ::age::ssh::Identity::Unencrypted(_) => Ok(Parsed::Open(Box::new(OpenKey {
             recipient: recipient_of(&parsed)?.to_string(),
             key: parsed,
-        }),
+        }))),
         ::age::ssh::Identity::Encrypted(_) => {
             let wire = recipient_of(&parsed)?.to_string();
             let wire = wire.split(' ').nth(1).unwrap_or_default();

@@ -130,15 +130,18 @@ impl Size {
         let mut controller = Controller::start(cluster, &namespace)?;
         controller.wait(|text| refreshed(text) > 0).await?;
         let mut new = Vec::new();
-        let mut busy = true;
-        while busy {
+        let mut look = Look::default();
+        loop {
             let created = Instant::now();
             let number = objects + new.len();
             load.create_one(&namespace, number).await?;
             wait_for_one(&namespace, &format!("es-{number}")).await?;
             new.push(created.elapsed());
+            let all = objects + new.len();
+            if look.at(controller.port, |text| refreshed(text) >= all)? {
+                break;
+            }
             tokio::time::sleep(PAUSE).await;
-            busy = refreshed(&metrics(controller.port)?) < objects + new.len();
         }
         let refresh = controller.taken()?;
         let refresh_reads = Load::reads(&namespace, bao) - cold_reads;
@@ -236,18 +239,16 @@ impl Controller {
         })
     }
 
-    /// Waits until its metrics say so. They are large: to ask for them takes at most a tenth of the time.
+    /// Waits until its metrics say so.
     async fn wait(&self, done: impl Fn(&str) -> bool) -> Result<(), String> {
-        loop {
-            let asked = Instant::now();
-            if done(&metrics(self.port)?) {
-                return Ok(());
-            }
+        let mut look = Look::default();
+        while !look.at(self.port, &done)? {
             if self.start.elapsed() > PATIENCE {
                 return Err(format!("not done after {} s", PATIENCE.as_secs()));
             }
-            tokio::time::sleep((asked.elapsed() * 9).max(Duration::from_millis(50))).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        Ok(())
     }
 
     fn taken(&self) -> Result<Taken, String> {
@@ -262,6 +263,25 @@ impl Controller {
     fn resident(&self) -> Result<f64, String> {
         let pid = self.server.pid().ok_or("the controller does not run")?;
         memory(pid, "VmRSS:")
+    }
+}
+
+/// Looks at the metrics of a controller. They grow with its objects: to ask for them takes at most a tenth of the time.
+#[derive(Default)]
+struct Look {
+    next: Option<Instant>,
+}
+
+impl Look {
+    /// Whether the metrics say so; before it is time to ask again, they do not.
+    fn at(&mut self, port: u16, done: impl Fn(&str) -> bool) -> Result<bool, String> {
+        let asked = Instant::now();
+        if self.next.is_some_and(|next| asked < next) {
+            return Ok(false);
+        }
+        let says_so = done(&metrics(port)?);
+        self.next = Some(asked + asked.elapsed() * 10);
+        Ok(says_so)
     }
 }
 

@@ -19,6 +19,7 @@ mod groups;
 mod init;
 mod key_options;
 mod keygen;
+mod later;
 mod manual;
 mod place;
 mod publish;
@@ -45,7 +46,6 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::error::{Error, Kind, Result};
 use crate::terminal::{Terminal, Voice};
@@ -66,11 +66,9 @@ pub(crate) fn run(words: Vec<OsString>) -> u8 {
             Err(error) => super::report(&terminal, &error),
         };
     }
-    let words = std::iter::once(OsString::from("sealwright")).chain(words);
-    let parsed = Arguments::command()
-        .try_get_matches_from(words)
-        .and_then(|matches| Arguments::from_arg_matches(&matches));
-    let arguments = match parsed {
+    let program = OsString::from("sealwright");
+    let words: Vec<OsString> = std::iter::once(program).chain(words).collect();
+    let arguments = match Arguments::read(&words) {
         Ok(arguments) => arguments,
         Err(error) => return misused(&terminal, &error, json),
     };

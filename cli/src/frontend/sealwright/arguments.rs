@@ -5,11 +5,13 @@
     reason = "brackets in help texts are no links"
 )]
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::error::Result;
+use crate::error;
 use crate::world::World;
 
 use super::adopt::Adopt;
@@ -28,6 +30,7 @@ use super::get::Get;
 use super::groups::GroupVerb;
 use super::init::Init;
 use super::keygen::Keygen;
+use super::later::{self, Later};
 use super::manual;
 use super::publish::Publish;
 use super::push::Push;
@@ -65,51 +68,68 @@ pub(super) struct Arguments {
     pub(super) verb: Verb,
 }
 
+impl Arguments {
+    /// Reads a command line; the first word is the program.
+    pub(super) fn read(words: &[OsString]) -> Result<Self, clap::Error> {
+        let read = |command: Command| Self::from_arg_matches(&command.try_get_matches_from(words)?);
+        match read(Self::command()) {
+            // Help and errors tell of every verb.
+            Err(error) if error.kind() != ErrorKind::DisplayVersion => read(Self::whole()),
+            read => read,
+        }
+    }
+
+    /// The command line with the options of all verbs.
+    pub(super) fn whole() -> Command {
+        later::at_once(Self::command)
+    }
+}
+
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    Seal(Seal),
-    Unseal(Unseal),
-    Reseal(Reseal),
-    Cert(Cert),
-    Validate(Validate),
-    SealingKey(SealingKey),
-    Fetch(Fetch),
-    Push(Push),
-    Publish(Publish),
-    Template(Template),
+    Seal(Later<Seal>),
+    Unseal(Later<Unseal>),
+    Reseal(Later<Reseal>),
+    Cert(Later<Cert>),
+    Validate(Later<Validate>),
+    SealingKey(Later<SealingKey>),
+    Fetch(Later<Fetch>),
+    Push(Later<Push>),
+    Publish(Later<Publish>),
+    Template(Later<Template>),
     /// Look at a store.
     Store {
         #[command(subcommand)]
         verb: StoreVerb,
     },
-    Init(Init),
-    Doctor(Doctor),
-    Adopt(Adopt),
+    Init(Later<Init>),
+    Doctor(Later<Doctor>),
+    Adopt(Later<Adopt>),
     /// Say who can open which files: add, remove and list recipients.
     Recipients {
         #[command(subcommand)]
         verb: RecipientsVerb,
     },
-    Encrypt(Encrypt),
-    Decrypt(Decrypt),
-    Get(Get),
-    Edit(Edit),
-    Set(Set),
-    Unset(Unset),
-    Rotate(Rotate),
+    Encrypt(Later<Encrypt>),
+    Decrypt(Later<Decrypt>),
+    Get(Later<Get>),
+    Edit(Later<Edit>),
+    Set(Later<Set>),
+    Unset(Later<Unset>),
+    Rotate(Later<Rotate>),
     #[command(name = "updatekeys")]
-    UpdateKeys(UpdateKeys),
+    UpdateKeys(Later<UpdateKeys>),
     /// Add and remove key groups.
     Groups {
         #[command(subcommand)]
         verb: GroupVerb,
     },
-    ExecEnv(ExecEnv),
-    ExecFile(ExecFile),
-    Keygen(Keygen),
-    Status(Status),
-    Diff(Diff),
+    ExecEnv(Later<ExecEnv>),
+    ExecFile(Later<ExecFile>),
+    Keygen(Later<Keygen>),
+    Status(Later<Status>),
+    Diff(Later<Diff>),
     /// Help Git to compare encrypted files.
     Git {
         #[command(subcommand)]
@@ -140,16 +160,16 @@ impl Verb {
     /// The file that the verb works on, where that is one file; the empty path is standard input.
     pub(super) fn subject(&self) -> Option<PathBuf> {
         match self {
-            Self::Encrypt(verb) => verb.subject(),
-            Self::Decrypt(verb) => verb.subject(),
-            Self::Get(verb) => verb.subject(),
-            Self::Edit(verb) => verb.subject(),
-            Self::Set(verb) => verb.subject(),
-            Self::Unset(verb) => verb.subject(),
-            Self::Rotate(verb) => verb.subject(),
-            Self::UpdateKeys(verb) => verb.subject(),
-            Self::ExecEnv(verb) => verb.subject(),
-            Self::ExecFile(verb) => verb.subject(),
+            Self::Encrypt(verb) => verb.0.subject(),
+            Self::Decrypt(verb) => verb.0.subject(),
+            Self::Get(verb) => verb.0.subject(),
+            Self::Edit(verb) => verb.0.subject(),
+            Self::Set(verb) => verb.0.subject(),
+            Self::Unset(verb) => verb.0.subject(),
+            Self::Rotate(verb) => verb.0.subject(),
+            Self::UpdateKeys(verb) => verb.0.subject(),
+            Self::ExecEnv(verb) => verb.0.subject(),
+            Self::ExecFile(verb) => verb.0.subject(),
             Self::Groups { verb } => verb.subject(),
             _ => None,
         }
@@ -161,49 +181,49 @@ impl Verb {
     }
 
     /// Does what was asked.
-    pub(super) fn perform(self, world: &World, everywhere: &Everywhere) -> Result<()> {
+    pub(super) fn perform(self, world: &World, everywhere: &Everywhere) -> error::Result<()> {
         if everywhere.env() && !matches!(self, Self::Fetch(_)) {
             return Err(super::place::only_for_fetch());
         }
         match self {
-            Self::Init(verb) => verb.perform(world, everywhere),
-            Self::Adopt(verb) => verb.perform(world, everywhere),
-            Self::Doctor(verb) => verb.perform(world, everywhere),
-            Self::Encrypt(verb) => verb.perform(world, everywhere),
-            Self::Decrypt(verb) => verb.perform(world, everywhere),
-            Self::Get(verb) => verb.perform(world, everywhere),
-            Self::Edit(verb) => verb.perform(world, everywhere),
-            Self::Set(verb) => verb.perform(world, everywhere),
-            Self::Unset(verb) => verb.perform(world, everywhere),
-            Self::Rotate(verb) => verb.perform(world, everywhere),
-            Self::UpdateKeys(verb) => verb.perform(world, everywhere),
-            Self::ExecEnv(verb) => verb.perform(world, everywhere),
-            Self::ExecFile(verb) => verb.perform(world, everywhere),
-            Self::Keygen(verb) => verb.perform(world, everywhere),
-            Self::Status(verb) => verb.perform(world, everywhere),
-            Self::Diff(verb) => verb.perform(world, everywhere),
+            Self::Init(verb) => verb.0.perform(world, everywhere),
+            Self::Adopt(verb) => verb.0.perform(world, everywhere),
+            Self::Doctor(verb) => verb.0.perform(world, everywhere),
+            Self::Encrypt(verb) => verb.0.perform(world, everywhere),
+            Self::Decrypt(verb) => verb.0.perform(world, everywhere),
+            Self::Get(verb) => verb.0.perform(world, everywhere),
+            Self::Edit(verb) => verb.0.perform(world, everywhere),
+            Self::Set(verb) => verb.0.perform(world, everywhere),
+            Self::Unset(verb) => verb.0.perform(world, everywhere),
+            Self::Rotate(verb) => verb.0.perform(world, everywhere),
+            Self::UpdateKeys(verb) => verb.0.perform(world, everywhere),
+            Self::ExecEnv(verb) => verb.0.perform(world, everywhere),
+            Self::ExecFile(verb) => verb.0.perform(world, everywhere),
+            Self::Keygen(verb) => verb.0.perform(world, everywhere),
+            Self::Status(verb) => verb.0.perform(world, everywhere),
+            Self::Diff(verb) => verb.0.perform(world, everywhere),
             Self::Recipients { verb } => verb.perform(world, everywhere),
             Self::Groups { verb } => verb.perform(world, everywhere),
             Self::Git { verb } => verb.perform(world, everywhere),
             Self::Config { verb } => verb.perform(world, everywhere),
-            Self::Seal(verb) => verb.perform(world, everywhere),
-            Self::Unseal(verb) => verb.perform(world, everywhere),
-            Self::Reseal(verb) => verb.perform(world, everywhere),
-            Self::Cert(verb) => verb.perform(world, everywhere),
-            Self::Validate(verb) => verb.perform(world, everywhere),
-            Self::SealingKey(verb) => verb.perform(world, everywhere),
-            Self::Fetch(verb) => verb.perform(world, everywhere),
-            Self::Push(verb) => verb.perform(world, everywhere),
-            Self::Publish(verb) => verb.perform(world, everywhere),
-            Self::Template(verb) => verb.perform(world, everywhere),
+            Self::Seal(verb) => verb.0.perform(world, everywhere),
+            Self::Unseal(verb) => verb.0.perform(world, everywhere),
+            Self::Reseal(verb) => verb.0.perform(world, everywhere),
+            Self::Cert(verb) => verb.0.perform(world, everywhere),
+            Self::Validate(verb) => verb.0.perform(world, everywhere),
+            Self::SealingKey(verb) => verb.0.perform(world, everywhere),
+            Self::Fetch(verb) => verb.0.perform(world, everywhere),
+            Self::Push(verb) => verb.0.perform(world, everywhere),
+            Self::Publish(verb) => verb.0.perform(world, everywhere),
+            Self::Template(verb) => verb.0.perform(world, everywhere),
             Self::Store { verb } => verb.perform(world, everywhere),
             Self::Completions { shell } => {
                 let mut script = Vec::new();
-                let mut command = Arguments::command();
+                let mut command = Arguments::whole();
                 clap_complete::generate(shell, &mut command, "sealwright", &mut script);
                 world.terminal.out(&script)
             }
-            Self::Man { folder } => manual::write(world, Arguments::command(), folder.as_deref()),
+            Self::Man { folder } => manual::write(world, Arguments::whole(), folder.as_deref()),
         }
     }
 }
@@ -214,6 +234,23 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Arguments::command().debug_assert();
+        Arguments::whole().debug_assert();
+    }
+
+    #[test]
+    fn only_the_verb_that_is_called_is_described() {
+        let options = |command: &Command, verb: &str| {
+            let verb = command.find_subcommand(verb).unwrap();
+            verb.get_opts()
+                .filter(|option| !option.is_global_set())
+                .count()
+        };
+        assert!(options(&Arguments::whole(), "encrypt") > 5);
+        let mut command = Arguments::command();
+        assert_eq!(options(&command, "encrypt"), 0);
+        let words = ["sealwright", "decrypt", "app.yaml"];
+        command.try_get_matches_from_mut(words).unwrap();
+        assert!(options(&command, "decrypt") > 0);
+        assert_eq!(options(&command, "encrypt"), 0);
     }
 }

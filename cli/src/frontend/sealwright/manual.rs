@@ -188,14 +188,12 @@ fn roff(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::super::arguments::Arguments;
     use super::*;
 
     #[test]
     fn every_page_has_the_sections_that_readers_look_for() {
-        let mut command = Arguments::command();
+        let mut command = Arguments::whole();
         command.build();
         let mut pages = Vec::new();
         collect("sealwright", &command, &mut pages);

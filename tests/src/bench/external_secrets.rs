@@ -120,37 +120,39 @@ impl Size {
         // The API server keeps whole seconds of their creation, and what was read within that second is too old for them.
         tokio::time::sleep(Duration::from_secs(2)).await;
         let mut controller = Controller::start(cluster, &namespace)?;
-        controller.wait(|text| Load::ready(text) >= objects).await?;
-        let cold = controller.taken()?;
+        let cold = controller.wait(|text| Load::ready(text) >= objects)?;
+        let cold = controller.taken(cold)?;
         let cold_reads = Load::reads(&namespace, bao);
         let settled = controller.resident()?;
         controller.server.stop();
 
         make_due(&namespace, objects).await?;
         let mut controller = Controller::start(cluster, &namespace)?;
-        controller.wait(|text| refreshed(text) > 0).await?;
+        controller.wait(|text| refreshed(text, objects) > 0)?;
+        let watch = controller.watch;
+        let refreshed = move || watch.wait(|text| refreshed(text, objects) >= objects);
+        let refreshed = tokio::task::spawn_blocking(refreshed);
         let mut new = Vec::new();
-        let mut look = Look::default();
-        loop {
+        while !refreshed.is_finished() {
             let created = Instant::now();
             let number = objects + new.len();
             load.create_one(&namespace, number).await?;
             wait_for_one(&namespace, &format!("es-{number}")).await?;
             new.push(created.elapsed());
-            let all = objects + new.len();
-            if look.at(controller.port, |text| refreshed(text) >= all)? {
-                break;
-            }
             tokio::time::sleep(PAUSE).await;
         }
-        let refresh = controller.taken()?;
+        let refreshed = refreshed.await.map_err(|error| error.to_string())?;
+        let refresh = controller.taken(refreshed?)?;
         let refresh_reads = Load::reads(&namespace, bao) - cold_reads;
         check(&namespace).await?;
         let (all, every) = (objects + new.len(), self.every);
         let late = match wants_late {
             true => {
                 let lateness = Lateness::measure(&external_secrets(&namespace), all, every).await?;
-                Some((lateness, controller.taken()?))
+                Some((
+                    lateness,
+                    controller.taken(controller.watch.start.elapsed())?,
+                ))
             }
             false => None,
         };
@@ -213,8 +215,7 @@ impl Size {
 /// The controller of a namespace.
 struct Controller {
     server: Server,
-    port: u16,
-    start: Instant,
+    watch: Watch,
 }
 
 impl Controller {
@@ -234,29 +235,16 @@ impl Controller {
         let (server, port) = Server::start(cluster.sandbox(), "f7", prepare, ready)?;
         Ok(Self {
             server,
-            port,
-            start,
+            watch: Watch { port, start },
         })
     }
 
-    /// Waits until its metrics say so.
-    async fn wait(&self, done: impl Fn(&str) -> bool) -> Result<(), String> {
-        let mut look = Look::default();
-        while !look.at(self.port, &done)? {
-            if self.start.elapsed() > PATIENCE {
-                return Err(format!("not done after {} s", PATIENCE.as_secs()));
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Ok(())
+    fn wait(&self, done: impl Fn(&str) -> bool) -> Result<Duration, String> {
+        self.watch.wait(done)
     }
 
-    fn taken(&self) -> Result<Taken, String> {
-        taken(
-            "sealwright-controller",
-            self.start.elapsed(),
-            self.server.pid(),
-        )
+    fn taken(&self, time: Duration) -> Result<Taken, String> {
+        taken("sealwright-controller", time, self.server.pid())
     }
 
     /// What it holds now, in MiB.
@@ -266,31 +254,37 @@ impl Controller {
     }
 }
 
-/// Looks at the metrics of a controller. They grow with its objects: to ask for them takes at most a tenth of the time.
-#[derive(Default)]
-struct Look {
-    next: Option<Instant>,
+/// Reads the metrics of a controller.
+#[derive(Clone, Copy)]
+struct Watch {
+    port: u16,
+    start: Instant,
 }
 
-impl Look {
-    /// Whether the metrics say so; before it is time to ask again, they do not.
-    fn at(&mut self, port: u16, done: impl Fn(&str) -> bool) -> Result<bool, String> {
-        let asked = Instant::now();
-        if self.next.is_some_and(|next| asked < next) {
-            return Ok(false);
+impl Watch {
+    /// Waits until the metrics say so, and tells how long after the start that was. They grow with the objects: to read them takes at
+    /// most a tenth of the time.
+    fn wait(self, done: impl Fn(&str) -> bool) -> Result<Duration, String> {
+        loop {
+            let asked = Instant::now();
+            if done(&metrics(self.port)?) {
+                return Ok(self.start.elapsed());
+            }
+            if self.start.elapsed() > PATIENCE {
+                return Err(format!("not done after {} s", PATIENCE.as_secs()));
+            }
+            std::thread::sleep((asked.elapsed() * 9).max(Duration::from_millis(50)));
         }
-        let says_so = done(&metrics(port)?);
-        self.next = Some(asked + asked.elapsed() * 10);
-        Ok(says_so)
     }
 }
 
-/// How many objects the controller has handled since it was started.
-fn refreshed(metrics: &str) -> usize {
+/// How many of the first objects the controller has handled since it was started.
+fn refreshed(metrics: &str, objects: usize) -> usize {
     let series = metrics.lines();
-    series
-        .filter(|line| line.starts_with("externalsecret_sync_calls_total{"))
-        .count()
+    let series = series.filter(|line| line.starts_with("externalsecret_sync_calls_total{"));
+    let numbers = series.filter_map(|line| line.split_once("name=\"es-")?.1.split('"').next());
+    let numbers = numbers.filter_map(|number| number.parse::<usize>().ok());
+    numbers.filter(|number| *number < objects).count()
 }
 
 fn external_secrets(namespace: &Namespace<'_>) -> Api<DynamicObject> {

@@ -2,7 +2,7 @@
 
 use std::{
     io::Read,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use ::age::DecryptError;
@@ -28,7 +28,7 @@ const FILE_LIMIT: usize = 16 * 1024 * 1024;
 /// One thing that may open a file key.
 pub(super) enum Identity {
     /// Opens without asking anybody.
-    Plain(Box<dyn Plain>),
+    Plain(Plain),
     /// Asks a program, which may ask a person.
     Plugin(::age::plugin::Identity),
     /// A file of identities behind a passphrase.
@@ -39,25 +39,44 @@ pub(super) enum Identity {
 }
 
 /// An identity in memory.
-pub(super) trait Plain: ::age::Identity + Send + Sync {
+pub(super) struct Plain {
+    opener: Box<dyn Opener>,
+    recipient: OnceLock<String>,
+}
+
+impl Plain {
+    fn new(opener: impl Opener + 'static) -> Self {
+        Self {
+            opener: Box::new(opener),
+            recipient: OnceLock::new(),
+        }
+    }
+
     /// Its public half. Only reports ask for it: to compute it takes a quarter of what opening takes.
+    fn recipient(&self) -> &str {
+        self.recipient.get_or_init(|| self.opener.recipient())
+    }
+}
+
+/// Opens without asking anybody, and can tell its public half.
+trait Opener: ::age::Identity + Send + Sync {
     fn recipient(&self) -> String;
 }
 
-impl Plain for ::age::x25519::Identity {
+impl Opener for ::age::x25519::Identity {
     fn recipient(&self) -> String {
         self.to_public().to_string()
     }
 }
 
-impl Plain for hybrid::Identity {
+impl Opener for hybrid::Identity {
     fn recipient(&self) -> String {
         self.recipient().text()
     }
 }
 
 #[cfg(feature = "ssh")]
-impl Plain for super::ssh::OpenKey {
+impl Opener for super::ssh::OpenKey {
     fn recipient(&self) -> String {
         self.recipient.clone()
     }
@@ -86,6 +105,7 @@ impl Identity {
     ) -> Option<Result<FileKey, String>> {
         match self {
             Self::Plain(plain) => plain
+                .opener
                 .unwrap_stanzas(stanzas)
                 .map(|result| result.map_err(describe)),
             Self::Plugin(identity) => {
@@ -116,7 +136,7 @@ impl Identity {
         Held {
             name: self.describe(),
             recipient: match self {
-                Self::Plain(plain) => Some(plain.recipient()),
+                Self::Plain(plain) => Some(plain.recipient().to_owned()),
                 _ => None,
             },
         }
@@ -125,7 +145,7 @@ impl Identity {
     /// Names it for a report, without anything secret.
     pub(super) fn describe(&self) -> String {
         match self {
-            Self::Plain(plain) => shorten(&plain.recipient()),
+            Self::Plain(plain) => shorten(plain.recipient()),
             Self::Plugin(identity) => format!("plugin {}", identity.plugin()),
             Self::LockedFile(_) => "behind a passphrase".to_owned(),
             #[cfg(feature = "ssh")]
@@ -138,7 +158,7 @@ impl Identity {
 impl From<super::ssh::Parsed> for Identity {
     fn from(parsed: super::ssh::Parsed) -> Self {
         match parsed {
-            super::ssh::Parsed::Open(key) => Self::Plain(key),
+            super::ssh::Parsed::Open(key) => Self::Plain(Plain::new(key)),
             super::ssh::Parsed::Locked(key) => Self::LockedSsh(key),
         }
     }
@@ -172,10 +192,10 @@ fn parse(text: &str) -> Result<Identity, &'static str> {
         text.parse().map(Identity::Plugin)
     } else if text.starts_with(hybrid::IDENTITY_START) {
         let identity = hybrid::Identity::parse(text)?;
-        Ok(Identity::Plain(Box::new(identity)))
+        Ok(Identity::Plain(Plain::new(identity)))
     } else if text.starts_with("AGE-SECRET-KEY-1") {
         let identity: ::age::x25519::Identity = text.parse()?;
-        Ok(Identity::Plain(Box::new(identity)))
+        Ok(Identity::Plain(Plain::new(identity)))
     } else {
         Err("it begins with none of the known prefixes")
     }

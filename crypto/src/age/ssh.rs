@@ -19,7 +19,7 @@ use crate::secret::SecretBytes;
 /// A private key.
 pub(super) enum Parsed {
     /// It opens without a passphrase.
-    Open(Box<OpenKey>),
+    Open(OpenKey),
     /// It is behind a passphrase.
     Locked(LockedKey),
 }
@@ -51,10 +51,10 @@ pub(super) fn parse(key: &SecretBytes, location: &str) -> Result<Parsed, String>
             UnsupportedKey::Hardware(kind) => format!("{kind} lives in hardware"),
             UnsupportedKey::Type(kind) => format!("a key of type {kind} cannot decrypt"),
         }),
-        ::age::ssh::Identity::Unencrypted(_) => Ok(Parsed::Open(Box::new(OpenKey {
+        ::age::ssh::Identity::Unencrypted(_) => Ok(Parsed::Open(OpenKey {
             recipient: recipient_of(&parsed)?.to_string(),
             key: parsed,
-        }))),
+        })),
         ::age::ssh::Identity::Encrypted(_) => {
             let wire = recipient_of(&parsed)?.to_string();
             let wire = wire.split(' ').nth(1).unwrap_or_default();

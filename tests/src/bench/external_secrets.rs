@@ -120,20 +120,21 @@ impl Size {
         // The API server keeps whole seconds of their creation, and what was read within that second is too old for them.
         tokio::time::sleep(Duration::from_secs(2)).await;
         let mut controller = Controller::start(cluster, &namespace)?;
-        let cold = controller.wait(|text| Load::ready(text) >= objects)?;
-        let cold = controller.taken(cold)?;
+        let took = controller.watch.wait(|text| Load::ready(text) >= objects)?;
+        let cold = controller.taken(took)?;
         let cold_reads = Load::reads(&namespace, bao);
         let settled = controller.resident()?;
         controller.server.stop();
 
         make_due(&namespace, objects).await?;
         let mut controller = Controller::start(cluster, &namespace)?;
-        controller.wait(|text| refreshed(text, objects) > 0)?;
         let watch = controller.watch;
-        let refreshed = move || watch.wait(|text| refreshed(text, objects) >= objects);
-        let refreshed = tokio::task::spawn_blocking(refreshed);
+        watch.wait(|text| refreshed(text, objects) > 0)?;
+        let all_refreshed = tokio::task::spawn_blocking(move || {
+            watch.wait(|text| refreshed(text, objects) >= objects)
+        });
         let mut new = Vec::new();
-        while !refreshed.is_finished() {
+        while new.is_empty() || !all_refreshed.is_finished() {
             let created = Instant::now();
             let number = objects + new.len();
             load.create_one(&namespace, number).await?;
@@ -141,8 +142,8 @@ impl Size {
             new.push(created.elapsed());
             tokio::time::sleep(PAUSE).await;
         }
-        let refreshed = refreshed.await.map_err(|error| error.to_string())?;
-        let refresh = controller.taken(refreshed?)?;
+        let took = all_refreshed.await.map_err(|error| error.to_string())??;
+        let refresh = controller.taken(took)?;
         let refresh_reads = Load::reads(&namespace, bao) - cold_reads;
         check(&namespace).await?;
         let (all, every) = (objects + new.len(), self.every);
@@ -237,10 +238,6 @@ impl Controller {
             server,
             watch: Watch { port, start },
         })
-    }
-
-    fn wait(&self, done: impl Fn(&str) -> bool) -> Result<Duration, String> {
-        self.watch.wait(done)
     }
 
     fn taken(&self, time: Duration) -> Result<Taken, String> {
